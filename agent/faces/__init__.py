@@ -1,0 +1,1 @@
+"""Detect, track, place landmarks, estimate pose: where the faces are."""

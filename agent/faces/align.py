@@ -1,0 +1,138 @@
+"""Similarity alignment of faces to a mean shape: one way to cut a crop, in training and at run time.
+
+The mean shape is the generalised Procrustes median (Gower 1975) of 9,380 near-frontal landmark
+labels, made symmetric; `tools/train/shape.py` repeats it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from agent.types import Float, Grey
+
+MEAN_SHAPE: Float = np.array(
+    [
+        (-0.789, -0.010), (-0.778, 0.190), (-0.757, 0.390), (-0.715, 0.588),
+        (-0.640, 0.773), (-0.521, 0.935), (-0.372, 1.069), (-0.197, 1.156),
+        (0.000, 1.191), (0.197, 1.156), (0.372, 1.069), (0.521, 0.935),
+        (0.640, 0.773), (0.715, 0.588), (0.757, 0.390), (0.778, 0.190),
+        (0.789, -0.010), (-0.645, -0.174), (-0.576, -0.227), (-0.472, -0.254),
+        (-0.333, -0.243), (-0.169, -0.217), (0.169, -0.217), (0.333, -0.243),
+        (0.472, -0.254), (0.576, -0.227), (0.645, -0.174), (0.000, -0.023),
+        (0.000, 0.148), (0.000, 0.297), (0.000, 0.389), (-0.143, 0.473),
+        (-0.091, 0.510), (0.000, 0.518), (0.091, 0.510), (0.143, 0.473),
+        (-0.500, 0.000), (-0.428, -0.042), (-0.316, -0.046), (-0.197, 0.024),
+        (-0.299, 0.039), (-0.410, 0.041), (0.197, 0.024), (0.316, -0.046),
+        (0.428, -0.042), (0.500, 0.000), (0.410, 0.041), (0.299, 0.039),
+        (-0.300, 0.729), (-0.174, 0.671), (-0.091, 0.655), (0.000, 0.671),
+        (0.091, 0.655), (0.174, 0.671), (0.300, 0.729), (0.173, 0.859),
+        (0.093, 0.889), (0.000, 0.900), (-0.093, 0.889), (-0.173, 0.859),
+        (-0.273, 0.730), (-0.076, 0.729), (0.000, 0.732), (0.076, 0.729),
+        (0.273, 0.730), (0.076, 0.781), (0.000, 0.786), (-0.076, 0.781),
+    ],
+    np.float32,
+)
+"""float32[68, 2], iBUG order. Origin midway between the outer eye corners (points 36 and 45), unit
+the distance between them (IOD), x right, y down."""
+
+FLIP = np.array(
+    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31]
+    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48]
+    + [59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
+)
+"""int[68]: where each point goes when the picture is mirrored."""
+
+
+def five_points(points: Float) -> Float:
+    """Eye centres, nose tip and mouth corners float32[5, 2] of 68 points float32[68, 2]."""
+    return np.stack(
+        [points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]]
+    ).astype(np.float32)
+
+
+MEAN_FIVE: Float = five_points(MEAN_SHAPE)
+
+
+@dataclass(frozen=True, slots=True)
+class CropSpec:
+    """A square crop around the mean shape."""
+
+    size: int
+    """Pixels, width and height."""
+    iod: float
+    """Outer eye-corner distance of the mean shape, crop pixels."""
+    centre_y: float
+    """Which height of the mean shape (IOD below the eye line) lies in the middle of the crop."""
+
+    def place(self, shape: Float) -> Float:
+        """Mean-shape units to crop pixels (pixel centres at integers), float32[N, 2]."""
+        middle = np.array([0.0, self.centre_y], np.float32)
+        return ((shape - middle) * self.iod + (self.size - 1) / 2).astype(np.float32)
+
+
+LANDMARK_CROP = CropSpec(size=112, iod=53.0, centre_y=0.46)
+
+
+def similarity(source: Float, target: Float) -> Float:
+    """Least-squares rotation, uniform scale and shift from `source` to `target`, no reflection.
+
+    Parameters
+    ----------
+    source, target : float32[N, 2]
+        Matching points, N >= 2.
+
+    Returns
+    -------
+    float32[2, 3]
+        The matrix that `cv2.warpAffine` takes (source to target). Umeyama 1991 in its complex form.
+    """
+    a = source.astype(np.float64)
+    b = target.astype(np.float64)
+    mean_a, mean_b = a.mean(0), b.mean(0)
+    za = (a[:, 0] - mean_a[0]) + 1j * (a[:, 1] - mean_a[1])
+    zb = (b[:, 0] - mean_b[0]) + 1j * (b[:, 1] - mean_b[1])
+    c = np.vdot(za, zb) / max(float(np.vdot(za, za).real), 1e-9)
+    linear = np.array([[c.real, -c.imag], [c.imag, c.real]])
+    return np.concatenate([linear, (mean_b - linear @ mean_a)[:, None]], 1).astype(np.float32)
+
+
+def invert(matrix: Float) -> Float:
+    """Inverse of a similarity float32[2, 3]."""
+    return np.asarray(cv2.invertAffineTransform(matrix), np.float32)
+
+
+def apply(matrix: Float, points: Float) -> Float:
+    """Points float32[N, 2] through a float32[2, 3] matrix."""
+    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+
+
+def cut(picture: Grey, matrix: Float, size: int) -> Grey:
+    """A `size` x `size` crop of a grey picture, black outside. `matrix`: picture to crop pixels.
+
+    Pictures much larger than the crop are shrunk by area first: bilinear sampling alone would alias.
+    """
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if scale < 0.5:
+        step = min(int(1.0 / scale), 16)
+        corners = apply(invert(matrix), _corners(size))
+        x0, y0 = np.maximum(np.floor(corners.min(0)).astype(int) - step, 0)
+        x1, y1 = np.minimum(np.ceil(corners.max(0)).astype(int) + step, picture.shape[1::-1])
+        width, height = max((x1 - x0) // step, 0), max((y1 - y0) // step, 0)
+        if width and height:
+            region = picture[y0 : y0 + height * step, x0 : x0 + width * step]
+            picture = np.asarray(
+                cv2.resize(region, (width, height), interpolation=cv2.INTER_AREA), np.uint8
+            )
+            # pixel centres: x_big = x0 + step * x_small + (step - 1) / 2
+            shift = np.array([x0, y0], np.float32) + (step - 1) / 2
+            matrix = np.concatenate(
+                [matrix[:, :2] * step, (matrix[:, :2] @ shift + matrix[:, 2])[:, None]], 1
+            ).astype(np.float32)
+    return np.asarray(cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def _corners(size: int) -> Float:
+    return np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float32)
