@@ -56,18 +56,19 @@ class DetectionConfig(Section):
     """Seconds between looks for new faces while others are tracked."""
     score_above: float | None = Field(None, ge=0.05, le=0.99)
     """Null: the threshold of the model's card."""
-    tiles: int = Field(0, ge=0, le=4)
-    """Also look at n x n overlapping tiles, for faces far away."""
+    tiles: int | None = Field(None, ge=0, le=4)
+    """Also look at n x n overlapping tiles, for faces far away; 0: never; null: as many as keep the
+    detector's view at half the picture's resolution or finer."""
 
 
 class TrackingConfig(Section):
     """Following faces from frame to frame."""
 
     max_faces: int = Field(40, ge=1, le=200)
-    lost_after: float = Field(1.0, ge=0.1, le=10)
-    """Seconds unseen after which a track ends."""
+    lost_after: float = Field(2.0, ge=0.1, le=10)
+    """Seconds unseen after which a track ends; before that it is resumed where it was."""
     budget: float = Field(0.025, ge=0.002, le=1)
-    """Seconds of model time per frame; further faces wait for the next frame."""
+    """Seconds of work per frame on a live source; further faces wait for the next frame."""
     attention_cone: float = Field(20.0, ge=5, le=60)
     """Degrees off the camera within which a face counts as attentive."""
 

@@ -149,6 +149,9 @@ class Perceived:
     time: float
     faces: tuple[Face, ...]
     micro: tuple[MicroExpression, ...] = ()
+    micro_refused: str | None = None
+    """Why no micro-expression could be seen in this frame: `fps_too_low` | `face_too_small` |
+    `no_evidence` (no face long enough in view); None when at least one face was analysable."""
     skipped: int = 0
     """Tracks left out of this frame by the time budget."""
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
