@@ -1,0 +1,144 @@
+"""Writing `models/manifest.toml`: one `[[model]]` table per file, read from the file itself."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tools.train.common import MODELS, save_atomically
+from tools.train.lite import LiteModel, Tensor, delegated_share
+
+FORMAT = 1
+ORDER = ("detector", "landmarks", "expression")
+Number = float | int | Sequence[float]
+
+
+def entry(
+    name: str,
+    file: Path,
+    outputs: Sequence[str],
+    training_data: Sequence[str],
+    terms: str,
+    parameters: Mapping[str, Number],
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    models: Path = MODELS,
+) -> dict[str, Any]:
+    """The table of one model.
+
+    Parameters
+    ----------
+    name
+        `detector`, `landmarks` or `expression`.
+    file
+        The int8 `.tflite` file, already in its place below `models`.
+    outputs
+        Names of the outputs, in the order of the converted network's tuple.
+    ranges
+        Value range per float32 output (int8 outputs give their own).
+    parameters
+        Numbers and lists of numbers that the code needs to read the outputs.
+    """
+    content = file.read_bytes()
+    model = LiteModel(content)
+    if len(outputs) != len(model.outputs):
+        raise ValueError(f"{file} has {len(model.outputs)} outputs; {len(outputs)} names given.")
+    return {
+        "name": name,
+        "file": file.relative_to(models).as_posix(),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "delegated": round(delegated_share(content), 4),
+        "training_data": list(training_data),
+        "terms": terms,
+        "input": [_table("image", model.input, None)],
+        "output": [
+            _table(output, tensor, (ranges or {}).get(output))
+            for output, tensor in zip(outputs, model.outputs, strict=True)
+        ],
+        "parameters": dict(parameters),
+    }
+
+
+def write(table: Mapping[str, Any], models: Path = MODELS) -> None:
+    """Add `table` to the manifest, or put it in the place of the table of that name.
+
+    The other tables stay as they are. The file is replaced whole, under a lock, so that two
+    trainings that end together lose nothing.
+    """
+    path = models / "manifest.toml"
+    folder = os.open(models, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        tables = tomllib.loads(path.read_text())["model"] if path.is_file() else []
+        kept = [other for other in tables if other["name"] != table["name"]]
+        merged = sorted([*kept, table], key=lambda t: (_place(t["name"]), t["name"]))
+        text = render(merged)
+        if tomllib.loads(text)["model"] != merged:
+            raise ValueError("The manifest does not read back as it was written.")
+        save_atomically(path, text.encode())
+    finally:
+        os.close(folder)
+
+
+def render(tables: Sequence[Mapping[str, Any]]) -> str:
+    """The whole file as TOML 1.0."""
+    lines = [
+        "# Written by tools/train; read and verified by agent/inference.",
+        f"format = {FORMAT}",
+    ]
+    for table in tables:
+        lines += ["", "[[model]]"]
+        lines += [f"{k} = {_value(table[k])}" for k in table if not _nested(k)]
+        for kind in ("input", "output"):
+            for tensor in table[kind]:
+                lines += ["", f"[[model.{kind}]]"]
+                lines += [f"{k} = {_value(v)}" for k, v in tensor.items()]
+        lines += ["", "[model.parameters]"]
+        lines += [f"{k} = {_value(v)}" for k, v in table["parameters"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _nested(key: str) -> bool:
+    return key in ("input", "output", "parameters")
+
+
+def _place(name: str) -> int:
+    return ORDER.index(name) if name in ORDER else len(ORDER)
+
+
+def _table(name: str, tensor: Tensor, span: tuple[float, float] | None) -> dict[str, Any]:
+    low, high = span if span and tensor.dtype == "float32" else tensor.range
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"Output {name!r} is float32: state its range.")
+    return {
+        "name": name,
+        "tensor": tensor.tensor,
+        "index": tensor.index,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
+        "scale": tensor.scale,
+        "zero_point": tensor.zero_point,
+        "range": [round(low, 6), round(high, 6)],
+    }
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=True)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} has no place in a manifest.")
+        return repr(value)
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(_value(v) for v in value) + "]"
+    raise TypeError(f"{type(value).__name__} has no place in a manifest.")
