@@ -1,0 +1,78 @@
+"""From a face to its expression: eight classes, valence and arousal, action units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from agent.faces.align import MEAN_SHAPE, CropSpec, cut
+from agent.kernels.geometry import fit_similarity
+from agent.types import EXPRESSIONS, Expression, Float, Grey, Infer
+
+_EQUAL = np.ones(68, np.float32)
+
+
+class ExpressionReader:
+    """Reads one aligned grey crop.
+
+    Card: models/expression/CARD.md. Valence and arousal are the expectation of published
+    coordinates per class under the class probabilities, not a measurement of their own.
+    """
+
+    def __init__(self, infer: Infer, parameters: Mapping[str, Any]) -> None:
+        """`parameters`: the model's own, from the manifest (temperature, unsure_below, …)."""
+        self._infer = infer
+        self._crop = CropSpec(
+            size=48, iod=float(parameters["crop_iod"]), centre_y=float(parameters["crop_centre_y"])
+        )
+        self._target = self._crop.place(MEAN_SHAPE)
+        self._temperature = float(parameters["temperature"])
+        self._unsure_below = float(parameters["unsure_below"])
+        self._valence = np.array(parameters["valence"], np.float32)
+        self._arousal = np.array(parameters["arousal"], np.float32)
+        assert len(self._valence) == len(self._arousal) == len(EXPRESSIONS)
+
+    def __call__(self, luma: Grey, points: Float) -> Expression:
+        """Expression of the face with these landmarks float32[68, 2] in uint8[H, W]."""
+        matrix = fit_similarity(points, self._target, _EQUAL)
+        return self.read_crop(cut(luma, matrix, self._crop.size))
+
+    def read_crop(self, crop: Grey) -> Expression:
+        """Expression of a crop uint8[48, 48] framed like FER pictures."""
+        answer = self._infer(crop)
+        logits = answer["logits"].ravel() / self._temperature
+        odds = np.exp(logits - logits.max())
+        probabilities = odds / odds.sum()
+        return Expression(
+            probabilities=probabilities,
+            unsure=float(probabilities.max()) < self._unsure_below,
+            valence=float(probabilities @ self._valence),
+            arousal=float(probabilities @ self._arousal),
+            action_units=np.clip(answer["action_units"].ravel(), 0.0, 1.0),
+        )
+
+
+class NeutralBaseline:
+    """How a face's action units read when it rests, learnt while it is watched.
+
+    People differ at rest (hooded lids read as AU07, full lips as AU18). The mean over answers,
+    each weighted by its probability of being neutral, starts at zero with the weight of `prior`
+    answers, so that the first answers are hardly changed.
+    """
+
+    def __init__(self, prior: float = 5.0) -> None:
+        self._sum = np.zeros(12, np.float32)
+        self._weight = prior
+
+    def subtract(self, answer: Expression) -> Expression:
+        """The answer relative to this face's own rest; also learns from it."""
+        weight = float(answer.probabilities[0]) ** 2
+        self._sum += weight * answer.action_units
+        self._weight += weight
+        rest = self._sum / self._weight
+        units = np.clip((answer.action_units - rest) / np.maximum(1.0 - rest, 0.1), 0.0, 1.0)
+        return Expression(
+            answer.probabilities, answer.unsure, answer.valence, answer.arousal, units
+        )

@@ -1,0 +1,61 @@
+"""Placing the 68 landmarks of one face, given a rough idea of where it is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agent.faces.align import LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, cut, invert
+from agent.kernels.geometry import fit_similarity, map_points
+from agent.types import Float, Grey, Infer
+
+_TARGET = LANDMARK_CROP.place(MEAN_SHAPE)
+_TARGET_FIVE = LANDMARK_CROP.place(MEAN_FIVE)
+_EQUAL = np.ones(68, np.float32)
+_EQUAL_FIVE = np.ones(5, np.float32)
+
+
+class LandmarkPlacer:
+    """Cuts an aligned crop around a guess and asks the network.
+
+    Card: models/landmarks/CARD.md
+    """
+
+    def __init__(self, infer: Infer) -> None:
+        self._infer = infer
+
+    def __call__(self, luma: Grey, guess: Float) -> tuple[Float, float]:
+        """Points float32[68, 2] in frame pixels and the presence probability.
+
+        Parameters
+        ----------
+        luma : uint8[H, W]
+        guess : float32[68, 2] or float32[5, 2]
+            Earlier landmarks, or the detector's five keypoints; frame pixels.
+        """
+        matrix = crop_matrix(guess)
+        answer = self._infer(cut(luma, matrix, LANDMARK_CROP.size))
+        points = answer["points"].reshape(68, 2) * np.float32(LANDMARK_CROP.size)
+        presence = 1.0 / (1.0 + float(np.exp(-float(answer["presence"].ravel()[0]))))
+        return map_points(invert(matrix), points), presence
+
+
+def crop_matrix(guess: Float) -> Float:
+    """Frame to landmark-crop pixels, float32[2, 3], for 68 landmarks or five keypoints."""
+    if len(guess) == 5:
+        return fit_similarity(guess, _TARGET_FIVE, _EQUAL_FIVE)
+    return fit_similarity(guess, _TARGET, _EQUAL)
+
+
+def face_box(points: Float) -> Float:
+    """Box float32[4] xyxy, forehead to chin, of landmarks float32[68, 2].
+
+    The brows lie a quarter of the way down a face; the points end there, so the box is extended.
+    """
+    x0, y0 = points.min(0)
+    x1, y1 = points.max(0)
+    return np.array([x0, y0 - 0.28 * (y1 - y0), x1, y1], np.float32)
+
+
+def interocular(points: Float) -> float:
+    """Distance between the outer eye corners, pixels."""
+    return float(np.hypot(points[45, 0] - points[36, 0], points[45, 1] - points[36, 1]))

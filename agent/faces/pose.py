@@ -1,0 +1,37 @@
+"""Head pose from landmarks: the rigid mean shape fitted under scaled orthography."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agent.faces.shape3d import MEAN_SHAPE_3D
+from agent.kernels.pose import scaled_orthographic_pose
+from agent.types import Float, Pose
+
+_WEIGHTS = np.full(68, 0.3)
+_WEIGHTS[[27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45]] = 1.0
+# The jaw and the lips move with the expression, the brows a little.
+_WEIGHTS[5:12] = 0.1
+_WEIGHTS[48:68] = 0.1
+
+
+def _inverse() -> Float:
+    w = _WEIGHTS / _WEIGHTS.sum()
+    centred = MEAN_SHAPE_3D.astype(np.float64) - w @ MEAN_SHAPE_3D
+    solve = np.linalg.inv(centred.T @ (centred * w[:, None])) @ (centred * w[:, None]).T
+    return np.ascontiguousarray(solve, np.float32)
+
+
+_INVERSE = _inverse()
+
+
+def head_pose(points: Float) -> Pose:
+    """Pose of one face from its landmarks float32[68, 2], frame pixels."""
+    yaw, pitch, roll, _ = scaled_orthographic_pose(points, _INVERSE)
+    return Pose(float(yaw), float(pitch), float(roll))
+
+
+def is_attentive(pose: Pose, cone: float) -> bool:
+    """True when the face points at the camera within `cone` degrees."""
+    yaw, pitch = np.radians(pose.yaw), np.radians(pose.pitch)
+    return bool(np.cos(yaw) * np.cos(pitch) >= np.cos(np.radians(cone)))

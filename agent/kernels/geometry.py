@@ -1,0 +1,83 @@
+"""Similarity fits between point sets, the inner loop of tracking and alignment."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+
+
+@njit(nogil=True, cache=True)
+def fit_similarity(source: Float, target: Float, weights: Float) -> Float:  # pragma: no cover
+    """Weighted least-squares similarity (rotation, uniform scale, shift) between matched points.
+
+    Parameters
+    ----------
+    source, target : float32[N, 2]
+        Matching points, any unit.
+    weights : float32[N]
+        Non-negative, not all zero.
+
+    Returns
+    -------
+    float32[2, 3]
+        Source to target; the identity scaled to zero when all source points coincide.
+
+    Notes
+    -----
+    O(N), one allocation. Umeyama, IEEE TPAMI 13(4), 1991, in complex form: with z and w the centred
+    points as complex numbers the best linear part is sum(conj(z) w) / sum(|z|^2); we never reflect.
+    Twin: `agent.faces.align.similarity`.
+    """
+    total = 0.0
+    ax = 0.0
+    ay = 0.0
+    bx = 0.0
+    by = 0.0
+    for i in range(source.shape[0]):
+        w = weights[i]
+        total += w
+        ax += w * source[i, 0]
+        ay += w * source[i, 1]
+        bx += w * target[i, 0]
+        by += w * target[i, 1]
+    ax /= total
+    ay /= total
+    bx /= total
+    by /= total
+    real = 0.0
+    imag = 0.0
+    norm = 1e-12
+    for i in range(source.shape[0]):
+        w = weights[i]
+        zx = source[i, 0] - ax
+        zy = source[i, 1] - ay
+        wx = target[i, 0] - bx
+        wy = target[i, 1] - by
+        real += w * (zx * wx + zy * wy)
+        imag += w * (zx * wy - zy * wx)
+        norm += w * (zx * zx + zy * zy)
+    c = real / norm
+    s = imag / norm
+    out = np.empty((2, 3), np.float32)
+    out[0, 0] = c
+    out[0, 1] = -s
+    out[1, 0] = s
+    out[1, 1] = c
+    out[0, 2] = bx - (c * ax - s * ay)
+    out[1, 2] = by - (s * ax + c * ay)
+    return out
+
+
+@njit(nogil=True, cache=True)
+def map_points(matrix: Float, points: Float) -> Float:  # pragma: no cover
+    """Points float32[N, 2] through a float32[2, 3] matrix, float32[N, 2]. O(N)."""
+    out = np.empty_like(points)
+    for i in range(points.shape[0]):
+        x = points[i, 0]
+        y = points[i, 1]
+        out[i, 0] = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
+        out[i, 1] = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
+    return out
