@@ -5,9 +5,9 @@ The JSON Schemas in `agent/schemas/` are made from these models by `python -m ag
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Count = Annotated[int, Field(ge=-64, le=1023)]
 """A noised count; noise can make it negative."""
@@ -39,6 +39,7 @@ Flag = Literal[
     "frame_size_changed",
     "source_truncated",
     "window_merged",
+    "saturated",
 ]
 
 
@@ -58,6 +59,8 @@ class Window(Closed):
     length: WindowLength
     """Seconds."""
     clock: Literal["ntp", "rtc", "holdover", "none"]
+    merged: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """Earlier windows of this slot, withheld then, whose visits are counted here."""
 
 
 class ExpressionCounts(Closed):
@@ -101,13 +104,17 @@ class DwellCounts(Closed):
 
 
 class MicroCounts(Closed):
-    """Visits that showed at least one micro-expression of a polarity."""
+    """Visits that showed at least one micro-expression of a polarity.
+
+    Where noise is added a visit counts under two polarities at most, which bounds its influence.
+    """
 
     positive: Count
     negative: Count
     surprise: Count
     unspecified: Count
-    analysable_minutes: Annotated[int, Field(ge=0, le=1023)]
+    analysable_seconds: Annotated[int, Field(ge=0, le=65_535)]
+    """Seconds in which the frame rate allowed any to be seen, with or without a face in view."""
 
 
 class ToneCounts(Closed):
@@ -137,13 +144,31 @@ class Privacy(Closed):
     k: Annotated[int, Field(ge=1, le=100)]
 
 
+def _flags_once(flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
+    if list(flags) != [flag for flag in get_args(Flag) if flag in flags]:
+        raise ValueError("flags stand once each, in declared order")
+    return flags
+
+
 class Quality(Closed):
-    """How far the window can be trusted."""
+    """How far the window can be trusted. Rounded where noise is added: load betrays presence."""
 
     fps: Annotated[int, Field(ge=0, le=240)]
+    """Analysed frames per second."""
     usable: Annotated[int, Field(ge=0, le=100)]
     """Percent of the window's frames that were analysed."""
-    flags: Annotated[tuple[Flag, ...], Field(max_length=11)]
+    flags: Annotated[
+        tuple[Flag, ...],
+        Field(max_length=len(get_args(Flag)), json_schema_extra={"uniqueItems": True}),
+        AfterValidator(_flags_once),
+    ]
+
+
+def _cells_once(withheld: tuple[Withheld, ...]) -> tuple[Withheld, ...]:
+    cells = [item.cell for item in withheld]
+    if cells != [cell for cell in get_args(Cell) if cell in cells]:
+        raise ValueError("withheld cells stand once each, in declared order")
+    return withheld
 
 
 class Summary(Closed):
@@ -162,7 +187,12 @@ class Summary(Closed):
     dwell: DwellCounts | None
     micro: MicroCounts | None
     tone: ToneCounts | None
-    withheld: Annotated[tuple[Withheld, ...], Field(max_length=8)]
+    withheld: Annotated[
+        tuple[Withheld, ...],
+        Field(max_length=len(get_args(Cell)), json_schema_extra={"uniqueItems": True}),
+        AfterValidator(_cells_once),
+    ]
+    """One entry for every cell that is null."""
     privacy: Privacy
     quality: Quality
     model: Hash16
