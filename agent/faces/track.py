@@ -1,0 +1,241 @@
+"""Following faces: landmarks of one frame place the crop of the next; detections start and rescue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.config import DetectionConfig, TrackingConfig
+from agent.faces.landmarks import LandmarkPlacer, face_box, interocular
+from agent.faces.stabilise import stabilise
+from agent.types import Detections, Float, Frame, Grey
+
+Detect = Callable[[Frame], Detections]
+
+_EAGER = 0.1
+"""Seconds between looks while nobody, or somebody lost, is in view."""
+_UNSUPPORTED = 6
+"""Looks in a row without a matching detection after which a weak track is given up."""
+_MIN_IOD = 5.0
+"""Outer eye-corner distance, pixels, below which landmarks mean nothing."""
+
+
+@dataclass(slots=True, eq=False)
+class Track:
+    """One face across frames."""
+
+    track_id: int
+    points: Float
+    """float32[68, 2], stabilised, frame pixels."""
+    raw_points: Float
+    """float32[68, 2], the network's, frame pixels."""
+    presence: float
+    score: float
+    """Of the newest matching detection."""
+    first: float
+    last_seen: float
+    lost: bool = False
+    unsupported: int = 0
+    fresh: bool = True
+    """Followed in the current frame, not left out by the budget."""
+
+    @property
+    def box(self) -> Float:
+        """float32[4], xyxy, frame pixels."""
+        return face_box(self.points)
+
+
+class FaceTracker:
+    """Keeps one stable id per face in view; ids live in memory only.
+
+    Parameters
+    ----------
+    presence_above : float
+        Threshold of the landmark model's card for a crop to count as a face.
+    budget : float | None
+        Seconds of work per frame; None: no limit (files).
+    """
+
+    def __init__(
+        self,
+        detect: Detect,
+        place: LandmarkPlacer,
+        detection: DetectionConfig,
+        tracking: TrackingConfig,
+        presence_above: float,
+        budget: float | None = None,
+    ) -> None:
+        self._detect = detect
+        self._place = place
+        self._detection = detection
+        self._tracking = tracking
+        self._presence_above = presence_above
+        self._budget = budget
+        self._tracks: list[Track] = []
+        self._next_id = 1
+        self._last_look = -np.inf
+        self._before: Frame | None = None
+        self.skipped = 0
+        """Tracks left out of the newest frame by the budget."""
+
+    def update(self, frame: Frame) -> list[Track]:
+        """Tracks visible in this frame, oldest first.
+
+        A change of the picture's size ends all tracks: their pixels mean nothing any more.
+        """
+        if self._before is not None and self._before.luma.shape != frame.luma.shape:
+            self._tracks = []
+            self._before = None
+            self._last_look = -np.inf
+        self._follow_all(frame)
+        if self._due(frame.time):
+            self._last_look = frame.time
+            self._match(frame, self._detect(frame))
+            self._drop_duplicates()
+        self._tracks = [
+            track
+            for track in self._tracks
+            if not track.lost or frame.time - track.last_seen <= self._tracking.lost_after
+        ]
+        self._before = frame
+        return sorted((t for t in self._tracks if not t.lost), key=lambda t: t.track_id)
+
+    def _due(self, now: float) -> bool:
+        waited = now - self._last_look
+        active = [track for track in self._tracks if not track.lost]
+        if not active or len(active) < len(self._tracks):
+            return bool(waited >= _EAGER)
+        return bool(waited >= self._detection.interval)
+
+    def _follow_all(self, frame: Frame) -> None:
+        started = time.perf_counter()
+        self.skipped = 0
+        # Those who waited longest go first, so that a short budget goes round.
+        for track in sorted(self._tracks, key=lambda t: t.last_seen):
+            if track.lost:
+                continue
+            if self._budget is not None and time.perf_counter() - started > self._budget:
+                track.fresh = False
+                self.skipped += 1
+                continue
+            self._follow(track, frame)
+
+    def _follow(self, track: Track, frame: Frame) -> None:
+        raw, presence = self._place(frame.luma, track.points)
+        if not self._plausible(raw, frame.luma, presence, 0.5):
+            track.lost = True
+            return
+        elapsed = frame.time - track.last_seen
+        if self._before is not None and track.last_seen == self._before.time:
+            track.points = stabilise(self._before.luma, frame.luma, track.points, raw, elapsed)
+        else:
+            track.points = raw
+        track.raw_points = raw
+        track.presence = presence
+        track.last_seen = frame.time
+        track.fresh = True
+
+    def _plausible(self, points: Float, luma: Grey, presence: float, leniency: float) -> bool:
+        if presence < self._presence_above * leniency or interocular(points) < _MIN_IOD:
+            return False
+        height, width = luma.shape
+        middle_x, middle_y = points[27:].mean(0)
+        return bool(0 <= middle_x < width and 0 <= middle_y < height)
+
+    def _match(self, frame: Frame, found: Detections) -> None:
+        active = [track for track in self._tracks if not track.lost]
+        overlap = _overlaps(found.boxes, np.array([t.box for t in active], np.float32))
+        taken: set[int] = set()
+        supported: set[int] = set()
+        for _ in range(min(overlap.shape)):
+            row, column = np.unravel_index(int(overlap.argmax()), overlap.shape)
+            if overlap[row, column] < 0.2:
+                break
+            active[column].score = float(found.scores[row])
+            taken.add(int(row))
+            supported.add(int(column))
+            overlap[row, :] = 0
+            overlap[:, column] = 0
+        for column, track in enumerate(active):
+            track.unsupported = 0 if column in supported else track.unsupported + 1
+            if track.unsupported >= _UNSUPPORTED and track.presence < 0.9:
+                track.lost = True
+        for row in range(len(found.boxes)):
+            if row not in taken:
+                self._begin(frame, found, row)
+
+    def _begin(self, frame: Frame, found: Detections, row: int) -> None:
+        """Resume a lost track at this detection, or start a new one."""
+        points, presence = self._place(frame.luma, found.keypoints[row])
+        if self._plausible(points, frame.luma, presence, 0.5):
+            points, presence = self._place(frame.luma, points)
+        if not self._plausible(points, frame.luma, presence, 1.0):
+            return
+        box = face_box(points)
+        if any(not t.lost and _overlap(t.box, box) > 0.4 for t in self._tracks):
+            return
+        resumed = self._nearest_lost(box)
+        if resumed is not None:
+            resumed.points = resumed.raw_points = points
+            resumed.presence, resumed.score = presence, float(found.scores[row])
+            resumed.last_seen, resumed.lost, resumed.fresh = frame.time, False, True
+            resumed.unsupported = 0
+        elif sum(not t.lost for t in self._tracks) < self._tracking.max_faces:
+            self._tracks.append(
+                Track(
+                    track_id=self._next_id,
+                    points=points,
+                    raw_points=points,
+                    presence=presence,
+                    score=float(found.scores[row]),
+                    first=frame.time,
+                    last_seen=frame.time,
+                )
+            )
+            self._next_id += 1
+
+    def _nearest_lost(self, box: Float) -> Track | None:
+        """The lost track that this box may continue: near where it was, of about its size."""
+        best: Track | None = None
+        best_distance = 1.0
+        size = float(box[2] - box[0])
+        for track in self._tracks:
+            if not track.lost:
+                continue
+            old = track.box
+            ratio = size / max(float(old[2] - old[0]), 1.0)
+            shift = (box[:2] + box[2:] - old[:2] - old[2:]) / 2
+            distance = float(np.hypot(*shift)) / max(size, 1.0)
+            if 0.5 < ratio < 2.0 and distance < best_distance:
+                best, best_distance = track, distance
+        return best
+
+    def _drop_duplicates(self) -> None:
+        """Two tracks that slid onto one face: the younger goes."""
+        active = sorted((t for t in self._tracks if not t.lost), key=lambda t: t.track_id)
+        kept: list[Track] = []
+        for track in active:
+            if any(_overlap(track.box, other.box) > 0.5 for other in kept):
+                self._tracks.remove(track)
+            else:
+                kept.append(track)
+
+
+def _overlaps(a: Float, b: Float) -> Float:
+    """Intersection over union of boxes float32[N, 4] and float32[M, 4], float32[N, M]."""
+    if not len(a) or not len(b):
+        return np.zeros((len(a), len(b)), np.float32)
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    area_a = np.prod(a[:, 2:] - a[:, :2], axis=1)
+    area_b = np.prod(b[:, 2:] - b[:, :2], axis=1)
+    union = area_a[:, None] + area_b[None, :] - shared
+    return (shared / np.maximum(union, 1e-6)).astype(np.float32)
+
+
+def _overlap(a: Float, b: Float) -> float:
+    return float(_overlaps(a[None], b[None])[0, 0])

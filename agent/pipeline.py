@@ -1,0 +1,180 @@
+"""One frame in, everything it shows out: detect, track, place, pose, expression, micro-expression."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from agent.config import AgentConfig
+from agent.expression.read import ExpressionReader, NeutralBaseline
+from agent.faces.detect import FaceDetector
+from agent.faces.landmarks import LandmarkPlacer, interocular
+from agent.faces.pose import head_pose, is_attentive
+from agent.faces.track import FaceTracker, Track
+from agent.inference.manifest import Manifest, load_manifest, models_folder
+from agent.inference.tflite import open_model
+from agent.micro.spotter import MicroSpotter
+from agent.types import Detections, Expression, Face, Float, Frame, Grey, Infer, Landmarks, Perceived
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is remembered of one track's expression."""
+
+    baseline: NeutralBaseline = field(default_factory=NeutralBaseline)
+    answer: Expression | None = None
+    due: float = 0.0
+
+
+class Clocked:
+    """An `Infer` that adds the seconds it took to a shared account."""
+
+    def __init__(self, infer: Infer, account: dict[str, float], name: str) -> None:
+        self._infer = infer
+        self._account = account
+        self._name = name
+
+    def __call__(self, picture: Grey) -> dict[str, Float]:
+        started = time.perf_counter()
+        answer = self._infer(picture)
+        spent = time.perf_counter() - started
+        self._account[self._name] = self._account.get(self._name, 0.0) + spent
+        return dict(answer)
+
+
+class Models:
+    """The verified models of one folder, ready to use.
+
+    Raises `ModelError` when a model is absent, altered or not as declared.
+    """
+
+    def __init__(self, config: AgentConfig) -> None:
+        self.manifest: Manifest = load_manifest(models_folder(config.models))
+        self.seconds: dict[str, float] = {}
+        """Seconds spent inside the runtime since last cleared, by `model.<name>`."""
+        self.detect = FaceDetector(
+            self._open("detector"),
+            config.detection.score_above
+            or float(self.manifest.parameters("detector")["score_above"]),
+        )
+        self.place = LandmarkPlacer(self._open("landmarks"))
+        self.presence_above = float(self.manifest.parameters("landmarks")["presence_above"])
+        self.read = ExpressionReader(
+            self._open("expression"), self.manifest.parameters("expression")
+        )
+
+    def _open(self, name: str) -> Infer:
+        return Clocked(open_model(self.manifest, name), self.seconds, f"model.{name}")
+
+
+class Pipeline:
+    """Perceives one source's frames, in order.
+
+    Parameters
+    ----------
+    config : AgentConfig
+    expressions : bool
+        False where the policy forbids reading expression: neither expression nor micro-expression
+        is computed.
+    limited : bool
+        True on a live source: at most `tracking.budget` seconds of landmarks per frame.
+    """
+
+    def __init__(
+        self, config: AgentConfig, *, expressions: bool = True, limited: bool = False
+    ) -> None:
+        self._config = config
+        self.models = Models(config)
+        self._tracker = FaceTracker(
+            self._detect,
+            self.models.place,
+            config.detection,
+            config.tracking,
+            self.models.presence_above,
+            config.tracking.budget if limited else None,
+        )
+        self._expressions = expressions
+        self._readings: dict[int, _Reading] = {}
+        self._spotter = MicroSpotter(config.micro) if config.micro.enabled and expressions else None
+        self._detecting = 0.0
+
+    @property
+    def model_hash(self) -> str:
+        """16 hex digits over all models, as published."""
+        return self.models.manifest.hash16
+
+    def __call__(self, frame: Frame) -> Perceived:
+        """What one frame shows. Frames come in order of time."""
+        self.models.seconds.clear()
+        self._detecting = 0.0
+        started = time.perf_counter()
+        tracks = self._tracker.update(frame)
+        tracked = time.perf_counter()
+        faces = tuple(self._face(track, frame) for track in tracks)
+        known = {track.track_id for track in tracks}
+        if len(self._readings) > 2 * len(known) + 8:
+            self._readings = {k: v for k, v in self._readings.items() if k in known}
+        read = time.perf_counter()
+        micro = ()
+        refused: str | None = "no_evidence"
+        if self._spotter is not None:
+            fresh = [(t.track_id, t.points) for t in tracks if t.fresh]
+            micro = tuple(self._spotter.update(frame.time, fresh))
+            refused = self._spotter.refused
+        ended = time.perf_counter()
+        return Perceived(
+            time=frame.time,
+            faces=faces,
+            micro=micro,
+            micro_refused=refused,
+            skipped=self._tracker.skipped,
+            stage_seconds={
+                "detect": self._detecting,
+                "track": tracked - started - self._detecting,
+                "expression": read - tracked,
+                "micro": ended - read,
+                **self.models.seconds,
+            },
+        )
+
+    def _detect(self, frame: Frame) -> Detections:
+        started = time.perf_counter()
+        found = self.models.detect(frame, tiles_for(frame, self._config.detection.tiles))
+        self._detecting += time.perf_counter() - started
+        return found
+
+    def _face(self, track: Track, frame: Frame) -> Face:
+        pose = head_pose(track.points)
+        answer, is_new = self._expression(track, frame)
+        return Face(
+            track_id=track.track_id,
+            box=track.box,
+            score=track.score,
+            landmarks=Landmarks(track.points, track.presence),
+            raw_points=track.raw_points,
+            pose=pose,
+            attentive=is_attentive(pose, self._config.tracking.attention_cone),
+            expression=answer,
+            expression_is_new=is_new,
+        )
+
+    def _expression(self, track: Track, frame: Frame) -> tuple[Expression | None, bool]:
+        if not self._expressions:
+            return None, False
+        reading = self._readings.setdefault(track.track_id, _Reading())
+        too_small = interocular(track.points) < self._config.expression.min_face
+        # Half a millisecond of slack, or the rounding of frame times would skip a frame.
+        if not track.fresh or too_small or frame.time < reading.due - 5e-4:
+            return reading.answer, False
+        reading.due = frame.time + self._config.expression.interval
+        reading.answer = reading.baseline.subtract(self.models.read(frame.luma, track.points))
+        return reading.answer, True
+
+
+def tiles_for(frame: Frame, asked: int | None) -> int:
+    """How many tiles across the detector shall look at, 0 for the whole picture only."""
+    if asked is not None:
+        return asked
+    height, width = frame.luma.shape
+    shrunk = max(width / 320, height / 256)
+    return 0 if shrunk <= 2.5 else min(int(-(-shrunk // 2)), 4)
