@@ -150,7 +150,7 @@ class _Table:
     def refuse(self, key: str, problem: str) -> NoReturn:
         raise ModelError(f"{self.path}: {key!r} in {self.where} {problem}. {ADVICE}")
 
-    def take(self, key: str, kind: type) -> Any:
+    def take(self, key: str, kind: type[Any]) -> Any:
         if key not in self.data:
             self.refuse(key, "is missing")
         value = self.data.pop(key)
@@ -162,7 +162,7 @@ class _Table:
             self.refuse(key, "must be a finite number")
         return value
 
-    def numbers(self, key: str, kind: type) -> tuple[Any, ...]:
+    def numbers(self, key: str, kind: type[Any]) -> tuple[Any, ...]:
         values = self.take(key, list)
         if any(type(v) is not kind and not (kind is float and type(v) is int) for v in values):
             self.refuse(key, f"must be a list of {kind.__name__}, not {values!r}")
@@ -220,7 +220,7 @@ def _tensor(table: _Table) -> TensorSpec:
         dtype=table.take("dtype", str),
         scale=table.take("scale", float),
         zero_point=table.take("zero_point", int),
-        range=table.numbers("range", float),  # type: ignore[arg-type]  # checked below
+        range=table.numbers("range", float),  # two numbers: checked below
     )
     table.end()
     if spec.dtype not in ("int8", "float32"):

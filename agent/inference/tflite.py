@@ -23,6 +23,8 @@ from agent.types import Float, Grey
 
 RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 """In order of preference."""
+CHATTER = (b"INFO:", b"I0000 ", b"W0000 ")
+"""How lines begin that the runtime writes at every start."""
 Detail = Mapping[str, Any]
 
 
@@ -225,9 +227,7 @@ def _quiet() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(screen, 2)
             caught.seek(0)
-            kept = [
-                x for x in caught.readlines() if not x.startswith((b"INFO:", b"I0000", b"W0000"))
-            ]
+            kept = [line for line in caught if not line.startswith(CHATTER)]
             if kept:
                 os.write(screen, b"".join(kept))
             os.close(screen)

@@ -1,7 +1,8 @@
 """Makes `tiny/`: a network with untrained weights, its manifest and answers, to test the runtime.
 
 From a 16x16 grey picture come a 4x4 map of two channels and six numbers: both int8 in
-`tiny.tflite`, both float32 in `tiny_float.tflite`. Run from the repository's root, where the training extra is installed:
+`tiny.tflite`, both float32 in `tiny_float.tflite`. Run from the repository's root, where the
+training extra is installed:
 
     python -m tests.golden.make_tiny
 """
@@ -65,7 +66,7 @@ def main() -> None:
 
 
 def golden(pictures: list[np.ndarray]) -> None:
-    """Answers of the runtime it was made with; others may differ by some steps of the int8 scale."""
+    """Answers of the runtime it was made with; others may differ by some int8 steps."""
     answers = {"pictures": np.stack(pictures)}
     for name in ("tiny", "tiny_float"):
         model = LiteModel(FOLDER / f"{name}.tflite")

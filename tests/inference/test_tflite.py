@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -236,11 +235,11 @@ np.savez(sys.argv[2], runtime=runtime_name(), numpy=np.__version__, **answers)
 """
 
 
-def tflite_runtime_python() -> Path:
-    """A Python 3.11 with tflite-runtime and NumPy 1, kept between runs; skips when there is none."""
+def tflite_runtime_python(cache: pytest.Cache) -> Path:
+    """A Python 3.11 with tflite-runtime and NumPy 1, kept between runs; else the test skips."""
     if sys.version_info[:2] != (3, 11):
         pytest.skip("tflite-runtime has no wheels for this Python; it is tested on 3.11")
-    place = Path(tempfile.gettempdir()) / f"fleeting-tflite-runtime-{os.getuid()}"
+    place = cache.mkdir("tflite-runtime")
     python = place / "bin" / "python"
     done = place / "complete"
     if not done.exists():
@@ -260,9 +259,10 @@ def tflite_runtime_python() -> Path:
 
 
 def test_tflite_runtime_gives_the_same_answers(
-    tmp_path: Path, answers: dict[str, np.ndarray]
+    tmp_path: Path, answers: dict[str, np.ndarray], pytestconfig: pytest.Config
 ) -> None:
-    python = tflite_runtime_python()
+    assert pytestconfig.cache is not None
+    python = tflite_runtime_python(pytestconfig.cache)
     out = tmp_path / "out.npz"
     run = subprocess.run(
         [str(python), "-c", OTHER_RUNTIME, str(TINY), str(out)],
