@@ -1,0 +1,151 @@
+"""Still pictures: what the models see in each, one JSON line per picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from agent.config import AgentConfig
+from agent.errors import CaptureError
+from agent.faces.align import EXPRESSION_CROP, MEAN_SHAPE, five_points
+from agent.faces.pose import head_pose
+from agent.pipeline import Models, tiles_for
+from agent.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Frame, Grey
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
+
+
+def pictures(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files named, and the pictures inside the folders named, in order of name."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(
+                entry
+                for entry in path.rglob("*")
+                if entry.suffix.lower() in SUFFIXES and entry.is_file()
+            )
+        else:
+            yield path
+
+
+def read_grey(path: Path) -> Grey:
+    """One picture as uint8[H, W]. Raises `CaptureError`."""
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise CaptureError(f"{path} cannot be read: {error.strerror}.") from None
+    picture = None
+    if data.size:
+        try:
+            picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+        except cv2.error:
+            picture = None
+    if picture is None:
+        raise CaptureError(f"{path} is not a picture that can be decoded.")
+    return np.asarray(picture, np.uint8)
+
+
+class Inspector:
+    """Runs the models on single pictures. No tracking, no neutral baseline."""
+
+    def __init__(self, config: AgentConfig) -> None:
+        self._models = Models(config)
+        self._tiles = config.detection.tiles
+
+    def lines(self, paths: Iterable[Path], crop: bool) -> Iterator[dict[str, Any]]:
+        """One record per picture; an unreadable one has `error` and the run goes on."""
+        for path in paths:
+            try:
+                luma = read_grey(path)
+            except CaptureError as error:
+                yield {"image": str(path), "error": str(error)}
+                continue
+            faces = self.crop(luma) if crop else self.picture(luma)
+            yield {"image": str(path), "faces": faces}
+
+    def picture(self, luma: Grey) -> list[dict[str, Any]]:
+        """Every face of a picture uint8[H, W], strongest first; coordinates in its pixels."""
+        frame = Frame(0.0, luma)
+        found = self._models.detect(frame, tiles_for(frame, self._tiles))
+        faces = []
+        for box, score, keypoints in zip(found.boxes, found.scores, found.keypoints, strict=True):
+            points, _ = self._models.place(luma, keypoints)
+            points, presence = self._models.place(luma, points)
+            answer = self._models.read(luma, points)
+            faces.append(_record(box, float(score), keypoints, points, presence, answer))
+        return faces
+
+    def crop(self, luma: Grey) -> list[dict[str, Any]]:
+        """A picture that is one face, framed like FER pictures or looser.
+
+        The expression is read from the whole picture; landmarks start from where such a framing
+        puts them, or from the detector's keypoints when it finds a face and they fit better.
+        """
+        height, width = luma.shape
+        scale = np.array([width, height], np.float32) / EXPRESSION_CROP.size
+        start = (EXPRESSION_CROP.place(MEAN_SHAPE) + 0.5) * scale - 0.5
+        found = self._models.detect(Frame(0.0, luma), 0)
+        starts = [start.astype(np.float32), *found.keypoints[:1]]
+        best: tuple[Float, float] | None = None
+        for guess in starts:
+            points, _ = self._models.place(luma, guess)
+            points, presence = self._models.place(luma, points)
+            if best is None or presence > best[1]:
+                best = points, presence
+        assert best is not None
+        points, presence = best
+        size = EXPRESSION_CROP.size
+        shrinking = min(height, width) > size
+        whole = cv2.resize(
+            luma, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+        )
+        answer = self._models.read.read_crop(np.asarray(whole, np.uint8))
+        box = np.array([0, 0, width, height], np.float32)
+        keypoints = found.keypoints[0] if len(found.keypoints) else five_points(points)
+        score = float(found.scores[0]) if len(found.scores) else presence
+        return [_record(box, score, keypoints, points, presence, answer)]
+
+
+def _record(
+    box: Float,
+    score: float,
+    keypoints: Float,
+    points: Float,
+    presence: float,
+    answer: Expression,
+) -> dict[str, Any]:
+    pose = head_pose(points)
+    return {
+        "box": _rounded(box),
+        "score": round(score, 4),
+        "keypoints": _rounded(keypoints),
+        "landmarks": _rounded(points),
+        "presence": round(presence, 4),
+        "pose": {
+            "yaw": round(pose.yaw, 1),
+            "pitch": round(pose.pitch, 1),
+            "roll": round(pose.roll, 1),
+        },
+        "expression": {
+            name: round(float(p), 4)
+            for name, p in zip(EXPRESSIONS, answer.probabilities, strict=True)
+        },
+        "unsure": answer.unsure,
+        "valence": round(answer.valence, 3),
+        "arousal": round(answer.arousal, 3),
+        "action_units": {
+            name: round(float(value), 3)
+            for name, value in zip(ACTION_UNITS, answer.action_units, strict=True)
+        },
+    }
+
+
+def _rounded(values: Float) -> list[Any]:
+    return [
+        [round(float(v), 2) for v in row] if np.ndim(row) else round(float(row), 2)
+        for row in values
+    ]

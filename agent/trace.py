@@ -1,0 +1,116 @@
+"""Per-frame arrays of what a video file showed, for people who validate. Personal: files only."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.errors import StoreError
+from agent.types import ACTION_UNITS, EXPRESSIONS, Perceived
+
+
+class TraceRecorder:
+    """Collects one row per face and frame; rows of one frame share its time."""
+
+    def __init__(self) -> None:
+        self._frames: list[float] = []
+        self._rows: list[tuple[Any, ...]] = []
+        self._micro: list[tuple[int, float, float, float, float, str]] = []
+
+    def add(self, perceived: Perceived) -> None:
+        """Record one frame."""
+        self._frames.append(perceived.time)
+        for face in perceived.faces:
+            answer = face.expression
+            self._rows.append(
+                (
+                    perceived.time,
+                    len(self._frames) - 1,
+                    face.track_id,
+                    face.box,
+                    face.landmarks.points,
+                    face.raw_points,
+                    face.landmarks.presence,
+                    face.score,
+                    (face.pose.yaw, face.pose.pitch, face.pose.roll),
+                    face.attentive,
+                    answer.probabilities if answer else np.full(8, np.nan),
+                    answer.unsure if answer else True,
+                    (answer.valence, answer.arousal) if answer else (np.nan, np.nan),
+                    answer.action_units if answer else np.full(len(ACTION_UNITS), np.nan),
+                )
+            )
+        for event in perceived.micro:
+            self._micro.append(
+                (
+                    event.track_id,
+                    event.onset,
+                    event.apex,
+                    event.offset,
+                    event.intensity,
+                    event.polarity,
+                )
+            )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The trace; T rows (faces x frames), F frames, M movements.
+
+        `time` float64[T] seconds; `frame` int32[T] index into `frame_time` float64[F];
+        `track_id` int32[T]; `box` float32[T, 4] xyxy; `landmarks` and `landmarks_raw`
+        float32[T, 68, 2], pixels of the video, after and before stabilising; `presence`, `score`
+        (landmark network's, detector's), float32[T]; `pose` float32[T, 3] yaw, pitch, roll in
+        degrees; `attentive` bool[T]; `expression` float32[T, 8]; `unsure` bool[T];
+        `valence`, `arousal` float32[T]; `action_units` float32[T, 12], NaN before the first answer;
+        `micro` float64[M, 5] track, onset, apex, offset, intensity with `micro_polarity` str[M];
+        names in `expression_names` and `action_unit_names`.
+        """
+        shapes: tuple[tuple[str, Any, tuple[int, ...]], ...] = (
+            ("time", np.float64, ()),
+            ("frame", np.int32, ()),
+            ("track_id", np.int32, ()),
+            ("box", np.float32, (4,)),
+            ("landmarks", np.float32, (68, 2)),
+            ("landmarks_raw", np.float32, (68, 2)),
+            ("presence", np.float32, ()),
+            ("score", np.float32, ()),
+            ("pose", np.float32, (3,)),
+            ("attentive", np.bool_, ()),
+            ("expression", np.float32, (8,)),
+            ("unsure", np.bool_, ()),
+            ("va", np.float32, (2,)),
+            ("action_units", np.float32, (len(ACTION_UNITS),)),
+        )
+        out: dict[str, NDArray[Any]] = {}
+        for column, (name, dtype, shape) in enumerate(shapes):
+            values = [row[column] for row in self._rows]
+            out[name] = np.array(values, dtype).reshape(len(values), *shape)
+        va = out.pop("va")
+        out["valence"], out["arousal"] = va[:, 0], va[:, 1]
+        out["frame_time"] = np.array(self._frames, np.float64)
+        out["micro"] = np.array([m[:5] for m in self._micro], np.float64).reshape(-1, 5)
+        out["micro_polarity"] = np.array([m[5] for m in self._micro], dtype="U16")
+        out["expression_names"] = np.array(EXPRESSIONS)
+        out["action_unit_names"] = np.array(ACTION_UNITS)
+        return out
+
+    def write(self, path: Path) -> None:
+        """Write the trace as one `.npz`, whole or not at all. Raises `StoreError`."""
+        try:
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    np.savez_compressed(file, **self.arrays())
+                os.replace(name, path)
+            except BaseException:
+                os.unlink(name)
+                raise
+        except OSError as error:
+            raise StoreError(
+                f"The trace {path} cannot be written: {error.strerror}. "
+                "Choose a folder that exists and has room."
+            ) from None
