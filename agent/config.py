@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,7 +18,9 @@ DeviceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 class Section(BaseModel):
     """Frozen; unknown keys refused; numbers are numbers, never text with a unit."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
 
 
 class DeviceConfig(Section):
@@ -218,3 +221,25 @@ def _paths(data: dict[str, Any]) -> dict[str, Any]:
         else value
         for key, value in data.items()
     }
+
+
+def as_toml(config: AgentConfig) -> str:
+    """Every key with its value as TOML, sentences as comments; a key without a value is commented."""
+    return _lines(config, "") + "".join(
+        f"\n[{name}]\n{_lines(section, '')}"
+        for name, section in config
+        if isinstance(section, Section)
+    )
+
+
+def _lines(section: Section, out: str) -> str:
+    for name, info in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            continue
+        if info.description:
+            out += "".join(f"# {line.strip()}\n" for line in info.description.splitlines())
+        # TOML's basic strings are JSON's; the other values are numbers and booleans.
+        text = json.dumps(str(value) if isinstance(value, Path) else value)
+        out += f"# {name} =\n" if value is None else f"{name} = {text}\n"
+    return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,34 @@ class Inspector:
         keypoints = found.keypoints[0] if len(found.keypoints) else five_points(points)
         score = float(found.scores[0]) if len(found.scores) else presence
         return [_record(box, score, keypoints, points, presence, answer)]
+
+
+def show(paths: Sequence[Path], config: AgentConfig, *, as_json: bool, crop: bool) -> int:
+    """Print what each picture shows; 1 when no picture could be read."""
+    readable = 0
+    for line in Inspector(config).lines(pictures(paths), crop):
+        readable += "error" not in line
+        if as_json:
+            print(json.dumps(line), flush=True)
+        else:
+            print(_sentence(line), flush=True)
+    return 0 if readable else 1
+
+
+def _sentence(line: dict[str, Any]) -> str:
+    if "error" in line:
+        return str(line["error"])
+    parts = [f"{line['image']}: {len(line['faces'])} face(s)"]
+    for face in line["faces"]:
+        name = max(face["expression"], key=face["expression"].get)
+        share = face["expression"][name]
+        label = f"unsure ({name}?)" if face["unsure"] else name
+        x1, y1, x2, y2 = (round(v) for v in face["box"])
+        parts.append(
+            f"  {label} {share:.2f}, valence {face['valence']:+.2f}, "
+            f"yaw {face['pose']['yaw']:+.0f}°, box {x1},{y1}-{x2},{y2}, score {face['score']:.2f}"
+        )
+    return "\n".join(parts)
 
 
 def _record(

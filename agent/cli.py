@@ -1,0 +1,158 @@
+"""The command line: verbs a field engineer would say. The only module that speaks to a person."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from agent import __version__
+from agent.config import AgentConfig, as_toml, load
+from agent.errors import AgentError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every verb."""
+    parser = argparse.ArgumentParser(
+        prog="fleeting",
+        description="Facial expression and micro-expression on the device; "
+        "only aggregated, noised summaries leave, over MQTT.",
+    )
+    parser.add_argument("--version", action="version", version=f"fleeting {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    for name, text in (
+        ("run", "start both processes and keep them alive"),
+        ("perceive", "the half that sees: camera to outbox, no network"),
+        ("uplink", "the half that talks: outbox to MQTT broker, no devices"),
+    ):
+        verb = verbs.add_parser(name, help=text, description=text)
+        _add_config(verb)
+
+    demo = verbs.add_parser("demo", help="play the bundled clip through everything, on this machine")
+    demo.add_argument("--plot", type=Path, default=Path("fleeting-demo.png"), metavar="OUT.png")
+    demo.add_argument("--json", action="store_true", help="print what arrived as JSON")
+
+    replay = verbs.add_parser("replay", help="run a video file through perception; opens no socket")
+    replay.add_argument("video", type=Path)
+    replay.add_argument("--json", action="store_true", help="one summary per window, as published")
+    replay.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the timeline")
+    replay.add_argument("--trace", type=Path, metavar="OUT.npz", help="write per-frame arrays")
+    replay.add_argument(
+        "--window", type=int, choices=(10, 60, 300, 900, 3600), help="seconds per summary"
+    )
+    _add_config(replay)
+
+    inspect = verbs.add_parser("inspect", help="what the models see in pictures")
+    inspect.add_argument("paths", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER")
+    inspect.add_argument("--json", action="store_true", help="one JSON line per picture")
+    inspect.add_argument("--crop", action="store_true", help="each picture is one cropped face")
+    _add_config(inspect)
+
+    check = verbs.add_parser("check", help="camera, microphone, models, broker, clock, disk")
+    check.add_argument("--json", action="store_true")
+    _add_config(check)
+
+    config = verbs.add_parser("config", help="the configuration")
+    config.add_argument("action", choices=("show",), help="print every key with its value as TOML")
+    _add_config(config)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE.toml",
+        default=os.environ.get("FLEETING_CONFIG"),
+        help="configuration (default: $FLEETING_CONFIG, else /etc/fleeting/fleeting.toml if there)",
+    )
+
+
+def _configuration(given: str | Path | None) -> AgentConfig:
+    """The file named, else the system's if there is one, else the defaults."""
+    path = _configuration_path(given)
+    return load(path) if path else AgentConfig()
+
+
+def _configuration_path(given: str | Path | None) -> Path | None:
+    system = Path("/etc/fleeting/fleeting.toml")
+    if given:
+        return Path(given)
+    return system if system.is_file() else None
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _dispatch(args: argparse.Namespace) -> int:
+    if args.verb == "demo":
+        from agent.demo.run import demo
+
+        return demo(plot=args.plot, as_json=args.json)
+    if args.verb == "replay":
+        from agent.replay import replay
+
+        given = _configuration_path(args.config) if args.config else None
+        return replay(
+            args.video,
+            load(given) if given else None,
+            as_json=args.json,
+            plot=args.plot,
+            trace=args.trace,
+            window=args.window,
+        )
+    config = _configuration(args.config)
+    if args.verb == "run":
+        from agent.supervise import supervise
+
+        path = _configuration_path(args.config)
+        tail = ["--config", str(path)] if path else []
+        command = [sys.executable, "-m", "agent.cli"]
+        return supervise([*command, "perceive", *tail], [*command, "uplink", *tail])
+    if args.verb == "perceive":
+        from agent.perceive import perceive
+
+        perceive(config, stop=_stop_on_signals())
+        return 0
+    if args.verb == "uplink":
+        from agent.uplink.process import run_uplink
+
+        return run_uplink(config, _stop_on_signals())
+    if args.verb == "inspect":
+        from agent.inspect import show
+
+        return show(args.paths, config, as_json=args.json, crop=args.crop)
+    if args.verb == "check":
+        from agent.check import main as check
+
+        return check(config, as_json=args.json)
+    print(as_toml(config), end="")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; returns the exit code. Errors meant for a person go to stderr in one line."""
+    args = build_parser().parse_args(argv)
+    try:
+        return _dispatch(args)
+    except AgentError as error:
+        print(f"fleeting {args.verb}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away; nothing more to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
