@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Count = Annotated[int, Field(ge=-64, le=1023)]
 """A noised count; noise can make it negative."""
@@ -46,7 +46,12 @@ Flag = Literal[
 class Closed(BaseModel):
     """Frozen; unknown keys refused; no coercion."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class Window(Closed):
@@ -198,6 +203,13 @@ class Summary(Closed):
     model: Hash16
     policy: PolicyName
     policy_hash: Hash16
+
+    @model_validator(mode="after")
+    def _null_cells_say_why(self) -> Summary:
+        null = {cell for cell in get_args(Cell) if getattr(self, cell) is None}
+        if null != {item.cell for item in self.withheld}:
+            raise ValueError("a cell is null exactly where `withheld` gives its reason")
+        return self
 
 
 class Meta(Closed):

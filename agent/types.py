@@ -177,3 +177,5 @@ class Visit:
     arousal: float = 0.0
     micro: set[str] = field(default_factory=set)
     """Polarities seen at least once."""
+    size: float = 0.0
+    """Largest inter-ocular distance (outer eye corners), pixels."""

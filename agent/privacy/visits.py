@@ -1,0 +1,112 @@
+"""From faces in frames to visits: one track from first to last sight, as running sums.
+
+Nothing here grows with time: no landmark, picture or per-frame list is kept, and a visit is
+forgotten once it was handed on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from agent.config import PrivacyConfig
+from agent.types import Face, Perceived, Visit
+
+MIN_SIGHTS = 3
+"""Frames. With `MIN_SECONDS`: anything seen more briefly is a false detection or a passer-by whom
+nobody could count reliably, and is not a visit."""
+MIN_SECONDS = 0.5
+LONGEST_GAP = 0.5
+"""Seconds; time between two sights of a face beyond this does not count as attention."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A visit that goes on."""
+
+    visit: Visit
+    sights: int = 1
+    seconds_by_slot: dict[int, float] = field(default_factory=dict)
+    """Bounded: there are 256 slots."""
+    was_attentive: bool = False
+
+
+class VisitBook:
+    """All visits that go on, by track.
+
+    A track that is out of sight for more than `visit_gap` has ended its visit; seen again, the
+    same track begins another.
+    """
+
+    def __init__(self, params: PrivacyConfig) -> None:
+        self._gap = params.visit_gap
+        self._open: dict[int, _Open] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def update(self, perceived: Perceived, slot: int) -> list[Visit]:
+        """Add one frame, shown while `slot` was on; return the visits that have ended.
+
+        Times must not decrease from call to call.
+        """
+        ended = self._close(before=perceived.time - self._gap)
+        for face in perceived.faces:
+            self._see(face, perceived.time, slot)
+        for event in perceived.micro:
+            if event.track_id in self._open:
+                self._open[event.track_id].visit.micro.add(event.polarity)
+        return ended
+
+    def finish(self) -> list[Visit]:
+        """End every visit that goes on and return them."""
+        return self._close(before=float("inf"))
+
+    def _close(self, before: float) -> list[Visit]:
+        over = [track for track, entry in self._open.items() if entry.visit.last < before]
+        entries = [self._open.pop(track) for track in over]
+        return [_finished(entry) for entry in entries if _is_visit(entry)]
+
+    def _see(self, face: Face, time: float, slot: int) -> None:
+        entry = self._open.get(face.track_id)
+        if entry is None:
+            visit = Visit(face.track_id, first=time, last=time, slot=slot)
+            entry = self._open[face.track_id] = _Open(visit)
+        else:
+            gap = min(time - entry.visit.last, LONGEST_GAP)
+            if entry.was_attentive and face.attentive:
+                entry.visit.attention += gap
+            entry.seconds_by_slot[slot] = entry.seconds_by_slot.get(slot, 0.0) + gap
+            entry.sights += 1
+            entry.visit.last = time
+        entry.was_attentive = face.attentive
+        eyes = face.landmarks.points[45] - face.landmarks.points[36]
+        entry.visit.size = max(entry.visit.size, float(np.hypot(eyes[0], eyes[1])))
+        _read(entry.visit, face)
+
+
+def _read(visit: Visit, face: Face) -> None:
+    """Add a face's answer, if it is a new one."""
+    answer = face.expression
+    if answer is None or not face.expression_is_new:
+        return
+    visit.answers += 1
+    visit.valence += answer.valence
+    visit.arousal += answer.arousal
+    if answer.unsure:
+        visit.unsure += 1
+    else:
+        visit.expression += np.asarray(answer.probabilities, np.float32)
+
+
+def _is_visit(entry: _Open) -> bool:
+    visit = entry.visit
+    return entry.sights >= MIN_SIGHTS and visit.last - visit.first >= MIN_SECONDS
+
+
+def _finished(entry: _Open) -> Visit:
+    """The visit, given to the slot that was on for most of it (the earlier of equals)."""
+    seconds = entry.seconds_by_slot
+    entry.visit.slot = max(seconds, key=lambda slot: seconds[slot])
+    return entry.visit
