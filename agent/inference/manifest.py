@@ -98,6 +98,10 @@ class Manifest:
                 f"{self.path} has no model {name!r} (it lists: {listed}). {ADVICE}"
             ) from None
 
+    def parameters(self, name: str) -> Mapping[str, Any]:
+        """The parameters of the model called `name`. Raises `ModelError` when there is none."""
+        return self.entry(name).parameters
+
 
 def models_folder(configured: Path | None) -> Path:
     """Where the models are.
