@@ -26,7 +26,7 @@ _WEIGHTS[_RIGID] = 1.0
 
 _HALF = 0.27
 """Seconds to either side of an apex that a decision looks at."""
-_HOLD = 0.20
+_HOLD = 0.30
 """Seconds a candidate waits for a stronger one."""
 _MEMORY = 4.0
 """Seconds of channels kept per face."""
@@ -43,7 +43,7 @@ _MOUTH = (4, 5, 6, 7, 8, 9)
 class _Face:
     """The recent past of one face."""
 
-    __slots__ = ("busy", "count", "last", "noise", "noise_at", "pending", "times", "values")
+    __slots__ = ("busy", "count", "done", "last", "noise", "noise_at", "pending", "times", "values")
 
     def __init__(self, capacity: int) -> None:
         self.values = np.zeros((2 * capacity, 12), np.float32)
@@ -52,6 +52,8 @@ class _Face:
         self.noise = np.full(12, np.inf, np.float32)
         self.noise_at = 0
         self.pending: MicroExpression | None = None
+        self.done: MicroExpression | None = None
+        """The newest movement reported."""
         self.last = -np.inf
         self.busy: list[float] = []
         """Apex times of recent mouth movements."""
@@ -145,11 +147,12 @@ class MicroSpotter:
         )
         if score >= self._params.threshold and abs(height) >= _LEAST:
             event = self._judge(track_id, face, channel, height, (start, middle, end))
-            if event and (face.pending is None or event.intensity > face.pending.intensity):
-                face.pending = event
+            if event and not _is_lobe(event, face.done):
+                if face.pending is None or event.intensity > face.pending.intensity:
+                    face.pending = event
         if face.pending and now - face.pending.apex > self.latency:
-            done, face.pending = face.pending, None
-            return [done]
+            face.done, face.pending = face.pending, None
+            return [face.done]
         return []
 
     def _measure_noise(self, face: _Face, half: int) -> None:
@@ -173,6 +176,14 @@ class MicroSpotter:
         start, middle, end = frames
         apex = float(face.times[middle])
         if start < 0 or end < 0 or face.times[end] - face.times[start] > _LONGEST:
+            self.rejected["macro"] += 1
+            return None
+        half = face.count - 1 - middle
+        ends = face.values[[middle - half, middle + half], channel]
+        earlier = float(face.values[max(0, middle - 2 * half), channel])
+        still_rising = (float(ends[0]) - earlier) * np.sign(height) > 0.7 * abs(height)
+        if abs(float(ends[1] - ends[0])) > 0.6 * abs(height) or still_rising:
+            # It does not come back to where it was, or began earlier: part of something longer.
             self.rejected["macro"] += 1
             return None
         if face.times[end] - face.times[start] < _SHORTEST:
@@ -202,6 +213,15 @@ class MicroSpotter:
             intensity=abs(float(height)),
             polarity=_polarity(channel, height),
         )
+
+
+def _is_lobe(event: MicroExpression, done: MicroExpression | None) -> bool:
+    """True for the swing to the other side that differencing shows beside a stronger movement."""
+    return (
+        done is not None
+        and event.apex - done.apex < 2 * _HALF
+        and event.intensity < done.intensity
+    )
 
 
 def _polarity(channel: int, height: float) -> str:

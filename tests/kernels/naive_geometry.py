@@ -1,0 +1,49 @@
+"""Slow, plain twins of the geometry, pose and flow kernels."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from agent.types import Float, Grey
+
+
+def fit_similarity(source: Float, target: Float, weights: Float) -> Float:
+    """Weighted similarity by linear least squares on (a, b, tx, ty)."""
+    rows, values = [], []
+    for (x, y), (u, v), w in zip(source, target, weights, strict=True):
+        root = np.sqrt(w)
+        rows += [[root * x, -root * y, root, 0], [root * y, root * x, 0, root]]
+        values += [root * u, root * v]
+    a, b, tx, ty = np.linalg.lstsq(np.array(rows, float), np.array(values, float), rcond=None)[0]
+    return np.array([[a, -b, tx], [b, a, ty]], np.float32)
+
+
+def rotation(yaw: float, pitch: float, roll: float) -> Float:
+    """Camera-frame rotation of a shape that looks along -z, for angles as in `Pose`."""
+    y, p, r = np.radians([yaw, pitch, roll])
+    turn = np.array([[np.cos(y), 0, -np.sin(y)], [0, 1, 0], [np.sin(y), 0, np.cos(y)]])
+    nod = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
+    tilt = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
+    return np.asarray(tilt @ nod @ turn, np.float32)
+
+
+def flow_point(before: Grey, after: Grey, start: Float, guess: Float, ridge: float) -> Float:
+    """One point by Gauss-Newton on OpenCV's bilinear patches, many iterations."""
+    size = (11, 11)
+    wide = cv2.getRectSubPix(before.astype(np.float32), size, (float(start[0]), float(start[1])))
+    gx = ((wide[1:-1, 2:] - wide[1:-1, :-2]) / 2).astype(float)
+    gy = ((wide[2:, 1:-1] - wide[:-2, 1:-1]) / 2).astype(float)
+    gx, gy = gx - gx.mean(), gy - gy.mean()
+    template = wide[1:-1, 1:-1] - wide[1:-1, 1:-1].mean()
+    pull = ridge * 81
+    h = np.array(
+        [[(gx * gx).sum() + pull, (gx * gy).sum()], [(gx * gy).sum(), (gy * gy).sum() + pull]]
+    )
+    q = np.array(guess, float)
+    for _ in range(30):
+        patch = cv2.getRectSubPix(after.astype(np.float32), (9, 9), (float(q[0]), float(q[1])))
+        e = template - (patch - patch.mean())
+        b = np.array([(gx * e).sum(), (gy * e).sum()]) + pull * (guess - q)
+        q += np.linalg.solve(h, b)
+    return q.astype(np.float32)

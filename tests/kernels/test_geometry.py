@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.faces.align import MEAN_SHAPE, similarity
+from agent.kernels.geometry import fit_similarity, map_points
+from tests.kernels import naive_geometry
+
+ONES = np.ones(68, np.float32)
+
+
+def _matrix(angle: float, scale: float, x: float, y: float) -> np.ndarray:
+    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    return np.array([[c, -s, x], [s, c, y]], np.float32)
+
+
+@given(st.floats(-3, 3), st.floats(0.1, 200), st.floats(-500, 500), st.floats(-500, 500))
+def test_a_similarity_is_recovered_exactly(angle: float, scale: float, x: float, y: float) -> None:
+    matrix = _matrix(angle, scale, x, y)
+    found = fit_similarity(MEAN_SHAPE, map_points(matrix, MEAN_SHAPE), ONES)
+    np.testing.assert_allclose(found, matrix, atol=2e-3 * max(1.0, scale))
+
+
+def test_noisy_fits_agree_with_the_twins() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        source = rng.normal(size=(68, 2)).astype(np.float32)
+        target = (map_points(_matrix(0.4, 30, 5, 7), source) + rng.normal(size=(68, 2))).astype(
+            np.float32
+        )
+        weights = rng.uniform(0, 1, 68).astype(np.float32)
+        expected = naive_geometry.fit_similarity(source, target, weights)
+        np.testing.assert_allclose(fit_similarity(source, target, weights), expected, atol=2e-3)
+        np.testing.assert_allclose(
+            fit_similarity(source, target, ONES), similarity(source, target), atol=2e-3
+        )
+
+
+def test_points_of_no_weight_do_not_matter() -> None:
+    target = MEAN_SHAPE * 3 + 1
+    weights = ONES.copy()
+    weights[0] = 0
+    spoilt = target.copy()
+    spoilt[0] = 1e4
+    np.testing.assert_allclose(
+        fit_similarity(MEAN_SHAPE, spoilt, weights),
+        [[3, 0, 1], [0, 3, 1]],
+        atol=1e-4,
+    )
+
+
+def test_coinciding_points_give_a_finite_matrix() -> None:
+    assert np.isfinite(fit_similarity(np.zeros_like(MEAN_SHAPE), MEAN_SHAPE, ONES)).all()
