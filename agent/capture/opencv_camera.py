@@ -105,7 +105,7 @@ def to_luma(picture: np.ndarray, size: tuple[int, int]) -> Grey | None:
         return np.ascontiguousarray(picture[:, :, 0])
     flat = picture.reshape(picture.shape[0], -1)
     if 1 in flat.shape:
-        if not bytes(flat.reshape(-1)[:2]) == b"\xff\xd8":
+        if bytes(flat.reshape(-1)[:2]) != b"\xff\xd8":
             return None
         return cv2.imdecode(flat.reshape(-1), cv2.IMREAD_GRAYSCALE)
     if flat.shape[0] * 2 == size[0] * 3 and flat.shape[1] == size[1]:

@@ -135,14 +135,14 @@ def _number(target: str) -> int:
         return 0
     if not target.isdecimal():
         raise CaptureError(
-            f'source.target {target!r} is not a camera number. Use "0" or "1", or leave it empty.'
+            f'source.target {target!r} is no camera number. Use "0" or "1", or leave it empty.'
         )
     return int(target)
 
 
 def _libraries() -> tuple[Any, Any]:
     try:
-        import libcamera
+        import libcamera  # type: ignore[import-not-found]
         import picamera2
     except ImportError as error:
         raise CaptureError(

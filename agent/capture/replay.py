@@ -26,7 +26,7 @@ round and estimate."""
 
 
 class VideoFile:
-    """A video file; the times are its presentation timestamps in seconds, the first frame's about 0.
+    """A video file; times are its presentation timestamps in seconds, the first frame's about 0.
 
     A bare stream without timestamps (raw H.264, MJPEG) is timed by its frame rate. Pictures are
     turned as the file's orientation says, and converted to full-range luma (BT.601 weights).
@@ -59,12 +59,15 @@ class VideoFile:
         self._first_time = 0.0
         self._shape: tuple[int, ...] | None = None
         self._timed: bool | None = None
-        self._begin()
+        self._index = 0
+        self._last_raw = 0.0
+        self._waiting = self._decode()
+        """The frame decoded ahead, so that the end is known before it is reached."""
         if self._waiting is None:
             self.close()
             raise CaptureError(
-                f"{path} holds no video frame that can be decoded. It may be sound only, damaged, or "
-                "of a codec that OpenCV lacks: play it, or convert it to H.264 in MP4 or MKV."
+                f"{path} holds no video frame that can be decoded. It may be sound only, damaged, "
+                "or of a codec that OpenCV lacks: play it, or convert it to H.264 in MP4 or MKV."
             )
 
     def __iter__(self) -> Iterator[Frame]:
@@ -93,7 +96,8 @@ class VideoFile:
             self._capture.release()
             self._capture = _open(self._path)
             self._timeline.restart()
-            self._begin()
+            self._index = 0
+            self._waiting = self._decode()
             if self._waiting is None:
                 raise CaptureError(
                     f"{self.name} can no longer be read. Was it moved or overwritten?"
@@ -101,11 +105,6 @@ class VideoFile:
         luma, raw = self._waiting
         self._waiting = self._decode()
         return self._placed(luma, raw)
-
-    def _begin(self) -> None:
-        """Decode the first frame; whether the file has timestamps shows with the second one."""
-        self._index = 0
-        self._waiting: tuple[Grey, float] | None = self._decode()
 
     def _decode(self) -> tuple[Grey, float] | None:
         """The next picture and its raw time in seconds; None at the end."""

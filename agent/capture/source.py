@@ -1,4 +1,4 @@
-"""What all sources of frames have in common: the protocol, time that only goes forward, watching."""
+"""What all sources of frames share: the protocol, time that only goes forward, watching."""
 
 from __future__ import annotations
 
@@ -151,8 +151,8 @@ class Watched(ABC):
         if self._stop.is_set():
             raise StopIteration
         raise CaptureError(
-            f"{self.name} gave no frame for {self._stall:g} s. Check its cable and power; the agent "
-            "opens it again by itself. If it happens often, lower source.fps or the resolution."
+            f"{self.name} gave no frame for {self._stall:g} s. Check its cable and power; the "
+            "agent opens it again by itself. If it happens often, lower source.fps or the resolution."
         )
 
     def _placed(self, frame: Frame) -> Frame:
@@ -175,8 +175,8 @@ class Watched(ABC):
             self._failure = error
         except Exception as error:  # a driver's own error must not die unseen in this thread
             self._failure = CaptureError(
-                f"{self.name} failed: {type(error).__name__}: {error}. Check that nothing else uses "
-                "it and that it is still plugged in; the agent opens it again by itself."
+                f"{self.name} failed: {type(error).__name__}: {error}. Check that nothing else "
+                "uses it and that it is still plugged in; the agent opens it again by itself."
             )
         finally:
             self._frames.close()
