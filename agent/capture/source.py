@@ -152,7 +152,7 @@ class Watched(ABC):
             raise StopIteration
         raise CaptureError(
             f"{self.name} gave no frame for {self._stall:g} s. Check its cable and power; the "
-            "agent opens it again by itself. If it happens often, lower source.fps or the resolution."
+            "agent opens it again by itself. If it happens often, lower source.fps or the size."
         )
 
     def _placed(self, frame: Frame) -> Frame:
