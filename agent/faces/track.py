@@ -112,16 +112,18 @@ class FaceTracker:
 
     def _follow_all(self, frame: Frame) -> None:
         started = time.perf_counter()
-        self.skipped = 0
+        self.skipped = followed = 0
         # Those who waited longest go first, so that a short budget goes round.
         for track in sorted(self._tracks, key=lambda t: t.last_seen):
             if track.lost:
                 continue
-            if self._budget is not None and time.perf_counter() - started > self._budget:
+            spent = time.perf_counter() - started
+            if self._budget is not None and followed and spent > self._budget:
                 track.fresh = False
                 self.skipped += 1
                 continue
             self._follow(track, frame)
+            followed += 1
 
     def _follow(self, track: Track, frame: Frame) -> None:
         raw, presence = self._place(frame.luma, track.points)
