@@ -118,6 +118,8 @@ class MicroCounts(Closed):
     negative: Count
     surprise: Count
     unspecified: Count
+    analysable_visits: Count
+    """Visits whose face was large enough: what the four counts are out of."""
     analysable_seconds: Annotated[int, Field(ge=0, le=65_535)]
     """Seconds in which the frame rate allowed any to be seen, with or without a face in view."""
 

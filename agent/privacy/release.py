@@ -1,0 +1,325 @@
+"""From windows to summaries: the only place where one is built.
+
+How a visit is protected (unit: one visit, added or removed):
+
+- It is counted in exactly one window, with an influence bounded per cell (`window.SENSITIVITY`).
+- The number of visits of a window and slot is noised once, when the window closes. Whether the
+  window is published is decided on noised numbers alone.
+- A window below `k` is withheld; its visits wait for the slot's next windows. The noised number of
+  all waiting windows is the sum of their noised numbers: post-processing, so however long they
+  wait nobody's budget is spent twice. As that sum's noise grows with every window, it must also
+  stand clear of the noise, lest an empty night look like a visit.
+- All other cells are noised once, when their windows are published together.
+
+So every visit takes part in one release per cell, and epsilon is per visit whatever the number of
+windows (parallel composition: Dwork & Roth 2014, section 3.5). Quality figures are rounded.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from dataclasses import replace as replaced
+from typing import Any, get_args
+
+from agent.clock import FILE_CLOCK, ClockReading
+from agent.config import AgentConfig
+from agent.privacy.noise import SYSTEM, discrete_laplace
+from agent.privacy.policy import Policy
+from agent.privacy.visits import VisitBook
+from agent.privacy.window import CLIP, SENSITIVITY, Tally, Window, Windows
+from agent.report import (
+    AttentionCounts,
+    Cell,
+    ClippedSum,
+    Closed,
+    DwellCounts,
+    ExpressionCounts,
+    Flag,
+    MicroCounts,
+    Privacy,
+    Quality,
+    Reason,
+    Summary,
+    Withheld,
+)
+from agent.report import Window as ReportWindow
+from agent.types import Perceived
+
+COUNT_MIN, COUNT_MAX = -64, 1023
+"""The bounds of `report.Count`."""
+FILE_BOOT = "00000000"
+"""The boot id of summaries made from files."""
+_CLEAR_OF_NOISE = 2.0
+"""Standard deviations of the noise that waiting added to a slot's number of visits."""
+_NOTICEABLE = 0.05
+"""Share of a window's frames below which a load-dependent flag is not set, where noise is added."""
+_ROUNDING = 5
+
+
+@dataclass(slots=True)
+class Stock:
+    """What one slot has to release: its newest window and those withheld before it."""
+
+    tally: Tally = field(default_factory=Tally)
+    visits: int = 0
+    """Noised."""
+    windows: int = 0
+    seconds: int = 0
+    analysable_seconds: int = 0
+
+    def take(self, window: Window, slot: int, policy: Policy, rng: random.Random) -> None:
+        """Add one window's visits."""
+        self.tally.merge(window.tallies[slot])
+        self.visits += _noised(window.tallies[slot], "visits", policy, rng)[0]
+        self.windows += 1
+        self.seconds += window.seconds
+        self.analysable_seconds += window.analysable_seconds
+
+    def threshold(self, policy: Policy) -> float:
+        """The number of visits from which the stock is released."""
+        if not policy.noised:
+            return policy.k
+        variance = 2 * float(SENSITIVITY["visits"] / policy.epsilon("visits")) ** 2
+        clear = _CLEAR_OF_NOISE * (variance * (self.windows - 1)) ** 0.5
+        return max(policy.k, clear)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Who says it and when: everything in a summary that does not come from visits."""
+
+    boot: str
+    seq: int
+    model: str
+    clock: ClockReading
+    micro_enabled: bool
+
+
+def release(
+    stock: Stock, window: Window, slot: int, policy: Policy, stamp: Stamp, rng: random.Random
+) -> Summary:
+    """Turn what a slot has in stock into something that may leave the device.
+
+    Where the noised number of visits is below the policy's `k` every cell is null, with the reason
+    in `withheld`; the caller keeps the stock for the slot's next window. The only function that
+    builds a `Summary`. `window` is the newest of the stock.
+    """
+    published = stock.visits >= stock.threshold(policy)
+    cells, reasons = _cells(stock, published, policy, stamp, rng)
+    flags = _flags(stock, window, policy, stamp, published)
+    if _saturated(cells):
+        flags.add("saturated")
+    return Summary(
+        boot=stamp.boot,
+        seq=stamp.seq,
+        window=_report_window(stock, window, stamp.clock, published),
+        slot=slot,
+        withheld=tuple(
+            Withheld(cell=cell, reason=reasons[cell]) for cell in get_args(Cell) if cell in reasons
+        ),
+        privacy=Privacy(
+            mechanism="discrete_laplace" if policy.noised else "none",
+            epsilon_milli=policy.epsilon_milli,
+            k=policy.k,
+        ),
+        quality=_quality(window, policy, flags),
+        model=stamp.model,
+        policy=policy.name,
+        policy_hash=policy.hash,
+        **{cell: cells.get(cell) for cell in get_args(Cell)},
+    )
+
+
+def _cells(
+    stock: Stock, published: bool, policy: Policy, stamp: Stamp, rng: random.Random
+) -> tuple[dict[Cell, Any], dict[Cell, Reason]]:
+    """The cells that may be said, and why the others may not."""
+    values: dict[Cell, Any] = {}
+    reasons: dict[Cell, Reason] = {}
+    for cell in get_args(Cell):
+        if cell == "tone":
+            reasons[cell] = "no_microphone"
+        elif cell not in policy.cells or (cell == "micro" and not stamp.micro_enabled):
+            reasons[cell] = "policy"
+        elif cell == "micro" and _too_slow(stock):
+            reasons[cell] = "fps_too_low"
+        elif not published:
+            reasons[cell] = "below_k"
+        elif cell == "visits":
+            values[cell] = _clamped(stock.visits)
+        else:
+            numbers = _noised(stock.tally, cell, policy, rng)
+            if cell == "micro" and numbers[-1] < policy.k:
+                reasons[cell] = "face_too_small"
+            else:
+                values[cell] = _report(cell, numbers, stock)
+    return values, reasons
+
+
+def _noised(tally: Tally, cell: Cell, policy: Policy, rng: random.Random) -> list[int]:
+    """A cell's numbers with this cell's part of the budget spent on them."""
+    numbers = tally.counts[cell]
+    if not policy.noised:
+        return numbers
+    scale = SENSITIVITY[cell] / policy.epsilon(cell)
+    return [number + discrete_laplace(scale, rng) for number in numbers]
+
+
+_COUNTS: dict[Cell, type[Closed]] = {
+    "expression": ExpressionCounts,
+    "attention": AttentionCounts,
+    "dwell": DwellCounts,
+}
+
+
+def _report(cell: Cell, numbers: list[int], stock: Stock) -> Closed:
+    """Noised numbers in their report type; clamped into its bounds, which costs no privacy."""
+    if cell in ("valence", "arousal"):
+        most = CLIP * (COUNT_MAX + 1)
+        return ClippedSum(sum=max(-most, min(most, numbers[0])))
+    counts = [_clamped(number) for number in numbers]
+    if cell == "micro":
+        positive, negative, surprise, unspecified, analysable = counts
+        return MicroCounts(
+            positive=positive,
+            negative=negative,
+            surprise=surprise,
+            unspecified=unspecified,
+            analysable_visits=analysable,
+            analysable_seconds=min(stock.analysable_seconds, 65_535),
+        )
+    shape = _COUNTS[cell]
+    return shape(**dict(zip(shape.model_fields, counts, strict=True)))
+
+
+def _clamped(number: int) -> int:
+    return max(COUNT_MIN, min(COUNT_MAX, number))
+
+
+def _saturated(cells: dict[Cell, Any]) -> bool:
+    """Whether the busiest number that a summary can hold was reached."""
+    return cells.get("visits") == COUNT_MAX
+
+
+def _too_slow(stock: Stock) -> bool:
+    """Whether most of the time the frame rate could not show a micro-expression."""
+    return 2 * stock.analysable_seconds < stock.seconds
+
+
+def _flags(
+    stock: Stock, window: Window, policy: Policy, stamp: Stamp, published: bool
+) -> set[Flag]:
+    flags = set(window.flags)
+    least = _NOTICEABLE if policy.noised else 0.0
+    if window.dropped > least * (window.frames + window.dropped):
+        flags.add("frames_dropped")
+    # A window too thin to publish must not say that it was crowded.
+    if published and window.crowded > least * window.frames:
+        flags.add("faces_skipped")
+    if published and stock.windows > 1:
+        flags.add("window_merged")
+    if "micro" in policy.cells and stamp.micro_enabled and _too_slow(stock):
+        flags.add("fps_too_low_for_micro")
+    return flags
+
+
+def _quality(window: Window, policy: Policy, flags: set[Flag]) -> Quality:
+    step = _ROUNDING if policy.noised else 1
+    usable = 100 * window.frames / (window.frames + window.dropped)
+    return Quality(
+        fps=max(0, min(240, step * round(window.fps / step))),
+        usable=max(0, min(100, step * round(usable / step))),
+        flags=tuple(flag for flag in get_args(Flag) if flag in flags),
+    )
+
+
+def _report_window(
+    stock: Stock, window: Window, clock: ClockReading, published: bool
+) -> ReportWindow:
+    return ReportWindow(
+        start=None if clock.ahead is None else round(window.start + clock.ahead),
+        offset=max(0, min(4_294_967_295, window.start)),
+        length=window.length,  # type: ignore[arg-type]
+        clock=clock.trust,
+        merged=min(stock.windows - 1, 65_535) if published else 0,
+    )
+
+
+class Releaser:
+    """Everything between perception and the outbox: visits, windows, release.
+
+    `observe` takes each frame's result in turn, `finish` ends all visits and windows. Visits of a
+    slot's last windows that stayed below `k` are never released.
+    """
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        policy: Policy,
+        *,
+        model: str,
+        boot: str = FILE_BOOT,
+        seq: int = 0,
+        clock: Callable[[], ClockReading] = lambda: FILE_CLOCK,
+        rng: random.Random = SYSTEM,
+    ) -> None:
+        """`model`: 16 hex digits of the models' joint hash. `boot`, `seq`: those of the outbox for
+        a live source, whose frames must be timed by the monotonic clock. `clock`: by default that
+        of recorded frames, without wall time."""
+        self._policy = policy
+        self._rng = rng
+        self._clock = clock
+        self._stamp = Stamp(boot, seq, model, FILE_CLOCK, config.micro.enabled)
+        self._book = VisitBook(config.privacy)
+        self._windows = Windows(
+            policy.window, config.privacy.visit_gap, config.micro, bounded=policy.noised
+        )
+        self._stocks: dict[int, Stock] = {}
+        self._time = float("-inf")
+
+    def observe(
+        self, perceived: Perceived, *, slot: int = 0, dropped: int = 0, flags: Iterable[Flag] = ()
+    ) -> list[Summary]:
+        """Add one frame's result; return the summaries of windows that are now complete.
+
+        Parameters
+        ----------
+        slot
+            The content that was on show, 0-255.
+        dropped
+            Frames since the last call that the source delivered and nobody looked at.
+        flags
+            What the source has to say about its quality.
+        """
+        flags = set(flags)
+        if perceived.time < self._time:
+            perceived = replaced(perceived, time=self._time)
+            flags.add("bad_timestamps")
+        self._time = perceived.time
+        ended = self._book.update(perceived, slot)
+        self._windows.add_frame(perceived, slot, dropped, flags)
+        self._windows.add_visits(ended)
+        return self._release(self._windows.due(perceived.time))
+
+    def finish(self) -> list[Summary]:
+        """End all visits; return the summaries of all windows that are left, the last perhaps
+        partial."""
+        self._windows.add_visits(self._book.finish())
+        return self._release(self._windows.finish())
+
+    def _release(self, windows: list[Window]) -> list[Summary]:
+        return [
+            self._release_slot(window, slot) for window in windows for slot in window.tallies
+        ]
+
+    def _release_slot(self, window: Window, slot: int) -> Summary:
+        stock = self._stocks.setdefault(slot, Stock())
+        stock.take(window, slot, self._policy, self._rng)
+        stamp = replaced(self._stamp, clock=self._clock())
+        summary = release(stock, window, slot, self._policy, stamp, self._rng)
+        if summary.visits is not None:
+            del self._stocks[slot]
+        self._stamp = replaced(self._stamp, seq=(summary.seq + 1) % 2**32)
+        return summary

@@ -1,0 +1,222 @@
+"""Tumbling windows: each visit counted once, in the window of its last sight.
+
+A window is [i * length, (i + 1) * length) on the source's clock. It closes `visit_gap` after its
+end, when every visit last seen inside it is known to be over. Windows in which no frame fell do not
+exist, so a long silence costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from agent.config import MicroConfig
+from agent.report import Cell, Flag
+from agent.types import EXPRESSIONS, Perceived, Visit
+
+POLARITIES = ("positive", "negative", "surprise", "unspecified")
+"""Most telling first: where a visit's influence is bounded, the first ones count."""
+MICRO_BOUND = 2
+"""Polarities that one visit may count under where noise is added."""
+SENSITIVITY: dict[Cell, int] = {
+    "visits": 1,
+    "expression": 1,
+    "valence": 100,
+    "arousal": 100,
+    "attention": 1,
+    "dwell": 1,
+    "micro": MICRO_BOUND + 1,
+}
+"""How far one visit more or less moves a cell, summed over its numbers (L1)."""
+CLIP = 100
+_ATTENTION_EDGES = (1.0, 5.0, 15.0)
+_DWELL_EDGES = (5.0, 15.0, 30.0, 60.0)
+_FPS_TOLERANCE = 0.95
+
+
+def _no_counts() -> dict[Cell, list[int]]:
+    return {
+        "visits": [0],
+        "expression": [0] * (len(EXPRESSIONS) + 1),
+        "valence": [0],
+        "arousal": [0],
+        "attention": [0] * (len(_ATTENTION_EDGES) + 1),
+        "dwell": [0] * (len(_DWELL_EDGES) + 1),
+        "micro": [0] * (len(POLARITIES) + 1),
+    }
+
+
+@dataclass(slots=True)
+class Tally:
+    """Exact counts over visits, not yet fit to leave.
+
+    `expression`: `EXPRESSIONS` order, then unsure. `micro`: `POLARITIES` order, then the visits
+    whose face was large enough. The others follow the field order of their report type.
+    """
+
+    counts: dict[Cell, list[int]] = field(default_factory=_no_counts)
+
+    def add(self, visit: Visit, min_size: float, micro_bound: int) -> None:
+        """Count one visit. `min_size`: pixels between the eyes that micro-expressions need."""
+        for cell, numbers in _contribution(visit, min_size, micro_bound).items():
+            self._add(cell, numbers)
+
+    def merge(self, other: Tally) -> None:
+        for cell, numbers in other.counts.items():
+            self._add(cell, numbers)
+
+    def _add(self, cell: Cell, numbers: list[int]) -> None:
+        self.counts[cell] = [a + b for a, b in zip(self.counts[cell], numbers, strict=True)]
+
+
+def _contribution(visit: Visit, min_size: float, micro_bound: int) -> dict[Cell, list[int]]:
+    """What one visit adds to each cell; never more than `SENSITIVITY` in sum."""
+    shown = [polarity for polarity in POLARITIES if polarity in visit.micro][:micro_bound]
+    return {
+        "visits": [1],
+        "expression": _one_hot(dominant(visit), len(EXPRESSIONS) + 1),
+        "valence": [_mean(visit.valence, visit.answers)],
+        "arousal": [_mean(visit.arousal, visit.answers)],
+        "attention": _bucket(visit.attention, _ATTENTION_EDGES),
+        "dwell": _bucket(visit.last - visit.first, _DWELL_EDGES),
+        "micro": [*(int(polarity in shown) for polarity in POLARITIES), int(visit.size >= min_size)],
+    }
+
+
+def dominant(visit: Visit) -> int:
+    """Index in `EXPRESSIONS` of what the visit mostly showed; 8 (unsure) where no class stands for
+    at least half of its answers' number."""
+    if 2 * visit.unsure > visit.answers or visit.answers == 0:
+        return len(EXPRESSIONS)
+    return int(np.argmax(visit.expression))
+
+
+def _mean(total: float, number: int) -> int:
+    return max(-CLIP, min(CLIP, round(CLIP * total / number))) if number else 0
+
+
+def _one_hot(index: int, length: int) -> list[int]:
+    return [int(place == index) for place in range(length)]
+
+
+def _bucket(seconds: float, edges: tuple[float, ...]) -> list[int]:
+    return _one_hot(sum(seconds >= edge for edge in edges), len(edges) + 1)
+
+
+@dataclass(slots=True)
+class Window:
+    """One window's tallies by content slot, and how well it was seen."""
+
+    index: int
+    length: int
+    """Seconds."""
+    tallies: dict[int, Tally] = field(default_factory=dict)
+    """By slot, in the order in which they were shown."""
+    frames: int = 0
+    dropped: int = 0
+    """Frames that the source delivered and nobody looked at."""
+    crowded: int = 0
+    """Frames in which the time budget left faces out."""
+    first: float = 0.0
+    last: float = 0.0
+    seconds: int = 0
+    """Whole seconds of the source's clock with at least one frame."""
+    analysable_seconds: int = 0
+    """Of these, those whose frame rate can show a micro-expression."""
+    flags: set[Flag] = field(default_factory=set)
+
+    @property
+    def start(self) -> int:
+        """Seconds, the source's clock."""
+        return self.index * self.length
+
+    @property
+    def fps(self) -> float:
+        """Analysed frames per second; 0 for fewer than two frames."""
+        span = self.last - self.first
+        return (self.frames - 1) / span if span > 0 else 0.0
+
+
+@dataclass(slots=True)
+class _Second:
+    """The frames of the current whole second."""
+
+    number: int
+    window: Window
+    frames: int = 0
+    too_slow: bool = False
+
+
+class Windows:
+    """Sorts frames and ended visits into windows, and hands on those that are complete."""
+
+    def __init__(self, length: int, grace: float, micro: MicroConfig, bounded: bool) -> None:
+        """`grace`: seconds between a window's end and its closing. `bounded`: keep each visit's
+        influence within `SENSITIVITY`."""
+        self._length = length
+        self._grace = grace
+        self._micro = micro
+        self._micro_bound = MICRO_BOUND if bounded else len(POLARITIES)
+        self._open: dict[int, Window] = {}
+        self._second: _Second | None = None
+
+    def add_frame(
+        self, perceived: Perceived, slot: int, dropped: int, flags: Iterable[Flag]
+    ) -> None:
+        """Account for one frame. Times must not decrease."""
+        index = int(perceived.time // self._length)
+        window = self._open.get(index)
+        if window is None:
+            window = self._open[index] = Window(index, self._length, first=perceived.time)
+        window.tallies.setdefault(slot, Tally())
+        window.frames += 1
+        window.dropped += dropped
+        window.crowded += perceived.skipped > 0
+        window.last = perceived.time
+        window.flags.update(flags)
+        self._count_second(perceived, window)
+
+    def add_visits(self, visits: Iterable[Visit]) -> None:
+        """Count visits that have ended, each in the window and among the slots of its last sight."""
+        for visit in visits:
+            window = self._open[int(visit.last // self._length)]
+            # A slot that went off before this window began must not come to life through a visit.
+            slot = visit.slot if visit.slot in window.tallies else next(reversed(window.tallies))
+            window.tallies[slot].add(visit, self._micro.min_face, self._micro_bound)
+
+    def due(self, time: float) -> list[Window]:
+        """Remove and return the windows that are complete at `time`, oldest first."""
+        return self._take(lambda window: time - self._grace >= window.start + self._length)
+
+    def finish(self) -> list[Window]:
+        """Remove and return all windows, the last one perhaps partial."""
+        return self._take(lambda window: True)
+
+    def _take(self, complete: Callable[[Window], bool]) -> list[Window]:
+        taken = sorted(
+            (window for window in self._open.values() if complete(window)),
+            key=lambda window: window.index,
+        )
+        for window in taken:
+            if self._second is not None and self._second.window is window:
+                self._end_second()
+            del self._open[window.index]
+        return taken
+
+    def _count_second(self, perceived: Perceived, window: Window) -> None:
+        number = int(perceived.time)
+        if self._second is None or self._second.number != number:
+            self._end_second()
+            self._second = _Second(number, window)
+        self._second.frames += 1
+        self._second.too_slow |= perceived.micro_refused == "fps_too_low"
+
+    def _end_second(self) -> None:
+        if self._second is None:
+            return
+        second, self._second = self._second, None
+        second.window.seconds += 1
+        fast = second.frames >= _FPS_TOLERANCE * self._micro.min_fps
+        second.window.analysable_seconds += fast and not second.too_slow
