@@ -29,7 +29,7 @@ _PRESENCE: tuple[Cell, ...] = ("visits", "attention", "dwell")
 _EVERYTHING: tuple[Cell, ...] = (
     "visits", "expression", "valence", "arousal", "attention", "dwell", "micro",
 )  # fmt: skip
-_INFERS_EMOTION: frozenset[Cell] = frozenset({"expression", "valence", "arousal", "micro", "tone"})
+INFERS_EMOTION: frozenset[Cell] = frozenset({"expression", "valence", "arousal", "micro", "tone"})
 _ANY_REGION: tuple[Region, ...] = ("eu", "us", "other")
 _ANY_PLACE: tuple[Place, ...] = (
     "retail", "workplace", "education", "laboratory", "clinic", "home",
@@ -152,7 +152,7 @@ def resolve(config: AgentConfig, live: bool = True) -> Policy:
 
 def _refuse_forbidden(config: AgentConfig, profile: Profile) -> None:
     device, name = config.device, config.privacy.policy
-    emotion = sorted(_INFERS_EMOTION.intersection(profile.cells))
+    emotion = sorted(INFERS_EMOTION.intersection(profile.cells))
     if device.region == "eu" and device.place in ("workplace", "education") and emotion:
         raise ConfigError(
             f"Policy {name} infers {', '.join(emotion)}, and device.place is {device.place} in "

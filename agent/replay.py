@@ -1,0 +1,141 @@
+"""`fleeting replay`: a video file through the very same perception and release, with no socket."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from agent.capture.replay import VideoFile
+from agent.config import AgentConfig, parse
+from agent.errors import CaptureError
+from agent.pipeline import Pipeline
+from agent.privacy.policy import INFERS_EMOTION, resolve
+from agent.privacy.release import Releaser
+from agent.report import Summary, to_json
+from agent.trace import TraceRecorder
+
+
+def replay(
+    video: Path,
+    config: AgentConfig | None,
+    *,
+    as_json: bool,
+    plot: Path | None,
+    trace: Path | None,
+    window: int | None,
+) -> int:
+    """Run a file through perception and print one summary per window.
+
+    Without a configuration the demo profile holds (k = 1, no noise, windows of 10 s): nothing is
+    published, and whoever holds the file can see more in it than the summaries say.
+
+    Raises `CaptureError` for a live camera or an unreadable file, `StoreError` for an output that
+    cannot be written.
+    """
+    _refuse_camera(video)
+    for out in (plot, trace):
+        if out is not None and not out.parent.is_dir():
+            raise CaptureError(f"{out.parent} is no folder: create it, or name another for {out}.")
+    config = _windowed(config or parse({"privacy": {"policy": "demo"}}, "the demo profile"), window)
+    policy = resolve(config, live=False)
+    source = VideoFile(video)
+    pipeline = Pipeline(config, expressions=bool(INFERS_EMOTION.intersection(policy.cells)))
+    releaser = Releaser(config, policy, model=pipeline.model_hash)
+    recorder = TraceRecorder() if plot or trace else None
+    summaries: list[Summary] = []
+
+    def take(done: list[Summary]) -> None:
+        summaries.extend(done)
+        if as_json:
+            for summary in done:
+                print(to_json(summary).decode(), flush=True)
+
+    with _progress() as progress:
+        task = progress.add_task(video.name, total=source.frame_count)
+        for frame in source:
+            perceived = pipeline(frame)
+            if recorder:
+                recorder.add(perceived)
+            take(releaser.observe(perceived, flags=source.flags))
+            source.flags.clear()
+            progress.advance(task)
+        progress.update(task, total=source.counters.frames)
+    take(releaser.finish())
+    if recorder and trace:
+        recorder.write(trace)
+    if recorder and plot:
+        from agent.demo.timeline import draw_trace
+
+        draw_trace(recorder, plot, title=video.name)
+    if not as_json:
+        _print(summaries, source)
+    return 0
+
+
+def _refuse_camera(video: Path) -> None:
+    text = str(video)
+    if text.isdigit() or text.startswith("/dev/") or "://" in text or video.is_char_device():
+        raise CaptureError(
+            f"{text} is a live source; replay and its traces take video files only, so that no "
+            "trace of a passer-by is ever written. Use `fleeting run` for a camera."
+        )
+
+
+def _windowed(config: AgentConfig, window: int | None) -> AgentConfig:
+    if window is None:
+        return config
+    privacy = config.privacy.model_copy(update={"window": window})
+    return config.model_copy(update={"privacy": privacy})
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+
+
+def _print(summaries: list[Summary], source: VideoFile) -> None:
+    table = Table(title=f"{source.name}: {source.counters.frames} frames")
+    for column in ("from", "visits", "expression", "valence", "attention", "micro", "fps", "flags"):
+        table.add_column(column)
+    for summary in summaries:
+        table.add_row(*row(summary))
+    Console().print(table)
+
+
+def row(summary: Summary) -> tuple[str, ...]:
+    """One summary as eight short texts for a table."""
+    why = {item.cell: item.reason for item in summary.withheld}
+    shown = summary.expression
+    expression = ", ".join(
+        f"{name} {count}" for name, count in (shown.model_dump().items() if shown else ()) if count
+    )
+    attention = summary.attention
+    micro = summary.micro
+    seen = summary.visits or 0
+    return (
+        f"{summary.window.offset} s",
+        why.get("visits", str(summary.visits)),
+        why.get("expression", expression or "-"),
+        f"{summary.valence.sum / seen / 100:+.2f}" if summary.valence and seen > 0 else "-",
+        " ".join(str(n) for n in attention.model_dump().values()) if attention else "-",
+        why.get("micro", "")
+        or ", ".join(
+            f"{name} {count}"
+            for name, count in (micro.model_dump().items() if micro else ())
+            if count and not name.startswith("analysable")
+        )
+        or "-",
+        str(summary.quality.fps),
+        " ".join(summary.quality.flags) or "-",
+    )
