@@ -33,6 +33,8 @@ _ROW_OVERHEAD = 64
 """Bytes that a row costs beside its body, about."""
 _LEDGER_ROWS = 100_000
 """Oldest lines beyond these are forgotten: more than two years of quarter hours, about 10 MB."""
+_DAMAGED_KEPT = 3
+"""Damaged files, each with its journal, that stay beside the outbox for whoever looks into it."""
 _WAIT = 5.0
 """Seconds to wait for the other process's transaction."""
 _SCHEMA = """
@@ -76,7 +78,7 @@ class Outbox:
     """Messages that the broker has not acknowledged yet; survives kill -9 and power loss.
 
     Both processes open the same file: one adds, the other peeks and acknowledges. A damaged file is
-    moved aside (`moved_aside`), never deleted, and a new one begun. Not for use by two threads.
+    moved aside (`moved_aside`) and a new one begun. Not for use by two threads.
 
     Raises
     ------
@@ -85,9 +87,7 @@ class Outbox:
         call may be repeated.
     """
 
-    def __init__(
-        self, params: StoreConfig, utc: Callable[[], float | None] | None = None
-    ) -> None:
+    def __init__(self, params: StoreConfig, utc: Callable[[], float | None] | None = None) -> None:
         """`utc`: wall seconds, or None while the clock is not trusted."""
         self._params = params
         self._path = params.outbox
@@ -327,11 +327,14 @@ def _checked(path: Path) -> sqlite3.Connection:
 
 
 def _move_aside(path: Path) -> Path:
-    """Rename a damaged file with its journal to a free name beside it."""
+    """Rename a damaged file with its journal to a free name beside it; keep the newest few."""
     stem = f"{path.name}.damaged-{time.time_ns():x}"
     for suffix in ("-wal", "-shm", ""):
         with contextlib.suppress(FileNotFoundError):
             os.replace(f"{path}{suffix}", path.with_name(stem + suffix))
+    kept = sorted(path.parent.glob(f"{path.name}.damaged-*"), key=lambda each: each.stat().st_ctime)
+    for old in kept[: -3 * _DAMAGED_KEPT]:
+        old.unlink(missing_ok=True)
     return path.with_name(stem)
 
 

@@ -16,9 +16,7 @@ PolicyName = Literal[
     "retail-eu", "retail-us-notice", "research-consented", "classroom", "medical-safety", "demo"
 ]
 WindowLength = Literal[10, 60, 300, 900, 3600]
-Cell = Literal[
-    "visits", "expression", "valence", "arousal", "attention", "dwell", "micro", "tone"
-]
+Cell = Literal["visits", "expression", "valence", "arousal", "attention", "dwell", "micro", "tone"]
 Reason = Literal[
     "below_k",
     "fps_too_low",

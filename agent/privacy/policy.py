@@ -190,7 +190,7 @@ def _refuse_weaker(name: str, profile: Profile, k: int, epsilon: float, window: 
     if k < profile.min_k:
         problems.append(f"privacy.k is {k}, at least {profile.min_k} is needed")
     if profile.max_epsilon is not None and epsilon > profile.max_epsilon:
-        problems.append(f"privacy.epsilon is {epsilon:g}, at most {profile.max_epsilon:g} is allowed")
+        problems.append(f"privacy.epsilon is {epsilon:g}, {profile.max_epsilon:g} is the most")
     if window < profile.min_window:
         problems.append(f"privacy.window is {window} s, at least {profile.min_window} s is needed")
     if problems:

@@ -17,6 +17,7 @@ windows (parallel composition: Dwork & Roth 2014, section 3.5). Quality figures 
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -82,7 +83,7 @@ class Stock:
         if not policy.noised:
             return policy.k
         variance = 2 * float(SENSITIVITY["visits"] / policy.epsilon("visits")) ** 2
-        clear = _CLEAR_OF_NOISE * (variance * (self.windows - 1)) ** 0.5
+        clear = _CLEAR_OF_NOISE * math.sqrt(variance * (self.windows - 1))
         return max(policy.k, clear)
 
 
@@ -128,7 +129,14 @@ def release(
         model=stamp.model,
         policy=policy.name,
         policy_hash=policy.hash,
-        **{cell: cells.get(cell) for cell in get_args(Cell)},
+        visits=cells.get("visits"),
+        expression=cells.get("expression"),
+        valence=cells.get("valence"),
+        arousal=cells.get("arousal"),
+        attention=cells.get("attention"),
+        dwell=cells.get("dwell"),
+        micro=cells.get("micro"),
+        tone=cells.get("tone"),
     )
 
 
@@ -310,9 +318,7 @@ class Releaser:
         return self._release(self._windows.finish())
 
     def _release(self, windows: list[Window]) -> list[Summary]:
-        return [
-            self._release_slot(window, slot) for window in windows for slot in window.tallies
-        ]
+        return [self._release_slot(window, slot) for window in windows for slot in window.tallies]
 
     def _release_slot(self, window: Window, slot: int) -> Summary:
         stock = self._stocks.setdefault(slot, Stock())

@@ -81,7 +81,10 @@ def _contribution(visit: Visit, min_size: float, micro_bound: int) -> dict[Cell,
         "arousal": [_mean(visit.arousal, visit.answers)],
         "attention": _bucket(visit.attention, _ATTENTION_EDGES),
         "dwell": _bucket(visit.last - visit.first, _DWELL_EDGES),
-        "micro": [*(int(polarity in shown) for polarity in POLARITIES), int(visit.size >= min_size)],
+        "micro": [
+            *(int(polarity in shown) for polarity in POLARITIES),
+            int(visit.size >= min_size),
+        ],
     }
 
 
@@ -179,7 +182,7 @@ class Windows:
         self._count_second(perceived, window)
 
     def add_visits(self, visits: Iterable[Visit]) -> None:
-        """Count visits that have ended, each in the window and among the slots of its last sight."""
+        """Count visits that have ended, each in the window and with a slot of its last sight."""
         for visit in visits:
             window = self._open[int(visit.last // self._length)]
             # A slot that went off before this window began must not come to life through a visit.

@@ -1,0 +1,39 @@
+"""JSON Schemas of every message that may leave, made from `agent.report`; all of them closed.
+
+`python -m agent.schemas` writes them, checks them and prints how much a message can say at most.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Any
+
+from agent.report import Closed, Meta, Summary
+
+MESSAGES: dict[str, type[Closed]] = {"summary-1": Summary, "meta-1": Meta}
+"""Schema file, without its ending, by message."""
+
+
+def urn(name: str) -> str:
+    """`summary-1` -> `urn:fleeting:summary:1`."""
+    message, version = name.rsplit("-", 1)
+    return f"urn:fleeting:{message}:{version}"
+
+
+def build(name: str) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a message, from its model."""
+    schema = MESSAGES[name].model_json_schema(mode="serialization")
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": urn(name)}
+    return head | schema
+
+
+def text(name: str) -> str:
+    """A schema's file content."""
+    return json.dumps(build(name), indent=2) + "\n"
+
+
+def load(name: str) -> dict[str, Any]:
+    """The schema that came with the package."""
+    schema: dict[str, Any] = json.loads(files(__name__).joinpath(f"{name}.json").read_text())
+    return schema

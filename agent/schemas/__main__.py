@@ -1,0 +1,51 @@
+"""Write the schemas beside this file, or with --check compare them; print what they bound."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from agent.errors import AgentError
+from agent.schemas import MESSAGES, build, text
+from agent.schemas.capacity import capacity, per_day
+
+HERE = Path(__file__).parent
+_QUARTER_HOURS = 96
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 1 where a schema is open or, with --check, a file is not what the models say."""
+    parser = argparse.ArgumentParser(prog="python -m agent.schemas", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, only compare")
+    check = parser.parse_args(argv).check
+    stale = []
+    for name in MESSAGES:
+        try:
+            most = capacity(build(name))
+        except AgentError as error:
+            print(f"{name} is open: {error}. Bound it in agent/report.py.", file=sys.stderr)
+            return 1
+        path = HERE / f"{name}.json"
+        if check and (not path.is_file() or path.read_text() != text(name)):
+            stale.append(path.name)
+        elif not check:
+            _write(path, text(name))
+        print(
+            f"{name}: closed; at most {most.bytes} bytes, of which {most.bits / 8:.1f} can be "
+            f"chosen freely ({per_day(most, _QUARTER_HOURS)} bytes a day at 96 windows)"
+        )
+    if stale:
+        print(f"Not up to date: {', '.join(stale)}. Run python -m agent.schemas.", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def _write(path: Path, content: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(content)
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
