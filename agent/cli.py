@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -110,6 +111,9 @@ def _dispatch(args: argparse.Namespace) -> int:
             window=args.window,
         )
     config = _configuration(args.config)
+    if args.verb in ("run", "perceive", "uplink"):
+        # The journal adds the time; the process says which half speaks.
+        logging.basicConfig(level=logging.INFO, format=f"{args.verb}: %(message)s")
     if args.verb == "run":
         from agent.supervise import supervise
 
