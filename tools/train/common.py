@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import random
@@ -15,9 +14,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from tools.train.files import MODELS as MODELS
+from tools.train.files import save_atomically as save_atomically
+from tools.train.files import save_json as save_json
 from tools.train.packs import ROOT
-
-MODELS = ROOT / "models"
 
 
 def seed_everything(seed: int) -> np.random.Generator:
@@ -78,22 +78,6 @@ class Average:
                 self.state[name].lerp_(value, 1.0 - decay)
             else:
                 self.state[name].copy_(value)
-
-
-def save_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def save_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Readable JSON, written atomically."""
-    save_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:

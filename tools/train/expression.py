@@ -1,0 +1,192 @@
+"""`python -m tools.train expression`: the expression network from the packs to the manifest.
+
+Targets are the vote distributions of FER+ (Barsoum et al. 2016, arXiv:1608.01041) and twelve action
+units taken from a teacher's blendshapes. Training stops after `--minutes` of wall time, resumptions
+included, and goes on from `runs/expression/checkpoint.pt`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from tools.train import common, expression_data
+from tools.train.expression_data import SIZE, Faces
+from tools.train.expression_net import ExpressionNet
+
+SEED = 20
+BATCH = (104, 24)
+"""Pictures per step of FER+ and of aligned photographs."""
+PEAK_RATE = 0.08
+WEIGHT_DECAY = 5e-4
+UNIT_WEIGHT = 0.3
+AVERAGE_DECAY = 0.998
+EVALUATE_EVERY = 400
+"""Steps."""
+
+
+def main(argv: list[str]) -> int:
+    """Train (unless told otherwise), convert, evaluate, write model, figures and manifest."""
+    parser = argparse.ArgumentParser(prog="python -m tools.train expression")
+    parser.add_argument("--minutes", type=float, default=45.0, help="training time in all")
+    parser.add_argument("--convert-only", action="store_true", help="use the checkpoint as it is")
+    parser.add_argument("--restart", action="store_true", help="forget the checkpoint")
+    options = parser.parse_args(argv)
+    checkpoint = common.run_folder("expression") / "checkpoint.pt"
+    if options.restart:
+        checkpoint.unlink(missing_ok=True)
+    valid, votes = expression_data.ferplus(1)
+    if not options.convert_only:
+        train(options.minutes, valid, votes)
+    content = common.load_checkpoint(checkpoint)
+    if content is None:
+        print(f"There is no {checkpoint}: train first, without --convert-only.")
+        return 1
+    net = ExpressionNet()
+    net.load_state_dict(content["average"])
+    from tools.train import expression_finish
+
+    return expression_finish.finish(net, valid, votes, content["history"])
+
+
+def train(minutes: float, valid: Faces, votes: NDArray[np.uint8]) -> None:
+    """Run or go on with the training; the checkpoint holds all that is needed for either."""
+    rng = common.seed_everything(SEED)
+    where = common.device()
+    checkpoint = common.run_folder("expression") / "checkpoint.pt"
+    ferplus, _ = expression_data.ferplus(0)
+    aligned = expression_data.aligned(0)
+    spread = torch.from_numpy(np.maximum(aligned.units.std(0), 0.05)).to(where)
+    net = ExpressionNet().to(where, memory_format=torch.channels_last)
+    average = common.Average(net, AVERAGE_DECAY)
+    optimiser = torch.optim.SGD(
+        common.split_decay(net, WEIGHT_DECAY), lr=PEAK_RATE, momentum=0.9, nesterov=True
+    )
+    step, spent, history = 0, 0.0, list[dict[str, float]]()
+    known = common.load_checkpoint(checkpoint)
+    if known is not None:
+        net.load_state_dict(known["net"])
+        optimiser.load_state_dict(known["optimiser"])
+        average.state = {name: value.to(where) for name, value in known["average"].items()}
+        average.steps = step = known["step"]
+        spent, history = known["spent"], known["history"]
+        rng = np.random.default_rng(SEED + step)
+    budget = common.Budget(minutes, spent)
+    source = expression_data.batches([(ferplus, BATCH[0]), (aligned, BATCH[1])], rng)
+    bar = tqdm(total=100, initial=round(100 * budget.progress), desc="expression", unit="%")
+
+    def keep() -> None:
+        history.append({"step": step, "minutes": round(budget.spent / 60, 2)})
+        history[-1] |= _check(average, valid, votes, where)
+        bar.write(str(history[-1]))
+        common.save_checkpoint(
+            checkpoint,
+            {
+                "net": net.state_dict(),
+                "average": average.state,
+                "optimiser": optimiser.state_dict(),
+                "step": step,
+                "spent": budget.spent,
+                "history": history,
+            },
+        )
+
+    while budget.progress < 1.0:
+        net.train()
+        rate = PEAK_RATE * common.warm_cosine(budget.progress, warm_up=0.04, floor=0.002)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        batch = {name: torch.from_numpy(value).to(where) for name, value in next(source).items()}
+        loss = _loss(net, batch, spread, rng, picture_size(budget.progress))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimiser.step()
+        average.update(net)
+        step += 1
+        bar.n = round(100 * budget.progress)
+        bar.set_postfix(loss=f"{float(loss):.3f}", step=step)
+        if step % EVALUATE_EVERY == 0:
+            keep()
+    keep()
+    bar.close()
+
+
+def picture_size(progress: float) -> int:
+    """Side in pixels at this point of the training: small pictures first, as they cost less.
+
+    Progressive resizing as in Tan & Le 2021 (arXiv:2104.00298); the last third is at full size.
+    """
+    return 32 if progress < 0.4 else 40 if progress < 0.65 else SIZE
+
+
+def _loss(
+    net: nn.Module,
+    batch: dict[str, torch.Tensor],
+    spread: torch.Tensor,
+    rng: np.random.Generator,
+    size: int,
+) -> torch.Tensor:
+    """Cross-entropy with the votes plus squared error of the units in standard deviations.
+
+    One batch in four is mixed with itself (mixup, Zhang et al. 2018, arXiv:1710.09412).
+    """
+    pictures = batch["pictures"]
+    if size != SIZE:
+        pictures = functional.interpolate(pictures, (size, size), mode="bilinear", antialias=True)
+    pictures = pictures.to(memory_format=torch.channels_last)
+    share = float(rng.beta(0.3, 0.3)) if rng.random() < 0.25 else 1.0
+    order = torch.from_numpy(rng.permutation(len(pictures))).to(pictures.device)
+    if share < 1.0:
+        pictures = share * pictures + (1.0 - share) * pictures[order]
+    logits, units = net(pictures)
+    log_odds = functional.log_softmax(logits, 1)
+
+    def one(rows: torch.Tensor | slice) -> torch.Tensor:
+        entropy = -(batch["classes"][rows] * log_odds).sum(1) * batch["class_weight"][rows]
+        error = ((units - batch["units"][rows]) / spread).square().mean(1)
+        return (entropy + UNIT_WEIGHT * error * batch["unit_weight"][rows]).mean()
+
+    if share == 1.0:
+        return one(slice(None))
+    return share * one(slice(None)) + (1.0 - share) * one(order)
+
+
+@torch.no_grad()
+def _check(
+    average: common.Average, valid: Faces, votes: NDArray[np.uint8], where: torch.device
+) -> dict[str, float]:
+    """Accuracy and correlation of the units of the averaged weights on the valid split."""
+    net = ExpressionNet().to(where)
+    net.load_state_dict(average.state)
+    net.eval()
+    logits, units = predict(net, valid.pictures, where)
+    right = logits.argmax(1) == votes[:, :8].argmax(1)
+    known = valid.unit_weight > 0
+    pairs = zip(units[known].T, valid.units[known].T, strict=True)
+    return {
+        "accuracy": round(float(right.mean()), 4),
+        "unit_correlation": round(float(np.mean([np.corrcoef(a, b)[0, 1] for a, b in pairs])), 3),
+    }
+
+
+@torch.no_grad()
+def predict(
+    net: nn.Module, pictures: NDArray[np.uint8], where: torch.device
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Logits float32[N, 8] and units float32[N, 12] of uint8[N, 48, 48]."""
+    answers = [
+        net(torch.from_numpy(chunk[:, None].astype(np.float32) / 255.0).to(where))
+        for chunk in np.array_split(pictures, max(len(pictures) // 256, 1))
+    ]
+    return (
+        torch.cat([a for a, _ in answers]).cpu().numpy(),
+        torch.cat([b for _, b in answers]).cpu().numpy(),
+    )
