@@ -1,0 +1,126 @@
+"""Keeps the two processes alive: one sees, one talks. systemd does this job on a real box."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+LONGEST_DELAY = 60.0
+STEADY = 60.0
+"""Seconds after which a child counts as healthy and its backoff begins anew."""
+PATIENCE = 10.0
+"""Seconds that a child has to end before it is killed."""
+_TICK = 0.2
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+
+
+@dataclass(slots=True)
+class _Child:
+    """One command, started again whenever it dies."""
+
+    name: str
+    argv: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    failures: int = 0
+    start_at: float = 0.0
+    finished: bool = field(default=False)
+
+    def tick(self) -> int | None:
+        """Start when due; returns an exit code that must end everything, else None."""
+        now = time.monotonic()
+        if self.process is None:
+            if not self.finished and now >= self.start_at:
+                self.started = now
+                self.process = subprocess.Popen(
+                    self.argv, start_new_session=True, preexec_fn=_die_with_parent
+                )
+            return None
+        code = self.process.poll()
+        if code is None:
+            return None
+        self.process = None
+        if code == ConfigError.exit_code:
+            return code
+        if code == 0:
+            self.finished = True
+            return None
+        self.failures = 0 if now - self.started > STEADY else self.failures + 1
+        delay = min(LONGEST_DELAY, 2.0 ** min(self.failures - 1, 10)) if self.failures else 1.0
+        self.start_at = now + delay
+        log.warning("%s ended (%s); started again in %.0f s.", self.name, _how(code), delay)
+        return None
+
+    def end(self) -> None:
+        """Ask to end, wait, then insist."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            log.warning("%s did not end within %.0f s and is killed.", self.name, PATIENCE)
+            process.kill()
+            process.wait()
+
+
+def supervise(
+    perceive: Sequence[str], uplink: Sequence[str], stop: threading.Event | None = None
+) -> int:
+    """Run both commands until SIGTERM, SIGINT or `stop`; start a child that died again, with
+    backoff.
+
+    Returns 0 after a stop or when `perceive` came to its source's end, 78 when a child says that
+    its configuration cannot be used. `uplink` ends last, so that it can send what is left.
+    """
+    logging.basicConfig(level=logging.INFO, format="supervisor: %(message)s")
+    stopping = stop or threading.Event()
+    before = _on_signals(stopping)
+    # Downstream first: whoever talks is there before there is anything to say.
+    talker, seer = _Child("uplink", uplink), _Child("perceive", perceive)
+    try:
+        while not stopping.is_set() and not seer.finished:
+            for child in (talker, seer):
+                code = child.tick()
+                if code is not None:
+                    return code
+            stopping.wait(_TICK)
+        return 0
+    finally:
+        seer.end()
+        talker.end()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _how(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+
+
+def _on_signals(stopping: threading.Event) -> dict[signal.Signals, Any]:
+    """Let SIGTERM and SIGINT set `stopping`; returns the handlers before. Only the main thread may
+    do so."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {
+        number: signal.signal(number, lambda *_: stopping.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+
+
+def _die_with_parent() -> None:
+    """In the child, before its program starts: end when the supervisor is killed (prctl(2))."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
