@@ -19,6 +19,9 @@ from agent.types import Frame
 LEAP = 60.0
 """Seconds between two frames beyond which their timestamps are not believed."""
 
+LATEST = 1e9
+"""Seconds; a first timestamp beyond this is no time since anything."""
+
 
 @dataclass(slots=True)
 class Counters:
@@ -77,18 +80,20 @@ class Timeline:
     def __call__(self, raw: float) -> tuple[float, bool]:
         """Seconds in; seconds out, and whether the timestamp was believed."""
         if self._last is None:
-            good = math.isfinite(raw)
+            good = abs(raw) <= LATEST
             self._raw = self._last = raw if good else 0.0
             return self._last, good
         if self._raw is None:
-            self._raw, self._last = raw, self._last + self._period
-            self._shift = self._last - raw
-            return self._last, True
+            good = math.isfinite(raw)
+            self._raw, self._last = (raw if good else 0.0), self._last + self._period
+            self._shift = self._last - self._raw
+            return self._last, good
         step, time = raw - self._raw, raw + self._shift
         good = math.isfinite(raw) and self._last < time <= self._last + LEAP
         if not good and 0.0 < step <= LEAP:
             # advancing, but from elsewhere: believe the step, not the origin
-            good, time = True, self._last + step
+            time = self._last + step
+            good = time > self._last
             self._shift = time - raw
         if not good:
             time = self._last + self._period
