@@ -9,15 +9,21 @@ from numpy.typing import NDArray
 from torch import nn
 
 from agent.faces.align import EXPRESSION_CROP
-from agent.types import ACTION_UNITS, EXPRESSIONS
-from tools.train import common, convert, expression_data, lite, manifest
+from agent.types import EXPRESSIONS
+from tools.train import common, convert, expression_card, expression_data, lite, manifest
 from tools.train.expression_data import MARGIN, SIZE, Faces
+from tools.train.expression_metrics import (
+    accuracy,
+    choose_threshold,
+    expected_calibration_error,
+    fit_temperature,
+    kept,
+    rounded,
+    softmax,
+    units_against_teacher,
+)
 
 COMMAND = "python -m tools.train expression"
-KEPT_ACCURACY = 0.90
-"""`unsure_below` is the lowest threshold at which the answers kept are right this often."""
-WEAK_CORRELATION = 0.6
-
 CIRCUMPLEX = {
     "neutral": (0.0, 0.0),
     "happiness": (0.81, 0.51),
@@ -68,23 +74,24 @@ def finish(
         },
         "int8": accuracy(logits, votes),
         "float": accuracy(exact, votes)["top1"],
-        "int8_agrees_with_float": _round((logits.argmax(1) == exact.argmax(1)).mean()),
+        "int8_agrees_with_float": rounded((logits.argmax(1) == exact.argmax(1)).mean()),
         "snr_db": {"logits": made.snr_db[0], "action_units": made.snr_db[1]},
         "calibration": {
             "temperature": temperature,
             "ece_before": expected_calibration_error(softmax(logits), truth),
-            "ece_after": expected_calibration_error(softmax(logits / temperature), truth),
+            "ece_crossfit": _crossfit_error(logits, truth),
             "unsure_below": threshold,
-            **_kept(softmax(logits / temperature), truth, threshold),
+            **kept(softmax(logits / temperature), truth, threshold),
         },
-        "action_units_ferplus": units_against_teacher(units, valid),
+        "action_units_ferplus": _units(units, valid),
     }
     photo_logits, photo_units = run(made.int8_file, _inner(photographs.pictures))
-    figures["action_units_photographs"] = units_against_teacher(photo_units, photographs)
+    figures["action_units_photographs"] = _units(photo_units, photographs)
     figures["lfw_human_labels"] = _named(photo_logits, photographs)
     folder = common.MODELS / "expression"
     common.save_atomically(folder / "model.tflite", made.int8_file)
     common.save_json(folder / "figures.json", figures)
+    expression_card.update(folder / "CARD.md", figures)
     manifest.write(
         manifest.entry(
             "expression",
@@ -120,87 +127,6 @@ def run(
     return logits, np.clip(np.concatenate([b for _, b in answers]), 0.0, 1.0)
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Along the last axis."""
-    odds = np.exp(logits - logits.max(-1, keepdims=True))
-    return np.asarray(odds / odds.sum(-1, keepdims=True), np.float32)
-
-
-def accuracy(logits: NDArray[np.float32], votes: NDArray[np.uint8]) -> dict[str, Any]:
-    """Top-1 against the majority, also where more than five voters agree; recall per class."""
-    truth, said = votes[:, :8].argmax(1), logits.argmax(1)
-    clear = votes[:, :8].max(1) > 5
-    recall = {}
-    for k, name in enumerate(EXPRESSIONS):
-        rows = truth == k
-        recall[name] = {
-            "pictures": int(rows.sum()),
-            "recall": _round((said[rows] == k).mean()) if rows.any() else None,
-            "precision": _round((truth[said == k] == k).mean()) if (said == k).any() else None,
-        }
-    return {
-        "pictures": len(truth),
-        "top1": _round((said == truth).mean()),
-        "clear_pictures": int(clear.sum()),
-        "clear_top1": _round((said == truth)[clear].mean()),
-        "per_class": recall,
-    }
-
-
-def fit_temperature(logits: NDArray[np.float32], truth: NDArray[Any]) -> float:
-    """The temperature of least negative log-likelihood (Guo et al. 2017, arXiv:1706.04599)."""
-    grid = np.exp(np.linspace(np.log(0.3), np.log(3.0), 231))
-    rows = np.arange(len(truth))
-    losses = [-np.log(softmax(logits / t)[rows, truth] + 1e-9).mean() for t in grid]
-    return _round(grid[int(np.argmin(losses))])
-
-
-def expected_calibration_error(
-    probabilities: NDArray[np.float32], truth: NDArray[Any], bins: int = 15
-) -> float:
-    """Mean gap between confidence and accuracy over equal-width bins (Guo et al. 2017)."""
-    sure, right = probabilities.max(1), probabilities.argmax(1) == truth
-    place = np.minimum((sure * bins).astype(int), bins - 1)
-    gap = 0.0
-    for k in range(bins):
-        rows = place == k
-        if rows.any():
-            gap += float(rows.mean() * abs(sure[rows].mean() - right[rows].mean()))
-    return _round(gap)
-
-
-def choose_threshold(probabilities: NDArray[np.float32], truth: NDArray[Any]) -> float:
-    """Lowest confidence at which the answers kept are right `KEPT_ACCURACY` of the time."""
-    sure, right = probabilities.max(1), probabilities.argmax(1) == truth
-    for threshold in np.arange(0.2, 0.96, 0.005):
-        kept = sure >= threshold
-        if kept.any() and right[kept].mean() >= KEPT_ACCURACY:
-            return _round(float(threshold))
-    raise SystemExit(
-        f"No threshold below 0.96 makes the kept answers right {KEPT_ACCURACY:.0%} of the time: "
-        "the network is too weak to ship. Train longer (--minutes)."
-    )
-
-
-def units_against_teacher(
-    units: NDArray[np.float32], faces: Faces
-) -> dict[str, dict[str, float | bool]]:
-    """Per unit: Pearson correlation, mean absolute error and the teacher's own spread."""
-    rows = faces.unit_weight > 0
-    table: dict[str, dict[str, float | bool]] = {}
-    for k, name in enumerate(ACTION_UNITS):
-        ours, teacher = units[rows, k], faces.units[rows, k]
-        steady = min(float(ours.std()), float(teacher.std())) < 1e-6
-        r = 0.0 if steady else float(np.corrcoef(ours, teacher)[0, 1])
-        table[name] = {
-            "correlation": _round(r),
-            "mean_absolute_error": _round(np.abs(ours - teacher).mean()),
-            "teacher_std": _round(teacher.std()),
-            "weak": r < WEAK_CORRELATION,
-        }
-    return table
-
-
 def summary(figures: dict[str, Any]) -> str:
     """The figures in a few lines."""
     int8, file, sure = figures["int8"], figures["file"], figures["calibration"]
@@ -209,7 +135,7 @@ def summary(figures: dict[str, Any]) -> str:
         [
             f"top-1 {int8['top1']:.3f} int8, {figures['float']:.3f} float, on {int8['pictures']}; "
             f"clear majorities {int8['clear_top1']:.3f} on {int8['clear_pictures']}",
-            f"temperature {sure['temperature']}: ECE {sure['ece_before']} -> {sure['ece_after']}; "
+            f"temperature {sure['temperature']}: ECE {sure['ece_before']} -> {sure['ece_crossfit']}; "
             f"unsure below {sure['unsure_below']}: {sure['kept']:.0%} kept, "
             f"{sure['kept_accuracy']:.3f} of them right",
             f"{file['bytes']} bytes, {file['million_macs']} MMAC, {file['one_thread']['min_ms']} "
@@ -218,25 +144,17 @@ def summary(figures: dict[str, Any]) -> str:
     )
 
 
-def _kept(
-    probabilities: NDArray[np.float32], truth: NDArray[Any], threshold: float
-) -> dict[str, float]:
-    kept = probabilities.max(1) >= threshold
-    right = probabilities.argmax(1) == truth
-    return {"kept": _round(kept.mean()), "kept_accuracy": _round(right[kept].mean())}
-
-
 def _named(logits: NDArray[np.float32], faces: Faces) -> dict[str, Any]:
     """Accuracy on the aligned LFW faces of the valid part, which carry one human label each."""
     rows = faces.class_weight > 0
     truth, said = faces.classes[rows].argmax(1), logits[rows].argmax(1)
     return {
         "pictures": int(rows.sum()),
-        "top1": _round((said == truth).mean()),
+        "top1": rounded((said == truth).mean()),
         "per_class": {
             name: {
                 "pictures": int((truth == k).sum()),
-                "recall": _round((said[truth == k] == k).mean()),
+                "recall": rounded((said[truth == k] == k).mean()),
             }
             for k, name in enumerate(EXPRESSIONS)
             if (truth == k).any()
@@ -249,5 +167,17 @@ def _inner(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pictures[:, MARGIN:-MARGIN, MARGIN:-MARGIN])
 
 
-def _round(value: Any) -> float:
-    return round(float(value), 4)
+def _units(units: NDArray[np.float32], faces: Faces) -> dict[str, dict[str, float | bool]]:
+    rows = faces.unit_weight > 0
+    return units_against_teacher(units[rows], faces.units[rows])
+
+
+def _crossfit_error(logits: NDArray[np.float32], truth: NDArray[Any]) -> float:
+    """Calibration error of each half at the temperature fitted on the other, averaged."""
+    halves = np.arange(len(truth)) % 2
+    errors = []
+    for half in (0, 1):
+        temperature = fit_temperature(logits[halves != half], truth[halves != half])
+        rows = halves == half
+        errors.append(expected_calibration_error(softmax(logits[rows] / temperature), truth[rows]))
+    return rounded(np.mean(errors))
