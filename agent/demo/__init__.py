@@ -1,0 +1,1 @@
+"""`fleeting demo`: the bundled clip through the real thing, on this machine only."""
