@@ -17,7 +17,6 @@ import os
 import secrets
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -271,42 +270,6 @@ class Outbox:
                     self._path, error, self.moved_aside,
                 )  # fmt: skip
                 return _checked(self._path)
-
-
-class Spool:
-    """An outbox that never refuses: what the disk will not take waits in memory, in order.
-
-    Bounded: beyond `limit` the oldest are dropped and counted in `lost`.
-    """
-
-    def __init__(self, outbox: Outbox, limit: int = 1000) -> None:
-        self._outbox = outbox
-        self._limit = limit
-        self._waiting: deque[Summary] = deque()
-        self.lost = 0
-        self.error: StoreError | None = None
-        """Why the last attempt failed; None when nothing waits."""
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def add(self, summary: Summary) -> None:
-        """Take a summary and try to store all that wait."""
-        self._waiting.append(summary)
-        self.flush()
-        while len(self._waiting) > self._limit:
-            self._waiting.popleft()
-            self.lost += 1
-
-    def flush(self) -> None:
-        """Try to store all that wait; costs nothing when none does."""
-        try:
-            while self._waiting:
-                self._outbox.add(self._waiting[0])
-                self._waiting.popleft()
-            self.error = None
-        except StoreError as error:
-            self.error = error
 
 
 def _checked(path: Path) -> sqlite3.Connection:

@@ -30,6 +30,7 @@ _EVERYTHING: tuple[Cell, ...] = (
     "visits", "expression", "valence", "arousal", "attention", "dwell", "micro",
 )  # fmt: skip
 INFERS_EMOTION: frozenset[Cell] = frozenset({"expression", "valence", "arousal", "micro", "tone"})
+"""Cells that say how people look or sound; where none may be published none is computed."""
 _ANY_REGION: tuple[Region, ...] = ("eu", "us", "other")
 _ANY_PLACE: tuple[Place, ...] = (
     "retail", "workplace", "education", "laboratory", "clinic", "home",
