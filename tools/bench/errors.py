@@ -1,0 +1,7 @@
+"""What a benchmark cannot do."""
+
+from agent.errors import AgentError
+
+
+class BenchError(AgentError):
+    """A figure cannot be measured; nothing is reported in its place."""

@@ -1,0 +1,43 @@
+"""The subject `ours`: the whole pipeline of this agent. Run as `python -m tools.bench.ours`."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent import __version__
+from agent.config import AgentConfig
+from agent.inference.tflite import runtime_name
+from agent.pipeline import Pipeline
+from agent.types import Frame
+from tools.bench.worker import serve
+
+
+class Ours:
+    """Grey uint8[H, W] in."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    def __call__(
+        self, picture: NDArray[np.uint8], seconds: float
+    ) -> tuple[int, Mapping[str, float]]:
+        perceived = self._pipeline(Frame(seconds, picture))
+        return len(perceived.faces), perceived.stage_seconds
+
+
+def make(options: dict[str, Any]) -> tuple[Ours, dict[str, Any]]:
+    """The pipeline with its default configuration."""
+    pipeline = Pipeline(AgentConfig())
+    return Ours(pipeline), {
+        "what": f"fleeting {__version__}, {runtime_name()}, Python {platform.python_version()}",
+        "models": pipeline.model_hash,
+    }
+
+
+if __name__ == "__main__":
+    serve(make)
