@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.cli import build_parser, main
+
+
+def test_every_verb_has_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    for verb in ("run", "perceive", "uplink", "demo", "replay", "inspect", "check", "config"):
+        assert f"\n    {verb} " in shown
+
+
+@pytest.mark.parametrize("verb", ["run", "perceive", "uplink", "check", "replay"])
+def test_a_wrong_configuration_is_one_line_and_exit_78(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text("[source]\nframerate = 30.0\n")
+    arguments = [verb, "--config", str(file)]
+    if verb == "replay":
+        arguments.insert(1, "video.mp4")
+    assert main(arguments) == 78
+    error = capsys.readouterr().err
+    assert "source.framerate: unknown key" in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("source", ["0", "/dev/video0", "rtsp://camera/1"])
+def test_replay_refuses_a_live_camera(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", source, "--trace", "x.npz"]) == 1
+    assert "live source" in capsys.readouterr().err
+
+
+def test_replay_names_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", str(tmp_path / "no.mp4")]) == 1
+    assert "no.mp4" in capsys.readouterr().err
+
+
+def test_the_configuration_is_shown_as_toml(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "show"]) == 0
+    assert "[privacy]" in capsys.readouterr().out
+
+
+def test_an_unknown_verb_is_refused() -> None:
+    with pytest.raises(SystemExit) as caught:
+        build_parser().parse_args(["spy"])
+    assert caught.value.code == 2
