@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,13 @@ Social Science Information 44, 695-729, figure 1). Neutral is the origin by defi
 
 
 def finish(
-    net: nn.Module, valid: Faces, votes: NDArray[np.uint8], history: list[dict[str, float]]
+    net: nn.Module,
+    valid: Faces,
+    votes: NDArray[np.uint8],
+    history: list[dict[str, float]],
+    models: Path = common.MODELS,
 ) -> int:
-    """Write models/expression/{model.tflite, figures.json} and its table of the manifest.
+    """Write models/expression/{model.tflite, figures.json}, the card's figures and the manifest.
 
     Everything that is chosen on data (temperature, threshold) is chosen on the FER+ valid split.
     """
@@ -88,7 +93,7 @@ def finish(
     photo_logits, photo_units = run(made.int8_file, _inner(photographs.pictures))
     figures["action_units_photographs"] = _units(photo_units, photographs)
     figures["lfw_human_labels"] = _named(photo_logits, photographs)
-    folder = common.MODELS / "expression"
+    folder = models / "expression"
     common.save_atomically(folder / "model.tflite", made.int8_file)
     common.save_json(folder / "figures.json", figures)
     expression_card.update(folder / "CARD.md", figures)
@@ -111,7 +116,9 @@ def finish(
                 "valence": [CIRCUMPLEX[name][0] for name in EXPRESSIONS],
                 "arousal": [CIRCUMPLEX[name][1] for name in EXPRESSIONS],
             },
-        )
+            models=models,
+        ),
+        models,
     )
     print(summary(figures))
     return 0
@@ -135,9 +142,9 @@ def summary(figures: dict[str, Any]) -> str:
         [
             f"top-1 {int8['top1']:.3f} int8, {figures['float']:.3f} float, on {int8['pictures']}; "
             f"clear majorities {int8['clear_top1']:.3f} on {int8['clear_pictures']}",
-            f"temperature {sure['temperature']}: ECE {sure['ece_before']} -> {sure['ece_crossfit']}; "
-            f"unsure below {sure['unsure_below']}: {sure['kept']:.0%} kept, "
-            f"{sure['kept_accuracy']:.3f} of them right",
+            f"temperature {sure['temperature']}: calibration error {sure['ece_before']} -> "
+            f"{sure['ece_crossfit']}; unsure below {sure['unsure_below']}: "
+            f"{sure['kept']:.0%} kept, {sure['kept_accuracy']:.3f} of them right",
             f"{file['bytes']} bytes, {file['million_macs']} MMAC, {file['one_thread']['min_ms']} "
             f"ms, {file['delegated']:.0%} delegated; weak units: {', '.join(weak) or 'none'}",
         ]
