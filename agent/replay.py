@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def replay(
 
 def _refuse_camera(video: Path) -> None:
     text = str(video)
-    if text.isdigit() or text.startswith("/dev/") or "://" in text or video.is_char_device():
+    if text.isdigit() or text.startswith("/dev/") or re.match(r"[a-z]+:/", text) or video.is_char_device():
         raise CaptureError(
             f"{text} is a live source; replay and its traces take video files only, so that no "
             "trace of a passer-by is ever written. Use `fleeting run` for a camera."

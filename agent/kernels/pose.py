@@ -72,6 +72,7 @@ def scaled_orthographic_pose(points: Float, inverse: Float) -> Float:  # pragma:
     degree = 180.0 / np.pi
     out[0] = np.arctan2(fx, -fz) * degree
     out[1] = np.arcsin(min(1.0, max(-1.0, fy))) * degree
-    out[2] = np.arctan2(r1[0], r0[0]) * degree
+    # R = turn(yaw) nod(pitch) tilt(roll): its second row is cos(pitch) (sin roll, cos roll, ..).
+    out[2] = np.arctan2(r1[0], r1[1]) * degree
     out[3] = np.sqrt(n0 * n1)
     return out

@@ -25,7 +25,7 @@ def rotation(yaw: float, pitch: float, roll: float) -> Float:
     turn = np.array([[np.cos(y), 0, -np.sin(y)], [0, 1, 0], [np.sin(y), 0, np.cos(y)]])
     nod = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
     tilt = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
-    return np.asarray(tilt @ nod @ turn, np.float32)
+    return np.asarray(turn @ nod @ tilt, np.float32)
 
 
 def flow_point(before: Grey, after: Grey, start: Float, guess: Float, ridge: float) -> Float:
