@@ -94,7 +94,7 @@ def test_a_camera_below_its_rate_fails(settings: dict[str, Any]) -> None:
     from agent.capture.replay import VideoFile
 
     source = VideoFile(Path(settings["source"]["target"]))
-    source.live = True  # type: ignore[misc]
+    source.live = True
     settings["source"]["fps"] = 60.0
     found = check._watch(source, parse(settings, "test"))
     assert not found.ok

@@ -11,6 +11,7 @@ from typing import Literal
 
 import cv2
 
+from agent.capture.bitstream import h264_size, jpeg_size
 from agent.capture.source import Counters, Timeline
 from agent.errors import CaptureError
 from agent.report import Flag
@@ -58,6 +59,7 @@ class VideoFile:
         self._start: float | None = None
         self._first_time = 0.0
         self._shape: tuple[int, ...] | None = None
+        self._sizes = _Sizes(path, self._capture)
         self._timed: bool | None = None
         self._index = 0
         self._last_raw = 0.0
@@ -87,6 +89,7 @@ class VideoFile:
         self._stop.set()
         with self._lock:
             self._capture.release()
+            self._sizes.close()
 
     def _next(self) -> Frame:
         if self._waiting is None:
@@ -94,7 +97,9 @@ class VideoFile:
             if not self._loop:
                 raise StopIteration
             self._capture.release()
+            self._sizes.close()
             self._capture = _open(self._path)
+            self._sizes = _Sizes(self._path, self._capture)
             self._timeline.restart()
             self._index = 0
             self._waiting = self._decode()
@@ -120,7 +125,11 @@ class VideoFile:
             self._timed = stamp > 0.0 or self.frame_count is not None
         raw = stamp if self._timed or self._index == 0 else self._index / self.fps_nominal
         self._index += 1
-        return (picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)), raw
+        luma = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+        size = self._sizes.next(luma.shape)
+        if size != luma.shape:  # undo the stretching
+            luma = cv2.resize(luma, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+        return luma, raw
 
     def _placed(self, luma: Grey, raw: float) -> Frame:
         if self._shape not in (None, luma.shape):
@@ -153,6 +162,45 @@ class VideoFile:
         self._stop.wait(max(0.0, self._start + (moment - self._first_time) - now))
 
 
+class _Sizes:
+    """Each picture's own size, read from its packet beside the decoding.
+
+    One packet is taken for one picture: a new size comes with a key frame, before which no later
+    picture is shown. Where the codec is another, or the first picture is not of the size that its
+    packet declares (it is turned, say), every size is taken to be as decoded.
+    """
+
+    def __init__(self, path: Path, capture: cv2.VideoCapture) -> None:
+        codec = _codec(capture)
+        self._read = jpeg_size if codec == "MJPG" else h264_size
+        self._packets: cv2.VideoCapture | None = None
+        self._size: tuple[int, int] | None = None
+        if codec == "MJPG" or codec.lower() in ("h264", "avc1"):
+            self._packets = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
+
+    def next(self, decoded: tuple[int, ...]) -> tuple[int, ...]:
+        """(H, W) of the next picture, which OpenCV decoded to `decoded`."""
+        if self._packets is None:
+            return decoded
+        good, packet = self._packets.read()
+        found = self._read(packet.tobytes()) if good else None
+        if self._size is None and found != decoded:
+            self.close()
+            return decoded
+        self._size = found or self._size
+        return self._size or decoded
+
+    def close(self) -> None:
+        if self._packets is not None:
+            self._packets.release()
+        self._packets = None
+
+
+def _codec(capture: cv2.VideoCapture) -> str:
+    tag = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+    return tag.to_bytes(4, "little").decode("latin-1")
+
+
 def _open(path: Path) -> cv2.VideoCapture:
     """An opened capture, or a `CaptureError` that names the file and what is wrong with it."""
     try:
@@ -175,8 +223,7 @@ def _open(path: Path) -> cv2.VideoCapture:
             f"{path} is a single image, not a video. Use `fleeting inspect` for images."
         )
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    tag = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
-    codec = tag.to_bytes(4, "little").decode("latin-1")
+    codec = _codec(capture)
     # FFmpeg takes any file with JPEG pictures somewhere inside, an archive say, for a bare stream
     archive = codec == "MJPG" and not (
         capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0 or head.startswith(b"\xff\xd8")

@@ -136,7 +136,13 @@ def test_gstreamer_pipeline_gets_a_sink_that_keeps_only_the_newest(
     assert fake.target == "videotestsrc ! appsink drop=true max-buffers=1 sync=false"
     np.testing.assert_array_equal(next(source).luma, RAMP)
     source.close()
-    fake.opens = False
+
+
+def test_gstreamer_pipeline_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2.videoio_registry, "getCameraBackends", lambda: (cv2.CAP_GSTREAMER,))
+    fake = FakeVideoCapture([], opens=False)
+    monkeypatch.setattr(cv2, "VideoCapture", fake)
     with pytest.raises(CaptureError, match="does not start"):
         OpenCvCamera(SourceConfig(kind="gstreamer", target="a ! appsink"))
     assert fake.target == "a ! appsink"
+    assert fake.released.is_set()

@@ -163,7 +163,7 @@ class Stamped:
 
     def read(self) -> tuple[bool, np.ndarray]:
         self._count += 1
-        return self._inner.read()  # type: ignore[no-any-return]
+        return self._inner.read()
 
     def get(self, key: int) -> float:
         if key == cv2.CAP_PROP_POS_MSEC:
@@ -262,3 +262,16 @@ def test_the_screen_stays_clean(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout + run.stderr == ""
+
+
+def test_a_changing_frame_size_is_flagged_and_nothing_is_stretched(tmp_path: Path) -> None:
+    shapes = [(48, 64)] * 5 + [(64, 48)] * 5 + [(96, 128)] * 5 + [(48, 64)] * 5
+    source = VideoFile(jpegs(tmp_path / "a.mjpeg", shapes))
+    frames = list(source)
+    assert [frame.luma.shape for frame in frames] == shapes
+    assert source.counters.size_changes == 3
+    assert source.flags == {"frame_size_changed"}
+    for frame in frames:
+        width = frame.luma.shape[1]
+        assert abs(float(frame.luma[:, : width // 2 - 4].mean()) - 200) < 4
+        assert abs(float(frame.luma[:, width // 2 + 4 :].mean()) - 60) < 4
