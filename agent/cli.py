@@ -33,7 +33,9 @@ def build_parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=text, description=text)
         _add_config(verb)
 
-    demo = verbs.add_parser("demo", help="play the bundled clip through everything, on this machine")
+    demo = verbs.add_parser(
+        "demo", help="play the bundled clip through everything, on this machine"
+    )
     demo.add_argument("--plot", type=Path, default=Path("fleeting-demo.png"), metavar="OUT.png")
     demo.add_argument("--json", action="store_true", help="print what arrived as JSON")
 

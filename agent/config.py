@@ -1,4 +1,4 @@
-"""The one typed configuration: TOML in, a frozen model out; unknown keys and wrong units refused."""
+"""The one typed configuration: TOML in, a frozen model out; unknown keys, wrong units refused."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def _paths(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_toml(config: AgentConfig) -> str:
-    """Every key with its value as TOML, sentences as comments; a key without a value is commented."""
+    """Every key with its value as TOML, its sentence as a comment; unset keys are commented out."""
     return _lines(config, "") + "".join(
         f"\n[{name}]\n{_lines(section, '')}"
         for name, section in config

@@ -203,12 +203,12 @@ def _paced(
     reader.start()
     lost = 0
     while not stop.is_set():
-        frame = handoff.get(0.5)
-        if frame is None:
+        newest = handoff.get(0.5)
+        if newest is None:
             if reader.is_alive():
                 continue
             break
-        yield frame, handoff.dropped - lost
+        yield newest, handoff.dropped - lost
         lost = handoff.dropped
     source.close()
     reader.join(5.0)

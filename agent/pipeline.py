@@ -1,4 +1,4 @@
-"""One frame in, everything it shows out: detect, track, place, pose, expression, micro-expression."""
+"""One frame in, everything it shows out: faces, pose, expression, micro-expression."""
 
 from __future__ import annotations
 
@@ -14,7 +14,18 @@ from agent.faces.track import FaceTracker, Track
 from agent.inference.manifest import Manifest, load_manifest, models_folder
 from agent.inference.tflite import open_model
 from agent.micro.spotter import MicroSpotter
-from agent.types import Detections, Expression, Face, Float, Frame, Grey, Infer, Landmarks, Perceived
+from agent.types import (
+    Detections,
+    Expression,
+    Face,
+    Float,
+    Frame,
+    Grey,
+    Infer,
+    Landmarks,
+    MicroExpression,
+    Perceived,
+)
 
 
 @dataclass(slots=True)
@@ -115,7 +126,7 @@ class Pipeline:
         if len(self._readings) > 2 * len(known) + 8:
             self._readings = {k: v for k, v in self._readings.items() if k in known}
         read = time.perf_counter()
-        micro = ()
+        micro: tuple[MicroExpression, ...] = ()
         refused: str | None = "no_evidence"
         if self._spotter is not None:
             fresh = [(t.track_id, t.points) for t in tracks if t.fresh]

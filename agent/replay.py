@@ -79,7 +79,8 @@ def replay(
 
 def _refuse_camera(video: Path) -> None:
     text = str(video)
-    if text.isdigit() or text.startswith("/dev/") or re.match(r"[a-z]+:/", text) or video.is_char_device():
+    camera = text.isdigit() or text.startswith("/dev/") or video.is_char_device()
+    if camera or re.match(r"[a-z]+:/", text):
         raise CaptureError(
             f"{text} is a live source; replay and its traces take video files only, so that no "
             "trace of a passer-by is ever written. Use `fleeting run` for a camera."

@@ -104,7 +104,8 @@ class TraceRecorder:
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             try:
                 with os.fdopen(handle, "wb") as file:
-                    np.savez_compressed(file, **self.arrays())
+                    arrays: dict[str, Any] = dict(self.arrays())
+                    np.savez_compressed(file, **arrays)
                 os.replace(name, path)
             except BaseException:
                 os.unlink(name)

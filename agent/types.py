@@ -16,7 +16,7 @@ Float = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 
 Infer = Callable[[NDArray[np.uint8]], Mapping[str, Float]]
-"""One inference: a grey uint8[H, W] picture of the model's input size in, dequantised outputs out."""
+"""One inference: a grey uint8[H, W] picture in, dequantised float32 outputs by name out."""
 
 EXPRESSIONS = (
     "neutral",

@@ -1,4 +1,4 @@
-"""Following faces: landmarks of one frame place the crop of the next; detections start and rescue."""
+"""Following faces: one frame's landmarks place the next crop; detections start and rescue."""
 
 from __future__ import annotations
 
@@ -153,21 +153,21 @@ class FaceTracker:
         taken: set[int] = set()
         supported: set[int] = set()
         for _ in range(min(overlap.shape)):
-            row, column = np.unravel_index(int(overlap.argmax()), overlap.shape)
+            row, column = divmod(int(overlap.argmax()), overlap.shape[1])
             if overlap[row, column] < 0.2:
                 break
             active[column].score = float(found.scores[row])
-            taken.add(int(row))
-            supported.add(int(column))
+            taken.add(row)
+            supported.add(column)
             overlap[row, :] = 0
             overlap[:, column] = 0
-        for column, track in enumerate(active):
-            track.unsupported = 0 if column in supported else track.unsupported + 1
+        for index, track in enumerate(active):
+            track.unsupported = 0 if index in supported else track.unsupported + 1
             if track.unsupported >= _UNSUPPORTED and track.presence < 0.9:
                 track.lost = True
-        for row in range(len(found.boxes)):
-            if row not in taken:
-                self._begin(frame, found, row)
+        for index in range(len(found.boxes)):
+            if index not in taken:
+                self._begin(frame, found, index)
 
     def _begin(self, frame: Frame, found: Detections, row: int) -> None:
         """Resume a lost track at this detection, or start a new one."""

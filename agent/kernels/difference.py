@@ -1,4 +1,4 @@
-"""Feature differencing on facial channels: the movement that a frame shows against its surroundings."""
+"""Feature differencing on facial channels: how one frame stands out from those around it."""
 
 from __future__ import annotations
 

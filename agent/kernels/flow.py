@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 Float = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 
+
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def flow_points(
     before: Grey, after: Grey, start: Float, guess: Float, ridge: float, iterations: int
@@ -149,7 +150,9 @@ def flow_points(
 
 
 @njit(nogil=True, cache=True)
-def fuse(flow: Float, network: Float, gain: float, near: float, far: float) -> Float:  # pragma: no cover
+def fuse(
+    flow: Float, network: Float, gain: float, near: float, far: float
+) -> Float:  # pragma: no cover
     """Flow corrected slowly by the network, and quickly where the two disagree widely.
 
     Parameters

@@ -147,9 +147,8 @@ class MicroSpotter:
         )
         if score >= self._params.threshold and abs(height) >= _LEAST:
             event = self._judge(track_id, face, channel, height, (start, middle, end))
-            if event and not _is_lobe(event, face.done):
-                if face.pending is None or event.intensity > face.pending.intensity:
-                    face.pending = event
+            if event and not _is_lobe(event, face.done) and _is_stronger(event, face.pending):
+                face.pending = event
         if face.pending and now - face.pending.apex > self.latency:
             face.done, face.pending = face.pending, None
             return [face.done]
@@ -215,12 +214,14 @@ class MicroSpotter:
         )
 
 
+def _is_stronger(event: MicroExpression, other: MicroExpression | None) -> bool:
+    return other is None or event.intensity > other.intensity
+
+
 def _is_lobe(event: MicroExpression, done: MicroExpression | None) -> bool:
     """True for the swing to the other side that differencing shows beside a stronger movement."""
     return (
-        done is not None
-        and event.apex - done.apex < 2 * _HALF
-        and event.intensity < done.intensity
+        done is not None and event.apex - done.apex < 2 * _HALF and event.intensity < done.intensity
     )
 
 

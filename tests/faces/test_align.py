@@ -35,7 +35,8 @@ def test_the_whole_mean_face_lies_inside_the_landmark_crop() -> None:
 
 
 def test_inverse_undoes() -> None:
-    matrix = similarity(MEAN_SHAPE, MEAN_SHAPE[:, ::-1] * [-20, 20] + [3, 4])
+    turned = MEAN_SHAPE[:, ::-1] * np.array([-20, 20], np.float32)
+    matrix = similarity(MEAN_SHAPE, turned + np.float32(3))
     there = apply(matrix, MEAN_SHAPE)
     np.testing.assert_allclose(apply(invert(matrix), there), MEAN_SHAPE, atol=1e-4)
 

@@ -66,4 +66,5 @@ def test_fusion_trusts_flow_nearby_and_the_network_far_off() -> None:
     flow = np.array([[10, 10, 1.0], [10, 10, 1.0], [10, 10, -1.0]], np.float32)
     network = np.array([[10.5, 10], [40, 10], [12, 10]], np.float32)
     fused = fuse(flow, network, 0.03, 3.0, 7.0)
-    np.testing.assert_allclose(fused, [[10.015, 10], [40, 10], [11, 10]], atol=1e-4)
+    expected = np.array([[10.015, 10], [40, 10], [11, 10]], np.float32)
+    np.testing.assert_allclose(fused, expected, atol=1e-4)

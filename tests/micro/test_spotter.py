@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from agent.config import MicroConfig
 from agent.faces.align import MEAN_SHAPE
@@ -9,19 +10,18 @@ from agent.micro.spotter import MicroSpotter
 from agent.types import Float, MicroExpression
 
 IOD = 100.0
+Film = tuple[NDArray[np.float64], Float]
 RAISED_BROWS = ([17, 18, 19, 20, 21, 22, 23, 24, 25, 26], (0.0, -1.0))
 LIDS_DOWN = ([37, 38, 43, 44], (0.0, 1.0))
 CORNERS_UP = ([48, 60, 54, 64], (0.0, -1.0))
 
 
-def _bump(times: Float, apex: float, length: float) -> Float:
+def _bump(times: NDArray[np.float64], apex: float, length: float) -> NDArray[np.float64]:
     phase = np.clip((times - apex) / length + 0.5, 0, 1)
     return np.sin(np.pi * phase) ** 2
 
 
-def _film(
-    seconds: float = 10.0, fps: float = 30.0, noise: float = 0.001, iod: float = IOD
-) -> tuple[Float, Float]:
+def _film(seconds: float = 10.0, fps: float = 30.0, noise: float = 0.001, iod: float = IOD) -> Film:
     """Times and landmarks of a still face with sensor noise (in IOD)."""
     rng = np.random.default_rng(0)
     times = np.arange(int(seconds * fps)) / fps
@@ -32,7 +32,7 @@ def _film(
 
 
 def _move(
-    film: tuple[Float, Float],
+    film: Film,
     what: tuple[list[int], tuple[float, float]],
     apex: float,
     length: float,
@@ -45,7 +45,7 @@ def _move(
 
 
 def _spot(
-    film: tuple[Float, Float], params: MicroConfig | None = None
+    film: Film, params: MicroConfig | None = None
 ) -> tuple[list[MicroExpression], MicroSpotter]:
     spotter = MicroSpotter(params or MicroConfig())
     found: list[MicroExpression] = []
