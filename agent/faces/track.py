@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.config import DetectionConfig, TrackingConfig
-from agent.faces.landmarks import LandmarkPlacer, face_box, interocular
+from agent.faces.landmarks import face_box, interocular
 from agent.faces.stabilise import stabilise
 from agent.types import Detections, Float, Frame, Grey
 
 Detect = Callable[[Frame], Detections]
+Place = Callable[[Grey, Float], tuple[Float, float]]
+"""As `agent.faces.landmarks.LandmarkPlacer`."""
 
 _EAGER = 0.1
 """Seconds between looks while nobody, or somebody lost, is in view."""
@@ -62,7 +64,7 @@ class FaceTracker:
     def __init__(
         self,
         detect: Detect,
-        place: LandmarkPlacer,
+        place: Place,
         detection: DetectionConfig,
         tracking: TrackingConfig,
         presence_above: float,

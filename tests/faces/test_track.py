@@ -50,7 +50,7 @@ LUMA = np.random.default_rng(0).integers(0, 255, (480, 640)).astype(np.uint8)
 
 def _tracker(world: World, budget: float | None = None, **tracking: float) -> FaceTracker:
     return FaceTracker(
-        world.detect,  # type: ignore[arg-type]
+        world.detect,
         world.place,
         DetectionConfig(),
         TrackingConfig(**tracking),  # type: ignore[arg-type]
