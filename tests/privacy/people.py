@@ -1,0 +1,113 @@
+"""Made-up people in front of a camera: faces, frames and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.config import AgentConfig, parse
+from agent.privacy.policy import Policy, resolve
+from agent.report import Summary
+from agent.types import EXPRESSIONS, Expression, Face, Landmarks, MicroExpression, Perceived, Pose
+
+MODEL = "0123456789abcdef"
+
+
+def config(**privacy: object) -> AgentConfig:
+    """The demo profile with 10 s windows unless told otherwise."""
+    return parse({"privacy": {"policy": "demo", "window": 10, **privacy}}, "test")
+
+
+def noised(**privacy: object) -> AgentConfig:
+    """A laboratory with consent: the noised profile with the shortest windows."""
+    return parse(
+        {
+            "device": {"place": "laboratory", "region": "other"},
+            "privacy": {
+                "policy": "research-consented",
+                "consent": True,
+                "window": 60,
+                "k": 3,
+                **privacy,
+            },
+        },
+        "test",
+    )
+
+
+def policy(settings: AgentConfig) -> Policy:
+    return resolve(settings)
+
+
+def answer(shown: str = "neutral", valence: float = 0.0, unsure: bool = False) -> Expression:
+    probabilities = np.full(8, 0.02, np.float32)
+    probabilities[EXPRESSIONS.index(shown)] = 0.86
+    return Expression(probabilities, unsure, valence, 0.1, np.zeros(12, np.float32))
+
+
+def face(
+    track: int,
+    attentive: bool = True,
+    expression: Expression | None = None,
+    size: float = 100.0,
+    is_new: bool = True,
+) -> Face:
+    points = np.zeros((68, 2), np.float32)
+    points[45, 0] = size
+    return Face(
+        track_id=track,
+        box=np.array([0, 0, 2 * size, 2 * size], np.float32),
+        score=0.9,
+        landmarks=Landmarks(points, 0.99),
+        raw_points=points,
+        pose=Pose(0, 0, 0),
+        attentive=attentive,
+        expression=expression,
+        expression_is_new=is_new and expression is not None,
+    )
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody in view from `arrives` until just before `leaves`, seconds."""
+
+    track: int
+    arrives: float
+    leaves: float
+    shows: str = "neutral"
+    valence: float = 0.0
+    attentive: bool = True
+    size: float = 100.0
+    micro: tuple[str, ...] = ()
+    """Polarities, all at the moment of arrival."""
+
+
+def frames(people: Iterable[Person], end: float, fps: float = 30.0) -> Iterator[Perceived]:
+    """What a camera saw of them from 0 to `end`, with an expression answer in every frame."""
+    people = list(people)
+    greeted: set[int] = set()
+    for number in range(round(end * fps)):
+        time = number / fps
+        there = [person for person in people if person.arrives <= time < person.leaves]
+        events = [
+            MicroExpression(person.track, time, time, time, 0.02, polarity)
+            for person in there
+            if person.track not in greeted
+            for polarity in person.micro
+        ]
+        greeted.update(person.track for person in there)
+        yield Perceived(
+            time=time,
+            faces=tuple(
+                face(p.track, p.attentive, answer(p.shows, p.valence), p.size) for p in there
+            ),
+            micro=tuple(events),
+            micro_refused=None if there else "no_evidence",
+        )
+
+
+def reasons(summary: Summary) -> dict[str, str]:
+    """Why cells are null."""
+    return {item.cell: item.reason for item in summary.withheld}

@@ -1,0 +1,307 @@
+"""What leaves: schema-valid, noised once per visit, withheld below k, nothing lost meanwhile."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from math import sqrt
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from agent import schemas
+from agent.clock import ClockReading
+from agent.config import AgentConfig, parse
+from agent.privacy import release as release_module
+from agent.privacy.policy import resolve
+from agent.privacy.release import Releaser
+from agent.report import Flag, Summary, to_json
+from agent.types import Perceived
+from tests.privacy.people import MODEL, Person, config, frames, noised, reasons
+
+VALIDATOR = jsonschema.Draft202012Validator(schemas.load("summary-1"))
+
+
+def summaries(
+    seen: Iterable[Perceived], settings: AgentConfig, seed: int = 0, **options: Any
+) -> list[Summary]:
+    releaser = Releaser(
+        settings, resolve(settings), model=MODEL, rng=random.Random(seed), **options
+    )
+    done = [summary for each in seen for summary in releaser.observe(each)]
+    done += releaser.finish()
+    for summary in done:
+        VALIDATOR.validate(schemas.json.loads(to_json(summary)))
+    assert [summary.seq for summary in done] == list(range(len(done)))
+    return done
+
+
+def test_a_window_says_what_its_visitors_showed() -> None:
+    there = [
+        Person(1, 0, 8, "happiness", 0.6, micro=("negative",)),
+        Person(2, 1, 4, "surprise", 0.2),
+        Person(3, 2, 9.5, "neutral", attentive=False),
+    ]
+    first, second = summaries(frames(there, 12.5), config())
+    assert first.visits == 3
+    assert first.expression is not None
+    assert (first.expression.happiness, first.expression.surprise, first.expression.neutral) == (
+        (1, 1, 1)
+    )
+    assert first.valence is not None
+    assert first.valence.sum == 80
+    assert first.attention is not None
+    assert (first.attention.under_1, first.attention.from_1_to_5) == (1, 1)
+    assert first.dwell is not None
+    assert (first.dwell.under_5, first.dwell.from_5_to_15) == (1, 2)
+    assert first.micro is not None
+    assert (first.micro.negative, first.micro.positive) == (1, 0)
+    assert (first.micro.analysable_visits, first.micro.analysable_seconds) == (3, 10)
+    assert reasons(first) == {"tone": "no_microphone"}
+    assert (first.quality.fps, first.quality.usable, first.quality.flags) == (30, 100, ())
+    assert (first.window.offset, first.window.start, first.window.clock) == (0, None, "none")
+    assert (first.privacy.mechanism, first.privacy.epsilon_milli) == ("none", 0)
+    assert second.window.offset == 10
+
+
+def test_a_window_without_visits_still_says_how_well_it_was_seen() -> None:
+    (summary,) = summaries(frames([], 10), config())
+    assert summary.visits is None
+    assert reasons(summary)["visits"] == "below_k"
+    assert summary.quality.fps == 30
+
+
+def test_thin_windows_wait_and_are_published_together() -> None:
+    there = [Person(n, 10 * n + 1, 10 * n + 5, "happiness") for n in range(3)]
+    one, two, three = summaries(frames(there, 30), config(k=3))
+    assert (one.visits, two.visits, three.visits) == (None, None, 3)
+    assert set(reasons(one).values()) == {"below_k", "no_microphone"}
+    assert three.expression is not None
+    assert three.expression.happiness == 3
+    assert (three.window.merged, three.window.offset) == (2, 20)
+    assert three.quality.flags == ("window_merged",)
+    assert three.micro is not None
+    assert three.micro.analysable_seconds == 30
+
+
+people = st.lists(
+    st.builds(
+        lambda track, arrives, stays: Person(track, arrives, arrives + stays),
+        track=st.integers(0, 9),
+        arrives=st.floats(0, 50),
+        stays=st.floats(0.8, 20),
+    ),
+    max_size=8,
+    unique_by=lambda person: person.track,
+)
+
+
+@given(people, st.integers(1, 4))
+@hypothesis_settings(max_examples=50)
+def test_without_noise_every_visit_is_published_once_or_still_waits(
+    there: list[Person], k: int
+) -> None:
+    done = summaries(frames(there, 80, 10), config(k=k))
+    published = sum(summary.visits or 0 for summary in done)
+    assert published <= len(there)
+    assert len(there) - published < k
+    for summary in done:
+        assert summary.visits is None or summary.visits >= k
+
+
+def slots(each: Perceived) -> int:
+    return int(each.time // 5) % 2
+
+
+def test_each_content_slot_has_its_own_summary_and_its_own_waiting() -> None:
+    settings = config(k=2)
+    releaser = Releaser(settings, resolve(settings), model=MODEL)
+    there = [Person(1, 0, 4), Person(2, 1, 4), Person(3, 6, 9), Person(4, 15.5, 19)]
+    done = []
+    for each in frames(there, 20):
+        done += releaser.observe(each, slot=slots(each))
+    done += releaser.finish()
+    counts = {(s.window.offset, s.slot): s.visits for s in done}
+    assert counts == {(0, 0): 2, (0, 1): None, (10, 0): None, (10, 1): 2}
+
+
+def test_counts_below_k_after_noise_are_never_published() -> None:
+    there = [Person(n, n * 1.5, n * 1.5 + 4) for n in range(60)]
+    for seed in range(30):
+        for summary in summaries(frames(there, 120, 10), noised(k=5), seed):
+            assert summary.visits is None or summary.visits >= 5
+
+
+def test_the_noise_spent_on_a_window_is_what_the_policy_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every visit takes part in one draw per number of each cell, at that cell's scale."""
+    scales: list[Any] = []
+    monkeypatch.setattr(
+        release_module, "discrete_laplace", lambda scale, rng: scales.append(scale) or 0
+    )
+    settings = noised(k=3)
+    policy = resolve(settings)
+    there = [Person(n, 1, 20) for n in range(5)]
+    (summary,) = summaries(frames(there, 30), settings)
+    assert summary.visits == 5
+    sizes = {"visits": 1, "expression": 9, "valence": 1, "arousal": 1, "attention": 4, "dwell": 5}
+    limits = {"valence": 100, "arousal": 100, "micro": 3}
+    expected = [
+        limits.get(cell, 1) / policy.epsilon(cell)
+        for cell in policy.cells
+        for _ in range({**sizes, "micro": 5}[cell])
+    ]
+    assert sorted(scales) == sorted(expected)
+
+
+def test_waiting_costs_no_budget_a_window_is_noised_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    draws = 0
+
+    def count(scale: Any, rng: Any) -> int:
+        nonlocal draws
+        draws += 1
+        return 0
+
+    monkeypatch.setattr(release_module, "discrete_laplace", count)
+    there = [Person(n, 60 * n + 1, 60 * n + 20) for n in range(3)]
+    settings = noised(k=3)
+    withheld = summaries(frames(there[:2], 120, 10), settings)
+    assert [summary.visits for summary in withheld] == [None, None]
+    assert draws == 2  # one number of visits per window and nothing else
+
+
+def test_an_empty_night_does_not_look_like_visits() -> None:
+    """Noise adds up over the windows that wait; the threshold grows with it."""
+    night = [Perceived(60.0 * n + second, ()) for n in range(200) for second in (0.0, 30.0)]
+    published = [
+        summary.visits is not None
+        for seed in range(20)
+        for summary in summaries(night, noised(k=10, epsilon=1.0), seed)
+    ]
+    assert sum(published) / len(published) < 0.04
+
+
+def test_released_counts_are_unbiased() -> None:
+    """What is published scatters around the truth as far as the noise should let it."""
+    settings = noised(k=3, epsilon=2.0)
+    policy = resolve(settings)
+    there = [Person(n, 1, 20, "happiness") for n in range(40)]
+    seen = list(frames(there, 30, 2))
+    scale = float(1 / policy.epsilon("expression"))
+    values = []
+    for seed in range(300):
+        (summary,) = summaries(seen, settings, seed)
+        if summary.expression is not None:
+            values.append(summary.expression.happiness)
+    mean = sum(values) / len(values)
+    assert len(values) > 290
+    assert abs(mean - 40) < 5 * scale * sqrt(2 / len(values))
+    spread = sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+    assert spread == pytest.approx(scale * sqrt(2), rel=0.3)
+
+
+def test_a_flood_of_noise_stays_inside_the_schema() -> None:
+    there = [Person(n, 1, 20, "anger", -1.0) for n in range(5)]
+    seen = list(frames(there, 30, 2))
+    done = [s for seed in range(60) for s in summaries(seen, noised(epsilon=0.001), seed)]
+    published = [summary for summary in done if summary.visits is not None]
+    assert published
+    assert any("saturated" in summary.quality.flags for summary in published)
+
+
+def test_micro_expressions_are_null_with_the_reason() -> None:
+    people = [Person(1, 1, 8)]
+    (slow,) = summaries(frames(people, 10, 15), config())
+    assert slow.micro is None
+    assert reasons(slow)["micro"] == "fps_too_low"
+    assert slow.quality.flags == ("fps_too_low_for_micro",)
+    (small,) = summaries(frames([Person(1, 1, 8, size=20)], 10), config())
+    assert reasons(small)["micro"] == "face_too_small"
+    off = parse({"privacy": {"policy": "demo", "window": 10}, "micro": {"enabled": False}}, "test")
+    (disabled,) = summaries(frames(people, 10), off)
+    assert reasons(disabled)["micro"] == "policy"
+
+
+def test_a_classroom_publishes_counts_and_attention_only() -> None:
+    settings = parse(
+        {
+            "device": {"place": "education"},
+            "privacy": {"policy": "classroom", "notice_shown": True},
+        },
+        "test",
+    )
+    there = [Person(n, 10, 200, "anger", micro=("negative",)) for n in range(30)]
+    (summary,) = summaries(frames(there, 300, 2), settings)
+    assert summary.visits is not None
+    assert summary.attention is not None
+    forbidden = ("expression", "valence", "arousal", "micro")
+    assert [getattr(summary, cell) for cell in forbidden] == [None] * 4
+    assert {reasons(summary)[cell] for cell in forbidden} == {"policy"}
+
+
+def test_load_is_rounded_where_noise_is_added() -> None:
+    settings = noised()
+    releaser = Releaser(settings, resolve(settings), model=MODEL)
+    for each in frames([], 60, 23):
+        releaser.observe(each, dropped=each.time > 50 and round(each.time * 23) % 15 == 0)
+    (summary,) = releaser.finish()
+    assert (summary.quality.fps, summary.quality.usable) == (25, 100)
+    assert summary.quality.flags == ("fps_too_low_for_micro",)
+
+
+def test_a_thin_window_does_not_say_that_it_was_crowded() -> None:
+    def crowded(k: int) -> tuple[Flag, ...]:
+        settings = config(k=k)
+        releaser = Releaser(settings, resolve(settings), model=MODEL)
+        for each in frames([Person(1, 1, 9)], 10):
+            releaser.observe(
+                Perceived(each.time, each.faces, micro_refused=each.micro_refused, skipped=1)
+            )
+        return releaser.finish()[0].quality.flags
+
+    assert crowded(k=1) == ("faces_skipped",)
+    assert crowded(k=2) == ()
+
+
+def test_a_trusted_clock_dates_the_window_and_an_untrusted_one_does_not() -> None:
+    ahead = 1_800_000_000.4
+    dated = summaries(frames([], 12.5), config(), clock=lambda: ClockReading("ntp", ahead))
+    assert [(s.window.start, s.window.clock) for s in dated] == [
+        (1_800_000_000, "ntp"),
+        (1_800_000_010, "ntp"),
+    ]
+    undated = summaries(frames([], 5), config(), clock=lambda: ClockReading("none", None))
+    assert undated[0].window.start is None
+
+
+def test_timestamps_that_jump_back_are_flagged_and_lose_no_visit() -> None:
+    settings = config()
+    releaser = Releaser(settings, resolve(settings), model=MODEL)
+    done = []
+    for each in frames([Person(1, 0, 8)], 9):
+        jumped = 5.0 < each.time < 6.0
+        time = each.time - 3 if jumped else each.time
+        done += releaser.observe(Perceived(time, each.faces, micro_refused=None))
+    done += releaser.finish()
+    (summary,) = done
+    assert summary.visits == 1
+    assert "bad_timestamps" in summary.quality.flags
+
+
+def test_a_long_silence_prints_nothing() -> None:
+    seen = [*frames([Person(1, 0, 5)], 6), Perceived(36_000_000.0, ())]
+    assert [s.window.offset for s in summaries(seen, config())] == [0, 36_000_000]
+
+
+def test_the_counts_of_two_days_of_windows_do_not_grow_in_memory() -> None:
+    settings = noised(k=10)
+    releaser = Releaser(settings, resolve(settings), model=MODEL, rng=random.Random(3))
+    for number in range(5000):
+        releaser.observe(Perceived(30.0 * number, ()), slot=number % 7)
+    assert len(releaser._stocks) <= 7
+    assert len(releaser._windows._open) <= 2

@@ -1,0 +1,145 @@
+"""Tumbling windows: every visit in exactly one, long silences for nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.config import MicroConfig
+from agent.privacy.visits import VisitBook
+from agent.privacy.window import (
+    MICRO_BOUND,
+    POLARITIES,
+    SENSITIVITY,
+    Tally,
+    Window,
+    Windows,
+    dominant,
+)
+from agent.types import Perceived, Visit
+from tests.privacy.people import Person, answer, config, face, frames
+
+GAP = 2.0
+MICRO = MicroConfig()
+
+
+def sort(people: list[Person], end: float, length: int = 10, fps: float = 30.0) -> list[Window]:
+    book = VisitBook(config(visit_gap=GAP).privacy)
+    windows = Windows(length, GAP, MICRO, bounded=False)
+    done: list[Window] = []
+    for each in frames(people, end, fps):
+        ended = book.update(each, 0)
+        windows.add_frame(each, 0, 0, ())
+        windows.add_visits(ended)
+        done += windows.due(each.time)
+    windows.add_visits(book.finish())
+    return done + windows.finish()
+
+
+def counted(windows: list[Window], cell: str = "visits") -> list[int]:
+    return [
+        sum(sum(tally.counts[cell]) for tally in window.tallies.values())  # type: ignore[index]
+        for window in windows
+    ]
+
+
+def test_a_visit_is_counted_where_it_was_last_seen() -> None:
+    windows = sort([Person(1, 2, 9.5), Person(2, 8, 12), Person(3, 5, 25)], 40)
+    assert counted(windows) == [1, 1, 1, 0]
+    assert [window.start for window in windows] == [0, 10, 20, 30]
+
+
+people = st.lists(
+    st.builds(
+        lambda track, arrives, stays: Person(track, arrives, arrives + stays),
+        track=st.integers(0, 3),
+        arrives=st.floats(0, 40),
+        stays=st.floats(0.6, 25),
+    ),
+    max_size=6,
+)
+
+
+@given(people)
+def test_every_visit_is_counted_in_exactly_one_window_and_once_in_every_cell(
+    there: list[Person],
+) -> None:
+    book = VisitBook(config(visit_gap=GAP).privacy)
+    visits = [v for each in frames(there, 60, 10) for v in book.update(each, 0)] + book.finish()
+    windows = sort(there, 60, fps=10)
+    for window in windows:
+        inside = [v for v in visits if window.start <= v.last < window.start + window.length]
+        (tally,) = window.tallies.values()
+        assert tally.counts["visits"] == [len(inside)]
+        for cell in ("expression", "attention", "dwell"):
+            assert sum(tally.counts[cell]) == len(inside)  # type: ignore[index]
+    assert sum(counted(windows)) == len(visits)
+
+
+visits = st.builds(
+    Visit,
+    track_id=st.integers(0, 9),
+    first=st.floats(0, 100),
+    last=st.floats(100, 300),
+    slot=st.integers(0, 255),
+    attention=st.floats(0, 200),
+    answers=st.integers(0, 50),
+    unsure=st.integers(0, 50),
+    valence=st.floats(-60, 60),
+    arousal=st.floats(-60, 60),
+    micro=st.sets(st.sampled_from(POLARITIES)),
+    size=st.floats(0, 500),
+)
+
+
+@given(visits)
+def test_no_visit_moves_a_cell_further_than_its_sensitivity(visit: Visit) -> None:
+    tally = Tally()
+    tally.add(visit, 40, MICRO_BOUND)
+    for cell, numbers in tally.counts.items():
+        assert sum(map(abs, numbers)) <= SENSITIVITY[cell]
+
+
+def test_windows_nobody_saw_do_not_exist() -> None:
+    windows = Windows(10, GAP, MICRO, bounded=True)
+    windows.add_frame(Perceived(1.0, ()), 0, 0, ())
+    windows.add_frame(Perceived(10_000_000.0, ()), 0, 0, ())
+    assert [window.start for window in windows.due(10_000_000.0)] == [0]
+    assert [window.start for window in windows.finish()] == [10_000_000]
+
+
+def test_a_window_stays_open_until_its_visits_are_known_to_be_over() -> None:
+    windows = Windows(10, GAP, MICRO, bounded=True)
+    windows.add_frame(Perceived(9.9, ()), 0, 0, ())
+    windows.add_frame(Perceived(11.9, ()), 0, 0, ())
+    assert windows.due(11.9) == []
+    assert [window.start for window in windows.due(12.0)] == [0]
+
+
+def test_a_slot_that_went_off_before_the_window_does_not_come_to_life_through_a_visit() -> None:
+    windows = Windows(10, GAP, MICRO, bounded=True)
+    windows.add_frame(Perceived(12.0, (face(1),)), 6, 0, ())
+    windows.add_visits([Visit(1, 0.0, 12.0, slot=5)])
+    (window,) = windows.finish()
+    assert list(window.tallies) == [6]
+    assert window.tallies[6].counts["visits"] == [1]
+
+
+@pytest.mark.parametrize(("fps", "analysable"), [(30.0, 20), (25.0, 20), (20.0, 0)])
+def test_seconds_count_as_analysable_by_frame_rate_with_or_without_a_face(
+    fps: float, analysable: int
+) -> None:
+    for there in ([], [Person(1, 2, 15)]):
+        windows = sort(there, 20, fps=fps)
+        assert sum(window.analysable_seconds for window in windows) == analysable
+        assert sum(window.seconds for window in windows) == 20
+        assert windows[0].fps == pytest.approx(fps, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("answers", "unsure", "expected"), [(0, 0, 8), (10, 6, 8), (10, 5, 3), (10, 0, 3)]
+)
+def test_mostly_unsure_is_unsure(answers: int, unsure: int, expected: int) -> None:
+    shown = answer("sadness").probabilities * (answers - unsure)
+    assert dominant(Visit(1, 0, 1, 0, expression=shown, answers=answers, unsure=unsure)) == expected
