@@ -1,0 +1,77 @@
+"""Summaries as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from agent.report import Cell, Closed, Summary
+
+COLUMNS = (
+    "window", "visits", "dominant expression", "valence", "attention", "dwell", "micro", "flags",
+)  # fmt: skip
+_WHY = {
+    "below_k": "withheld: below k",
+    "fps_too_low": "too few frames/s",
+    "face_too_small": "face too small",
+    "no_evidence": "no evidence",
+    "policy": "policy",
+}
+
+
+def summaries_table(summaries: Sequence[Summary], title: str) -> Table:
+    """One row per summary, in the order given."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in COLUMNS:
+        table.add_column(column)
+    for summary in summaries:
+        table.add_row(*row(summary))
+    return table
+
+
+def row(summary: Summary) -> tuple[str, ...]:
+    """One summary in the order of `COLUMNS`. Counts are visits; valence is a mean per visit."""
+    start = summary.window.offset
+    visits = summary.visits
+    valence = summary.valence
+    return (
+        f"{start}-{start + summary.window.length} s",
+        str(visits) if visits is not None else _reason(summary, "visits"),
+        _counts(summary, "expression", summary.expression),
+        f"{valence.sum / visits / 100:+.2f}" if valence and visits and visits > 0 else "-",
+        _counts(summary, "attention", summary.attention, " s"),
+        _counts(summary, "dwell", summary.dwell, " s"),
+        _counts(summary, "micro", summary.micro),
+        " ".join(summary.quality.flags) or "-",
+    )
+
+
+def _counts(summary: Summary, cell: Cell, counts: Closed | None, unit: str = "") -> str:
+    if counts is None:
+        # the first column already says why a whole window is withheld
+        return "-" if summary.visits is None else _reason(summary, cell)
+    named = {
+        _words(name) + (unit if any(c.isdigit() for c in name) else ""): value
+        for name, value in counts.model_dump().items()
+        if value and not name.startswith("analysable")
+    }
+    return (
+        ", ".join(name if value == 1 else f"{value} x {name}" for name, value in named.items())
+        or "none"
+    )
+
+
+def _words(name: str) -> str:
+    """`from_5_to_15` -> `5-15`."""
+    return (
+        name.removeprefix("from_")
+        .replace("_to_", "-")
+        .replace("under_", "< ")
+        .replace("over_", "> ")
+    )
+
+
+def _reason(summary: Summary, cell: Cell) -> str:
+    reasons = {item.cell: item.reason for item in summary.withheld}
+    return _WHY.get(reasons.get(cell, ""), "-")

@@ -1,0 +1,67 @@
+"""The bundled clip keeps what its script promises."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.capture.replay import VideoFile
+from agent.demo import truth as script
+
+
+def test_size_length_and_pace() -> None:
+    truth = script.load()
+    assert script.clip().stat().st_size < 2_000_000
+    assert 35 <= truth.duration <= 60
+    source = VideoFile(script.clip())
+    times, shapes = [], set()
+    for frame in source:
+        times.append(frame.time)
+        shapes.add(frame.luma.shape)
+    assert shapes == {(480, 640)}
+    assert len(times) == truth.frames
+    assert np.allclose(np.diff(times), 1 / 30, atol=2e-3)
+    assert not source.flags
+
+
+def test_every_kind_of_movement_is_planted() -> None:
+    truth = script.load()
+    kinds = {event.kind for event in truth.events}
+    assert kinds >= {"smile", "surprise", "frown", "blink", "turn", "micro"}
+    micro = [event for event in truth.events if event.kind == "micro"]
+    assert {event.polarity for event in micro} == {"positive", "negative", "surprise"}
+    assert all(0.2 <= event.offset - event.onset <= 0.5 for event in micro)
+    assert len(truth.visitors) == 4
+
+
+def test_a_visitors_movements_do_not_run_into_each_other() -> None:
+    truth = script.load()
+    for name, enter, gone in truth.visitors:
+        own = sorted((e for e in truth.events if e.visitor == name), key=lambda e: e.onset)
+        assert own
+        assert all(a.offset < b.onset for a, b in pairwise(own))
+        assert all(e.onset <= e.apex <= e.offset for e in own)
+        assert enter + 1.0 < own[0].onset
+        assert own[-1].offset < gone
+
+
+@pytest.mark.parametrize("kind", ["smile", "surprise"])
+def test_the_picture_changes_where_a_movement_is_planted(kind: str) -> None:
+    """Mean absolute change from just before onset to the apex, against as long a rest before."""
+    event = next(e for e in script.load().events if e.kind == kind)
+    length = 0.6
+    before, onset, apex = (_frame(event.onset + shift) for shift in (-length, -0.03, length))
+    still = float(np.abs(onset - before).mean())
+    moved = float(np.abs(apex - onset).mean())
+    assert moved > 1.3 * still
+
+
+def _frame(time: float) -> np.ndarray:
+    capture = cv2.VideoCapture(str(script.clip()))
+    capture.set(cv2.CAP_PROP_POS_FRAMES, round(time * 30))
+    ok, picture = capture.read()
+    assert ok
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.float32)

@@ -1,0 +1,47 @@
+"""Summaries as people read them."""
+
+from __future__ import annotations
+
+from agent.config import parse
+from agent.demo import truth as script
+from agent.demo.table import COLUMNS, row, summaries_table
+from agent.privacy.policy import resolve
+from agent.privacy.release import Releaser
+from agent.report import Summary
+from tests.demo.generated import perceived
+
+
+def summaries() -> list[Summary]:
+    """The whole clip, flawlessly perceived, released under the demo profile."""
+    config = parse({"privacy": {"policy": "demo"}}, "test")
+    releaser = Releaser(config, resolve(config, live=False), model="0" * 16)
+    done = [s for each in perceived(script.load()) for s in releaser.observe(each)]
+    return done + releaser.finish()
+
+
+def test_every_visit_is_counted_once_in_the_table() -> None:
+    rows = [dict(zip(COLUMNS, row(each), strict=True)) for each in summaries()]
+    assert [r["window"] for r in rows] == ["0-10 s", "10-20 s", "20-30 s", "30-40 s", "40-50 s"]
+    visits = [int(r["visits"]) for r in rows if r["visits"].isdigit()]
+    assert sum(visits) == 4
+    empty = rows[0]
+    assert empty["visits"] == "withheld: below k"
+    assert empty["dominant expression"] == empty["micro"] == "-"
+
+
+def test_numbers_are_told_in_words() -> None:
+    shown = {r["window"]: r for r in (dict(zip(COLUMNS, row(s), strict=True)) for s in summaries())}
+    first = shown["10-20 s"]
+    assert first["dominant expression"] == "neutral"
+    assert first["dwell"] == "15-30 s"
+    assert first["attention"] == "5-15 s"
+    assert {"positive", "surprise"} <= set(first["micro"].split(", "))
+    assert float(first["valence"]) > 0
+    assert "window_merged" in first["flags"]
+
+
+def test_the_table_has_a_row_per_summary() -> None:
+    every = summaries()
+    table = summaries_table(every, "title")
+    assert table.row_count == len(every)
+    assert [str(column.header) for column in table.columns] == list(COLUMNS)
