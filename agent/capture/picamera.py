@@ -18,9 +18,6 @@ from agent.config import SourceConfig
 from agent.errors import CaptureError
 from agent.types import Frame
 
-_stuck: list[str] = []
-"""Cameras whose driver never came back in this process."""
-
 
 class PiCamera(Watched):
     """A camera on the CSI port; frame times are the sensor's, seconds since boot."""
@@ -29,11 +26,6 @@ class PiCamera(Watched):
         """Open and start it. Raises `CaptureError`."""
         number = _number(config.target)
         super().__init__(f"Raspberry Pi camera {number}", config)
-        if _stuck:
-            raise CaptureError(
-                f"{_stuck[0]} hung earlier and its driver still holds this process. Restart the "
-                "agent; the service does so by itself."
-            )
         picamera2, libcamera = _libraries()
         found = len(picamera2.Picamera2.global_camera_info())
         if number >= found:
@@ -102,12 +94,6 @@ class PiCamera(Watched):
             self._camera.stop()
         with contextlib.suppress(Exception):
             self._camera.close()
-
-    def close(self) -> None:
-        """See `Source.close`. A camera that stays stuck cannot be opened again in this process."""
-        super().close()
-        if self.stuck and self.name not in _stuck:
-            _stuck.append(self.name)
 
 
 def sensor_mode(modes: list[dict[str, Any]], config: SourceConfig) -> dict[str, Any]:

@@ -93,7 +93,6 @@ class VideoFile:
 
     def _next(self) -> Frame:
         if self._waiting is None:
-            self._ended()
             if not self._loop:
                 raise StopIteration
             self._capture.release()
@@ -109,7 +108,10 @@ class VideoFile:
                 )
         luma, raw = self._waiting
         self._waiting = self._decode()
-        return self._placed(luma, raw)
+        frame = self._placed(luma, raw)
+        if self._waiting is None:  # said with the last frame, while somebody still listens
+            self._ended()
+        return frame
 
     def _decode(self) -> tuple[Grey, float] | None:
         """The next picture and its raw time in seconds; None at the end."""

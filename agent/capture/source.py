@@ -38,6 +38,10 @@ class Counters:
     """1 when a file ended before its own header says."""
 
 
+class StuckError(CaptureError):
+    """A driver holds this process: only a new process can open the camera again."""
+
+
 class Source(Protocol):
     """An iterator of frames whose times strictly increase.
 
@@ -107,16 +111,27 @@ class Timeline:
         self._raw = None
 
 
+_left_behind: dict[str, list[threading.Thread]] = {}
+"""Threads that were in a driver when their camera was closed, by the camera's name."""
+
+
 class Watched(ABC):
     """A camera read in a thread of its own, so that one that hangs is noticed.
 
     Subclasses open the device in their constructor and call `start`. Nothing is ever queued: a
-    reader that is late gets the newest frame, and the others are counted as dropped.
+    reader that is late gets the newest frame, and the others are counted as dropped. A camera that
+    hung is not opened a second time while its first thread is still in the driver: `StuckError`.
     """
 
     live = True
 
     def __init__(self, name: str, config: SourceConfig) -> None:
+        """Raises `StuckError`; the subclass opens the device and then calls `start`."""
+        if any(thread.is_alive() for thread in _left_behind.get(name, ())):
+            raise StuckError(
+                f"{name} hung, and its driver still holds this process. Restart the agent; the "
+                "service does so by itself."
+            )
         self.name = name
         self.fps_nominal = config.fps
         self.flags: set[Flag] = set()
@@ -200,6 +215,8 @@ class Watched(ABC):
             self._release()
         else:
             self._thread.join(1.0)
+            if self._thread.is_alive():
+                _left_behind.setdefault(self.name, []).append(self._thread)
 
     @property
     def stuck(self) -> bool:

@@ -23,6 +23,8 @@ from agent.types import Float, Grey
 
 RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 """In order of preference."""
+SIGN = np.array(0x80, np.uint8)
+"""uint8 to int8 is a flip of this bit."""
 CHATTER = (b"INFO:", b"I0000 ", b"W0000 ")
 """How lines begin that the runtime writes at every start."""
 Detail = Mapping[str, Any]
@@ -48,6 +50,10 @@ class Model:
         self.size = _picture_size(entry)
         self._input = interpreter.tensor(inputs[0])
         self._outputs = tuple(zip(entry.outputs, outputs, strict=True))
+        self._steps = tuple(
+            (np.array(spec.zero_point, np.float32), np.array(spec.scale, np.float32))
+            for spec in entry.outputs
+        )
         # also packs the weights, so that the first real picture is not the slow one
         answers = self(np.zeros(self.size, np.uint8))
         broken = [name for name, value in answers.items() if not np.isfinite(value).all()]
@@ -67,12 +73,12 @@ class Model:
         """
         answers: dict[str, Float] = {}
         self._invoke(picture)
-        for spec, index in self._outputs:
+        for (spec, index), (zero_point, scale) in zip(self._outputs, self._steps, strict=True):
             value = self._interpreter.get_tensor(index)
             if spec.dtype == "int8":
                 value = value.astype(np.float32)
-                value -= spec.zero_point
-                value *= np.float32(spec.scale)
+                np.subtract(value, zero_point, value)
+                np.multiply(value, scale, value)
             answers[spec.name] = value
         return answers
 
@@ -96,7 +102,7 @@ class Model:
                 f"not {picture.dtype}{list(picture.shape)}."
             )
         # the view must be gone before `invoke`: the runtime refuses while anybody holds one
-        np.bitwise_xor(picture, 0x80, out=self._input().view(np.uint8)[0, :, :, 0])
+        np.bitwise_xor(picture, SIGN, out=self._input().view(np.uint8)[0, :, :, 0])
         try:
             self._interpreter.invoke()
         except RuntimeError as error:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.capture import picamera
 from agent.capture.picamera import PiCamera, sensor_mode
+from agent.capture.source import StuckError
 from agent.config import SourceConfig
 from agent.errors import CaptureError
 from tests.fakes import MODES, FakePicamera2, picamera2_modules
@@ -23,7 +23,6 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FakePicamera2]]:
     camera, modules = picamera2_modules()
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(picamera, "_stuck", [])
     yield camera
     for made in camera.made:
         made.wake.set()
@@ -98,8 +97,15 @@ def test_a_hang_is_noticed_and_never_opened_twice(fake: type[FakePicamera2]) -> 
     assert time.monotonic() - start < 5
     source.close()
     assert source.stuck
-    with pytest.raises(CaptureError, match="Restart the agent"):
+    with pytest.raises(StuckError, match="Restart the agent"):
         PiCamera(SourceConfig())
+    fake.made[0].wake.set()  # the driver comes back after all
+    source._thread.join(5)
+    assert fake.made[0].closed
+    fake.hang_after = None
+    again = PiCamera(SourceConfig())
+    next(again)
+    again.close()
 
 
 def test_a_failing_driver_is_a_capture_error(fake: type[FakePicamera2]) -> None:
