@@ -71,7 +71,7 @@ def _run(
     wall = reading = 0.0
     faces = 0
     stages: dict[str, float] = {}
-    view = memoryview(buffer).cast("B")
+    view = buffer.data.cast("B")
     # The whole chunk's process time, so that work which the subject leaves to threads of its own
     # between two calls counts as well; fetching the pictures is taken out.
     started = time.process_time()
