@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from agent.capture.quiet import silence_opencv
 from agent.capture.source import Watched
 from agent.config import SourceConfig
 from agent.errors import CaptureError
@@ -32,7 +33,7 @@ class OpenCvCamera(Watched):
         super().__init__(
             "the GStreamer pipeline" if gstreamer else config.target or "/dev/video0", config
         )
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        silence_opencv()
         self._size = (config.height, config.width)
         self._capture = _pipeline(config) if gstreamer else self._device(config)
         self._driver_time: bool | None = None

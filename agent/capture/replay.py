@@ -12,7 +12,8 @@ from typing import Literal
 import cv2
 
 from agent.capture.bitstream import h264_size, jpeg_size
-from agent.capture.source import Counters, Timeline
+from agent.capture.quiet import silence_opencv
+from agent.capture.source import LATEST, Counters, Timeline
 from agent.errors import CaptureError
 from agent.report import Flag
 from agent.types import Frame, Grey
@@ -47,8 +48,7 @@ class VideoFile:
         self._pace = pace
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        # the environment variable is too late when OpenCV was imported before
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        silence_opencv()
         self._capture = _open(path)
         fps = float(self._capture.get(cv2.CAP_PROP_FPS))
         self.fps_nominal = fps if math.isfinite(fps) and 0.1 <= fps <= 1000.0 else FPS
@@ -122,10 +122,12 @@ class VideoFile:
         if not good or picture is None:
             return None
         stamp = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
-        if self._index == 1 and self._timed is None:
-            # bare streams give 0 for every frame and state no length
+        if self._index == 0 and self.frame_count is None and abs(stamp) > LATEST:
+            self._timed = False
+        elif self._index == 1 and self._timed is None:
+            # bare streams state no length, and give 0 or an absurd time for every frame
             self._timed = stamp > 0.0 or self.frame_count is not None
-        raw = stamp if self._timed or self._index == 0 else self._index / self.fps_nominal
+        raw = self._index / self.fps_nominal if self._timed is False else stamp
         self._index += 1
         luma = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
         size = self._sizes.next(luma.shape)
