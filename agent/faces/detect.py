@@ -137,7 +137,9 @@ class FaceDetector:
             for x0, x1 in _spans(width, tiles):
                 for y0, y1 in _spans(height, tiles):
                     parts.append(self._look_at_tile(luma, x0, y0, x1, y1))
-            boxes, scores, keypoints = (np.concatenate(column) for column in zip(*parts, strict=True))
+            boxes, scores, keypoints = (
+                np.concatenate(column) for column in zip(*parts, strict=True)
+            )
         keep = nms(boxes, scores, self._nms_above)
         boxes = boxes[keep]
         np.clip(boxes, 0, np.array([width, height, width, height], np.float32) - 1, out=boxes)
@@ -160,7 +162,9 @@ class FaceDetector:
         height, width = luma.shape
         edge = 0.01 * np.array([x1 - x0, y1 - y0], np.float32)
         whole = np.ones(len(boxes), bool)
-        for axis, (low, high, end, size) in enumerate(((x0, x1, width, x1 - x0), (y0, y1, height, y1 - y0))):
+        for axis, (low, high, end, size) in enumerate(
+            ((x0, x1, width, x1 - x0), (y0, y1, height, y1 - y0))
+        ):
             if low > 0:
                 whole &= boxes[:, axis] > edge[axis]
             if high < end:

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.faces.detect import STRIDES, FaceDetector, decode, letterbox
+from agent.inference.manifest import load_manifest
+from agent.inference.tflite import open_model
 from agent.types import Float, Frame, Grey
 
 Maps = dict[str, Float]
@@ -144,7 +146,9 @@ def test_any_picture_size_is_taken(shape: tuple[int, int]) -> None:
     assert (found.boxes >= 0).all()
     assert (found.boxes <= limit).all()
     # a white picture fills the frame; half a pixel outside each edge is cut off
-    np.testing.assert_allclose(found.boxes[0], [0, 0, width - 1, height - 1], atol=1e-2 * max(shape))
+    np.testing.assert_allclose(
+        found.boxes[0], [0, 0, width - 1, height - 1], atol=1e-2 * max(shape)
+    )
 
 
 def test_an_empty_picture_shows_nothing() -> None:
@@ -209,9 +213,9 @@ MODEL = Path(__file__).parents[2] / "models" / "detector" / "model.tflite"
 
 @pytest.mark.skipif(not MODEL.is_file(), reason="models/detector/model.tflite is not there")
 def test_the_shipped_network_finds_no_face_in_noise_and_flat_grey() -> None:
-    from agent.inference.tflite import open_model  # the file through the runtime itself
-
-    detector = FaceDetector(open_model("detector"))
+    manifest = load_manifest(MODEL.parents[1])
+    score_above = float(manifest.parameters("detector")["score_above"])
+    detector = FaceDetector(open_model(manifest, "detector"), score_above)
     rng = np.random.default_rng(3)
     noise = cv2.GaussianBlur(rng.integers(0, 256, (480, 640)).astype(np.uint8), (0, 0), 2.0)
     for luma in (noise, np.full((480, 640), 127, np.uint8), np.zeros((480, 640), np.uint8)):

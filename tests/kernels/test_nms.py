@@ -24,7 +24,7 @@ def _boxes(corners: list[tuple[int, int, int, int]]) -> NDArray[np.float32]:
 def test_equals_the_twin(rows: list[tuple[int, ...]], iou_above: float) -> None:
     """Small integers: many ties, touching, nested and empty boxes."""
     boxes = _boxes([(x, y, x + w, y + h) for x, y, w, h, _ in rows])
-    scores = np.array([row[4] for row in rows], np.float32) / 5
+    scores = np.array([row[4] / 5 for row in rows], np.float32)
     expected = naive_nms.nms(boxes, scores, iou_above)
     np.testing.assert_array_equal(nms(boxes, scores, iou_above), expected)
 

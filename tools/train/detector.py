@@ -64,14 +64,18 @@ class Loss:
         known_weight = known * quality[:, None]
         five_loss = (error * known_weight).sum() / known_weight.sum().clamp(min=1.0)
         parts = {
-            "score": float(score_loss.detach()), "box": float(box_loss.detach()),
-            "five": float(five_loss.detach()), "iou": float(iou.detach().mean()) if len(iou) else 0.0,
+            "score": float(score_loss.detach()),
+            "box": float(box_loss.detach()),
+            "five": float(five_loss.detach()),
+            "iou": float(iou.detach().mean()) if len(iou) else 0.0,
         }
         return score_loss + 2.0 * box_loss + 4.0 * five_loss, parts
 
 
-def train(minutes: float, batch: int, rate: float, workers: int, seed: int, start: Path | None) -> None:
-    """Train for `minutes` of wall time in all, over resumptions; a checkpoint every minute or two."""
+def train(
+    minutes: float, batch: int, rate: float, workers: int, seed: int, start: Path | None
+) -> None:
+    """Train for `minutes` of wall time, over all resumptions; a checkpoint every 200 steps."""
     common.seed_everything(seed)
     place = common.device()
     path = common.run_folder("detector") / "checkpoint.pt"
@@ -92,18 +96,28 @@ def train(minutes: float, batch: int, rate: float, workers: int, seed: int, star
         step, spent = saved["step"], saved["spent"]
     loss_of = Loss(place)
     # the pictures are drawn at random: a resumed run takes another seed, not the same start again
-    data = DataLoader(Stream(seed + step), batch_size=batch, num_workers=workers,
-                      prefetch_factor=3 if workers else None)
+    data = DataLoader(
+        Stream(seed + step),
+        batch_size=batch,
+        num_workers=workers,
+        prefetch_factor=3 if workers else None,
+    )
     budget = common.Budget(minutes, spent)
     net.train()
     bar = tqdm(total=round(minutes, 1), unit="min", initial=round(spent / 60, 1), mininterval=30)
     means: dict[str, float] = {}
 
     def save() -> None:
-        common.save_checkpoint(path, {
-            "net": net.state_dict(), "average": average.state, "optimiser": optimiser.state_dict(),
-            "step": step, "spent": budget.spent,
-        })
+        common.save_checkpoint(
+            path,
+            {
+                "net": net.state_dict(),
+                "average": average.state,
+                "optimiser": optimiser.state_dict(),
+                "step": step,
+                "spent": budget.spent,
+            },
+        )
 
     for sample in data:
         if budget.progress >= 1.0:
@@ -138,12 +152,21 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw pictures")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--start", type=Path, help="checkpoint whose averaged weights to start from")
+    parser.add_argument(
+        "--start", type=Path, help="checkpoint whose averaged weights to start from"
+    )
     parser.add_argument("--convert-only", action="store_true")
     parser.add_argument("--train-only", action="store_true")
     options: Any = parser.parse_args(argv)
     if not options.convert_only:
-        train(options.minutes, options.batch, options.rate, options.workers, options.seed, options.start)
+        train(
+            options.minutes,
+            options.batch,
+            options.rate,
+            options.workers,
+            options.seed,
+            options.start,
+        )
     if not options.train_only:
         from tools.train import detector_eval
 

@@ -1,13 +1,8 @@
-"""Training pictures for the detector: scenes, mosaics and pasted faces, with the cells' targets.
-
-Coordinates have their origin at the centre of the top-left pixel, as everywhere in the project.
-"""
+"""Training samples for the detector: drawn pictures with the targets of all cells."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -15,353 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
-from agent.faces.align import MEAN_SHAPE, five_points, similarity
-from tools.train.detector_net import HEIGHT, STRIDES, WIDTH, cells
-from tools.train.packs import decode, load
+from tools.train.detector_labels import Labels
+from tools.train.detector_net import STRIDES, cells
+from tools.train.detector_paint import Painter
 
-Floats = NDArray[np.float32]
-Picture = NDArray[np.uint8]
-
-SMALLEST = 7.5
-"""Faces whose short side is below this, input pixels, are left out of the loss."""
-BOX_TOP, BOX_BOTTOM = -0.76, 1.25
-"""Forehead and chin of human-drawn boxes, mean-shape units (median of 1,900 boxes of upright faces
-in the scenes pack, aligned by their five keypoints)."""
-FLIP_FIVE = [1, 0, 2, 4, 3]
 LEVELS = ((0.0, 40.0), (32.0, 96.0), (80.0, 1e9))
 """Face sizes, sqrt(w h) in input pixels, that each stride learns; neighbours share a margin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """Faces of one picture."""
-
-    box: Floats
-    """float32[N, 4] xyxy."""
-    five: Floats
-    """float32[N, 5, 2], NaN where unknown."""
-    ignore: NDArray[np.bool_]
-
-    def take(self, keep: NDArray[Any]) -> Labels:
-        return Labels(self.box[keep], self.five[keep], self.ignore[keep])
-
-
-def nothing() -> Labels:
-    return Labels(np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, bool))
-
-
-def join(parts: list[Labels]) -> Labels:
-    return Labels(
-        np.concatenate([p.box for p in parts]),
-        np.concatenate([p.five for p in parts]),
-        np.concatenate([p.ignore for p in parts]),
-    )
-
-
-def turn_boxes(box: Floats, matrix: Floats) -> Floats:
-    """Boxes float32[N, 4] through a 2x3 matrix: the box of the ellipse that filled the old one."""
-    centre = np.stack([box[:, 0] + box[:, 2], box[:, 1] + box[:, 3]], 1) / 2
-    half = np.stack([box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]], 1) / 2
-    centre = centre @ matrix[:, :2].T + matrix[:, 2]
-    half = np.sqrt(half**2 @ (matrix[:, :2] ** 2).T)
-    return np.concatenate([centre - half, centre + half], 1).astype(np.float32)
-
-
-def move(labels: Labels, matrix: Floats, mirrored: bool) -> Labels:
-    five = labels.five @ matrix[:, :2].T + matrix[:, 2]
-    if mirrored:
-        five = five[:, FLIP_FIVE]
-    return Labels(turn_boxes(labels.box, matrix), five.astype(np.float32), labels.ignore)
-
-
-def clip(labels: Labels, x0: float, y0: float, x1: float, y1: float) -> Labels:
-    """Cut to a window: faces less than 45 % inside are ignored, those under 8 % are dropped."""
-    if not len(labels.box):
-        return labels
-    low, high = np.array([x0, y0], np.float32), np.array([x1, y1], np.float32)
-    a, b = np.clip(labels.box[:, :2], low, high), np.clip(labels.box[:, 2:], low, high)
-    full = np.maximum((labels.box[:, 2:] - labels.box[:, :2]).prod(1), 1e-3)
-    inside = (b - a).prod(1) / full
-    short = (b - a).min(1)
-    five = labels.five.copy()
-    five[((five < low) | (five > high)).any(2)] = np.nan
-    ignore = labels.ignore | (inside < 0.45) | (short < SMALLEST)
-    moved = Labels(np.concatenate([a, b], 1), five, ignore)
-    return moved.take((inside > 0.08) & (short > 1.0))
-
-
-def warp(picture: Picture, matrix: Floats, out: Picture) -> None:
-    """Draw `picture` through `matrix` into `out` [H, W], black outside; shrinks by area first."""
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    if scale < 0.7:
-        height, width = picture.shape
-        small = (max(int(width * scale), 1), max(int(height * scale), 1))
-        picture = np.asarray(cv2.resize(picture, small, interpolation=cv2.INTER_AREA), np.uint8)
-        fx, fy = width / small[0], height / small[1]
-        inner = np.diag([fx, fy]).astype(np.float32)
-        shift = np.array([(fx - 1) / 2, (fy - 1) / 2], np.float32)
-        matrix = np.concatenate(
-            [matrix[:, :2] @ inner, (matrix[:, :2] @ shift + matrix[:, 2])[:, None]], 1
-        ).astype(np.float32)
-    cv2.warpAffine(picture, matrix, (out.shape[1], out.shape[0]), dst=out, flags=cv2.INTER_LINEAR)
-
-
-class Painter:
-    """Draws labelled training pictures at random from the packs' training split."""
-
-    def __init__(self, seed: int) -> None:
-        self.rng = np.random.default_rng(seed)
-        s, n = load("scenes.npz"), load("negatives.npz")
-        self._faces, self._points = load("faces.npz"), load("faces_labels.npz")
-        self._scene_blob, self._scene_off = s["jpeg"], s["off"]
-        train = np.flatnonzero(s["split"] == 0)
-        order = np.argsort(s["box_img"], kind="stable")
-        bounds = np.searchsorted(s["box_img"][order], np.arange(len(s["split"]) + 1))
-        self._scene: dict[int, Labels] = {}
-        self._decoded: dict[int, Picture] = {}
-        weights = []
-        for i in train:
-            rows = order[bounds[i] : bounds[i + 1]]
-            self._scene[int(i)] = Labels(
-                s["box"][rows].astype(np.float32),
-                s["kps"][rows].astype(np.float32),
-                s["ignore"][rows] == 1,
-            )
-            active = int((s["ignore"][rows] == 0).sum())
-            weights.append(0.5 if s["source"][i] == "mask_portraits" else 1.0 + 0.1 * min(active, 20))
-        self._scene_ids = train
-        self._scene_p = np.array(weights) / np.sum(weights)
-        self._negative = (n["jpeg"], n["off"], np.flatnonzero(n["split"] == 0))
-        labels = self._points
-        names = list(labels["source_names"])
-        share = {"utkface": 1.0, "ytf": 2.0, "sfhq_synthetic": 2.5, "mask_portraits": 2.5}
-        p = np.array([share.get(names[k], 0.0) for k in labels["source"]])
-        p[labels["split"] != 0] = 0.0
-        self._face_p = np.cumsum(p / p.sum())
-        self._tight = np.array([names[k] == "utkface" for k in labels["source"]])
-
-    def __call__(self) -> tuple[Picture, Labels]:
-        """One picture uint8[256, 320] and its faces."""
-        u = self.rng.random()
-        if u < 0.42:
-            picture, labels = self._scene_view(WIDTH, HEIGHT)
-        elif u < 0.64:
-            picture, labels = self._mosaic()
-        elif u < 0.92:
-            picture, labels = self._pasted()
-        else:
-            picture, labels = self._negative_view(WIDTH, HEIGHT), nothing()
-        return self._degrade(picture), labels
-
-    # --- views -----------------------------------------------------------------------------------
-
-    def _matrix(self, scale: float, angle: float, source: Floats, target: Floats, flip: bool) -> Floats:
-        """Scale and turn about `source`, which lands on `target`; `flip` mirrors left and right."""
-        c, s = scale * np.cos(angle), scale * np.sin(angle)
-        linear = np.array([[c, -s], [s, c]], np.float32)
-        if flip:
-            linear[:, 0] *= -1
-        return np.concatenate([linear, (target - linear @ source)[:, None]], 1).astype(np.float32)
-
-    def _angle(self) -> float:
-        rng = self.rng
-        return float(np.radians(rng.uniform(-20, 20))) if rng.random() < 0.4 else 0.0
-
-    def _scene_view(self, width: int, height: int) -> tuple[Picture, Labels]:
-        rng = self.rng
-        i = int(rng.choice(self._scene_ids, p=self._scene_p))
-        if i not in self._decoded:  # 450 MB in all, and a third of the time saved
-            self._decoded[i] = decode(self._scene_blob, self._scene_off, i)
-        picture, labels = self._decoded[i], self._scene[i]
-        h, w = picture.shape
-        fit = min(width / w, height / h)
-        size = np.array([w, h], np.float32)
-        centre = np.array([width, height], np.float32) / 2
-        active = np.flatnonzero(~labels.ignore)
-        flip, angle = rng.random() < 0.5, self._angle()
-        if len(active) and rng.random() < 0.55:  # one face at a chosen size and place
-            box = labels.box[rng.choice(active)]
-            side = float(np.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 1.0)))
-            wanted = np.exp(rng.uniform(np.log(13), np.log(0.62 * height)))
-            scale = float(np.clip(wanted / side, 0.35 * fit, 4.0 * fit))
-            source = (box[:2] + box[2:]) / 2
-            reach = np.minimum(centre * 0.9, centre - wanted * 0.35)
-            target = centre + rng.uniform(-1, 1, 2) * np.maximum(reach, 4)
-        elif rng.random() < 0.35:  # as at run time
-            scale, angle, source = fit, 0.0, (size - 1) / 2
-            target = (size * fit - 1) / 2
-        else:
-            scale = fit * float(np.exp(rng.uniform(np.log(0.6), np.log(1.8))))
-            source = size * rng.uniform(0.3, 0.7, 2)
-            target = centre * rng.uniform(0.7, 1.3, 2)
-        matrix = self._matrix(scale, angle, source, target, flip)
-        out = np.zeros((height, width), np.uint8)
-        warp(picture, matrix, out)
-        return out, clip(move(labels, matrix, flip), 0, 0, width - 1, height - 1)
-
-    def _mosaic(self) -> tuple[Picture, Labels]:
-        rng = self.rng
-        out = np.zeros((HEIGHT, WIDTH), np.uint8)
-        x, y = int(WIDTH * rng.uniform(0.3, 0.7)), int(HEIGHT * rng.uniform(0.3, 0.7))
-        parts = []
-        for x0, y0, x1, y1 in ((0, 0, x, y), (x, 0, WIDTH, y), (0, y, x, HEIGHT), (x, y, WIDTH, HEIGHT)):
-            tile, labels = self._scene_view(x1 - x0, y1 - y0)
-            out[y0:y1, x0:x1] = tile
-            shift = np.array([x0, y0], np.float32)
-            parts.append(
-                Labels(labels.box + np.tile(shift, 2), labels.five + shift, labels.ignore)
-            )
-        return out, join(parts)
-
-    def _negative_view(self, width: int, height: int) -> Picture:
-        rng = self.rng
-        blob, off, ids = self._negative
-        picture = decode(blob, off, int(rng.choice(ids)))
-        h, w = picture.shape
-        scale = max(width / w, height / h) * float(np.exp(rng.uniform(-0.5, 0.7)))
-        source = np.array([w, h]) * rng.uniform(0.3, 0.7, 2)
-        target = np.array([width, height]) * 0.5
-        matrix = self._matrix(scale, self._angle(), source, target, rng.random() < 0.5)
-        out = np.zeros((height, width), np.uint8)
-        warp(picture, matrix, out)
-        return out
-
-    # --- pasted faces ----------------------------------------------------------------------------
-
-    def _pasted(self) -> tuple[Picture, Labels]:
-        rng = self.rng
-        if rng.random() < 0.5:
-            out, labels = self._negative_view(WIDTH, HEIGHT), nothing()
-        else:
-            out, labels = self._scene_view(WIDTH, HEIGHT)
-        canvas = out.astype(np.float32)
-        for _ in range(int(rng.integers(0, 3))):  # things pasted the same way that are no faces
-            self._paste_thing(canvas, labels.box)
-        if rng.random() < 0.3:
-            wanted = [float(rng.uniform(90, 235))]
-        else:
-            wanted = [float(np.exp(rng.uniform(np.log(13), np.log(120)))) for _ in range(rng.integers(1, 7))]
-        for side in sorted(wanted, reverse=True):
-            labels = self._paste_face(canvas, labels, side)
-        return np.clip(canvas, 0, 255).astype(np.uint8), labels
-
-    def _paste_face(self, canvas: Floats, labels: Labels, height: float) -> Labels:
-        rng = self.rng
-        i = int(np.searchsorted(self._face_p, rng.random()))
-        face = decode(self._faces["jpeg"], self._faces["off"], i)
-        points = self._points["lm68"][i].astype(np.float32)
-        unit = 1.0 / max(float(np.hypot(*similarity(points, MEAN_SHAPE)[0, :2])), 1e-6)  # IOD, px
-        eyes = (points[36] + points[45]) / 2
-        brow, chin = points[17:27, 1].min(), points[:, 1].max()
-        mean_brow = float(MEAN_SHAPE[17:27, 1].min())
-        box = np.array(
-            [points[:, 0].min(), min(brow + (BOX_TOP - mean_brow) * unit, eyes[1] - 0.5 * unit),
-             points[:, 0].max(), chin + 0.04 * unit], np.float32,
-        )
-        scale = height / float(box[3] - box[1])
-        angle = float(np.radians(rng.uniform(-20, 20)))
-        flip = rng.random() < 0.5
-        source = (box[:2] + box[2:]) / 2
-        margin = np.minimum(np.array([0.4, 0.45]) * height, np.array([WIDTH, HEIGHT]) * 0.5 - 1)
-        target = rng.uniform(margin, np.array([WIDTH, HEIGHT]) - margin)
-        matrix = self._matrix(scale, angle, source, target, flip)
-        whole = np.array([[0, 0, face.shape[1] - 1, face.shape[0] - 1]], np.float32)
-        one = Labels(
-            np.concatenate([np.maximum(box[:2], whole[0, :2]), np.minimum(box[2:], whole[0, 2:])])[None],
-            five_points(points)[None],
-            np.zeros(1, bool),
-        )
-        one = clip(move(one, matrix, flip), 0, 0, WIDTH - 1, HEIGHT - 1)
-        if not len(one.box) or _covered(one.box[0], labels.box) > 0.15:
-            return labels
-        mask = np.zeros(face.shape, np.uint8)
-        edge = max(int(min(face.shape) * 0.04), 1)
-        if rng.random() < (0.6 if self._tight[i] else 0.4):  # the whole cut-out, background included
-            mask[edge:-edge, edge:-edge] = 255
-        else:  # the head
-            middle = (int(source[0]), int(source[1] - 0.08 * (box[3] - box[1])))
-            grow = rng.uniform(1.08, 1.3)
-            axes = (int((box[2] - box[0]) / 2 * grow), int((box[3] - box[1]) / 2 * grow))
-            cv2.ellipse(mask, middle, axes, 0, 0, 360, 255, -1)
-            mask[:1], mask[-1:], mask[:, :1], mask[:, -1:] = 0, 0, 0, 0
-        mask = np.asarray(cv2.blur(mask, (2 * edge + 1, 2 * edge + 1)), np.uint8)
-        self._blend(canvas, face, mask, matrix)
-        return join([labels, one])
-
-    def _paste_thing(self, canvas: Floats, taken: Floats) -> None:
-        rng = self.rng
-        side = int(np.exp(rng.uniform(np.log(16), np.log(160))))
-        thing = self._negative_view(side, int(side * rng.uniform(1.0, 1.4)))
-        mask = np.zeros(thing.shape, np.uint8)
-        h, w = thing.shape
-        edge = max(side // 25, 1)
-        if rng.random() < 0.5:
-            mask[edge:-edge, edge:-edge] = 255
-        else:
-            cv2.ellipse(mask, (w // 2, h // 2), (w // 2 - edge, h // 2 - edge), 0, 0, 360, 255, -1)
-        mask = np.asarray(cv2.blur(mask, (2 * edge + 1, 2 * edge + 1)), np.uint8)
-        target = rng.uniform([0, 0], [WIDTH, HEIGHT])
-        matrix = self._matrix(1.0, self._angle(), np.array([w / 2, h / 2]), target, False)
-        box = turn_boxes(np.array([[0, 0, w, h]], np.float32), matrix)[0]
-        if _covered(box, taken) == 0.0:
-            self._blend(canvas, thing, mask, matrix)
-
-    def _blend(self, canvas: Floats, piece: Picture, mask: Picture, matrix: Floats) -> None:
-        """Soft-edged; half the pieces take on the brightness of what they cover."""
-        drawn, cover = np.zeros(canvas.shape, np.uint8), np.zeros(canvas.shape, np.uint8)
-        warp(piece, matrix, drawn)
-        warp(mask, matrix, cover)
-        alpha = cover.astype(np.float32) / 255.0
-        total = float(alpha.sum())
-        if total < 1.0:
-            return
-        new = drawn.astype(np.float32)
-        if self.rng.random() < 0.5:
-            new += float(((canvas - new) * alpha).sum()) / total * self.rng.uniform(0.3, 1.0)
-        canvas += (new - canvas) * alpha
-
-    # --- the camera ------------------------------------------------------------------------------
-
-    def _degrade(self, picture: Picture) -> Picture:
-        """Exposure, gamma, blur, lost resolution, noise and JPEG, each now and then."""
-        rng = self.rng
-        if rng.random() < 0.7:
-            x = np.arange(256, dtype=np.float32) / 255.0
-            x = x ** float(np.exp(rng.normal(0, 0.3)))
-            x = (x - 0.5) * float(np.exp(rng.normal(0, 0.25))) + 0.5 + float(rng.normal(0, 0.1))
-            picture = np.asarray(cv2.LUT(picture, np.clip(x * 255, 0, 255).astype(np.uint8)))
-        u = rng.random()
-        if u < 0.12:
-            picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.4)))
-        elif u < 0.17:
-            length = int(rng.integers(3, 7))
-            kernel = np.zeros((length, length), np.float32)
-            kernel[length // 2] = 1.0 / length
-            picture = np.asarray(cv2.filter2D(picture, -1, kernel if rng.random() < 0.5 else kernel.T))
-        elif u < 0.24:
-            f = rng.uniform(0.4, 0.8)
-            small = cv2.resize(picture, None, fx=f, fy=f, interpolation=cv2.INTER_AREA)
-            picture = np.asarray(cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR))
-        if rng.random() < 0.25:
-            noise = np.empty((HEIGHT, WIDTH), np.int16)
-            cv2.randn(noise, 0, rng.uniform(1.5, 12))
-            picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
-        if rng.random() < 0.2:
-            quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 80))]
-            ok, data = cv2.imencode(".jpg", picture, quality)
-            if ok:
-                picture = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
-        return picture.astype(np.uint8)
-
-
-def _covered(box: Floats, others: Floats) -> float:
-    """Largest share of one of `others` that `box` covers."""
-    if not len(others):
-        return 0.0
-    low, high = np.maximum(others[:, :2], box[:2]), np.minimum(others[:, 2:], box[2:])
-    shared = np.maximum(high - low, 0).prod(1)
-    return float((shared / np.maximum((others[:, 2:] - others[:, :2]).prod(1), 1e-3)).max())
-
 
 _CENTRES, _CELL_STRIDES = (t.numpy() for t in cells())
 _LEVEL = np.searchsorted(np.array(STRIDES), _CELL_STRIDES)
@@ -372,14 +26,14 @@ def assign(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Which face each of the 1,680 cells learns (-1: none) and which cells count in the loss.
 
     A cell is positive when the face's size suits its stride and its centre lies near the face's
-    (centre sampling, Tian et al. 2019, arXiv:1904.01355): within a quarter of the side, at least 0.6
-    and at most 1.5 strides. Of several faces the smallest wins.
+    (centre sampling, Tian et al. 2019, arXiv:1904.01355): within a quarter of the side, at least
+    0.6 and at most 1.5 strides. Of several faces the smallest wins.
     """
     owner = np.full(len(_CENTRES), -1, np.int64)
     counts = np.ones(len(_CENTRES), bool)
     active = np.flatnonzero(~labels.ignore)
     for box in labels.box[labels.ignore]:
-        inside = ((_CENTRES >= box[:2] - 1) & (_CENTRES <= box[2:] + 1)).all(1)
+        inside = (np.abs(_CENTRES - (box[:2] + box[2:]) / 2) <= (box[2:] - box[:2]) / 2 + 1).all(1)
         counts[inside] = False
     if len(active):
         box = labels.box[active]
@@ -387,7 +41,9 @@ def assign(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         size = np.sqrt(side.prod(1))
         middle = (box[:, :2] + box[:, 2:]) / 2
         reach = np.clip(
-            0.25 * side[:, None], 0.6 * _CELL_STRIDES[None, :, None], 1.5 * _CELL_STRIDES[None, :, None]
+            0.25 * side[:, None],
+            0.6 * _CELL_STRIDES[None, :, None],
+            1.5 * _CELL_STRIDES[None, :, None],
         )
         near = (np.abs(_CENTRES[None] - middle[:, None]) < reach).all(2)
         fits = (size[:, None] >= _LOW) & (size[:, None] < _HIGH)

@@ -87,12 +87,10 @@ class ExportNet(nn.Module):
 
 
 def cells() -> tuple[Tensor, Tensor]:
-    """Centres float32[1680, 2] (input pixels) and strides float32[1680] of all cells, row by row."""
+    """Centres float32[1680, 2] (input pixels) and strides float32[1680] of all cells, by rows."""
     centres, strides = [], []
     for s in STRIDES:
-        y, x = torch.meshgrid(
-            torch.arange(HEIGHT // s), torch.arange(WIDTH // s), indexing="ij"
-        )
+        y, x = torch.meshgrid(torch.arange(HEIGHT // s), torch.arange(WIDTH // s), indexing="ij")
         centres.append((torch.stack([x, y], -1).reshape(-1, 2) + 0.5) * s - 0.5)
         strides.append(torch.full((len(centres[-1]),), float(s)))
     return torch.cat(centres), torch.cat(strides)
