@@ -10,6 +10,7 @@ training extra is installed:
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from tools.train.lite import LiteModel
 FOLDER = Path(__file__).parent / "tiny"
 
 
-class Tiny(nn.Module):
+class Tiny(nn.Module):  # type: ignore[misc]
     """float32[1, 1, 16, 16] to float32[1, 2, 4, 4] and float32[1, 6]."""
 
     def __init__(self) -> None:
@@ -67,7 +68,7 @@ def main() -> None:
 
 def golden(pictures: list[np.ndarray]) -> None:
     """Answers of the runtime it was made with; others may differ by some int8 steps."""
-    answers = {"pictures": np.stack(pictures)}
+    answers: dict[str, Any] = {"pictures": np.stack(pictures)}
     for name in ("tiny", "tiny_float"):
         model = LiteModel(FOLDER / f"{name}.tflite")
         found = [model(picture) for picture in pictures]
