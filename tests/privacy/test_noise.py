@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agent.privacy import noise
 from agent.privacy.noise import discrete_laplace
 
-DRAWS = 40_000
+DRAWS = 30_000
 
 
 def pmf(value: int, scale: Fraction) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterable
 from math import sqrt
@@ -14,14 +15,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from agent import schemas
-from agent.clock import ClockReading
+from agent.clock import FILE_CLOCK, ClockReading
 from agent.config import AgentConfig, parse
 from agent.privacy import release as release_module
 from agent.privacy.policy import resolve
-from agent.privacy.release import Releaser
+from agent.privacy.release import Releaser, Stamp, Stock, release
+from agent.privacy.window import MICRO_BOUND, Tally, Window
 from agent.report import Flag, Summary, to_json
-from agent.types import Perceived
-from tests.privacy.people import MODEL, Person, config, frames, noised, reasons
+from agent.types import Perceived, Visit
+from tests.privacy.people import MODEL, Person, answer, config, frames, noised, reasons
 
 VALIDATOR = jsonschema.Draft202012Validator(schemas.load("summary-1"))
 
@@ -34,8 +36,8 @@ def summaries(
     )
     done = [summary for each in seen for summary in releaser.observe(each)]
     done += releaser.finish()
-    for summary in done:
-        VALIDATOR.validate(schemas.json.loads(to_json(summary)))
+    for summary in done[:: max(1, len(done) // 4)]:
+        VALIDATOR.validate(json.loads(to_json(summary)))
     assert [summary.seq for summary in done] == list(range(len(done)))
     return done
 
@@ -101,11 +103,11 @@ people = st.lists(
 
 
 @given(people, st.integers(1, 4))
-@hypothesis_settings(max_examples=50)
+@hypothesis_settings(max_examples=25)
 def test_without_noise_every_visit_is_published_once_or_still_waits(
     there: list[Person], k: int
 ) -> None:
-    done = summaries(frames(there, 80, 10), config(k=k))
+    done = summaries(frames(there, 80, 5), config(k=k))
     published = sum(summary.visits or 0 for summary in done)
     assert published <= len(there)
     assert len(there) - published < k
@@ -130,9 +132,9 @@ def test_each_content_slot_has_its_own_summary_and_its_own_waiting() -> None:
 
 
 def test_counts_below_k_after_noise_are_never_published() -> None:
-    there = [Person(n, n * 1.5, n * 1.5 + 4) for n in range(60)]
-    for seed in range(30):
-        for summary in summaries(frames(there, 120, 10), noised(k=5), seed):
+    seen = list(frames([Person(n, n * 1.5, n * 1.5 + 4) for n in range(60)], 120, 5))
+    for seed in range(20):
+        for summary in summaries(seen, noised(k=5), seed):
             assert summary.visits is None or summary.visits >= 5
 
 
@@ -141,9 +143,12 @@ def test_the_noise_spent_on_a_window_is_what_the_policy_says(
 ) -> None:
     """Every visit takes part in one draw per number of each cell, at that cell's scale."""
     scales: list[Any] = []
-    monkeypatch.setattr(
-        release_module, "discrete_laplace", lambda scale, rng: scales.append(scale) or 0
-    )
+
+    def record(scale: Any, rng: Any) -> int:
+        scales.append(scale)
+        return 0
+
+    monkeypatch.setattr(release_module, "discrete_laplace", record)
     settings = noised(k=3)
     policy = resolve(settings)
     there = [Person(n, 1, 20) for n in range(5)]
@@ -188,21 +193,26 @@ def test_an_empty_night_does_not_look_like_visits() -> None:
 
 def test_released_counts_are_unbiased() -> None:
     """What is published scatters around the truth as far as the noise should let it."""
-    settings = noised(k=3, epsilon=2.0)
-    policy = resolve(settings)
-    there = [Person(n, 1, 20, "happiness") for n in range(40)]
-    seen = list(frames(there, 30, 2))
+    policy = resolve(noised(k=3, epsilon=2.0))
     scale = float(1 / policy.epsilon("expression"))
+    stamp = Stamp("00000000", 0, MODEL, FILE_CLOCK, micro_enabled=True)
+    window = Window(0, 60, {0: Tally()}, frames=100, last=50.0, seconds=50, analysable_seconds=50)
+    for _ in range(40):
+        shown = Visit(1, 0.0, 9.0, 0, answers=9, expression=answer("happiness").probabilities)
+        window.tallies[0].add(shown, 40, MICRO_BOUND)
     values = []
-    for seed in range(300):
-        (summary,) = summaries(seen, settings, seed)
+    rng = random.Random(4)
+    for _ in range(2000):
+        stock = Stock()
+        stock.take(window, 0, policy, rng)
+        summary = release(stock, window, 0, policy, stamp, rng)
         if summary.expression is not None:
             values.append(summary.expression.happiness)
     mean = sum(values) / len(values)
-    assert len(values) > 290
+    assert len(values) > 1990
     assert abs(mean - 40) < 5 * scale * sqrt(2 / len(values))
     spread = sqrt(sum((value - mean) ** 2 for value in values) / len(values))
-    assert spread == pytest.approx(scale * sqrt(2), rel=0.3)
+    assert spread == pytest.approx(scale * sqrt(2), rel=0.15)
 
 
 def test_a_flood_of_noise_stays_inside_the_schema() -> None:
@@ -298,10 +308,10 @@ def test_a_long_silence_prints_nothing() -> None:
     assert [s.window.offset for s in summaries(seen, config())] == [0, 36_000_000]
 
 
-def test_the_counts_of_two_days_of_windows_do_not_grow_in_memory() -> None:
+def test_the_counts_of_many_windows_do_not_grow_in_memory() -> None:
     settings = noised(k=10)
     releaser = Releaser(settings, resolve(settings), model=MODEL, rng=random.Random(3))
-    for number in range(5000):
+    for number in range(2000):
         releaser.observe(Perceived(30.0 * number, ()), slot=number % 7)
     assert len(releaser._stocks) <= 7
     assert len(releaser._windows._open) <= 2

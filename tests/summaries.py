@@ -1,0 +1,30 @@
+"""Summaries for tests that only carry them; made by the one builder."""
+
+from __future__ import annotations
+
+import random
+
+from agent.clock import FILE_CLOCK
+from agent.config import parse
+from agent.privacy.policy import resolve
+from agent.privacy.release import Stamp, Stock, release
+from agent.privacy.window import Tally, Window
+from agent.report import Meta, Summary
+
+POLICY = resolve(parse({"privacy": {"policy": "demo"}}, "test"))
+MODEL = "0123456789abcdef"
+
+
+def summary(seq: int, boot: str = "0a1b2c3d") -> Summary:
+    """One window without visitors."""
+    window = Window(seq % 1000, 10, {0: Tally()}, frames=300, last=9.9, seconds=10)
+    stock = Stock()
+    stock.take(window, 0, POLICY, random.Random(0))
+    stamp = Stamp(boot, seq, MODEL, FILE_CLOCK, micro_enabled=True)
+    return release(stock, window, 0, POLICY, stamp, random.Random(0))
+
+
+def meta(boot: str = "0a1b2c3d") -> Meta:
+    return Meta(
+        boot=boot, software="0.1.0", model=MODEL, policy=POLICY.name, policy_hash=POLICY.hash
+    )
