@@ -13,6 +13,7 @@ import numpy as np
 from agent.config import AgentConfig
 from agent.errors import CaptureError
 from agent.faces.align import EXPRESSION_CROP, MEAN_SHAPE, five_points
+from agent.faces.landmarks import Placement
 from agent.faces.pose import head_pose
 from agent.pipeline import Models, tiles_for
 from agent.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Frame, Grey
@@ -74,10 +75,9 @@ class Inspector:
         found = self._models.detect(frame, tiles_for(frame, self._tiles))
         faces = []
         for box, score, keypoints in zip(found.boxes, found.scores, found.keypoints, strict=True):
-            points, _ = self._models.place(luma, keypoints)
-            points, presence = self._models.place(luma, points)
-            answer = self._models.read(luma, points)
-            faces.append(_record(box, float(score), keypoints, points, presence, answer))
+            placed = self._models.place.settle(luma, keypoints)
+            answer = self._models.read(luma, placed.points)
+            faces.append(_record(box, float(score), keypoints, placed, answer))
         return faces
 
     def crop(self, luma: Grey) -> list[dict[str, Any]]:
@@ -91,14 +91,10 @@ class Inspector:
         start = (EXPRESSION_CROP.place(MEAN_SHAPE) + 0.5) * scale - 0.5
         found = self._models.detect(Frame(0.0, luma), 0)
         starts = [start.astype(np.float32), *found.keypoints[:1]]
-        best: tuple[Float, float] | None = None
-        for guess in starts:
-            points, _ = self._models.place(luma, guess)
-            points, presence = self._models.place(luma, points)
-            if best is None or presence > best[1]:
-                best = points, presence
-        assert best is not None
-        points, presence = best
+        placed = max(
+            (self._models.place.settle(luma, guess) for guess in starts),
+            key=lambda candidate: candidate.presence,
+        )
         size = EXPRESSION_CROP.size
         shrinking = min(height, width) > size
         whole = cv2.resize(
@@ -106,9 +102,9 @@ class Inspector:
         )
         answer = self._models.read.read_crop(np.asarray(whole, np.uint8))
         box = np.array([0, 0, width, height], np.float32)
-        keypoints = found.keypoints[0] if len(found.keypoints) else five_points(points)
-        score = float(found.scores[0]) if len(found.scores) else presence
-        return [_record(box, score, keypoints, points, presence, answer)]
+        keypoints = found.keypoints[0] if len(found.keypoints) else five_points(placed.points)
+        score = float(found.scores[0]) if len(found.scores) else placed.presence
+        return [_record(box, score, keypoints, placed, answer)]
 
 
 def show(paths: Sequence[Path], config: AgentConfig, *, as_json: bool, crop: bool) -> int:
@@ -143,17 +139,16 @@ def _record(
     box: Float,
     score: float,
     keypoints: Float,
-    points: Float,
-    presence: float,
+    placed: Placement,
     answer: Expression,
 ) -> dict[str, Any]:
-    pose = head_pose(points)
+    pose = head_pose(placed.points)
     return {
         "box": _rounded(box),
         "score": round(score, 4),
         "keypoints": _rounded(keypoints),
-        "landmarks": _rounded(points),
-        "presence": round(presence, 4),
+        "landmarks": _rounded(placed.points),
+        "presence": round(placed.presence, 4),
         "pose": {
             "yaw": round(pose.yaw, 1),
             "pitch": round(pose.pitch, 1),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from agent import __version__
-from agent.capture.source import Source, open_source
+from agent.capture.source import Source, StuckError, open_source
 from agent.clock import FILE_CLOCK, WallClock
 from agent.config import AgentConfig
 from agent.errors import CaptureError, StoreError
@@ -151,12 +151,16 @@ def _frames(
         try:
             for frame, dropped in _paced(config, source, stop):
                 wait = 1.0
-                yield frame, dropped, set(source.flags) | reopened
-                source.flags.clear()
+                # Taken whole: the reading thread may raise another at any time.
+                flags, source.flags = source.flags, set()
+                yield frame, dropped, flags | reopened
                 reopened = set()
                 if stop.is_set():
                     break
             return
+        except StuckError:
+            # The driver holds this process; only a new one, started by the supervisor, gets free.
+            raise
         except CaptureError as error:
             if not source.live:
                 raise
@@ -167,6 +171,8 @@ def _frames(
             wait = min(2 * wait, 60.0)
             try:
                 source = open_source(config.source)
+            except StuckError:
+                raise
             except CaptureError as error:
                 log.warning("%s Trying again in %.0f s.", error, wait)
                 continue

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
 from agent.faces.align import LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, cut, invert
@@ -14,6 +17,20 @@ _EQUAL = np.ones(68, np.float32)
 _EQUAL_FIVE = np.ones(5, np.float32)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Placement:
+    """Where the network sees the landmarks, and what it looked at."""
+
+    points: Float
+    """float32[68, 2], frame pixels."""
+    presence: float
+    """Probability that the crop showed a face, in [0, 1]."""
+    crop: Grey
+    """uint8[112, 112], cut around the guess."""
+    matrix: Float
+    """float32[2, 3], frame to crop pixels."""
+
+
 class LandmarkPlacer:
     """Cuts an aligned crop around a guess and asks the network.
 
@@ -23,8 +40,8 @@ class LandmarkPlacer:
     def __init__(self, infer: Infer) -> None:
         self._infer = infer
 
-    def __call__(self, luma: Grey, guess: Float) -> tuple[Float, float]:
-        """Points float32[68, 2] in frame pixels and the presence probability.
+    def __call__(self, luma: Grey, guess: Float) -> Placement:
+        """Landmarks of the face near a guess.
 
         Parameters
         ----------
@@ -33,10 +50,15 @@ class LandmarkPlacer:
             Earlier landmarks, or the detector's five keypoints; frame pixels.
         """
         matrix = crop_matrix(guess)
-        answer = self._infer(cut(luma, matrix, LANDMARK_CROP.size))
+        crop = cut(luma, matrix, LANDMARK_CROP.size)
+        answer = self._infer(crop)
         points = answer["points"].reshape(68, 2) * np.float32(LANDMARK_CROP.size)
-        presence = 1.0 / (1.0 + float(np.exp(-float(answer["presence"].ravel()[0]))))
-        return map_points(invert(matrix), points), presence
+        presence = 1.0 / (1.0 + math.exp(-float(answer["presence"].flat[0])))
+        return Placement(map_points(invert(matrix), points), presence, crop, matrix)
+
+    def settle(self, luma: Grey, guess: Float) -> Placement:
+        """Twice: the second crop is cut around the first answer, which a rough guess needs."""
+        return self(luma, self(luma, guess).points)
 
 
 def crop_matrix(guess: Float) -> Float:
@@ -58,4 +80,5 @@ def face_box(points: Float) -> Float:
 
 def interocular(points: Float) -> float:
     """Distance between the outer eye corners, pixels."""
-    return float(np.hypot(points[45, 0] - points[36, 0], points[45, 1] - points[36, 1]))
+    (x0, y0), (x1, y1) = points[36].tolist(), points[45].tolist()
+    return math.hypot(x1 - x0, y1 - y0)

@@ -5,17 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from agent.config import DetectionConfig, TrackingConfig
-from agent.faces.landmarks import face_box, interocular
+from agent.faces.landmarks import Placement, face_box, interocular
 from agent.faces.stabilise import stabilise
 from agent.types import Detections, Float, Frame, Grey
 
 Detect = Callable[[Frame], Detections]
-Place = Callable[[Grey, Float], tuple[Float, float]]
-"""As `agent.faces.landmarks.LandmarkPlacer`."""
+
+
+class Place(Protocol):
+    """As `agent.faces.landmarks.LandmarkPlacer`."""
+
+    def __call__(self, luma: Grey, guess: Float) -> Placement: ...
+
+    def settle(self, luma: Grey, guess: Float) -> Placement: ...
+
 
 _EAGER = 0.1
 """Seconds between looks while nobody, or somebody lost, is in view."""
@@ -128,26 +136,27 @@ class FaceTracker:
             followed += 1
 
     def _follow(self, track: Track, frame: Frame) -> None:
-        raw, presence = self._place(frame.luma, track.points)
-        if not self._plausible(raw, frame.luma, presence, 0.5):
+        placed = self._place(frame.luma, track.points)
+        if not self._plausible(placed, frame.luma, 0.5):
             track.lost = True
             return
         elapsed = frame.time - track.last_seen
         if self._before is not None and track.last_seen == self._before.time:
-            track.points = stabilise(self._before.luma, frame.luma, track.points, raw, elapsed)
+            track.points = stabilise(self._before.luma, track.points, placed, elapsed)
         else:
-            track.points = raw
-        track.raw_points = raw
-        track.presence = presence
+            track.points = placed.points
+        track.raw_points = placed.points
+        track.presence = placed.presence
         track.last_seen = frame.time
         track.fresh = True
 
-    def _plausible(self, points: Float, luma: Grey, presence: float, leniency: float) -> bool:
-        if presence < self._presence_above * leniency or interocular(points) < _MIN_IOD:
+    def _plausible(self, placed: Placement, luma: Grey, leniency: float) -> bool:
+        too_weak = placed.presence < self._presence_above * leniency
+        if too_weak or interocular(placed.points) < _MIN_IOD:
             return False
         height, width = luma.shape
-        middle_x, middle_y = points[27:].mean(0)
-        return bool(0 <= middle_x < width and 0 <= middle_y < height)
+        nose_x, nose_y = placed.points[30]
+        return bool(0 <= nose_x < width and 0 <= nose_y < height)
 
     def _match(self, frame: Frame, found: Detections) -> None:
         active = [track for track in self._tracks if not track.lost]
@@ -173,18 +182,17 @@ class FaceTracker:
 
     def _begin(self, frame: Frame, found: Detections, row: int) -> None:
         """Resume a lost track at this detection, or start a new one."""
-        points, presence = self._place(frame.luma, found.keypoints[row])
-        if self._plausible(points, frame.luma, presence, 0.5):
-            points, presence = self._place(frame.luma, points)
-        if not self._plausible(points, frame.luma, presence, 1.0):
+        placed = self._place.settle(frame.luma, found.keypoints[row])
+        if not self._plausible(placed, frame.luma, 1.0):
             return
+        points, score = placed.points, float(found.scores[row])
         box = face_box(points)
-        if any(not t.lost and _overlap(t.box, box) > 0.4 for t in self._tracks):
+        if any(not t.lost and _contained(t.box, box) > 0.6 for t in self._tracks):
             return
         resumed = self._nearest_lost(box)
         if resumed is not None:
             resumed.points = resumed.raw_points = points
-            resumed.presence, resumed.score = presence, float(found.scores[row])
+            resumed.presence, resumed.score = placed.presence, score
             resumed.last_seen, resumed.lost, resumed.fresh = frame.time, False, True
             resumed.unsupported = 0
         elif sum(not t.lost for t in self._tracks) < self._tracking.max_faces:
@@ -193,8 +201,8 @@ class FaceTracker:
                     track_id=self._next_id,
                     points=points,
                     raw_points=points,
-                    presence=presence,
-                    score=float(found.scores[row]),
+                    presence=placed.presence,
+                    score=score,
                     first=frame.time,
                     last_seen=frame.time,
                 )
@@ -218,11 +226,11 @@ class FaceTracker:
         return best
 
     def _drop_duplicates(self) -> None:
-        """Two tracks that slid onto one face: the younger goes."""
+        """Two tracks on one face, or one inside the other: the younger goes."""
         active = sorted((t for t in self._tracks if not t.lost), key=lambda t: t.track_id)
         kept: list[Track] = []
         for track in active:
-            if any(_overlap(track.box, other.box) > 0.5 for other in kept):
+            if any(_contained(track.box, other.box) > 0.7 for other in kept):
                 self._tracks.remove(track)
             else:
                 kept.append(track)
@@ -241,5 +249,10 @@ def _overlaps(a: Float, b: Float) -> Float:
     return (shared / np.maximum(union, 1e-6)).astype(np.float32)
 
 
-def _overlap(a: Float, b: Float) -> float:
-    return float(_overlaps(a[None], b[None])[0, 0])
+def _contained(a: Float, b: Float) -> float:
+    """Share of the smaller of two boxes float32[4] that lies in the other."""
+    low = np.maximum(a[:2], b[:2])
+    high = np.minimum(a[2:], b[2:])
+    shared = float(np.prod(np.clip(high - low, 0, None)))
+    smaller = min(float(np.prod(a[2:] - a[:2])), float(np.prod(b[2:] - b[:2])))
+    return shared / max(smaller, 1e-6)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from agent.config import DetectionConfig, TrackingConfig
-from agent.faces.align import MEAN_FIVE, MEAN_SHAPE, five_points
-from agent.faces.landmarks import face_box
+from agent.faces.align import LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, cut, five_points
+from agent.faces.landmarks import Placement, crop_matrix, face_box
 from agent.faces.track import FaceTracker, Track
 from agent.types import Detections, Float, Frame, Grey
 
@@ -31,7 +31,15 @@ class World:
             np.array([five_points(p) for p in seen], np.float32).reshape(-1, 5, 2),
         )
 
-    def place(self, luma: Grey, guess: Float) -> tuple[Float, float]:
+    def __call__(self, luma: Grey, guess: Float) -> Placement:
+        points, presence = self.find(guess)
+        matrix = crop_matrix(guess)
+        return Placement(points, presence, cut(luma, matrix, LANDMARK_CROP.size), matrix)
+
+    def settle(self, luma: Grey, guess: Float) -> Placement:
+        return self(luma, guess)
+
+    def find(self, guess: Float) -> tuple[Float, float]:
         self.placed += 1
         middle = guess.mean(0) if len(guess) == 68 else guess.mean(0) + 0
         best, distance = guess, np.inf
@@ -51,7 +59,7 @@ LUMA = np.random.default_rng(0).integers(0, 255, (480, 640)).astype(np.uint8)
 def _tracker(world: World, budget: float | None = None, **tracking: float) -> FaceTracker:
     return FaceTracker(
         world.detect,
-        world.place,
+        world,
         DetectionConfig(),
         TrackingConfig(**tracking),  # type: ignore[arg-type]
         0.5,
@@ -172,17 +180,20 @@ def test_a_change_of_picture_size_starts_anew() -> None:
 
 @pytest.mark.parametrize("presence", [0.0, 0.4])
 def test_a_detection_that_is_no_face_starts_nothing(presence: float) -> None:
-    world = World()
+    class Unsure(World):
+        def find(self, guess: Float) -> tuple[Float, float]:
+            return (MEAN_SHAPE * 30 + 35).astype(np.float32), presence
+
+    unsure = Unsure()
     tracker = FaceTracker(
         lambda frame: Detections(
             np.array([[10, 10, 60, 60]], np.float32),
             np.array([0.9], np.float32),
             (MEAN_FIVE * 30 + 35)[None].astype(np.float32),
         ),
-        lambda luma, guess: (MEAN_SHAPE * 30 + 35, presence),  # type: ignore[arg-type]
+        unsure,
         DetectionConfig(),
         TrackingConfig(),
         0.5,
     )
     assert tracker.update(Frame(0.0, LUMA)) == []
-    assert world.looks == 0
