@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -35,7 +36,7 @@ def perceived(truth: Truth, fps: float = 30.0) -> Iterator[Perceived]:
             MicroExpression(index, e.onset, e.apex, e.offset, 0.04, e.polarity)
             for index, name in present
             for e in truth.events
-            if e.kind == "micro" and e.visitor == name and time - 1 / fps < e.offset <= time
+            if e.kind == "micro" and e.visitor == name and number == math.ceil(e.offset * fps)
         )
         faces = tuple(_face(truth, index, name, time, number) for index, name in present)
         yield Perceived(time, faces, micro)
