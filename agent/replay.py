@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from agent.capture.replay import VideoFile
 from agent.config import AgentConfig, parse
+from agent.demo.table import summaries_table
 from agent.errors import CaptureError
 from agent.pipeline import Pipeline
 from agent.privacy.policy import INFERS_EMOTION, resolve
@@ -107,37 +107,5 @@ def _progress() -> Progress:
 
 
 def _print(summaries: list[Summary], source: VideoFile) -> None:
-    table = Table(title=f"{source.name}: {source.counters.frames} frames")
-    for column in ("from", "visits", "expression", "valence", "attention", "micro", "fps", "flags"):
-        table.add_column(column)
-    for summary in summaries:
-        table.add_row(*row(summary))
-    Console().print(table)
-
-
-def row(summary: Summary) -> tuple[str, ...]:
-    """One summary as eight short texts for a table."""
-    why = {item.cell: item.reason for item in summary.withheld}
-    shown = summary.expression
-    expression = ", ".join(
-        f"{name} {count}" for name, count in (shown.model_dump().items() if shown else ()) if count
-    )
-    attention = summary.attention
-    micro = summary.micro
-    seen = summary.visits or 0
-    return (
-        f"{summary.window.offset} s",
-        why.get("visits", str(summary.visits)),
-        why.get("expression", expression or "-"),
-        f"{summary.valence.sum / seen / 100:+.2f}" if summary.valence and seen > 0 else "-",
-        " ".join(str(n) for n in attention.model_dump().values()) if attention else "-",
-        why.get("micro", "")
-        or ", ".join(
-            f"{name} {count}"
-            for name, count in (micro.model_dump().items() if micro else ())
-            if count and not name.startswith("analysable")
-        )
-        or "-",
-        str(summary.quality.fps),
-        " ".join(summary.quality.flags) or "-",
-    )
+    console = Console()
+    console.print(summaries_table(summaries, f"{source.name}: {source.counters.frames} frames"))
