@@ -279,7 +279,7 @@ def _checked(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA journal_size_limit = 1000000")
-        database.execute("PRAGMA wal_autocheckpoint = 100")  # pages: a small disk stays usable
+        database.execute("PRAGMA wal_autocheckpoint = 32")  # pages: a small disk stays usable
         verdict = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)

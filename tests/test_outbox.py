@@ -287,7 +287,7 @@ def test_a_write_limit_leaves_nothing_half_written_and_the_call_can_be_repeated(
 ) -> None:
     with box(tmp_path) as outbox:
         outbox.add(summary(0))
-        with no_file_grows_beyond(300_000):
+        with no_file_grows_beyond(250_000):
             refused = fill(outbox)
             assert refused > 20
             with contextlib.suppress(StoreError):  # closing the file may have made some room
@@ -302,7 +302,7 @@ def test_a_write_limit_leaves_nothing_half_written_and_the_call_can_be_repeated(
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)]
     try:
         mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
     except OSError:

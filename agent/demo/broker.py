@@ -106,6 +106,8 @@ class Broker:
             clients.add(task)
             try:
                 await self._client(stream, writer)
+            except asyncio.CancelledError:
+                pass  # the broker stops
             finally:
                 clients.discard(task)
 

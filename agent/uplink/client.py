@@ -195,7 +195,9 @@ class Connection:
         return ""
 
     def _gone(self, code: int) -> PublishError:
-        reason = self._farewell or mqtt.error_string(MQTTErrorCode(code)).rstrip(".")
+        reason = str(self._farewell or mqtt.error_string(MQTTErrorCode(code))).rstrip(".")
+        if reason == "Unspecified error":  # paho's word for a connection that just ended
+            reason = "the connection was cut"
         return PublishError(f"{self._where} went away: {reason}.")
 
     def _properties(self, kind: str, retain: bool) -> Properties:

@@ -86,7 +86,11 @@ class Uplink:
                 break
         if self._connection is not None:
             self._connection.close(farewell=True)
-            self._connection = None
+        self._drop()
+        try:
+            self._remove_sent()
+        except StoreError as error:
+            log.error("%s Some summaries will be sent twice.", error)
 
     def _open(self) -> Connection:
         connection = Connection(self._config, self._access)
@@ -136,19 +140,21 @@ class Uplink:
         self._sent.append(row.id)
 
     def _remove_acknowledged(self, connection: Connection) -> None:
+        if connection.acknowledged or time.monotonic() - self._since > _STEADY:
+            self._failures = 0
         self._sent += connection.acknowledged
         connection.acknowledged.clear()
+        self._remove_sent()
+
+    def _remove_sent(self) -> None:
         if self._sent:
             self._outbox.acknowledge(*self._sent)
             self._sent.clear()
-            self._failures = 0
-        elif time.monotonic() - self._since > _STEADY:
-            self._failures = 0
 
     def _drop(self) -> None:
         if self._connection is not None:
-            self._sent += self._connection.acknowledged
             self._connection.close(farewell=False)
+            self._sent += self._connection.acknowledged
             self._connection = None
 
     def _back_off(self, error: AgentError) -> None:

@@ -1,0 +1,155 @@
+"""A real Mosquitto on a free loopback port, and a reader that remembers what arrived."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from agent.config import AgentConfig, parse
+
+DEVICE = "box-7"
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Mosquitto:
+    """One broker that can be stopped, started and killed; retained messages do not survive it."""
+
+    def __init__(self, folder: Path, extra: str = "allow_anonymous true") -> None:
+        self.port = free_port()
+        self._config = folder / f"mosquitto-{self.port}.conf"
+        # Started by root it would change its user and could not read this test's folder.
+        user = "user root\n" if os.geteuid() == 0 else ""
+        self._config.write_text(f"listener {self.port} 127.0.0.1\n{user}{extra}\n")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        assert MOSQUITTO is not None
+        self._process = subprocess.Popen(
+            [MOSQUITTO, "-c", str(self._config)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        eventually(lambda: _listens(self.port), "Mosquitto listens")
+
+    def stop(self, kill: bool = False) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            (process.kill if kill else process.terminate)()
+            process.wait(10)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def make_mosquitto(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed (apt install mosquitto)")
+    brokers: list[Mosquitto] = []
+
+    def make(extra: str = "allow_anonymous true") -> Mosquitto:
+        brokers.append(Mosquitto(tmp_path, extra))
+        return brokers[-1]
+
+    yield make
+    for broker in brokers:
+        broker.stop()
+
+
+@pytest.fixture
+def mosquitto(make_mosquitto: Callable[..., Mosquitto]) -> Mosquitto:
+    broker = make_mosquitto()
+    broker.start()
+    return broker
+
+
+class Listener:
+    """Subscribed to everything, over MQTT 5; reconnects by itself.
+
+    Its session outlives a broker that keeps sessions, as that of a back end should.
+    """
+
+    def __init__(self, port: int, username: str = "", password: str = "") -> None:
+        self.messages: list[mqtt.MQTTMessage] = []
+        self._ready = threading.Event()
+        name = f"reader-{secrets.token_hex(4)}"
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
+        self._client.on_connect = lambda client, *_: client.subscribe("fleeting/#", qos=1)
+        self._client.on_subscribe = lambda *_: self._ready.set()
+        self._client.on_message = lambda _client, _data, message: self.messages.append(message)
+        self._client.reconnect_delay_set(1, 1)
+        if username:
+            self._client.username_pw_set(username, password)
+        session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        session.SessionExpiryInterval = 3600
+        self._client.connect("127.0.0.1", port, clean_start=False, properties=session)
+        self._client.loop_start()
+        assert self._ready.wait(10)
+
+    def bodies(self, kind: str) -> list[bytes]:
+        topic = f"fleeting/1/d/{DEVICE}/{kind}"
+        return [bytes(message.payload) for message in list(self.messages) if message.topic == topic]
+
+    def summaries(self) -> list[bytes]:
+        return self.bodies("summary")
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[..., Listener]]:
+    listeners: list[Listener] = []
+
+    def start(*args: Any) -> Listener:
+        listeners.append(Listener(*args))
+        return listeners[-1]
+
+    yield start
+    for listener in listeners:
+        listener.close()
+
+
+def agent_config(folder: Path, port: int, **mqtt_options: Any) -> AgentConfig:
+    return parse(
+        {
+            "device": {"id": DEVICE},
+            "privacy": {"policy": "demo"},
+            "store": {"outbox": str(folder / "outbox.db")},
+            "mqtt": {
+                "host": "127.0.0.1", "port": port, "backoff_max": 0.5, "keepalive": 5,
+                **mqtt_options,
+            },
+        },
+        "test",
+    )  # fmt: skip
+
+
+def eventually(true: Callable[[], object], what: str, within: float = 60.0) -> None:
+    deadline = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < deadline, f"not within {within} s: {what}"
+        time.sleep(0.02)
