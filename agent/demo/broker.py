@@ -98,27 +98,26 @@ class Broker:
 
     async def _serve(self) -> None:
         self._stopping = asyncio.Event()
-        clients: set[asyncio.Task[None]] = set()
+        clients: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
 
         async def handle(stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
-            assert task is not None
-            clients.add(task)
+            clients[task] = writer
             try:
                 await self._client(stream, writer)
-            except asyncio.CancelledError:
-                pass  # the broker stops
             finally:
-                clients.discard(task)
+                del clients[task]
 
         server = await asyncio.start_server(handle, self.host, self.port)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stopping.wait()
         server.close()
-        for task in clients:
-            task.cancel()
-        await asyncio.gather(*clients, return_exceptions=True)
+        # Cut connections end their tasks; cancelling instead can be lost inside wait_for.
+        while clients:
+            for writer in list(clients.values()):
+                writer.transport.abort()
+            await asyncio.sleep(0)
 
     async def _client(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection from its first byte to its last."""

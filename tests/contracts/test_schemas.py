@@ -1,0 +1,150 @@
+"""The schemas are those of the models, closed, and small."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from math import comb, log2
+from typing import Any
+
+import jsonschema
+import pytest
+from pydantic import ValidationError
+
+from agent import schemas
+from agent.report import Quality, Summary, to_json
+from agent.schemas.__main__ import main
+from agent.schemas.capacity import OpenSchemaError, capacity
+from tests.summaries import meta, summary
+
+CLOSED = {"type": "object", "additionalProperties": False}
+
+
+@pytest.mark.parametrize("name", schemas.MESSAGES)
+def test_the_files_are_what_the_models_say(name: str) -> None:
+    assert schemas.load(name) == schemas.build(name)
+    jsonschema.Draft202012Validator.check_schema(schemas.load(name))
+
+
+def test_the_command_checks_and_prints_the_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--check"]) == 0
+    assert "summary-1: closed; at most" in capsys.readouterr().out
+
+
+def test_the_command_runs_as_a_module() -> None:
+    argv = [sys.executable, "-m", "agent.schemas", "--check"]
+    assert subprocess.run(argv, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", schemas.MESSAGES)
+def test_a_message_is_smaller_than_a_picture(name: str) -> None:
+    most = capacity(schemas.build(name))
+    assert most.bytes <= 2048
+    assert most.bits / 8 <= 96
+
+
+@pytest.mark.parametrize(("name", "made"), [("summary-1", summary(3)), ("meta-1", meta())])
+def test_a_message_satisfies_its_schema_and_its_bound(name: str, made: Any) -> None:
+    body = to_json(made)
+    jsonschema.validate(json.loads(body), schemas.load(name))
+    assert len(body) <= capacity(schemas.build(name)).bytes
+
+
+def test_the_urn_names_message_and_version() -> None:
+    assert schemas.build("summary-1")["$id"] == "urn:fleeting:summary:1"
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("face",), "0.3 0.4"),
+        (("seq",), 1.5),
+        (("seq",), 2**40),
+        (("slot",), True),
+        (("model",), "x" * 16),
+        (("model",), "0" * 4000),
+        (("policy",), "my-own"),
+        (("visits",), [1, 2, 3]),
+        (("quality", "fps"), 30.5),
+        (("quality", "flags"), ["low_light"] * 9),
+        (("quality", "flags"), ["a note in free text"]),
+        (("quality", "note"), "hello"),
+        (("window", "start"), 0),
+        (("withheld",), [{"cell": "tone", "reason": "no_microphone", "who": 7}]),
+    ],
+)
+def test_whatever_does_not_belong_is_refused(where: tuple[str, ...], value: Any) -> None:
+    body = json.loads(to_json(summary(1)))
+    jsonschema.validate(body, schemas.load("summary-1"))
+    spot = body
+    for key in where[:-1]:
+        spot = spot[key]
+    spot[where[-1]] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(body, schemas.load("summary-1"))
+    with pytest.raises(ValidationError):
+        Summary.model_validate_json(json.dumps(body))
+
+
+def test_flags_have_one_order_so_that_order_says_nothing() -> None:
+    Quality(fps=30, usable=100, flags=("low_light", "throttled"))
+    with pytest.raises(ValidationError, match="declared order"):
+        Quality(fps=30, usable=100, flags=("throttled", "low_light"))
+
+
+def test_a_null_cell_says_why_and_a_full_one_does_not() -> None:
+    body = json.loads(to_json(summary(1)))
+    for withheld in ([], [*body["withheld"][1:]]):
+        with pytest.raises(ValidationError, match="reason"):
+            Summary.model_validate_json(json.dumps({**body, "withheld": withheld}))
+
+
+OPEN: dict[str, dict[str, Any]] = {
+    "unknown keys": {"type": "object", "properties": {}},
+    "optional key": {**CLOSED, "properties": {"a": {"const": 1}}},
+    "free text": {"type": "string"},
+    "long text": {"type": "string", "maxLength": 9},
+    "loose pattern": {"type": "string", "maxLength": 9, "pattern": "[a-z]"},
+    "clever pattern": {"type": "string", "maxLength": 9, "pattern": "^(a|b)*$"},
+    "negated pattern": {"type": "string", "maxLength": 9, "pattern": "^[^a]{3}$"},
+    "float": {"type": "number", "minimum": 0, "maximum": 1},
+    "no maximum": {"type": "integer", "minimum": 0},
+    "no minimum": {"type": "integer", "maximum": 0},
+    "endless array": {"type": "array", "items": {"const": 1}},
+    "array of anything": {"type": "array", "maxItems": 3},
+    "open tail": {"type": "array", "maxItems": 3, "prefixItems": [{"const": 1}]},
+    "anything": {},
+    "dangling reference": {"$ref": "#/$defs/nowhere"},
+}
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_the_checker_finds_an_open_spot_however_deep(name: str) -> None:
+    with pytest.raises(OpenSchemaError):
+        capacity(OPEN[name])
+    schema = copy.deepcopy(schemas.build("summary-1"))
+    schema["$defs"]["Quality"]["properties"]["fps"] = OPEN[name]
+    with pytest.raises(OpenSchemaError, match=r"message\.quality\.fps"):
+        capacity(schema)
+
+
+def test_the_capacity_is_the_logarithm_of_the_number_of_messages() -> None:
+    schema = {
+        **CLOSED,
+        "required": ["n", "s", "c", "f", "u"],
+        "properties": {
+            "n": {"anyOf": [{"type": "integer", "minimum": -1, "maximum": 5}, {"type": "null"}]},
+            "s": {"type": "string", "maxLength": 4, "pattern": "^[0-9a-f]{4}$"},
+            "c": {"const": 1},
+            "f": {"type": "array", "maxItems": 3, "items": {"enum": ["a", "b", "c"]},
+                  "uniqueItems": True},
+            "u": {"type": "array", "maxItems": 2, "items": {"enum": ["a", "b", "c"]}},
+        },
+    }  # fmt: skip
+    most = capacity(schema)
+    sets = sum(comb(3, size) for size in range(4))
+    assert most.bits == pytest.approx(log2(8 * 16**4 * 1 * sets * (1 + 3 + 9)))
+    longest = '{"n":null,"s":"ffff","c":1,"f":["a","b","c"],"u":["a","b"]}'
+    assert most.bytes == len(longest)

@@ -1,0 +1,142 @@
+"""Two children are kept alive, told to end, and not restarted when a person must act."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from agent import supervise as supervise_module
+from agent.supervise import supervise
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise_module, "LONGEST_DELAY", 0.1)
+    monkeypatch.setattr(supervise_module, "PATIENCE", 2.0)
+
+
+def child(folder: Path, name: str, body: str) -> list[str]:
+    """A command that notes each of its starts with its process id, then does `body`."""
+    note = f"open({str(folder / name)!r}, 'a').write(f'{{os.getpid()}}\\n')"
+    return [sys.executable, "-c", f"import os, signal, sys, time\n{note}\n{body}"]
+
+
+def starts(folder: Path, name: str) -> list[int]:
+    path = folder / name
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
+def eventually(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def alive(process: int) -> bool:
+    """Whether it runs; one that ended and that nobody has waited for does not."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def dead(process: int) -> bool:
+    return not alive(process)
+
+
+class Running:
+    def __init__(self, perceive: list[str], uplink: list[str]) -> None:
+        self.stop = threading.Event()
+        self.code: int | None = None
+        self._thread = threading.Thread(target=self._run, args=(perceive, uplink))
+        self._thread.start()
+
+    def _run(self, perceive: list[str], uplink: list[str]) -> None:
+        self.code = supervise(perceive, uplink, self.stop)
+
+    def end(self) -> int | None:
+        self.stop.set()
+        self._thread.join(20)
+        return self.code
+
+
+def test_a_killed_child_is_started_again_and_the_other_is_left_alone(tmp_path: Path) -> None:
+    run = Running(
+        child(tmp_path, "perceive", "time.sleep(60)"), child(tmp_path, "uplink", "time.sleep(60)")
+    )
+    try:
+        eventually(lambda: starts(tmp_path, "perceive") and starts(tmp_path, "uplink"))
+        os.kill(starts(tmp_path, "uplink")[0], signal.SIGKILL)
+        eventually(lambda: len(starts(tmp_path, "uplink")) == 2)
+    finally:
+        code = run.end()
+    assert code == 0
+    assert len(starts(tmp_path, "perceive")) == 1
+    assert not any(map(alive, starts(tmp_path, "perceive") + starts(tmp_path, "uplink")))
+
+
+def test_a_configuration_that_cannot_be_used_ends_both(tmp_path: Path) -> None:
+    uplink = child(tmp_path, "uplink", "time.sleep(60)")
+    assert supervise(child(tmp_path, "perceive", "sys.exit(78)"), uplink) == 78
+    assert len(starts(tmp_path, "perceive")) == 1
+    assert not any(map(alive, starts(tmp_path, "uplink")))
+
+
+def test_the_end_of_the_source_ends_the_uplink_politely(tmp_path: Path) -> None:
+    polite = (
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(open('bye', 'w').close()))\n"
+        "time.sleep(60)"
+    )
+    uplink = child(tmp_path, "uplink", f"os.chdir({str(tmp_path)!r})\n{polite}")
+    perceive = child(
+        tmp_path,
+        "perceive",
+        f"while not os.path.exists({str(tmp_path / 'uplink')!r}): time.sleep(0.01)\n"
+        "time.sleep(0.5)",
+    )
+    assert supervise(perceive, uplink) == 0
+    assert (tmp_path / "bye").exists()
+
+
+def test_a_child_that_does_not_listen_is_killed(tmp_path: Path) -> None:
+    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nopen('deaf', 'w').close()\n"
+    argv = child(tmp_path, "deaf-pid", f"os.chdir({str(tmp_path)!r})\n{deaf}time.sleep(60)")
+    run = Running(argv, child(tmp_path, "uplink", "time.sleep(60)"))
+    try:
+        eventually((tmp_path / "deaf").exists)
+    finally:
+        code = run.end()
+    assert code == 0
+    assert not any(map(alive, starts(tmp_path, "deaf-pid")))
+
+
+def test_sigterm_ends_all_and_a_killed_supervisor_leaves_no_orphans(tmp_path: Path) -> None:
+    sleeper = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    script = (
+        "import sys\nfrom agent.supervise import supervise\n"
+        f"sleep = [sys.executable, '-c', {sleeper!r}]\n"
+        "sys.exit(supervise(sleep, sleep))"
+    )
+    for number, code in ((signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        children = [int(process.stdout.readline()) for _ in range(2)]
+        assert all(map(alive, children))
+        process.send_signal(number)
+        assert process.wait(20) == code
+        process.stdout.close()
+        for each in children:
+            eventually(partial(dead, each))
