@@ -105,14 +105,14 @@ class PrivacyConfig(Section):
     """A person confirms that the notice the profile asks for is displayed on site."""
     consent: bool = False
     """A person confirms that those in view consented (research, clinic)."""
-    window: WindowLength = 900
-    """Seconds."""
+    window: WindowLength | None = None
+    """Seconds; null: the policy's own."""
     visit_gap: float = Field(2.0, ge=0.1, le=60)
     """Seconds out of sight that do not end a visit."""
-    k: int = Field(10, ge=1, le=100)
-    """Cells with fewer visits (noised count) are withheld."""
-    epsilon: float = Field(1.0, gt=0, le=10)
-    """Per visit, all cells together."""
+    k: int | None = Field(None, ge=1, le=100)
+    """Cells with fewer visits (noised count) are withheld; null: the policy's own."""
+    epsilon: float | None = Field(None, gt=0, le=10)
+    """Per visit, all cells together; null: the policy's own."""
 
 
 class StoreConfig(Section):

@@ -140,10 +140,9 @@ def resolve(config: AgentConfig, live: bool = True) -> Policy:
     _refuse_forbidden(config, profile)
     if live:
         _refuse_missing_duties(config, profile)
-    chosen = asked.model_fields_set
-    k = asked.k if "k" in chosen else profile.k
-    epsilon = asked.epsilon if "epsilon" in chosen else profile.epsilon
-    window = asked.window if "window" in chosen else profile.window
+    k = profile.k if asked.k is None else asked.k
+    epsilon = profile.epsilon if asked.epsilon is None else asked.epsilon
+    window = asked.window or profile.window
     _refuse_weaker(asked.policy, profile, k, epsilon, window)
     if profile.max_epsilon is None:
         _refuse_remote_broker(config)
