@@ -33,7 +33,16 @@ def peer_python(given: Path | None) -> Path:
     print(f"bench: installing mediapipe {VERSION} into {FOLDER} (once)", file=sys.stderr)
     _call([base, "-m", "venv", "--clear", str(FOLDER)])
     _call(
-        [str(python), "-m", "pip", "install", "--quiet", "--no-input", f"mediapipe=={VERSION}"],
+        [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-input",
+            "--no-compile",
+            f"mediapipe=={VERSION}",
+        ]  # fmt: skip
     )
     if not _has_peer(python):
         raise BenchError(
