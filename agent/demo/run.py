@@ -192,7 +192,9 @@ def _show(outcome: Outcome) -> None:
     )
     score = outcome.score
     console.print(
-        "A visit is counted in the window where it ends. Micro-expressions planted in the clip: "
+        "Counts are visits, each in the window where it ends. `expression` is what a visit mostly "
+        "showed, `valence` -1 to 1, `facing` the time turned to the camera.\n"
+        "Micro-expressions planted in the clip: "
         f"{score.planted}, found {score.found} ({score.named} with their polarity), "
         f"{score.other} reported that were not planted.",
         soft_wrap=True,

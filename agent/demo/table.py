@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.table import Table
 
 from agent.report import Cell, Closed, Summary
 
-COLUMNS = (
-    "window", "visits", "dominant expression", "valence", "attention", "dwell", "micro", "flags",
-)  # fmt: skip
+COLUMNS = ("window", "visits", "expression", "valence", "facing", "in view", "micro", "flags")
 _WHY = {
-    "below_k": "withheld: below k",
-    "fps_too_low": "too few frames/s",
+    "below_k": "below k",
+    "fps_too_low": "too few frames",
     "face_too_small": "face too small",
     "no_evidence": "no evidence",
     "policy": "policy",
@@ -22,7 +21,15 @@ _WHY = {
 
 def summaries_table(summaries: Sequence[Summary], title: str) -> Table:
     """One row per summary, in the order given."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for column in COLUMNS:
         table.add_column(column)
     for summary in summaries:
@@ -31,7 +38,8 @@ def summaries_table(summaries: Sequence[Summary], title: str) -> Table:
 
 
 def row(summary: Summary) -> tuple[str, ...]:
-    """One summary in the order of `COLUMNS`. Counts are visits; valence is a mean per visit."""
+    """One summary in the order of `COLUMNS`. Counts are visits, one kind per line;
+    valence is a mean per visit."""
     start = summary.window.offset
     visits = summary.visits
     valence = summary.valence
@@ -43,7 +51,7 @@ def row(summary: Summary) -> tuple[str, ...]:
         _counts(summary, "attention", summary.attention, " s"),
         _counts(summary, "dwell", summary.dwell, " s"),
         _counts(summary, "micro", summary.micro),
-        " ".join(summary.quality.flags) or "-",
+        "\n".join(summary.quality.flags).replace("_", " ") or "-",
     )
 
 
@@ -57,7 +65,7 @@ def _counts(summary: Summary, cell: Cell, counts: Closed | None, unit: str = "")
         if value and not name.startswith("analysable")
     }
     return (
-        ", ".join(name if value == 1 else f"{value} x {name}" for name, value in named.items())
+        "\n".join(name if value == 1 else f"{value} x {name}" for name, value in named.items())
         or "none"
     )
 

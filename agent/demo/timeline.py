@@ -141,9 +141,8 @@ def _draw_lane(axis: Any, lane: Lane, truth: Truth | None) -> None:
             lane.time[known], lane.expression[known].T, colors=list(COLOURS.values()), lw=0
         )
         axis.fill_between(
-            lane.time, 0, 1, where=lane.unsure & known, step="mid",
-            facecolor="none", edgecolor="white", hatch="////", lw=0,
-        )  # fmt: skip
+            lane.time, 0, 1, where=lane.unsure & known, step="mid", fc="white", alpha=0.6, lw=0
+        )
     for start, stop in _spans(lane.time, np.ones(len(lane.time), bool)):
         axis.hlines(-0.11, start, stop, color="#dfe5ea", lw=5)
     for start, stop in _spans(lane.time, lane.attentive):
@@ -193,7 +192,7 @@ def _legend(figure: Any, planted: bool) -> None:
     from matplotlib.patches import Patch
 
     areas = [Patch(color=colour, label=name) for name, colour in COLOURS.items()]
-    areas.append(Patch(fc="#d9dde2", ec="white", hatch="////", label="unsure"))
+    areas.append(Patch(fc="#f7e2bb", label="pale: unsure"))
     marks: list[Any] = [
         Line2D([], [], color="#2b8a5b", lw=5, label="facing the camera"),
         Line2D([], [], color="#dfe5ea", lw=5, label="looking away"),

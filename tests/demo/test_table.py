@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
+from rich.console import Console
+
 from agent.config import parse
 from agent.demo import truth as script
 from agent.demo.table import COLUMNS, row, summaries_table
@@ -25,23 +29,28 @@ def test_every_visit_is_counted_once_in_the_table() -> None:
     visits = [int(r["visits"]) for r in rows if r["visits"].isdigit()]
     assert sum(visits) == 4
     empty = rows[0]
-    assert empty["visits"] == "withheld: below k"
-    assert empty["dominant expression"] == empty["micro"] == "-"
+    assert empty["visits"] == "below k"
+    assert empty["expression"] == empty["micro"] == "-"
 
 
 def test_numbers_are_told_in_words() -> None:
     shown = {r["window"]: r for r in (dict(zip(COLUMNS, row(s), strict=True)) for s in summaries())}
     first = shown["10-20 s"]
-    assert first["dominant expression"] == "neutral"
-    assert first["dwell"] == "15-30 s"
-    assert first["attention"] == "5-15 s"
-    assert {"positive", "surprise"} <= set(first["micro"].split(", "))
+    assert first["expression"] == "neutral"
+    assert first["in view"] == "15-30 s"
+    assert first["facing"] == "5-15 s"
+    assert {"positive", "surprise"} <= set(first["micro"].split("\n"))
     assert float(first["valence"]) > 0
-    assert "window_merged" in first["flags"]
+    assert "window merged" in first["flags"]
 
 
-def test_the_table_has_a_row_per_summary() -> None:
+def test_the_table_has_a_row_per_summary_and_fits_80_columns() -> None:
     every = summaries()
     table = summaries_table(every, "title")
     assert table.row_count == len(every)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table)
+    text = console.export_text()
+    assert "…" not in text
+    assert "happiness" in text or "neutral" in text
     assert [str(column.header) for column in table.columns] == list(COLUMNS)

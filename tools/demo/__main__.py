@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=folder / "clip.mp4", help="default: %(default)s"
     )
-    parser.add_argument("--quality", type=int, default=24, help="x264 CRF (default: %(default)s)")
+    parser.add_argument("--quality", type=int, default=22, help="x264 CRF (default: %(default)s)")
     options = parser.parse_args(argv)
     try:
         person = portrait.load(portrait.find(options.portrait))

@@ -16,7 +16,7 @@ class EncodeError(AgentError):
     """The clip cannot be written."""
 
 
-def write(frames: Iterable[Picture], out: Path, fps: int, quality: int = 24) -> None:
+def write(frames: Iterable[Picture], out: Path, fps: int, quality: int = 22) -> None:
     """Encode `frames` (uint8[H, W, 3], BGR, all of one size) to `out`, replaced only when whole.
 
     `quality` is x264's constant rate factor: lower is better and larger. One thread: the same

@@ -128,24 +128,33 @@ class Visitor:
         lip_up, lip_lo = self.portrait.upper_lip, self.portrait.lower_lip
         line = np.interp(upper[0], lip_up[:, 0], lip_up[:, 1]).astype(np.float32)
         above = line - upper[1]
-        below = lower[1] - np.interp(lower[0], lip_lo[:, 0], lip_lo[:, 1])
+        rim = np.interp(lower[0], lip_lo[:, 0], lip_lo[:, 1]).astype(np.float32)
+        below = lower[1] - rim
         beyond = np.maximum(np.maximum(lip_up[0, 0] - upper[0], upper[0] - lip_up[-1, 0]), 0)
         soft = 0.35 + 0.5 * beyond
         w_up = np.clip(0.5 + above / (2 * soft), 0, 1)
         w_lo = np.clip(0.5 + below / (2 * soft), 0, 1)
-        w_in = np.clip(1 - w_up - w_lo, 0, 1) * (beyond < 0.5)
-        total = np.maximum(w_up + w_lo + w_in, 1e-6)
-        w_up = np.where(w_up + w_lo + w_in < 1e-6, 1, w_up)
+        parted = float(np.clip(10 * max(m.jaw, m.smile - 0.3), 0, 1))
+        w_in = parted * np.clip(1 - w_up - w_lo, 0, 1) * (beyond < 0.5)
+        # beside a turned mouth's far corner the maps may leave a gap: the nearer lip fills it
+        gap = w_up + w_lo + w_in < 0.2
+        w_up, w_lo = np.where(gap, above > below, w_up), np.where(gap, above <= below, w_lo)
+        total = w_up + w_lo + w_in
         rows = np.flatnonzero((w_lo + w_in).max(1) > 0)
         if not len(rows):
             return
         band = slice(rows[0], rows[-1] + 1)
-        skin = self._sample(lower[0][band], lower[1][band], m.smile)
+        skin = self._sample(lower[0][band], np.maximum(lower[1], rim)[band], m.smile)
+        lip = self._sample(upper[0][band], np.minimum(upper[1], line)[band], m.smile)
         tucked = 3.0 * m.jaw  # the upper lip hides part of the teeth
         inside = _sample(self._textures.mouth, upper[0][band], (line + depth)[band] + tucked)
         weights = np.stack([w_up, w_lo, w_in])[:, band, :, None] / total[band, :, None]
         seam = np.exp(-((above[band] ** 2 + below[band] ** 2) / 0.9)) * (beyond[band] < 0.5)
-        mixed = weights[0] * face[band] + weights[1] * skin + weights[2] * inside
+        mixed = (
+            weights[0] * np.where(above[band, :, None] < 0, lip, face[band])
+            + weights[1] * skin
+            + weights[2] * inside
+        )
         face[band] = mixed * (1 - 0.38 * seam[..., None])
 
 

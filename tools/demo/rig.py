@@ -7,11 +7,13 @@ the mouth, so that the lips can part. Lengths are in outer-eye distances (IOD) o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from agent.faces.shape3d import MEAN_SHAPE_3D
 from agent.types import Float
 from tools.demo.portrait import Portrait
 
@@ -27,6 +29,8 @@ _CHEEKS = np.array([(-0.42, 0.42), (0.42, 0.42), (-0.52, 0.62), (0.52, 0.62)], n
 _HAIRLINE = np.array(
     [(-0.62, -0.36), (-0.33, -0.4), (0.0, -0.42), (0.33, -0.42), (0.62, -0.38)], np.float32
 )
+_AXIS = -0.3
+"""Depth of the axis that the head turns about, towards the camera from the eye corners."""
 _REST_CORNERS = np.array([(-0.262, 0.764), (0.252, 0.758)], np.float32)
 """Where the corners of the closed, resting mouth lie; the photograph smiles."""
 
@@ -81,6 +85,7 @@ class Rig:
         self._lo = portrait.to_face(portrait.lower_lip)
         self._identity = np.zeros((68, 2), np.float32) if identity is None else identity
         self._anchors = portrait.to_face(_anchors(portrait))
+        self._depth = _depths(portrait)
         x0, y0, x1, y1 = REGION
         grid = np.meshgrid(np.arange(x0, x1 + 1, STEP), np.arange(y0, y1 + 1, STEP))
         self._shape = grid[0].shape
@@ -88,7 +93,8 @@ class Rig:
 
     def landmarks(self, movement: Movement) -> Float:
         """Where the 68 landmarks are, photograph pixels, float32[68, 2]."""
-        return self.portrait.to_picture(_turn(self._moved(movement)[0], movement.yaw))
+        moved = self._moved(movement)[0]
+        return self.portrait.to_picture(_turn(moved, self._depth(self._marks), movement.yaw))
 
     def maps(self, movement: Movement) -> Maps:
         """The two backward maps for one instant."""
@@ -116,11 +122,11 @@ class Rig:
                 np.concatenate([source, self._marks[lower], self._lo]),
                 movement.yaw,
             ),
-            self.portrait.to_picture(_turn(up, movement.yaw)),
+            self.portrait.to_picture(_turn(up, self._depth(self._up), movement.yaw)),
         )
 
     def _backward(self, target: Float, source: Float, yaw: float) -> Float:
-        target = _turn(target, yaw)
+        target = _turn(target, self._depth(source), yaw)
         solution = _spline(target, source - target)
         field = self._nodes + _evaluate(target, solution, self._nodes)
         return self.portrait.to_picture(field.astype(np.float32)).reshape(*self._shape, 2)
@@ -178,19 +184,35 @@ class Rig:
         return _along(span, self._lo, t)
 
 
-def _turn(points: Float, yaw: float) -> Float:
-    """Rotate about the head's upright axis; depth is an ellipsoid with a nose. Face units."""
+def _turn(points: Float, depth: Float, yaw: float) -> Float:
+    """Rotate points with their depths about the head's upright axis, face units."""
     if yaw == 0:
         return points
     x, y = points[:, 0], points[:, 1]
-    depth = 0.95 * (1 - (x / 1.25) ** 2 - 0.5 * ((y - 0.3) / 1.6) ** 2)
-    depth = np.maximum(depth, -0.25)
-    depth += 0.17 * np.exp(-((x / 0.15) ** 2) - ((y - 0.42) / 0.17) ** 2)
     angle = np.deg2rad(yaw)
-    moved = x * np.cos(angle) + (depth - 0.15) * np.sin(angle)
+    moved = x * np.cos(angle) + (depth - _AXIS) * np.sin(angle)
     collar = _smooth((np.abs(x) - 0.72) / 0.22) * _smooth((y - 0.55) / 0.25)
     held = _smooth((1.8 - y) / 0.55) * (1 - collar)  # the neck turns less, the collar not at all
     return np.stack([x + (moved - x) * held, y], 1).astype(np.float32)
+
+
+def _depths(portrait: Portrait) -> Callable[[Float], Float]:
+    """Depth towards the camera of places of the photograph, face units: the mean face's at the
+    landmarks, a rounded head around them, smooth between."""
+    marks = portrait.to_face(portrait.landmarks)
+    face = -MEAN_SHAPE_3D[:, 2:].astype(np.float64)
+    face[:17] *= (
+        0.45  # the mean shape's jaw is the contour, which lies nearer once it is turned away
+    )
+    angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    ring = np.stack([1.25 * np.cos(angle), 0.35 + 1.45 * np.sin(angle)], 1).astype(np.float32)
+    height = np.where(ring[:, 1] < 0.3, -0.35 - 0.25 * np.abs(np.cos(angle)), -0.6)
+    points = np.concatenate([marks, _HAIRLINE, ring]).astype(np.float32)
+    values = np.concatenate([face, np.full((5, 1), 0.22), height[:, None]])
+    solution = _spline(points, values, smooth=2e-3)
+    return lambda where: np.asarray(
+        np.clip(_evaluate(points, solution, where)[:, 0], -0.6, 0.7), np.float32
+    )
 
 
 def _anchors(portrait: Portrait) -> Float:
@@ -213,15 +235,16 @@ def _smooth(x: ArrayLike) -> Float:
     return np.asarray(x * x * (3 - 2 * x), np.float32)
 
 
-def _spline(points: Float, values: Float) -> Float:
-    """Thin-plate coefficients float64[N + 3, 2] through `values` at `points`."""
+def _spline(points: Float, values: Float, smooth: float = 1e-7) -> Float:
+    """Thin-plate coefficients float64[N + 3, K] through `values` [N, K] at `points`; near them
+    where `smooth` is larger."""
     count = len(points)
     system = np.zeros((count + 3, count + 3))
-    system[:count, :count] = _kernel(points, points) + 1e-7 * np.eye(count)
+    system[:count, :count] = _kernel(points, points) + smooth * np.eye(count)
     system[:count, count] = system[count, :count] = 1
     system[:count, count + 1 :] = points
     system[count + 1 :, :count] = points.T
-    return np.linalg.solve(system, np.concatenate([values, np.zeros((3, 2))]))
+    return np.linalg.solve(system, np.concatenate([values, np.zeros((3, values.shape[1]))]))
 
 
 def _evaluate(points: Float, solution: Float, where: Float) -> Float:

@@ -136,7 +136,7 @@ def surprise(onset: float, offset: float, strength: float = 1.0) -> Event:
 
 def frown(onset: float, offset: float, strength: float = 1.0) -> Event:
     """Brows down and together, lips pressed."""
-    shape = Movement(brow_lower=0.11 * strength, press=strength, lids=0.2 * strength)
+    shape = Movement(brow_lower=0.13 * strength, press=strength, lids=0.25 * strength)
     return Event("frown", onset, onset + 0.5, offset - 0.6, offset, shape, ("AU04", "AU24"))
 
 
@@ -192,7 +192,7 @@ CAST: Sequence[Cast] = (
             micro(9.3, 0.43, "lip corners", 0.040),
             surprise(10.7, 12.7),
             blink(13.1),
-            turn(14.0, 16.6, 30),
+            turn(14.0, 16.6, 28),
             blink(16.9),
         ),
     ),
@@ -212,7 +212,7 @@ CAST: Sequence[Cast] = (
             smile(18.6, 21.6, 0.95),
             blink(22.3),
             micro(23.3, 0.43, "lip corners", 0.046),
-            turn(24.4, 26.4, -27),
+            turn(24.4, 26.4, -26),
         ),
     ),
     Cast(
