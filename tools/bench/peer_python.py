@@ -42,7 +42,7 @@ def peer_python(given: Path | None) -> Path:
             "--no-input",
             "--no-compile",
             f"mediapipe=={VERSION}",
-        ]  # fmt: skip
+        ]
     )
     if not _has_peer(python):
         raise BenchError(
