@@ -1,1 +1,34 @@
-"""All Numba: NumPy and Numba only, one file per idea, no cross-file calls."""
+"""All Numba: NumPy and Numba only, one file per idea, no cross-file calls.
+
+Compiled kernels are cached beside the source, else under the user's cache, else where
+NUMBA_CACHE_DIR says. Where none of these can be written (a read-only installation without a home)
+Numba would refuse at import; a temporary folder is used instead, and each start compiles anew.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def _writable(folder: Path) -> bool:
+    """Whether `folder` can be written, or made."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return os.access(folder, os.W_OK)
+
+
+def _provide_cache() -> None:
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return
+    beside = Path(__file__).parent / "__pycache__"
+    try:
+        user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba"
+    except RuntimeError:  # no home at all
+        user = Path("/nonexistent")
+    if not _writable(beside) and not _writable(user):
+        os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="fleeting-kernels-")
+
+
+_provide_cache()
