@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -299,6 +300,62 @@ def test_refused_credentials_name_the_settings(
     running(config)
     listener = listen(broker.port, "box-7", "right")
     eventually(lambda: listener.bodies("state") or listener.summaries(), "we are let in")
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """An authority of our own with a certificate each for broker and device; another authority."""
+    commands = [
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+        f" -keyout {name}.key -out {name}.pem -subj /CN={name}"
+        for name in ("authority", "stranger")
+    ] + [
+        command
+        for name in ("localhost", DEVICE)
+        for command in (
+            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+            f" -keyout {name}.key -out {name}.csr -subj /CN={name}",
+            f"x509 -req -in {name}.csr -CA authority.pem -CAkey authority.key -CAcreateserial"
+            f" -days 2 -out {name}.pem -extfile names.txt",
+        )
+    ]
+    (tmp_path / "names.txt").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    for command in commands:
+        subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, capture_output=True)
+    return tmp_path
+
+
+def test_tls_with_a_certificate_each_and_an_unknown_authority_is_refused(
+    certificates: Path, make_mosquitto: Callable[..., Mosquitto],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """The certificate's common name is the user, and a pattern confines it to its own topics."""
+    folder = certificates
+    (folder / "acl").write_text("pattern write fleeting/1/d/%u/#\n")
+    broker = make_mosquitto(
+        f"cafile {folder}/authority.pem\ncertfile {folder}/localhost.pem\n"
+        f"keyfile {folder}/localhost.key\nrequire_certificate true\n"
+        f"use_identity_as_username true\nacl_file {folder}/acl"
+    )
+    broker.start()
+    files = {
+        "tls": True,
+        "cert_file": str(folder / f"{DEVICE}.pem"),
+        "key_file": str(folder / f"{DEVICE}.key"),
+    }
+    wrong = agent_config(folder, broker.port, ca_file=str(folder / "stranger.pem"), **files)
+    fill(wrong, 0, 5)
+    (line,) = waited(wrong, caplog, steps=1)
+    assert "certificate verify failed" in line
+    right = agent_config(folder, broker.port, ca_file=str(folder / "authority.pem"), **files)
+    with Outbox(right.store) as outbox:
+        uplink = Uplink(right, outbox)
+        for _ in range(40):
+            uplink.step(0.05)
+        assert outbox.depth() == 0
+        uplink.stop()
 
 
 def test_a_broker_that_forbids_our_topic_keeps_the_summaries_here(
