@@ -7,7 +7,9 @@ Numba would refuse at import; a temporary folder is used instead, and each start
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -28,7 +30,9 @@ def _provide_cache() -> None:
     except RuntimeError:  # no home at all
         user = Path("/nonexistent")
     if not _writable(beside) and not _writable(user):
-        os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="fleeting-kernels-")
+        folder = tempfile.mkdtemp(prefix="fleeting-kernels-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ["NUMBA_CACHE_DIR"] = folder
 
 
 _provide_cache()
