@@ -86,7 +86,11 @@ class Connection:
         self.room = config.mqtt.in_flight
         """Messages that may be in flight at once; the broker may ask for fewer."""
         self._client = self._make_client(config.device.id, access)
-        self._connect()
+        try:
+            self._connect()
+        except PublishError:
+            self.close(farewell=False)
+            raise
 
     @property
     def free(self) -> int:
@@ -117,7 +121,10 @@ class Connection:
     def loop(self, timeout: float) -> None:
         """Exchange packets for at most `timeout` seconds. Raises `PublishError` once the connection
         is of no more use."""
-        code = self._client.loop(timeout)
+        try:
+            code = self._client.loop(timeout)
+        except (OSError, ValueError) as error:
+            raise PublishError(f"{self._where} went away: {error}.") from None
         if self._refusal is not None:
             raise PublishError(
                 f"{self._where} does not take our messages: {self._refusal}. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,7 +100,10 @@ def test_who_talks_imports_no_camera_or_model_library(module: str) -> None:
 @pytest.mark.parametrize("module", of_rooms("kernels"))
 def test_kernels_import_only_numpy_and_numba(module: str) -> None:
     tops = {name.split(".")[0] for name in imports(MODULES[module])}
-    assert tops - {"numpy", "numba"} - sys.stdlib_module_names == {"agent"} & tops
+    if module == "agent.kernels":  # finds Numba a cache before the kernels are compiled
+        assert tops <= sys.stdlib_module_names
+    else:
+        assert tops <= {"numpy", "numba", "__future__", "math", "typing", "collections"}
     assert reach(module) <= {"agent", "agent.kernels"}
 
 

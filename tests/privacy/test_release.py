@@ -20,10 +20,11 @@ from agent.config import AgentConfig, parse
 from agent.privacy import release as release_module
 from agent.privacy.policy import resolve
 from agent.privacy.release import Releaser, Stamp, Stock, release
+from agent.privacy.visits import VisitBook
 from agent.privacy.window import MICRO_BOUND, Tally, Window
 from agent.report import Flag, Summary, to_json
 from agent.types import Perceived, Visit
-from tests.privacy.people import MODEL, Person, answer, config, frames, noised, reasons
+from tests.privacy.people import MODEL, Person, answer, config, face, frames, noised, reasons
 
 VALIDATOR = jsonschema.Draft202012Validator(schemas.load("summary-1"))
 
@@ -301,6 +302,23 @@ def test_timestamps_that_jump_back_are_flagged_and_lose_no_visit() -> None:
     (summary,) = done
     assert summary.visits == 1
     assert "bad_timestamps" in summary.quality.flags
+
+
+@given(st.lists(st.tuples(st.floats(0, 120), st.sets(st.integers(0, 4)), st.integers(0, 2))))
+def test_no_order_of_frames_tracks_and_slots_loses_or_doubles_a_visit(
+    seen: list[tuple[float, set[int], int]],
+) -> None:
+    settings = config(visit_gap=1.0)
+    releaser = Releaser(settings, resolve(settings), model=MODEL)
+    book, now, visits = VisitBook(settings.privacy), 0.0, 0
+    done = []
+    for time, tracks, slot in seen:
+        now = max(now, time)
+        faces = tuple(face(track) for track in tracks)
+        visits += len(book.update(Perceived(now, faces), slot))
+        done += releaser.observe(Perceived(time, faces), slot=slot)
+    done += releaser.finish()
+    assert sum(summary.visits or 0 for summary in done) == visits + len(book.finish())
 
 
 def test_a_long_silence_prints_nothing() -> None:
