@@ -181,12 +181,13 @@ def _alternate(subjects: Sequence[Subject], options: Options) -> None:
     for first in range(options.chunk, options.chunk + options.frames, options.chunk):
         for subject in subjects:
             subject.run(first, min(first + options.chunk, options.chunk + options.frames))
-        print(
-            f"\rbench: {min(first, options.frames)} of {options.frames} frames",
-            end="",
-            file=sys.stderr,
-        )
-    print(file=sys.stderr)
+        _progress(min(first, options.frames), options.frames)
+    _progress(options.frames, options.frames, "\n")
+
+
+def _progress(done: int, whole: int, end: str = "") -> None:
+    if sys.stderr.isatty():
+        print(f"\rbench: {done} of {whole} frames", end=end, file=sys.stderr, flush=True)
 
 
 def _report(

@@ -13,7 +13,7 @@ from rich.table import Table
 def pipeline_text(report: dict[str, Any]) -> str:
     """The comparison, then where our time goes."""
     peer = report["peer"] is not None
-    table = Table(box=box.ASCII2, title=_place(report["machine"]), title_justify="left")
+    table = Table(box=box.ASCII2)
     table.add_column("per frame")
     table.add_column("ours", justify="right")
     if peer:
@@ -41,14 +41,15 @@ def pipeline_text(report: dict[str, Any]) -> str:
         inside = name.startswith("model.")
         stages.add_row(f"  in {name}" if inside else name, f"{value:.3f}")
     width, height = report["size"]
-    subject = f"{report['frames']} frames of {report['video']} at {width}x{height}\n"
+    subject = _place(report["machine"])
+    subject += f"{report['frames']} frames of {report['video']} at {width}x{height}\n"
     subject += f"ours: {report['ours']}\n" + (f"peer: {report['peer']}\n" if peer else "")
     return subject + _text(table, stages)
 
 
 def models_text(report: dict[str, Any]) -> str:
     """One line per model."""
-    table = Table(box=box.ASCII2, title=_place(report["machine"]), title_justify="left")
+    table = Table(box=box.ASCII2)
     table.add_column("model")
     for name in ("input", "ms 1 thr", "min", "ms 2 thr", "min", "MMAC", "GMAC/s", "KiB", "XNNPACK"):
         table.add_column(name, justify="right")
@@ -65,11 +66,14 @@ def models_text(report: dict[str, Any]) -> str:
             f"{row['kib']:.0f}",
             f"{row['delegated']:.0%}",
         )
-    return f"median and minimum of {report['runs']} calls\n" + _text(table)
+    head = (
+        _place(report["machine"]) + f"median and minimum of {report['runs']} calls; GMAC/s at the "
+    )
+    return head + "minimum\n" + _text(table)
 
 
 def _place(found: dict[str, Any]) -> str:
-    return f"{found['name']}, {found['cores']} cores, {found['system']}, load {found['load']}"
+    return f"{found['name']}, {found['cores']} cores, {found['system']}, load {found['load']}\n"
 
 
 def _text(*tables: Table) -> str:
