@@ -183,13 +183,13 @@ def test_waiting_costs_no_budget_a_window_is_noised_once(monkeypatch: pytest.Mon
 
 def test_an_empty_night_does_not_look_like_visits() -> None:
     """Noise adds up over the windows that wait; the threshold grows with it."""
-    night = [Perceived(60.0 * n + second, ()) for n in range(200) for second in (0.0, 30.0)]
+    night = [Perceived(60.0 * n + second, ()) for n in range(36) for second in (0.0, 30.0)]
     published = [
         summary.visits is not None
-        for seed in range(20)
+        for seed in range(60)
         for summary in summaries(night, noised(k=10, epsilon=1.0), seed)
     ]
-    assert sum(published) / len(published) < 0.04
+    assert sum(published) / len(published) < 0.02  # 0.006; 0.05 if the threshold did not grow
 
 
 def test_released_counts_are_unbiased() -> None:
