@@ -76,6 +76,22 @@ def test_aligned_crops_are_cut_to_the_same_frame() -> None:
     assert (x, y) == pytest.approx((23.5, 23.5), abs=0.7)
 
 
+def test_calm_views_stay_closer_to_the_picture() -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (12, 12), dtype=np.uint8)
+    picture = np.kron(picture, np.ones((4, 4), np.uint8))
+
+    def spread(calm: bool) -> float:
+        rng = np.random.default_rng(5)
+        views = [expression_data.vary(picture, rng, calm) for _ in range(300)]
+        same = np.minimum(
+            [np.abs(view - picture.astype(float)).mean() for view in views],
+            [np.abs(view[:, ::-1] - picture.astype(float)).mean() for view in views],
+        )
+        return float(np.median(same))
+
+    assert spread(True) < 0.8 * spread(False)
+
+
 def test_each_part_fills_its_share_of_a_batch() -> None:
     def faces(count: int, unit: float) -> expression_data.Faces:
         return expression_data.Faces(

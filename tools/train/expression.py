@@ -18,16 +18,16 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from tools.train import common, expression_data
-from tools.train.expression_data import SIZE, Faces
+from tools.train.expression_data import BATCH, SIZE, Faces
 from tools.train.expression_net import ExpressionNet
 
 SEED = 20
-BATCH = (104, 16)
-"""Pictures per step of FER+ and of aligned photographs."""
 PEAK_RATE = 0.08
 WEIGHT_DECAY = 5e-4
 UNIT_WEIGHT = 0.3
 AVERAGE_DECAY = 0.998
+CALM_FROM = 0.8
+"""From this share of the training on, pictures are varied little: as they will be met."""
 EVALUATE_EVERY = 400
 """Steps."""
 
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
     net.load_state_dict(content["average"])
     from tools.train import expression_finish
 
-    return expression_finish.finish(net, valid, votes, content["history"])
+    return expression_finish.finish(net, valid, votes, content["step"])
 
 
 def train(minutes: float, valid: Faces, votes: NDArray[np.uint8]) -> None:
@@ -79,7 +79,9 @@ def train(minutes: float, valid: Faces, votes: NDArray[np.uint8]) -> None:
         spent, history = known["spent"], known["history"]
         rng = np.random.default_rng(SEED + step)
     budget = common.Budget(minutes, spent)
-    source = expression_data.batches([(ferplus, BATCH[0]), (aligned, BATCH[1])], rng)
+    source = expression_data.batches(
+        [(ferplus, BATCH[0]), (aligned, BATCH[1])], rng, lambda: budget.progress > CALM_FROM
+    )
     bar = tqdm(total=100, initial=round(100 * budget.progress), desc="expression", unit="%")
 
     def keep() -> None:

@@ -61,6 +61,13 @@ def table(figures: Mapping[str, Any]) -> str:
             f"{file['one_thread']['min_ms']} ms least, {file['one_thread']['median_ms']} ms median",
         ),
     ]
+    training = figures["training"]
+    rows.append(
+        (
+            "training",
+            f"{training['steps']:,} steps, {training['passes']} passes over the FER+ pictures",
+        )
+    )
     parts = [_markdown(("figure", "value"), rows)]
     classes = [
         (name, f"{row['pictures']:,}", _percent(row["recall"]), _percent(row["precision"]))

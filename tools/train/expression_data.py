@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from agent.types import ACTION_UNITS, EXPRESSIONS
 from tools.train import packs
 
 SIZE = EXPRESSION_CROP.size
+BATCH = (104, 16)
+"""Pictures per step of FER+ and of aligned photographs."""
 MARGIN = 12
 """Pixels kept around an aligned crop, so that shifted and shrunk copies show real picture."""
 
@@ -134,10 +136,19 @@ def aligned(split: int) -> Faces:
     )
 
 
-def vary(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """One training view uint8[48, 48]: mirrored, moved, relit, blurred, coarsened, part hidden."""
+def vary(
+    picture: NDArray[np.uint8], rng: np.random.Generator, calm: bool = False
+) -> NDArray[np.uint8]:
+    """One training view uint8[48, 48]: mirrored, moved, relit, blurred, coarsened, part hidden.
+
+    `calm` halves what is moved and relit and leaves most of the rest out.
+    """
     side = picture.shape[0]
     normal, uniform = rng.standard_normal(9).tolist(), rng.random(12).tolist()
+    if calm:
+        normal = [0.5 * value for value in normal]
+        for place in (2, 5, 7):
+            uniform[place] *= 4.0
     angle = 0.122 * min(max(normal[0], -2.8), 2.8)
     scale = math.exp(0.09 * min(max(normal[1], -2.5), 2.5))
     c, s = math.cos(angle) * scale, math.sin(angle) * scale
@@ -184,8 +195,15 @@ def _tone(mean: float, gamma: float, contrast: float, brightness: float) -> NDAr
 Batch = dict[str, NDArray[Any]]
 
 
-def batches(parts: list[tuple[Faces, int]], rng: np.random.Generator) -> Iterator[Batch]:
-    """Endless training batches: `count` varied pictures of each part, each in its own epochs."""
+def batches(
+    parts: list[tuple[Faces, int]],
+    rng: np.random.Generator,
+    calm: Callable[[], bool] = lambda: False,
+) -> Iterator[Batch]:
+    """Endless training batches: `count` varied pictures of each part, each in its own epochs.
+
+    `calm` is asked before each batch and handed on to `vary`.
+    """
     queues = [np.empty(0, int) for _ in parts]
     while True:
         chosen: list[tuple[Faces, NDArray[Any]]] = []
@@ -194,7 +212,8 @@ def batches(parts: list[tuple[Faces, int]], rng: np.random.Generator) -> Iterato
                 queues[k] = np.concatenate([queues[k], rng.permutation(len(faces))])
             chosen.append((faces, queues[k][:count]))
             queues[k] = queues[k][count:]
-        views = [vary(faces.pictures[i], rng) for faces, rows in chosen for i in rows]
+        quiet = calm()
+        views = [vary(faces.pictures[i], rng, quiet) for faces, rows in chosen for i in rows]
         batch: Batch = {"pictures": np.stack(views)[:, None].astype(np.float32) / 255.0}
         for field in ("classes", "class_weight", "units", "unit_weight"):
             batch[field] = np.concatenate([getattr(faces, field)[rows] for faces, rows in chosen])

@@ -12,7 +12,7 @@ from torch import nn
 from agent.faces.align import EXPRESSION_CROP
 from agent.types import EXPRESSIONS
 from tools.train import common, convert, expression_card, expression_data, lite, manifest
-from tools.train.expression_data import MARGIN, SIZE, Faces
+from tools.train.expression_data import BATCH, MARGIN, SIZE, Faces
 from tools.train.expression_metrics import (
     accuracy,
     choose_threshold,
@@ -47,7 +47,7 @@ def finish(
     net: nn.Module,
     valid: Faces,
     votes: NDArray[np.uint8],
-    history: list[dict[str, float]],
+    steps: int,
     models: Path = common.MODELS,
 ) -> int:
     """Write models/expression/{model.tflite, figures.json}, the card's figures and the manifest.
@@ -70,7 +70,7 @@ def finish(
     figures = {
         "command": COMMAND,
         "split": "FER+ valid: majority of the eight classes; unknown and not-a-face left out",
-        "training": history[-1] if history else {},
+        "training": {"steps": steps, "passes": rounded(steps * BATCH[0] / len(train))},
         "file": {
             "bytes": len(made.int8_file),
             "million_macs": round(lite.multiply_accumulates(made.int8_file) / 1e6, 2),
