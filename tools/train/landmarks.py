@@ -36,7 +36,7 @@ PRESENCE_SHARE = 0.02
 def main(argv: list[str]) -> int:
     """Data -> training -> conversion -> evaluation -> card figures; resumes where it stopped."""
     parser = argparse.ArgumentParser(prog="python -m tools.train landmarks", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=50.0, help="training time (default 50)")
+    parser.add_argument("--minutes", type=float, default=61.0, help="training time (default 61)")
     parser.add_argument("--seed", type=int, default=68)
     parser.add_argument("--convert-only", action="store_true", help="from the last checkpoint")
     options = parser.parse_args(argv)
