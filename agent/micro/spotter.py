@@ -43,7 +43,18 @@ _MOUTH = (4, 5, 6, 7, 8, 9)
 class _Face:
     """The recent past of one face."""
 
-    __slots__ = ("busy", "count", "done", "last", "noise", "noise_at", "pending", "times", "values")
+    __slots__ = (
+        "busy",
+        "count",
+        "last",
+        "newest",
+        "noise",
+        "noise_at",
+        "pending",
+        "refused",
+        "times",
+        "values",
+    )
 
     def __init__(self, capacity: int) -> None:
         self.values = np.zeros((2 * capacity, 12), np.float32)
@@ -52,8 +63,10 @@ class _Face:
         self.noise = np.full(12, np.inf, np.float32)
         self.noise_at = 0
         self.pending: MicroExpression | None = None
-        self.done: MicroExpression | None = None
-        """The newest movement reported."""
+        self.newest = (-np.inf, 0.0)
+        """Apex time and height of the newest movement reported or refused."""
+        self.refused: str | None = None
+        """As what it was refused."""
         self.last = -np.inf
         self.busy: list[float] = []
         """Apex times of recent mouth movements."""
@@ -147,11 +160,13 @@ class MicroSpotter:
         )
         if score >= self._params.threshold and abs(height) >= _LEAST:
             event = self._judge(track_id, face, channel, height, (start, middle, end))
-            if event and not _is_lobe(event, face.done) and _is_stronger(event, face.pending):
+            if event and not _is_lobe(event, face.newest) and _is_stronger(event, face.pending):
                 face.pending = event
         if face.pending and now - face.pending.apex > self.latency:
-            face.done, face.pending = face.pending, None
-            return [face.done]
+            done, face.pending = face.pending, None
+            if not _is_lobe(done, face.newest):
+                face.newest, face.refused = (done.apex, done.intensity), None
+                return [done]
         return []
 
     def _measure_noise(self, face: _Face, half: int) -> None:
@@ -175,7 +190,7 @@ class MicroSpotter:
         start, middle, end = frames
         apex = float(face.times[middle])
         if start < 0 or end < 0 or face.times[end] - face.times[start] > _LONGEST:
-            self.rejected["macro"] += 1
+            self._refuse(face, "macro", apex, height)
             return None
         half = face.count - 1 - middle
         ends = face.values[[middle - half, middle + half], channel]
@@ -183,26 +198,26 @@ class MicroSpotter:
         still_rising = (float(ends[0]) - earlier) * np.sign(height) > 0.7 * abs(height)
         if abs(float(ends[1] - ends[0])) > 0.6 * abs(height) or still_rising:
             # It does not come back to where it was, or began earlier: part of something longer.
-            self.rejected["macro"] += 1
+            self._refuse(face, "macro", apex, height)
             return None
         if face.times[end] - face.times[start] < _SHORTEST:
             return None
         lids = face.values[start : end + 1, list(_LIDS)].min(0)
         rest = np.median(face.values[max(0, start - 30) : start + 1, list(_LIDS)], axis=0)
         if float((rest - lids).max()) > _BLINK or channel in _LIDS:
-            self.rejected["blink"] += 1
+            self._refuse(face, "blink", apex, height)
             return None
         # A nod or a turn moves brows, nose and lips together: many channels at once, same way.
         rise = face.values[middle] - (face.values[start] + face.values[end]) / 2
         if int((np.abs(rise[:8]) > 0.5 * abs(height)).sum()) >= 6:
-            self.rejected["head_motion"] += 1
+            self._refuse(face, "head_motion", apex, height)
             return None
         if channel in _MOUTH:
             face.busy = [t for t in face.busy if apex - t < 2.0]
             if not face.busy or apex - face.busy[-1] > 0.25:
                 face.busy.append(apex)
             if len(face.busy) > 2:
-                self.rejected["speech"] += 1
+                self._refuse(face, "speech", apex, height)
                 return None
         return MicroExpression(
             track_id=track_id,
@@ -213,16 +228,29 @@ class MicroSpotter:
             polarity=_polarity(channel, height),
         )
 
+    def _refuse(self, face: _Face, kind: str, apex: float, height: float) -> None:
+        """Count a movement that is none of ours, once, and remember it for its side lobes."""
+        before, most = face.newest
+        if apex - before > _HALF:
+            self.rejected[kind] += 1
+        elif abs(height) > most:
+            # The same movement, seen better: it is what its highest point is.
+            if face.refused:
+                self.rejected[face.refused] -= 1
+                self.rejected[kind] += 1
+        else:
+            return
+        face.newest, face.refused = (apex, abs(height)), kind
+
 
 def _is_stronger(event: MicroExpression, other: MicroExpression | None) -> bool:
     return other is None or event.intensity > other.intensity
 
 
-def _is_lobe(event: MicroExpression, done: MicroExpression | None) -> bool:
+def _is_lobe(event: MicroExpression, newest: tuple[float, float]) -> bool:
     """True for the swing to the other side that differencing shows beside a stronger movement."""
-    return (
-        done is not None and event.apex - done.apex < 2 * _HALF and event.intensity < done.intensity
-    )
+    apex, height = newest
+    return abs(event.apex - apex) < 2 * _HALF and event.intensity < height
 
 
 def _polarity(channel: int, height: float) -> str:
