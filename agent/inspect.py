@@ -16,8 +16,10 @@ from agent.faces.align import EXPRESSION_CROP, MEAN_SHAPE, five_points
 from agent.faces.landmarks import Placement
 from agent.faces.pose import head_pose
 from agent.pipeline import Models, tiles_for
-from agent.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Frame, Grey
+from agent.types import ACTION_UNITS, EXPRESSIONS, Detections, Expression, Float, Frame, Grey
 
+_LARGE = 2000
+"""Pixels; in larger pictures no face is looked for that is cut by the edges."""
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 
 
@@ -71,14 +73,29 @@ class Inspector:
 
     def picture(self, luma: Grey) -> list[dict[str, Any]]:
         """Every face of a picture uint8[H, W], strongest first; coordinates in its pixels."""
-        frame = Frame(0.0, luma)
-        found = self._models.detect(frame, tiles_for(frame, self._tiles))
+        found = self._find(luma)
         faces = []
         for box, score, keypoints in zip(found.boxes, found.scores, found.keypoints, strict=True):
             placed = self._models.place.settle(luma, keypoints)
             answer = self._models.read(luma, placed.points)
             faces.append(_record(box, float(score), keypoints, placed, answer))
         return faces
+
+    def _find(self, luma: Grey) -> Detections:
+        """The detector's faces; a picture without any is looked at once more from further away.
+
+        The detector knows faces with something around them, and stills are often cut at the chin.
+        """
+        frame = Frame(0.0, luma)
+        found = self._models.detect(frame, tiles_for(frame, self._tiles))
+        if len(found.boxes) or max(luma.shape) > _LARGE:
+            return found
+        pad = max(luma.shape) // 3
+        wide = cv2.copyMakeBorder(luma, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
+        found = self._models.detect(Frame(0.0, np.asarray(wide, np.uint8)), 0)
+        height, width = luma.shape
+        edge = np.array([width, height, width, height], np.float32) - 1
+        return Detections(np.clip(found.boxes - pad, 0, edge), found.scores, found.keypoints - pad)
 
     def crop(self, luma: Grey) -> list[dict[str, Any]]:
         """A picture that is one face, framed like FER pictures or looser.
