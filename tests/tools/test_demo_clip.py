@@ -14,9 +14,10 @@ from agent.demo import truth as script_of_clip
 from agent.types import Float
 from tools.demo import portrait, script
 from tools.demo.__main__ import main
-from tools.demo.portrait import Look, Portrait, PortraitError
+from tools.demo.portrait import Portrait, PortraitError
 from tools.demo.render import Placement, Visitor
 from tools.demo.rig import Movement, Rig
+from tools.demo.textures import Look
 
 MARKS = Path(portrait.__file__).with_name("portrait.json")
 

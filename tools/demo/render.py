@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from agent.types import Float
-from tools.demo.portrait import DETAIL, Look, Picture, Portrait, textures
+from tools.demo.portrait import Picture, Portrait
 from tools.demo.rig import REGION, STEP, Movement, Rig
+from tools.demo.textures import DETAIL, Look, textures
 
 
 @dataclass(frozen=True, slots=True)

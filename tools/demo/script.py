@@ -10,9 +10,9 @@ import numpy as np
 
 from agent.faces.align import FLIP
 from agent.types import Float
-from tools.demo.portrait import Look
 from tools.demo.render import Placement
 from tools.demo.rig import Movement
+from tools.demo.textures import Look
 
 FPS = 30
 WIDTH, HEIGHT = 640, 480
@@ -136,7 +136,7 @@ def surprise(onset: float, offset: float, strength: float = 1.0) -> Event:
 
 def frown(onset: float, offset: float, strength: float = 1.0) -> Event:
     """Brows down and together, lips pressed."""
-    shape = Movement(brow_lower=0.13 * strength, press=strength, lids=0.25 * strength)
+    shape = Movement(brow_lower=0.11 * strength, press=strength, lids=0.22 * strength)
     return Event("frown", onset, onset + 0.5, offset - 0.6, offset, shape, ("AU04", "AU24"))
 
 
@@ -206,13 +206,10 @@ CAST: Sequence[Cast] = (
         identity(0.035, 0.0, 0.015, 0.03),
         seed=20,
         events=(
-            blink(14.5),
-            micro(15.6, 0.40, "brows down", 0.048),
-            blink(17.4),
-            smile(18.6, 21.6, 0.95),
-            blink(22.3),
-            micro(23.3, 0.43, "lip corners", 0.046),
-            turn(24.4, 26.4, -26),
+            blink(14.2),
+            micro(15.1, 0.40, "brows down", 0.048),
+            smile(16.3, 24.0, 0.95),
+            turn(24.6, 26.5, -26),
         ),
     ),
     Cast(
