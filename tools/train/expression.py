@@ -22,7 +22,7 @@ from tools.train.expression_data import BATCH, SIZE, Faces
 from tools.train.expression_net import ExpressionNet
 
 SEED = 20
-PEAK_RATE = 0.08
+PEAK_RATE = 0.05
 WEIGHT_DECAY = 5e-4
 UNIT_WEIGHT = 0.3
 AVERAGE_DECAY = 0.998
@@ -124,9 +124,9 @@ def train(minutes: float, valid: Faces, votes: NDArray[np.uint8]) -> None:
 def picture_size(progress: float) -> int:
     """Side in pixels at this point of the training: small pictures first, as they cost less.
 
-    Progressive resizing as in Tan & Le 2021 (arXiv:2104.00298); the last fifth is at full size.
+    Progressive resizing as in Tan & Le 2021 (arXiv:2104.00298); the second half is at full size.
     """
-    return 32 if progress < 0.6 else 40 if progress < 0.8 else SIZE
+    return 40 if progress < 0.45 else SIZE
 
 
 def _loss(
