@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import tempfile
 from dataclasses import dataclass
@@ -106,6 +107,8 @@ def draw_trace(
 
 
 def _figure(shown: list[Lane], end: float, title: str, truth: Truth | None, left_out: int) -> Any:
+    # without a writable home it says so at length; a temporary folder serves as well
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # imported here: matplotlib costs a second, and only pictures need it
     from matplotlib.figure import Figure
 

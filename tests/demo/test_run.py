@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -136,3 +137,19 @@ def test_a_broker_that_is_not_there_is_a_named_error() -> None:
         Subscriber("127.0.0.1", port, "demo", timeout=2.0),
     ):
         pass
+
+
+def test_a_summary_that_is_missing_is_said_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def forgetful(config: AgentConfig, **rest: Any) -> PerceiveReport:
+        report = flawless(config, **rest)
+        report.summaries += 1
+        return report
+
+    monkeypatch.setattr(agent.perceive, "perceive", forgetful)
+    monkeypatch.setattr(run, "ARRIVAL", 6.0)
+    assert run.demo(plot=tmp_path / "demo.png", as_json=True) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["arrived"] == 5
+    assert "1 of 6 summaries did not arrive" in captured.err
