@@ -35,6 +35,7 @@ def serve(make: Callable[[dict[str, Any]], tuple[Subject, dict[str, Any]]]) -> N
     """
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
+    sys.stdout = sys.stderr
     subject: Subject | None = None
     file: BinaryIO | None = None
     buffer = np.empty(0, np.uint8)
