@@ -16,8 +16,12 @@ from agent.faces.align import EXPRESSION_CROP, MEAN_SHAPE, five_points
 from agent.faces.landmarks import Placement
 from agent.faces.pose import head_pose
 from agent.pipeline import Models, tiles_for
-from agent.types import ACTION_UNITS, EXPRESSIONS, Detections, Expression, Float, Frame, Grey
+from agent.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Frame, Grey
 
+_WEAK = 0.3
+"""Joint score from which a face in a still is listed; video asks for more, but looks more often."""
+_FINE = 240
+"""Pixels; larger stills are also looked at in tiles: nobody waits, and small faces are found."""
 _LARGE = 2000
 """Pixels; in larger pictures no face is looked for that is cut by the edges."""
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
@@ -57,7 +61,8 @@ class Inspector:
     """Runs the models on single pictures. No tracking, no neutral baseline."""
 
     def __init__(self, config: AgentConfig) -> None:
-        self._models = Models(config)
+        self._score_above = config.detection.score_above or _WEAK
+        self._models = Models(config, _WEAK)
         self._tiles = config.detection.tiles
 
     def lines(self, paths: Iterable[Path], crop: bool) -> Iterator[dict[str, Any]]:
@@ -72,30 +77,37 @@ class Inspector:
             yield {"image": str(path), "faces": faces}
 
     def picture(self, luma: Grey) -> list[dict[str, Any]]:
-        """Every face of a picture uint8[H, W], strongest first; coordinates in its pixels."""
-        found = self._find(luma)
+        """Every face of a picture uint8[H, W], strongest first; coordinates in its pixels.
+
+        `score` is the detector's, halved where the landmark network is certain to see no face. A
+        picture without any face is looked at once more from further away: the detector knows faces
+        with something around them, and stills are often cut at the chin.
+        """
+        frame = Frame(0.0, luma)
+        tiles = tiles_for(frame, self._tiles)
+        if self._tiles is None and max(luma.shape) >= _FINE:
+            tiles = max(tiles, 2)
+        faces = self._faces(luma, tiles, 0)
+        if not faces and max(luma.shape) <= _LARGE:
+            pad = max(luma.shape) // 3
+            wide = cv2.copyMakeBorder(luma, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
+            faces = self._faces(np.asarray(wide, np.uint8), 0, pad)
+        return sorted(faces, key=lambda face: -float(face["score"]))
+
+    def _faces(self, luma: Grey, tiles: int, pad: int) -> list[dict[str, Any]]:
+        """Faces of a picture that has `pad` pixels around it; coordinates without them."""
+        height, width = luma.shape[0] - 2 * pad, luma.shape[1] - 2 * pad
+        edge = np.array([width, height, width, height], np.float32) - 1
+        found = self._models.detect(Frame(0.0, luma), tiles)
         faces = []
         for box, score, keypoints in zip(found.boxes, found.scores, found.keypoints, strict=True):
             placed = self._models.place.settle(luma, keypoints)
-            answer = self._models.read(luma, placed.points)
-            faces.append(_record(box, float(score), keypoints, placed, answer))
+            joint = float(score) * (0.5 + 0.5 * placed.presence)
+            if joint >= self._score_above:
+                answer = self._models.read(luma, placed.points)
+                inside = np.clip(box - pad, 0, edge)
+                faces.append(_record(inside, joint, keypoints, placed, answer, pad))
         return faces
-
-    def _find(self, luma: Grey) -> Detections:
-        """The detector's faces; a picture without any is looked at once more from further away.
-
-        The detector knows faces with something around them, and stills are often cut at the chin.
-        """
-        frame = Frame(0.0, luma)
-        found = self._models.detect(frame, tiles_for(frame, self._tiles))
-        if len(found.boxes) or max(luma.shape) > _LARGE:
-            return found
-        pad = max(luma.shape) // 3
-        wide = cv2.copyMakeBorder(luma, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
-        found = self._models.detect(Frame(0.0, np.asarray(wide, np.uint8)), 0)
-        height, width = luma.shape
-        edge = np.array([width, height, width, height], np.float32) - 1
-        return Detections(np.clip(found.boxes - pad, 0, edge), found.scores, found.keypoints - pad)
 
     def crop(self, luma: Grey) -> list[dict[str, Any]]:
         """A picture that is one face, framed like FER pictures or looser.
@@ -158,13 +170,14 @@ def _record(
     keypoints: Float,
     placed: Placement,
     answer: Expression,
+    pad: int = 0,
 ) -> dict[str, Any]:
     pose = head_pose(placed.points)
     return {
         "box": _rounded(box),
         "score": round(score, 4),
-        "keypoints": _rounded(keypoints),
-        "landmarks": _rounded(placed.points),
+        "keypoints": _rounded(keypoints - pad),
+        "landmarks": _rounded(placed.points - pad),
         "presence": round(placed.presence, 4),
         "pose": {
             "yaw": round(pose.yaw, 1),

@@ -44,7 +44,7 @@ class ExpressionReader:
         answer = self._infer(crop)
         logits = answer["logits"].ravel() / self._temperature
         odds = np.exp(logits - logits.max())
-        probabilities = odds / odds.sum()
+        probabilities: Float = odds / odds.sum()
         return Expression(
             probabilities=probabilities,
             unsure=float(probabilities.max()) < self._unsure_below,

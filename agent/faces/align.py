@@ -6,6 +6,7 @@ labels, made symmetric; `tools/train/shape.py` repeats it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -172,27 +173,34 @@ def cut(picture: Grey, matrix: Float, size: int) -> Grey:
 
     Pictures much larger than the crop are shrunk by area first, as bilinear sampling would alias.
     """
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    a, b, x = matrix[0].tolist()
+    c, d, y = matrix[1].tolist()
+    scale = math.hypot(a, c)
     if scale < 0.5:
-        step = min(int(1.0 / scale), 16)
-        corners = apply(invert(matrix), _corners(size))
-        x0, y0 = np.maximum(np.floor(corners.min(0)).astype(int) - step, 0)
-        x1, y1 = np.minimum(np.ceil(corners.max(0)).astype(int) + step, picture.shape[1::-1])
-        width, height = max((x1 - x0) // step, 0), max((y1 - y0) // step, 0)
-        if width and height:
-            region = picture[y0 : y0 + height * step, x0 : x0 + width * step]
+        # In plain numbers: this runs for every crop, and small arrays cost more than they compute.
+        step = min(int(1.0 / max(scale, 1e-6)), 16)
+        area = scale * scale
+        u, v = size / 2 - x, size / 2 - y
+        middle_x, middle_y = (a * u + c * v) / area, (b * u + d * v) / area
+        reach = size / 2 * (abs(a) + abs(c)) / area + step
+        height, width = picture.shape
+        x0, y0 = max(int(middle_x - reach), 0), max(int(middle_y - reach), 0)
+        columns = (min(int(middle_x + reach) + 1, width) - x0) // step
+        rows = (min(int(middle_y + reach) + 1, height) - y0) // step
+        if columns > 0 and rows > 0:
+            region = picture[y0 : y0 + rows * step, x0 : x0 + columns * step]
             picture = np.asarray(
-                cv2.resize(region, (width, height), interpolation=cv2.INTER_AREA), np.uint8
+                cv2.resize(region, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8
             )
-            # pixel centres: x_big = x0 + step * x_small + (step - 1) / 2
-            shift = np.array([x0, y0], np.float32) + (step - 1) / 2
-            matrix = np.concatenate(
-                [matrix[:, :2] * step, (matrix[:, :2] @ shift + matrix[:, 2])[:, None]], 1
-            ).astype(np.float32)
+            # Pixel centres: x_big = x0 + step * x_small + (step - 1) / 2.
+            u, v = x0 + (step - 1) / 2, y0 + (step - 1) / 2
+            matrix = np.array(
+                [
+                    [a * step, b * step, a * u + b * v + x],
+                    [c * step, d * step, c * u + d * v + y],
+                ],
+                np.float32,
+            )
     return np.asarray(
         cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8
     )
-
-
-def _corners(size: int) -> Float:
-    return np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float32)

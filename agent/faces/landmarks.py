@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.faces.align import LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, cut, invert
-from agent.kernels.geometry import fit_similarity, map_points
+from agent.kernels.geometry import extent, fit_similarity, map_points
 from agent.types import Float, Grey, Infer
 
 _TARGET = LANDMARK_CROP.place(MEAN_SHAPE)
@@ -73,9 +73,9 @@ def face_box(points: Float) -> Float:
 
     The brows lie a quarter of the way down a face; the points end there, so the box is extended.
     """
-    x0, y0 = points.min(0)
-    x1, y1 = points.max(0)
-    return np.array([x0, y0 - 0.28 * (y1 - y0), x1, y1], np.float32)
+    box = extent(points)
+    box[1] -= np.float32(0.28) * (box[3] - box[1])
+    return box
 
 
 def interocular(points: Float) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from agent.faces.shape3d import MEAN_SHAPE_3D
@@ -27,11 +29,11 @@ _INVERSE = _inverse()
 
 def head_pose(points: Float) -> Pose:
     """Pose of one face from its landmarks float32[68, 2], frame pixels."""
-    yaw, pitch, roll, _ = scaled_orthographic_pose(points, _INVERSE)
-    return Pose(float(yaw), float(pitch), float(roll))
+    yaw, pitch, roll, _ = scaled_orthographic_pose(points, _INVERSE).tolist()
+    return Pose(yaw, pitch, roll)
 
 
 def is_attentive(pose: Pose, cone: float) -> bool:
     """True when the face points at the camera within `cone` degrees."""
-    yaw, pitch = np.radians(pose.yaw), np.radians(pose.pitch)
-    return bool(np.cos(yaw) * np.cos(pitch) >= np.cos(np.radians(cone)))
+    yaw, pitch = math.radians(pose.yaw), math.radians(pose.pitch)
+    return math.cos(yaw) * math.cos(pitch) >= math.cos(math.radians(cone))

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from agent.faces.align import LANDMARK_CROP, cut, invert
+from agent.faces.align import LANDMARK_CROP
 from agent.faces.landmarks import Placement
-from agent.kernels.flow import flow_points, fuse
-from agent.kernels.geometry import fit_similarity, map_points
-from agent.types import Float, Grey
+from agent.kernels.flow import carry_over
+from agent.types import Float
 
-_EQUAL = np.ones(68, np.float32)
+_LONG = 0.25
+"""Seconds between frames beyond which flow has nothing to hold on to."""
 
 
-def stabilise(before: Grey, earlier: Float, placed: Placement, elapsed: float) -> Float:
+def stabilise(before: Placement, earlier: Float, placed: Placement, elapsed: float) -> Float:
     """Landmarks of one face in the newer of two frames.
 
     The network is right on average and noisy in each frame; flow is smooth and drifts. Flow carries
@@ -24,10 +22,10 @@ def stabilise(before: Grey, earlier: Float, placed: Placement, elapsed: float) -
 
     Parameters
     ----------
-    before : uint8[H, W]
-        The older frame.
+    before : Placement
+        The network's answer for the older frame, for its crop.
     earlier : float32[68, 2]
-        Stabilised landmarks in it, frame pixels.
+        Stabilised landmarks in the older frame, frame pixels.
     placed : Placement
         The network's answer for the newer frame.
     elapsed : float
@@ -38,22 +36,15 @@ def stabilise(before: Grey, earlier: Float, placed: Placement, elapsed: float) -
     float32[68, 2]
         Frame pixels. Simply the network's after a jump (a cut, another face, a long gap).
     """
-    if elapsed > 0.25:
+    if elapsed > _LONG:
         return placed.points
-    matrix = placed.matrix
-    start = map_points(matrix, earlier)
-    network = map_points(matrix, placed.points)
-    iod = LANDMARK_CROP.iod
-    if float(np.abs(network - start).mean()) > 0.25 * iod:
-        return placed.points
-    rigid = map_points(fit_similarity(start, network, _EQUAL), start)
-    flow = flow_points(
-        cut(before, matrix, LANDMARK_CROP.size),
+    return carry_over(
+        before.crop,
         placed.crop,
-        start,
-        rigid,
-        4.0,
-        4,
+        before.matrix,
+        placed.matrix,
+        earlier,
+        placed.points,
+        1.0 - math.exp(-elapsed),
+        LANDMARK_CROP.iod,
     )
-    fused = fuse(flow, network, 1.0 - math.exp(-elapsed), 0.06 * iod, 0.14 * iod)
-    return map_points(invert(matrix), fused)

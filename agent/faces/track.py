@@ -40,9 +40,8 @@ class Track:
     track_id: int
     points: Float
     """float32[68, 2], stabilised, frame pixels."""
-    raw_points: Float
-    """float32[68, 2], the network's, frame pixels."""
-    presence: float
+    placed: Placement
+    """The network's newest answer."""
     score: float
     """Of the newest matching detection."""
     first: float
@@ -87,7 +86,7 @@ class FaceTracker:
         self._tracks: list[Track] = []
         self._next_id = 1
         self._last_look = -np.inf
-        self._before: Frame | None = None
+        self._shape: tuple[int, ...] | None = None
         self.skipped = 0
         """Tracks left out of the newest frame by the budget."""
 
@@ -96,9 +95,8 @@ class FaceTracker:
 
         A change of the picture's size ends all tracks: their pixels mean nothing any more.
         """
-        if self._before is not None and self._before.luma.shape != frame.luma.shape:
+        if self._shape not in (None, frame.luma.shape):
             self._tracks = []
-            self._before = None
             self._last_look = -np.inf
         self._follow_all(frame)
         if self._due(frame.time):
@@ -110,7 +108,7 @@ class FaceTracker:
             for track in self._tracks
             if not track.lost or frame.time - track.last_seen <= self._tracking.lost_after
         ]
-        self._before = frame
+        self._shape = frame.luma.shape
         return sorted((t for t in self._tracks if not t.lost), key=lambda t: t.track_id)
 
     def _due(self, now: float) -> bool:
@@ -141,12 +139,8 @@ class FaceTracker:
             track.lost = True
             return
         elapsed = frame.time - track.last_seen
-        if self._before is not None and track.last_seen == self._before.time:
-            track.points = stabilise(self._before.luma, track.points, placed, elapsed)
-        else:
-            track.points = placed.points
-        track.raw_points = placed.points
-        track.presence = placed.presence
+        track.points = stabilise(track.placed, track.points, placed, elapsed)
+        track.placed = placed
         track.last_seen = frame.time
         track.fresh = True
 
@@ -174,7 +168,7 @@ class FaceTracker:
             overlap[:, column] = 0
         for index, track in enumerate(active):
             track.unsupported = 0 if index in supported else track.unsupported + 1
-            if track.unsupported >= _UNSUPPORTED and track.presence < 0.9:
+            if track.unsupported >= _UNSUPPORTED and track.placed.presence < 0.9:
                 track.lost = True
         for index in range(len(found.boxes)):
             if index not in taken:
@@ -191,8 +185,7 @@ class FaceTracker:
             return
         resumed = self._nearest_lost(box)
         if resumed is not None:
-            resumed.points = resumed.raw_points = points
-            resumed.presence, resumed.score = placed.presence, score
+            resumed.points, resumed.placed, resumed.score = points, placed, score
             resumed.last_seen, resumed.lost, resumed.fresh = frame.time, False, True
             resumed.unsupported = 0
         elif sum(not t.lost for t in self._tracks) < self._tracking.max_faces:
@@ -200,8 +193,7 @@ class FaceTracker:
                 Track(
                     track_id=self._next_id,
                     points=points,
-                    raw_points=points,
-                    presence=placed.presence,
+                    placed=placed,
                     score=score,
                     first=frame.time,
                     last_seen=frame.time,

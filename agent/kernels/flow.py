@@ -36,22 +36,22 @@ def flow_points(
 
     Notes
     -----
-    O(81 N) per iteration, one allocation. Lucas & Kanade 1981 in the inverse
+    O(64 N) per iteration, one allocation. Lucas & Kanade 1981 in the inverse
     compositional form (Baker & Matthews, IJCV 56, 2004), translation only, patch means removed
     against changing light; ours adds the ridge. No pyramid: the crop follows the head.
     Twin: tests/kernels/naive_flow.py.
     """
     size_y, size_x = before.shape
     one = np.float32(1.0)
-    area = np.float32(81)
+    area = np.float32(64)
     pull = np.float32(ridge) * area
     out = np.empty((start.shape[0], 3), np.float32)
-    wide = np.empty((11, 16), np.float32)
-    # Patches lie flat, rows are views: so the inner loops are vectorised.
-    template = np.empty(81, np.float32)
-    gx = np.empty(81, np.float32)
-    gy = np.empty(81, np.float32)
-    patch = np.empty(81, np.float32)
+    wide = np.empty((10, 10), np.float32)
+    # Patches of 8 x 8 lie flat, rows are views: so the inner loops are vectorised.
+    template = np.empty(64, np.float32)
+    gx = np.empty(64, np.float32)
+    gy = np.empty(64, np.float32)
+    patch = np.empty(64, np.float32)
     for i in range(start.shape[0]):
         qx = guess[i, 0]
         qy = guess[i, 1]
@@ -62,7 +62,7 @@ def flow_points(
         floor_y = np.floor(start[i, 1])
         x0 = int(floor_x) - 5
         y0 = int(floor_y) - 5
-        if x0 < 0 or y0 < 0 or x0 + 12 > size_x or y0 + 12 > size_y:
+        if x0 < 0 or y0 < 0 or x0 + 11 > size_x or y0 + 11 > size_y:
             continue
         fx = start[i, 0] - floor_x
         fy = start[i, 1] - floor_y
@@ -70,20 +70,20 @@ def flow_points(
         b = fx * (one - fy)
         c = (one - fx) * fy
         d = fx * fy
-        for y in range(11):
-            row = before[y0 + y, x0 : x0 + 12]
-            below = before[y0 + y + 1, x0 : x0 + 12]
-            for x in range(11):
+        for y in range(10):
+            row = before[y0 + y, x0 : x0 + 11]
+            below = before[y0 + y + 1, x0 : x0 + 11]
+            for x in range(10):
                 wide[y, x] = a * row[x] + b * row[x + 1] + c * below[x] + d * below[x + 1]
-        for y in range(9):
-            for x in range(9):
-                gx[y * 9 + x] = (wide[y + 1, x + 2] - wide[y + 1, x]) * np.float32(0.5)
-                gy[y * 9 + x] = (wide[y + 2, x + 1] - wide[y, x + 1]) * np.float32(0.5)
-                template[y * 9 + x] = wide[y + 1, x + 1]
+        for y in range(8):
+            for x in range(8):
+                gx[y * 8 + x] = (wide[y + 1, x + 2] - wide[y + 1, x]) * np.float32(0.5)
+                gy[y * 8 + x] = (wide[y + 2, x + 1] - wide[y, x + 1]) * np.float32(0.5)
+                template[y * 8 + x] = wide[y + 1, x + 1]
         mean = np.float32(0)
         mean_gx = np.float32(0)
         mean_gy = np.float32(0)
-        for k in range(81):
+        for k in range(64):
             mean += template[k]
             mean_gx += gx[k]
             mean_gy += gy[k]
@@ -93,7 +93,7 @@ def flow_points(
         hxx = pull
         hxy = np.float32(0)
         hyy = pull
-        for k in range(81):
+        for k in range(64):
             template[k] -= mean
             gx[k] -= mean_gx
             gy[k] -= mean_gy
@@ -107,7 +107,7 @@ def flow_points(
             floor_y = np.floor(qy)
             x0 = int(floor_x) - 4
             y0 = int(floor_y) - 4
-            if x0 < 0 or y0 < 0 or x0 + 10 > size_x or y0 + 10 > size_y:
+            if x0 < 0 or y0 < 0 or x0 + 9 > size_x or y0 + 9 > size_y:
                 left = np.float32(-1)
                 break
             fx = qx - floor_x
@@ -116,19 +116,19 @@ def flow_points(
             b = fx * (one - fy)
             c = (one - fx) * fy
             d = fx * fy
-            for y in range(9):
-                row = after[y0 + y, x0 : x0 + 10]
-                below = after[y0 + y + 1, x0 : x0 + 10]
-                for x in range(9):
-                    patch[y * 9 + x] = a * row[x] + b * row[x + 1] + c * below[x] + d * below[x + 1]
+            for y in range(8):
+                row = after[y0 + y, x0 : x0 + 9]
+                below = after[y0 + y + 1, x0 : x0 + 9]
+                for x in range(8):
+                    patch[y * 8 + x] = a * row[x] + b * row[x + 1] + c * below[x] + d * below[x + 1]
             mean_now = np.float32(0)
-            for k in range(81):
+            for k in range(64):
                 mean_now += patch[k]
             mean_now /= area
             ex = np.float32(0)
             ey = np.float32(0)
             left = np.float32(0)
-            for k in range(81):
+            for k in range(64):
                 e = template[k] - patch[k] + mean_now
                 ex += gx[k] * e
                 ey += gy[k] * e
@@ -140,7 +140,7 @@ def flow_points(
             dy = (hxx * ey - hxy * ex) * inverse_det
             qx += dx
             qy += dy
-            if dx * dx + dy * dy < np.float32(4e-4):
+            if dx * dx + dy * dy < np.float32(1e-4):
                 break
         if left >= 0:
             out[i, 0] = qx
@@ -183,4 +183,112 @@ def fuse(
             share = max(share, min(1.0, (apart - near) / (far - near)))
         out[i, 0] = flow[i, 0] + share * dx
         out[i, 1] = flow[i, 1] + share * dy
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _through(matrix: Float, points: Float) -> Float:  # pragma: no cover
+    out = np.empty_like(points)
+    for i in range(points.shape[0]):
+        x = points[i, 0]
+        y = points[i, 1]
+        out[i, 0] = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
+        out[i, 1] = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _moved_rigidly(source: Float, target: Float) -> Float:  # pragma: no cover
+    """`source` after the least-squares similarity onto `target`; as `kernels.geometry`."""
+    n = source.shape[0]
+    ax = 0.0
+    ay = 0.0
+    bx = 0.0
+    by = 0.0
+    for i in range(n):
+        ax += source[i, 0]
+        ay += source[i, 1]
+        bx += target[i, 0]
+        by += target[i, 1]
+    ax /= n
+    ay /= n
+    bx /= n
+    by /= n
+    real = 0.0
+    imag = 0.0
+    norm = 1e-12
+    for i in range(n):
+        zx = source[i, 0] - ax
+        zy = source[i, 1] - ay
+        wx = target[i, 0] - bx
+        wy = target[i, 1] - by
+        real += zx * wx + zy * wy
+        imag += zx * wy - zy * wx
+        norm += zx * zx + zy * zy
+    c = real / norm
+    s = imag / norm
+    out = np.empty_like(source)
+    for i in range(n):
+        zx = source[i, 0] - ax
+        zy = source[i, 1] - ay
+        out[i, 0] = c * zx - s * zy + bx
+        out[i, 1] = s * zx + c * zy + by
+    return out
+
+
+@njit(nogil=True, cache=True)
+def carry_over(
+    before: Grey,
+    after: Grey,
+    matrix_before: Float,
+    matrix_after: Float,
+    earlier: Float,
+    network: Float,
+    gain: float,
+    iod: float,
+) -> Float:  # pragma: no cover
+    """Landmarks of one frame from those of the frame before, by flow and the network.
+
+    Parameters
+    ----------
+    before, after : uint8[S, S]
+        The face's aligned crops of the two frames. Each was cut around its own guess; what turn and
+        scale lie between them within a frame is too little to matter to a patch.
+    matrix_before, matrix_after : float32[2, 3]
+        Frame to crop pixels of either.
+    earlier : float32[N, 2]
+        Landmarks in the older frame, frame pixels.
+    network : float32[N, 2]
+        The network's landmarks in the newer frame, frame pixels.
+    gain : float
+        As in `fuse`.
+    iod : float
+        Inter-ocular distance, crop pixels.
+
+    Returns
+    -------
+    float32[N, 2]
+        Frame pixels; simply `network` where the points moved by a quarter of the IOD in the mean.
+    """
+    wanted = _through(matrix_after, network)
+    start = _through(matrix_after, earlier)
+    apart = 0.0
+    for i in range(start.shape[0]):
+        apart += abs(wanted[i, 0] - start[i, 0]) + abs(wanted[i, 1] - start[i, 1])
+    if apart > 0.5 * iod * start.shape[0]:
+        return network.copy()
+    flow = flow_points(
+        before, after, _through(matrix_before, earlier), _moved_rigidly(start, wanted), 4.0, 4
+    )
+    fused = fuse(flow, wanted, gain, 0.06 * iod, 0.14 * iod)
+    # Back to the frame: the inverse of a similarity.
+    a = matrix_after[0, 0]
+    c = matrix_after[1, 0]
+    area = a * a + c * c
+    out = np.empty_like(fused)
+    for i in range(fused.shape[0]):
+        x = fused[i, 0] - matrix_after[0, 2]
+        y = fused[i, 1] - matrix_after[1, 2]
+        out[i, 0] = (a * x + c * y) / area
+        out[i, 1] = (a * y - c * x) / area
     return out

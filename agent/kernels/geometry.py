@@ -81,3 +81,17 @@ def map_points(matrix: Float, points: Float) -> Float:  # pragma: no cover
         out[i, 0] = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
         out[i, 1] = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
     return out
+
+
+@njit(nogil=True, cache=True)
+def extent(points: Float) -> Float:  # pragma: no cover
+    """Smallest upright box float32[4], xyxy, around points float32[N, 2], N >= 1. O(N)."""
+    out = np.empty(4, np.float32)
+    out[0] = out[2] = points[0, 0]
+    out[1] = out[3] = points[0, 1]
+    for i in range(1, points.shape[0]):
+        out[0] = min(out[0], points[i, 0])
+        out[1] = min(out[1], points[i, 1])
+        out[2] = max(out[2], points[i, 0])
+        out[3] = max(out[3], points[i, 1])
+    return out

@@ -30,6 +30,8 @@ _HOLD = 0.30
 """Seconds a candidate waits for a stronger one."""
 _MEMORY = 4.0
 """Seconds of channels kept per face."""
+_RENEW = 30
+"""Frames between two measurements of a face's noise."""
 _LEAST = 0.008
 """Inter-ocular distances: no smaller movement is believed, however quiet the face (MICRO: published
 methods act on 1.2 to 1.5 %)."""
@@ -113,7 +115,9 @@ class MicroSpotter:
         found: list[MicroExpression] = []
         reasons: list[str | None] = []
         for track_id, points in faces:
-            face = self._faces.setdefault(track_id, _Face(self._capacity()))
+            face = self._faces.get(track_id)
+            if face is None:
+                face = self._faces[track_id] = _Face(self._capacity())
             if face.count and time - face.times[face.count - 1] > 0.25:
                 self._faces[track_id] = face = _Face(self._capacity())
             # Similarity on the points that expressions do not move: head motion drops out.
@@ -151,7 +155,7 @@ class MicroSpotter:
         middle = face.count - 1 - half
         if middle < half:
             return []
-        if face.count - face.noise_at >= 15:
+        if face.count - face.noise_at >= _RENEW:
             self._measure_noise(face, half)
         if not np.isfinite(face.noise[0]):
             return []
@@ -176,7 +180,9 @@ class MicroSpotter:
         over half a second that a movement has to rise above.
         """
         face.noise_at = face.count
-        recent = face.values[: face.count]
+        now = face.times[face.count - 1]
+        first = int(np.searchsorted(face.times[: face.count], now - _MEMORY))
+        recent = face.values[first : face.count]
         if len(recent) < 4 * half:
             return
         middle = recent[half:-half]

@@ -78,7 +78,7 @@ def test_one_person_keeps_one_id_while_moving() -> None:
         world.put("a", 200 + 2 * i, 200)
         tracks = tracker.update(Frame(i / 30, LUMA))
         assert _ids(tracks) == [1]
-        np.testing.assert_allclose(tracks[0].raw_points, world.faces["a"])
+        np.testing.assert_allclose(tracks[0].placed.points, world.faces["a"])
 
 
 def test_the_detector_rests_between_looks() -> None:

@@ -29,20 +29,24 @@ def rotation(yaw: float, pitch: float, roll: float) -> Float:
 
 
 def flow_point(before: Grey, after: Grey, start: Float, guess: Float, ridge: float) -> Float:
-    """One point by Gauss-Newton on OpenCV's bilinear patches, many iterations."""
-    size = (11, 11)
-    wide = cv2.getRectSubPix(before.astype(np.float32), size, (float(start[0]), float(start[1])))
+    """One point by Gauss-Newton on OpenCV's bilinear 8 x 8 patches (-4 to 3), many iterations."""
+    size = (10, 10)
+    wide = cv2.getRectSubPix(
+        before.astype(np.float32), size, (float(start[0]) - 0.5, float(start[1]) - 0.5)
+    )
     gx = ((wide[1:-1, 2:] - wide[1:-1, :-2]) / 2).astype(float)
     gy = ((wide[2:, 1:-1] - wide[:-2, 1:-1]) / 2).astype(float)
     gx, gy = gx - gx.mean(), gy - gy.mean()
     template = wide[1:-1, 1:-1] - wide[1:-1, 1:-1].mean()
-    pull = ridge * 81
+    pull = ridge * 64
     h = np.array(
         [[(gx * gx).sum() + pull, (gx * gy).sum()], [(gx * gy).sum(), (gy * gy).sum() + pull]]
     )
     q = np.array(guess, float)
     for _ in range(30):
-        patch = cv2.getRectSubPix(after.astype(np.float32), (9, 9), (float(q[0]), float(q[1])))
+        patch = cv2.getRectSubPix(
+            after.astype(np.float32), (8, 8), (float(q[0]) - 0.5, float(q[1]) - 0.5)
+        )
         e = template - (patch - patch.mean())
         b = np.array([(gx * e).sum(), (gy * e).sum()]) + pull * (guess - q)
         q += np.linalg.solve(h, b)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.faces.align import MEAN_SHAPE, similarity
-from agent.kernels.geometry import fit_similarity, map_points
+from agent.kernels.geometry import extent, fit_similarity, map_points
 from tests.kernels import naive_geometry
 
 ONES = np.ones(68, np.float32)
@@ -53,3 +53,8 @@ def test_points_of_no_weight_do_not_matter() -> None:
 
 def test_coinciding_points_give_a_finite_matrix() -> None:
     assert np.isfinite(fit_similarity(np.zeros_like(MEAN_SHAPE), MEAN_SHAPE, ONES)).all()
+
+
+def test_the_extent_is_the_smallest_box() -> None:
+    points = np.random.default_rng(2).normal(size=(68, 2)).astype(np.float32)
+    np.testing.assert_array_equal(extent(points), [*points.min(0), *points.max(0)])

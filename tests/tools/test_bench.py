@@ -129,7 +129,8 @@ def test_pipeline_report_over_the_bundled_clip(capsys: pytest.CaptureFixture[str
     assert report["frames"] == 60
     assert report["faces_per_frame"] > 0.3
     assert 0.0 < report["outside_model_share"] < 1.0
-    assert report["cpu_ms_per_frame"] > 0.05
+    # no thread of ours may spin between its tasks, as OpenCV's do unless told otherwise
+    assert 0.05 < report["cpu_ms_per_frame"] < 1.3 * 1e3 / report["fps"]
     assert 50 < report["peak_rss_mib"] < 400
     assert report["cpu_ratio"] is report["peer_cpu_ms_per_frame"] is None
     inside = sum(ms for name, ms in report["stage_ms"].items() if name.startswith("model."))
