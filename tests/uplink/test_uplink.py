@@ -308,6 +308,8 @@ def certificates(tmp_path: Path) -> Path:
     commands = [
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
         f" -keyout {name}.key -out {name}.pem -subj /CN={name}"
+        # Python 3.13 and later ask for it
+        " -addext keyUsage=critical,keyCertSign,cRLSign"
         for name in ("authority", "stranger")
     ] + [
         command
