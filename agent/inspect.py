@@ -15,6 +15,7 @@ from agent.errors import CaptureError
 from agent.faces.align import EXPRESSION_CROP, MEAN_SHAPE, five_points
 from agent.faces.landmarks import Placement
 from agent.faces.pose import head_pose
+from agent.faces.track import contained
 from agent.pipeline import Models, tiles_for
 from agent.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Frame, Grey
 
@@ -22,6 +23,8 @@ _WEAK = 0.3
 """Joint score from which a face in a still is listed; video asks for more, but looks more often."""
 _FINE = 240
 """Pixels; larger stills are also looked at in tiles: nobody waits, and small faces are found."""
+_INSIDE = 0.7
+"""Share of a box inside another from which they are taken for one face."""
 _LARGE = 2000
 """Pixels; in larger pictures no face is looked for that is cut by the edges."""
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
@@ -92,7 +95,13 @@ class Inspector:
             pad = max(luma.shape) // 3
             wide = cv2.copyMakeBorder(luma, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
             faces = self._faces(np.asarray(wide, np.uint8), 0, pad)
-        return sorted(faces, key=lambda face: -float(face["score"]))
+        kept: list[dict[str, Any]] = []
+        for face in sorted(faces, key=lambda face: -float(face["score"])):
+            box = np.array(face["box"], np.float32)
+            # A weaker face inside a stronger one is its mouth, or the same face from a tile.
+            if all(contained(box, np.array(k["box"], np.float32)) < _INSIDE for k in kept):
+                kept.append(face)
+        return kept
 
     def _faces(self, luma: Grey, tiles: int, pad: int) -> list[dict[str, Any]]:
         """Faces of a picture that has `pad` pixels around it; coordinates without them."""

@@ -181,7 +181,7 @@ class FaceTracker:
             return
         points, score = placed.points, float(found.scores[row])
         box = face_box(points)
-        if any(not t.lost and _contained(t.box, box) > 0.6 for t in self._tracks):
+        if any(not t.lost and contained(t.box, box) > 0.6 for t in self._tracks):
             return
         resumed = self._nearest_lost(box)
         if resumed is not None:
@@ -222,7 +222,7 @@ class FaceTracker:
         active = sorted((t for t in self._tracks if not t.lost), key=lambda t: t.track_id)
         kept: list[Track] = []
         for track in active:
-            if any(_contained(track.box, other.box) > 0.7 for other in kept):
+            if any(contained(track.box, other.box) > 0.7 for other in kept):
                 self._tracks.remove(track)
             else:
                 kept.append(track)
@@ -241,7 +241,7 @@ def _overlaps(a: Float, b: Float) -> Float:
     return (shared / np.maximum(union, 1e-6)).astype(np.float32)
 
 
-def _contained(a: Float, b: Float) -> float:
+def contained(a: Float, b: Float) -> float:
     """Share of the smaller of two boxes float32[4] that lies in the other."""
     low = np.maximum(a[:2], b[:2])
     high = np.minimum(a[2:], b[2:])
