@@ -122,7 +122,7 @@ def test_a_child_that_does_not_listen_is_killed(tmp_path: Path) -> None:
 
 
 def test_sigterm_ends_all_and_a_killed_supervisor_leaves_no_orphans(tmp_path: Path) -> None:
-    sleeper = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    sleeper = "import os, time; os.write(1, b'%d\\n' % os.getpid()); time.sleep(60)"
     script = (
         "import sys\nfrom agent.supervise import supervise\n"
         f"sleep = [sys.executable, '-c', {sleeper!r}]\n"
