@@ -164,7 +164,7 @@ def test_results_are_stored_without_paths_of_this_machine(
     assert bench.main(["models", "--models", str(TINY), "--runs", "5", "--save"]) == 0
     (stored,) = (tmp_path / "reference").iterdir()
     text = stored.read_text(encoding="utf-8")
-    assert "python -m tools.bench models --models tiny --runs 5\n" in text
+    assert "python -m tools.bench models --models FOLDER --runs 5\n" in text
     assert str(TINY.parent) not in text
     record = json.loads(text.split("```json\n")[1].split("\n```")[0])
     assert record["machine"]["name"] in text.splitlines()[0]

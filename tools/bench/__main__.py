@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import AgentError
-from tools.bench.machine import slug
+from tools.bench.machine import slug, words_of
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 
@@ -63,11 +63,12 @@ def _models(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def _store(what: str, given: list[str], report: dict[str, Any], text: str) -> None:
-    """`reference/<board>-<what>.md`: the command, the table, and the line of JSON."""
-    folder = [Path(word).name if "/" in word else word for word in given if word != "--save"]
-    command = shlex.join(["python", "-m", "tools.bench", *folder])
+    """`reference/<board>-<what>-<peer>.md`: the command, the table, and the line of JSON."""
+    words = [_public(word) for word in given if word != "--save"]
+    command = shlex.join(["python", "-m", "tools.bench", *words])
     REFERENCE.mkdir(exist_ok=True)
-    target = REFERENCE / f"{slug(report['machine'])}-{what}.md"
+    peer = words_of(report["peer"].partition(",")[0]) if report.get("peer") else ""
+    target = REFERENCE / f"{'-'.join(filter(None, (slug(report['machine']), what, peer)))}.md"
     half = target.with_suffix(".part")
     half.write_text(
         f"# {report['machine']['name']}: {what}\n\n    {command}\n\n```\n{text}```\n\n"
@@ -76,6 +77,14 @@ def _store(what: str, given: list[str], report: dict[str, Any], text: str) -> No
     )
     half.replace(target)
     print(f"bench: stored {target}", file=sys.stderr)
+
+
+def _public(word: str) -> str:
+    """Where things lie on this machine concerns nobody."""
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    return "FOLDER" if path.is_dir() else f"FILE{path.suffix}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -30,8 +30,13 @@ def machine() -> Machine:
 
 
 def slug(found: Machine) -> str:
-    """A file name for it: lower case, words joined by dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", found["name"].lower()).strip("-") + f"-{found['cores']}c"
+    """A file name for it."""
+    return f"{words_of(found['name'])}-{found['cores']}c"
+
+
+def words_of(text: str) -> str:
+    """Lower case, words joined by dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def _board() -> str:
