@@ -17,7 +17,7 @@ from agent.pipeline import Pipeline
 from agent.privacy.policy import INFERS_EMOTION, resolve
 from agent.privacy.release import Releaser
 from agent.report import Summary, to_json
-from agent.trace import TraceRecorder
+from agent.trace import TraceRecorder, check_target
 
 
 def replay(
@@ -39,8 +39,8 @@ def replay(
     """
     _refuse_camera(video)
     for out in (plot, trace):
-        if out is not None and not out.parent.is_dir():
-            raise CaptureError(f"{out.parent} is no folder: create it, or name another for {out}.")
+        if out is not None:
+            check_target(out)
     config = _windowed(config or parse({"privacy": {"policy": "demo"}}, "the demo profile"), window)
     policy = resolve(config, live=False)
     source = VideoFile(video)

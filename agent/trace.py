@@ -14,6 +14,17 @@ from agent.errors import StoreError
 from agent.types import ACTION_UNITS, EXPRESSIONS, Perceived
 
 
+def check_target(path: Path) -> None:
+    """Refuse, before the work begins, an output that cannot be put in place. Raises `StoreError`.
+
+    Outputs are written beside their place and moved there whole, which would replace a device.
+    """
+    if not path.parent.is_dir():
+        raise StoreError(f"{path.parent} is no folder: create it, or name another for {path}.")
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is no ordinary file. Name a file for the output.")
+
+
 class TraceRecorder:
     """Collects one row per face and frame; rows of one frame share its time."""
 

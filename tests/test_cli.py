@@ -52,3 +52,13 @@ def test_an_unknown_verb_is_refused() -> None:
     with pytest.raises(SystemExit) as caught:
         build_parser().parse_args(["spy"])
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("option", ["--trace", "--plot"])
+def test_replay_never_replaces_a_device_or_a_folder(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for target in ("/dev/null", str(tmp_path)):
+        assert main(["replay", "video.mp4", option, target]) == 1
+        assert "no ordinary file" in capsys.readouterr().err
+    assert Path("/dev/null").is_char_device()

@@ -23,9 +23,9 @@ from agent.demo.broker import Broker
 from agent.demo.subscriber import Subscriber
 from agent.demo.table import summaries_table
 from agent.demo.timeline import draw_trace, lanes
-from agent.errors import PublishError, StoreError
+from agent.errors import PublishError
 from agent.report import Summary
-from agent.trace import TraceRecorder
+from agent.trace import TraceRecorder, check_target
 from agent.types import Perceived
 
 DEVICE = "demo"
@@ -55,8 +55,7 @@ def demo(*, plot: Path, as_json: bool) -> int:
 
     Returns the exit code: 0 when every released summary arrived, else 1. Raises `AgentError`.
     """
-    if not plot.parent.is_dir():
-        raise StoreError(f"{plot.parent} is no folder: create it, or name another with --plot.")
+    check_target(plot)
     outcome = _play(plot)
     if as_json:
         print(json.dumps(_as_dict(outcome), indent=2))
