@@ -274,6 +274,8 @@ class Outbox:
 
 def _checked(path: Path) -> sqlite3.Connection:
     """Open, examine and prepare the file. Raises `sqlite3.DatabaseError` on damage."""
+    # SQLite makes files 0644 less the umask, but both users of the group must be able to write
+    path.touch(mode=0o666)
     database = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
     try:
         database.execute("PRAGMA journal_mode = WAL")

@@ -218,6 +218,25 @@ def test_a_damaged_file_is_moved_aside_and_a_new_one_begun(tmp_path: Path, damag
         assert outbox.depth() == 1
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_new_file_can_be_written_by_the_whole_group(tmp_path: Path, damaged: bool) -> None:
+    if damaged:
+        (tmp_path / "outbox.db").write_bytes(b"not a database" * 100)
+    before = os.umask(0o007)  # as both units set it
+    try:
+        with box(tmp_path) as outbox:
+            outbox.add(summary(0))
+            modes = {
+                file.name: file.stat().st_mode & 0o777
+                for file in tmp_path.iterdir()
+                if "damaged" not in file.name
+            }
+    finally:
+        os.umask(before)
+    assert "outbox.db" in modes
+    assert set(modes.values()) == {0o660}, modes
+
+
 def test_damage_while_running_is_reported_and_survived(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     with box(tmp_path) as outbox:
