@@ -29,6 +29,9 @@ class Placement:
     """uint8[112, 112], cut around the guess."""
     matrix: Float
     """float32[2, 3], frame to crop pixels."""
+    spread: Float | None = None
+    """float32[68], expected distance of each point from its true place, frame pixels; None where
+    the model does not tell."""
 
 
 class LandmarkPlacer:
@@ -52,9 +55,14 @@ class LandmarkPlacer:
         matrix = crop_matrix(guess)
         crop = cut(luma, matrix, LANDMARK_CROP.size)
         answer = self._infer(crop)
-        points = answer["points"].reshape(68, 2) * np.float32(LANDMARK_CROP.size)
+        raw = answer["points"].reshape(68, 2) * np.float32(LANDMARK_CROP.size)
         presence = 1.0 / (1.0 + math.exp(-float(answer["presence"].flat[0])))
-        return Placement(map_points(invert(matrix), points), presence, crop, matrix)
+        points = map_points(invert(matrix), raw)
+        spread = None
+        if "spread" in answer:
+            # the model gives the log of the distance in IOD
+            spread = np.exp(answer["spread"].reshape(68)) * np.float32(interocular(points))
+        return Placement(points, presence, crop, matrix, spread)
 
     def settle(self, luma: Grey, guess: Float) -> Placement:
         """Twice: the second crop is cut around the first answer, which a rough guess needs."""
