@@ -8,6 +8,8 @@ included, and goes on from `runs/expression/checkpoint.pt`.
 from __future__ import annotations
 
 import argparse
+import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,18 +19,19 @@ from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from tools.train import common, expression_data
+from tools.train import common, expression_data, expression_distil
 from tools.train.expression_data import BATCH, SIZE, Faces
 from tools.train.expression_net import ExpressionNet
 
 SEED = 20
+TEACHER = "expression-teacher"
 PEAK_RATE = 0.05
-WEIGHT_DECAY = 5e-4
+WEIGHT_DECAY = 3e-4
 UNIT_WEIGHT = 0.3
-AVERAGE_DECAY = 0.998
-CALM_FROM = 0.8
+AVERAGE_DECAY = 0.999
+CALM_FROM = 0.7
 """From this share of the training on, pictures are varied little: as they will be met."""
-EVALUATE_EVERY = 400
+EVALUATE_EVERY = 1000
 """Steps."""
 
 
@@ -37,14 +40,32 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.train expression")
     parser.add_argument("--minutes", type=float, default=60.0, help="training time in all")
     parser.add_argument("--convert-only", action="store_true", help="use the checkpoint as it is")
+    parser.add_argument(
+        "--start", type=Path, help="checkpoint whose averaged weights to start from"
+    )
     parser.add_argument("--restart", action="store_true", help="forget the checkpoint")
+    parser.add_argument(
+        "--teacher",
+        action="store_true",
+        help="train the network twice as wide that --distil learns from; publishes nothing",
+    )
+    parser.add_argument(
+        "--distil", action="store_true", help="learn from the teacher's answers beside the votes"
+    )
     options = parser.parse_args(argv)
-    checkpoint = common.run_folder("expression") / "checkpoint.pt"
+    run = TEACHER if options.teacher else "expression"
+    checkpoint = common.run_folder(run) / "checkpoint.pt"
     if options.restart:
         checkpoint.unlink(missing_ok=True)
     valid, votes = expression_data.ferplus(1)
     if not options.convert_only:
-        train(options.minutes, valid, votes)
+        parts = [(expression_data.ferplus(0)[0], BATCH[0]), (expression_data.aligned(0), BATCH[1])]
+        if options.distil:
+            parts = expression_distil.answered(parts, TEACHER)
+        net = ExpressionNet(width=expression_distil.WIDTH if options.teacher else 1)
+        train(run, net, options.minutes, parts, valid, votes, options.start)
+    if options.teacher:
+        return 0
     content = common.load_checkpoint(checkpoint)
     if content is None:
         print(f"There is no {checkpoint}: train first, without --convert-only.")
@@ -56,15 +77,41 @@ def main(argv: list[str]) -> int:
     return expression_finish.finish(net, valid, votes, content["step"])
 
 
-def train(minutes: float, valid: Faces, votes: NDArray[np.uint8]) -> None:
-    """Run or go on with the training; the checkpoint holds all that is needed for either."""
+def train(
+    run: str,
+    net: ExpressionNet,
+    minutes: float,
+    parts: list[tuple[Faces, int]],
+    valid: Faces,
+    votes: NDArray[np.uint8],
+    start: Path | None = None,
+) -> None:
+    """Run or go on with the training; the checkpoint of `run` holds all that is needed for either.
+
+    Parameters
+    ----------
+    run
+        Name of the folder under `runs`.
+    minutes
+        Wall time in all, resumptions included.
+    parts
+        Training faces and how many of each a batch holds.
+    valid, votes
+        Faces that are measured now and then, with the votes uint8[N, 10] on them.
+    start
+        Checkpoint whose averaged weights a new training begins at.
+    """
     rng = common.seed_everything(SEED)
     where = common.device()
-    checkpoint = common.run_folder("expression") / "checkpoint.pt"
-    ferplus, _ = expression_data.ferplus(0)
-    aligned = expression_data.aligned(0)
-    spread = torch.from_numpy(np.maximum(aligned.units.std(0), 0.05)).to(where)
-    net = ExpressionNet().to(where, memory_format=torch.channels_last)
+    checkpoint = common.run_folder(run) / "checkpoint.pt"
+    known_units = parts[-1][0].units  # of photographs, where the teacher of the units is best
+    spread = torch.from_numpy(np.maximum(known_units.std(0), 0.05)).to(where)
+    net = net.to(where, memory_format=torch.channels_last)
+    if start is not None and not checkpoint.is_file():
+        loaded = common.load_checkpoint(start)
+        if loaded is None:
+            raise SystemExit(f"There is no checkpoint {start} to start from.")
+        net.load_state_dict(loaded["average"])
     average = common.Average(net, AVERAGE_DECAY)
     optimiser = torch.optim.SGD(
         common.split_decay(net, WEIGHT_DECAY), lr=PEAK_RATE, momentum=0.9, nesterov=True
@@ -79,14 +126,12 @@ def train(minutes: float, valid: Faces, votes: NDArray[np.uint8]) -> None:
         spent, history = known["spent"], known["history"]
         rng = np.random.default_rng(SEED + step)
     budget = common.Budget(minutes, spent)
-    source = expression_data.batches(
-        [(ferplus, BATCH[0]), (aligned, BATCH[1])], rng, lambda: budget.progress > CALM_FROM
-    )
-    bar = tqdm(total=100, initial=round(100 * budget.progress), desc="expression", unit="%")
+    source = expression_data.batches(parts, rng, lambda: budget.progress > CALM_FROM)
+    bar = tqdm(total=100, initial=round(100 * budget.progress), desc=run, unit="%")
 
     def keep() -> None:
         history.append({"step": step, "minutes": round(budget.spent / 60, 2)})
-        history[-1] |= _check(average, valid, votes, where)
+        history[-1] |= _check(net, average, valid, votes, where)
         bar.write(str(history[-1]))
         common.save_checkpoint(
             checkpoint,
@@ -126,7 +171,7 @@ def picture_size(progress: float) -> int:
 
     Progressive resizing as in Tan & Le 2021 (arXiv:2104.00298); the second half is at full size.
     """
-    return 40 if progress < 0.45 else SIZE
+    return 40 if progress < 0.4 else SIZE
 
 
 def _loss(
@@ -163,10 +208,14 @@ def _loss(
 
 @torch.no_grad()
 def _check(
-    average: common.Average, valid: Faces, votes: NDArray[np.uint8], where: torch.device
+    like: ExpressionNet,
+    average: common.Average,
+    valid: Faces,
+    votes: NDArray[np.uint8],
+    where: torch.device,
 ) -> dict[str, float]:
     """Accuracy and correlation of the units of the averaged weights on the valid split."""
-    net = ExpressionNet().to(where)
+    net = copy.deepcopy(like)
     net.load_state_dict(average.state)
     net.eval()
     logits, units = predict(net, valid.pictures, where)

@@ -16,7 +16,7 @@ from agent.types import ACTION_UNITS, EXPRESSIONS
 from tools.train import packs
 
 SIZE = EXPRESSION_CROP.size
-BATCH = (104, 16)
+BATCH = (56, 8)
 """Pictures per step of FER+ and of aligned photographs."""
 MARGIN = 12
 """Pixels kept around an aligned crop, so that shifted and shrunk copies show real picture."""
@@ -145,8 +145,8 @@ def vary(
     """
     side = picture.shape[0]
     normal, uniform = rng.standard_normal(9).tolist(), rng.random(12).tolist()
+    normal = [(0.5 if calm else 0.75) * value for value in normal]
     if calm:
-        normal = [0.5 * value for value in normal]
         for place in (2, 5, 7):
             uniform[place] *= 4.0
     angle = 0.122 * min(max(normal[0], -2.8), 2.8)
@@ -162,19 +162,19 @@ def vary(
     view = cv2.warpAffine(
         picture, np.array([[a, b, x], [d, e, y]]), (SIZE, SIZE), borderMode=border
     )
-    if uniform[2] < 0.15:
+    if uniform[2] < 0.1:
         small = int(18 + 24 * uniform[3])
         view = cv2.resize(view, (small, small), interpolation=cv2.INTER_AREA)
         view = cv2.resize(view, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
-    elif uniform[2] < 0.25:
+    elif uniform[2] < 0.18:
         view = cv2.GaussianBlur(view, (0, 0), 0.4 + 0.8 * uniform[3])
-    if uniform[4] < 0.8:
+    if uniform[4] < 0.7:
         view = cv2.LUT(view, _tone(float(cv2.mean(view)[0]) / 255, *normal[6:]))
     if uniform[5] < 0.1:
         grain = np.empty(view.shape, np.int16)
         cv2.randn(grain, 0, 2 + 8 * uniform[6])
         view = cv2.add(view, grain, dtype=cv2.CV_8U)
-    if uniform[7] < 0.3:
+    if uniform[7] < 0.2:
         height, width = int(5 + 15 * uniform[8]), int(5 + 15 * uniform[9])
         top, left = int((SIZE - height) * uniform[10]), int((SIZE - width) * uniform[11])
         view[top : top + height, left : left + width] = int(255 * uniform[6])

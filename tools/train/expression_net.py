@@ -45,26 +45,27 @@ def _convolve(channels_in: int, channels: int, kernel: int, stride: int = 1) -> 
 class ExpressionNet(nn.Module):
     """float32[N, 1, 48, 48] in [0, 1] -> logits float32[N, 8], action units float32[N, 12].
 
-    About 0.4 M parameters and 26 M multiply-accumulates. Action units are a linear output, to be
-    clipped to [0, 1].
+    About 0.4 M parameters and 26 M multiply-accumulates at width 1, the one that is shipped; both
+    grow with the square of `width`. Action units are a linear output, to be clipped to [0, 1].
     """
 
-    def __init__(self, dropout: float = 0.1) -> None:
+    def __init__(self, dropout: float = 0.1, width: int = 1) -> None:
         super().__init__()
+        a, b, c, d, e = (width * channels for channels in (16, 32, 48, 96, 128))
         self.features = nn.Sequential(
-            _convolve(1, 16, 3),  # 48 px
-            _convolve(16, 32, 3, 2),  # 24 px
-            Block(32, 48, 2),  # 12 px
-            Block(48, 48),
-            Block(48, 96, 2),  # 6 px
-            Block(96, 96),
-            _convolve(96, 128, 1),
+            _convolve(1, a, 3),  # 48 px
+            _convolve(a, b, 3, 2),  # 24 px
+            Block(b, c, 2),  # 12 px
+            Block(c, c),
+            Block(c, d, 2),  # 6 px
+            Block(d, d),
+            _convolve(d, e, 1),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
         )
         self.dropout = nn.Dropout(dropout)
-        self.logits = nn.Linear(128, 8)
-        self.action_units = nn.Linear(128, 12)
+        self.logits = nn.Linear(e, 8)
+        self.action_units = nn.Linear(e, 12)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         v = self.dropout(self.features(x))
