@@ -20,6 +20,7 @@ from tqdm import tqdm
 from tools.train import common
 from tools.train.detector_data import Stream
 from tools.train.detector_net import DetectorNet, cells, decode_boxes, flatten
+from tools.train.detector_sources import Sources
 
 
 def overlaps(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,9 +74,18 @@ class Loss:
 
 
 def train(
-    minutes: float, batch: int, rate: float, workers: int, seed: int, start: Path | None
+    minutes: float,
+    batch: int,
+    rate: float,
+    workers: int,
+    seed: int,
+    start: Path | None,
+    sources: Sources | None = None,
 ) -> None:
-    """Train for `minutes` of wall time, over all resumptions; a checkpoint every 200 steps."""
+    """Train for `minutes` of wall time, over all resumptions; a checkpoint every 200 steps.
+
+    `sources` are what pictures are drawn from, by default the packs.
+    """
     common.seed_everything(seed)
     place = common.device()
     path = common.run_folder("detector") / "checkpoint.pt"
@@ -86,7 +96,7 @@ def train(
         if loaded is None:
             raise SystemExit(f"There is no checkpoint {start} to start from.")
         net.load_state_dict(loaded["average"])
-    average = common.Average(net, 0.9985)
+    average = common.Average(net, 0.998)
     step, spent = 0, 0.0
     saved = common.load_checkpoint(path)
     if saved is not None:
@@ -97,7 +107,7 @@ def train(
     loss_of = Loss(place)
     # the pictures are drawn at random: a resumed run takes another seed, not the same start again
     data = DataLoader(
-        Stream(seed + step),
+        Stream(seed + step, sources),
         batch_size=batch,
         num_workers=workers,
         prefetch_factor=3 if workers else None,
@@ -149,7 +159,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.train detector", description=__doc__)
     parser.add_argument("--minutes", type=float, default=240.0, help="training, wall time in all")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
+    parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw pictures")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(

@@ -13,6 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from tools.train.detector_labels import Labels
 from tools.train.detector_net import STRIDES, cells
 from tools.train.detector_paint import Painter
+from tools.train.detector_sources import Sources
 
 LEVELS = ((0.0, 40.0), (32.0, 96.0), (80.0, 1e9))
 """Face sizes, sqrt(w h) in input pixels, that each stride learns; neighbours share a margin."""
@@ -59,13 +60,14 @@ class Stream(IterableDataset[tuple[torch.Tensor, ...]]):
     """Endless training samples: picture uint8[1, 256, 320], box float32[1680, 4], keypoints
     float32[1680, 5, 2], positive bool[1680], counts bool[1680]."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, sources: Sources | None = None) -> None:
         self.seed = seed
+        self.sources = sources
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         info = get_worker_info()
         cv2.setNumThreads(1)
-        painter = Painter(self.seed * 1000 + (info.id if info else 0))
+        painter = Painter(self.seed * 1000 + (info.id if info else 0), self.sources)
         while True:
             picture, labels = painter()
             owner, counts = assign(labels)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 
-SMALLEST = 7.5
+SMALLEST = 6.0
 """Faces whose short side is below this, input pixels, are left out of the loss."""
 FLIP_FIVE = [1, 0, 2, 4, 3]
 """Where the five keypoints go when the picture is mirrored."""

@@ -1,14 +1,15 @@
-"""Drawing labelled training pictures for the detector: views, mosaics, pasted faces, the camera."""
+"""Drawing labelled training pictures for the detector: views, mosaics, groups, pasted faces."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.align import MEAN_SHAPE, five_points, similarity
+from tools.train import detector_sources
+from tools.train.detector_camera import degrade
 from tools.train.detector_labels import (
     Floats,
     Labels,
@@ -21,113 +22,118 @@ from tools.train.detector_labels import (
     warp,
 )
 from tools.train.detector_net import HEIGHT, WIDTH
-from tools.train.packs import decode, load
+from tools.train.detector_paste import (
+    blend,
+    covered,
+    cut_out,
+    draw_body,
+    face_box,
+    paste_face,
+    placing,
+)
+from tools.train.detector_sources import Sources
 
-BOX_TOP = -0.76
-"""Upper edge of human-drawn boxes, mean-shape units: median over boxes of upright unmasked faces in
-the scenes pack, aligned by their five keypoints."""
-CHIN = 0.04
-"""How far such boxes reach below the lowest landmark, in outer eye-corner distances."""
+Rng = np.random.Generator
+SMALL, LARGE = 9.0, 160.0
+"""Heights of chosen faces, input pixels; single pasted faces are up to 235 tall."""
+ECHOES = 512
+"""Pictures remembered for another look."""
 
 
 class Painter:
-    """Draws labelled training pictures at random from the packs' training split."""
+    """Draws labelled training pictures at random from `sources` (by default, the packs)."""
 
-    def __init__(self, seed: int) -> None:
-        self.rng = np.random.default_rng(seed)
-        s, n = load("scenes.npz"), load("negatives.npz")
-        self._faces, self._points = load("faces.npz"), load("faces_labels.npz")
-        self._scene_blob, self._scene_off = s["jpeg"], s["off"]
-        train = np.flatnonzero(s["split"] == 0)
-        order = np.argsort(s["box_img"], kind="stable")
-        bounds = np.searchsorted(s["box_img"][order], np.arange(len(s["split"]) + 1))
-        self._scene: dict[int, Labels] = {}
-        self._decoded: dict[int, Picture] = {}
-        weights = []
-        for i in train:
-            rows = order[bounds[i] : bounds[i + 1]]
-            self._scene[int(i)] = Labels(
-                s["box"][rows].astype(np.float32),
-                s["kps"][rows].astype(np.float32),
-                s["ignore"][rows] == 1,
-            )
-            active = int((s["ignore"][rows] == 0).sum())
-            weights.append(
-                0.5 if s["source"][i] == "mask_portraits" else 1.0 + 0.1 * min(active, 20)
-            )
-        self._scene_ids = train
-        self._scene_p = np.array(weights) / np.sum(weights)
-        self._negative = (n["jpeg"], n["off"], np.flatnonzero(n["split"] == 0))
-        labels = self._points
-        names = list(labels["source_names"])
-        share = {"utkface": 1.0, "ytf": 2.0, "sfhq_synthetic": 2.5, "mask_portraits": 2.5}
-        p = np.array([share.get(names[k], 0.0) for k in labels["source"]])
-        p[labels["split"] != 0] = 0.0
-        self._face_p = np.cumsum(p / p.sum())
-        self._tight = np.array([names[k] == "utkface" for k in labels["source"]])
+    def __init__(self, seed: int, sources: Sources | None = None) -> None:
+        self.rng: Rng = np.random.default_rng(seed)
+        self.sources = sources or detector_sources.packs()
+        self._scene_p = _cumulated(self.sources.scene_weights)
+        self._face_p = _cumulated(self.sources.face_weights)
+        self._face_box: dict[int, Floats] = {}
+        self._drawn: list[tuple[Picture, Labels]] = []
 
     def __call__(self) -> tuple[Picture, Labels]:
-        """One picture uint8[256, 320] and its faces."""
-        u = self.rng.random()
-        if u < 0.42:
-            picture, labels = self._scene_view(WIDTH, HEIGHT)
-        elif u < 0.64:
-            picture, labels = self._mosaic()
-        elif u < 0.92:
-            picture, labels = self._pasted()
+        """One picture uint8[256, 320] and its faces.
+
+        Every other one shows what an earlier one showed, mirrored and moved, through another
+        camera: drawing costs as much as training on what is drawn (Choi et al. 2019, "data
+        echoing", arXiv:1907.05550).
+        """
+        rng = self.rng
+        if len(self._drawn) == ECHOES and rng.random() < 0.5:
+            picture, labels = self._moved(*self._drawn[rng.integers(ECHOES)])
         else:
-            picture, labels = self._negative_view(WIDTH, HEIGHT), nothing()
-        return self._degrade(picture), labels
+            picture, labels = self._draw()
+            if len(self._drawn) < ECHOES:
+                self._drawn.append((picture, labels))
+            else:
+                self._drawn[rng.integers(ECHOES)] = picture, labels
+        return degrade(picture, rng), labels
+
+    def _draw(self) -> tuple[Picture, Labels]:
+        u = self.rng.random()
+        if u < 0.46:
+            return self._scene_view(WIDTH, HEIGHT)
+        if u < 0.60:
+            return self._mosaic()
+        if u < 0.78:
+            return self._group()
+        if u < 0.91:
+            return self._pasted()
+        return self._negative_view(WIDTH, HEIGHT), nothing()
+
+    def _moved(self, picture: Picture, labels: Labels) -> tuple[Picture, Labels]:
+        """Mirrored now and then, shifted by up to an eighth of a side."""
+        rng = self.rng
+        size = np.array([WIDTH, HEIGHT])
+        middle, flip = (size - 1) / 2, bool(rng.random() < 0.5)
+        target = middle + rng.integers(-size // 8, size // 8 + 1)
+        matrix = placing(1.0, 0.0, middle, target, flip)
+        out = np.zeros_like(picture)
+        warp(picture, matrix, out)
+        return out, clip(move(labels, matrix, flip), 0, 0, WIDTH - 1, HEIGHT - 1)
 
     # --- views -----------------------------------------------------------------------------------
 
-    def _matrix(
-        self, scale: float, angle: float, source: NDArray[Any], target: NDArray[Any], flip: bool
-    ) -> Floats:
-        """Scale and turn about `source`, which lands on `target`; `flip` mirrors left and right."""
-        c, s = scale * np.cos(angle), scale * np.sin(angle)
-        linear = np.array([[c, -s], [s, c]], np.float32)
-        if flip:
-            linear[:, 0] *= -1
-        return np.concatenate([linear, (target - linear @ source)[:, None]], 1).astype(np.float32)
-
     def _angle(self) -> float:
-        rng = self.rng
-        return float(np.radians(rng.uniform(-20, 20))) if rng.random() < 0.4 else 0.0
+        u = self.rng.random()
+        limit = 40.0 if u < 0.06 else 15.0 if u < 0.35 else 0.0
+        return float(np.radians(self.rng.uniform(-limit, limit)))
 
     def _scene_view(self, width: int, height: int) -> tuple[Picture, Labels]:
+        """Part of a scene; a background where there are no scenes."""
         rng = self.rng
-        i = int(rng.choice(self._scene_ids, p=self._scene_p))
-        if i not in self._decoded:  # 450 MB in all, and a third of the time saved
-            self._decoded[i] = decode(self._scene_blob, self._scene_off, i)
-        picture, labels = self._decoded[i], self._scene[i]
+        if not len(self.sources.scenes):
+            return self._negative_view(width, height), nothing()
+        i = int(np.searchsorted(self._scene_p, rng.random()))
+        picture, labels = self.sources.scenes[i], self.sources.scene_labels[i]
         h, w = picture.shape
         fit = min(width / w, height / h)
         size = np.array([w, h], np.float32)
         centre = np.array([width, height], np.float32) / 2
         active = np.flatnonzero(~labels.ignore)
-        flip, angle = rng.random() < 0.5, self._angle()
-        if len(active) and rng.random() < 0.55:  # one face at a chosen size and place
+        flip, angle, u = bool(rng.random() < 0.5), self._angle(), rng.random()
+        if len(active) and u < 0.4:  # one face at a chosen size and place
             box = labels.box[rng.choice(active)]
             side = float(np.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 1.0)))
-            wanted = np.exp(rng.uniform(np.log(13), np.log(0.62 * height)))
+            wanted = np.exp(rng.uniform(np.log(SMALL), np.log(0.62 * height)))
             scale = float(np.clip(wanted / side, 0.35 * fit, 4.0 * fit))
             source = (box[:2] + box[2:]) / 2
             reach = np.minimum(centre * 0.9, centre - wanted * 0.35)
             target = centre + rng.uniform(-1, 1, 2) * np.maximum(reach, 4)
-        elif rng.random() < 0.35:  # as at run time
-            scale, angle, source = fit, 0.0, (size - 1) / 2
-            target = (size * fit - 1) / 2
-        else:
-            scale = fit * float(np.exp(rng.uniform(np.log(0.6), np.log(1.8))))
+        elif u < 0.65:  # as at run time
+            scale, source = fit * float(rng.uniform(0.85, 1.05)), (size - 1) / 2
+            angle, target = angle * 0.2, (size * scale - 1) / 2
+        else:  # as in a tile, or from further away
+            scale = fit * float(np.exp(rng.uniform(np.log(0.7), np.log(2.0))))
             source = size * rng.uniform(0.3, 0.7, 2)
             target = centre * rng.uniform(0.7, 1.3, 2)
-        matrix = self._matrix(scale, angle, source, target, flip)
+        matrix = placing(scale, angle, source, target, flip)
         out = np.zeros((height, width), np.uint8)
         warp(picture, matrix, out)
         return out, clip(move(labels, matrix, flip), 0, 0, width - 1, height - 1)
 
     def _mosaic(self) -> tuple[Picture, Labels]:
+        """Four views in one picture."""
         rng = self.rng
         out = np.zeros((HEIGHT, WIDTH), np.uint8)
         x, y = int(WIDTH * rng.uniform(0.3, 0.7)), int(HEIGHT * rng.uniform(0.3, 0.7))
@@ -145,164 +151,108 @@ class Painter:
         return out, join(parts)
 
     def _negative_view(self, width: int, height: int) -> Picture:
+        """Part of a picture without faces, filled to the edges."""
         rng = self.rng
-        blob, off, ids = self._negative
-        picture = decode(blob, off, int(rng.choice(ids)))
+        picture: Picture = self.sources.backgrounds[
+            int(rng.integers(len(self.sources.backgrounds)))
+        ]
         h, w = picture.shape
         scale = max(width / w, height / h) * float(np.exp(rng.uniform(-0.5, 0.7)))
         source = np.array([w, h]) * rng.uniform(0.3, 0.7, 2)
         target = np.array([width, height]) * 0.5
-        matrix = self._matrix(scale, self._angle(), source, target, rng.random() < 0.5)
         out = np.zeros((height, width), np.uint8)
-        warp(picture, matrix, out)
+        warp(picture, placing(scale, self._angle(), source, target, rng.random() < 0.5), out)
         return out
 
-    # --- pasted faces ----------------------------------------------------------------------------
+    # --- pasted ----------------------------------------------------------------------------------
+
+    def _ground(self, negatives: float) -> tuple[Picture, Labels]:
+        if self.rng.random() < negatives:
+            return self._negative_view(WIDTH, HEIGHT), nothing()
+        return self._scene_view(WIDTH, HEIGHT)
+
+    def _group(self) -> tuple[Picture, Labels]:
+        """Rows of people before a background, the nearest row lowest and last."""
+        rng = self.rng
+        canvas, labels = self._ground(0.7)
+        rows = int(rng.integers(1, 5))
+        height = float(np.exp(rng.uniform(np.log(SMALL), np.log(110 / rows**0.7))))
+        spread, adapt = rng.uniform(1.1, 2.4), rng.uniform(0.0, 0.7)
+        lift = rng.uniform(1.15, 2.0)
+        low = rng.uniform(0.35, 0.95) * HEIGHT
+        for row in range(rows):
+            y = low - (rows - 1 - row) * lift * height
+            x = rng.uniform(-0.5, 1.0) * height + (row % 2) * 0.5 * spread * height
+            right = WIDTH * rng.uniform(0.6, 1.05)
+            while x < right:
+                if rng.random() < 0.9:
+                    tall = height * float(np.exp(rng.normal(0, 0.1)))
+                    middle = np.array([x, y + rng.normal(0, 0.12) * height])
+                    if rng.random() < 0.8:
+                        labels = draw_body(canvas, labels, middle, tall, rng)
+                    labels = self._face(canvas, labels, middle, tall, adapt)
+                x += spread * height * float(np.exp(rng.normal(0, 0.15)))
+        return canvas, labels
 
     def _pasted(self) -> tuple[Picture, Labels]:
+        """Single faces anywhere, and things pasted the same way that are none."""
         rng = self.rng
-        if rng.random() < 0.5:
-            out, labels = self._negative_view(WIDTH, HEIGHT), nothing()
-        else:
-            out, labels = self._scene_view(WIDTH, HEIGHT)
-        canvas = out.astype(np.float32)
-        for _ in range(int(rng.integers(0, 3))):  # things pasted the same way that are no faces
-            self._paste_thing(canvas, labels.box)
+        canvas, labels = self._ground(0.5)
+        for _ in range(int(rng.integers(0, 4))):
+            self._thing(canvas, labels)
         if rng.random() < 0.3:
             wanted = [float(rng.uniform(90, 235))]
         else:
             wanted = [
-                float(np.exp(rng.uniform(np.log(13), np.log(120))))
+                float(np.exp(rng.uniform(np.log(SMALL), np.log(LARGE))))
                 for _ in range(rng.integers(1, 7))
             ]
-        for side in sorted(wanted, reverse=True):
-            labels = self._paste_face(canvas, labels, side)
-        return np.clip(canvas, 0, 255).astype(np.uint8), labels
+        size = np.array([WIDTH, HEIGHT])
+        for height in sorted(wanted, reverse=True):
+            margin = np.minimum(np.array([0.4, 0.45]) * height, size * 0.5 - 1)
+            middle = rng.uniform(margin, size - margin)
+            adapt = float(rng.uniform(0.3, 1.0)) if rng.random() < 0.5 else 0.0
+            labels = self._face(canvas, labels, middle, height, adapt)
+        return canvas, labels
 
-    def _paste_face(self, canvas: Floats, labels: Labels, height: float) -> Labels:
-        rng = self.rng
-        i = int(np.searchsorted(self._face_p, rng.random()))
-        face = decode(self._faces["jpeg"], self._faces["off"], i)
-        points = self._points["lm68"][i].astype(np.float32)
-        unit = 1.0 / max(float(np.hypot(*similarity(points, MEAN_SHAPE)[0, :2])), 1e-6)  # IOD, px
-        eyes = (points[36] + points[45]) / 2
-        brow, chin = points[17:27, 1].min(), points[:, 1].max()
-        mean_brow = float(MEAN_SHAPE[17:27, 1].min())
-        box = np.array(
-            [
-                points[:, 0].min(),
-                min(brow + (BOX_TOP - mean_brow) * unit, eyes[1] - 0.5 * unit),
-                points[:, 0].max(),
-                chin + CHIN * unit,
-            ],
-            np.float32,
-        )
-        scale = height / float(box[3] - box[1])
-        angle = float(np.radians(rng.uniform(-20, 20)))
-        flip = rng.random() < 0.5
-        source = (box[:2] + box[2:]) / 2
-        margin = np.minimum(np.array([0.4, 0.45]) * height, np.array([WIDTH, HEIGHT]) * 0.5 - 1)
-        target = rng.uniform(margin, np.array([WIDTH, HEIGHT]) - margin)
-        matrix = self._matrix(scale, angle, source, target, flip)
-        whole = np.array([[0, 0, face.shape[1] - 1, face.shape[0] - 1]], np.float32)
-        one = Labels(
-            np.concatenate([np.maximum(box[:2], whole[0, :2]), np.minimum(box[2:], whole[0, 2:])])[
-                None
-            ],
-            five_points(points)[None],
-            np.zeros(1, bool),
-        )
-        one = clip(move(one, matrix, flip), 0, 0, WIDTH - 1, HEIGHT - 1)
-        if not len(one.box) or _covered(one.box[0], labels.box) > 0.15:
+    def _face(
+        self, canvas: Picture, labels: Labels, middle: NDArray[Any], height: float, adapt: float
+    ) -> Labels:
+        s = self.sources
+        if not len(s.faces):
             return labels
-        mask = np.zeros(face.shape, np.uint8)
-        edge = max(int(min(face.shape) * 0.04), 1)
-        if rng.random() < (
-            0.6 if self._tight[i] else 0.4
-        ):  # the whole cut-out, background included
-            mask[edge:-edge, edge:-edge] = 255
-        else:  # the head
-            middle = (int(source[0]), int(source[1] - 0.08 * (box[3] - box[1])))
-            grow = rng.uniform(1.08, 1.3)
-            axes = (int((box[2] - box[0]) / 2 * grow), int((box[3] - box[1]) / 2 * grow))
-            cv2.ellipse(mask, middle, axes, 0, 0, 360, 255, -1)
-            mask[:1], mask[-1:], mask[:, :1], mask[:, -1:] = 0, 0, 0, 0
-        mask = np.asarray(cv2.blur(mask, (2 * edge + 1, 2 * edge + 1)), np.uint8)
-        self._blend(canvas, face, mask, matrix)
-        return join([labels, one])
+        i = int(np.searchsorted(self._face_p, self.rng.random()))
+        if i not in self._face_box:
+            self._face_box[i] = face_box(s.face_points[i])
+        return paste_face(
+            canvas,
+            labels,
+            s.faces[i],
+            s.face_points[i],
+            self._face_box[i],
+            bool(s.face_tight[i]),
+            middle,
+            height,
+            adapt,
+            self.rng,
+        )
 
-    def _paste_thing(self, canvas: Floats, taken: Floats) -> None:
+    def _thing(self, canvas: Picture, labels: Labels) -> None:
         rng = self.rng
-        side = int(np.exp(rng.uniform(np.log(16), np.log(160))))
-        thing = self._negative_view(side, int(side * rng.uniform(1.0, 1.4)))
-        mask = np.zeros(thing.shape, np.uint8)
-        h, w = thing.shape
+        side = int(np.exp(rng.uniform(np.log(12), np.log(140))))
+        piece = self._negative_view(side, int(side * rng.uniform(1.0, 1.4)))
+        h, w = piece.shape
         edge = max(side // 25, 1)
-        if rng.random() < 0.5:
-            mask[edge:-edge, edge:-edge] = 255
-        else:
-            cv2.ellipse(mask, (w // 2, h // 2), (w // 2 - edge, h // 2 - edge), 0, 0, 360, 255, -1)
-        mask = np.asarray(cv2.blur(mask, (2 * edge + 1, 2 * edge + 1)), np.uint8)
+        whole = np.array([edge, edge, w - edge, h - edge], np.float32)
+        mask = cut_out(piece.shape, None if rng.random() < 0.5 else whole, edge)
         target = rng.uniform([0, 0], [WIDTH, HEIGHT])
-        matrix = self._matrix(1.0, self._angle(), np.array([w / 2, h / 2]), target, False)
+        matrix = placing(1.0, self._angle(), np.array([w / 2, h / 2]), target, False)
         box = turn_boxes(np.array([[0, 0, w, h]], np.float32), matrix)[0]
-        if _covered(box, taken) == 0.0:
-            self._blend(canvas, thing, mask, matrix)
-
-    def _blend(self, canvas: Floats, piece: Picture, mask: Picture, matrix: Floats) -> None:
-        """Soft-edged; half the pieces take on the brightness of what they cover."""
-        drawn, cover = np.zeros(canvas.shape, np.uint8), np.zeros(canvas.shape, np.uint8)
-        warp(piece, matrix, drawn)
-        warp(mask, matrix, cover)
-        alpha = cover.astype(np.float32) / 255.0
-        total = float(alpha.sum())
-        if total < 1.0:
-            return
-        new = drawn.astype(np.float32)
-        if self.rng.random() < 0.5:
-            new += float(((canvas - new) * alpha).sum()) / total * self.rng.uniform(0.3, 1.0)
-        canvas += (new - canvas) * alpha
-
-    # --- the camera ------------------------------------------------------------------------------
-
-    def _degrade(self, picture: Picture) -> Picture:
-        """Exposure, gamma, blur, lost resolution, noise and JPEG, each now and then."""
-        rng = self.rng
-        if rng.random() < 0.7:
-            x = np.arange(256, dtype=np.float32) / 255.0
-            x = x ** float(np.exp(rng.normal(0, 0.3)))
-            x = (x - 0.5) * float(np.exp(rng.normal(0, 0.25))) + 0.5 + float(rng.normal(0, 0.1))
-            picture = np.asarray(cv2.LUT(picture, np.clip(x * 255, 0, 255).astype(np.uint8)))
-        u = rng.random()
-        if u < 0.12:
-            picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.4)))
-        elif u < 0.17:
-            length = int(rng.integers(3, 7))
-            kernel = np.zeros((length, length), np.float32)
-            kernel[length // 2] = 1.0 / length
-            picture = np.asarray(
-                cv2.filter2D(picture, -1, kernel if rng.random() < 0.5 else kernel.T)
-            )
-        elif u < 0.24:
-            f = rng.uniform(0.4, 0.8)
-            small = cv2.resize(picture, None, fx=f, fy=f, interpolation=cv2.INTER_AREA)
-            picture = np.asarray(cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR))
-        if rng.random() < 0.25:
-            noise = np.empty((HEIGHT, WIDTH), np.int16)
-            cv2.randn(noise, 0, rng.uniform(1.5, 12))
-            picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
-        if rng.random() < 0.2:
-            quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 80))]
-            ok, data = cv2.imencode(".jpg", picture, quality)
-            if ok:
-                picture = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
-        return picture.astype(np.uint8)
+        if not len(labels.box) or covered(box, labels.box).max() == 0.0:
+            blend(canvas, piece, mask, matrix, float(rng.uniform(0.0, 0.8)))
 
 
-def _covered(box: Floats, others: Floats) -> float:
-    """Largest share of one of `others` that `box` covers."""
-    if not len(others):
-        return 0.0
-    low, high = np.maximum(others[:, :2], box[:2]), np.minimum(others[:, 2:], box[2:])
-    shared = np.maximum(high - low, 0).prod(1)
-    return float((shared / np.maximum((others[:, 2:] - others[:, :2]).prod(1), 1e-3)).max())
+def _cumulated(weights: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]:
+    """Cumulative probabilities for `searchsorted`; empty for no weights."""
+    total = np.cumsum(np.asarray(weights, np.float64))
+    return total / total[-1] if len(total) else total
