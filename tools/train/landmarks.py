@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from tools.train.common import (
+    MODELS,
     Average,
     Budget,
     device,
@@ -25,50 +26,69 @@ from tools.train.common import (
     split_decay,
     warm_cosine,
 )
-from tools.train.landmarks_data import Crops, load_faces, load_negatives
-from tools.train.landmarks_net import LandmarkNet, point_loss, presence_loss
+from tools.train.landmarks_data import Crops, Sources, packs
+from tools.train.landmarks_net import (
+    LandmarkNet,
+    distances,
+    point_loss,
+    presence_loss,
+    spread_loss,
+)
 
 BATCH = 64
 RATE = 2e-3
 PRESENCE_SHARE = 0.02
+SPREAD_SHARE = 0.02
 
 
 def main(argv: list[str]) -> int:
     """Data -> training -> conversion -> evaluation -> card figures; resumes where it stopped."""
     parser = argparse.ArgumentParser(prog="python -m tools.train landmarks", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=61.0, help="training time (default 61)")
+    parser.add_argument("--minutes", type=float, default=90.0, help="training time (default 90)")
     parser.add_argument("--seed", type=int, default=68)
+    parser.add_argument("--start", type=Path, help="checkpoint whose weights to begin with")
     parser.add_argument("--convert-only", action="store_true", help="from the last checkpoint")
     options = parser.parse_args(argv)
+    folder, sources = run_folder("landmarks"), packs()
     if not options.convert_only:
-        train(options.minutes, options.seed)
+        train(sources, folder, options.minutes, options.seed, options.start)
     from tools.train.landmarks_report import finish
 
-    finish(options.seed)
+    finish(sources, folder, MODELS, options.seed)
     return 0
 
 
-def checkpoint_path() -> Path:
-    """Where the training of this clone stands."""
-    return run_folder("landmarks") / "checkpoint.pt"
-
-
-def batches(seed: int, start: int) -> Iterator[list[Tensor]]:
-    """Endless training batches; `start` varies the draws of a resumed training."""
+def batches(sources: Sources, seed: int) -> Iterator[list[Tensor]]:
+    """Endless training batches: crops, points, weights, presence, as `Crops` gives them."""
     cv2.setNumThreads(1)
-    crops = Crops(load_faces(0), load_negatives(0), seed + start)
+    crops = Crops(sources.faces, sources.negatives, seed)
     workers = 8 if torch.cuda.is_available() else 0
     return iter(DataLoader(crops, BATCH, num_workers=workers, drop_last=True))
 
 
-def train(minutes: float, seed: int) -> None:
-    """Train for `minutes` of wall time in all, a checkpoint every two minutes."""
+def train(
+    sources: Sources, folder: Path, minutes: float, seed: int, start: Path | None = None
+) -> None:
+    """Train for `minutes` of wall time in all; a checkpoint every two minutes.
+
+    Parameters
+    ----------
+    sources
+        What to learn from.
+    folder
+        Where `checkpoint.pt` lies; an existing one is resumed.
+    start
+        A checkpoint of the same network to begin with, where there is none to resume.
+    """
     seed_everything(seed)
     where = device()
     net = LandmarkNet().to(where, memory_format=torch.channels_last)
+    if start is not None:
+        net.load_state_dict(_weights(start))
     optimiser = torch.optim.AdamW(split_decay(net, 1e-2), lr=RATE, betas=(0.9, 0.99))
     average = Average(net, 0.999)
-    state = load_checkpoint(checkpoint_path())
+    path = folder / "checkpoint.pt"
+    state = load_checkpoint(path)
     step, spent = 0, 0.0
     if state:
         net.load_state_dict(state["net"])
@@ -76,7 +96,8 @@ def train(minutes: float, seed: int) -> None:
         average.state, average.steps = state["average"], state["step"]
         step, spent = state["step"], state["seconds"]
     budget = Budget(minutes, spent)
-    stream = batches(seed, step)
+    # a resumed training draws anew
+    stream = batches(sources, seed + step)
     saved = time.monotonic()
     bar = tqdm(unit="batch", initial=step, mininterval=10)
     recent: dict[str, float] = {}
@@ -86,9 +107,10 @@ def train(minutes: float, seed: int) -> None:
         for group in optimiser.param_groups:
             group["lr"] = RATE * warm_cosine(budget.progress)
         x = (crop.float() / 255.0)[:, None].contiguous(memory_format=torch.channels_last)
-        answer, logit = net(x)
-        shift = point_loss(answer, points, weight)
-        loss = shift + PRESENCE_SHARE * presence_loss(logit, present)
+        answer, logit, spread = net(x)
+        distance = distances(answer, points)
+        shift, doubt = point_loss(distance, weight), spread_loss(spread, distance, weight)
+        loss = shift + PRESENCE_SHARE * presence_loss(logit, present) + SPREAD_SHARE * doubt
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -96,18 +118,32 @@ def train(minutes: float, seed: int) -> None:
         average.update(net)
         step += 1
         _note(recent, "shift", 100 * float(shift.detach()))
-        _note(recent, "loss", float(loss.detach()))
+        _note(recent, "spread", float(doubt.detach()))
         bar.update()
         if step % 20 == 0:
             bar.set_postfix({k: f"{v:.3f}" for k, v in recent.items()} | {"t": budget.progress})
         if time.monotonic() - saved > 120:
-            save(net, optimiser, average, step, budget)
+            save(path, net, optimiser, average, step, budget)
             saved = time.monotonic()
-    save(net, optimiser, average, step, budget)
+    save(path, net, optimiser, average, step, budget)
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    """The averaged weights of a checkpoint."""
+    content = load_checkpoint(path)
+    if content is None:
+        raise SystemExit(f"There is no checkpoint {path} to begin with.")
+    weights: dict[str, Tensor] = content["average"]
+    return weights
 
 
 def save(
-    net: LandmarkNet, optimiser: torch.optim.Optimizer, average: Average, step: int, budget: Budget
+    path: Path,
+    net: LandmarkNet,
+    optimiser: torch.optim.Optimizer,
+    average: Average,
+    step: int,
+    budget: Budget,
 ) -> None:
     """Everything that a resumed training needs."""
     content: dict[str, Any] = {
@@ -117,7 +153,7 @@ def save(
         "step": step,
         "seconds": budget.spent,
     }
-    save_checkpoint(checkpoint_path(), content)
+    save_checkpoint(path, content)
 
 
 def _note(recent: dict[str, float], name: str, value: float) -> None:

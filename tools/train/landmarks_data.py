@@ -31,15 +31,16 @@ from tools.train.packs import decode, load
 SIZE = LANDMARK_CROP.size
 TARGET = LANDMARK_CROP.place(MEAN_SHAPE)
 TARGET_FIVE = LANDMARK_CROP.place(MEAN_FIVE)
-# utkface, lfw, ytf, portraits, synthetic: how far the labels are trusted, how often drawn
-TRUST = np.array([1.0, 0.6, 1.0, 0.8, 1.0], np.float32)
-SHARE = np.array([1.0, 0.6, 1.6, 1.6, 1.6])
-JAW_WEIGHT = 0.5
+SOURCES = ("utkface", "lfw", "ytf", "portraits", "synthetic")
+# per source: how far the labels are trusted, how often drawn
+TRUST = np.array([1.0, 0.5, 1.0, 0.8, 1.0], np.float32)
+SHARE = np.array([1.0, 0.5, 1.6, 1.6, 1.6], np.float32)
+JAW_WEIGHT = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """One split of the labelled faces, pictures decoded."""
+    """Labelled faces, pictures decoded: one split of one set of sources."""
 
     pictures: list[Grey]
     points: Float
@@ -47,12 +48,16 @@ class Faces:
     weight: Float
     """float32[N, 68], 0 where a point lies outside its picture."""
     source: NDArray[np.uint8]
+    """uint8[N], index into `names`."""
     yaw: Float
-    """Degrees, rough."""
+    """float32[N], degrees, rough."""
+    share: Float
+    """float32[N], how often a face is drawn in training, relative."""
+    names: tuple[str, ...] = SOURCES
 
 
 def load_faces(split: int) -> Faces:
-    """Faces of split 0 (train) or 1 (valid)."""
+    """Faces of the packs, split 0 (train) or 1 (valid)."""
     labels, pack = load("faces_labels.npz"), load("faces.npz")
     rows = np.flatnonzero(labels["split"] == split)
     doubt = np.maximum(labels["agreement"], labels["stability"])[rows].astype(np.float32)
@@ -63,6 +68,7 @@ def load_faces(split: int) -> Faces:
         labels["vis68"][rows].astype(np.float32) * trust[:, None],
         labels["source"][rows],
         labels["pose_yaw_pitch_roll"][rows, 0].astype(np.float32),
+        SHARE[labels["source"][rows]],
     )
 
 
@@ -72,6 +78,35 @@ def load_negatives(split: int) -> list[Grey]:
     return [
         decode(pack["jpeg"], pack["off"], int(i)) for i in np.flatnonzero(pack["split"] == split)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Everything that the network is trained on and checked with."""
+
+    faces: Faces
+    negatives: list[Grey]
+    valid_faces: Faces
+    valid_negatives: list[Grey]
+    description: tuple[str, ...]
+    """For the manifest: what the training part is."""
+    terms: str
+
+
+def packs() -> Sources:
+    """All packs."""
+    return Sources(
+        load_faces(0),
+        load_negatives(0),
+        load_faces(1),
+        load_negatives(1),
+        (
+            "UTKFace, LFW, YouTube Faces frames, web portraits, SFHQ synthetic faces: 19,730 crops",
+            "points 0-16 from PFLD-GhostOne, 17-67 from MediaPipe FaceMesh v2 (Apache-2.0)",
+            "no face: 966 pictures of an ImageNet sample and of haartraining negatives",
+        ),
+        "Trained on third parties' photographs for non-commercial research; weights alike.",
+    )
 
 
 def about_centre(degrees: float, scale: float, shift: Float, aspect: float = 1.0) -> Float:
@@ -94,15 +129,14 @@ def chain(second: Float, first: Float) -> Float:
 def jitter(rng: np.random.Generator) -> Float:
     """How far off a crop may be: tracking (slight), detection (more), rescue (much)."""
     kind = rng.random()
-    if kind < 0.45:
-        turn, zoom, move = rng.normal(0, 3), rng.normal(0, 0.03), rng.normal(0, 0.015, 2)
-    elif kind < 0.8:
-        turn, zoom = rng.uniform(-15, 15), rng.uniform(-0.15, 0.15)
-        move = rng.uniform(-0.08, 0.08, 2)
+    if kind < 0.55:
+        turn, zoom, move = rng.normal(0, 2.5), rng.normal(0, 0.025), rng.normal(0, 0.013, 2)
+    elif kind < 0.9:
+        turn, zoom, move = rng.normal(0, 6), rng.normal(0, 0.07), rng.normal(0, 0.035, 2)
     else:
-        turn, zoom = rng.uniform(-30, 30), rng.uniform(-0.3, 0.3)
-        move = rng.uniform(-0.15, 0.15, 2)
-    aspect = float(np.exp(rng.normal(0, 0.03)))
+        turn, zoom = rng.uniform(-30, 30), rng.uniform(-0.25, 0.25)
+        move = rng.uniform(-0.12, 0.12, 2)
+    aspect = float(np.exp(rng.normal(0, 0.02)))
     return about_centre(float(turn), float(np.exp(zoom)), (move * SIZE).astype(np.float32), aspect)
 
 
@@ -134,7 +168,7 @@ class Crops(IterableDataset[tuple[Grey, Float, Float, np.float32]]):
         self._negatives = negatives
         self._seed = seed
         # turned heads are rare in the packs and hardest: drawn up to three times as often
-        share = SHARE[faces.source] * np.clip(np.abs(faces.yaw) / 12.0, 1.0, 3.0)
+        share = faces.share * np.clip(np.abs(faces.yaw) / 12.0, 1.0, 3.0)
         self._cumulative = np.cumsum(share / share.sum())
         point_weight = np.ones(68, np.float32)
         point_weight[:17] = JAW_WEIGHT
@@ -154,15 +188,15 @@ class Crops(IterableDataset[tuple[Grey, Float, Float, np.float32]]):
         """One item."""
         weight = np.zeros(68, np.float32)
         points = np.zeros((68, 2), np.float32)
-        if rng.random() < 0.07:
+        if rng.random() < 0.05:
             return self.spoil(self.background(rng), rng), points, weight, np.float32(0)
         i = min(int(np.searchsorted(self._cumulative, rng.random())), len(self._faces.points) - 1)
         label = self._faces.points[i]
-        if rng.random() < 0.6:
+        if rng.random() < 0.75:
             matrix = similarity(label, TARGET)
         else:
             matrix = similarity(five_points(label), TARGET_FIVE)
-        present = rng.random() > 0.05
+        present = rng.random() > 0.03
         matrix = chain(jitter(rng) if present else misplacement(rng), matrix)
         placed = apply(matrix, label)
         crop = self._cut(self._faces.pictures[i], matrix, placed, rng)
@@ -175,7 +209,7 @@ class Crops(IterableDataset[tuple[Grey, Float, Float, np.float32]]):
         if present:
             points = (placed / SIZE).astype(np.float32)
             weight = seen * self._point_weight
-        if rng.random() < 0.15:
+        if rng.random() < 0.06:
             self._occlude(crop, rng)
         return self.spoil(crop, rng), points, weight, np.float32(present)
 
@@ -198,9 +232,9 @@ class Crops(IterableDataset[tuple[Grey, Float, Float, np.float32]]):
     def _cut(self, picture: Grey, matrix: Float, points: Float, rng: np.random.Generator) -> Grey:
         fill = rng.random()
         border = cv2.BORDER_CONSTANT
-        if fill < 0.15:
+        if fill < 0.2:
             border = cv2.BORDER_REFLECT_101
-        elif fill < 0.2:
+        elif fill < 0.3:
             border = cv2.BORDER_REPLICATE
         crop = np.asarray(
             cv2.warpAffine(
@@ -208,8 +242,8 @@ class Crops(IterableDataset[tuple[Grey, Float, Float, np.float32]]):
             ),
             np.uint8,
         )
-        oval = rng.random() < 0.1
-        if fill < 0.45 and not oval:
+        oval = rng.random() < 0.05
+        if fill < 0.6 and not oval:
             return crop
         if oval:
             # the head alone, cut out roughly and put elsewhere
@@ -224,9 +258,9 @@ class Crops(IterableDataset[tuple[Grey, Float, Float, np.float32]]):
             mask = np.minimum(mask, inside)
         else:
             mask = cv2.warpAffine(np.full_like(picture, 255), matrix, (SIZE, SIZE))
-        if fill < 0.85:
+        if fill < 0.9:
             behind = self.background(rng)
-        elif fill < 0.93:
+        elif fill < 0.95:
             behind = np.full((SIZE, SIZE), rng.integers(256), np.uint8)
         else:
             noise = self._patch(SIZE, rng) * rng.uniform(5, 60) + rng.uniform(20, 235)
@@ -255,31 +289,31 @@ class Crops(IterableDataset[tuple[Grey, Float, Float, np.float32]]):
 
     def spoil(self, crop: Grey, rng: np.random.Generator) -> Grey:
         """Light, blur, low resolution, sensor noise and JPEG, in the order in which they happen."""
-        if rng.random() < 0.3:
-            angle, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.7)
+        if rng.random() < 0.15:
+            angle, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.6)
             light = 1 + slope * (np.cos(angle) * self._x + np.sin(angle) * self._y)
             crop = np.clip(crop * light, 0, 255).astype(np.uint8)
-        if rng.random() < 0.8:
-            gamma = np.exp(rng.normal(0, 0.3))
-            gain, offset = np.exp(rng.normal(0, 0.25)), rng.normal(0, 18)
+        if rng.random() < 0.7:
+            gamma = np.exp(rng.normal(0, 0.2))
+            gain, offset = np.exp(rng.normal(0, 0.2)), rng.normal(0, 15)
             ramp = np.linspace(0, 1, 256) ** gamma * 255
             table = np.clip((ramp - 128) * gain + 128 + offset, 0, 255).astype(np.uint8)
             crop = np.asarray(cv2.LUT(crop, table), np.uint8)
-        if rng.random() < 0.2:
-            crop = np.asarray(cv2.GaussianBlur(crop, (0, 0), rng.uniform(0.4, 2.2)), np.uint8)
-        elif rng.random() < 0.08:
+        if rng.random() < 0.12:
+            crop = np.asarray(cv2.GaussianBlur(crop, (0, 0), rng.uniform(0.4, 2.0)), np.uint8)
+        elif rng.random() < 0.05:
             crop = _motion(crop, rng)
         size = SIZE
-        if rng.random() < 0.4:
+        if rng.random() < 0.2:
             # faces of 20 px and more: an IOD of 11 px and more
             size = int(SIZE * np.exp(rng.uniform(np.log(0.2), 0)))
             crop = np.asarray(
                 cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA), np.uint8
             )
-        if rng.random() < 0.75:
-            sigma = abs(rng.normal(0, 5)) if rng.random() < 0.9 else rng.uniform(5, 20)
+        if rng.random() < 0.6:
+            sigma = abs(rng.normal(0, 4)) if rng.random() < 0.92 else rng.uniform(5, 18)
             crop = np.clip(crop + self._patch(size, rng) * sigma + 0.5, 0, 255).astype(np.uint8)
-        if rng.random() < 0.2:
+        if rng.random() < 0.1:
             quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))]
             coded = cv2.imencode(".jpg", crop, quality)[1]
             crop = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.uint8)
@@ -300,12 +334,10 @@ def _motion(crop: Grey, rng: np.random.Generator) -> Grey:
     return np.asarray(cv2.filter2D(crop, -1, kernel / max(float(kernel.sum()), 1e-6)), np.uint8)
 
 
-def valid_crop(picture: Grey, points: Float, offset: Float | None) -> tuple[Float, Float]:
-    """Matrix of a crop placed by the five keypoints and moved by `offset`, and points in it."""
+def valid_crop(points: Float, offset: Float | None = None) -> Float:
+    """Matrix of a crop placed by the five keypoints of float32[68, 2] and moved by `offset`."""
     matrix = similarity(five_points(points), TARGET_FIVE)
-    if offset is not None:
-        matrix = chain(offset, matrix)
-    return matrix, apply(matrix, points)
+    return matrix if offset is None else chain(offset, matrix)
 
 
 def back(matrix: Float, points: Float) -> Float:
