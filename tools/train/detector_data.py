@@ -10,17 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
-from tools.train.detector_labels import Labels
-from tools.train.detector_net import STRIDES, cells
+from tools.train.detector_labels import Floats, Labels
+from tools.train.detector_net import HEIGHT, STRIDES, WIDTH, cells
 from tools.train.detector_paint import Painter
 from tools.train.detector_sources import Sources
 
 LEVELS = ((0.0, 40.0), (32.0, 96.0), (80.0, 1e9))
 """Face sizes, sqrt(w h) in input pixels, that each stride learns; neighbours share a margin."""
 
-_CENTRES, _CELL_STRIDES = (t.numpy() for t in cells())
-_LEVEL = np.searchsorted(np.array(STRIDES), _CELL_STRIDES)
-_LOW, _HIGH = np.array(LEVELS, np.float32)[_LEVEL].T
+_CENTRES = cells()[0].numpy()
+_FIRST = np.cumsum([0, *[(HEIGHT // s) * (WIDTH // s) for s in STRIDES]])
+_GRIDS = [
+    (int(first), s, HEIGHT // s, WIDTH // s, low, high)
+    for first, s, (low, high) in zip(_FIRST, STRIDES, LEVELS, strict=False)
+]
+"""First cell, stride, rows, columns, smallest and largest face of each of the three grids."""
 
 
 def assign(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -32,28 +36,32 @@ def assign(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """
     owner = np.full(len(_CENTRES), -1, np.int64)
     counts = np.ones(len(_CENTRES), bool)
+    side = labels.box[:, 2:] - labels.box[:, :2]
+    size = np.sqrt(side.prod(1))
+    middle = (labels.box[:, :2] + labels.box[:, 2:]) / 2
+    for k in np.flatnonzero(labels.ignore):
+        for first, stride, rows, columns, _, _ in _GRIDS:
+            counts[_cells(middle[k], side[k] / 2 + 1, first, stride, rows, columns)] = False
     active = np.flatnonzero(~labels.ignore)
-    for box in labels.box[labels.ignore]:
-        inside = (np.abs(_CENTRES - (box[:2] + box[2:]) / 2) <= (box[2:] - box[:2]) / 2 + 1).all(1)
-        counts[inside] = False
-    if len(active):
-        box = labels.box[active]
-        side = box[:, 2:] - box[:, :2]
-        size = np.sqrt(side.prod(1))
-        middle = (box[:, :2] + box[:, 2:]) / 2
-        reach = np.clip(
-            0.25 * side[:, None],
-            0.6 * _CELL_STRIDES[None, :, None],
-            1.5 * _CELL_STRIDES[None, :, None],
-        )
-        near = (np.abs(_CENTRES[None] - middle[:, None]) < reach).all(2)
-        fits = (size[:, None] >= _LOW) & (size[:, None] < _HIGH)
-        area = np.where(near & fits, size[:, None], np.inf)
-        best = area.argmin(0)
-        taken = np.isfinite(area[best, np.arange(len(best))])
-        owner[taken] = active[best[taken]]
-        counts[taken] = True
+    for k in active[np.argsort(-size[active], kind="stable")]:  # the smallest comes last
+        for first, stride, rows, columns, low, high in _GRIDS:
+            if low <= size[k] < high:
+                reach = np.clip(0.25 * side[k], 0.6 * stride, 1.5 * stride)
+                taken = _cells(middle[k], reach, first, stride, rows, columns)
+                owner[taken] = k
+                counts[taken] = True
     return owner, counts
+
+
+def _cells(
+    middle: Floats, reach: Floats, first: int, stride: int, rows: int, columns: int
+) -> NDArray[np.int64]:
+    """Cells of one grid whose centres lie less than `reach` from `middle`, both float32[2]."""
+    cell = (middle + 0.5) / stride - 0.5
+    low = np.maximum(np.floor(cell - reach / stride).astype(int) + 1, 0)
+    high = np.minimum(np.ceil(cell + reach / stride).astype(int), [columns, rows])
+    x, y = np.arange(low[0], high[0]), np.arange(low[1], high[1])
+    return np.asarray(first + (y[:, None] * columns + x).ravel(), np.int64)
 
 
 class Stream(IterableDataset[tuple[torch.Tensor, ...]]):

@@ -36,6 +36,8 @@ from tools.train.detector_sources import Sources
 Rng = np.random.Generator
 SMALL, LARGE = 9.0, 160.0
 """Heights of chosen faces, input pixels; single pasted faces are up to 235 tall."""
+CROWD = 18
+"""People in a drawn group at most, about."""
 ECHOES = 512
 """Pictures remembered for another look."""
 
@@ -71,11 +73,11 @@ class Painter:
 
     def _draw(self) -> tuple[Picture, Labels]:
         u = self.rng.random()
-        if u < 0.46:
+        if u < 0.48:
             return self._scene_view(WIDTH, HEIGHT)
-        if u < 0.60:
+        if u < 0.62:
             return self._mosaic()
-        if u < 0.78:
+        if u < 0.76:
             return self._group()
         if u < 0.91:
             return self._pasted()
@@ -183,7 +185,7 @@ class Painter:
         for row in range(rows):
             y = low - (rows - 1 - row) * lift * height
             x = rng.uniform(-0.5, 1.0) * height + (row % 2) * 0.5 * spread * height
-            right = WIDTH * rng.uniform(0.6, 1.05)
+            right = min(WIDTH * rng.uniform(0.6, 1.05), x + CROWD / rows * spread * height)
             while x < right:
                 if rng.random() < 0.9:
                     tall = height * float(np.exp(rng.normal(0, 0.1)))

@@ -161,7 +161,7 @@ def draw_body(
     mask[max(centre[1], 0) :] = 255
     neck = int(0.2 * height)
     mask[: max(int(0.3 * height), 1), max(centre[0] - neck, 0) : max(centre[0] + neck, 0)] = 255
-    shade = np.linspace(grey, grey * rng.uniform(0.6, 1.2), part.shape[0], dtype=np.float32)
-    cloth = np.clip(shade[:, None] + rng.normal(0, rng.uniform(1, 18), part.shape), 0, 255)
-    part[mask > 0] = cloth.astype(np.uint8)[mask > 0]
+    cloth = np.empty(part.shape, np.uint8)
+    cv2.randn(cloth, grey, rng.uniform(1, 18))
+    cv2.copyTo(cloth, mask, part)
     return hide(labels, np.array([x0, y0, x1, y1], np.float32))
