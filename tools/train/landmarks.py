@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 
 from tools.train.common import (
@@ -26,7 +27,8 @@ from tools.train.common import (
     split_decay,
     warm_cosine,
 )
-from tools.train.landmarks_data import Crops, Sources, packs
+from tools.train.landmarks_crops import Crops, Item
+from tools.train.landmarks_data import Sources, packs
 from tools.train.landmarks_net import (
     LandmarkNet,
     distances,
@@ -58,12 +60,26 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+class Stream(IterableDataset[Item]):
+    """Endless crops, other ones in every worker."""
+
+    def __init__(self, crops: Crops, seed: int) -> None:
+        self._crops = crops
+        self._seed = seed
+
+    def __iter__(self) -> Iterator[Item]:
+        worker = get_worker_info()
+        rng = np.random.default_rng([self._seed, worker.id if worker else 0])
+        while True:
+            yield self._crops.draw(rng)
+
+
 def batches(sources: Sources, seed: int) -> Iterator[list[Tensor]]:
     """Endless training batches: crops, points, weights, presence, as `Crops` gives them."""
     cv2.setNumThreads(1)
-    crops = Crops(sources.faces, sources.negatives, seed)
+    stream = Stream(Crops(sources.faces, sources.negatives, seed), seed)
     workers = 8 if torch.cuda.is_available() else 0
-    return iter(DataLoader(crops, BATCH, num_workers=workers, drop_last=True))
+    return iter(DataLoader(stream, BATCH, num_workers=workers, drop_last=True))
 
 
 def train(

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from agent.faces.align import apply, cut, similarity
 from agent.faces.landmarks import crop_matrix
 from agent.types import Float, Grey
+from tools.train.landmarks_crops import Crops
 from tools.train.landmarks_data import (
     SIZE,
     TARGET_FIVE,
-    Crops,
     Faces,
     about_centre,
     back,
