@@ -22,10 +22,10 @@ def _in_frame(shape: Float, iod: float, degrees: float, x: float, y: float) -> F
 
 def _mean_face(crop: Grey) -> Mapping[str, Float]:
     """Whatever the crop shows: the mean face, well in place, all points alike."""
-    points = LANDMARK_CROP.place(MEAN_SHAPE) / LANDMARK_CROP.size
+    points = LANDMARK_CROP.place(MEAN_SHAPE) / np.float32(LANDMARK_CROP.size)
     return {
         "points": points.reshape(1, 136),
-        "presence": np.array([[math.log(3)]], np.float32),
+        "presence": np.full((1, 1), math.log(3), np.float32),
         "spread": np.full((1, 68), math.log(0.02), np.float32),
     }
 
