@@ -147,7 +147,7 @@ def _microphone(config: AgentConfig) -> CheckLine:
 
 
 def _models(config: AgentConfig) -> CheckLine:
-    manifest = load_manifest(models_folder(config.models))
+    manifest = load_manifest(models_folder(config.models), config.model_set)
     took = []
     for name in dict.fromkeys((*NEEDED, *manifest.models)):
         model = open_model(manifest, name)
@@ -156,7 +156,9 @@ def _models(config: AgentConfig) -> CheckLine:
         model(picture)
         took.append(f"{name} {(time.perf_counter() - start) * 1e3:.1f} ms")
     return CheckLine(
-        "models", True, f"{', '.join(took)}; set {manifest.hash16}, {runtime_name()}, verified"
+        "models",
+        True,
+        f"{', '.join(took)}; set {manifest.which} {manifest.hash16}, {runtime_name()}, verified",
     )
 
 

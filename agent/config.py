@@ -160,6 +160,8 @@ class AgentConfig(Section):
     source: SourceConfig = SourceConfig()
     models: Path | None = None
     """Folder with `manifest.toml`; null: the models that came with the package."""
+    model_set: Literal["research", "clean"] = "research"
+    """`clean`: trained only on sources whose terms allow any use; less accurate, see the cards."""
     detection: DetectionConfig = DetectionConfig()
     tracking: TrackingConfig = TrackingConfig()
     expression: ExpressionConfig = ExpressionConfig()

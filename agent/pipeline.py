@@ -63,7 +63,8 @@ class Models:
 
     def __init__(self, config: AgentConfig, score_above: float | None = None) -> None:
         """`score_above`: the detector's threshold where neither configuration nor card decides."""
-        self.manifest: Manifest = load_manifest(models_folder(config.models))
+        folder = models_folder(config.models)
+        self.manifest: Manifest = load_manifest(folder, config.model_set)
         self.seconds: dict[str, float] = {}
         """Seconds spent inside the runtime since last cleared, by `model.<name>`."""
         self.detect = FaceDetector(

@@ -17,6 +17,9 @@ from typing import Any, Literal, NoReturn
 from agent.errors import ModelError
 
 FORMAT = 1
+SETS = ("research", "clean")
+"""Trained on everything there is, or only on sources whose terms allow any use. A table without
+`set` belongs to the first."""
 ADVICE = "Install the package again, or point `models` at a complete folder."
 Parameter = float | int | str | bool | tuple[float, ...] | tuple[str, ...]
 
@@ -56,6 +59,8 @@ class ModelEntry:
     outputs: tuple[TensorSpec, ...]
     parameters: Mapping[str, Parameter]
     """Numbers the code needs to read the outputs."""
+    which: str = SETS[0]
+    """The set it belongs to."""
 
     def read(self) -> bytes:
         """The file's bytes, verified. Raises `ModelError` when it is absent or altered."""
@@ -77,10 +82,12 @@ class ModelEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All models of one folder."""
+    """One set of models of one folder."""
 
     path: Path
     models: Mapping[str, ModelEntry]
+    which: str = SETS[0]
+    """Which of `SETS`."""
 
     @property
     def hash16(self) -> str:
@@ -119,11 +126,12 @@ def models_folder(configured: Path | None) -> Path:
     )
 
 
-def load_manifest(folder: Path) -> Manifest:
-    """Read `manifest.toml`; unknown keys are refused.
+def load_manifest(folder: Path, which: str = SETS[0]) -> Manifest:
+    """Read one set of `manifest.toml`; unknown keys are refused.
 
-    Raises `ModelError` when the manifest is absent, is not TOML, or is not of this form. The files
-    themselves are verified by `ModelEntry.read`, when they are opened.
+    Raises `ModelError` when the manifest is absent, is not TOML, is not of this form, or lacks a
+    model in the set that another set has. The files themselves are verified by `ModelEntry.read`,
+    when they are opened.
     """
     path = folder / "manifest.toml"
     try:
@@ -137,10 +145,18 @@ def load_manifest(folder: Path) -> Manifest:
         top.refuse("format", f"is {found}; this version reads {FORMAT}")
     entries = [_entry(table, folder) for table in top.tables("model")]
     top.end()
-    names = [entry.name for entry in entries]
+    names = [(entry.which, entry.name) for entry in entries]
     if len(set(names)) != len(names):
         top.refuse("model", "has the same name twice")
-    return Manifest(path, {entry.name: entry for entry in entries})
+    wanted = {entry.name: entry for entry in entries if entry.which == which}
+    lacking = [name for name in dict.fromkeys(e.name for e in entries) if name not in wanted]
+    if lacking:
+        others = ", ".join(dict.fromkeys(e.which for e in entries if e.which != which))
+        raise ModelError(
+            f"{path}: the set of models {which!r} is incomplete, it lacks {', '.join(lacking)}. "
+            f"Set `model_set` to another ({others}), or install a complete set."
+        )
+    return Manifest(path, wanted, which)
 
 
 class _Table:
@@ -185,6 +201,9 @@ class _Table:
 
 def _entry(table: _Table, folder: Path) -> ModelEntry:
     name = table.take("name", str)
+    which = table.take("set", str) if "set" in table.data else SETS[0]
+    if which not in SETS:
+        table.refuse("set", f"must be one of {', '.join(SETS)}, not {which!r}")
     file = PurePosixPath(table.take("file", str))
     if file.is_absolute() or ".." in file.parts or "\\" in str(file) or not file.parts:
         table.refuse("file", f"must be a path inside the models folder, not {str(file)!r}")
@@ -207,6 +226,7 @@ def _entry(table: _Table, folder: Path) -> ModelEntry:
         inputs=tuple(_tensor(t) for t in table.tables("input")),
         outputs=tuple(_tensor(t) for t in table.tables("output")),
         parameters=_parameters(table),
+        which=which,
     )
     names = [tensor.name for tensor in entry.outputs]
     if len(set(names)) != len(names):

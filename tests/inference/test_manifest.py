@@ -56,6 +56,36 @@ def test_hash16_names_the_set_of_models(folder: Path) -> None:
     assert load_manifest(folder).hash16 != before
 
 
+def test_each_set_is_picked_alone_and_has_its_own_hash(folder: Path) -> None:
+    plain = load_manifest(folder)
+    assert plain.which == "research"
+    edit(folder, lambda text: text + "".join(_second_set(text)))
+    assert load_manifest(folder).hash16 == plain.hash16  # tables without `set` are as before
+    clean = load_manifest(folder, "clean")
+    assert clean.which == "clean"
+    assert list(clean.models) == list(plain.models)
+    assert {entry.sha256 for entry in clean.models.values()} == {"0" * 64}
+    assert clean.hash16 != plain.hash16
+
+
+def test_a_set_that_lacks_a_model_is_named(folder: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"'clean' is incomplete, it lacks tiny, tiny_float.*model_set"
+    ):
+        load_manifest(folder, "clean")
+    edit(folder, lambda text: text + "".join(_second_set(text)[1:2]))
+    with pytest.raises(ModelError, match=r"'clean' is incomplete, it lacks tiny_float"):
+        load_manifest(folder, "clean")
+    assert load_manifest(folder).models
+
+
+def _second_set(text: str) -> list[str]:
+    """The manifest's tables again, as the clean set; the first item is empty."""
+    tables = text.split("[[model]]")[1:]
+    again = ['\n[[model]]\nset = "clean"' + re.sub("[0-9a-f]{64}", "0" * 64, t) for t in tables]
+    return ["", *again]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent.inference.manifest import load_manifest
 from tools.train import manifest
 
 TINY = Path(__file__).parents[1] / "golden" / "tiny"
@@ -115,3 +116,30 @@ def test_float_outputs_need_a_range(tmp_path: Path) -> None:
     table = manifest.entry(**arguments, ranges=ranges)
     assert [output["range"] for output in table["output"]] == [[-4.0, 4.0], [0.0, 1.0]]
     assert {output["dtype"] for output in table["output"]} == {"float32"}
+
+
+def test_sets_stand_beside_each_other(tmp_path: Path) -> None:
+    for which in ("clean", "research"):
+        for name in ("landmarks", "detector"):
+            manifest.write(_entry(tmp_path, name=name, which=which), tmp_path)
+    manifest.write(_entry(tmp_path, name="detector", which="clean", terms="newer"), tmp_path)
+    tables = _read(tmp_path)
+    assert [(t["set"], t["name"]) for t in tables] == [
+        ("research", "detector"),
+        ("research", "landmarks"),
+        ("clean", "detector"),
+        ("clean", "landmarks"),
+    ]
+    assert [t["terms"] for t in tables].count("newer") == 1
+    assert list(load_manifest(tmp_path, "clean").models) == ["detector", "landmarks"]
+
+
+def test_a_table_without_a_set_is_replaced_by_the_research_one(tmp_path: Path) -> None:
+    old = _entry(tmp_path)
+    del old["set"]
+    manifest.write(old, tmp_path)
+    manifest.write(_entry(tmp_path, which="clean"), tmp_path)
+    manifest.write(_entry(tmp_path), tmp_path)
+    assert [table["set"] for table in _read(tmp_path)] == ["research", "clean"]
+    assert manifest.model_folder("tiny", "research", tmp_path) == tmp_path / "tiny"
+    assert manifest.model_folder("tiny", "clean", tmp_path) == tmp_path / "tiny" / "clean"

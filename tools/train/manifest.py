@@ -16,6 +16,8 @@ from tools.train.files import MODELS, save_atomically
 from tools.train.lite import LiteModel, Tensor, delegated_share
 
 FORMAT = 1
+SETS = {"all": "research", "clean": "clean"}
+"""Set of models by the training data, as `--data` names it."""
 ORDER = ("detector", "landmarks", "expression")
 Number = float | int | Sequence[float]
 
@@ -29,6 +31,7 @@ def entry(
     parameters: Mapping[str, Number],
     ranges: Mapping[str, tuple[float, float]] | None = None,
     models: Path = MODELS,
+    which: str = "research",
 ) -> dict[str, Any]:
     """The table of one model.
 
@@ -42,6 +45,8 @@ def entry(
         Names of the outputs, in the order of the converted network's tuple.
     ranges
         Value range per float32 output (int8 outputs give their own).
+    which
+        The set that the model belongs to, a value of `SETS`.
     parameters
         Numbers and lists of numbers that the code needs to read the outputs.
     """
@@ -51,6 +56,7 @@ def entry(
         raise ValueError(f"{file} has {len(model.outputs)} outputs; {len(outputs)} names given.")
     return {
         "name": name,
+        "set": which,
         "file": file.relative_to(models).as_posix(),
         "sha256": hashlib.sha256(content).hexdigest(),
         "delegated": round(delegated_share(content), 4),
@@ -66,7 +72,7 @@ def entry(
 
 
 def write(table: Mapping[str, Any], models: Path = MODELS) -> None:
-    """Add `table` to the manifest, or put it in the place of the table of that name.
+    """Add `table` to the manifest, or put it in the place of the one of its name and set.
 
     The other tables stay as they are. The file is replaced whole, under a lock, so that two
     trainings that end together lose nothing.
@@ -76,8 +82,8 @@ def write(table: Mapping[str, Any], models: Path = MODELS) -> None:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         tables = tomllib.loads(path.read_text())["model"] if path.is_file() else []
-        kept = [other for other in tables if other["name"] != table["name"]]
-        merged = sorted([*kept, table], key=lambda t: (_place(t["name"]), t["name"]))
+        kept = [other for other in tables if _key(other) != _key(table)]
+        merged = sorted([*kept, table], key=_key)
         text = render(merged)
         if tomllib.loads(text)["model"] != merged:
             raise ValueError("The manifest does not read back as it was written.")
@@ -108,8 +114,16 @@ def _nested(key: str) -> bool:
     return key in ("input", "output", "parameters")
 
 
-def _place(name: str) -> int:
-    return ORDER.index(name) if name in ORDER else len(ORDER)
+def model_folder(name: str, which: str, models: Path = MODELS) -> Path:
+    """Where a model of a set lies: `models/<name>`, or `models/<name>/clean`."""
+    return models / name if which == SETS["all"] else models / name / which
+
+
+def _key(table: Mapping[str, Any]) -> tuple[bool, str, int, str]:
+    """Tables of one set together; a table without `set` is of the first."""
+    which, name = table.get("set", SETS["all"]), table["name"]
+    place = ORDER.index(name) if name in ORDER else len(ORDER)
+    return which != SETS["all"], which, place, name
 
 
 def _table(name: str, tensor: Tensor, span: tuple[float, float] | None) -> dict[str, Any]:
