@@ -6,12 +6,12 @@ labels, made symmetric; `tools/train/shape.py` repeats it.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from agent.kernels.crop import cut_crop
 from agent.types import Float, Grey
 
 MEAN_SHAPE: Float = np.array(
@@ -173,34 +173,8 @@ def cut(picture: Grey, matrix: Float, size: int) -> Grey:
 
     Pictures much larger than the crop are shrunk by area first, as bilinear sampling would alias.
     """
-    a, b, x = matrix[0].tolist()
-    c, d, y = matrix[1].tolist()
-    scale = math.hypot(a, c)
-    if scale < 0.5:
-        # In plain numbers: this runs for every crop, and small arrays cost more than they compute.
-        step = min(int(1.0 / max(scale, 1e-6)), 16)
-        area = scale * scale
-        u, v = size / 2 - x, size / 2 - y
-        middle_x, middle_y = (a * u + c * v) / area, (b * u + d * v) / area
-        reach = size / 2 * (abs(a) + abs(c)) / area + step
-        height, width = picture.shape
-        x0, y0 = max(int(middle_x - reach), 0), max(int(middle_y - reach), 0)
-        columns = (min(int(middle_x + reach) + 1, width) - x0) // step
-        rows = (min(int(middle_y + reach) + 1, height) - y0) // step
-        if columns > 0 and rows > 0:
-            region = picture[y0 : y0 + rows * step, x0 : x0 + columns * step]
-            picture = np.asarray(
-                cv2.resize(region, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8
-            )
-            # Pixel centres: x_big = x0 + step * x_small + (step - 1) / 2.
-            u, v = x0 + (step - 1) / 2, y0 + (step - 1) / 2
-            matrix = np.array(
-                [
-                    [a * step, b * step, a * u + b * v + x],
-                    [c * step, d * step, c * u + d * v + y],
-                ],
-                np.float32,
-            )
-    return np.asarray(
-        cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8
-    )
+    crop = np.empty((size, size), np.uint8)
+    if not picture.flags.c_contiguous:
+        picture = np.ascontiguousarray(picture)
+    cut_crop(picture, matrix, crop)
+    return crop

@@ -2,12 +2,59 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 Grey = NDArray[np.uint8]
+
+
+_SIDE = 8
+"""Of a patch, pixels; `_lerp8` is made for it."""
+_WIDE = _SIDE + 2
+"""With a pixel around it. Patches lie flat in rows of this length, so that the loops are long."""
+_AREA = _SIDE * _SIDE
+_FLAT = _SIDE * _WIDE
+_INSIDE = (np.arange(_FLAT) % _WIDE < _SIDE).astype(np.float32)
+"""0 where a row of the flat patch has its two spare pixels."""
+
+
+@intrinsic
+def _lerp8(typing: Any, target: Any, to: Any, greys: Any, at: Any, share: Any) -> Any:
+    """target[to : to + 8] = (1 - share) greys[at : at + 8] + share greys[at + 1 : at + 9].
+
+    As vectors from the start: LLVM unrolls loops of eight before it could vectorise them, and this
+    is where the time goes.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        out = context.make_array(signature.args[0])(context, builder, args[0]).data
+        source = context.make_array(signature.args[2])(context, builder, args[2]).data
+        octet = ir.VectorType(ir.IntType(8), 8)
+        floats = ir.VectorType(ir.FloatType(), 8)
+
+        def pixels(place: Any) -> Any:
+            pointer = builder.bitcast(builder.gep(source, [place]), octet.as_pointer())
+            return builder.uitofp(builder.load(pointer, align=1), floats)
+
+        left = pixels(args[3])
+        right = pixels(builder.add(args[3], args[3].type(1)))
+        empty = ir.Constant(floats, ir.Undefined)
+        first = builder.insert_element(empty, args[4], ir.IntType(32)(0))
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8)
+        shares = builder.shuffle_vector(first, empty, lanes)
+        change = builder.fmul(shares, builder.fsub(right, left), flags=("fast",))
+        value = builder.fadd(left, change, flags=("fast",))
+        pointer = builder.bitcast(builder.gep(out, [args[1]]), floats.as_pointer())
+        builder.store(value, pointer, align=4)
+        return context.get_dummy_value()
+
+    return types.void(target, types.int64, greys, types.int64, types.float32), generate
 
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
@@ -19,7 +66,7 @@ def flow_points(
     Parameters
     ----------
     before, after : uint8[S, S]
-        The same crop of two successive frames.
+        The same crop of two successive frames, C-contiguous.
     start : float32[N, 2]
         Points in `before`, crop pixels.
     guess : float32[N, 2]
@@ -27,125 +74,110 @@ def flow_points(
     ridge : float
         Pull towards the guess, squared grey levels per pixel; decides along edges and on bare skin.
     iterations : int
+        At most; a point is done when a step is below a hundredth of a pixel.
 
     Returns
     -------
     float32[N, 3]
-        x and y in `after`, and the mean absolute grey difference that is left; -1 where a patch
-        left the crop, with the guess as the answer.
+        x and y in `after`, and 1; or the guess and -1 where a patch left the crop.
 
     Notes
     -----
-    O(64 N) per iteration, one allocation. Lucas & Kanade 1981 in the inverse
-    compositional form (Baker & Matthews, IJCV 56, 2004), translation only, patch means removed
-    against changing light; ours adds the ridge. No pyramid: the crop follows the head.
-    Twin: tests/kernels/naive_flow.py.
+    O(64 N) per iteration, five allocations. Lucas & Kanade 1981 in the inverse compositional form
+    (Baker & Matthews, IJCV 56, 2004), translation only, patch means removed against changing light;
+    ours adds the ridge. No pyramid: the crop follows the head.
+    Twin: tests/kernels/naive_geometry.py.
     """
     size_y, size_x = before.shape
     one = np.float32(1.0)
-    area = np.float32(64)
-    pull = np.float32(ridge) * area
+    pull = np.float32(ridge) * np.float32(_AREA)
+    per_pixel = one / np.float32(_AREA)
+    old = before.reshape(-1)
+    new = after.reshape(-1)
     out = np.empty((start.shape[0], 3), np.float32)
-    wide = np.empty((10, 10), np.float32)
-    # Patches of 8 x 8 lie flat, rows are views: so the inner loops are vectorised.
-    template = np.empty(64, np.float32)
-    gx = np.empty(64, np.float32)
-    gy = np.empty(64, np.float32)
-    patch = np.empty(64, np.float32)
+    lines = np.zeros((_WIDE + 1) * _WIDE, np.float32)
+    wide = np.zeros(_WIDE * _WIDE + 1, np.float32)
+    gx = np.empty(_FLAT, np.float32)
+    gy = np.empty(_FLAT, np.float32)
     for i in range(start.shape[0]):
-        qx = guess[i, 0]
-        qy = guess[i, 1]
-        out[i, 0] = qx
-        out[i, 1] = qy
+        out[i, 0] = guess[i, 0]
+        out[i, 1] = guess[i, 1]
         out[i, 2] = -1.0
         floor_x = np.floor(start[i, 0])
         floor_y = np.floor(start[i, 1])
-        x0 = int(floor_x) - 5
-        y0 = int(floor_y) - 5
-        if x0 < 0 or y0 < 0 or x0 + 11 > size_x or y0 + 11 > size_y:
+        x0 = int(floor_x) - _SIDE // 2 - 1
+        y0 = int(floor_y) - _SIDE // 2 - 1
+        if x0 < 0 or y0 < 0 or x0 + _WIDE >= size_x or y0 + _WIDE >= size_y:
             continue
+        # The patch with one pixel around it: between columns, then between rows.
         fx = start[i, 0] - floor_x
         fy = start[i, 1] - floor_y
-        a = (one - fx) * (one - fy)
-        b = fx * (one - fy)
-        c = (one - fx) * fy
-        d = fx * fy
-        for y in range(10):
-            row = before[y0 + y, x0 : x0 + 11]
-            below = before[y0 + y + 1, x0 : x0 + 11]
-            for x in range(10):
-                wide[y, x] = a * row[x] + b * row[x + 1] + c * below[x] + d * below[x + 1]
-        for y in range(8):
-            for x in range(8):
-                gx[y * 8 + x] = (wide[y + 1, x + 2] - wide[y + 1, x]) * np.float32(0.5)
-                gy[y * 8 + x] = (wide[y + 2, x + 1] - wide[y, x + 1]) * np.float32(0.5)
-                template[y * 8 + x] = wide[y + 1, x + 1]
-        mean = np.float32(0)
+        for y in range(_WIDE + 1):
+            at = (y0 + y) * size_x + x0
+            _lerp8(lines, y * _WIDE, old, at, fx)
+            _lerp8(lines, y * _WIDE + 2, old, at + 2, fx)
+        for k in range(_WIDE * _WIDE):
+            wide[k] = lines[k] + fy * (lines[k + _WIDE] - lines[k])
         mean_gx = np.float32(0)
         mean_gy = np.float32(0)
-        for k in range(64):
-            mean += template[k]
-            mean_gx += gx[k]
-            mean_gy += gy[k]
-        mean /= area
-        mean_gx /= area
-        mean_gy /= area
+        for k in range(_FLAT):
+            # The two spare pixels of each row count for nothing.
+            x = (wide[k + _WIDE + 2] - wide[k + _WIDE]) * np.float32(0.5)
+            y = (wide[k + 2 * _WIDE + 1] - wide[k + 1]) * np.float32(0.5)
+            gx[k] = x
+            gy[k] = y
+            mean_gx += x * _INSIDE[k]
+            mean_gy += y * _INSIDE[k]
+        mean_gx *= per_pixel
+        mean_gy *= per_pixel
+        # Gradients without their mean make the means of the patches drop out of every product.
         hxx = pull
         hxy = np.float32(0)
         hyy = pull
-        for k in range(64):
-            template[k] -= mean
-            gx[k] -= mean_gx
-            gy[k] -= mean_gy
-            hxx += gx[k] * gx[k]
-            hxy += gx[k] * gy[k]
-            hyy += gy[k] * gy[k]
+        wanted_x = np.float32(0)
+        wanted_y = np.float32(0)
+        for k in range(_FLAT):
+            x = (gx[k] - mean_gx) * _INSIDE[k]
+            y = (gy[k] - mean_gy) * _INSIDE[k]
+            gx[k] = x
+            gy[k] = y
+            hxx += x * x
+            hxy += x * y
+            hyy += y * y
+            wanted_x += x * wide[k + _WIDE + 1]
+            wanted_y += y * wide[k + _WIDE + 1]
         inverse_det = one / (hxx * hyy - hxy * hxy)
-        left = np.float32(-1)
+        qx = guess[i, 0]
+        qy = guess[i, 1]
+        inside = iterations > 0
         for _ in range(iterations):
             floor_x = np.floor(qx)
             floor_y = np.floor(qy)
-            x0 = int(floor_x) - 4
-            y0 = int(floor_y) - 4
-            if x0 < 0 or y0 < 0 or x0 + 9 > size_x or y0 + 9 > size_y:
-                left = np.float32(-1)
+            x0 = int(floor_x) - _SIDE // 2
+            y0 = int(floor_y) - _SIDE // 2
+            if x0 < 0 or y0 < 0 or x0 + _SIDE >= size_x or y0 + _SIDE >= size_y:
+                inside = False
                 break
             fx = qx - floor_x
             fy = qy - floor_y
-            a = (one - fx) * (one - fy)
-            b = fx * (one - fy)
-            c = (one - fx) * fy
-            d = fx * fy
-            for y in range(8):
-                row = after[y0 + y, x0 : x0 + 9]
-                below = after[y0 + y + 1, x0 : x0 + 9]
-                for x in range(8):
-                    patch[y * 8 + x] = a * row[x] + b * row[x + 1] + c * below[x] + d * below[x + 1]
-            mean_now = np.float32(0)
-            for k in range(64):
-                mean_now += patch[k]
-            mean_now /= area
-            ex = np.float32(0)
-            ey = np.float32(0)
-            left = np.float32(0)
-            for k in range(64):
-                e = template[k] - patch[k] + mean_now
-                ex += gx[k] * e
-                ey += gy[k] * e
-                left += abs(e)
-            left /= area
-            ex += pull * (guess[i, 0] - qx)
-            ey += pull * (guess[i, 1] - qy)
+            for y in range(_SIDE + 1):
+                _lerp8(lines, y * _WIDE, new, (y0 + y) * size_x + x0, fx)
+            ex = wanted_x + pull * (guess[i, 0] - qx)
+            ey = wanted_y + pull * (guess[i, 1] - qy)
+            for k in range(_FLAT):
+                grey = lines[k] + fy * (lines[k + _WIDE] - lines[k])
+                ex -= gx[k] * grey
+                ey -= gy[k] * grey
             dx = (hyy * ex - hxy * ey) * inverse_det
             dy = (hxx * ey - hxy * ex) * inverse_det
             qx += dx
             qy += dy
             if dx * dx + dy * dy < np.float32(1e-4):
                 break
-        if left >= 0:
+        if inside:
             out[i, 0] = qx
             out[i, 1] = qy
-            out[i, 2] = left
+            out[i, 2] = 1.0
     return out
 
 
