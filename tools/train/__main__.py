@@ -1,4 +1,8 @@
-"""`python -m tools.train <model>`: data -> training -> conversion -> evaluation -> card figures."""
+"""`python -m tools.train <model>|all`: data -> training -> conversion -> evaluation -> card figures.
+
+`--data clean` trains the second set of models, only on sources whose terms allow any use (see
+`tools.train.clean`); other options are those of each model's training.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,26 @@ MODELS = ("detector", "landmarks", "expression")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Hand over to the module of one model; it imports torch only when it is wanted."""
-    if not argv or argv[0] not in MODELS:
-        print(f"usage: python -m tools.train {{{'|'.join(MODELS)}}} [options]", file=sys.stderr)
+    """Hand over to the module of one model, or of each in turn; torch is imported only there."""
+    if not argv or argv[0] not in (*MODELS, "all"):
+        names = "|".join((*MODELS, "all"))
+        print(f"usage: python -m tools.train {{{names}}} [options]", file=sys.stderr)
         return 2
+    for name in MODELS if argv[0] == "all" else argv[:1]:
+        code = _train(name, list(argv[1:]))
+        if code:
+            return code
+    return 0
+
+
+def _train(name: str, options: list[str]) -> int:
     try:
-        module = importlib.import_module(f"tools.train.{argv[0]}")
+        if "clean" in options:
+            from tools.train import clean_render
+
+            for kind in clean_render.KINDS:
+                clean_render.draw(kind)
+        module = importlib.import_module(f"tools.train.{name}")
     except ModuleNotFoundError as error:
         if error.name in ("torch", "litert_torch", "ai_edge_quantizer", "tqdm"):
             print(
@@ -24,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
             )
             return 1
         raise
-    return int(module.main(list(argv[1:])))
+    return int(module.main(options))
 
 
 if __name__ == "__main__":

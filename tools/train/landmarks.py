@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 
+from tools.train import manifest
 from tools.train.common import (
     MODELS,
     Average,
@@ -50,13 +51,18 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=68)
     parser.add_argument("--start", type=Path, help="checkpoint whose weights to begin with")
     parser.add_argument("--convert-only", action="store_true", help="from the last checkpoint")
+    parser.add_argument("--data", choices=("all", "clean"), default="all", help="see tools.train")
     options = parser.parse_args(argv)
     folder, sources = run_folder("landmarks"), packs()
+    if options.data == "clean":
+        from tools.train import clean
+
+        folder, sources = run_folder("landmarks-clean"), clean.landmarks()
     if not options.convert_only:
         train(sources, folder, options.minutes, options.seed, options.start)
     from tools.train.landmarks_report import finish
 
-    finish(sources, folder, MODELS, options.seed)
+    finish(sources, folder, MODELS, options.seed, manifest.SETS[options.data])
     return 0
 
 

@@ -81,6 +81,9 @@ class Sources:
     description: tuple[str, ...]
     """For the manifest: what the training part is."""
     terms: str
+    chosen_faces: Faces | None = None
+    chosen_negatives: list[Grey] | None = None
+    """What thresholds and corrections are chosen on; None: the valid ones."""
 
 
 def packs() -> Sources:

@@ -27,7 +27,9 @@ QUANTILE = 0.9
 BEGIN, END = "<!-- figures: written by tools/train -->", "<!-- end of figures -->"
 
 
-def finish(sources: Sources, run: Path, models: Path, seed: int) -> None:
+def finish(
+    sources: Sources, run: Path, models: Path, seed: int, which: str = manifest.SETS["all"]
+) -> None:
     """Convert the averaged weights and write model, figures, card and manifest entry.
 
     Parameters
@@ -37,6 +39,8 @@ def finish(sources: Sources, run: Path, models: Path, seed: int) -> None:
     models
         Folder that gets `landmarks/model.tflite` and `figures.json`, whose `landmarks/CARD.md` and
         `manifest.toml` are brought up to date.
+    which
+        Set that the model belongs to; others than the first have folders of their own.
     """
     cv2.setNumThreads(1)
     path = run / "checkpoint.pt"
@@ -45,7 +49,7 @@ def finish(sources: Sources, run: Path, models: Path, seed: int) -> None:
         raise SystemExit(f"There is no {path}: train first, without --convert-only.")
     net = LandmarkNet()
     net.load_state_dict(state["average"])
-    scale = correct_spread(net, sources.valid_faces)
+    scale = correct_spread(net, sources.chosen_faces or sources.valid_faces)
     made = convert.convert(
         ExportNet(net).eval(),
         (SIZE, SIZE),
@@ -54,7 +58,8 @@ def finish(sources: Sources, run: Path, models: Path, seed: int) -> None:
         quantile=QUANTILE,
     )
     figures = measured(made, state, sources) | {"spread_corrected_by": scale}
-    folder = models / "landmarks"
+    figures["command"] += manifest.OPTION[which]
+    folder = manifest.model_folder("landmarks", which, models)
     save_atomically(folder / "model.tflite", made.int8_file)
     save_json(folder / "figures.json", figures)
     _update_card(folder / "CARD.md", figures)
@@ -68,6 +73,7 @@ def finish(sources: Sources, run: Path, models: Path, seed: int) -> None:
             {"presence_above": figures["presence"]["presence_above"]},
             {"points": (-0.5, 1.5), "presence": (-60.0, 60.0), "spread": (-8.0, 2.0)},
             models,
+            which,
         ),
         models,
     )
@@ -130,7 +136,7 @@ def measured(
     int8, exact = measure.lite_net(made.int8_file), measure.lite_net(made.float_file)
     follow, follow_exact = measure.follower(int8), measure.follower(exact)
     there, absent = measure.presence(int8, faces, rows, sources.valid_negatives)
-    threshold = float(np.quantile(absent, 0.99))
+    threshold = _presence_threshold(int8, sources, absent)
 
     def error(way: measure.Follow, offset: measure.Offset, passes: int) -> dict[str, Any]:
         found = measure.errors(measure.settled(way, passes), pictures, points, seen, offset)
@@ -166,10 +172,19 @@ def measured(
         "presence": {
             "auc": round(measure.auc(there, absent), 4),
             "presence_above": round(1.0 / (1.0 + float(np.exp(-threshold))), 4),
+            "negatives_passed": round(float((absent > threshold).mean()), 4),
             "faces_kept": round(float((there > threshold).mean()), 4),
             "negative_crops": len(absent),
         },
     }
+
+
+def _presence_threshold(net: measure.Net, sources: Sources, absent: NDArray[Any]) -> float:
+    """Logit that 1 % of the face-free crops pass that thresholds are chosen on."""
+    if sources.chosen_faces is not None and sources.chosen_negatives is not None:
+        faces, negatives = sources.chosen_faces, sources.chosen_negatives
+        absent = measure.presence(net, faces, _some(faces, 20, 0), negatives)[1]
+    return float(np.quantile(absent, 0.99))
 
 
 def _update_card(card: Path, figures: Mapping[str, Any]) -> None:
@@ -217,8 +232,9 @@ def table(figures: Mapping[str, Any]) -> str:
     file, seen = figures["file"], figures["presence"]
     lines += [
         "",
-        f"Presence: AUC {seen['auc']}; above {seen['presence_above']} pass 1 % of "
-        f"{seen['negative_crops']} face-free crops and {seen['faces_kept']:.1%} of faces.",
+        f"Presence: AUC {seen['auc']}; above {seen['presence_above']} pass "
+        f"{seen['negatives_passed']:.1%} of {seen['negative_crops']} face-free crops and "
+        f"{seen['faces_kept']:.1%} of faces.",
         "",
         f"File: {file['bytes']:,} bytes, {file['million_macs']} million MACs, "
         f"{file['delegated']:.0%} of the nodes in XNNPACK; one thread of a shared x86 machine: "

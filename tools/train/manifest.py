@@ -18,6 +18,8 @@ from tools.train.lite import LiteModel, Tensor, delegated_share
 FORMAT = 1
 SETS = {"all": "research", "clean": "clean"}
 """Set of models by the training data, as `--data` names it."""
+OPTION = {"research": "", "clean": " --data clean"}
+"""What is added to a command that trains a set."""
 ORDER = ("detector", "landmarks", "expression")
 Number = float | int | Sequence[float]
 
