@@ -53,6 +53,12 @@ def build_parser() -> argparse.ArgumentParser:
     inspect.add_argument("paths", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER")
     inspect.add_argument("--json", action="store_true", help="one JSON line per picture")
     inspect.add_argument("--crop", action="store_true", help="each picture is one cropped face")
+    inspect.add_argument(
+        "--min-score",
+        type=float,
+        metavar="S",
+        help="list every face whose score is at least S; by default only the certain ones",
+    )
     _add_config(inspect)
 
     check = verbs.add_parser("check", help="camera, microphone, models, broker, clock, disk")
@@ -135,7 +141,13 @@ def _dispatch(args: argparse.Namespace) -> int:
     if args.verb == "inspect":
         from agent.inspect import show
 
-        return show(args.paths, config, as_json=args.json, crop=args.crop)
+        return show(
+            args.paths,
+            config,
+            as_json=args.json,
+            crop=args.crop,
+            min_score=args.min_score,
+        )
     if args.verb == "check":
         from agent.check import main as check
 

@@ -11,16 +11,17 @@ import cv2
 import numpy as np
 
 from agent.config import AgentConfig
-from agent.errors import CaptureError
+from agent.errors import CaptureError, ConfigError
 from agent.faces.align import EXPRESSION_CROP, MEAN_SHAPE, five_points
 from agent.faces.landmarks import Placement
 from agent.faces.pose import head_pose
 from agent.faces.track import contained
+from agent.inference.manifest import load_manifest, models_folder
 from agent.pipeline import Models, tiles_for
 from agent.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Frame, Grey
 
 _WEAK = 0.3
-"""Joint score from which a face in a still is listed; video asks for more, but looks more often."""
+"""Detector's score from which a place is looked at with the landmark network at all."""
 _FINE = 240
 """Pixels; larger stills are also looked at in tiles: nobody waits, and small faces are found."""
 _INSIDE = 0.7
@@ -61,11 +62,28 @@ def read_grey(path: Path) -> Grey:
 
 
 class Inspector:
-    """Runs the models on single pictures. No tracking, no neutral baseline."""
+    """Runs the models on single pictures. No tracking, no neutral baseline.
 
-    def __init__(self, config: AgentConfig) -> None:
-        self._score_above = config.detection.score_above or _WEAK
-        self._models = Models(config, _WEAK)
+    Parameters
+    ----------
+    config : AgentConfig
+    min_score : float | None
+        Score from which a face is listed, in (0, 1). None: `detection.score_above` of the
+        configuration, else `still_above` of the detector's card, which is so high that at most one
+        of a hundred pictures without faces shows one.
+    """
+
+    def __init__(self, config: AgentConfig, min_score: float | None = None) -> None:
+        above = config.detection.score_above if min_score is None else min_score
+        if above is None:
+            folder = models_folder(config.models)
+            card = load_manifest(folder, config.model_set).parameters("detector")
+            above = float(card.get("still_above", card["score_above"]))
+        if not 0.0 < above < 1.0:
+            raise ConfigError(f"--min-score must lie between 0 and 1; it is {above:g}.")
+        self._score_above = above
+        looked_at = config.detection.model_copy(update={"score_above": min(above, _WEAK)})
+        self._models = Models(config.model_copy(update={"detection": looked_at}))
         self._tiles = config.detection.tiles
 
     def lines(self, paths: Iterable[Path], crop: bool) -> Iterator[dict[str, Any]]:
@@ -145,10 +163,17 @@ class Inspector:
         return [_record(box, score, keypoints, placed, answer)]
 
 
-def show(paths: Sequence[Path], config: AgentConfig, *, as_json: bool, crop: bool) -> int:
+def show(
+    paths: Sequence[Path],
+    config: AgentConfig,
+    *,
+    as_json: bool,
+    crop: bool,
+    min_score: float | None = None,
+) -> int:
     """Print what each picture shows; 1 when no picture could be read."""
     readable = 0
-    for line in Inspector(config).lines(pictures(paths), crop):
+    for line in Inspector(config, min_score).lines(pictures(paths), crop):
         readable += "error" not in line
         if as_json:
             print(json.dumps(line), flush=True)
