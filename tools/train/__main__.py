@@ -1,4 +1,4 @@
-"""`python -m tools.train <model>|all`: data -> training -> conversion -> evaluation -> card figures.
+"""`python -m tools.train <model>|all`: data, training, conversion, evaluation, card figures.
 
 `--data clean` trains the second set of models, only on sources whose terms allow any use (see
 `tools.train.clean`); other options are those of each model's training.

@@ -26,8 +26,8 @@ from agent.types import Float, Grey
 from tools.render.backdrop import backdrop
 from tools.train import detector_sources, landmarks_data
 from tools.train.clean_render import Rendered, load_rendered
-from tools.train.detector_labels import Labels, clip, join, move, nothing
-from tools.train.detector_paste import blend, face_box, hide
+from tools.train.detector_labels import Labels, clip, join, move, nothing, warp
+from tools.train.detector_paste import GONE, HIDDEN, blend, face_box
 from tools.train.packs import decode, load
 
 TERMS = "Trained only on sources whose terms allow any use; see CARD.md."
@@ -241,6 +241,8 @@ def _stand(
     one = clip(one, 0, 0, canvas.shape[1] - 1, canvas.shape[0] - 1)
     if not len(one.box):
         return labels
+    over = np.zeros(canvas.shape, np.uint8)
+    warp(np.asarray(alpha, np.uint8), matrix, over)
     blend(
         canvas,
         np.asarray(piece, np.uint8),
@@ -248,5 +250,15 @@ def _stand(
         matrix,
         float(rng.uniform(0, 0.4)),
     )
-    body = one.box[0] + [-0.6 * height, 0.5 * height, 0.6 * height, 3 * height]
-    return join([hide(hide(labels, one.box[0]), body.astype(np.float32)), one])
+    return join([_behind(labels, over), one])
+
+
+def _behind(labels: Labels, over: Grey) -> Labels:
+    """Labels after what `over` uint8[H, W] covers was painted over: ignored, or gone."""
+    share = np.zeros(len(labels.box), np.float32)
+    for k, box in enumerate(labels.box):
+        x0, y0 = np.floor(box[:2]).astype(int)
+        x1, y1 = np.ceil(box[2:]).astype(int) + 1
+        share[k] = over[y0:y1, x0:x1].mean() / 255
+    hidden = Labels(labels.box, labels.five, labels.ignore | (share > HIDDEN))
+    return hidden.take(share < GONE)

@@ -81,14 +81,16 @@ def train(
     seed: int,
     start: Path | None,
     sources: Sources | None = None,
+    run: str = "detector",
 ) -> None:
     """Train for `minutes` of wall time, over all resumptions; a checkpoint every 200 steps.
 
-    `sources` are what pictures are drawn from, by default the packs.
+    `sources` are what pictures are drawn from, by default the packs; `run` is the folder below
+    `runs` that keeps the checkpoint.
     """
     common.seed_everything(seed)
     place = common.device()
-    path = common.run_folder("detector") / "checkpoint.pt"
+    path = common.run_folder(run) / "checkpoint.pt"
     net = DetectorNet().to(place, memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(common.split_decay(net, 0.02), lr=rate, betas=(0.9, 0.99))
     if start is not None and not path.is_file():
@@ -167,7 +169,13 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--convert-only", action="store_true")
     parser.add_argument("--train-only", action="store_true")
+    parser.add_argument("--data", choices=("all", "clean"), default="all", help="see tools.train")
     options: Any = parser.parse_args(argv)
+    run, sources = "detector", None
+    if options.data == "clean":
+        from tools.train import clean
+
+        run, sources = "detector-clean", clean.detector()
     if not options.convert_only:
         train(
             options.minutes,
@@ -176,6 +184,8 @@ def main(argv: list[str]) -> int:
             options.workers,
             options.seed,
             options.start,
+            sources,
+            run,
         )
     if not options.train_only:
         from tools.train import detector_eval
