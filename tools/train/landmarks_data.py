@@ -17,6 +17,7 @@ from agent.faces.align import (
     similarity,
 )
 from agent.types import Float, Grey
+from tools.train.landmarks_labels import refined
 from tools.train.packs import decode, load
 
 SIZE = LANDMARK_CROP.size
@@ -44,6 +45,8 @@ class Faces:
     share: Float
     """float32[N], how often a face is drawn in training, relative."""
     names: tuple[str, ...] = SOURCES
+    first: Float | None = None
+    """float32[N, 68, 2]: where `points` are refined, what a single teacher says."""
 
 
 def load_faces(split: int) -> Faces:
@@ -54,11 +57,12 @@ def load_faces(split: int) -> Faces:
     trust = TRUST[labels["source"][rows]] * np.clip(1.4 - 10.0 * doubt, 0.4, 1.0)
     return Faces(
         [decode(pack["jpeg"], pack["off"], int(i)) for i in rows],
-        labels["lm68"][rows].astype(np.float32),
+        refined()[rows],
         labels["vis68"][rows].astype(np.float32) * trust[:, None],
         labels["source"][rows],
         labels["pose_yaw_pitch_roll"][rows, 0].astype(np.float32),
         SHARE[labels["source"][rows]],
+        first=labels["lm68"][rows].astype(np.float32),
     )
 
 
@@ -95,7 +99,8 @@ def packs() -> Sources:
         load_negatives(1),
         (
             "UTKFace, LFW, YouTube Faces frames, web portraits, SFHQ synthetic faces: 19,730 crops",
-            "points 0-16 from PFLD-GhostOne, 17-67 from MediaPipe FaceMesh v2 (Apache-2.0)",
+            "points 0-16 from PFLD-GhostOne, 17-67 from MediaPipe FaceMesh v2 and PFLD-GhostOne "
+            "(Apache-2.0), moved half-way to the mean of hand-made points that dlib publishes",
             "no face: 966 pictures of an ImageNet sample and of haartraining negatives",
         ),
         "Trained on third parties' photographs for non-commercial research; weights alike.",

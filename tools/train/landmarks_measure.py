@@ -134,11 +134,20 @@ def errors(
         Own points of the network to float32[68, 2], where they are others.
     """
     rng = np.random.default_rng(seed)
-    found = np.empty((len(points), 68), np.float32)
-    for k, (picture, label) in enumerate(zip(pictures, points, strict=True)):
-        answer = choose(follow(picture, displaced(label, offset(rng))))
-        found[k] = 100 * np.hypot(*(answer - label).T) / iod(label)
-    return np.where(seen, found, np.float32(np.nan))
+    answers = [
+        choose(follow(picture, displaced(label, offset(rng))))
+        for picture, label in zip(pictures, points, strict=True)
+    ]
+    return distance(np.stack(answers), points, seen)
+
+
+def distance(answers: Float, points: Float, seen: NDArray[np.bool_]) -> Float:
+    """Between two sets of points float32[N, 68, 2]; as `errors`, by the second set's IOD."""
+    found = [
+        100 * np.hypot(*(answer - label).T) / iod(label)
+        for answer, label in zip(answers, points, strict=True)
+    ]
+    return np.where(seen, np.stack(found), np.float32(np.nan)).astype(np.float32)
 
 
 def summary(found: Float, faces: Faces, rows: NDArray[Any]) -> dict[str, Any]:

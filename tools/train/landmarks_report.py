@@ -24,6 +24,8 @@ from tools.train.landmarks_spread import judged, trust
 # Cutting the tails of the activations' ranges divides the int8 noise of still faces by four and
 # costs no accuracy (checked on the valid split; 0.8 to 0.95 are alike).
 QUANTILE = 0.9
+SINGLE = "second pass, against a single teacher"
+TEACHERS = "the labels themselves, against a single teacher"
 BEGIN, END = "<!-- figures: written by tools/train -->", "<!-- end of figures -->"
 
 
@@ -138,9 +140,17 @@ def measured(
     there, absent = measure.presence(int8, faces, rows, sources.valid_negatives)
     threshold = _presence_threshold(int8, sources, absent)
 
-    def error(way: measure.Follow, offset: measure.Offset, passes: int) -> dict[str, Any]:
-        found = measure.errors(measure.settled(way, passes), pictures, points, seen, offset)
+    def error(
+        way: measure.Follow, offset: measure.Offset, passes: int, labels: Float = points
+    ) -> dict[str, Any]:
+        found = measure.errors(measure.settled(way, passes), pictures, labels, seen, offset)
         return measure.summary(found, faces, rows)
+
+    single = {}
+    if faces.first is not None:
+        first = faces.first[rows]
+        single[SINGLE] = error(follow, measure.detection_offset, 2, first)
+        single[TEACHERS] = measure.summary(measure.distance(points, first, seen), faces, rows)
 
     return {
         "command": "python -m tools.train landmarks",
@@ -159,6 +169,7 @@ def measured(
             "second pass, float": error(follow_exact, measure.detection_offset, 2),
             "twice the offset, first pass": error(follow, _twice, 1),
             "twice the offset, second pass": error(follow, _twice, 2),
+            **single,
         },
         "crop": measure.crop_curves(follow, pictures[::4], points[::4], seen[::4]),
         "still_noise": {
