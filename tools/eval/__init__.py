@@ -1,0 +1,1 @@
+"""Accuracy of the shipped models beside other networks, with confidence intervals."""

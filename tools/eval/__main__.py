@@ -1,0 +1,120 @@
+"""`python -m tools.eval {detector,landmarks,expression,all}`: the shipped models beside others'."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agent.errors import AgentError
+from agent.inference.manifest import SETS
+from tools.eval.errors import EvalError
+from tools.eval.ours import Ours, open_set
+from tools.train.files import save_atomically
+from tools.train.packs import packs_folder
+
+WHAT = ("detector", "landmarks", "expression")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print, and bring the cards up to date. Returns the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        networks = args.peer_networks or packs_folder() / "teachers"
+        if args.peer_networks and not networks.is_dir():
+            raise EvalError(f"There is no folder {networks}; --peer-networks must name one.")
+        ours = open_set(args.set)
+        reports: dict[str, Any] = {}
+        for name in WHAT if args.what == "all" else (args.what,):
+            reports[name] = measure(name, ours, networks, args.limit)
+            finish(name, reports[name], ours, args)
+        if args.json:
+            save_atomically(args.json, (json.dumps(reports, indent=1) + "\n").encode())
+        if args.picture:
+            from tools.eval import picture
+
+            picture.save(args.picture, reports)
+    except (AgentError, OSError) as error:
+        print(f"eval: {error}", file=sys.stderr)
+        return error.exit_code if isinstance(error, AgentError) else 1
+    except KeyboardInterrupt:
+        print("eval: stopped; no card was changed that is not complete", file=sys.stderr)
+        return 130
+    return 0
+
+
+def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[str, Any]:
+    """One model's report."""
+    from tools.eval import detector, expression, landmarks, rendered
+
+    if name == "detector":
+        return detector.evaluate(ours, networks, limit)
+    known = rendered.available()
+    if name == "landmarks":
+        return landmarks.evaluate(ours, networks, limit, rendered.faces(limit) if known else None)
+    return expression.evaluate(ours, limit, rendered.sweeps(limit) if known else None)
+
+
+def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespace) -> None:
+    """Print the report and, if it is complete, write it into the card."""
+    from tools.eval import card, tables_detector, tables_expression, tables_landmarks
+
+    tables = {
+        "detector": tables_detector,
+        "landmarks": tables_landmarks,
+        "expression": tables_expression,
+    }
+    section = tables[name].section(report)
+    print(f"## {name}\n\n{section}\n", flush=True)
+    for who, reason in report["missing"].items():
+        print(f"eval: {name}: {who} not measured: {reason}", file=sys.stderr)
+    if args.no_card:
+        return
+    if args.limit:
+        print("eval: the card stays as it is: --limit measures only a part", file=sys.stderr)
+        return
+    path = ours.card(name)
+    card.update(path, section)
+    print(f"eval: brought {path} up to date", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.eval",
+        description="Measure the shipped models on the packs' unseen parts, beside other networks, "
+        "with 95 %% bootstrap intervals. Needs the data packs ($FLEETING_PACKS).",
+    )
+    parser.add_argument("what", choices=(*WHAT, "all"))
+    parser.add_argument(
+        "--set",
+        choices=SETS,
+        default=SETS[0],
+        help="which models: trained on everything (default), or only on free sources",
+    )
+    parser.add_argument(
+        "--peer-networks",
+        type=Path,
+        metavar="FOLDER",
+        help="where the peers' files are (default: teachers in the packs' folder)",
+    )
+    parser.add_argument(
+        "--limit", type=_positive, metavar="N", help="about N pictures of each kind; no card"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw a chart here")
+    parser.add_argument("--no-card", action="store_true", help="leave the model cards alone")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

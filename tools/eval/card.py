@@ -1,0 +1,113 @@
+"""The evaluation's part of a model card: between two markers, nothing else is touched."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tools.eval.errors import EvalError
+from tools.train.files import save_atomically
+
+BEGIN = "<!-- figures: written by tools/eval -->"
+END = "<!-- end of eval figures -->"
+HEADING = "## Figures by group, size and peer"
+BEFORE = "## Limits"
+"""Where a card without the section gets it: before this heading, or at the end."""
+OURS = "ours, int8"
+Figure = dict[str, Any]
+
+
+def update(card: Path, section: str) -> None:
+    """Put `section` between the markers, adding heading and markers to a card that has none.
+
+    Raises `EvalError` where there is no card, or only one of the markers.
+    """
+    if not card.is_file():
+        raise EvalError(f"There is no {card}: train the model first, or give --no-card.")
+    text = card.read_text(encoding="utf-8")
+    if (BEGIN in text) != (END in text) or text.count(BEGIN) > 1:
+        raise EvalError(f"{card} must hold the lines {BEGIN!r} and {END!r} once each, or neither.")
+    if BEGIN not in text:
+        place = text.find(f"\n{BEFORE}")
+        place = len(text.rstrip("\n")) + 1 if place < 0 else place + 1
+        text = f"{text[:place]}{HEADING}\n\n{BEGIN}\n{END}\n\n{text[place:]}".rstrip("\n") + "\n"
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    save_atomically(card, f"{before}{BEGIN}\n{section}\n{END}{after}".encode())
+
+
+def number(figure: Figure | None, digits: int = 2, percent: bool = False) -> str:
+    """`0.79 (0.74 to 0.84)`; a dash where there is nothing."""
+    if not figure or figure["value"] is None:
+        return "-"
+    scale, sign = (100.0, " %") if percent else (1.0, "")
+    value, low, high = (
+        "?" if figure[key] is None else f"{scale * figure[key]:.{digits}f}"
+        for key in ("value", "low", "high")
+    )
+    return f"{value}{sign} ({low} to {high})"
+
+
+def beside(figure: Figure, digits: int = 2, percent: bool = False) -> str:
+    """A peer's figure, bold where the paired difference to ours is not 0 at the 95 % level."""
+    text = number(figure, digits, percent)
+    gap = figure.get("ours_minus")
+    if not gap or gap["low"] is None or gap["low"] <= 0 <= gap["high"]:
+        return text
+    value, space, interval = text.partition(" (")
+    return f"**{value}**{space}{interval}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown."""
+    lines = [list(head), ["---"] * len(head), *[list(row) for row in rows]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def file_lines(file: Figure, peers: dict[str, dict[str, float]]) -> str:
+    """Size, work and processor time, by board where figures of these very models are stored."""
+    machine = file["machine"]
+    rows = [
+        (
+            f"{board['board']} (tools.bench)",
+            "ours, int8",
+            f"{board['min_ms']:.2f}",
+            f"{board['median_ms']:.2f}",
+        )
+        for board in file["boards"]
+    ]
+    here = f"{machine['name']}, load {machine['load']:.1f}"
+    own = file["one_thread"]
+    rows.append((here, "ours, int8", f"{own['min_ms']:.2f}", f"{own['median_ms']:.2f}"))
+    rows += [
+        (here, name, f"{ms['min_ms']:.2f}", f"{ms['median_ms']:.2f}")
+        for name, ms in peers.items()
+        if ms
+    ]
+    head = ("machine", "network", "least ms", "median ms")
+    text = (
+        f"{file['bytes']:,} bytes, {file['million_macs']} million multiply-accumulates, "
+        f"{file['delegated']:.0%} of the nodes in XNNPACK. Processor time of one call of the network "
+        "alone, on one thread; on a busy machine (load above its cores) large networks lose most."
+    )
+    if not file["boards"]:
+        text += " No board's figures for these very models are stored with tools.bench."
+    return join([prose(text), table(head, rows)])
+
+
+def missing(notes: dict[str, str]) -> str:
+    """What was not measured and why; empty where all was."""
+    lines = [f"- {name}: not measured, {reason.rstrip('.')}." for name, reason in notes.items()]
+    return "\n".join(lines)
+
+
+def prose(text: str) -> str:
+    """One paragraph, filled to 100 columns."""
+    return textwrap.fill(" ".join(text.split()), 100, break_on_hyphens=False)
+
+
+def join(parts: Sequence[str]) -> str:
+    """Blank lines between, empty parts left out."""
+    return "\n\n".join(part for part in parts if part)

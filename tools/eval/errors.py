@@ -1,0 +1,7 @@
+"""Why an evaluation cannot be made."""
+
+from agent.errors import AgentError
+
+
+class EvalError(AgentError):
+    """Data, a peer's file or a package that the evaluation needs is missing."""

@@ -1,0 +1,1 @@
+"""Other people's networks, each run as its makers run it."""
