@@ -52,7 +52,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--distil", action="store_true", help="learn from the teacher's answers beside the votes"
     )
+    parser.add_argument("--data", choices=("all", "clean"), default="all", help="see tools.train")
     options = parser.parse_args(argv)
+    if options.data == "clean":
+        return _clean(options.minutes, options.convert_only)
     run = TEACHER if options.teacher else "expression"
     checkpoint = common.run_folder(run) / "checkpoint.pt"
     if options.restart:
@@ -75,6 +78,26 @@ def main(argv: list[str]) -> int:
     from tools.train import expression_finish
 
     return expression_finish.finish(net, valid, votes, content["step"])
+
+
+def _clean(minutes: float, convert_only: bool) -> int:
+    """The second set's network: other faces, same measurements."""
+    from tools.train import clean_expression
+
+    run = "expression-clean"
+    material = clean_expression.material()
+    valid, votes = expression_data.ferplus(1)
+    if not convert_only:
+        train(run, ExpressionNet(), minutes, material.parts, valid, votes)
+    checkpoint = common.run_folder(run) / "checkpoint.pt"
+    content = common.load_checkpoint(checkpoint)
+    if content is None:
+        raise SystemExit(f"There is no {checkpoint}: train first, without --convert-only.")
+    net = ExpressionNet()
+    net.load_state_dict(content["average"])
+    from tools.train import expression_finish
+
+    return expression_finish.finish(net, valid, votes, content["step"], material=material)
 
 
 def train(

@@ -39,7 +39,7 @@ def table(figures: Mapping[str, Any]) -> str:
         (
             "expected calibration error, 15 bins",
             f"{sure['ece_before']:.3f} as it is, {sure['ece_crossfit']:.3f} at the temperature "
-            "fitted on the other half",
+            f"fitted on {sure['fitted_on']}",
         ),
         ("temperature", f"{sure['temperature']}"),
         (
@@ -65,7 +65,7 @@ def table(figures: Mapping[str, Any]) -> str:
     rows.append(
         (
             "training",
-            f"{training['steps']:,} steps, {training['passes']} passes over the FER+ pictures",
+            f"{training['steps']:,} steps, {training['passes']} passes over the labelled pictures",
         )
     )
     parts = [_markdown(("figure", "value"), rows)]

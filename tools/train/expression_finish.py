@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,16 @@ from tools.train.expression_metrics import (
     units_against_teacher,
 )
 
+if TYPE_CHECKING:
+    from tools.train.clean_expression import Material
+
 COMMAND = "python -m tools.train expression"
+TRAINING_DATA = (
+    "FER+ votes (MIT) on FER2013 pictures, train part, 26,471 pictures",
+    "UTKFace, LFW, YouTube Faces, mask portraits and SFHQ faces, 19,730 crops",
+    "action units: blendshapes of MediaPipe FaceLandmarker (Apache-2.0) on both",
+)
+TERMS = "Weights trained on pictures that are for non-commercial research; see CARD.md."
 CIRCUMPLEX = {
     "neutral": (0.0, 0.0),
     "happiness": (0.81, 0.51),
@@ -49,28 +58,45 @@ def finish(
     votes: NDArray[np.uint8],
     steps: int,
     models: Path = common.MODELS,
+    material: Material | None = None,
 ) -> int:
     """Write models/expression/{model.tflite, figures.json}, the card's figures and the manifest.
 
-    Everything that is chosen on data (temperature, threshold) is chosen on the FER+ valid split.
+    Everything that is chosen on data (temperature, threshold) is chosen on the FER+ valid split;
+    with the clean set's `material`, on its held-out faces, and the rest is only measured.
     """
-    train, _ = expression_data.ferplus(0)
+    which = manifest.SETS["clean" if material else "all"]
     photographs = expression_data.aligned(1)
     sample = np.random.default_rng(1)
-    calibration = [
-        *train.pictures[sample.choice(len(train), 400, replace=False)],
-        *_inner(photographs.pictures[sample.choice(len(photographs), 100, replace=False)]),
-    ]
+    if material is None:
+        train, _ = expression_data.ferplus(0)
+        calibration = [
+            *train.pictures[sample.choice(len(train), 400, replace=False)],
+            *_inner(photographs.pictures[sample.choice(len(photographs), 100, replace=False)]),
+        ]
+        passes = steps * BATCH[0] / len(train)
+    else:
+        (drawn, each), (synthetic, _) = material.parts
+        calibration = [
+            *_inner(drawn.pictures[sample.choice(len(drawn), 300, replace=False)]),
+            *_inner(synthetic.pictures[sample.choice(len(synthetic), 200, replace=False)]),
+        ]
+        passes = steps * each / len(drawn)
     made = convert.convert(net, (SIZE, SIZE), calibration)
     logits, units = run(made.int8_file, valid.pictures)
     exact, _ = run(made.float_file, valid.pictures)
     truth = votes[:, :8].argmax(1)
-    temperature = fit_temperature(logits, truth)
-    threshold = choose_threshold(softmax(logits / temperature), truth)
+    known, named = logits, truth
+    if material is not None:
+        known, _ = run(made.int8_file, material.chosen.pictures)
+        named = material.chosen.classes.argmax(1)
+    temperature = fit_temperature(known, named)
+    threshold = choose_threshold(softmax(known / temperature), named)
+    sure = softmax(logits / temperature)
     figures = {
-        "command": COMMAND,
+        "command": COMMAND + manifest.OPTION[which],
         "split": "FER+ valid: majority of the eight classes; unknown and not-a-face left out",
-        "training": {"steps": steps, "passes": rounded(steps * BATCH[0] / len(train))},
+        "training": {"steps": steps, "passes": rounded(passes)},
         "file": {
             "bytes": len(made.int8_file),
             "million_macs": round(lite.multiply_accumulates(made.int8_file) / 1e6, 2),
@@ -84,16 +110,21 @@ def finish(
         "calibration": {
             "temperature": temperature,
             "ece_before": expected_calibration_error(softmax(logits), truth),
-            "ece_crossfit": _crossfit_error(logits, truth),
+            "ece_crossfit": (
+                expected_calibration_error(sure, truth)
+                if material
+                else _crossfit_error(logits, truth)
+            ),
+            "fitted_on": "held-out rendered faces" if material else "the other half",
             "unsure_below": threshold,
-            **kept(softmax(logits / temperature), truth, threshold),
+            **kept(sure, truth, threshold),
         },
         "action_units_ferplus": _units(units, valid),
     }
     photo_logits, photo_units = run(made.int8_file, _inner(photographs.pictures))
     figures["action_units_photographs"] = _units(photo_units, photographs)
     figures["lfw_human_labels"] = _named(photo_logits, photographs)
-    folder = models / "expression"
+    folder = manifest.model_folder("expression", which, models)
     common.save_atomically(folder / "model.tflite", made.int8_file)
     common.save_json(folder / "figures.json", figures)
     expression_card.update(folder / "CARD.md", figures)
@@ -102,12 +133,8 @@ def finish(
             "expression",
             folder / "model.tflite",
             ["logits", "action_units"],
-            [
-                "FER+ votes (MIT) on FER2013 pictures, train part, 26,471 pictures",
-                "UTKFace, LFW, YouTube Faces, mask portraits and SFHQ faces, 19,730 crops",
-                "action units: blendshapes of MediaPipe FaceLandmarker (Apache-2.0) on both",
-            ],
-            "Weights trained on pictures that are for non-commercial research; see CARD.md.",
+            material.description if material else TRAINING_DATA,
+            material.terms if material else TERMS,
             {
                 "temperature": temperature,
                 "unsure_below": threshold,
@@ -117,6 +144,7 @@ def finish(
                 "arousal": [CIRCUMPLEX[name][1] for name in EXPRESSIONS],
             },
             models=models,
+            which=which,
         ),
         models,
     )
