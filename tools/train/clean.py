@@ -36,6 +36,7 @@ RENDERED = "faces rendered from ICT-FaceKit geometry (MIT) with procedural skin,
 TEACHERS = "labels of SFHQ: MediaPipe FaceMesh v2 and blendshapes, PFLD-GhostOne (Apache-2.0)"
 INTEL = "76 frames of Intel sample-videos (CC BY 4.0), boxes by YuNet, RetinaFace and BlazeFace"
 BACKGROUNDS = "procedural backgrounds; face-free pieces of the Intel frames"
+DETECTOR: tuple[str, ...] = (f"{RENDERED}: single, pasted and in groups", SYNTHETIC, INTEL, BACKGROUNDS)
 HELD_OUT = 40
 """SFHQ's last training faces, kept for what is chosen."""
 LATER = 900_000

@@ -190,5 +190,5 @@ def main(argv: list[str]) -> int:
     if not options.train_only:
         from tools.train import detector_eval
 
-        detector_eval.publish()
+        detector_eval.publish(data=options.data)
     return 0

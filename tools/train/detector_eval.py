@@ -11,32 +11,40 @@ from numpy.typing import NDArray
 
 from agent.faces.detect import INPUT, letterbox
 from agent.types import Float, Grey
-from tools.train import common, convert, lite, manifest
+from tools.train import common, convert, detector_sources, lite, manifest
 from tools.train import detector_measure as measure
 from tools.train.detector_net import HEIGHT, OUTPUTS, WIDTH, DetectorNet, ExportNet
 from tools.train.detector_paint import Painter
-from tools.train.packs import decode, load
+from tools.train.detector_sources import Sources
 
 COMMAND = "python -m tools.train detector"
 ALARMS_PER_100 = 8.5
 """False alarms per 100 face-free pictures that the default threshold allows at most. The landmark
 network's presence, which every new track must pass, removes more than half of them."""
+RUNS = {"all": "detector", "clean": "detector-clean"}
+"""Folder below `runs` by the training data."""
+TRAINING_DATA: tuple[str, ...] = (
+    "scenes pack, 2,643 pictures: mask crowds, a WIDER FACE validation subset, portraits, ImageNet "
+    "samples, Intel clips (CC BY 4.0)",
+    "UTKFace, YouTube Faces, mask portraits and SFHQ faces, pasted",
+    "negatives pack, face-free ImageNet samples and haartraining pictures",
+)
+TERMS = "Weights trained on pictures that are for non-commercial research; see CARD.md."
 BEGIN, END = "<!-- figures: written by tools/train -->", "<!-- end of figures -->"
 YUNET_ABOVE = 0.6
 """YuNet's own score is lower than ours at equal precision; OpenCV's sample takes 0.6 to 0.9."""
 
 
-def calibration(count: int = 300) -> list[NDArray[np.uint8]]:
+def calibration(sources: Sources, count: int = 300) -> list[NDArray[np.uint8]]:
     """Training pictures as the agent letterboxes them, and as many as training draws them."""
     rng = np.random.default_rng(7)
-    scenes, negatives = load("scenes.npz"), load("negatives.npz")
     pictures: list[NDArray[np.uint8]] = []
-    for pack, share in ((scenes, 0.4), (negatives, 0.1)):
-        for i in rng.choice(np.flatnonzero(pack["split"] == 0), int(count * share), replace=False):
+    for part, share in ((sources.scenes, 0.4), (sources.backgrounds, 0.1)):
+        for i in rng.choice(len(part), int(count * share), replace=False):
             out: Grey = np.zeros((HEIGHT, WIDTH), np.uint8)
-            letterbox(decode(pack["jpeg"], pack["off"], int(i)), out)
+            letterbox(part[int(i)], out)
             pictures.append(out)
-    paint = Painter(77)
+    paint = Painter(77, sources)
     return pictures + [paint()[0] for _ in range(count // 2)]
 
 
@@ -48,25 +56,43 @@ def choose_threshold(alarms: Float, pictures: int) -> float:
     return 0.95
 
 
-def publish(models: Path = common.MODELS) -> None:
-    """Write models/detector/{model.tflite, figures.json}, the card's figures and the manifest."""
-    saved = common.load_checkpoint(common.run_folder("detector") / "checkpoint.pt")
+def publish(models: Path = common.MODELS, data: str = "all") -> None:
+    """Write models/detector/{model.tflite, figures.json}, the card's figures and the manifest.
+
+    `data` as in `--data`; `clean` publishes the second set's model, whose threshold is chosen on
+    held-out pictures of its own sources.
+    """
+    which = manifest.SETS[data]
+    checkpoint = common.run_folder(RUNS[data]) / "checkpoint.pt"
+    saved = common.load_checkpoint(checkpoint)
     if saved is None:
-        raise SystemExit("No runs/detector/checkpoint.pt: train first.")
+        raise SystemExit(f"There is no {checkpoint}: train first.")
+    if data == "clean":
+        from tools.train import clean
+
+        sources, blanks = clean.detector(), clean.detector_blanks()
+        training, terms = clean.DETECTOR, clean.TERMS
+    else:
+        sources, blanks = detector_sources.packs(), measure.negatives_valid()
+        training, terms = TRAINING_DATA, TERMS
     net = DetectorNet()
     net.load_state_dict(saved["average"])
     made = convert.convert(
-        ExportNet(net.eval()), (HEIGHT, WIDTH), calibration(), range(len(OUTPUTS)), quantile=0.999
+        ExportNet(net.eval()),
+        (HEIGHT, WIDTH),
+        calibration(sources),
+        range(len(OUTPUTS)),
+        quantile=0.999,
     )
     find, exact = measure.ours(made.int8_file), measure.ours(made.float_file)
     alarms = measure.false_alarms(find)
     pictures = len(measure.negatives_valid())
-    threshold = choose_threshold(alarms, pictures)
+    threshold = choose_threshold(measure.false_alarms(find, blanks), len(blanks))
     strict = measure.ours(made.int8_file, threshold)
     yunet = measure.yunet()
     yunet_alarms = measure.false_alarms(yunet)
     figures = {
-        "command": COMMAND,
+        "command": COMMAND + manifest.OPTION[which],
         "input": list(INPUT),
         "training": {"steps": saved["step"], "minutes": round(saved["spent"] / 60, 1)},
         "score_above": threshold,
@@ -90,7 +116,7 @@ def publish(models: Path = common.MODELS) -> None:
             [("int8", strict), ("yunet", measure.yunet(YUNET_ABOVE))], step=3
         ),
     }
-    folder = models / "detector"
+    folder = manifest.model_folder("detector", which, models)
     common.save_atomically(folder / "model.tflite", made.int8_file)
     common.save_json(folder / "figures.json", figures)
     update_card(folder / "CARD.md", figures)
@@ -99,15 +125,11 @@ def publish(models: Path = common.MODELS) -> None:
             "detector",
             folder / "model.tflite",
             list(OUTPUTS),
-            [
-                "scenes pack, 2,643 pictures: mask crowds, a WIDER FACE validation subset, "
-                "portraits, ImageNet samples, Intel clips (CC BY 4.0)",
-                "UTKFace, YouTube Faces, mask portraits and SFHQ faces, pasted",
-                "negatives pack, face-free ImageNet samples and haartraining pictures",
-            ],
-            "Weights trained on pictures that are for non-commercial research; see CARD.md.",
+            training,
+            terms,
             {"score_above": threshold, "nms_above": 0.4},
             models=models,
+            which=which,
         ),
         models,
     )

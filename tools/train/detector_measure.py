@@ -202,9 +202,10 @@ def _keypoint_error(answers: Iterable[tuple[Any, ...]], score_above: float) -> f
     return round(float(np.mean(errors)), 4) if errors else float("nan")
 
 
-def false_alarms(find: Find) -> Float:
-    """Scores of everything found in the unseen pictures without faces, float32[N]."""
-    return np.concatenate([find(p).scores for p in negatives_valid()])
+def false_alarms(find: Find, pictures: Sequence[Grey] | None = None) -> Float:
+    """Scores of everything found in pictures without faces (the unseen ones), float32[N]."""
+    chosen = negatives_valid() if pictures is None else pictures
+    return np.concatenate([find(p).scores for p in chosen])
 
 
 def frames(path: Path) -> Iterator[Grey]:
