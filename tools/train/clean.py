@@ -170,6 +170,7 @@ def _landmark_faces(part: str) -> landmarks_data.Faces:
 
 def detector() -> detector_sources.Sources:
     """What the face detector learns from."""
+    cv2.setNumThreads(1)  # OpenCV's threads do not survive the fork of the drawing process
     faces, points = _rendered(False)
     labels, pack = load("faces_labels.npz"), load("faces.npz")
     rows = synthetic_rows("train")
