@@ -92,7 +92,9 @@ def train(
     place = common.device()
     path = common.run_folder(run) / "checkpoint.pt"
     net = DetectorNet().to(place, memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(common.split_decay(net, 0.02), lr=rate, betas=(0.9, 0.99))
+    optimiser = torch.optim.AdamW(
+        common.split_decay(net, 0.02), lr=rate, betas=(0.9, 0.99), fused=True
+    )
     if start is not None and not path.is_file():
         loaded = common.load_checkpoint(start)
         if loaded is None:
@@ -104,6 +106,8 @@ def train(
     if saved is not None:
         net.load_state_dict(saved["net"])
         optimiser.load_state_dict(saved["optimiser"])
+        for group in optimiser.param_groups:
+            group["fused"] = True
         average.state, average.steps = saved["average"], saved["step"]
         step, spent = saved["step"], saved["spent"]
     loss_of = Loss(place)

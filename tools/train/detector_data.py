@@ -10,15 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
-from tools.train.detector_labels import Floats, Labels
-from tools.train.detector_net import HEIGHT, STRIDES, WIDTH, cells
+from agent.faces.detect import STRIDES
+from tools.train.detector_labels import HEIGHT, WIDTH, Floats, Labels
 from tools.train.detector_paint import Painter
 from tools.train.detector_sources import Sources
 
 LEVELS = ((0.0, 40.0), (32.0, 96.0), (80.0, 1e9))
 """Face sizes, sqrt(w h) in input pixels, that each stride learns; neighbours share a margin."""
 
-_CENTRES = cells()[0].numpy()
 _FIRST = np.cumsum([0, *[(HEIGHT // s) * (WIDTH // s) for s in STRIDES]])
 _GRIDS = [
     (int(first), s, HEIGHT // s, WIDTH // s, low, high)
@@ -34,8 +33,8 @@ def assign(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     (centre sampling, Tian et al. 2019, arXiv:1904.01355): within a quarter of the side, at least
     0.6 and at most 1.5 strides. Of several faces the smallest wins.
     """
-    owner = np.full(len(_CENTRES), -1, np.int64)
-    counts = np.ones(len(_CENTRES), bool)
+    owner = np.full(int(_FIRST[-1]), -1, np.int64)
+    counts = np.ones(int(_FIRST[-1]), bool)
     side = labels.box[:, 2:] - labels.box[:, :2]
     size = np.sqrt(side.prod(1))
     middle = (labels.box[:, :2] + labels.box[:, 2:]) / 2

@@ -12,9 +12,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.faces.detect import INPUT, STRIDES
+
 Floats = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 
+WIDTH, HEIGHT = INPUT
+OUTPUTS = tuple(f"{kind}_{s}" for s in STRIDES for kind in ("score", "box", "keypoints"))
+"""Order in which the network returns its nine maps."""
 SMALLEST = 6.0
 """Faces whose short side is below this, input pixels, are left out of the loss."""
 FLIP_FIVE = [1, 0, 2, 4, 3]

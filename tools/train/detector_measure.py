@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from agent.faces.detect import STRIDES, FaceDetector, letterbox
 from agent.kernels.nms import nms
 from agent.types import Detections, Float, Frame, Grey
-from tools.train.detector_net import OUTPUTS
+from tools.train.detector_labels import OUTPUTS
 from tools.train.lite import LiteModel
 from tools.train.packs import decode, load, packs_folder
 

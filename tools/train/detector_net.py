@@ -11,16 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-STRIDES = (8, 16, 32)
-HEIGHT, WIDTH = 256, 320
-OUTPUTS = tuple(f"{kind}_{s}" for s in STRIDES for kind in ("score", "box", "keypoints"))
-"""Order in which the network returns its nine maps."""
+from agent.faces.detect import SIZE_UNIT, STRIDES
+from tools.train.detector_labels import HEIGHT, WIDTH
 
 WIDTHS = (48, 80, 112)
 """Channels per stride: int8 convolutions of this size do 37 thousand million multiply-accumulates
 per second on a core without VNNI, depthwise ones 6, so width is bought at the coarse strides."""
-SIZE_UNIT = 3.0
-"""Box sides are coded as log(side / (SIZE_UNIT * stride)): near 0 in the middle of each level."""
 
 
 def _conv(into: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
