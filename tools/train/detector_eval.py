@@ -96,7 +96,7 @@ def publish(models: Path = common.MODELS, data: str = "all") -> None:
     strict = measure.ours(made.int8_file, threshold)
     yunet = measure.yunet()
     yunet_alarms = measure.false_alarms(yunet)
-    figures = {
+    figures: dict[str, Any] = {
         "command": COMMAND + manifest.OPTION[which],
         "input": list(INPUT),
         "training": {"steps": saved["step"], "minutes": round(saved["spent"] / 60, 1)},
@@ -251,10 +251,10 @@ def table(figures: Mapping[str, Any]) -> str:
 def _stills_row(found: Mapping[str, Any]) -> list[str]:
     if not found:
         return []
-    known = found["scenes"]["from_16_px"]
+    known, pictures = found["scenes"]["from_16_px"], found["pictures_without_faces"]
     return [
         f"| `fleeting inspect`, tiles on, from a score of {found['still_above']} | "
-        f"{found['false_alarms']} false faces on {found['pictures_without_faces']} pictures without "
-        f"any; recall / precision on the unseen pictures, faces from 16 px: {known['recall']:.3f} / "
+        f"{found['false_alarms']} false faces on {pictures} pictures without any; on the unseen "
+        f"ones, faces from 16 px, recall / precision {known['recall']:.3f} / "
         f"{known['precision']:.3f} |"
     ]
