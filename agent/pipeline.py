@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import cv2
+import numpy as np
 
 from agent.config import AgentConfig
 from agent.expression.read import ExpressionReader, NeutralBaseline
 from agent.faces.detect import FaceDetector
-from agent.faces.landmarks import LandmarkPlacer, interocular
-from agent.faces.pose import head_pose, is_attentive
+from agent.faces.landmarks import LandmarkPlacer
+from agent.faces.pose import head_of
 from agent.faces.track import FaceTracker, Track
 from agent.inference.manifest import Manifest, load_manifest, models_folder
 from agent.inference.tflite import open_model
@@ -27,6 +30,7 @@ from agent.types import (
     Landmarks,
     MicroExpression,
     Perceived,
+    Pose,
 )
 
 
@@ -47,12 +51,12 @@ class Clocked:
         self._account = account
         self._name = name
 
-    def __call__(self, picture: Grey) -> dict[str, Float]:
+    def __call__(self, picture: Grey) -> Mapping[str, Float]:
         started = time.perf_counter()
         answer = self._infer(picture)
-        spent = time.perf_counter() - started
-        self._account[self._name] = self._account.get(self._name, 0.0) + spent
-        return dict(answer)
+        account, name = self._account, self._name
+        account[name] = account.get(name, 0.0) + time.perf_counter() - started
+        return answer
 
 
 class Models:
@@ -115,6 +119,8 @@ class Pipeline:
         self._readings: dict[int, _Reading] = {}
         self._spotter = MicroSpotter(config.micro) if config.micro.enabled and expressions else None
         self._detecting = 0.0
+        self._cone = math.cos(math.radians(config.tracking.attention_cone))
+        self._least_read = config.expression.min_face
 
     @property
     def model_hash(self) -> str:
@@ -128,9 +134,9 @@ class Pipeline:
         started = time.perf_counter()
         tracks = self._tracker.update(frame)
         tracked = time.perf_counter()
-        faces = tuple(self._face(track, frame) for track in tracks)
-        known = {track.track_id for track in tracks}
-        if len(self._readings) > 2 * len(known) + 8:
+        faces = tuple([self._face(track, frame) for track in tracks])
+        if len(self._readings) > 2 * len(tracks) + 8:
+            known = {track.track_id for track in tracks}
             self._readings = {k: v for k, v in self._readings.items() if k in known}
         read = time.perf_counter()
         micro: tuple[MicroExpression, ...] = ()
@@ -162,29 +168,32 @@ class Pipeline:
         return found
 
     def _face(self, track: Track, frame: Frame) -> Face:
-        pose = head_pose(track.points)
-        answer, is_new = self._expression(track, frame)
+        box = np.empty(4, np.float32)
+        yaw, pitch, roll, facing, size = head_of(track.points, box)
+        answer, is_new = self._expression(track, frame, size)
         return Face(
-            track_id=track.track_id,
-            box=track.box,
-            score=track.score,
-            landmarks=Landmarks(track.points, track.placed.presence),
-            raw_points=track.placed.points,
-            pose=pose,
-            attentive=is_attentive(pose, self._config.tracking.attention_cone),
-            expression=answer,
-            expression_is_new=is_new,
+            track.track_id,
+            box,
+            track.score,
+            Landmarks(track.points, track.placed.presence),
+            track.placed.points,
+            Pose(yaw, pitch, roll),
+            facing >= self._cone,
+            answer,
+            is_new,
         )
 
-    def _expression(self, track: Track, frame: Frame) -> tuple[Expression | None, bool]:
+    def _expression(
+        self, track: Track, frame: Frame, size: float
+    ) -> tuple[Expression | None, bool]:
+        """The newest answer for this face of `size` pixels between the eyes; whether it is new."""
         if not self._expressions:
             return None, False
         reading = self._readings.get(track.track_id)
         if reading is None:
             reading = self._readings[track.track_id] = _Reading()
-        too_small = interocular(track.points) < self._config.expression.min_face
         # Half a millisecond of slack, or the rounding of frame times would skip a frame.
-        if not track.fresh or too_small or frame.time < reading.due - 5e-4:
+        if frame.time < reading.due - 5e-4 or not track.fresh or size < self._least_read:
             return reading.answer, False
         reading.due = frame.time + self._config.expression.interval
         reading.answer = reading.baseline.subtract(self.models.read(frame.luma, track.points))

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from agent.faces.align import MEAN_SHAPE, CropSpec, cut
-from agent.kernels.geometry import fit_similarity
-from agent.types import EXPRESSIONS, Expression, Float, Grey, Infer
-
-_EQUAL = np.ones(68, np.float32)
+from agent.faces.align import MEAN_SHAPE, CropSpec, flat_rows
+from agent.kernels.answer import above_rest, tempered
+from agent.kernels.crop import crop_around
+from agent.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Grey, Infer
 
 
 class ExpressionReader:
@@ -36,21 +35,28 @@ class ExpressionReader:
 
     def __call__(self, luma: Grey, points: Float) -> Expression:
         """Expression of the face with these landmarks float32[68, 2] in uint8[H, W]."""
-        matrix = fit_similarity(points, self._target, _EQUAL)
-        return self.read_crop(cut(luma, matrix, self._crop.size))
+        matrix = np.empty((2, 3), np.float32)
+        crop = np.empty((self._crop.size, self._crop.size), np.uint8)
+        crop_around(flat_rows(luma), points, self._target, matrix, crop)
+        return self.read_crop(crop)
 
     def read_crop(self, crop: Grey) -> Expression:
         """Expression of a crop uint8[48, 48] framed like FER pictures."""
         answer = self._infer(crop)
-        logits = answer["logits"].ravel() / self._temperature
-        odds = np.exp(logits - logits.max())
-        probabilities: Float = odds / odds.sum()
+        probabilities = np.empty(len(EXPRESSIONS), np.float32)
+        highest, valence, arousal = tempered(
+            answer["logits"].reshape(-1),
+            self._temperature,
+            self._valence,
+            self._arousal,
+            probabilities,
+        )
         return Expression(
-            probabilities=probabilities,
-            unsure=float(probabilities.max()) < self._unsure_below,
-            valence=float(probabilities @ self._valence),
-            arousal=float(probabilities @ self._arousal),
-            action_units=np.clip(answer["action_units"].ravel(), 0.0, 1.0),
+            probabilities,
+            highest < self._unsure_below,
+            valence,
+            arousal,
+            answer["action_units"].reshape(-1).clip(0.0, 1.0),
         )
 
 
@@ -63,16 +69,15 @@ class NeutralBaseline:
     """
 
     def __init__(self, prior: float = 5.0) -> None:
-        self._sum = np.zeros(12, np.float32)
+        self._sum = np.zeros(len(ACTION_UNITS), np.float32)
         self._weight = prior
 
     def subtract(self, answer: Expression) -> Expression:
         """The answer relative to this face's own rest; also learns from it."""
-        weight = float(answer.probabilities[0]) ** 2
-        self._sum += weight * answer.action_units
-        self._weight += weight
-        rest = self._sum / self._weight
-        units = np.clip((answer.action_units - rest) / np.maximum(1.0 - rest, 0.1), 0.0, 1.0)
+        units = np.empty(len(ACTION_UNITS), np.float32)
+        self._weight = above_rest(
+            answer.action_units, answer.probabilities.item(0), self._sum, self._weight, units
+        )
         return Expression(
             answer.probabilities, answer.unsure, answer.valence, answer.arousal, units
         )

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.faces.align import LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, cut, invert
-from agent.kernels.geometry import extent, fit_similarity, map_points
+from agent.faces.align import LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, flat_rows
+from agent.kernels.crop import crop_around
+from agent.kernels.geometry import extent, fit_similarity, unmap_points
 from agent.types import Float, Grey, Infer
 
 _TARGET = LANDMARK_CROP.place(MEAN_SHAPE)
 _TARGET_FIVE = LANDMARK_CROP.place(MEAN_FIVE)
 _EQUAL = np.ones(68, np.float32)
 _EQUAL_FIVE = np.ones(5, np.float32)
+
+FOREHEAD = 0.28
+"""How far a box reaches beyond the landmarks, which end at the brows, share of their height."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,12 +56,13 @@ class LandmarkPlacer:
         guess : float32[68, 2] or float32[5, 2]
             Earlier landmarks, or the detector's five keypoints; frame pixels.
         """
-        matrix = crop_matrix(guess)
-        crop = cut(luma, matrix, LANDMARK_CROP.size)
+        matrix = np.empty((2, 3), np.float32)
+        crop = np.empty((LANDMARK_CROP.size, LANDMARK_CROP.size), np.uint8)
+        target = _TARGET if len(guess) == 68 else _TARGET_FIVE
+        crop_around(flat_rows(luma), guess, target, matrix, crop)
         answer = self._infer(crop)
-        raw = answer["points"].reshape(68, 2) * np.float32(LANDMARK_CROP.size)
-        presence = 1.0 / (1.0 + math.exp(-float(answer["presence"].flat[0])))
-        points = map_points(invert(matrix), raw)
+        points = unmap_points(matrix, answer["points"].reshape(68, 2), LANDMARK_CROP.size)
+        presence = 1.0 / (1.0 + math.exp(-answer["presence"].item()))
         spread = None
         if "spread" in answer:
             # the model gives the log of the distance in IOD
@@ -77,16 +82,14 @@ def crop_matrix(guess: Float) -> Float:
 
 
 def face_box(points: Float) -> Float:
-    """Box float32[4] xyxy, forehead to chin, of landmarks float32[68, 2].
-
-    The brows lie a quarter of the way down a face; the points end there, so the box is extended.
-    """
+    """Box float32[4] xyxy, forehead to chin, of landmarks float32[68, 2]."""
     box = extent(points)
-    box[1] -= np.float32(0.28) * (box[3] - box[1])
+    box[1] -= np.float32(FOREHEAD) * (box[3] - box[1])
     return box
 
 
 def interocular(points: Float) -> float:
     """Distance between the outer eye corners, pixels."""
-    (x0, y0), (x1, y1) = points[36].tolist(), points[45].tolist()
-    return math.hypot(x1 - x0, y1 - y0)
+    across = points.item(45, 0) - points.item(36, 0)
+    down = points.item(45, 1) - points.item(36, 1)
+    return math.hypot(across, down)

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
+from agent.faces.landmarks import FOREHEAD
 from agent.faces.shape3d import MEAN_SHAPE_3D
-from agent.kernels.pose import scaled_orthographic_pose
+from agent.kernels.pose import head, scaled_orthographic_pose
 from agent.types import Float, Pose
 
 _WEIGHTS = np.full(68, 0.3)
@@ -29,8 +30,31 @@ _INVERSE = _inverse()
 
 def head_pose(points: Float) -> Pose:
     """Pose of one face from its landmarks float32[68, 2], frame pixels."""
-    yaw, pitch, roll, _ = scaled_orthographic_pose(points, _INVERSE).tolist()
+    yaw, pitch, roll, _ = scaled_orthographic_pose(points, _INVERSE)
     return Pose(yaw, pitch, roll)
+
+
+def head_of(points: Float, box: Float) -> tuple[float, float, float, float, float]:
+    """Yaw, pitch and roll in degrees, how squarely it faces the camera, and its size.
+
+    Parameters
+    ----------
+    points : float32[68, 2]
+        Landmarks, frame pixels.
+    box : float32[4]
+        Overwritten: as `agent.faces.landmarks.face_box`.
+
+    Returns
+    -------
+    yaw, pitch, roll : float
+        As `head_pose`.
+    facing : float
+        Cosine of the angle to the direction of the camera.
+    interocular : float
+        As `agent.faces.landmarks.interocular`.
+    """
+    answer: tuple[float, float, float, float, float] = head(points, _INVERSE, FOREHEAD, box)
+    return answer
 
 
 def is_attentive(pose: Pose, cone: float) -> bool:

@@ -84,6 +84,7 @@ class FaceTracker:
         self._presence_above = presence_above
         self._budget = budget
         self._tracks: list[Track] = []
+        """Oldest first."""
         self._next_id = 1
         self._last_look = -np.inf
         self._shape: tuple[int, ...] | None = None
@@ -99,39 +100,35 @@ class FaceTracker:
             self._tracks = []
             self._last_look = -np.inf
         self._follow_all(frame)
-        if self._due(frame.time):
+        active = [track for track in self._tracks if not track.lost]
+        settled = active and len(active) == len(self._tracks)
+        if frame.time - self._last_look >= (self._detection.interval if settled else _EAGER):
             self._last_look = frame.time
             self._match(frame, self._detect(frame))
             self._drop_duplicates()
-        self._tracks = [
-            track
-            for track in self._tracks
-            if not track.lost or frame.time - track.last_seen <= self._tracking.lost_after
-        ]
+            active = [track for track in self._tracks if not track.lost]
+        if len(active) < len(self._tracks):
+            oldest = frame.time - self._tracking.lost_after
+            self._tracks = [t for t in self._tracks if not t.lost or t.last_seen >= oldest]
         self._shape = frame.luma.shape
-        return sorted((t for t in self._tracks if not t.lost), key=lambda t: t.track_id)
-
-    def _due(self, now: float) -> bool:
-        waited = now - self._last_look
-        active = [track for track in self._tracks if not track.lost]
-        if not active or len(active) < len(self._tracks):
-            return bool(waited >= _EAGER)
-        return bool(waited >= self._detection.interval)
+        return active
 
     def _follow_all(self, frame: Frame) -> None:
+        self.skipped = 0
+        if self._budget is None:
+            for track in self._tracks:
+                if not track.lost:
+                    self._follow(track, frame)
+            return
         started = time.perf_counter()
-        self.skipped = followed = 0
         # Those who waited longest go first, so that a short budget goes round.
-        for track in sorted(self._tracks, key=lambda t: t.last_seen):
-            if track.lost:
-                continue
-            spent = time.perf_counter() - started
-            if self._budget is not None and followed and spent > self._budget:
+        waiting = sorted((t for t in self._tracks if not t.lost), key=lambda t: t.last_seen)
+        for place, track in enumerate(waiting):
+            if place and time.perf_counter() - started > self._budget:
                 track.fresh = False
                 self.skipped += 1
-                continue
-            self._follow(track, frame)
-            followed += 1
+            else:
+                self._follow(track, frame)
 
     def _follow(self, track: Track, frame: Frame) -> None:
         placed = self._place(frame.luma, track.points)
@@ -149,8 +146,8 @@ class FaceTracker:
         if too_weak or interocular(placed.points) < _MIN_IOD:
             return False
         height, width = luma.shape
-        nose_x, nose_y = placed.points[30]
-        return bool(0 <= nose_x < width and 0 <= nose_y < height)
+        nose_x, nose_y = placed.points.item(30, 0), placed.points.item(30, 1)
+        return 0 <= nose_x < width and 0 <= nose_y < height
 
     def _match(self, frame: Frame, found: Detections) -> None:
         active = [track for track in self._tracks if not track.lost]
@@ -219,9 +216,8 @@ class FaceTracker:
 
     def _drop_duplicates(self) -> None:
         """Two tracks on one face, or one inside the other: the younger goes."""
-        active = sorted((t for t in self._tracks if not t.lost), key=lambda t: t.track_id)
         kept: list[Track] = []
-        for track in active:
+        for track in [t for t in self._tracks if not t.lost]:
             if any(contained(track.box, other.box) > 0.7 for other in kept):
                 self._tracks.remove(track)
             else:

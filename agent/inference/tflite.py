@@ -49,10 +49,15 @@ class Model:
         outputs = _verify(entry, "output", entry.outputs, interpreter.get_output_details())
         self.size = _picture_size(entry)
         self._input = interpreter.tensor(inputs[0])
-        self._outputs = tuple(zip(entry.outputs, outputs, strict=True))
-        self._steps = tuple(
-            (np.array(spec.zero_point, np.float32), np.array(spec.scale, np.float32))
-            for spec in entry.outputs
+        self._outputs = tuple(
+            (
+                spec.name,
+                index,
+                spec.dtype == "int8",
+                np.array(spec.zero_point, np.float32),
+                np.array(spec.scale, np.float32),
+            )
+            for spec, index in zip(entry.outputs, outputs, strict=True)
         )
         # also packs the weights, so that the first real picture is not the slow one
         answers = self(np.zeros(self.size, np.uint8))
@@ -73,13 +78,12 @@ class Model:
         """
         answers: dict[str, Float] = {}
         self._invoke(picture)
-        for (spec, index), (zero_point, scale) in zip(self._outputs, self._steps, strict=True):
+        for name, index, quantised, zero_point, scale in self._outputs:
             value = self._interpreter.get_tensor(index)
-            if spec.dtype == "int8":
-                value = value.astype(np.float32)
-                np.subtract(value, zero_point, value)
+            if quantised:
+                value = np.subtract(value, zero_point, dtype=np.float32)
                 np.multiply(value, scale, value)
-            answers[spec.name] = value
+            answers[name] = value
         return answers
 
     def raw(self, picture: Grey) -> dict[str, NDArray[Any]]:
@@ -89,7 +93,7 @@ class Model:
         `TensorSpec.scale` and `zero_point`), dequantise what is left.
         """
         self._invoke(picture)
-        return {spec.name: self._interpreter.get_tensor(index) for spec, index in self._outputs}
+        return {name: self._interpreter.get_tensor(index) for name, index, *_ in self._outputs}
 
     def output(self, name: str) -> TensorSpec:
         """How the manifest declares one output."""

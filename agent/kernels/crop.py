@@ -228,3 +228,54 @@ def _at_the_edge(picture: Grey, u: int, v: int) -> int:  # pragma: no cover
                 weight = (right if k else 256 - right) * (down if i else 256 - down)
                 total += weight * picture[y + i, x + k]
     return total >> 16
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def crop_around(
+    picture: Grey, points: Float, target: Float, matrix: Float, crop: Grey
+) -> None:  # pragma: no cover
+    """Draw a picture so that points come to lie on a target, as well as a similarity can do it.
+
+    Parameters
+    ----------
+    picture, crop : as in `cut_crop`
+    points, target : float32[N, 2]
+        Matching points, picture and crop pixels.
+    matrix : float32[2, 3]
+        Overwritten with the least-squares map, picture to crop pixels; as `kernels.geometry` has
+        it for equal weights.
+    """
+    n = points.shape[0]
+    ax = 0.0
+    ay = 0.0
+    bx = 0.0
+    by = 0.0
+    for i in range(n):
+        ax += points[i, 0]
+        ay += points[i, 1]
+        bx += target[i, 0]
+        by += target[i, 1]
+    ax /= n
+    ay /= n
+    bx /= n
+    by /= n
+    real = 0.0
+    imag = 0.0
+    norm = 1e-12
+    for i in range(n):
+        zx = points[i, 0] - ax
+        zy = points[i, 1] - ay
+        wx = target[i, 0] - bx
+        wy = target[i, 1] - by
+        real += zx * wx + zy * wy
+        imag += zx * wy - zy * wx
+        norm += zx * zx + zy * zy
+    c = real / norm
+    s = imag / norm
+    matrix[0, 0] = c
+    matrix[0, 1] = -s
+    matrix[1, 0] = s
+    matrix[1, 1] = c
+    matrix[0, 2] = bx - (c * ax - s * ay)
+    matrix[1, 2] = by - (s * ax + c * ay)
+    cut_crop(picture, matrix, crop)

@@ -84,6 +84,26 @@ def map_points(matrix: Float, points: Float) -> Float:  # pragma: no cover
 
 
 @njit(nogil=True, cache=True)
+def unmap_points(matrix: Float, points: Float, unit: float) -> Float:  # pragma: no cover
+    """Points float32[N, 2], times `unit`, back through a float32[2, 3] similarity, float32[N, 2].
+
+    O(N). All zero where the matrix has no inverse.
+    """
+    out = np.zeros_like(points)
+    a = float(matrix[0, 0])
+    c = float(matrix[1, 0])
+    area = a * a + c * c
+    if not area > 1e-18:
+        return out
+    for i in range(points.shape[0]):
+        x = unit * points[i, 0] - matrix[0, 2]
+        y = unit * points[i, 1] - matrix[1, 2]
+        out[i, 0] = (a * x + c * y) / area
+        out[i, 1] = (a * y - c * x) / area
+    return out
+
+
+@njit(nogil=True, cache=True)
 def extent(points: Float) -> Float:  # pragma: no cover
     """Smallest upright box float32[4], xyxy, around points float32[N, 2], N >= 1. O(N)."""
     out = np.empty(4, np.float32)

@@ -15,14 +15,11 @@ import numpy as np
 from agent.config import MicroConfig
 from agent.faces.align import MEAN_SHAPE
 from agent.faces.landmarks import interocular
-from agent.kernels.difference import bump_at, facial_channels
-from agent.kernels.geometry import fit_similarity, map_points
+from agent.kernels.difference import measure_noise, observe
 from agent.types import Float, MicroExpression
 
-_RIGID = np.array([27, 28, 29, 30, 33, 36, 39, 42, 45])
-_MEAN = MEAN_SHAPE.copy()
-_WEIGHTS = np.zeros(68, np.float32)
-_WEIGHTS[_RIGID] = 1.0
+_RIGID = np.array([27, 28, 29, 30, 33, 36, 39, 42, 45], np.int64)
+"""Points that expressions do not move: aligned on them, head motion drops out."""
 
 _HALF = 0.27
 """Seconds to either side of an apex that a decision looks at."""
@@ -35,11 +32,18 @@ _RENEW = 30
 _LEAST = 0.008
 """Inter-ocular distances: no smaller movement is believed, however quiet the face (MICRO: published
 methods act on 1.2 to 1.5 %)."""
+_QUIETEST = 1.2e-3
+"""Inter-ocular distances: no face's noise is taken for smaller."""
 _BLINK = 0.04
+_GAP = 0.25
+"""Seconds unseen after which a face's past is worth nothing."""
 _LONGEST = 0.5
 _SHORTEST = 0.04
 _LIDS = (10, 11)
 _MOUTH = (4, 5, 6, 7, 8, 9)
+
+_Seen = tuple[int, int, int, float, float, int, int]
+"""As `agent.kernels.difference.observe` returns it."""
 
 
 class _Face:
@@ -73,16 +77,14 @@ class _Face:
         self.busy: list[float] = []
         """Apex times of recent mouth movements."""
 
-    def add(self, time: float, channels: Float) -> None:
-        capacity = len(self.times) // 2
-        if self.count == 2 * capacity:
-            self.values[:capacity] = self.values[capacity:]
-            self.times[:capacity] = self.times[capacity:]
-            self.count = capacity
-            self.noise_at -= capacity
-        self.values[self.count] = channels
-        self.times[self.count] = time
-        self.count += 1
+    def make_room(self) -> None:
+        """Forget the older half where there is no place for another frame."""
+        if self.count == len(self.times):
+            half = self.count // 2
+            self.values[:half] = self.values[half:]
+            self.times[:half] = self.times[half:]
+            self.count = half
+            self.noise_at -= half
 
 
 class MicroSpotter:
@@ -116,20 +118,29 @@ class MicroSpotter:
         reasons: list[str | None] = []
         for track_id, points in faces:
             face = self._faces.get(track_id)
-            if face is None:
+            if face is None or time - face.last > _GAP:
                 face = self._faces[track_id] = _Face(self._capacity())
-            if face.count and time - face.times[face.count - 1] > 0.25:
-                self._faces[track_id] = face = _Face(self._capacity())
-            # Similarity on the points that expressions do not move: head motion drops out.
-            matrix = fit_similarity(points, _MEAN, _WEIGHTS)
-            face.add(time, facial_channels(map_points(matrix, points)))
+            face.make_room()
+            seen = observe(
+                points,
+                MEAN_SHAPE,
+                _RIGID,
+                face.values,
+                face.times,
+                face.count,
+                time,
+                _HALF,
+                face.noise,
+            )
+            face.count += 1
+            face.last = time
             reason = self._refusal(face, points)
             reasons.append(reason)
-            if reason is None:
-                found += self._decide(track_id, face)
-            face.last = time
-        for track_id in [k for k, face in self._faces.items() if time - face.last > 1.0]:
-            del self._faces[track_id]
+            if reason is None and seen[0] >= 0:
+                found += self._decide(track_id, face, seen)
+        if len(self._faces) > len(reasons):
+            for track_id in [k for k, face in self._faces.items() if time - face.last > 1.0]:
+                del self._faces[track_id]
         self.refused = None if None in reasons else (reasons[0] if reasons else "no_evidence")
         return found
 
@@ -142,31 +153,21 @@ class MicroSpotter:
         span = min(face.count, 60)
         if span < 20:
             return "no_evidence"
-        seconds = float(face.times[face.count - 1] - face.times[face.count - span])
+        seconds = face.last - float(face.times[face.count - span])
         # Half a frame of tolerance: cameras name 25 and deliver 24.9.
         if (span - 1) / max(seconds, 1e-6) < self._params.min_fps - 0.5:
             return "fps_too_low"
         return None
 
-    def _decide(self, track_id: int, face: _Face) -> list[MicroExpression]:
-        now = face.times[face.count - 1]
-        first = int(np.searchsorted(face.times[: face.count], now - _HALF))
-        half = max(face.count - 1 - first, 4)
-        middle = face.count - 1 - half
-        if middle < half:
-            return []
+    def _decide(self, track_id: int, face: _Face, seen: _Seen) -> list[MicroExpression]:
+        middle, half, channel, height, score, start, end = seen
         if face.count - face.noise_at >= _RENEW:
             self._measure_noise(face, half)
-        if not np.isfinite(face.noise[0]):
-            return []
-        channel, height, score, start, end = bump_at(
-            face.values[: face.count], middle, half, face.noise
-        )
         if score >= self._params.threshold and abs(height) >= _LEAST:
             event = self._judge(track_id, face, channel, height, (start, middle, end))
             if event and not _is_lobe(event, face.newest) and _is_stronger(event, face.pending):
                 face.pending = event
-        if face.pending and now - face.pending.apex > self.latency:
+        if face.pending and face.last - face.pending.apex > self.latency:
             done, face.pending = face.pending, None
             if not _is_lobe(done, face.newest):
                 face.newest, face.refused = (done.apex, done.intensity), None
@@ -174,21 +175,10 @@ class MicroSpotter:
         return []
 
     def _measure_noise(self, face: _Face, half: int) -> None:
-        """Noise of each channel's difference: its own median absolute value over the memory.
-
-        First differences would not do: stabilised landmarks wander slowly, and it is the wander
-        over half a second that a movement has to rise above.
-        """
+        """Over the memory; it counts from the next frame on."""
         face.noise_at = face.count
-        now = face.times[face.count - 1]
-        first = int(np.searchsorted(face.times[: face.count], now - _MEMORY))
-        recent = face.values[first : face.count]
-        if len(recent) < 4 * half:
-            return
-        middle = recent[half:-half]
-        bumps = middle - (recent[: len(middle)] + recent[2 * half :]) / 2
-        scale = 1.4826 * np.median(np.abs(bumps - np.median(bumps, axis=0)), axis=0)
-        face.noise = np.maximum(scale, 1.2e-3).astype(np.float32)
+        first = int(np.searchsorted(face.times[: face.count], face.last - _MEMORY))
+        measure_noise(face.values[first : face.count], half, _QUIETEST, face.noise)
 
     def _judge(
         self, track_id: int, face: _Face, channel: int, height: float, frames: tuple[int, int, int]

@@ -1,4 +1,4 @@
-"""Slow, plain twin of the differencing kernel."""
+"""Slow, plain twins of the differencing kernels."""
 
 from __future__ import annotations
 
@@ -25,3 +25,10 @@ def bump_at(
     start = next((middle - k for k in range(1, half + 1) if low(-k)), -1)
     end = next((middle + k for k in range(1, half + 1) if low(k)), -1)
     return c, float(heights[c]), float(scores[c]), start, end
+
+
+def noise(values: Float, half: int, least: float) -> Float:
+    middle = values[half:-half]
+    bumps = middle - (values[: len(middle)] + values[2 * half :]) / 2
+    scale = 1.4826 * np.median(np.abs(bumps - np.median(bumps, axis=0)), axis=0)
+    return np.maximum(scale, least).astype(np.float32)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from agent.faces.align import MEAN_SHAPE
-from agent.kernels.difference import bump_at, facial_channels
+from agent.kernels.difference import bump_at, facial_channels, measure_noise, observe
+from agent.types import Float
 from tests.kernels import naive_difference
 
 NOISE = np.full(12, 0.002, np.float32)
@@ -35,17 +36,70 @@ def test_a_bump_has_its_height_and_ends() -> None:
     assert (start, end) == (16, 24)
 
 
+RIGID = np.array([27, 28, 29, 30, 33, 36, 39, 42, 45], np.int64)
+
+
+def _channels(points: Float) -> Float:
+    out = np.empty(12, np.float32)
+    facial_channels(points, MEAN_SHAPE, RIGID, out)
+    return out
+
+
 def test_up_is_positive_and_sides_are_the_picture_s() -> None:
-    rest = facial_channels(MEAN_SHAPE)
+    rest = _channels(MEAN_SHAPE)
     raised = MEAN_SHAPE.copy()
     raised[17:22, 1] -= 0.05
-    change = facial_channels(raised) - rest
+    change = _channels(raised) - rest
     assert change[0] == pytest.approx(0.05)
     assert change[2] == pytest.approx(0.05)
     assert change[1] == change[3] == 0
     wider = MEAN_SHAPE.copy()
     wider[[54, 64], 0] += 0.02
-    assert (facial_channels(wider) - rest)[9] == pytest.approx(0.02)
+    assert (_channels(wider) - rest)[9] == pytest.approx(0.02)
     shut = MEAN_SHAPE.copy()
     shut[[37, 38], 1] += 0.04
-    assert (facial_channels(shut) - rest)[10] == pytest.approx(-0.04)
+    assert (_channels(shut) - rest)[10] == pytest.approx(-0.04)
+
+
+def test_turning_shifting_and_scaling_a_face_changes_no_channel() -> None:
+    turn = 70 * np.array([[np.cos(0.4), np.sin(0.4)], [-np.sin(0.4), np.cos(0.4)]])
+    moved = (MEAN_SHAPE @ turn + [300, 200]).astype(np.float32)
+    np.testing.assert_allclose(_channels(moved), _channels(MEAN_SHAPE), atol=2e-5)
+
+
+def test_a_frame_is_appended_and_the_middle_of_the_window_looked_at() -> None:
+    rng = np.random.default_rng(2)
+    values = rng.normal(scale=0.01, size=(60, 12)).cumsum(0).astype(np.float32)
+    times = np.arange(60) / 30
+    count = 40
+    times[count:] = 0.0
+    found = observe(MEAN_SHAPE, MEAN_SHAPE, RIGID, values, times, count, count / 30, 0.27, NOISE)
+    np.testing.assert_array_equal(values[count], _channels(MEAN_SHAPE))
+    assert times[count] == count / 30
+    half = count - int(np.searchsorted(times[:count], count / 30 - 0.27))
+    assert found[:2] == (count - half, half) == (32, 8)
+    assert found[2:] == bump_at(values, count - half, half, NOISE)
+
+
+def test_a_short_past_has_no_middle() -> None:
+    values, times = np.zeros((60, 12), np.float32), np.zeros(60)
+    for count in range(30):
+        found = observe(
+            MEAN_SHAPE, MEAN_SHAPE, RIGID, values, times, count, count / 30, 0.27, NOISE
+        )
+        assert (found[0] >= 0) == (count >= 16)
+
+
+def test_the_noise_agrees_with_its_twin() -> None:
+    values = np.random.default_rng(9).normal(scale=0.01, size=(120, 12)).astype(np.float32)
+    values[:, 3] = 0.0
+    for half in (4, 9):
+        noise = np.full(12, np.inf, np.float32)
+        measure_noise(values, half, 1e-3, noise)
+        np.testing.assert_allclose(noise, naive_difference.noise(values, half, 1e-3), rtol=1e-4)
+
+
+def test_a_short_past_leaves_the_noise_as_it_is() -> None:
+    noise = np.full(12, np.inf, np.float32)
+    measure_noise(np.zeros((35, 12), np.float32), 9, 1e-3, noise)
+    assert np.isinf(noise).all()
