@@ -36,7 +36,12 @@ RENDERED = "faces rendered from ICT-FaceKit geometry (MIT) with procedural skin,
 TEACHERS = "labels of SFHQ: MediaPipe FaceMesh v2 and blendshapes, PFLD-GhostOne (Apache-2.0)"
 INTEL = "76 frames of Intel sample-videos (CC BY 4.0), boxes by YuNet, RetinaFace and BlazeFace"
 BACKGROUNDS = "procedural backgrounds; face-free pieces of the Intel frames"
-DETECTOR: tuple[str, ...] = (f"{RENDERED}: single, pasted and in groups", SYNTHETIC, INTEL, BACKGROUNDS)
+DETECTOR: tuple[str, ...] = (
+    f"{RENDERED}: single, pasted and in groups",
+    SYNTHETIC,
+    INTEL,
+    BACKGROUNDS,
+)
 HELD_OUT = 40
 """SFHQ's last training faces, kept for what is chosen."""
 LATER = 900_000
@@ -115,19 +120,27 @@ def pieces(split: int, seed: int, each: int = 6) -> list[Grey]:
     found = []
     for picture, labels in zip(*_intel(split), strict=True):
         height, width = picture.shape
-        grow = 0.35 * (labels.box[:, 2:] - labels.box[:, :2])
-        low, high = labels.box[:, :2] - grow, labels.box[:, 2:] + grow
         kept = 0
         for _ in range(40):
             side = int(rng.uniform(0.2, 0.6) * height)
             x, y = int(rng.integers(0, width - side)), int(rng.integers(0, height - side))
-            if ((low < [x + side, y + side]) & (high > [x, y])).all(1).any():
+            if not apart(labels.box, x, y, side):
                 continue
             found.append(picture[y : y + side, x : x + side].copy())
             kept += 1
             if kept == each:
                 break
     return found
+
+
+def apart(boxes: Float, x: int, y: int, side: int) -> bool:
+    """True where a square with its corner at x, y stays clear of all boxes float32[N, 4].
+
+    A third of a box's size beside it counts as part of the face.
+    """
+    grow = 0.35 * (boxes[:, 2:] - boxes[:, :2])
+    low, high = boxes[:, :2] - grow, boxes[:, 2:] + grow
+    return not ((low < [x + side, y + side]) & (high > [x, y])).all(1).any()
 
 
 def landmarks() -> landmarks_data.Sources:
