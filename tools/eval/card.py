@@ -89,8 +89,9 @@ def file_lines(file: Figure, peers: dict[str, dict[str, float]]) -> str:
     head = ("machine", "network", "least ms", "median ms")
     text = (
         f"{file['bytes']:,} bytes, {file['million_macs']} million multiply-accumulates, "
-        f"{file['delegated']:.0%} of the nodes in XNNPACK. Processor time of one call of the network "
-        "alone, on one thread; on a busy machine (load above its cores) large networks lose most."
+        f"{file['delegated']:.0%} of the nodes in XNNPACK. Processor time of one call of the "
+        "network alone, on one thread; on a busy machine (load above its cores) large networks "
+        "lose most."
     )
     if not file["boards"]:
         text += " No board's figures for these very models are stored with tools.bench."

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.types import Float, Grey
+from tools.eval.errors import EvalError
+from tools.train import landmarks_labels
 from tools.train.packs import decode, load
 
 BARE, MASKED, WORN_WRONGLY = 0, 1, 2
@@ -41,7 +43,10 @@ class Faces:
     rows: Ints
     """int[N]: row of each in the pack."""
     points: Float
-    """float32[N, 68, 2], picture pixels."""
+    """float32[N, 68, 2], picture pixels: the labels that the landmark model was trained on, or
+    `first` where those cannot be made."""
+    first: Float
+    """float32[N, 68, 2]: the pack's own labels, FaceMesh v2's and the jaw of PFLD-GhostOne."""
     seen: NDArray[np.bool_]
     """bool[N, 68]: the point lies inside the picture."""
     person: Ints
@@ -87,8 +92,12 @@ def negatives(limit: int | None = None) -> list[Grey]:
     return [decode(pack["jpeg"], pack["off"], int(i)) for i in chosen[thin(len(chosen), limit)]]
 
 
-def faces(limit: int | None = None) -> Faces:
-    """Unseen faces with their teachers' points and answers."""
+def faces(limit: int | None = None, refined: bool = False) -> Faces:
+    """Unseen faces with their teachers' points and answers.
+
+    `refined`: with the labels that training makes of two teachers. Raises `EvalError` where a
+    package or network that this needs is missing.
+    """
     labels, pack = load("faces_labels.npz"), load("faces.npz")
     chosen = np.flatnonzero(labels["split"] == 1)
     chosen = chosen[thin(len(chosen), limit)]
@@ -96,10 +105,12 @@ def faces(limit: int | None = None) -> Faces:
     def column(name: str) -> Any:
         return labels[name][chosen]
 
+    first = column("lm68").astype(np.float32)
     return Faces(
         [decode(pack["jpeg"], pack["off"], int(i)) for i in chosen],
         chosen,
-        column("lm68").astype(np.float32),
+        trained_on()[chosen] if refined else first,
+        first,
         column("vis68") == 1,
         column("person").astype(np.int64),
         [str(name) for name in labels["source_names"][column("source")]],
@@ -110,6 +121,18 @@ def faces(limit: int | None = None) -> Faces:
         column("label8").astype(np.int64),
         column("expr_prob").astype(np.float32) / 255,
     )
+
+
+def trained_on() -> Float:
+    """Labels of all faces of the pack as training has them, float32[M, 68, 2]."""
+    try:
+        return landmarks_labels.refined()
+    except ModuleNotFoundError as error:
+        raise EvalError(
+            f"Making the labels that training has needs {error.name}: pip install {error.name}"
+        ) from None
+    except SystemExit as error:
+        raise EvalError(str(error)) from None
 
 
 def youtube_points(rows: Ints) -> tuple[Ints, Float]:

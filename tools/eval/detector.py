@@ -236,7 +236,9 @@ def inspect_figures(ours: Ours, scenes: data.Scenes, blanks: Sequence[Grey]) -> 
         )
     judged, rows = judged_by(scenes, answers, Slice("", 16))
     resampler = Resampler(rows)
+    settings = ours.parameters("detector")
     return {
+        "score_above": float(settings.get("still_above", settings["score_above"])),
         **false_alarms(alarms),
         "recall": recall_figure(judged, resampler, 0.0).figure(),
         "precision": exactness_figure(judged, resampler, 0.0).figure(),

@@ -34,9 +34,13 @@ def evaluate(
     ours: Ours, networks: Path, limit: int | None, rendered: Rendered | None
 ) -> dict[str, Any]:
     """All figures. Peers that cannot run, and truth that is not there, are named in `missing`."""
-    faces = data.faces(limit)
-    people = Resampler(faces.person)
     notes: dict[str, str] = {}
+    try:
+        faces = data.faces(limit, refined=True)
+    except EvalError as error:
+        notes["distance to the labels of training"] = str(error)
+        faces = data.faces(limit)
+    people = Resampler(faces.person)
     own = subject(OURS, ours)
     subjects = [own]
     exact = ours.exact("landmarks")
@@ -56,12 +60,15 @@ def evaluate(
         latencies[peer.name] = runtime.open_network(networks / peer.file).latency()
     if rendered is None:
         notes["rendered faces"] = "no ICT-FaceKit geometry in the packs' render folder"
-    found = {one.name: errors(one, faces, 1.0, 2) for one in subjects}
+    placed = {one.name: placements(one, faces, 1.0, 2) for one in subjects}
+    found = {name: errors(points, faces.points, faces.seen) for name, points in placed.items()}
+    first = errors(placed[OURS], faces.first, faces.seen)
     report: dict[str, Any] = {
         "set": ours.which,
         "faces": len(faces.pictures),
         "missing": notes,
         "teacher": {name: against_teacher(table, faces, people) for name, table in found.items()},
+        "first_teachers": by_part(first, people),
         "jitter": against_jitter(own, faces, people, limit),
         "still": still(subjects, peers, faces, networks),
         "expected_error": expected_errors(ours, faces, people),
@@ -83,24 +90,27 @@ def subject(name: str, ours: Ours, infer: Any = None) -> Subject:
     return Subject(name, lambda luma, start: place(luma, start).points, lambda own: own)
 
 
-def errors(one: Subject, faces: Faces, amount: float, passes: int) -> Float:
-    """Distances to the labels, float32[N, 68]; NaN where a point lies outside its picture."""
+def placements(one: Subject, faces: Faces, amount: float, passes: int) -> Float:
+    """Points float32[N, 68, 2] after `passes`, the first from keypoints `amount` times as rough as
+    a detector's."""
     rng = np.random.default_rng(1)
-    found = np.full((len(faces.pictures), 68), np.nan, np.float32)
     title = f"{one.name}: {passes} passes, jitter {amount:g}"
-    for i in along(range(len(faces.pictures)), title):
-        start = rough(faces.points[i], rng, amount)
-        placed = one.settle(faces.pictures[i], start, passes)
-        found[i] = np.where(
-            faces.seen[i], truth.distances(placed, faces.points[i]), np.float32(np.nan)
-        )
-    return found
+    pairs = list(zip(faces.pictures, faces.points, strict=True))
+    return np.stack(
+        [one.settle(p, rough(label, rng, amount), passes) for p, label in along(pairs, title)]
+    )
+
+
+def errors(placed: Float, labels: Float, seen: NDArray[np.bool_]) -> Float:
+    """Distances to the labels, float32[N, 68]; NaN where a point lies outside its picture."""
+    pairs = zip(placed, labels, strict=True)
+    found = np.stack([truth.distances(points, label) for points, label in pairs])
+    return np.where(seen, found, np.float32(np.nan))
 
 
 def against_teacher(found: Float, faces: Faces, people: Resampler) -> dict[str, Any]:
     """Distances float32[N, 68] of `errors`, by part of the face and by slice of the inner 51."""
     inner = each_face(found, INNER)
-    everything = each_face(found, slice(0, 68))
     yaw, width = np.abs(faces.yaw), np.array([iod(p) for p in faces.points])
     source = np.array(faces.source)
     slices: dict[str, dict[str, Any]] = {
@@ -119,12 +129,19 @@ def against_teacher(found: Float, faces: Faces, people: Resampler) -> dict[str, 
     for kind, name, chosen in data.groups(faces):
         slices.setdefault(kind, {})[name] = people.mean(inner, chosen).figure(3)
     return {
-        "all 68": people.mean(everything).figure(3),
-        "inner 51": people.mean(inner).figure(3),
-        **{part: people.mean(each_face(found, where)).figure(3) for part, where in PARTS.items()},
+        **by_part(found, people),
+        "slices": slices,
+    }
+
+
+def by_part(found: Float, people: Resampler) -> dict[str, Any]:
+    """Means of float32[N, 68] by part of the face, the median face, and the share of failures."""
+    inner = each_face(found, INNER)
+    parts = {"all 68": slice(0, 68), "inner 51": INNER, **PARTS}
+    return {
+        **{part: people.mean(each_face(found, where)).figure(3) for part, where in parts.items()},
         "inner 51, median face": people.median(inner).figure(3),
         "inner over 10 %": people.share(inner > 10, np.isfinite(inner)).figure(4),
-        "slices": slices,
     }
 
 
@@ -180,7 +197,8 @@ def against_jitter(
     for amount in JITTER:
         row: dict[str, Any] = {"amount": amount}
         for passes in (1, 2):
-            inner = each_face(errors(one, part, amount, passes), INNER)
+            placed = placements(one, part, amount, passes)
+            inner = each_face(errors(placed, part.points, part.seen), INNER)
             row[f"passes_{passes}"] = drawn.mean(inner).figure(3)
         rows.append(row)
     return rows
@@ -192,6 +210,7 @@ def take(faces: Faces, rows: NDArray[np.int64]) -> Faces:
         [faces.pictures[i] for i in rows],
         faces.rows[rows],
         faces.points[rows],
+        faces.first[rows],
         faces.seen[rows],
         faces.person[rows],
         [faces.source[i] for i in rows],

@@ -18,9 +18,9 @@ INTRODUCTION = """
     those two. BlazeFace's boxes leave out the forehead, hence IoU 0.35 as well.
 """
 THRESHOLDS = """
-    Each at its own threshold: ours at the manifest's, peers at their makers' default (YuNet
-    also at the 0.6 of many samples). *inspect* is `fleeting inspect`: stills in tiles, a low
-    threshold on detector and landmark presence together.
+    Each at its own threshold: ours at the manifest's, peers at their makers' default (YuNet also at
+    the 0.6 of many samples). *inspect* is `fleeting inspect`: stills in tiles, detector and
+    landmark presence judged together.
 """
 SMALL = """
     Faces of 20 px: share found at those thresholds. *Frames*: unseen scenes shrunk until a
@@ -70,7 +70,7 @@ def _precision(title: str, parts: Report, names: list[str]) -> str:
 
 def _thresholds(report: Report) -> str:
     shown = [(row["detector"], f"{row['score_above']:g}", row) for row in report["operating"]]
-    shown.append(("inspect", "0.3, joint", report["inspect"]))
+    shown.append(("inspect", f"{report['inspect']['score_above']:g}, joint", report["inspect"]))
     head = ("", "threshold", "recall, from 16 px", "precision", "false alarms on 100 pictures")
     return table(
         head,

@@ -17,6 +17,7 @@ from agent.faces.align import MEAN_FIVE, MEAN_SHAPE, apply, similarity
 from agent.faces.landmarks import face_box
 from agent.types import Float, Grey
 from tools.eval.peers.runtime import corner_aligned, open_network, three_channels
+from tools.train.landmarks_labels import WFLW_68
 
 Follow = Callable[[Grey, Float], Float]
 """Picture uint8[H, W] and where the face was, as the network's own points float32[N, 2] or five
@@ -32,16 +33,6 @@ MESH_INNER = np.array(
     ]
 )
 """int[51]: mesh vertices nearest to iBUG's points 17 to 67."""
-WFLW_68 = np.array(
-    [
-        *range(0, 33, 2),
-        *[33, 34, 35, 36, 37, 42, 43, 44, 45, 46],
-        *range(51, 60),
-        *[60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75],
-        *range(76, 96),
-    ]
-)
-"""int[68]: which of WFLW's 98 points (Wu et al. 2018, CVPR) are iBUG's 68."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,9 @@ from agent.inference.tflite import _quiet as quiet
 from agent.types import Float, Grey
 from tools.eval.errors import EvalError
 
+SECONDS = 2.0
+"""How long a latency is measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
@@ -85,8 +88,8 @@ def _lite(path: Path) -> Network:
     return Network(shape, run)
 
 
-def latency(run: Callable[[], Any], seconds: float = 2.0) -> dict[str, float]:
-    """Processor milliseconds of one call: least and median of as many as fit, 30 at least.
+def latency(run: Callable[[], Any]) -> dict[str, float]:
+    """Processor milliseconds of one call: least and median over `SECONDS`, of 30 calls at least.
 
     Processor time of this process, on one thread: on a busy machine the clock on the wall would
     count what others do.
@@ -94,7 +97,7 @@ def latency(run: Callable[[], Any], seconds: float = 2.0) -> dict[str, float]:
     for _ in range(3):
         run()
     times: list[float] = []
-    stop = time.perf_counter() + seconds
+    stop = time.perf_counter() + SECONDS
     while len(times) < 30 or time.perf_counter() < stop:
         start = time.process_time()
         run()

@@ -1,0 +1,79 @@
+"""The evaluation writes its own part of a card and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools.eval.card import BEGIN, END, HEADING, beside, join, missing, number, prose, table, update
+from tools.eval.errors import EvalError
+
+TRAINED = "<!-- figures: written by tools/train -->\n| a |\n<!-- end of figures -->\n"
+CARD = f"# Detector\n\n## Figures\n\n{TRAINED}\n## Limits\n\n- few pictures\n"
+
+
+def test_the_section_is_added_before_the_limits(tmp_path: Path) -> None:
+    card = tmp_path / "CARD.md"
+    card.write_text(CARD, encoding="utf-8")
+    update(card, "| ours | 1 |")
+    text = card.read_text(encoding="utf-8")
+    assert text.index(TRAINED) < text.index(HEADING) < text.index(BEGIN) < text.index("## Limits")
+    added = f"{HEADING}\n\n{BEGIN}\n| ours | 1 |\n{END}\n\n"
+    assert text.replace(added, "") == CARD
+
+
+def test_the_section_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    card = tmp_path / "CARD.md"
+    card.write_text(CARD, encoding="utf-8")
+    update(card, "first")
+    once = card.read_text(encoding="utf-8")
+    update(card, "second\n\nline")
+    assert card.read_text(encoding="utf-8") == once.replace("first", "second\n\nline")
+    update(card, "first")
+    assert card.read_text(encoding="utf-8") == once
+
+
+def test_a_card_without_limits_gets_it_at_the_end(tmp_path: Path) -> None:
+    card = tmp_path / "CARD.md"
+    card.write_text("# Detector\n", encoding="utf-8")
+    update(card, "x")
+    assert card.read_text(encoding="utf-8") == f"# Detector\n{HEADING}\n\n{BEGIN}\nx\n{END}\n"
+
+
+@pytest.mark.parametrize("text", [BEGIN, END, f"{BEGIN}{END}{BEGIN}{END}"])
+def test_broken_markers_are_refused(tmp_path: Path, text: str) -> None:
+    card = tmp_path / "CARD.md"
+    card.write_text(text, encoding="utf-8")
+    with pytest.raises(EvalError, match="once each, or neither"):
+        update(card, "x")
+    assert card.read_text(encoding="utf-8") == text
+
+
+def test_no_card(tmp_path: Path) -> None:
+    with pytest.raises(EvalError, match="train the model first"):
+        update(tmp_path / "CARD.md", "x")
+
+
+def test_numbers() -> None:
+    figure = {"value": 0.7931, "low": 0.74, "high": 0.8449, "n": 3}
+    assert number(figure) == "0.79 (0.74 to 0.84)"
+    assert number(figure, 1, True) == "79.3 % (74.0 to 84.5)"
+    assert number(None) == "-"
+    assert number({"value": None, "low": None, "high": None, "n": 0}) == "-"
+    assert number({"value": 1.0, "low": None, "high": None, "n": 0}) == "1.00 (? to ?)"
+
+
+def test_bold_where_the_difference_is_not_nought() -> None:
+    figure = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 3}
+    apart = {**figure, "ours_minus": {"value": 0.1, "low": 0.01, "high": 0.2, "n": 3}}
+    alike = {**figure, "ours_minus": {"value": 0.1, "low": -0.01, "high": 0.2, "n": 3}}
+    assert beside(apart) == "**0.50** (0.40 to 0.60)"
+    assert beside(alike) == beside(figure) == "0.50 (0.40 to 0.60)"
+
+
+def test_markdown() -> None:
+    assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+    assert join(["a", "", "b"]) == "a\n\nb"
+    assert missing({"YuNet": "no file."}) == "- YuNet: not measured, no file."
+    assert prose("  some\n   words ") == "some words"

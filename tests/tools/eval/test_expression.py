@@ -1,0 +1,157 @@
+"""Calibration, votes and monotony on answers made up for the purpose."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agent.faces.align import MEAN_SHAPE
+from agent.types import ACTION_UNITS, EXPRESSIONS, Float, Grey
+from tools.eval.bootstrap import Resampler
+from tools.eval.data import Faces
+from tools.eval.expression import (
+    against_votes,
+    by_group,
+    calibration_error,
+    confusion,
+    crossfit,
+    monotony,
+    spearman,
+)
+from tools.eval.rendered import Sweeps
+from tools.train.expression_metrics import expected_calibration_error, softmax
+
+
+def test_calibration_error_by_hand() -> None:
+    """Four answers at 0.95 of which three are right, one at 0.5 that is right."""
+    sure = np.array([0.95] * 4 + [0.5], np.float32)
+    right = np.array([1, 1, 1, 0, 1], bool)
+    found = calibration_error(Resampler(range(5)), sure, right)
+    assert found.value == pytest.approx((4 * 0.2 + 1 * 0.5) / 5, abs=1e-6)
+
+
+def test_calibration_error_as_training_has_it() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(0, 2, (300, 8)).astype(np.float32)
+    truth = rng.integers(0, 8, 300)
+    odds = softmax(logits)
+    mine = calibration_error(Resampler(range(300)), odds.max(1), odds.argmax(1) == truth)
+    assert mine.value == pytest.approx(expected_calibration_error(odds, truth), abs=1e-4)
+
+
+def test_the_other_half_chooses_the_temperature() -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.integers(0, 8, 600)
+    logits = rng.normal(0, 1, (600, 8)).astype(np.float32)
+    logits[np.arange(600), truth] += 2.0
+    overdone = crossfit(logits * 5, truth)
+    np.testing.assert_allclose(overdone, crossfit(logits * 2.5, truth), atol=0.02)
+    assert overdone.sum(1) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_votes() -> None:
+    votes = np.zeros((6, 10), np.uint8)
+    votes[:3, 0], votes[3:, 1] = 9, 4
+    votes[3:, 3] = 3
+    logits = np.zeros((6, 8), np.float32)
+    logits[[0, 1, 3, 4, 5], [0, 0, 1, 1, 3]] = 5.0
+    logits[2, 1] = 0.1  # wrong and unsure
+    report = against_votes(logits, votes, 1.0, 0.5)
+    assert report["top1"]["value"] == pytest.approx(4 / 6, abs=1e-4)
+    assert report["clear_top1"]["value"] == pytest.approx(2 / 3, abs=1e-4)
+    assert report["clear_top1"]["n"] == 3
+    assert report["macro_recall"]["value"] == pytest.approx(2 / 3, abs=1e-4)
+    assert report["unsure"]["value"] == pytest.approx(1 / 6, abs=1e-4)
+    assert report["kept_top1"]["value"] == pytest.approx(0.8)
+    assert report["per_class"]["contempt"]["recall"]["value"] is None
+    table = np.array(report["confusion"])
+    assert table.sum() == 6
+    assert table[0, 1] == 1
+    assert table[1, 3] == 1
+    assert sum(row["n"] for row in report["reliability"]) == 6
+
+
+def test_confusion_rows_are_people() -> None:
+    table = confusion(np.array([2, 2, 5]), np.array([3, 3, 5]))
+    assert table[2, 3] == 2
+    assert table[5, 5] == 1
+
+
+def test_groups() -> None:
+    count = 4
+    probabilities = np.full((count, 8), 0.02, np.float32)
+    probabilities[np.arange(count), [0, 1, 1, 7]] = 0.86
+    teacher = np.zeros((count, 7), np.float32)
+    teacher[np.arange(count), [0, 1, 2, 0]] = 1
+    plain = np.zeros((count, 68, 2), np.float32)
+    faces = Faces(
+        [np.zeros((4, 4), np.uint8)] * count,
+        np.arange(count),
+        plain,
+        plain,
+        np.ones((count, 68), bool),
+        np.arange(count),
+        ["utkface"] * 3 + ["ytf"],
+        np.array([5, 25, 29, -1]),
+        np.array([0, 1, 1, -1]),
+        np.array([2, 2, 4, -1]),
+        np.zeros(count, np.float32),
+        np.full(count, -1),
+        teacher,
+    )
+    report = by_group(probabilities, faces, 0.9)
+    assert report["age"]["3-12"]["faces"] == 1
+    assert report["age"]["20-29"]["faces"] == report["gender"]["female"]["faces"] == 2
+    assert report["race"]["Asian"]["named"]["neutral"]["value"] == 0.5
+    assert report["gender"]["female"]["agrees"]["value"] == 0.5
+    assert report["gender"]["female"]["unsure"]["value"] == 1.0
+    assert report["age"]["60+"] == {**report["age"]["60+"], "faces": 0}
+
+
+def test_rank_correlation() -> None:
+    up = np.array([0.0, 0.2, 0.4, 0.6], np.float32)
+    assert spearman(up, np.exp(up)) == pytest.approx(1.0)
+    assert spearman(up, -up) == pytest.approx(-1.0)
+    assert spearman(up, np.ones(4, np.float32)) == 0.0
+    tied = spearman(up, np.array([0, 0, 1, 1], np.float32))
+    assert tied == pytest.approx(2 / np.sqrt(5))
+
+
+def test_monotony_sees_which_output_grows() -> None:
+    """A network that reads brightness as AU12, and as a falling AU26."""
+    steps, pictures, unit, amount, person = 5, [], [], [], []
+    for k in range(len(ACTION_UNITS)):
+        for who in range(3):
+            for step in range(steps):
+                pictures.append(np.full((64, 64), 40 + 40 * step, np.uint8))
+                unit.append(k)
+                amount.append(step / (steps - 1))
+                person.append(who)
+    points = np.tile((MEAN_SHAPE * 24 + 30).astype(np.float32), (len(pictures), 1, 1))
+    sweeps = Sweeps(
+        pictures, points, np.array(unit), np.array(amount, np.float32), np.array(person)
+    )
+
+    def infer(crop: Grey) -> dict[str, Float]:
+        units = np.full(12, 0.5, np.float32)
+        level = float(crop[24, 24]) / 255
+        units[ACTION_UNITS.index("AU12")] = level
+        units[ACTION_UNITS.index("AU26")] = 1 - level
+        return {"logits": np.zeros(8, np.float32), "action_units": units}
+
+    count = len(EXPRESSIONS)
+    settings = {
+        "crop_iod": 26.0,
+        "crop_centre_y": 0.21,
+        "temperature": 1.0,
+        "unsure_below": 0.5,
+        "valence": [0.0] * count,
+        "arousal": [0.0] * count,
+    }
+    report = monotony(infer, sweeps, settings)
+    assert report["AU12"]["spearman"]["value"] == 1.0
+    assert report["AU26"]["spearman"]["value"] == -1.0
+    assert report["AU01"]["spearman"]["value"] == 0.0
+    assert report["AU12"]["rise"]["value"] == pytest.approx(160 / 255, abs=0.01)
+    assert report["AU12"]["others_rise"]["value"] == pytest.approx(-160 / 255 / 11, abs=0.01)
+    assert report["AU12"]["rise"]["n"] == 3

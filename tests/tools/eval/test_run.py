@@ -1,0 +1,189 @@
+"""The command from end to end: shipped models, packs of a few pictures made here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.config import AgentConfig
+from agent.pipeline import Models
+from agent.types import ACTION_UNITS, EXPRESSIONS, Frame
+from tools.eval.__main__ import main
+from tools.eval.peers import runtime
+from tools.train import packs
+
+CLIP = Path(packs.ROOT) / "agent" / "demo" / "clip.mp4"
+BLENDSHAPES = (
+    *("browInnerUp", "mouthPucker", "jawOpen"),
+    *(
+        f"{name}{side}"
+        for name in (
+            *("browOuterUp", "browDown", "eyeWide", "eyeSquint", "mouthUpperUp"),
+            *("mouthSmile", "mouthPress", "eyeBlink", "mouthLowerDown"),
+        )
+        for side in ("Left", "Right")
+    ),
+)
+
+
+def blob(pictures: list[np.ndarray], suffix: str) -> tuple[np.ndarray, np.ndarray]:
+    """Coded pictures one after another, and where each begins."""
+    coded = [cv2.imencode(suffix, picture)[1].ravel() for picture in pictures]
+    return np.concatenate(coded), np.cumsum([0, *map(len, coded)]).astype(np.int64)
+
+
+def clip_frames(every: int) -> Iterator[np.ndarray]:
+    clip = cv2.VideoCapture(str(CLIP))
+    ok, picture = clip.read()
+    while ok:
+        yield cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+        for _ in range(every):
+            ok, picture = clip.read()
+
+
+@pytest.fixture(scope="module")
+def small_packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Packs whose labels are what the shipped models themselves say of frames of the demo clip."""
+    folder = tmp_path_factory.mktemp("packs")
+    models = Models(AgentConfig())
+    seen: list[Any] = []
+    for frame in clip_frames(20):
+        found = models.detect(Frame(0.0, frame))
+        if len(found.boxes) == 1 and len(seen) < 5:
+            placed = models.place.settle(frame, found.keypoints[0])
+            seen.append((frame, found.boxes[0], found.keypoints[0], placed.points))
+    assert len(seen) >= 3
+    pictures, count = [row[0] for row in seen], len(seen)
+    jpeg, off = blob(pictures, ".png")
+    blank = [np.full((120, 160), level, np.uint8) for level in (30, 120, 220)]
+    common: dict[str, Any] = {"jpeg": jpeg, "off": off}
+    np.savez(
+        folder / "scenes.npz",
+        **common,
+        split=np.ones(count, np.uint8),
+        source=np.array(["clip"] * count),
+        box_img=np.arange(count),
+        box=np.stack([row[1] for row in seen]),
+        kps=np.stack([row[2] for row in seen]),
+        ignore=np.zeros(count, np.uint8),
+        cls=np.zeros(count, np.uint8),
+    )
+    empty_jpeg, empty_off = blob(blank, ".png")
+    np.savez(folder / "negatives.npz", jpeg=empty_jpeg, off=empty_off, split=np.ones(3, np.uint8))
+    np.savez(folder / "faces.npz", **common)
+    names = np.array(BLENDSHAPES)
+    rng = np.random.default_rng(1)
+    labels: dict[str, Any] = {
+        "split": np.ones(count, np.uint8),
+        "lm68": np.stack([row[3] for row in seen]).astype(np.float16),
+        "vis68": np.ones((count, 68), np.uint8),
+        "person": np.arange(count, dtype=np.uint32),
+        "source": np.zeros(count, np.uint8),
+        "source_names": np.array(["utkface"]),
+        "age": np.arange(count, dtype=np.int16) * 15,
+        "gender": np.arange(count, dtype=np.int8) % 2,
+        "race": np.zeros(count, np.int8),
+        "pose_yaw_pitch_roll": np.zeros((count, 3), np.float16),
+        "blendshapes": rng.integers(0, 256, (count, len(names))).astype(np.uint8),
+        "blendshape_names": names,
+        "expr_prob": np.eye(7, dtype=np.uint8)[np.zeros(count, int)] * 255,
+        "label8": np.zeros(count, np.int8),
+        "ytf_index": np.zeros(0, np.int32),
+        "ytf_lm68": np.zeros((0, 68, 2), np.float16),
+    }
+    np.savez(folder / "faces_labels.npz", **labels)
+    crops = [cv2.resize(row[0], (48, 48), interpolation=cv2.INTER_AREA) for row in seen]
+    webp, webp_off = blob(crops, ".png")
+    votes = np.zeros((count, 10), np.uint8)
+    votes[np.arange(count), np.arange(count) % 2] = 9
+    np.savez(
+        folder / "ferplus.npz", webp=webp, off=webp_off, votes=votes, usage=np.ones(count, np.uint8)
+    )
+    np.savez(
+        folder / "ferplus_teacher.npz",
+        blendshapes=labels["blendshapes"],
+        blendshape_names=names,
+        bs_ok=np.ones(count, np.uint8),
+    )
+    return folder
+
+
+def test_everything_from_end_to_end(
+    small_packs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FLEETING_PACKS", str(small_packs))
+    monkeypatch.setattr(runtime, "SECONDS", 0.01)
+    figures, chart = tmp_path / "figures.json", tmp_path / "chart.png"
+    words = ["all", "--no-card", "--json", str(figures), "--picture", str(chart)]
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    report = json.loads(figures.read_text(encoding="utf-8"))
+
+    detector = report["detector"]
+    every = detector["ap50"]["all"]["ours, int8"]
+    assert every["value"] == 1.0  # its own boxes
+    assert every["n"] == detector["pictures"] >= 3
+    alarms = detector["operating"][0]["false_alarms_per_100"]
+    assert (alarms["value"], alarms["n"]) == (0.0, 3)
+    assert alarms["high"] == pytest.approx(100 * (1 - 0.025 ** (1 / 3)), abs=0.01)
+    assert set(detector["missing"]) >= {"YuNet-n 320", "RetinaFace 640", "BlazeFace full"}
+
+    landmarks = report["landmarks"]
+    inner = landmarks["first_teachers"]["inner 51"]
+    assert inner["value"] < 2.0  # its own points, from other crops
+    assert landmarks["still"]["sigma 4"]["ours, int8"]["raw"]["value"] > 0
+    assert "rendered" not in landmarks
+    assert "rendered faces" in landmarks["missing"]
+    assert set(landmarks["teacher"]["ours, int8"]["slices"]) >= {"age", "gender", "race", "source"}
+
+    expression = report["expression"]
+    assert np.array(expression["ferplus"]["confusion"]).sum() == detector["pictures"]
+    assert set(expression["ferplus"]["per_class"]) == set(EXPRESSIONS)
+    assert set(expression["action_units_photographs"]) == set(ACTION_UNITS)
+
+    assert shown.out.count("\n## ") == 2
+    assert "not measured" in shown.err
+    assert cv2.imread(str(chart)) is not None
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_missing_packs_are_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEETING_PACKS", str(tmp_path))
+    with pytest.raises(SystemExit, match="Set FLEETING_PACKS"):
+        main(["detector"])
+
+
+def test_a_wrong_peers_folder_is_said_plainly(
+    small_packs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FLEETING_PACKS", str(small_packs))
+    assert main(["detector", "--peer-networks", str(small_packs / "nowhere")]) == 1
+    assert "--peer-networks" in capsys.readouterr().err
+
+
+def test_part_of_the_data_leaves_the_card_alone(
+    small_packs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FLEETING_PACKS", str(small_packs))
+    monkeypatch.setattr(runtime, "SECONDS", 0.01)
+    card = packs.ROOT / "models" / "expression" / "CARD.md"
+    before = card.read_bytes()
+    assert main(["expression", "--limit", "2"]) == 0
+    assert card.read_bytes() == before
+    assert "only a part" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["eyes"], ["all", "--limit", "0"], ["all", "--set", "x"]])
+def test_wrong_words(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2
