@@ -71,6 +71,7 @@ def test_camera_models_and_disk_of_a_healthy_box(settings: dict[str, Any]) -> No
     assert lines["models"].ok
     assert "detector" in lines["models"].detail
     assert "verified" in lines["models"].detail
+    assert "set research " in lines["models"].detail
     assert lines["disk"].ok
     assert lines["clock"].ok
     assert list(Path(settings["store"]["outbox"]).parent.glob("tmp*")) == []
@@ -124,6 +125,12 @@ def test_a_manifest_without_a_needed_model_fails(settings: dict[str, Any]) -> No
     found = line(settings, "models")
     assert not found.ok
     assert "no model 'detector'" in found.detail
+
+
+def test_the_other_set_of_models_fails_where_it_is_not_there(settings: dict[str, Any]) -> None:
+    found = line(settings | {"model_set": "clean"}, "models")
+    assert not found.ok
+    assert "'clean' is incomplete" in found.detail
 
 
 def test_a_small_disk_fails(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,13 @@ def test_paths_may_be_written_as_text(tmp_path: Path) -> None:
     assert config.models == Path("/data/models")
 
 
+def test_there_are_two_sets_of_models() -> None:
+    assert parse({}, "here").model_set == "research"
+    assert parse({"model_set": "clean"}, "here").model_set == "clean"
+    with pytest.raises(ConfigError, match="model_set"):
+        parse({"model_set": "cleaner"}, "here")
+
+
 def test_what_is_shown_can_be_loaded_again(tmp_path: Path) -> None:
     config = parse(
         {
