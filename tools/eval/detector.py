@@ -28,6 +28,7 @@ from tools.eval.boxes import (
 from tools.eval.card import OURS
 from tools.eval.data import thin
 from tools.eval.errors import EvalError
+from tools.eval.latency import network_latency
 from tools.eval.ours import Ours
 from tools.eval.peers import detectors as peer_module
 from tools.eval.peers import runtime
@@ -81,7 +82,7 @@ def evaluate(ours: Ours, networks: Path, limit: int | None) -> dict[str, Any]:
         try:
             answers[peer.name] = peer_answers(peer, networks, everything)
             usual[peer.name] = peer.usual
-            latencies[peer.name] = runtime.open_network(networks / peer.file).latency()
+            latencies[peer.name] = network_latency(networks / peer.file)
         except EvalError as error:
             notes[peer.name] = str(error)
 

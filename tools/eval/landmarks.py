@@ -16,8 +16,8 @@ from tools.eval.data import Faces
 from tools.eval.errors import EvalError
 from tools.eval.landmarks_still import still
 from tools.eval.landmarks_truth import against_rendered, against_youtube
+from tools.eval.latency import network_latency
 from tools.eval.ours import Ours
-from tools.eval.peers import runtime
 from tools.eval.peers.landmarkers import LANDMARKERS, LandmarkPeer
 from tools.eval.progress import along
 from tools.eval.rendered import Rendered
@@ -57,7 +57,7 @@ def evaluate(
             notes[peer.name] = str(error)
             continue
         peers.append((peer, Subject(peer.name, follow, peer.points)))
-        latencies[peer.name] = runtime.open_network(networks / peer.file).latency()
+        latencies[peer.name] = network_latency(networks / peer.file)
     if rendered is None:
         notes["rendered faces"] = "no ICT-FaceKit geometry in the packs' render folder"
     placed = {one.name: placements(one, faces, 1.0, 2) for one in subjects}

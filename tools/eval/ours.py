@@ -18,7 +18,7 @@ from agent.inference.manifest import SETS, Manifest, ModelEntry, load_manifest, 
 from agent.inference.tflite import Model, open_model
 from agent.types import Float, Grey, Infer
 from tools.bench.machine import machine
-from tools.eval.peers.runtime import latency
+from tools.eval.latency import latency
 from tools.train.lite import LiteModel, delegated_share, multiply_accumulates
 from tools.train.packs import ROOT
 

@@ -14,8 +14,8 @@ import pytest
 from agent.config import AgentConfig
 from agent.pipeline import Models
 from agent.types import ACTION_UNITS, EXPRESSIONS, Frame
+from tools.eval import latency
 from tools.eval.__main__ import main
-from tools.eval.peers import runtime
 from tools.train import packs
 
 CLIP = Path(packs.ROOT) / "agent" / "demo" / "clip.mp4"
@@ -121,7 +121,7 @@ def test_everything_from_end_to_end(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("FLEETING_PACKS", str(small_packs))
-    monkeypatch.setattr(runtime, "SECONDS", 0.01)
+    monkeypatch.setattr(latency, "SECONDS", 0.01)
     figures, chart = tmp_path / "figures.json", tmp_path / "chart.png"
     words = ["all", "--no-card", "--json", str(figures), "--picture", str(chart)]
     assert main(words) == 0
@@ -174,7 +174,7 @@ def test_part_of_the_data_leaves_the_card_alone(
     small_packs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FLEETING_PACKS", str(small_packs))
-    monkeypatch.setattr(runtime, "SECONDS", 0.01)
+    monkeypatch.setattr(latency, "SECONDS", 0.01)
     card = packs.ROOT / "models" / "expression" / "CARD.md"
     before = card.read_bytes()
     assert main(["expression", "--limit", "2"]) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,9 +16,6 @@ from agent.inference.tflite import _quiet as quiet
 from agent.types import Float, Grey
 from tools.eval.errors import EvalError
 
-SECONDS = 2.0
-"""How long a latency is measured."""
-
 
 @dataclass(frozen=True, slots=True)
 class Network:
@@ -31,11 +27,6 @@ class Network:
 
     def __call__(self, tensor: Float) -> list[Float]:
         return self.run(tensor)
-
-    def latency(self) -> dict[str, float]:
-        """Of the network alone, on noise."""
-        tensor = np.random.default_rng(1).random(self.shape, np.float32)
-        return latency(lambda: self.run(tensor))
 
 
 def missing_package(path: Path) -> str | None:
@@ -86,26 +77,6 @@ def _lite(path: Path) -> Network:
         return [interpreter.get_tensor(index) for index in exits]
 
     return Network(shape, run)
-
-
-def latency(run: Callable[[], Any]) -> dict[str, float]:
-    """Processor milliseconds of one call: least and median over `SECONDS`, of 30 calls at least.
-
-    Processor time of this process, on one thread: on a busy machine the clock on the wall would
-    count what others do.
-    """
-    for _ in range(3):
-        run()
-    times: list[float] = []
-    stop = time.perf_counter() + SECONDS
-    while len(times) < 30 or time.perf_counter() < stop:
-        start = time.process_time()
-        run()
-        times.append(time.process_time() - start)
-    return {
-        "min_ms": round(min(times) * 1e3, 4),
-        "median_ms": round(float(np.median(times)) * 1e3, 4),
-    }
 
 
 def corner_aligned(
