@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from agent.types import Float
 from tools.eval.bootstrap import Array, Draws, Resampler
+from tools.train.detector_measure import overlap
 
 Flags = NDArray[np.bool_]
 
@@ -50,15 +51,6 @@ class Judged:
     """int64[M]: where each was found."""
     faces: NDArray[np.int64]
     """int64[P]: faces that count, by picture."""
-
-
-def overlap(a: Float, b: Float) -> Float:
-    """Intersection over union, float32[N, M], of boxes float32[N, 4] and float32[M, 4]."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.maximum(high - low, 0).prod(2)
-    areas = (a[:, 2:] - a[:, :2]).prod(1)[:, None] + (b[:, 2:] - b[:, :2]).prod(1)[None]
-    return np.asarray(shared / np.maximum(areas - shared, 1e-6), np.float32)
 
 
 def short_sides(boxes: Float) -> Float:

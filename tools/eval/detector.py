@@ -20,7 +20,6 @@ from tools.eval.boxes import (
     Slice,
     exactness_figure,
     judge,
-    overlap,
     precision_figure,
     recall_figure,
     short_sides,
@@ -32,8 +31,9 @@ from tools.eval.latency import network_latency
 from tools.eval.ours import Ours
 from tools.eval.peers import detectors as peer_module
 from tools.eval.peers import runtime
-from tools.eval.peers.detectors import DETECTORS, LOWEST, DetectorPeer
+from tools.eval.peers.detectors import DETECTORS, DetectorPeer
 from tools.eval.progress import along
+from tools.train.detector_measure import LOWEST, overlap
 
 FLOAT = "ours, float"
 SIZES = (

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from agent.types import Detections
 from tools.eval.bootstrap import Resampler
 from tools.eval.boxes import (
     Found,
@@ -16,10 +17,10 @@ from tools.eval.boxes import (
     exactness_figure,
     judge,
     match,
-    overlap,
     precision_figure,
     recall_figure,
 )
+from tools.train import detector_measure
 
 
 def boxes(*rows: tuple[float, float, float, float]) -> NDArray[np.float32]:
@@ -39,8 +40,7 @@ def one(answer: Found, labels: NDArray[np.float32], part: Slice, **options: obje
     return judge([answer], [labels], [ignored], [kinds], part)  # type: ignore[list-item]
 
 
-def test_overlap_and_cover() -> None:
-    assert overlap(boxes(FACE), boxes((20, 0, 60, 40)))[0, 0] == pytest.approx(800 / 2400)
+def test_cover() -> None:
     assert covered(boxes((0, 0, 10, 10)), boxes(FACE))[0] == 1.0
     assert covered(boxes(FACE), boxes((0, 0, 10, 10)))[0] == pytest.approx(100 / 1600)
     assert covered(boxes(FACE), boxes()).tolist() == [0.0]
@@ -138,18 +138,29 @@ def test_a_weight_of_two_is_a_picture_twice(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_average_precision_against_a_plain_loop(seed: int) -> None:
+def test_average_precision_as_training_has_it(seed: int) -> None:
     judged = random_case(seed)
-    order = np.argsort(-judged.scores, kind="stable")
-    hits, points = 0, []
-    for rank, i in enumerate(order, 1):
-        hits += int(judged.right[i])
-        points.append((hits / rank, bool(judged.right[i])))
-    area = 0.0
-    for k, (_, right) in enumerate(points):
-        if right:
-            area += max(precision for precision, _ in points[k:]) / judged.faces.sum()
-    assert average_precision(judged)[0] == pytest.approx(area)
+    theirs = detector_measure.average_precision(
+        judged.scores, judged.right, int(judged.faces.sum())
+    )
+    assert average_precision(judged)[0] == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("smallest", [0, 20])
+def test_detections_are_judged_as_in_training(smallest: float) -> None:
+    rng = np.random.default_rng(6)
+    for _ in range(20):
+        corner, side = rng.uniform(0, 100, (8, 2)), rng.uniform(8, 60, (8, 2))
+        labels = np.concatenate([corner, corner + side], 1).astype(np.float32)
+        near = labels[rng.integers(0, 8, 12)] + rng.normal(0, 4, (12, 4)).astype(np.float32)
+        scores = np.sort(rng.random(12).astype(np.float32))[::-1]
+        ignored = rng.random(8) < 0.3
+        mine = one(Found(near, scores), labels, Slice("", smallest), ignored=ignored)
+        seen = Detections(near, scores, np.zeros((12, 5, 2), np.float32))
+        theirs = detector_measure.judge(seen, labels, ignored, smallest)
+        assert mine.scores.tolist() == theirs[0].tolist()
+        assert mine.right.tolist() == theirs[1].tolist()
+        assert mine.faces.tolist() == [theirs[2]]
 
 
 def test_figures_have_intervals_around_them() -> None:

@@ -16,11 +16,10 @@ import numpy as np
 from agent.faces.detect import letterbox
 from agent.kernels.nms import nms
 from agent.types import Float, Grey
-from tools.eval.boxes import Found, overlap
+from tools.eval.boxes import Found
 from tools.eval.peers.runtime import corner_aligned, open_network, three_channels
+from tools.train.detector_measure import LOWEST, overlap
 
-LOWEST = 0.02
-"""Score from which detections enter a precision-recall curve."""
 SHORT_ABOVE, FULL_ABOVE = 0.5, 0.6
 """MediaPipe's thresholds for its two ranges of BlazeFace."""
 Find = Callable[[Grey], Found]
