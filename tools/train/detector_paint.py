@@ -28,6 +28,7 @@ from tools.train.detector_paste import (
     covered,
     cut_out,
     draw_body,
+    draw_oval,
     face_box,
     paste_face,
     placing,
@@ -74,13 +75,13 @@ class Painter:
 
     def _draw(self) -> tuple[Picture, Labels]:
         u = self.rng.random()
-        if u < 0.36:
+        if u < 0.34:
             return self._scene_view(WIDTH, HEIGHT)
-        if u < 0.68:
+        if u < 0.66:
             return self._mosaic()
-        if u < 0.80:
+        if u < 0.77:
             return self._group()
-        if u < 0.92:
+        if u < 0.89:
             return self._pasted()
         return self._negative_view(WIDTH, HEIGHT), nothing()
 
@@ -217,7 +218,10 @@ class Painter:
                     middle = np.array([x, y + rng.normal(0, 0.12) * height])
                     if rng.random() < 0.8:
                         labels = draw_body(canvas, labels, middle, tall, rng)
-                    labels = self._face(canvas, labels, middle, tall, adapt)
+                    if rng.random() < 0.88:
+                        labels = self._face(canvas, labels, middle, tall, adapt)
+                    else:  # turned away
+                        labels = draw_oval(canvas, labels, middle, tall, rng)
                 x += spread * height * float(np.exp(rng.normal(0, 0.15)))
         return canvas, labels
 
@@ -227,6 +231,10 @@ class Painter:
         canvas, labels = self._ground(0.5)
         for _ in range(int(rng.integers(0, 4))):
             self._thing(canvas, labels)
+        for _ in range(int(rng.integers(0, 4))):
+            middle = rng.uniform([0, 0], [WIDTH, HEIGHT])
+            tall = float(np.exp(rng.uniform(np.log(SMALL), np.log(LARGE))))
+            labels = draw_oval(canvas, labels, middle, tall, rng)
         if rng.random() < 0.3:
             wanted = [float(rng.uniform(90, 235))]
         else:

@@ -165,3 +165,18 @@ def draw_body(
     cv2.randn(cloth, grey, rng.uniform(1, 18))
     cv2.copyTo(cloth, mask, part)
     return hide(labels, np.array([x0, y0, x1, y1], np.float32))
+
+
+def draw_oval(
+    canvas: Picture, labels: Labels, middle: NDArray[Any], height: float, rng: np.random.Generator
+) -> Labels:
+    """What is round and no face: a blank oval like the back of a head, or rings like a wheel."""
+    wide, tilt = height * rng.uniform(0.65, 1.05), float(rng.uniform(-40, 40))
+    rings = int(rng.integers(2, 6)) if rng.random() < 0.6 else 1
+    centre = (round(float(middle[0])), round(float(middle[1])))
+    for share in [1.0, *np.sort(rng.uniform(0.1, 0.95, rings - 1))[::-1]]:
+        axes = (max(int(wide * share / 2), 1), max(int(height * share / 2), 1))
+        grey = float(rng.uniform(5, 250))
+        cv2.ellipse(canvas, centre, axes, tilt, 0, 360, grey, -1, cv2.LINE_AA)
+    half = np.array([wide, height], np.float32) / 2
+    return hide(labels, np.concatenate([middle - half, middle + half]).astype(np.float32))
