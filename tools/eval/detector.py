@@ -28,7 +28,7 @@ from tools.eval.card import OURS
 from tools.eval.data import thin
 from tools.eval.errors import EvalError
 from tools.eval.latency import network_latency
-from tools.eval.ours import Ours
+from tools.eval.ours import NO_FLOAT, Ours
 from tools.eval.peers import detectors as peer_module
 from tools.eval.peers import runtime
 from tools.eval.peers.detectors import DETECTORS, DetectorPeer
@@ -73,7 +73,7 @@ def evaluate(ours: Ours, networks: Path, limit: int | None) -> dict[str, Any]:
     answers[OURS] = [found_by(detect(Frame(0.0, p))) for p in along(everything, OURS)]
     exact = ours.exact("detector")
     if exact is None:
-        notes[FLOAT] = "no runs/detector/float.tflite that belongs to the shipped model"
+        notes[FLOAT] = NO_FLOAT
     else:
         whole = ours.detector(LOWEST, exact)
         answers[FLOAT] = [found_by(whole(Frame(0.0, p))) for p in along(everything, FLOAT)]

@@ -14,7 +14,7 @@ from agent.types import ACTION_UNITS, EXPRESSIONS, Float, Grey, Infer
 from tools.eval import data
 from tools.eval.bootstrap import Array, Draws, Resampler, correlation, mean_of, moments
 from tools.eval.data import Faces
-from tools.eval.ours import Ours
+from tools.eval.ours import NO_FLOAT, Ours
 from tools.eval.progress import along
 from tools.eval.rendered import Sweeps
 from tools.train import expression_data
@@ -47,7 +47,7 @@ def evaluate(ours: Ours, limit: int | None, sweeps: Sweeps | None) -> dict[str, 
     }
     exact = ours.exact("expression")
     if exact is None:
-        notes["ours, float"] = "no runs/expression/float.tflite that belongs to the shipped model"
+        notes["ours, float"] = NO_FLOAT
     else:
         report["float"] = beside_float(
             logits, answers(exact, votes_part.pictures, "FER+ valid, float")[0], votes_part.votes

@@ -17,7 +17,7 @@ from tools.eval.errors import EvalError
 from tools.eval.landmarks_still import still
 from tools.eval.landmarks_truth import against_rendered, against_youtube
 from tools.eval.latency import network_latency
-from tools.eval.ours import Ours
+from tools.eval.ours import NO_FLOAT, Ours
 from tools.eval.peers.landmarkers import LANDMARKERS, LandmarkPeer
 from tools.eval.progress import along
 from tools.eval.rendered import Rendered
@@ -45,7 +45,7 @@ def evaluate(
     subjects = [own]
     exact = ours.exact("landmarks")
     if exact is None:
-        notes[FLOAT] = "no runs/landmarks/float.tflite that belongs to the shipped model"
+        notes[FLOAT] = NO_FLOAT
     else:
         subjects.append(subject(FLOAT, ours, exact))
     peers: list[tuple[LandmarkPeer, Subject]] = []

@@ -22,6 +22,10 @@ from tools.eval.latency import latency
 from tools.train.lite import LiteModel, delegated_share, multiply_accumulates
 from tools.train.packs import ROOT
 
+NO_FLOAT = (
+    "no float network that belongs to the shipped one lies in runs; the figures of tools.train "
+    "compare both"
+)
 REFERENCE = ROOT / "tools" / "bench" / "reference"
 
 
