@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,6 +50,7 @@ class Painter:
 
     def __init__(self, seed: int, sources: Sources | None = None) -> None:
         self.rng: Rng = np.random.default_rng(seed)
+        cv2.setRNGSeed(seed % 2**31)  # for the noise
         self.sources = sources or detector_sources.packs()
         self._scene_p = _cumulated(self.sources.scene_weights)
         self._face_p = _cumulated(self.sources.face_weights)
