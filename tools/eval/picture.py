@@ -51,7 +51,7 @@ def _bars(axes: Any, groups: list[str], rows: dict[str, list[dict[str, Any]]]) -
         x, y, low, high = [], [], [], []
         for g, cell in enumerate(cells):
             if cell and cell["value"] is not None:
-                x.append(g + (k - len(rows) / 2) * 0.8 / max(len(rows), 1))
+                x.append(g + (k - (len(rows) - 1) / 2) * 0.7 / max(len(rows), 1))
                 y.append(cell["value"])
                 low.append(max(cell["value"] - cell["low"], 0))
                 high.append(max(cell["high"] - cell["value"], 0))
@@ -86,8 +86,9 @@ def _alarms(axes: Any, report: Mapping[str, Any]) -> None:
     axes.set_xlabel("false alarms per 100 pictures without a face")
     axes.set_ylabel("recall, faces from 16 px")
     axes.set_title("Detector: at each one's threshold")
+    axes.set_ylim(0, 1.02)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=7, loc="lower right")
 
 
 def _yaw(axes: Any, report: Mapping[str, Any]) -> None:
