@@ -146,20 +146,14 @@ class Pipeline:
             micro = tuple(self._spotter.update(frame.time, fresh))
             refused = self._spotter.refused
         ended = time.perf_counter()
-        return Perceived(
-            time=frame.time,
-            faces=faces,
-            micro=micro,
-            micro_refused=refused,
-            skipped=self._tracker.skipped,
-            stage_seconds={
-                "detect": self._detecting,
-                "track": tracked - started - self._detecting,
-                "expression": read - tracked,
-                "micro": ended - read,
-                **self.models.seconds,
-            },
-        )
+        stages = {
+            "detect": self._detecting,
+            "track": tracked - started - self._detecting,
+            "expression": read - tracked,
+            "micro": ended - read,
+        }
+        stages.update(self.models.seconds)
+        return Perceived(frame.time, faces, micro, refused, self._tracker.skipped, stages)
 
     def _detect(self, frame: Frame) -> Detections:
         started = time.perf_counter()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
+from agent.kernels.cells import decode_cells
 from agent.kernels.nms import nms
 from agent.types import Detections, Float, Frame, Grey, Infer
 
@@ -65,28 +66,25 @@ def decode(maps: Mapping[str, Float], score_above: float) -> tuple[Float, Float,
         Boxes (xyxy), probabilities and keypoints, input pixels, before suppression.
     """
     logit = math.log(score_above / (1.0 - score_above))
-    boxes, scores, keypoints = [], [], []
+    cells = sum(maps[f"score_{stride}"].size for stride in STRIDES)
+    boxes = np.empty((cells, 4), np.float32)
+    scores = np.empty(cells, np.float32)
+    keypoints = np.empty((cells, 5, 2), np.float32)
+    filled = 0
     for stride in STRIDES:
-        score = maps[f"score_{stride}"][0, :, :, 0]
-        cells = np.flatnonzero(score > logit)
-        if not len(cells):
-            continue
-        rows, columns = np.divmod(cells, score.shape[1])
-        centre = np.stack([columns, rows], 1) * np.float32(stride) + np.float32((stride - 1) / 2)
-        code = maps[f"box_{stride}"].reshape(-1, 4)[cells]
-        middle = centre + code[:, :2] * stride
-        half = np.exp(np.clip(code[:, 2:], -6.0, 4.0)) * (SIZE_UNIT / 2 * stride)
-        boxes.append(np.concatenate([middle - half, middle + half], 1))
-        scores.append(1.0 / (1.0 + np.exp(-score.reshape(-1)[cells])))
-        points = maps[f"keypoints_{stride}"].reshape(-1, 5, 2)[cells]
-        keypoints.append(centre[:, None] + points * stride)
-    if not boxes:
-        return _empty()
-    return (
-        np.concatenate(boxes).astype(np.float32),
-        np.concatenate(scores).astype(np.float32),
-        np.concatenate(keypoints).astype(np.float32),
-    )
+        filled = decode_cells(
+            maps[f"score_{stride}"],
+            maps[f"box_{stride}"],
+            maps[f"keypoints_{stride}"],
+            stride,
+            SIZE_UNIT,
+            logit,
+            boxes,
+            scores,
+            keypoints,
+            filled,
+        )
+    return boxes[:filled], scores[:filled], keypoints[:filled]
 
 
 class FaceDetector:

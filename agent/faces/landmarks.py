@@ -21,9 +21,9 @@ FOREHEAD = 0.28
 """How far a box reaches beyond the landmarks, which end at the brows, share of their height."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Placement:
-    """Where the network sees the landmarks, and what it looked at."""
+    """Where the network sees the landmarks, and what it looked at. Never changed (see `types`)."""
 
     points: Float
     """float32[68, 2], frame pixels."""

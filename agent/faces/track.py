@@ -12,6 +12,7 @@ import numpy as np
 from agent.config import DetectionConfig, TrackingConfig
 from agent.faces.landmarks import Placement, face_box, interocular
 from agent.faces.stabilise import stabilise
+from agent.kernels.nms import overlaps
 from agent.types import Detections, Float, Frame, Grey
 
 Detect = Callable[[Frame], Detections]
@@ -151,7 +152,10 @@ class FaceTracker:
 
     def _match(self, frame: Frame, found: Detections) -> None:
         active = [track for track in self._tracks if not track.lost]
-        overlap = _overlaps(found.boxes, np.array([t.box for t in active], np.float32))
+        boxes = np.empty((len(active), 4), np.float32)
+        for index, track in enumerate(active):
+            boxes[index] = track.box
+        overlap = overlaps(found.boxes, boxes)
         taken: set[int] = set()
         supported: set[int] = set()
         for _ in range(min(overlap.shape)):
@@ -224,23 +228,10 @@ class FaceTracker:
                 kept.append(track)
 
 
-def _overlaps(a: Float, b: Float) -> Float:
-    """Intersection over union of boxes float32[N, 4] and float32[M, 4], float32[N, M]."""
-    if not len(a) or not len(b):
-        return np.zeros((len(a), len(b)), np.float32)
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    area_a = np.prod(a[:, 2:] - a[:, :2], axis=1)
-    area_b = np.prod(b[:, 2:] - b[:, :2], axis=1)
-    union = area_a[:, None] + area_b[None, :] - shared
-    return (shared / np.maximum(union, 1e-6)).astype(np.float32)
-
-
 def contained(a: Float, b: Float) -> float:
     """Share of the smaller of two boxes float32[4] that lies in the other."""
-    low = np.maximum(a[:2], b[:2])
-    high = np.minimum(a[2:], b[2:])
-    shared = float(np.prod(np.clip(high - low, 0, None)))
-    smaller = min(float(np.prod(a[2:] - a[:2])), float(np.prod(b[2:] - b[:2])))
-    return shared / max(smaller, 1e-6)
+    left, top, right, bottom = a.tolist()
+    x0, y0, x1, y1 = b.tolist()
+    shared = max(min(right, x1) - max(left, x0), 0.0) * max(min(bottom, y1) - max(top, y0), 0.0)
+    smaller = min((right - left) * (bottom - top), (x1 - x0) * (y1 - y0))
+    return float(shared / max(smaller, 1e-6))

@@ -163,7 +163,7 @@ def observe(
     time: float,
     reach: float,
     noise: Float,
-) -> tuple[int, int, int, float, float, int, int]:  # pragma: no cover
+) -> tuple[float, int, int, int, float, float, int, int]:  # pragma: no cover
     """Append one frame to a face's past, and look for a movement in the middle of the newest part.
 
     Parameters
@@ -182,6 +182,8 @@ def observe(
 
     Returns
     -------
+    size : float
+        Distance between the outer eye corners in this frame, pixels.
     middle, half : int
         The frame asked about and half the window, frames; -1 where the past is too short for it.
     channel, height, score, start, end
@@ -189,15 +191,16 @@ def observe(
     """
     facial_channels(points, mean, rigid, values[count])
     times[count] = time
+    size = np.hypot(points[45, 0] - points[36, 0], points[45, 1] - points[36, 1])
     first = count
     while first > 0 and times[first - 1] >= time - reach:
         first -= 1
     half = max(count - first, 4)
     middle = count - half
     if middle < half:
-        return -1, -1, 0, 0.0, 0.0, -1, -1
+        return size, -1, -1, 0, 0.0, 0.0, -1, -1
     channel, height, score, start, end = bump_at(values, middle, half, noise)
-    return middle, half, channel, height, score, start, end
+    return size, middle, half, channel, height, score, start, end
 
 
 @njit(nogil=True, cache=True)

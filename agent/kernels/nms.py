@@ -1,4 +1,4 @@
-"""Greedy non-maximum suppression of boxes."""
+"""Overlap of boxes, and greedy non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -62,3 +62,22 @@ def nms(
             kept[total] = i
             total += 1
     return kept[:total].copy()
+
+
+@njit(nogil=True, cache=True)
+def overlaps(
+    a: NDArray[np.float32], b: NDArray[np.float32]
+) -> NDArray[np.float32]:  # pragma: no cover
+    """Intersection over union of boxes float32[N, 4] and float32[M, 4] (xyxy), float32[N, M]."""
+    out = np.zeros((a.shape[0], b.shape[0]), np.float32)
+    for i in range(a.shape[0]):
+        for k in range(b.shape[0]):
+            width = min(a[i, 2], b[k, 2]) - max(a[i, 0], b[k, 0])
+            height = min(a[i, 3], b[k, 3]) - max(a[i, 1], b[k, 1])
+            if width <= 0.0 or height <= 0.0:
+                continue
+            shared = width * height
+            first = (a[i, 2] - a[i, 0]) * (a[i, 3] - a[i, 1])
+            second = (b[k, 2] - b[k, 0]) * (b[k, 3] - b[k, 1])
+            out[i, k] = shared / max(first + second - shared, np.float32(1e-6))
+    return out

@@ -14,7 +14,6 @@ import numpy as np
 
 from agent.config import MicroConfig
 from agent.faces.align import MEAN_SHAPE
-from agent.faces.landmarks import interocular
 from agent.kernels.difference import measure_noise, observe
 from agent.types import Float, MicroExpression
 
@@ -42,7 +41,7 @@ _SHORTEST = 0.04
 _LIDS = (10, 11)
 _MOUTH = (4, 5, 6, 7, 8, 9)
 
-_Seen = tuple[int, int, int, float, float, int, int]
+_Seen = tuple[float, int, int, int, float, float, int, int]
 """As `agent.kernels.difference.observe` returns it."""
 
 
@@ -134,9 +133,9 @@ class MicroSpotter:
             )
             face.count += 1
             face.last = time
-            reason = self._refusal(face, points)
+            reason = self._refusal(face, seen[0])
             reasons.append(reason)
-            if reason is None and seen[0] >= 0:
+            if reason is None and seen[1] >= 0:
                 found += self._decide(track_id, face, seen)
         if len(self._faces) > len(reasons):
             for track_id in [k for k, face in self._faces.items() if time - face.last > 1.0]:
@@ -147,8 +146,8 @@ class MicroSpotter:
     def _capacity(self) -> int:
         return int(_MEMORY * 120)
 
-    def _refusal(self, face: _Face, points: Float) -> str | None:
-        if interocular(points) < self._params.min_face:
+    def _refusal(self, face: _Face, size: float) -> str | None:
+        if size < self._params.min_face:
             return "face_too_small"
         span = min(face.count, 60)
         if span < 20:
@@ -160,7 +159,7 @@ class MicroSpotter:
         return None
 
     def _decide(self, track_id: int, face: _Face, seen: _Seen) -> list[MicroExpression]:
-        middle, half, channel, height, score, start, end = seen
+        _, middle, half, channel, height, score, start, end = seen
         if face.count - face.noise_at >= _RENEW:
             self._measure_noise(face, half)
         if score >= self._params.threshold and abs(height) >= _LEAST:
