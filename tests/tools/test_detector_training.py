@@ -17,6 +17,7 @@ from tools.train.detector_measure import average_precision, judge
 from tools.train.detector_paint import Painter
 from tools.train.detector_paste import draw_oval, face_box, hide, paste_face, placing
 from tools.train.detector_sources import Sources
+from tools.train.detector_thresholds import choose_threshold
 
 Floats = NDArray[np.float32]
 
@@ -208,10 +209,6 @@ def test_detections_on_ignored_and_tiny_faces_do_not_count() -> None:
 
 
 def test_the_threshold_allows_one_false_face_in_a_hundred_pictures() -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("litert_torch")
-    from tools.train.detector_eval import choose_threshold
-
     alarms = np.array([0.31, 0.35, 0.42, 0.555, 0.71], np.float32)
     assert choose_threshold(alarms, 100) == 0.56
     assert choose_threshold(alarms, 99) == 0.72

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.config import AgentConfig
-from agent.errors import ModelError
 from agent.faces.detect import INPUT, letterbox
-from agent.inspect import Inspector
-from agent.types import Detections, Float, Grey
+from agent.types import Grey
 from tools.train import common, convert, detector_sources, lite, manifest
 from tools.train import detector_measure as measure
 from tools.train.detector_labels import HEIGHT, OUTPUTS, WIDTH
 from tools.train.detector_net import DetectorNet, ExportNet
 from tools.train.detector_paint import Painter
 from tools.train.detector_sources import Sources
+from tools.train.detector_thresholds import choose_threshold, measured
 
 COMMAND = "python -m tools.train detector"
-ALARMS_PER_100 = 1.0
-"""False alarms per 100 face-free pictures that the thresholds allow at most."""
-LOWEST = 0.3
-"""Smallest threshold considered."""
 RUNS = {"all": "detector", "clean": "detector-clean"}
 """Folder below `runs` by the training data."""
 TRAINING_DATA: tuple[str, ...] = (
@@ -51,14 +45,6 @@ def calibration(sources: Sources, count: int = 300) -> list[NDArray[np.uint8]]:
             pictures.append(out)
     paint = Painter(77, sources)
     return pictures + [paint()[0] for _ in range(count // 2)]
-
-
-def choose_threshold(alarms: Float, pictures: int) -> float:
-    """The lowest score, in steps of 0.01 from 0.3, that keeps false alarms within the limit."""
-    for score in np.arange(LOWEST, 0.95, 0.01):
-        if float((alarms >= score).sum()) / pictures * 100.0 <= ALARMS_PER_100:
-            return round(float(score), 2)
-    return 0.95
 
 
 def publish(models: Path = common.MODELS, data: str = "all") -> None:
@@ -89,10 +75,32 @@ def publish(models: Path = common.MODELS, data: str = "all") -> None:
         range(len(OUTPUTS)),
         quantile=0.999,
     )
+    folder = manifest.model_folder("detector", which, models)
     find, exact = measure.ours(made.int8_file), measure.ours(made.float_file)
-    alarms = measure.false_alarms(find)
-    pictures = len(measure.negatives_valid())
-    threshold = choose_threshold(measure.false_alarms(find, blanks), len(blanks))
+    alone = choose_threshold(measure.false_alarms(find, blanks), len(blanks))
+
+    def declare(parameters: Mapping[str, manifest.Number]) -> None:
+        manifest.write(
+            manifest.entry(
+                "detector",
+                folder / "model.tflite",
+                list(OUTPUTS),
+                training,
+                terms,
+                {**parameters, "nms_above": 0.4},
+                models=models,
+                which=which,
+            ),
+            models,
+        )
+
+    common.save_atomically(folder / "model.tflite", made.int8_file)
+    declare({"score_above": alone})
+    thresholds = measured(models, which, blanks)
+    if thresholds:
+        declare({name: thresholds[name] for name in ("score_above", "still_above")})
+    threshold = thresholds.get("score_above", alone)
+    alarms, pictures = measure.false_alarms(find), len(measure.negatives_valid())
     strict = measure.ours(made.int8_file, threshold)
     yunet = measure.yunet()
     yunet_alarms = measure.false_alarms(yunet)
@@ -101,6 +109,7 @@ def publish(models: Path = common.MODELS, data: str = "all") -> None:
         "input": list(INPUT),
         "training": {"steps": saved["step"], "minutes": round(saved["spent"] / 60, 1)},
         "score_above": threshold,
+        "thresholds": {"detector_alone": alone, **thresholds},
         "file": {
             "bytes": len(made.int8_file),
             "million_macs": round(lite.multiply_accumulates(made.int8_file) / 1e6, 1),
@@ -121,68 +130,9 @@ def publish(models: Path = common.MODELS, data: str = "all") -> None:
             [("int8", strict), ("yunet", measure.yunet(YUNET_ABOVE))], step=3
         ),
     }
-    folder = manifest.model_folder("detector", which, models)
-    parameters = {"score_above": threshold, "nms_above": 0.4}
-
-    def declare() -> None:
-        manifest.write(
-            manifest.entry(
-                "detector",
-                folder / "model.tflite",
-                list(OUTPUTS),
-                training,
-                terms,
-                parameters,
-                models=models,
-                which=which,
-            ),
-            models,
-        )
-
-    common.save_atomically(folder / "model.tflite", made.int8_file)
-    declare()
-    figures["stills"] = stills(models, which, blanks)
-    if figures["stills"]:
-        parameters["still_above"] = figures["stills"]["still_above"]
-        declare()
     common.save_json(folder / "figures.json", figures)
     update_card(folder / "CARD.md", figures)
     print(table(figures))
-
-
-def stills(models: Path, which: str, blanks: Sequence[Grey]) -> dict[str, Any]:
-    """Threshold of `fleeting inspect`, and what it lists then; empty where its set lacks a model.
-
-    A face's score there also depends on the landmark network, so this is measured once more after
-    that network changed.
-    """
-    config = AgentConfig.model_validate({"models": models, "model_set": which})
-    try:
-        inspector = Inspector(config, LOWEST)
-    except ModelError as error:
-        print(f"No threshold for still pictures: {error}")
-        return {}
-    alarms = np.array([f["score"] for p in blanks for f in inspector.picture(p)], np.float32)
-    above = choose_threshold(alarms, len(blanks))
-    row = measure.scene_figures(lambda p: _listed(inspector.picture(p)), above)["all"]
-    return {
-        "still_above": above,
-        "pictures_without_faces": len(blanks),
-        "false_alarms": int((alarms >= above).sum()),
-        "scenes": {
-            size: {name: row[size][name] for name in ("faces", "recall", "precision")}
-            for size in ("from_0_px", "from_16_px", "from_24_px")
-        },
-    }
-
-
-def _listed(faces: Sequence[Mapping[str, Any]]) -> Detections:
-    """What `inspect` lists, as detections."""
-    return Detections(
-        np.array([f["box"] for f in faces], np.float32).reshape(-1, 4),
-        np.array([f["score"] for f in faces], np.float32),
-        np.array([f["keypoints"] for f in faces], np.float32).reshape(-1, 5, 2),
-    )
 
 
 def update_card(card: Path, figures: Mapping[str, Any]) -> None:
@@ -231,9 +181,10 @@ def table(figures: Mapping[str, Any]) -> str:
         "",
         "| | |",
         "|---|---|",
-        f"| false alarms on {alarms['pictures']} unseen face-free pictures | {alarms['int8']} "
+        f"| false alarms of the detector alone on {alarms['pictures']} unseen face-free pictures | "
+        f"{alarms['int8']} at {figures['score_above']} "
         f"(YuNet at {YUNET_ABOVE}: {alarms['yunet']}) |",
-        *_stills_row(figures["stills"]),
+        *_threshold_rows(figures["thresholds"]),
         f"| frames of the 16 signing clips with a face found | {share['int8']:.1%} of {total} "
         f"(YuNet at {YUNET_ABOVE}: {share['yunet']:.1%}); training saw 3 frames of 13 of them |",
         f"| found, by face height over picture height | {zoom} |",
@@ -248,13 +199,16 @@ def table(figures: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _stills_row(found: Mapping[str, Any]) -> list[str]:
-    if not found:
+def _threshold_rows(found: Mapping[str, Any]) -> list[str]:
+    if "still_above" not in found:
         return []
-    known, pictures = found["scenes"]["from_16_px"], found["pictures_without_faces"]
+    known, pictures = found["stills"]["from_16_px"], found["pictures_without_faces"]
     return [
+        f"| tracks that {pictures} pictures without faces would start, from a score of "
+        f"{found['score_above']} | {found['false_tracks']}; the detector alone needs "
+        f"{found['detector_alone']} for that |",
         f"| `fleeting inspect`, tiles on, from a score of {found['still_above']} | "
-        f"{found['false_alarms']} false faces on {pictures} pictures without any; on the unseen "
-        f"ones, faces from 16 px, recall / precision {known['recall']:.3f} / "
-        f"{known['precision']:.3f} |"
+        f"{found['false_faces_in_stills']} false faces on the same {pictures} pictures; on the "
+        f"unseen ones, faces from 16 px, recall / precision {known['recall']:.3f} / "
+        f"{known['precision']:.3f} |",
     ]
