@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.inspect import Inspector
-from agent.types import Detections, Float, Frame, Grey
+from agent.types import Frame, Grey
 from tools.eval import cache, data
 from tools.eval.bootstrap import Draws, Resampler
 from tools.eval.boxes import (
     Found,
-    Judged,
     Slice,
     exactness_figure,
-    judge,
     precision_figure,
     recall_figure,
-    short_sides,
 )
 from tools.eval.card import OURS
-from tools.eval.data import thin
+from tools.eval.detector_small import small_faces, small_figures
 from tools.eval.errors import EvalError
 from tools.eval.latency import network_latency
 from tools.eval.ours import NO_FLOAT, Ours
@@ -33,7 +29,8 @@ from tools.eval.peers import detectors as peer_module
 from tools.eval.peers import runtime
 from tools.eval.peers.detectors import DETECTORS, DetectorPeer
 from tools.eval.progress import along
-from tools.train.detector_measure import LOWEST, overlap
+from tools.eval.scenes import found_by, judged_by
+from tools.train.detector_measure import LOWEST
 
 FLOAT = "ours, float"
 SIZES = (
@@ -50,12 +47,8 @@ KINDS = (
     Slice("masked, from 16 px", 16, kind=data.MASKED),
 )
 LOOSE_IOU = 0.35
-SMALL_FRAME, SMALL_FACE = (720, 1280), 20
-"""Of the frames with small faces: height and width, and the faces' short side, pixels."""
-FRAMES = 100
 YUNET_SAMPLE = 0.6
 """Threshold of many samples that use YuNet; OpenCV's own default is 0.9."""
-Find = Callable[[Grey], Found]
 
 
 def evaluate(ours: Ours, networks: Path, limit: int | None) -> dict[str, Any]:
@@ -99,17 +92,13 @@ def evaluate(ours: Ours, networks: Path, limit: int | None) -> dict[str, Any]:
         "ap35": precision_tables(scenes, seen, SIZES[:3], LOOSE_IOU),
         "ap50_by_source": by_source(scenes, seen),
         "operating": operating(scenes, seen, empty, usual),
+        "with_presence": with_presence(ours, scenes, blanks, usual[OURS]),
         "inspect": inspect_figures(ours, scenes, blanks),
         "small": small_figures(ours, scenes, small, answers, usual, count + len(blanks)),
         "file": ours.file_figures("detector"),
         "peer_latency": latencies,
     }
     return report
-
-
-def found_by(detections: Detections) -> Found:
-    """A detector's answer without its keypoints."""
-    return Found(detections.boxes, detections.scores)
 
 
 def peer_answers(peer: DetectorPeer, networks: Path, pictures: Sequence[Grey]) -> list[Found]:
@@ -134,22 +123,6 @@ def peer_answers(peer: DetectorPeer, networks: Path, pictures: Sequence[Grey]) -
         Found(b, s)
         for b, s in zip(np.split(kept["boxes"], ends), np.split(kept["scores"], ends), strict=True)
     ]
-
-
-def judged_by(
-    scenes: data.Scenes, found: Sequence[Found], part: Slice, iou: float = 0.5
-) -> tuple[Judged, list[int]]:
-    """A slice's detections and which pictures it takes."""
-    rows = [i for i, source in enumerate(scenes.sources) if part.source in (None, source)]
-    judged = judge(
-        [found[i] for i in rows],
-        [scenes.boxes[i] for i in rows],
-        [scenes.ignored[i] for i in rows],
-        [scenes.kinds[i] for i in rows],
-        part,
-        iou,
-    )
-    return judged, rows
 
 
 def precision_tables(
@@ -222,6 +195,31 @@ def false_alarms(alarms: NDArray[np.int64]) -> dict[str, Any]:
     }
 
 
+def with_presence(
+    ours: Ours, scenes: data.Scenes, blanks: Sequence[Grey], threshold: float
+) -> dict[str, Any]:
+    """What would start a track: found, and a face to the landmark network too."""
+    detect, place = ours.detector(threshold), ours.placer()
+    least = float(ours.parameters("landmarks")["presence_above"])
+
+    def confirmed(picture: Grey) -> Found:
+        found = detect(Frame(0.0, picture))
+        presences = [place.settle(picture, five).presence for five in found.keypoints]
+        sure = np.array(presences) >= least
+        return Found(found.boxes[sure], found.scores[sure])
+
+    kept = [confirmed(picture) for picture in along(scenes.pictures, "with presence, scenes")]
+    alarms = [len(confirmed(p).scores) for p in along(blanks, "with presence, no faces")]
+    judged, rows = judged_by(scenes, kept, Slice("", 16))
+    resampler = Resampler(rows)
+    return {
+        "score_above": threshold,
+        **false_alarms(np.array(alarms)),
+        "recall": recall_figure(judged, resampler, 0.0).figure(),
+        "precision": exactness_figure(judged, resampler, 0.0).figure(),
+    }
+
+
 def inspect_figures(ours: Ours, scenes: data.Scenes, blanks: Sequence[Grey]) -> dict[str, Any]:
     """What `fleeting inspect` lists: detector and landmark presence together, tiles on stills."""
     inspector = Inspector(ours.config)
@@ -244,88 +242,3 @@ def inspect_figures(ours: Ours, scenes: data.Scenes, blanks: Sequence[Grey]) -> 
         "recall": recall_figure(judged, resampler, 0.0).figure(),
         "precision": exactness_figure(judged, resampler, 0.0).figure(),
     }
-
-
-def small_faces(
-    scenes: data.Scenes, blanks: Sequence[Grey], limit: int | None
-) -> list[tuple[Grey, Float]]:
-    """Frames of 1280x720, each with one scene shrunk until a face's short side is 20 px.
-
-    The rest of the frame is a face-free picture, enlarged. Faces of 40 px and more in the scene
-    are taken, so that shrinking and not the label's doubt makes them small. Returns frames and the
-    face's box float32[4].
-    """
-    rng = np.random.default_rng(3)
-    found: list[tuple[Grey, Float]] = []
-    for picture, boxes, ignored in zip(scenes.pictures, scenes.boxes, scenes.ignored, strict=True):
-        sides = np.where(ignored, 0.0, short_sides_each(boxes))
-        if not len(boxes) or sides.max() < 40:
-            continue
-        k = int(sides.argmax())
-        scale = SMALL_FACE / float(sides[k])
-        width = max(round(picture.shape[1] * scale), 1)
-        height = max(round(picture.shape[0] * scale), 1)
-        rows, columns = SMALL_FRAME
-        behind = blanks[int(rng.integers(len(blanks)))]
-        frame = np.asarray(cv2.resize(behind, (columns, rows)), np.uint8)
-        if width >= columns or height >= rows:
-            continue
-        x, y = int(rng.integers(0, columns - width)), int(rng.integers(0, rows - height))
-        frame[y : y + height, x : x + width] = cv2.resize(
-            picture, (width, height), interpolation=cv2.INTER_AREA
-        )
-        zoom = np.array([width / picture.shape[1], height / picture.shape[0]], np.float32)
-        box = boxes[k].reshape(2, 2) * zoom + np.array([x, y], np.float32)
-        found.append((frame, box.reshape(4).astype(np.float32)))
-    return [found[i] for i in thin(len(found), min(limit or FRAMES, FRAMES))]
-
-
-def short_sides_each(boxes: Float) -> Float:
-    """float32[N]; empty for no boxes."""
-    return short_sides(boxes) if len(boxes) else np.zeros(0, np.float32)
-
-
-def small_figures(
-    ours: Ours,
-    scenes: data.Scenes,
-    small: Sequence[tuple[Grey, Float]],
-    answers: dict[str, list[Found]],
-    usual: dict[str, float],
-    start: int,
-) -> dict[str, Any]:
-    """Share of 20-px faces found at each detector's threshold, IoU 0.5.
-
-    `frames`: the 1280x720 frames of `small_faces`. `scenes`: labelled faces of 18 to 22 px in the
-    scenes as they are. Ours also with 2x2 tiles, which the agent takes at 1280x720, and 4x4.
-    """
-    frames: dict[str, Any] = {}
-    every = Resampler(range(len(small)))
-    threshold = usual[OURS]
-    detect = ours.detector(threshold)
-
-    def hit(found: Found, wanted: Float, above: float) -> bool:
-        good = found.boxes[found.scores >= above]
-        return bool((overlap(good, wanted[None]) >= 0.5).any())
-
-    for name, found in answers.items():
-        hits = [
-            hit(answer, box, usual[name])
-            for answer, (_, box) in zip(found[start:], small, strict=True)
-        ]
-        frames[name] = every.share(hits).figure()
-    for tiles in (2, 4):
-        title = f"ours, {tiles}x{tiles} tiles"
-        hits = [
-            hit(found_by(detect(Frame(0.0, frame), tiles)), box, threshold)
-            for frame, box in along(small, title)
-        ]
-        frames[title] = every.share(hits).figure()
-
-    part, natural = Slice("18-22 px", 18, 22), {}
-    for name, found in answers.items():
-        judged, rows = judged_by(scenes, found[: len(scenes.pictures)], part)
-        natural[name] = recall_figure(judged, Resampler(rows), usual[name]).figure()
-    tiled = [found_by(detect(Frame(0.0, p), 2)) for p in along(scenes.pictures, "ours, 2x2 tiles")]
-    judged, rows = judged_by(scenes, tiled, part)
-    natural["ours, 2x2 tiles"] = recall_figure(judged, Resampler(rows), threshold).figure()
-    return {"frames_1280x720": frames, "scenes": natural}

@@ -19,7 +19,8 @@ INTRODUCTION = """
 """
 THRESHOLDS = """
     Each at its own threshold: ours at the manifest's, peers at their makers' default (YuNet also at
-    the 0.6 of many samples). *inspect* is `fleeting inspect`: stills in tiles, detector and
+    the 0.6 of many samples). *With presence*: what starts a track in the agent, found and taken for
+    a face by the landmark model. *inspect* is `fleeting inspect`: stills in tiles, detector and
     landmark presence judged together.
 """
 SMALL = """
@@ -70,6 +71,8 @@ def _precision(title: str, parts: Report, names: list[str]) -> str:
 
 def _thresholds(report: Report) -> str:
     shown = [(row["detector"], f"{row['score_above']:g}", row) for row in report["operating"]]
+    presence = report["with_presence"]
+    shown.insert(1, ("ours, with presence", f"{presence['score_above']:g}", presence))
     shown.append(("inspect", f"{report['inspect']['score_above']:g}, joint", report["inspect"]))
     head = ("", "threshold", "recall, from 16 px", "precision", "false alarms on 100 pictures")
     return table(

@@ -132,6 +132,7 @@ def test_everything_from_end_to_end(
     every = detector["ap50"]["all"]["ours, int8"]
     assert every["value"] == 1.0  # its own boxes
     assert every["n"] == detector["pictures"] >= 3
+    assert detector["with_presence"]["recall"]["value"] == 1.0
     alarms = detector["operating"][0]["false_alarms_per_100"]
     assert (alarms["value"], alarms["n"]) == (0.0, 3)
     assert alarms["high"] == pytest.approx(100 * (1 - 0.025 ** (1 / 3)), abs=0.01)
