@@ -9,7 +9,7 @@ import numpy as np
 
 from agent.faces.align import LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, flat_rows
 from agent.kernels.crop import crop_around
-from agent.kernels.geometry import extent, fit_similarity, unmap_points
+from agent.kernels.geometry import extent, fit_similarity, landmarks_in_frame
 from agent.types import Float, Grey, Infer
 
 _TARGET = LANDMARK_CROP.place(MEAN_SHAPE)
@@ -61,8 +61,10 @@ class LandmarkPlacer:
         target = _TARGET if len(guess) == 68 else _TARGET_FIVE
         crop_around(flat_rows(luma), guess, target, matrix, crop)
         answer = self._infer(crop)
-        points = unmap_points(matrix, answer["points"].reshape(68, 2), LANDMARK_CROP.size)
-        presence = 1.0 / (1.0 + math.exp(-answer["presence"].item()))
+        points = np.empty((68, 2), np.float32)
+        presence = landmarks_in_frame(
+            matrix, answer["points"], answer["presence"], LANDMARK_CROP.size, points
+        )
         spread = None
         if "spread" in answer:
             # the model gives the log of the distance in IOD

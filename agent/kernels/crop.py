@@ -69,6 +69,16 @@ def _shrunk(
 ) -> Grey:  # pragma: no cover
     """Means of `step` x `step` pixels from (x0, y0) on, uint8[rows, columns]; step <= 16."""
     out = np.empty((rows, columns), np.uint8)
+    if step == 2:
+        for y in range(rows):
+            upper = picture[y0 + 2 * y, x0 : x0 + 2 * columns]
+            lower = picture[y0 + 2 * y + 1, x0 : x0 + 2 * columns]
+            means = out[y]
+            for x in range(columns):
+                total = np.uint16(upper[2 * x]) + np.uint16(upper[2 * x + 1])
+                total += np.uint16(lower[2 * x]) + np.uint16(lower[2 * x + 1])
+                means[x] = np.uint8(np.uint16(total + 2) >> np.uint16(2))
+        return out
     sums = np.empty(columns * step, np.uint16)
     for y in range(rows):
         sums[:] = 0
@@ -77,9 +87,7 @@ def _shrunk(
             for x in range(columns * step):
                 sums[x] = np.uint16(sums[x] + np.uint16(row[x]))
         # Only strides that the compiler knows are vectorised.
-        if step == 2:
-            _squeeze(sums, 2, out[y])
-        elif step == 3:
+        if step == 3:
             _squeeze(sums, 3, out[y])
         elif step == 4:
             _squeeze(sums, 4, out[y])

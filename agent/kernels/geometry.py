@@ -84,23 +84,41 @@ def map_points(matrix: Float, points: Float) -> Float:  # pragma: no cover
 
 
 @njit(nogil=True, cache=True)
-def unmap_points(matrix: Float, points: Float, unit: float) -> Float:  # pragma: no cover
-    """Points float32[N, 2], times `unit`, back through a float32[2, 3] similarity, float32[N, 2].
+def landmarks_in_frame(
+    matrix: Float, answer: Float, logit: Float, size: float, points: Float
+) -> float:  # pragma: no cover
+    """What the landmark network said about a crop, in terms of the frame.
 
-    O(N). All zero where the matrix has no inverse.
+    Parameters
+    ----------
+    matrix : float32[2, 3]
+        Similarity, frame to crop pixels.
+    answer : float32[1, 2 N]
+        x and y of each point, shares of the crop's size.
+    logit : float32[1, 1]
+        Of the presence of a face.
+    size : float
+        Of the crop, pixels.
+    points : float32[N, 2]
+        Overwritten, frame pixels; all zero where the matrix has no inverse.
+
+    Returns
+    -------
+    float
+        Presence, probability.
     """
-    out = np.zeros_like(points)
     a = float(matrix[0, 0])
     c = float(matrix[1, 0])
     area = a * a + c * c
-    if not area > 1e-18:
-        return out
-    for i in range(points.shape[0]):
-        x = unit * points[i, 0] - matrix[0, 2]
-        y = unit * points[i, 1] - matrix[1, 2]
-        out[i, 0] = (a * x + c * y) / area
-        out[i, 1] = (a * y - c * x) / area
-    return out
+    if area > 1e-18:
+        for i in range(points.shape[0]):
+            x = size * answer[0, 2 * i] - matrix[0, 2]
+            y = size * answer[0, 2 * i + 1] - matrix[1, 2]
+            points[i, 0] = (a * x + c * y) / area
+            points[i, 1] = (a * y - c * x) / area
+    else:
+        points[:] = 0
+    return 1.0 / (1.0 + np.exp(-float(logit[0, 0])))
 
 
 @njit(nogil=True, cache=True)

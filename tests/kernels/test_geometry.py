@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.faces.align import MEAN_SHAPE, similarity
-from agent.kernels.geometry import extent, fit_similarity, map_points
+from agent.kernels.geometry import extent, fit_similarity, landmarks_in_frame, map_points
 from tests.kernels import naive_geometry
 
 ONES = np.ones(68, np.float32)
@@ -58,3 +59,21 @@ def test_coinciding_points_give_a_finite_matrix() -> None:
 def test_the_extent_is_the_smallest_box() -> None:
     points = np.random.default_rng(2).normal(size=(68, 2)).astype(np.float32)
     np.testing.assert_array_equal(extent(points), [*points.min(0), *points.max(0)])
+
+
+def test_an_answer_is_brought_back_to_the_frame() -> None:
+    matrix = _matrix(0.7, 0.4, 12, -30)
+    face = (MEAN_SHAPE * 80 + [300, 200]).astype(np.float32)
+    answer = (map_points(matrix, face) / 112).reshape(1, 136).astype(np.float32)
+    found = np.empty((68, 2), np.float32)
+    presence = landmarks_in_frame(matrix, answer, np.array([[2.0]], np.float32), 112.0, found)
+    np.testing.assert_allclose(found, face, atol=1e-2)
+    assert presence == pytest.approx(1 / (1 + np.exp(-2.0)))
+
+
+def test_an_answer_without_a_place_is_zero() -> None:
+    found = np.full((68, 2), 7, np.float32)
+    zero = np.zeros((2, 3), np.float32)
+    answer = np.ones((1, 136), np.float32)
+    landmarks_in_frame(zero, answer, np.zeros((1, 1), np.float32), 112.0, found)
+    assert not found.any()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import AgentError
+from tools.bench.errors import BenchError
 from tools.bench.machine import slug, words_of
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
@@ -22,7 +23,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         report, text = _pipeline(args) if args.what == "pipeline" else _models(args)
         if args.save:
-            _store(args.what, given, report, text)
+            what = "stages" if getattr(args, "stages", False) else args.what
+            _store(what, given, report, text)
     except AgentError as error:
         print(f"bench: {error}", file=sys.stderr)
         return error.exit_code
@@ -37,8 +39,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def _pipeline(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from tools.bench.pipeline import Options, measure
-    from tools.bench.tables import pipeline_text
+    from tools.bench.tables import pipeline_text, stages_text
 
+    if args.stages:
+        from tools.bench import stages
+
+        if not args.video.exists():
+            raise BenchError(f"{args.video} does not exist. Check the path.")
+        report = stages.measure(args.video, args.frames, args.size, args.fps)
+        return report, stages_text(report)
     report = measure(
         Options(
             video=args.video,
@@ -106,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     pipeline.add_argument(
         "--fps", type=float, help="frame rate to pretend (default: the video's own)"
+    )
+    pipeline.add_argument(
+        "--stages", action="store_true", help="time each step of ours instead; no peer"
     )
     pipeline.add_argument("--peer", choices=("mediapipe",), help="compare with it")
     pipeline.add_argument(

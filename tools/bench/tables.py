@@ -72,6 +72,28 @@ def models_text(report: dict[str, Any]) -> str:
     return head + "minimum\n" + _text(table)
 
 
+def stages_text(report: dict[str, Any]) -> str:
+    """One line per function of the hot path, costliest first."""
+    table = Table(box=box.ASCII2)
+    table.add_column("stage")
+    for name in ("calls per frame", "us per call", "us per frame"):
+        table.add_column(name, justify="right")
+    for row in report["stages"]:
+        table.add_row(
+            row["stage"],
+            f"{row['calls_per_frame']:.2f}",
+            f"{row['us_per_call']:.1f}",
+            f"{row['us_per_frame']:.1f}",
+        )
+    width, height = report["size"]
+    head = _place(report["machine"])
+    head += f"{report['frames']} frames of {report['video']} at {width}x{height}, "
+    head += f"{report['faces_per_frame']} faces per frame; own time, median of the calls\n"
+    foot = f"outside model calls {report['outside_us_per_frame']:.0f} us per frame, "
+    foot += f"inside {report['inside_us_per_frame']:.0f} us\n"
+    return head + _text(table) + foot
+
+
 def _place(found: dict[str, Any]) -> str:
     return f"{found['name']}, {found['cores']} cores, {found['system']}, load {found['load']}\n"
 
