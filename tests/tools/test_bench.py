@@ -13,7 +13,7 @@ import pytest
 
 from agent.demo import truth
 from tools.bench import __main__ as bench
-from tools.bench import peer_python
+from tools.bench import peer_python, stages
 from tools.bench.errors import BenchError
 from tools.bench.frames import Decoded, decode, fit
 from tools.bench.machine import machine, slug
@@ -205,3 +205,46 @@ def test_no_python_for_the_peer_is_said(monkeypatch: pytest.MonkeyPatch, tmp_pat
     with pytest.raises(BenchError, match=r"needs Python 3\.9 to 3\.12"):
         peer_python.peer_python(None)
     assert not (tmp_path / "peer").exists()
+
+
+def test_own_times_leave_out_the_calls_inside() -> None:
+    watches = stages.Stopwatches()
+
+    def work() -> int:
+        return sum(range(200_000))
+
+    inner = watches.timed(work, "inner")
+    outer = watches.timed(lambda: inner() + inner(), "outer")
+    assert outer() == 2 * work()
+    assert [len(watches.seconds[name]) for name in ("inner", "outer")] == [2, 1]
+    assert watches.seconds["outer"][0] < min(watches.seconds["inner"])
+    watches.clear()
+    assert watches.seconds == {"inner": [], "outer": []}
+
+
+def test_stages_are_those_of_the_pipeline_and_leave_it_as_it_was(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = [getattr(owner, name) for owner, name, _ in stages.TIMED]
+    video = str(truth.clip())
+    assert bench.main(["pipeline", "--video", video, "--frames", "60", "--stages", "--json"]) == 0
+    assert [getattr(owner, name) for owner, name, _ in stages.TIMED] == before
+    text = capsys.readouterr().out
+    report = json.loads(text.splitlines()[-1])
+    names = {row["stage"] for row in report["stages"]}
+    assert {"model.detector", "detect: decoding", "track: the rest", "pipeline"} <= names
+    for row in report["stages"]:
+        assert row["us_per_frame"] == pytest.approx(
+            row["us_per_call"] * row["calls_per_frame"], rel=0.05, abs=0.5
+        )
+    whole = sum(row["us_per_frame"] for row in report["stages"])
+    parts = report["outside_us_per_frame"] + report["inside_us_per_frame"]
+    assert whole == pytest.approx(parts, rel=0.01)
+    assert "us per frame" in text
+
+
+def test_stages_of_a_video_that_is_not_there_are_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert bench.main(["pipeline", "--video", "nowhere.mp4", "--stages"]) != 0
+    assert "nowhere.mp4" in capsys.readouterr().err
