@@ -33,9 +33,16 @@ class Placement:
     """uint8[112, 112], cut around the guess."""
     matrix: Float
     """float32[2, 3], frame to crop pixels."""
-    spread: Float | None = None
-    """float32[68], expected distance of each point from its true place, frame pixels; None where
-    the model does not tell."""
+    log_spread: Float | None = None
+    """float32[1, 68], logarithm of the expected distance of each point from its true place, in
+    inter-ocular distances; None where the model does not tell."""
+
+    @property
+    def spread(self) -> Float | None:
+        """float32[68], expected distance of each point from its true place, frame pixels."""
+        if self.log_spread is None:
+            return None
+        return np.exp(self.log_spread.reshape(68)) * np.float32(interocular(self.points))
 
 
 class LandmarkPlacer:
@@ -65,11 +72,7 @@ class LandmarkPlacer:
         presence = landmarks_in_frame(
             matrix, answer["points"], answer["presence"], LANDMARK_CROP.size, points
         )
-        spread = None
-        if "spread" in answer:
-            # the model gives the log of the distance in IOD
-            spread = np.exp(answer["spread"].reshape(68)) * np.float32(interocular(points))
-        return Placement(points, presence, crop, matrix, spread)
+        return Placement(points, presence, crop, matrix, answer.get("spread"))
 
     def settle(self, luma: Grey, guess: Float) -> Placement:
         """Twice: the second crop is cut around the first answer, which a rough guess needs."""
