@@ -208,8 +208,10 @@ def test_detections_on_ignored_and_tiny_faces_do_not_count() -> None:
     assert list(right) == [True, False, True, False]
 
 
-def test_the_threshold_allows_one_false_face_in_a_hundred_pictures() -> None:
-    alarms = np.array([0.31, 0.35, 0.42, 0.555, 0.71], np.float32)
-    assert choose_threshold(alarms, 100) == 0.56
-    assert choose_threshold(alarms, 99) == 0.72
-    assert choose_threshold(alarms[:0], 50) == 0.3
+def test_thresholds_allow_whole_alarms_and_keep_a_margin() -> None:
+    alarms = np.array([0.315, 0.355, 0.425, 0.555, 0.715], np.float32)
+    assert choose_threshold(alarms, 100, 1.0) == 0.59  # one stays, and 0.03 more
+    assert choose_threshold(alarms, 96, 1.0) == 0.59
+    assert choose_threshold(alarms, 101, 1.0) == 0.46  # two may stay
+    assert choose_threshold(alarms, 96, 4.0) == 0.35
+    assert choose_threshold(alarms[:0], 50, 1.0) == 0.3

@@ -17,7 +17,7 @@ from tools.train.detector_labels import HEIGHT, OUTPUTS, WIDTH
 from tools.train.detector_net import DetectorNet, ExportNet
 from tools.train.detector_paint import Painter
 from tools.train.detector_sources import Sources
-from tools.train.detector_thresholds import choose_threshold, measured
+from tools.train.detector_thresholds import TRACKS_PER_100, choose_threshold, measured
 
 COMMAND = "python -m tools.train detector"
 RUNS = {"all": "detector", "clean": "detector-clean"}
@@ -77,7 +77,7 @@ def publish(models: Path = common.MODELS, data: str = "all") -> None:
     )
     folder = manifest.model_folder("detector", which, models)
     find, exact = measure.ours(made.int8_file), measure.ours(made.float_file)
-    alone = choose_threshold(measure.false_alarms(find, blanks), len(blanks))
+    alone = choose_threshold(measure.false_alarms(find, blanks), len(blanks), TRACKS_PER_100)
 
     def declare(parameters: Mapping[str, manifest.Number]) -> None:
         manifest.write(

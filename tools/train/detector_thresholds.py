@@ -3,6 +3,7 @@ network's say, as the agent uses it. They are measured once more after that netw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,25 @@ from agent.pipeline import Models
 from agent.types import Detections, Float, Frame, Grey
 from tools.train import detector_measure as measure
 
-ALARMS_PER_100 = 1.0
-"""False alarms per 100 face-free pictures that a threshold allows at most."""
+TRACKS_PER_100 = 4.0
+"""Tracks that 100 face-free frames may start; one that nothing supports soon ends again."""
+STILLS_PER_100 = 1.0
+"""False faces that `fleeting inspect` may list in 100 face-free pictures."""
 LOWEST = 0.3
 """Smallest threshold considered."""
+MARGIN = 0.03
+"""Added to a threshold, for pictures other than those it was measured on."""
 
 
-def choose_threshold(alarms: Float, pictures: int) -> float:
-    """The lowest score, in steps of 0.01 from 0.3, that keeps false alarms within the limit."""
-    for score in np.arange(LOWEST, 0.95, 0.01):
-        if float((alarms >= score).sum()) / pictures * 100.0 <= ALARMS_PER_100:
-            return round(float(score), 2)
+def choose_threshold(alarms: Float, pictures: int, per_100: float) -> float:
+    """The lowest score, in steps of 0.01, that keeps false alarms within the limit, and a margin.
+
+    The limit is rounded up to whole alarms: one picture more or less decides nothing.
+    """
+    allowed = math.ceil(pictures * per_100 / 100.0 - 1e-9)
+    for score in np.arange(LOWEST, 0.92, 0.01):
+        if int((alarms >= score).sum()) <= allowed:
+            return round(float(score) + (MARGIN if score > LOWEST else 0.0), 2)
     return 0.95
 
 
@@ -43,8 +52,8 @@ def measured(models: Path, which: str, blanks: Sequence[Grey]) -> dict[str, Any]
         return {}
     followed = np.array([s for p in blanks for s in _followed(tracking, p)], np.float32)
     listed = np.array([f["score"] for p in blanks for f in inspector.picture(p)], np.float32)
-    score_above = choose_threshold(followed, len(blanks))
-    still_above = choose_threshold(listed, len(blanks))
+    score_above = choose_threshold(followed, len(blanks), TRACKS_PER_100)
+    still_above = choose_threshold(listed, len(blanks), STILLS_PER_100)
     row = measure.scene_figures(lambda p: _detections(inspector.picture(p)), still_above)["all"]
     return {
         "pictures_without_faces": len(blanks),
