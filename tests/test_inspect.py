@@ -67,18 +67,19 @@ def test_the_command_line_takes_the_option(
 ) -> None:
     cv2.imwrite(str(tmp_path / "one.png"), portrait)
     found = []
-    for score in ("0.1", "0.999"):
+    for score in ("0.35", "0.999"):
         assert main(["inspect", str(tmp_path), "--json", "--min-score", score]) == 0
         found.append(len(json.loads(capsys.readouterr().out)["faces"]))
     assert found == [1, 0]
     assert main(["inspect", str(tmp_path), "--min-score", "7"]) == ConfigError.exit_code
 
 
-def test_faces_of_20_pixels_are_found(portrait: Grey) -> None:
-    """In a picture of 640x480, which is looked at in tiles too."""
-    crowd, people = _crowd(portrait, 20.0)
-    faces = Inspector(AgentConfig()).picture(crowd)
+@pytest.mark.parametrize(("width", "score"), [(20.0, 0.35), (26.0, None)])
+def test_small_faces_are_found(portrait: Grey, width: float, score: float | None) -> None:
+    """In a picture of 640x480, which is looked at in tiles too; the smaller ones on demand."""
+    crowd, people = _crowd(portrait, width)
+    faces = Inspector(AgentConfig(), score).picture(crowd)
     widths = [face["box"][2] - face["box"][0] for face in faces]
     assert people >= 12
-    assert len(faces) >= 0.9 * people
-    assert np.median(widths) == pytest.approx(20, abs=3)
+    assert len(faces) == pytest.approx(people, rel=0.1)
+    assert np.median(widths) == pytest.approx(width, abs=3)
