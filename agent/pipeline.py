@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import cv2
@@ -43,19 +43,24 @@ class _Reading:
     due: float = 0.0
 
 
+Clock = Callable[[], float]
+"""Seconds since some moment."""
+
+
 class Clocked:
     """An `Infer` that adds the seconds it took to a shared account."""
 
-    def __init__(self, infer: Infer, account: dict[str, float], name: str) -> None:
+    def __init__(self, infer: Infer, account: dict[str, float], name: str, clock: Clock) -> None:
         self._infer = infer
         self._account = account
         self._name = name
+        self._clock = clock
 
     def __call__(self, picture: Grey) -> Mapping[str, Float]:
-        started = time.perf_counter()
+        started = self._clock()
         answer = self._infer(picture)
         account, name = self._account, self._name
-        account[name] = account.get(name, 0.0) + time.perf_counter() - started
+        account[name] = account.get(name, 0.0) + self._clock() - started
         return answer
 
 
@@ -65,8 +70,14 @@ class Models:
     Raises `ModelError` when a model is absent, altered or not as declared.
     """
 
-    def __init__(self, config: AgentConfig, score_above: float | None = None) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        score_above: float | None = None,
+        clock: Clock = time.perf_counter,
+    ) -> None:
         """`score_above`: the detector's threshold where neither configuration nor card decides."""
+        self._clock = clock
         folder = models_folder(config.models)
         self.manifest: Manifest = load_manifest(folder, config.model_set)
         self.seconds: dict[str, float] = {}
@@ -84,7 +95,7 @@ class Models:
         )
 
     def _open(self, name: str) -> Infer:
-        return Clocked(open_model(self.manifest, name), self.seconds, f"model.{name}")
+        return Clocked(open_model(self.manifest, name), self.seconds, f"model.{name}", self._clock)
 
 
 class Pipeline:
@@ -98,15 +109,23 @@ class Pipeline:
         is computed.
     limited : bool
         True on a live source: at most `tracking.budget` seconds of landmarks per frame.
+    clock : Clock
+        For the seconds per stage.
     """
 
     def __init__(
-        self, config: AgentConfig, *, expressions: bool = True, limited: bool = False
+        self,
+        config: AgentConfig,
+        *,
+        expressions: bool = True,
+        limited: bool = False,
+        clock: Clock = time.perf_counter,
     ) -> None:
         # OpenCV's workers spin between calls: 75 % more CPU time for nothing at these sizes.
         cv2.setNumThreads(1)
         self._config = config
-        self.models = Models(config)
+        self.models = Models(config, clock=clock)
+        self._clock = clock
         self._tracker = FaceTracker(
             self._detect,
             self.models.place,
@@ -131,21 +150,21 @@ class Pipeline:
         """What one frame shows. Frames come in order of time."""
         self.models.seconds.clear()
         self._detecting = 0.0
-        started = time.perf_counter()
+        started = self._clock()
         tracks = self._tracker.update(frame)
-        tracked = time.perf_counter()
+        tracked = self._clock()
         faces = tuple([self._face(track, frame) for track in tracks])
         if len(self._readings) > 2 * len(tracks) + 8:
             known = {track.track_id for track in tracks}
             self._readings = {k: v for k, v in self._readings.items() if k in known}
-        read = time.perf_counter()
+        read = self._clock()
         micro: tuple[MicroExpression, ...] = ()
         refused: str | None = "no_evidence"
         if self._spotter is not None:
             fresh = [(t.track_id, t.points) for t in tracks if t.fresh]
             micro = tuple(self._spotter.update(frame.time, fresh))
             refused = self._spotter.refused
-        ended = time.perf_counter()
+        ended = self._clock()
         stages = {
             "detect": self._detecting,
             "track": tracked - started - self._detecting,
@@ -156,9 +175,9 @@ class Pipeline:
         return Perceived(frame.time, faces, micro, refused, self._tracker.skipped, stages)
 
     def _detect(self, frame: Frame) -> Detections:
-        started = time.perf_counter()
+        started = self._clock()
         found = self.models.detect(frame, tiles_for(frame, self._config.detection.tiles))
-        self._detecting += time.perf_counter() - started
+        self._detecting += self._clock() - started
         return found
 
     def _face(self, track: Track, frame: Frame) -> Face:

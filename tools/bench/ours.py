@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,13 +27,16 @@ class Ours:
     def __call__(
         self, picture: NDArray[np.uint8], seconds: float
     ) -> tuple[int, Mapping[str, float]]:
+        started = time.thread_time()
         perceived = self._pipeline(Frame(seconds, picture))
-        return len(perceived.faces), perceived.stage_seconds
+        whole = time.thread_time() - started
+        return len(perceived.faces), {**perceived.stage_seconds, "all": whole}
 
 
 def make(options: dict[str, Any]) -> tuple[Ours, dict[str, Any]]:
-    """The pipeline with its default configuration."""
-    pipeline = Pipeline(AgentConfig())
+    """The pipeline with its default configuration, its stages in seconds of CPU time: on a machine
+    that does other things as well, waiting for its turn falls on any of them."""
+    pipeline = Pipeline(AgentConfig(), clock=time.thread_time)
     return Ours(pipeline), {
         "what": f"fleeting {__version__}, {runtime_name()}, Python {platform.python_version()}",
         "models": pipeline.model_hash,

@@ -208,7 +208,7 @@ def _report(
         "cpu_ratio": round(ours.cpu_ms / peer.cpu_ms, 4) if peer else None,
         "cpu_ms_quietest_chunk": round(1e3 * min(ours.chunk_cpu), 4),
         "peer_cpu_ms_quietest_chunk": round(1e3 * min(peer.chunk_cpu), 4) if peer else None,
-        "outside_model_share": round(1.0 - inside / ours.wall, 4),
+        "outside_model_share": round(1.0 - inside / ours.stages["all"], 4),
         "stage_ms": {name: round(1e3 * s / ours.frames, 4) for name, s in ours.stages.items()},
         "faces_per_frame": round(ours.faces / ours.frames, 3),
         "peer_faces_per_frame": round(peer.faces / peer.frames, 3) if peer else None,

@@ -34,7 +34,7 @@ def pipeline_text(report: dict[str, Any]) -> str:
     row("peak memory, MiB", "peak_rss_mib", "{:.0f}")
     table.add_row("outside model calls", f"{report['outside_model_share']:.1%}")
 
-    stages = Table(box=box.ASCII2, title="ours, wall ms per frame", title_justify="left")
+    stages = Table(box=box.ASCII2, title="ours, CPU ms per frame", title_justify="left")
     stages.add_column("stage")
     stages.add_column("ms", justify="right")
     for name, value in report["stage_ms"].items():

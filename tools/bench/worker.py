@@ -23,7 +23,7 @@ class Subject(Protocol):
     def __call__(
         self, picture: NDArray[np.uint8], seconds: float
     ) -> tuple[int, Mapping[str, float]]:
-        """Take the picture of that time; return the faces found and wall seconds per stage."""
+        """Take the picture of that time; return the faces found and seconds per stage."""
 
 
 def serve(make: Callable[[dict[str, Any]], tuple[Subject, dict[str, Any]]]) -> None:
