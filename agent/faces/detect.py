@@ -48,7 +48,9 @@ def letterbox(luma: Grey, out: Grey) -> tuple[float, float]:
     return new_width / width, new_height / height
 
 
-def decode(maps: Mapping[str, Float], score_above: float) -> tuple[Float, Float, Float]:
+def decode(
+    maps: Mapping[str, Float], score_above: float, across: float = 1.0, down: float = 1.0
+) -> tuple[Float, Float, Float]:
     """Read the cells whose score passes; no other cell is touched.
 
     Parameters
@@ -59,11 +61,13 @@ def decode(maps: Mapping[str, Float], score_above: float) -> tuple[Float, Float,
         centre + (t2k, t2k+1) * s. The cells' centres are (i + 1/2) s - 1/2.
     score_above : float
         Probability in (0, 1).
+    across, down : float
+        Input pixels per frame pixel, from `letterbox`.
 
     Returns
     -------
     (float32[N, 4], float32[N], float32[N, 5, 2])
-        Boxes (xyxy), probabilities and keypoints, input pixels, before suppression.
+        Boxes (xyxy), probabilities and keypoints, frame pixels, before suppression.
     """
     logit = math.log(score_above / (1.0 - score_above))
     cells = sum(maps[f"score_{stride}"].size for stride in STRIDES)
@@ -79,6 +83,8 @@ def decode(maps: Mapping[str, Float], score_above: float) -> tuple[Float, Float,
             stride,
             SIZE_UNIT,
             logit,
+            across,
+            down,
             boxes,
             scores,
             keypoints,
@@ -138,6 +144,8 @@ class FaceDetector:
             boxes, scores, keypoints = (
                 np.concatenate(column) for column in zip(*parts, strict=True)
             )
+        if not len(boxes):
+            return Detections(boxes, scores, keypoints)
         keep = nms(boxes, scores, self._nms_above)
         boxes = boxes[keep]
         np.clip(boxes, 0, np.array([width, height, width, height], np.float32) - 1, out=boxes)
@@ -146,10 +154,7 @@ class FaceDetector:
     def _look(self, luma: Grey) -> tuple[Float, Float, Float]:
         """All candidates of one picture, pixels of that picture."""
         across, down = letterbox(luma, self._input)
-        boxes, scores, keypoints = decode(self._infer(self._input), self._score_above)
-        scale = np.array([across, down], np.float32)
-        boxes = ((boxes.reshape(-1, 2) + 0.5) / scale - 0.5).reshape(-1, 4)
-        return boxes, scores, (keypoints + 0.5) / scale - 0.5
+        return decode(self._infer(self._input), self._score_above, across, down)
 
     def _look_at_tile(
         self, luma: Grey, x0: int, y0: int, x1: int, y1: int

@@ -17,6 +17,8 @@ def decode_cells(
     stride: int,
     size_unit: float,
     logit: float,
+    across: float,
+    down: float,
     boxes: Float,
     scores: Float,
     points: Float,
@@ -34,8 +36,10 @@ def decode_cells(
         Strides that a side code of 0 stands for.
     logit : float
         Scores above count.
+    across, down : float
+        Input pixels per frame pixel.
     boxes, scores, points : float32[N, 4], float32[N], float32[N, 5, 2]
-        Written from `filled` on, input pixels and probabilities; there is room for every cell.
+        Written from `filled` on, frame pixels and probabilities; there is room for every cell.
     filled : int
         How many there are already.
 
@@ -61,13 +65,16 @@ def decode_cells(
             half = size_unit / 2 * stride
             half_x = np.exp(min(max(code[2], -6.0), 4.0)) * half
             half_y = np.exp(min(max(code[3], -6.0), 4.0)) * half
-            boxes[filled, 0] = middle_x - half_x
-            boxes[filled, 1] = middle_y - half_y
-            boxes[filled, 2] = middle_x + half_x
-            boxes[filled, 3] = middle_y + half_y
+            # Edges, not centres, of pixels are what scaling leaves in place.
+            boxes[filled, 0] = (middle_x - half_x + 0.5) / across - 0.5
+            boxes[filled, 1] = (middle_y - half_y + 0.5) / down - 0.5
+            boxes[filled, 2] = (middle_x + half_x + 0.5) / across - 0.5
+            boxes[filled, 3] = (middle_y + half_y + 0.5) / down - 0.5
             scores[filled] = 1.0 / (1.0 + np.exp(-strength))
             for k in range(5):
-                points[filled, k, 0] = x + keypoints[0, row, column, 2 * k] * stride
-                points[filled, k, 1] = y + keypoints[0, row, column, 2 * k + 1] * stride
+                point_x = x + keypoints[0, row, column, 2 * k] * stride
+                point_y = y + keypoints[0, row, column, 2 * k + 1] * stride
+                points[filled, k, 0] = (point_x + 0.5) / across - 0.5
+                points[filled, k, 1] = (point_y + 0.5) / down - 0.5
             filled += 1
     return filled

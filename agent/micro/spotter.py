@@ -7,6 +7,7 @@ F1 of .2 to .4: what it reports is an indication, never a finding about a person
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 
@@ -183,19 +184,21 @@ class MicroSpotter:
         self, track_id: int, face: _Face, channel: int, height: float, frames: tuple[int, int, int]
     ) -> MicroExpression | None:
         start, middle, end = frames
-        apex = float(face.times[middle])
-        if start < 0 or end < 0 or face.times[end] - face.times[start] > _LONGEST:
+        apex = face.times.item(middle)
+        length = face.times.item(end) - face.times.item(start)
+        if start < 0 or end < 0 or length > _LONGEST:
             self._refuse(face, "macro", apex, height)
             return None
         half = face.count - 1 - middle
-        ends = face.values[[middle - half, middle + half], channel]
-        earlier = float(face.values[max(0, middle - 2 * half), channel])
-        still_rising = (float(ends[0]) - earlier) * np.sign(height) > 0.7 * abs(height)
-        if abs(float(ends[1] - ends[0])) > 0.6 * abs(height) or still_rising:
+        before = face.values.item(middle - half, channel)
+        after = face.values.item(middle + half, channel)
+        earlier = face.values.item(max(0, middle - 2 * half), channel)
+        still_rising = (before - earlier) * math.copysign(1.0, height) > 0.7 * abs(height)
+        if abs(after - before) > 0.6 * abs(height) or still_rising:
             # It does not come back to where it was, or began earlier: part of something longer.
             self._refuse(face, "macro", apex, height)
             return None
-        if face.times[end] - face.times[start] < _SHORTEST:
+        if length < _SHORTEST:
             return None
         lids = face.values[start : end + 1, list(_LIDS)].min(0)
         rest = np.median(face.values[max(0, start - 30) : start + 1, list(_LIDS)], axis=0)
