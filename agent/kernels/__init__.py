@@ -1,4 +1,4 @@
-"""All Numba: NumPy and Numba only, one file per idea, no cross-file calls.
+"""All Numba: NumPy and Numba (with its llvmlite) only, one file per idea, no cross-file calls.
 
 Compiled kernels are cached beside the source, else under the user's cache, else where
 NUMBA_CACHE_DIR says. Where none of these can be written (a read-only installation without a home)
