@@ -45,6 +45,12 @@ def run_folder(model: str) -> Path:
     return folder
 
 
+def keep_float(model: str, data: str, file: bytes) -> None:
+    """Keep the float network of a set beside its checkpoint, for `tools.eval` to compare with."""
+    run = model if data == "research" else f"{model}-{data}"
+    save_atomically(run_folder(run) / "float.tflite", file)
+
+
 def warm_cosine(progress: float, warm_up: float = 0.05, floor: float = 0.01) -> float:
     """Factor on the peak learning rate at `progress` in [0, 1].
 

@@ -130,6 +130,7 @@ def publish(models: Path = common.MODELS, data: str = "all") -> None:
             [("int8", strict), ("yunet", measure.yunet(YUNET_ABOVE))], step=3
         ),
     }
+    common.keep_float("detector", which, made.float_file)
     common.save_json(folder / "figures.json", figures)
     update_card(folder / "CARD.md", figures)
     print(table(figures))

@@ -126,6 +126,7 @@ def finish(
     figures["lfw_human_labels"] = _named(photo_logits, photographs)
     folder = manifest.model_folder("expression", which, models)
     common.save_atomically(folder / "model.tflite", made.int8_file)
+    common.keep_float("expression", which, made.float_file)
     common.save_json(folder / "figures.json", figures)
     expression_card.update(folder / "CARD.md", figures)
     manifest.write(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from agent.types import Float, Grey
 from tools.train import convert, lite, manifest
 from tools.train import landmarks_measure as measure
-from tools.train.common import load_checkpoint
+from tools.train.common import keep_float, load_checkpoint
 from tools.train.files import save_atomically, save_json
 from tools.train.landmarks_data import SIZE, Faces, Sources
 from tools.train.landmarks_net import ExportNet, LandmarkNet
@@ -63,6 +63,7 @@ def finish(
     figures["command"] += manifest.OPTION[which]
     folder = manifest.model_folder("landmarks", which, models)
     save_atomically(folder / "model.tflite", made.int8_file)
+    keep_float("landmarks", which, made.float_file)
     save_json(folder / "figures.json", figures)
     _update_card(folder / "CARD.md", figures)
     manifest.write(
