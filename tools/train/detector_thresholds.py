@@ -39,10 +39,13 @@ def choose_threshold(alarms: Float, pictures: int, per_100: float) -> float:
     return 0.95
 
 
-def measured(models: Path, which: str, blanks: Sequence[Grey]) -> dict[str, Any]:
+def measured(
+    models: Path, which: str, blanks: Sequence[Grey], lowest: float = LOWEST
+) -> dict[str, Any]:
     """Both thresholds of the set `which` in `models`, and what they let pass.
 
-    `blanks` are pictures without faces. Empty where the set lacks another model.
+    `blanks` are pictures without faces. The one for tracking is `lowest` at least. Empty where the
+    set lacks another model.
     """
     config = AgentConfig.model_validate({"models": models, "model_set": which})
     try:
@@ -52,7 +55,7 @@ def measured(models: Path, which: str, blanks: Sequence[Grey]) -> dict[str, Any]
         return {}
     followed = np.array([s for p in blanks for s in _followed(tracking, p)], np.float32)
     listed = np.array([f["score"] for p in blanks for f in inspector.picture(p)], np.float32)
-    score_above = choose_threshold(followed, len(blanks), TRACKS_PER_100)
+    score_above = max(choose_threshold(followed, len(blanks), TRACKS_PER_100), lowest)
     still_above = choose_threshold(listed, len(blanks), STILLS_PER_100)
     row = measure.scene_figures(lambda p: _detections(inspector.picture(p)), still_above)["all"]
     return {
