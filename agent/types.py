@@ -81,9 +81,6 @@ class Landmarks:
     """float32[68, 2], frame pixels."""
     presence: float
     """Probability that the crop showed a face, in [0, 1]."""
-    spread: Float | None = None
-    """float32[68], expected distance of each point from its true place, frame pixels; None where
-    the model does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

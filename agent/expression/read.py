@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from agent.faces.align import MEAN_SHAPE, CropSpec, flat_rows
+from agent.faces.align import MEAN_SHAPE, CropSpec, cut
 from agent.kernels.answer import above_rest, tempered
-from agent.kernels.crop import crop_around
+from agent.kernels.geometry import fit_similarity
 from agent.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Grey, Infer
+
+_EQUAL = np.ones(len(MEAN_SHAPE), np.float32)
 
 
 class ExpressionReader:
@@ -35,10 +37,8 @@ class ExpressionReader:
 
     def __call__(self, luma: Grey, points: Float) -> Expression:
         """Expression of the face with these landmarks float32[68, 2] in uint8[H, W]."""
-        matrix = np.empty((2, 3), np.float32)
-        crop = np.empty((self._crop.size, self._crop.size), np.uint8)
-        crop_around(flat_rows(luma), points, self._target, matrix, crop)
-        return self.read_crop(crop)
+        matrix = fit_similarity(points, self._target, _EQUAL)
+        return self.read_crop(cut(luma, matrix, self._crop.size))
 
     def read_crop(self, crop: Grey) -> Expression:
         """Expression of a crop uint8[48, 48] framed like FER pictures."""

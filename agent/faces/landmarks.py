@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.faces.align import LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, flat_rows
-from agent.kernels.crop import crop_around
+from agent.faces.align import LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, cut
 from agent.kernels.geometry import extent, fit_similarity, landmarks_in_frame
 from agent.types import Float, Grey, Infer
 
@@ -63,10 +62,8 @@ class LandmarkPlacer:
         guess : float32[68, 2] or float32[5, 2]
             Earlier landmarks, or the detector's five keypoints; frame pixels.
         """
-        matrix = np.empty((2, 3), np.float32)
-        crop = np.empty((LANDMARK_CROP.size, LANDMARK_CROP.size), np.uint8)
-        target = _TARGET if len(guess) == 68 else _TARGET_FIVE
-        crop_around(flat_rows(luma), guess, target, matrix, crop)
+        matrix = crop_matrix(guess)
+        crop = cut(luma, matrix, LANDMARK_CROP.size)
         answer = self._infer(crop)
         points = np.empty((68, 2), np.float32)
         presence = landmarks_in_frame(

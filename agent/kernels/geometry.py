@@ -72,18 +72,6 @@ def fit_similarity(source: Float, target: Float, weights: Float) -> Float:  # pr
 
 
 @njit(nogil=True, cache=True)
-def map_points(matrix: Float, points: Float) -> Float:  # pragma: no cover
-    """Points float32[N, 2] through a float32[2, 3] matrix, float32[N, 2]. O(N)."""
-    out = np.empty_like(points)
-    for i in range(points.shape[0]):
-        x = points[i, 0]
-        y = points[i, 1]
-        out[i, 0] = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
-        out[i, 1] = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
-    return out
-
-
-@njit(nogil=True, cache=True)
 def landmarks_in_frame(
     matrix: Float, answer: Float, logit: Float, size: float, points: Float
 ) -> float:  # pragma: no cover

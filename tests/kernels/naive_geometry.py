@@ -19,6 +19,11 @@ def fit_similarity(source: Float, target: Float, weights: Float) -> Float:
     return np.array([[a, -b, tx], [b, a, ty]], np.float32)
 
 
+def map_points(matrix: Float, points: Float) -> Float:
+    """Points float32[N, 2] through a float32[2, 3] matrix."""
+    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+
+
 def rotation(yaw: float, pitch: float, roll: float) -> Float:
     """Camera-frame rotation of a shape that looks along -z, for angles as in `Pose`."""
     y, p, r = np.radians([yaw, pitch, roll])

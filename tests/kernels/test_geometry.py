@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.faces.align import MEAN_SHAPE, similarity
-from agent.kernels.geometry import extent, fit_similarity, landmarks_in_frame, map_points
+from agent.kernels.geometry import extent, fit_similarity, landmarks_in_frame
 from tests.kernels import naive_geometry
+from tests.kernels.naive_geometry import map_points
 
 ONES = np.ones(68, np.float32)
 
