@@ -50,6 +50,27 @@ ACTION_UNITS = (
 """The units with evidence behind them, FACS numbers (Ekman, Friesen & Hager 2002)."""
 
 
+MICRO_UNITS = (
+    "AU01",
+    "AU02",
+    "AU04",
+    "AU05",
+    "AU06",
+    "AU07",
+    "AU09",
+    "AU10",
+    "AU12",
+    "AU14",
+    "AU15",
+    "AU17",
+    "AU20",
+    "AU24",
+    "AU25",
+    "AU26",
+)
+"""The units that movements of the 68 landmarks can tell, FACS numbers."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One picture of the luma plane."""
@@ -124,6 +145,12 @@ class MicroExpression:
     """Peak displacement, inter-ocular distances (outer eye corners)."""
     polarity: str
     """positive | negative | surprise | unspecified."""
+    action_units: tuple[str, ...] = ()
+    """What moved, strongest first, of `MICRO_UNITS`."""
+    score: float = 0.0
+    """In [0, 1]: how probable it is that this was a micro-expression, on synthetic tracks."""
+    emitted: float = 0.0
+    """Source seconds at which it was known."""
 
 
 @dataclass(slots=True, eq=False)
@@ -154,7 +181,10 @@ class Perceived:
     micro: tuple[MicroExpression, ...] = ()
     micro_refused: str | None = None
     """Why no micro-expression could be seen in this frame: `fps_too_low` | `face_too_small` |
-    `no_evidence` (no face long enough in view); None when at least one face was analysable."""
+    `too_noisy` | `no_evidence` (no face long enough in view); None when at least one face was
+    analysable."""
+    micro_analysed: tuple[int, ...] = ()
+    """Track ids whose micro-expressions could be seen in this frame."""
     skipped: int = 0
     """Tracks left out of this frame by the time budget."""
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
