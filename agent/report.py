@@ -21,6 +21,7 @@ Reason = Literal[
     "below_k",
     "fps_too_low",
     "face_too_small",
+    "too_noisy",
     "no_evidence",
     "no_microphone",
     "policy",
@@ -109,7 +110,9 @@ class DwellCounts(Closed):
 class MicroCounts(Closed):
     """Visits that showed at least one micro-expression of a polarity.
 
-    Where noise is added a visit counts under two polarities at most, which bounds its influence.
+    Some of them are false alarms: all four counts together are to be compared with
+    `expected_false_alarms_tenths`. Where noise is added a visit counts under two polarities and for
+    120 analysable seconds at most, which bounds its influence; add windows up before comparing.
     """
 
     positive: Count
@@ -117,9 +120,13 @@ class MicroCounts(Closed):
     surprise: Count
     unspecified: Count
     analysable_visits: Count
-    """Visits whose face was large enough: what the four counts are out of."""
-    analysable_seconds: Annotated[int, Field(ge=0, le=65_535)]
-    """Seconds in which the frame rate allowed any to be seen, with or without a face in view."""
+    """Visits in which one could be seen for a second or more: what the four counts are out of."""
+    analysable_seconds: Annotated[int, Field(ge=-122_880, le=122_880)]
+    """Seconds in which one could be seen, summed over visits: frame rate high, face large
+    and landmarks quiet enough."""
+    expected_false_alarms_tenths: Annotated[int, Field(ge=-102_400, le=102_400)] | None
+    """Tenths of movements that the spotter reports by chance in that time; null where its
+    threshold is not the one that its false-alarm rate was measured at."""
 
 
 class ToneCounts(Closed):

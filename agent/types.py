@@ -183,12 +183,12 @@ class Perceived:
     """Why no micro-expression could be seen in this frame: `fps_too_low` | `face_too_small` |
     `too_noisy` | `no_evidence` (no face long enough in view); None when at least one face was
     analysable."""
-    micro_analysed: tuple[int, ...] = ()
-    """Track ids whose micro-expressions could be seen in this frame."""
     skipped: int = 0
     """Tracks left out of this frame by the time budget."""
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall seconds per stage; those named `model.*` were spent inside the runtime."""
+    micro_analysed: tuple[int, ...] = ()
+    """Track ids whose micro-expressions could be seen in this frame."""
 
 
 @dataclass(slots=True)
@@ -210,5 +210,9 @@ class Visit:
     arousal: float = 0.0
     micro: set[str] = field(default_factory=set)
     """Polarities seen at least once."""
+    analysable: float = 0.0
+    """Seconds in which a micro-expression of this face could be seen."""
+    refused: dict[str, float] = field(default_factory=dict)
+    """Seconds in which none could, by `Perceived.micro_refused`."""
     size: float = 0.0
     """Largest inter-ocular distance (outer eye corners), pixels."""

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -202,13 +202,26 @@ def _show(outcome: Outcome) -> None:
         "showed, `valence` -1 to 1, `facing` the time turned to the camera.\n"
         "Micro-expressions planted in the clip: "
         f"{score.planted}, found {score.found} ({score.named} with their polarity), "
-        f"{score.other} reported that were not planted.",
+        f"{score.other} reported that were not planted{_expected(outcome.summaries)}.",
         soft_wrap=True,
     )
     console.print(
         f"Timeline: {outcome.plot.resolve()}\n{outcome.frames} frames in {outcome.seconds:.1f} s.",
         soft_wrap=True,
         highlight=False,
+    )
+
+
+def _expected(summaries: Sequence[Summary]) -> str:
+    """What chance alone would report over the time that could be analysed."""
+    known = [each.micro for each in summaries if each.micro]
+    tenths = [each.expected_false_alarms_tenths for each in known]
+    minutes = sum(each.analysable_seconds for each in known) / 60
+    if not known or None in tenths:
+        return ""
+    alarms = sum(filter(None, tenths)) / 10
+    return (
+        f" (by chance one expects {alarms:.1f} in the {minutes:.1f} minutes that were analysable)"
     )
 
 

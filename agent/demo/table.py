@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
+from agent.privacy.window import POLARITIES
 from agent.report import Cell, Closed, Summary
 
 COLUMNS = ("window", "visits", "expression", "valence", "facing", "in view", "micro", "flags")
@@ -14,6 +15,7 @@ _WHY = {
     "below_k": "below k",
     "fps_too_low": "too few frames",
     "face_too_small": "face too small",
+    "too_noisy": "too noisy",
     "no_evidence": "no evidence",
     "policy": "policy",
 }
@@ -50,7 +52,7 @@ def row(summary: Summary) -> tuple[str, ...]:
         f"{valence.sum / visits / 100:+.2f}" if valence and visits and visits > 0 else "-",
         _counts(summary, "attention", summary.attention, " s"),
         _counts(summary, "dwell", summary.dwell, " s"),
-        _counts(summary, "micro", summary.micro),
+        _micro(summary),
         "\n".join(summary.quality.flags).replace("_", " ") or "-",
     )
 
@@ -62,12 +64,24 @@ def _counts(summary: Summary, cell: Cell, counts: Closed | None, unit: str = "")
     named = {
         _words(name) + (unit if any(c.isdigit() for c in name) else ""): value
         for name, value in counts.model_dump().items()
-        if value and not name.startswith("analysable")
+        if value
     }
     return (
         "\n".join(name if value == 1 else f"{value} x {name}" for name, value in named.items())
         or "none"
     )
+
+
+def _micro(summary: Summary) -> str:
+    """The counts, and beside them how many movements chance alone would report in that time."""
+    counts = summary.micro
+    if counts is None:
+        return _counts(summary, "micro", None)
+    shown = {name: getattr(counts, name) for name in POLARITIES}
+    lines = [name if n == 1 else f"{n} x {name}" for name, n in shown.items() if n] or ["none"]
+    if counts.expected_false_alarms_tenths is not None:
+        lines.append(f"{counts.expected_false_alarms_tenths / 10:.1f} by chance")
+    return "\n".join([*lines, f"in {counts.analysable_seconds / 60:.1f} min"])
 
 
 def _words(name: str) -> str:

@@ -22,14 +22,24 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from dataclasses import replace as replaced
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from agent.clock import FILE_CLOCK, ClockReading
 from agent.config import AgentConfig
+from agent.privacy.chance import false_alarm_rate
 from agent.privacy.noise import SYSTEM, discrete_laplace
 from agent.privacy.policy import Policy
 from agent.privacy.visits import VisitBook
-from agent.privacy.window import CLIP, SENSITIVITY, Tally, Window, Windows
+from agent.privacy.window import (
+    CLIP,
+    POLARITIES,
+    SEEN,
+    SENSITIVITY,
+    Tally,
+    Window,
+    Windows,
+    units,
+)
 from agent.report import (
     AttentionCounts,
     Cell,
@@ -50,6 +60,9 @@ from agent.types import Perceived
 
 COUNT_MIN, COUNT_MAX = -64, 1023
 """The bounds of `report.Count`."""
+SECONDS_MOST, TENTHS_MOST = 122_880, 102_400
+"""The bounds of `report.MicroCounts`."""
+WHY_UNSEEN = cast(tuple[Reason, ...], SEEN[1:])
 FILE_BOOT = "00000000"
 """The boot id of summaries made from files."""
 _CLEAR_OF_NOISE = 2.0
@@ -68,7 +81,8 @@ class Stock:
     """Noised."""
     windows: int = 0
     seconds: int = 0
-    analysable_seconds: int = 0
+    fast_seconds: int = 0
+    """Those whose frame rate can show a micro-expression."""
 
     def take(self, window: Window, slot: int, policy: Policy, rng: random.Random) -> None:
         """Add one window's visits."""
@@ -76,7 +90,7 @@ class Stock:
         self.visits += _noised(window.tallies[slot], "visits", policy, rng)[0]
         self.windows += 1
         self.seconds += window.seconds
-        self.analysable_seconds += window.analysable_seconds
+        self.fast_seconds += window.fast_seconds
 
     def threshold(self, policy: Policy) -> float:
         """The number of visits from which the stock is released."""
@@ -96,6 +110,8 @@ class Stamp:
     model: str
     clock: ClockReading
     micro_enabled: bool
+    false_alarms_per_minute: float | None = None
+    """Of the spotter, per analysable face-minute; None where that is not known."""
 
 
 def release(
@@ -159,11 +175,18 @@ def _cells(
             values[cell] = _clamped(stock.visits)
         else:
             numbers = _noised(stock.tally, cell, policy, rng)
-            if cell == "micro" and numbers[-1] < policy.k:
-                reasons[cell] = "face_too_small"
+            reason = _unseen(numbers, policy) if cell == "micro" else None
+            if reason:
+                reasons[cell] = reason
             else:
-                values[cell] = _report(cell, numbers, stock)
+                values[cell] = _report(cell, numbers, stamp)
     return values, reasons
+
+
+def _unseen(numbers: list[int], policy: Policy) -> Reason | None:
+    """Why too few visits were analysable for micro-expressions, by the noised numbers."""
+    analysable, *others = numbers[len(POLARITIES) : -1]
+    return None if analysable >= policy.k else WHY_UNSEEN[others.index(max(others))]
 
 
 def _noised(tally: Tally, cell: Cell, policy: Policy, rng: random.Random) -> list[int]:
@@ -172,7 +195,10 @@ def _noised(tally: Tally, cell: Cell, policy: Policy, rng: random.Random) -> lis
     if not policy.noised:
         return numbers
     scale = SENSITIVITY[cell] / policy.epsilon(cell)
-    return [number + discrete_laplace(scale, rng) for number in numbers]
+    return [
+        number + discrete_laplace(unit * scale, rng)
+        for number, unit in zip(numbers, units(cell), strict=True)
+    ]
 
 
 _COUNTS: dict[Cell, type[Closed]] = {
@@ -182,24 +208,34 @@ _COUNTS: dict[Cell, type[Closed]] = {
 }
 
 
-def _report(cell: Cell, numbers: list[int], stock: Stock) -> Closed:
+def _report(cell: Cell, numbers: list[int], stamp: Stamp) -> Closed:
     """Noised numbers in their report type; clamped into its bounds, which costs no privacy."""
     if cell in ("valence", "arousal"):
         most = CLIP * (COUNT_MAX + 1)
         return ClippedSum(sum=max(-most, min(most, numbers[0])))
     counts = [_clamped(number) for number in numbers]
     if cell == "micro":
-        positive, negative, surprise, unspecified, analysable = counts
+        positive, negative, surprise, unspecified, analysable = counts[: len(POLARITIES) + 1]
+        seconds = max(-SECONDS_MOST, min(SECONDS_MOST, numbers[-1]))
         return MicroCounts(
             positive=positive,
             negative=negative,
             surprise=surprise,
             unspecified=unspecified,
             analysable_visits=analysable,
-            analysable_seconds=min(stock.analysable_seconds, 65_535),
+            analysable_seconds=seconds,
+            expected_false_alarms_tenths=_by_chance(seconds, stamp),
         )
     shape = _COUNTS[cell]
     return shape(**dict(zip(shape.model_fields, counts, strict=True)))
+
+
+def _by_chance(seconds: int, stamp: Stamp) -> int | None:
+    """Tenths of false alarms in that time; made of noised seconds alone, so it costs nothing."""
+    rate = stamp.false_alarms_per_minute
+    if rate is None:
+        return None
+    return max(-TENTHS_MOST, min(TENTHS_MOST, round(10 * rate * seconds / 60)))
 
 
 def _clamped(number: int) -> int:
@@ -213,7 +249,7 @@ def _saturated(cells: dict[Cell, Any]) -> bool:
 
 def _too_slow(stock: Stock) -> bool:
     """Whether most of the time the frame rate could not show a micro-expression."""
-    return 2 * stock.analysable_seconds < stock.seconds
+    return 2 * stock.fast_seconds < stock.seconds
 
 
 def _flags(
@@ -279,7 +315,9 @@ class Releaser:
         self._policy = policy
         self._rng = rng
         self._clock = clock
-        self._stamp = Stamp(boot, seq, model, FILE_CLOCK, config.micro.enabled)
+        self._stamp = Stamp(
+            boot, seq, model, FILE_CLOCK, config.micro.enabled, false_alarm_rate(config.micro)
+        )
         self._book = VisitBook(config.privacy)
         self._windows = Windows(
             policy.window, config.privacy.visit_gap, config.micro, bounded=policy.noised

@@ -18,7 +18,8 @@ MIN_SIGHTS = 3
 nobody could count reliably, and is not a visit."""
 MIN_SECONDS = 0.5
 LONGEST_GAP = 0.5
-"""Seconds; time between two sights of a face beyond this does not count as attention."""
+"""Seconds; time between two sights of a face beyond this counts neither as attention nor as
+analysable."""
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class VisitBook:
         """
         ended = self._close(before=perceived.time - self._gap)
         for face in perceived.faces:
-            self._see(face, perceived.time, slot)
+            self._see(face, perceived, slot)
         for event in perceived.micro:
             if event.track_id in self._open:
                 self._open[event.track_id].visit.micro.add(event.polarity)
@@ -68,7 +69,8 @@ class VisitBook:
         entries = [self._open.pop(track) for track in over]
         return [_finished(entry) for entry in entries if _is_visit(entry)]
 
-    def _see(self, face: Face, time: float, slot: int) -> None:
+    def _see(self, face: Face, perceived: Perceived, slot: int) -> None:
+        time = perceived.time
         entry = self._open.get(face.track_id)
         if entry is None:
             visit = Visit(face.track_id, first=time, last=time, slot=slot)
@@ -78,12 +80,23 @@ class VisitBook:
             if entry.was_attentive and face.attentive:
                 entry.visit.attention += gap
             entry.seconds_by_slot[slot] = entry.seconds_by_slot.get(slot, 0.0) + gap
+            _account(entry.visit, perceived, gap)
             entry.sights += 1
             entry.visit.last = time
         entry.was_attentive = face.attentive
         eyes = face.landmarks.points[45] - face.landmarks.points[36]
         entry.visit.size = max(entry.visit.size, float(np.hypot(eyes[0], eyes[1])))
         _read(entry.visit, face)
+
+
+def _account(visit: Visit, perceived: Perceived, seconds: float) -> None:
+    """Add the seconds since the last sight to those in which a micro-expression could be seen, or
+    to the reason why none could. Where another face was analysable the frame has no reason."""
+    reason = perceived.micro_refused
+    if visit.track_id in perceived.micro_analysed:
+        visit.analysable += seconds
+    elif reason is not None:
+        visit.refused[reason] = visit.refused.get(reason, 0.0) + seconds
 
 
 def _read(visit: Visit, face: Face) -> None:

@@ -9,17 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from agent.config import MicroConfig
-from agent.report import Cell, Flag
+from agent.report import Cell, Flag, Reason
 from agent.types import EXPRESSIONS, Perceived, Visit
 
 POLARITIES = ("positive", "negative", "surprise", "unspecified")
 """Most telling first: where a visit's influence is bounded, the first ones count."""
 MICRO_BOUND = 2
 """Polarities that one visit may count under where noise is added."""
+MICRO_SECONDS = 120
+"""Analysable seconds that one visit may count for where noise is added. At about one false alarm a
+minute, chance shows as many polarities in that time as the visit may count under."""
+MICRO_LEAST = 1.0
+"""Analysable seconds from which a visit counts as analysable: a movement with its surroundings."""
+SEEN: tuple[Literal["analysable"] | Reason, ...] = (
+    "analysable",
+    "face_too_small",
+    "too_noisy",
+    "fps_too_low",
+    "no_evidence",
+)
+"""How a visit's face could be seen: analysable, or why mostly not."""
 SENSITIVITY: dict[Cell, int] = {
     "visits": 1,
     "expression": 1,
@@ -27,9 +41,18 @@ SENSITIVITY: dict[Cell, int] = {
     "arousal": 100,
     "attention": 1,
     "dwell": 1,
-    "micro": MICRO_BOUND + 1,
+    "micro": MICRO_BOUND + 2,
 }
-"""How far one visit more or less moves a cell, summed over its numbers (L1)."""
+"""How far one visit more or less moves a cell: the sum over its numbers, each in its unit (L1)."""
+MICRO_UNITS = (*[1] * len(POLARITIES), *[1] * len(SEEN), MICRO_SECONDS)
+
+
+def units(cell: Cell) -> tuple[int, ...]:
+    """The unit of each number of a cell. Noise of scale unit * sensitivity / epsilon on each number
+    gives the cell its epsilon."""
+    return MICRO_UNITS if cell == "micro" else (1,) * len(_no_counts()[cell])
+
+
 CLIP = 100
 _ATTENTION_EDGES = (1.0, 5.0, 15.0)
 _DWELL_EDGES = (5.0, 15.0, 30.0, 60.0)
@@ -44,7 +67,7 @@ def _no_counts() -> dict[Cell, list[int]]:
         "arousal": [0],
         "attention": [0] * (len(_ATTENTION_EDGES) + 1),
         "dwell": [0] * (len(_DWELL_EDGES) + 1),
-        "micro": [0] * (len(POLARITIES) + 1),
+        "micro": [0] * len(MICRO_UNITS),
     }
 
 
@@ -52,15 +75,16 @@ def _no_counts() -> dict[Cell, list[int]]:
 class Tally:
     """Exact counts over visits, not yet fit to leave.
 
-    `expression`: `EXPRESSIONS` order, then unsure. `micro`: `POLARITIES` order, then the visits
-    whose face was large enough. The others follow the field order of their report type.
+    `expression`: `EXPRESSIONS` order, then unsure. `micro`: `POLARITIES` order, then visits in
+    `SEEN` order, then analysable seconds. The others follow the field order of their report type.
     """
 
     counts: dict[Cell, list[int]] = field(default_factory=_no_counts)
 
-    def add(self, visit: Visit, min_size: float, micro_bound: int) -> None:
-        """Count one visit. `min_size`: pixels between the eyes that micro-expressions need."""
-        for cell, numbers in _contribution(visit, min_size, micro_bound).items():
+    def add(self, visit: Visit, min_size: float, bounded: bool) -> None:
+        """Count one visit. `min_size`: pixels between the eyes that micro-expressions need.
+        `bounded`: keep its influence within `SENSITIVITY`."""
+        for cell, numbers in _contribution(visit, min_size, bounded).items():
             self._add(cell, numbers)
 
     def merge(self, other: Tally) -> None:
@@ -71,9 +95,8 @@ class Tally:
         self.counts[cell] = [a + b for a, b in zip(self.counts[cell], numbers, strict=True)]
 
 
-def _contribution(visit: Visit, min_size: float, micro_bound: int) -> dict[Cell, list[int]]:
-    """What one visit adds to each cell; never more than `SENSITIVITY` in sum."""
-    shown = [polarity for polarity in POLARITIES if polarity in visit.micro][:micro_bound]
+def _contribution(visit: Visit, min_size: float, bounded: bool) -> dict[Cell, list[int]]:
+    """What one visit adds to each cell."""
     return {
         "visits": [1],
         "expression": _one_hot(dominant(visit), len(EXPRESSIONS) + 1),
@@ -81,11 +104,30 @@ def _contribution(visit: Visit, min_size: float, micro_bound: int) -> dict[Cell,
         "arousal": [_mean(visit.arousal, visit.answers)],
         "attention": _bucket(visit.attention, _ATTENTION_EDGES),
         "dwell": _bucket(visit.last - visit.first, _DWELL_EDGES),
-        "micro": [
-            *(int(polarity in shown) for polarity in POLARITIES),
-            int(visit.size >= min_size),
-        ],
+        "micro": _micro(visit, min_size, bounded),
     }
+
+
+def _micro(visit: Visit, min_size: float, bounded: bool) -> list[int]:
+    shown = [polarity for polarity in POLARITIES if polarity in visit.micro]
+    seconds = round(visit.analysable)
+    if bounded:
+        shown, seconds = shown[:MICRO_BOUND], min(seconds, MICRO_SECONDS)
+    return [
+        *(int(polarity in shown) for polarity in POLARITIES),
+        *_one_hot(SEEN.index(seen(visit, min_size)), len(SEEN)),
+        seconds,
+    ]
+
+
+def seen(visit: Visit, min_size: float) -> Literal["analysable"] | Reason:
+    """Whether micro-expressions could be seen in a visit, or why mostly not, of `SEEN`."""
+    if visit.analysable >= MICRO_LEAST:
+        return "analysable"
+    if visit.size < min_size:
+        return "face_too_small"
+    reason = max(SEEN, key=lambda each: visit.refused.get(each, 0.0))
+    return reason if visit.refused.get(reason) else "no_evidence"
 
 
 def dominant(visit: Visit) -> int:
@@ -126,7 +168,7 @@ class Window:
     last: float = 0.0
     seconds: int = 0
     """Whole seconds of the source's clock with at least one frame."""
-    analysable_seconds: int = 0
+    fast_seconds: int = 0
     """Of these, those whose frame rate can show a micro-expression."""
     flags: set[Flag] = field(default_factory=set)
 
@@ -161,7 +203,7 @@ class Windows:
         self._length = length
         self._grace = grace
         self._micro = micro
-        self._micro_bound = MICRO_BOUND if bounded else len(POLARITIES)
+        self._bounded = bounded
         self._open: dict[int, Window] = {}
         self._second: _Second | None = None
 
@@ -187,7 +229,7 @@ class Windows:
             window = self._open[int(visit.last // self._length)]
             # A slot that went off before this window began must not come to life through a visit.
             slot = visit.slot if visit.slot in window.tallies else next(reversed(window.tallies))
-            window.tallies[slot].add(visit, self._micro.min_face, self._micro_bound)
+            window.tallies[slot].add(visit, self._micro.min_face, self._bounded)
 
     def due(self, time: float) -> list[Window]:
         """Remove and return the windows that are complete at `time`, oldest first."""
@@ -222,4 +264,4 @@ class Windows:
         second, self._second = self._second, None
         second.window.seconds += 1
         fast = second.frames >= _FPS_TOLERANCE * self._micro.min_fps
-        second.window.analysable_seconds += fast and not second.too_slow
+        second.window.fast_seconds += fast and not second.too_slow

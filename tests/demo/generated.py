@@ -39,7 +39,8 @@ def perceived(truth: Truth, fps: float = 30.0) -> Iterator[Perceived]:
             if e.kind == "micro" and e.visitor == name and number == math.ceil(e.offset * fps)
         )
         faces = tuple(_face(truth, index, name, time, number) for index, name in present)
-        yield Perceived(time, faces, micro)
+        analysed = tuple(index for index, _ in present)
+        yield Perceived(time, faces, micro, micro_analysed=analysed)
 
 
 def _face(truth: Truth, index: int, name: str, time: float, number: int) -> Face:

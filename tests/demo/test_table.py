@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from agent.config import parse
 from agent.demo import truth as script
 from agent.demo.table import COLUMNS, row, summaries_table
+from agent.privacy.chance import FALSE_ALARMS_PER_MINUTE as RATE
 from agent.privacy.policy import resolve
 from agent.privacy.release import Releaser
 from agent.report import Summary
@@ -39,7 +41,12 @@ def test_numbers_are_told_in_words() -> None:
     assert first["expression"] == "neutral"
     assert first["in view"] == "15-30 s"
     assert first["facing"] == "5-15 s"
-    assert {"positive", "surprise"} <= set(first["micro"].split("\n"))
+    told = first["micro"].split("\n")
+    assert {"positive", "surprise"} <= set(told)
+    assert [line.split()[-1] for line in told[-2:]] == ["chance", "min"]
+    minutes = float(told[-1].split()[1])
+    assert 0.2 < minutes < 0.5  # one visit of 15 to 30 s
+    assert float(told[-2].split()[0]) == pytest.approx(RATE * minutes, abs=0.06 + 0.06 * RATE)
     assert float(first["valence"]) > 0
     assert "window merged" in first["flags"]
 

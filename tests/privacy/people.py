@@ -80,6 +80,7 @@ class Person:
     valence: float = 0.0
     attentive: bool = True
     size: float = 100.0
+    noisy: bool = False
     micro: tuple[str, ...] = ()
     """Polarities, all at the moment of arrival."""
 
@@ -87,6 +88,7 @@ class Person:
 def frames(people: Iterable[Person], end: float, fps: float = 30.0) -> Iterator[Perceived]:
     """What a camera saw of them from 0 to `end`, with an expression answer in every frame."""
     people = list(people)
+    fast = fps >= 24.5
     greeted: set[int] = set()
     for number in range(round(end * fps)):
         time = number / fps
@@ -104,8 +106,24 @@ def frames(people: Iterable[Person], end: float, fps: float = 30.0) -> Iterator[
                 face(p.track, p.attentive, answer(p.shows, p.valence), p.size) for p in there
             ),
             micro=tuple(events),
-            micro_refused=None if there else "no_evidence",
+            micro_refused=why_unseen(there, fast),
+            micro_analysed=tuple(p.track for p in there if fast and analysable(p)),
         )
+
+
+def analysable(person: Person) -> bool:
+    return person.size >= 40 and not person.noisy
+
+
+def why_unseen(there: list[Person], fast: bool) -> str | None:
+    """As the spotter would say it."""
+    if not there:
+        return "no_evidence"
+    if not fast:
+        return "fps_too_low"
+    if any(analysable(person) for person in there):
+        return None
+    return "too_noisy" if there[0].noisy else "face_too_small"
 
 
 def reasons(summary: Summary) -> dict[str, str]:

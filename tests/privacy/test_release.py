@@ -18,10 +18,11 @@ from agent import schemas
 from agent.clock import FILE_CLOCK, ClockReading
 from agent.config import AgentConfig, parse
 from agent.privacy import release as release_module
+from agent.privacy.chance import FALSE_ALARMS_PER_MINUTE as RATE
 from agent.privacy.policy import resolve
 from agent.privacy.release import Releaser, Stamp, Stock, release
 from agent.privacy.visits import VisitBook
-from agent.privacy.window import MICRO_BOUND, Tally, Window
+from agent.privacy.window import Tally, Window
 from agent.report import Flag, Summary, to_json
 from agent.types import Perceived, Visit
 from tests.privacy.people import MODEL, Person, answer, config, face, frames, noised, reasons
@@ -63,7 +64,8 @@ def test_a_window_says_what_its_visitors_showed() -> None:
     assert (first.dwell.under_5, first.dwell.from_5_to_15) == (1, 2)
     assert first.micro is not None
     assert (first.micro.negative, first.micro.positive) == (1, 0)
-    assert (first.micro.analysable_visits, first.micro.analysable_seconds) == (3, 10)
+    assert (first.micro.analysable_visits, first.micro.analysable_seconds) == (3, 18)
+    assert first.micro.expected_false_alarms_tenths == round(10 * RATE * 18 / 60)
     assert reasons(first) == {"tone": "no_microphone"}
     assert (first.quality.fps, first.quality.usable, first.quality.flags) == (30, 100, ())
     assert (first.window.offset, first.window.start, first.window.clock) == (0, None, "none")
@@ -88,7 +90,7 @@ def test_thin_windows_wait_and_are_published_together() -> None:
     assert (three.window.merged, three.window.offset) == (2, 20)
     assert three.quality.flags == ("window_merged",)
     assert three.micro is not None
-    assert three.micro.analysable_seconds == 30
+    assert three.micro.analysable_seconds == 12
 
 
 people = st.lists(
@@ -155,13 +157,18 @@ def test_the_noise_spent_on_a_window_is_what_the_policy_says(
     there = [Person(n, 1, 20) for n in range(5)]
     (summary,) = summaries(frames(there, 30), settings)
     assert summary.visits == 5
-    sizes = {"visits": 1, "expression": 9, "valence": 1, "arousal": 1, "attention": 4, "dwell": 5}
-    limits = {"valence": 100, "arousal": 100, "micro": 3}
-    expected = [
-        limits.get(cell, 1) / policy.epsilon(cell)
-        for cell in policy.cells
-        for _ in range({**sizes, "micro": 5}[cell])
-    ]
+    # in a cell, sensitivity of the numbers that noise of this scale hides; how many there are
+    numbers: dict[str, list[int]] = {
+        "visits": [1],
+        "expression": [1] * 9,
+        "valence": [100],
+        "arousal": [100],
+        "attention": [1] * 4,
+        "dwell": [1] * 5,
+        # two polarities, one of five ways to be seen and 120 s share the budget in four parts
+        "micro": [4] * 9 + [4 * 120],
+    }
+    expected = [number / policy.epsilon(cell) for cell in policy.cells for number in numbers[cell]]
     assert sorted(scales) == sorted(expected)
 
 
@@ -197,10 +204,10 @@ def test_released_counts_are_unbiased() -> None:
     policy = resolve(noised(k=3, epsilon=2.0))
     scale = float(1 / policy.epsilon("expression"))
     stamp = Stamp("00000000", 0, MODEL, FILE_CLOCK, micro_enabled=True)
-    window = Window(0, 60, {0: Tally()}, frames=100, last=50.0, seconds=50, analysable_seconds=50)
+    window = Window(0, 60, {0: Tally()}, frames=100, last=50.0, seconds=50, fast_seconds=50)
     for _ in range(40):
         shown = Visit(1, 0.0, 9.0, 0, answers=9, expression=answer("happiness").probabilities)
-        window.tallies[0].add(shown, 40, MICRO_BOUND)
+        window.tallies[0].add(shown, 40, bounded=True)
     values = []
     rng = random.Random(4)
     for _ in range(2000):
@@ -233,9 +240,43 @@ def test_micro_expressions_are_null_with_the_reason() -> None:
     assert slow.quality.flags == ("fps_too_low_for_micro",)
     (small,) = summaries(frames([Person(1, 1, 8, size=20)], 10), config())
     assert reasons(small)["micro"] == "face_too_small"
+    (noisy,) = summaries(frames([Person(1, 1, 8, noisy=True)], 10), config())
+    assert noisy.micro is None
+    assert reasons(noisy)["micro"] == "too_noisy"
+    (brief,) = summaries(frames([Person(1, 1, 1.9)], 10), config())
+    assert reasons(brief)["micro"] == "no_evidence"
     off = parse({"privacy": {"policy": "demo", "window": 10}, "micro": {"enabled": False}}, "test")
     (disabled,) = summaries(frames(people, 10), off)
     assert reasons(disabled)["micro"] == "policy"
+
+
+def test_expected_false_alarms_say_no_more_than_the_noised_seconds() -> None:
+    policy = resolve(noised(k=3, epsilon=4.0))
+    stamp = Stamp("00000000", 0, MODEL, FILE_CLOCK, True, false_alarms_per_minute=RATE)
+    window = Window(0, 60, {0: Tally()}, frames=100, last=50.0, seconds=50, fast_seconds=50)
+    for _ in range(40):
+        window.tallies[0].add(Visit(1, 0.0, 50.0, 0, analysable=45.0), 40, bounded=True)
+    told, rng = [], random.Random(6)
+    for _ in range(400):
+        stock = Stock()
+        stock.take(window, 0, policy, rng)
+        micro = release(stock, window, 0, policy, stamp, rng).micro
+        if micro is not None:
+            told.append(micro.analysable_seconds)
+            assert micro.expected_false_alarms_tenths == round(10 * RATE * told[-1] / 60)
+    spread = float(4 * 120 / policy.epsilon("micro")) * sqrt(2)
+    assert len(set(told)) > 100
+    assert abs(sum(told) / len(told) - 40 * 45) < 5 * spread / sqrt(len(told))
+
+
+def test_at_another_threshold_nothing_is_claimed_about_false_alarms() -> None:
+    settings = parse(
+        {"privacy": {"policy": "demo", "window": 10}, "micro": {"threshold": 7.5}}, "test"
+    )
+    (summary,) = summaries(frames([Person(1, 1, 8)], 10), settings)
+    assert summary.micro is not None
+    assert summary.micro.analysable_seconds == 7
+    assert summary.micro.expected_false_alarms_tenths is None
 
 
 def test_a_classroom_publishes_counts_and_attention_only() -> None:

@@ -91,6 +91,28 @@ def test_a_visit_belongs_to_the_content_that_was_on_for_most_of_it() -> None:
     assert visit.slot == 5
 
 
+def test_time_counts_as_analysable_while_the_face_was_and_as_refused_while_none_was() -> None:
+    book = VisitBook(PARAMS)
+    for number in range(301):
+        time = number / 30
+        if time < 4:
+            seen = Perceived(time, (face(1),), micro_refused="no_evidence")
+        elif time < 7:
+            seen = Perceived(time, (face(1),), micro_analysed=(2,))  # another face
+        else:
+            seen = Perceived(time, (face(1),), micro_analysed=(1, 2))
+        book.update(seen, 0)
+    (visit,) = book.finish()
+    assert visit.analysable == pytest.approx(3.0, abs=0.05)
+    assert visit.refused == {"no_evidence": pytest.approx(4.0, abs=0.05)}
+
+
+def test_time_out_of_sight_is_not_analysable() -> None:
+    (visit,) = run([Person(1, 0, 2), Person(1, 3.5, 5.5)], 10.0)
+    assert visit.analysable == pytest.approx(4.5, abs=0.1)
+    assert visit.last - visit.first > 5.4
+
+
 def test_memory_does_not_grow_with_time() -> None:
     book = VisitBook(PARAMS)
     for number in range(3000):

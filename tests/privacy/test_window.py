@@ -9,13 +9,16 @@ from hypothesis import strategies as st
 from agent.config import MicroConfig
 from agent.privacy.visits import VisitBook
 from agent.privacy.window import (
-    MICRO_BOUND,
+    MICRO_SECONDS,
     POLARITIES,
+    SEEN,
     SENSITIVITY,
     Tally,
     Window,
     Windows,
     dominant,
+    seen,
+    units,
 )
 from agent.types import Perceived, Visit
 from tests.privacy.people import Person, answer, config, face, frames
@@ -90,6 +93,8 @@ visits = st.builds(
     valence=st.floats(-60, 60),
     arousal=st.floats(-60, 60),
     micro=st.sets(st.sampled_from(POLARITIES)),
+    analysable=st.floats(0, 100_000),
+    refused=st.dictionaries(st.sampled_from([*SEEN[1:], "something_new"]), st.floats(0, 100_000)),
     size=st.floats(0, 500),
 )
 
@@ -97,9 +102,34 @@ visits = st.builds(
 @given(visits)
 def test_no_visit_moves_a_cell_further_than_its_sensitivity(visit: Visit) -> None:
     tally = Tally()
-    tally.add(visit, 40, MICRO_BOUND)
+    tally.add(visit, 40, bounded=True)
     for cell, numbers in tally.counts.items():
-        assert sum(map(abs, numbers)) <= SENSITIVITY[cell]
+        parts = [abs(n) / unit for n, unit in zip(numbers, units(cell), strict=True)]
+        assert sum(parts) <= SENSITIVITY[cell]
+
+
+def test_an_hour_counts_for_two_minutes_where_noise_is_added_and_in_full_where_not() -> None:
+    long = Visit(1, 0.0, 3700.0, 0, analysable=3600.4)
+    tally = Tally()
+    tally.add(long, 40, bounded=True)
+    assert tally.counts["micro"][-1] == MICRO_SECONDS == 120
+    tally.add(long, 40, bounded=False)
+    assert tally.counts["micro"][-1] == 120 + 3600
+
+
+@pytest.mark.parametrize(
+    ("visit", "expected"),
+    [
+        (Visit(1, 0, 9, 0, analysable=1.0, size=100.0), "analysable"),
+        (Visit(1, 0, 9, 0, analysable=0.9, size=30.0), "face_too_small"),
+        (Visit(1, 0, 9, 0, size=100.0), "no_evidence"),
+        (Visit(1, 0, 9, 0, size=90.0, refused={"too_noisy": 3.0, "no_evidence": 0.7}), "too_noisy"),
+        (Visit(1, 0, 9, 0, size=90.0, refused={"fps_too_low": 3.0}), "fps_too_low"),
+        (Visit(1, 0, 9, 0, size=90.0, refused={"something_new": 3.0}), "no_evidence"),
+    ],
+)
+def test_a_visit_was_analysable_or_it_is_known_why_not(visit: Visit, expected: str) -> None:
+    assert seen(visit, 40) == expected
 
 
 def test_windows_nobody_saw_do_not_exist() -> None:
@@ -127,13 +157,13 @@ def test_a_slot_that_went_off_before_the_window_does_not_come_to_life_through_a_
     assert window.tallies[6].counts["visits"] == [1]
 
 
-@pytest.mark.parametrize(("fps", "analysable"), [(30.0, 20), (25.0, 20), (20.0, 0)])
-def test_seconds_count_as_analysable_by_frame_rate_with_or_without_a_face(
-    fps: float, analysable: int
+@pytest.mark.parametrize(("fps", "fast"), [(30.0, 20), (25.0, 20), (20.0, 0)])
+def test_seconds_are_fast_enough_by_frame_rate_with_or_without_a_face(
+    fps: float, fast: int
 ) -> None:
     for there in ([], [Person(1, 2, 15)]):
         windows = sort(there, 20, fps=fps)
-        assert sum(window.analysable_seconds for window in windows) == analysable
+        assert sum(window.fast_seconds for window in windows) == fast
         assert sum(window.seconds for window in windows) == 20
         assert windows[0].fps == pytest.approx(fps, rel=0.01)
 
