@@ -172,7 +172,14 @@ class Pipeline:
             "micro": ended - read,
         }
         stages.update(self.models.seconds)
-        return Perceived(frame.time, faces, micro, refused, self._tracker.skipped, stages)
+        return Perceived(
+            frame.time,
+            faces,
+            micro,
+            refused,
+            skipped=self._tracker.skipped,
+            stage_seconds=stages,
+        )
 
     def _detect(self, frame: Frame) -> Detections:
         started = self._clock()
