@@ -42,6 +42,9 @@ def build_parser() -> argparse.ArgumentParser:
     replay = verbs.add_parser("replay", help="run a video file through perception; opens no socket")
     replay.add_argument("video", type=Path)
     replay.add_argument("--json", action="store_true", help="one summary per window, as published")
+    replay.add_argument(
+        "--events", action="store_true", help="with --json: also one line per micro-expression"
+    )
     replay.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the timeline")
     replay.add_argument("--trace", type=Path, metavar="OUT.npz", help="write per-frame arrays")
     replay.add_argument(
@@ -114,6 +117,7 @@ def _dispatch(args: argparse.Namespace) -> int:
             args.video,
             load(given) if given else None,
             as_json=args.json,
+            events=args.events,
             plot=args.plot,
             trace=args.trace,
             window=args.window,

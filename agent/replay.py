@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ from agent.pipeline import Pipeline
 from agent.privacy.policy import INFERS_EMOTION, resolve
 from agent.privacy.release import Releaser
 from agent.report import Summary, to_json
-from agent.trace import TraceRecorder, check_target
+from agent.trace import TraceRecorder, check_target, event_record
+from agent.types import Perceived
 
 
 def replay(
@@ -25,11 +27,16 @@ def replay(
     config: AgentConfig | None,
     *,
     as_json: bool,
+    events: bool = False,
     plot: Path | None,
     trace: Path | None,
     window: int | None,
 ) -> int:
     """Run a file through perception and print one summary per window.
+
+    `as_json`: one summary per line. `events`: among them, when it is known, one line per
+    micro-expression, `{"event":"micro_expression","track":…,"onset":…}`. Such a record is about
+    one person: it exists for files only and never leaves by the uplink.
 
     Without a configuration the demo profile holds (k = 1, no noise, windows of 10 s): nothing is
     published, and whoever holds the file can see more in it than the summaries say.
@@ -61,6 +68,8 @@ def replay(
             perceived = pipeline(frame)
             if recorder:
                 recorder.add(perceived)
+            if as_json and events:
+                _print_events(perceived)
             take(releaser.observe(perceived, flags=source.flags))
             source.flags.clear()
             progress.advance(task)
@@ -75,6 +84,12 @@ def replay(
     if not as_json:
         _print(summaries, source)
     return 0
+
+
+def _print_events(perceived: Perceived) -> None:
+    for event in perceived.micro:
+        line = {"event": "micro_expression", "track": event.track_id, **event_record(event)}
+        print(json.dumps(line, separators=(",", ":")), flush=True)
 
 
 def _refuse_camera(video: Path) -> None:

@@ -30,10 +30,11 @@ ANSWER = Expression(np.full(8, 0.125, np.float32), True, 0.1, -0.2, np.zeros(12,
 
 def _recorder() -> TraceRecorder:
     recorder = TraceRecorder()
-    recorder.add(Perceived(0.0, ()))
+    recorder.add(Perceived(0.0, (), micro_refused="no_evidence"))
     recorder.add(Perceived(0.04, (_face(1, None), _face(2, ANSWER))))
-    event = MicroExpression(2, 0.01, 0.1, 0.2, 0.03, "surprise")
-    recorder.add(Perceived(0.08, (_face(2, ANSWER),), (event,)))
+    event = MicroExpression(2, 0.01, 0.1, 0.2, 0.03, "surprise", ("AU01", "AU02"), 0.75, 0.5)
+    seen = Perceived(0.08, (_face(2, ANSWER),), (event,), micro_analysed=(2,))
+    recorder.add(seen)
     return recorder
 
 
@@ -50,8 +51,15 @@ def test_one_row_per_face_and_frame(tmp_path: Path) -> None:
         np.testing.assert_allclose(trace["landmarks_raw"] - trace["landmarks"], 1, atol=1e-4)
         assert np.isnan(trace["expression"][0]).all()
         assert trace["expression"][1].sum() == pytest.approx(1)
-        assert trace["micro"].tolist() == [[2, 0.01, 0.1, 0.2, 0.03]]
+        assert trace["micro"].tolist() == [[2, 0.01, 0.1, 0.2, 0.03, 0.75, 0.5]]
+        assert trace["micro_columns"].tolist()[:5] == [
+            "track_id", "onset", "apex", "offset", "intensity"
+        ]  # fmt: skip
+        assert trace["micro_columns"].tolist()[5:] == ["score", "emitted"]
         assert trace["micro_polarity"].tolist() == ["surprise"]
+        assert trace["micro_action_units"].tolist() == ["AU01+AU02"]
+        assert trace["micro_analysable"].tolist() == [False, False, True]
+        assert trace["micro_refused"].tolist() == ["no_evidence", "", ""]
 
 
 def test_a_video_without_faces_gives_empty_arrays_of_the_right_shape(tmp_path: Path) -> None:
@@ -60,7 +68,8 @@ def test_a_video_without_faces_gives_empty_arrays_of_the_right_shape(tmp_path: P
     recorder.write(tmp_path / "t.npz")
     with np.load(tmp_path / "t.npz") as trace:
         assert trace["landmarks"].shape == (0, 68, 2)
-        assert trace["micro"].shape == (0, 5)
+        assert trace["micro"].shape == (0, len(trace["micro_columns"]))
+        assert trace["micro_action_units"].shape == (0,)
         assert len(trace["frame_time"]) == 1
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.demo.truth import Spotted, Truth, who
-from agent.errors import StoreError
-from agent.trace import TraceRecorder
+from agent.trace import TraceRecorder, write_whole
 from agent.types import EXPRESSIONS, Float
 
 COLOURS = {
@@ -85,8 +82,10 @@ def lanes(recorder: TraceRecorder, truth: Truth | None = None) -> list[Lane]:
 def spots(trace: dict[str, NDArray[Any]]) -> list[Spotted]:
     """The micro-expressions of a trace."""
     return [
-        Spotted(int(row[0]), float(row[1]), float(row[2]), float(row[3]), str(polarity))
-        for row, polarity in zip(trace["micro"], trace["micro_polarity"], strict=True)
+        Spotted(int(row[0]), float(row[1]), float(row[2]), float(row[3]), str(polarity), str(units))
+        for row, polarity, units in zip(
+            trace["micro"], trace["micro_polarity"], trace["micro_action_units"], strict=True
+        )
     ]
 
 
@@ -103,7 +102,7 @@ def draw_trace(
     shown.sort(key=lambda lane: float(lane.time[0]))
     end = truth.duration if truth else max((float(lane.time[-1]) for lane in every), default=1.0)
     left_out = len(every) - len(shown)
-    _write(_figure(shown, end, title, truth, left_out), out)
+    write_figure(_figure(shown, end, title, truth, left_out), out)
 
 
 def _figure(shown: list[Lane], end: float, title: str, truth: Truth | None, left_out: int) -> Any:
@@ -156,6 +155,10 @@ def _draw_lane(axis: Any, lane: Lane, truth: Truth | None) -> None:
         colour = POLARITIES.get(spot.polarity, "#555b63")
         axis.hlines(_FOUND, spot.onset, spot.offset, color=colour, lw=2)
         axis.plot(spot.apex, _FOUND, marker="D", ms=6, color=colour, clip_on=False)
+        axis.annotate(
+            short_units(spot.action_units), (spot.apex, _FOUND), (0, 5), color=colour,
+            textcoords="offset points", ha="center", va="bottom", fontsize=7,
+        )  # fmt: skip
     axis.set_ylim(-0.2, _LANE_TOP)
     axis.set_yticks([0, 0.5, 1], ["0", "", "1"])
     label = f"{lane.name} visitor" if lane.name else f"track {lane.track_id}"
@@ -219,6 +222,11 @@ def _legend(figure: Any, planted: bool) -> None:
     )
 
 
+def short_units(action_units: str) -> str:
+    """`AU01+AU02` -> `1+2`, as coders write them."""
+    return "+".join(each.removeprefix("AU").lstrip("0") for each in action_units.split("+"))
+
+
 def _spans(time: NDArray[np.float64], where: NDArray[np.bool_]) -> list[tuple[float, float]]:
     """Stretches in which `where` holds without a gap of more than half a second."""
     at = np.flatnonzero(where)
@@ -228,26 +236,13 @@ def _spans(time: NDArray[np.float64], where: NDArray[np.bool_]) -> list[tuple[fl
     return [(float(time[part[0]]), float(time[part[-1]])) for part in np.split(at, cuts)]
 
 
-def _write(figure: Any, out: Path) -> None:
+def write_figure(figure: Any, out: Path) -> None:
+    """A figure as PNG, whole or not at all. Raises `StoreError`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
-    try:
-        handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(buffer.getvalue())
-            os.chmod(name, 0o644)
-            os.replace(name, out)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise StoreError(
-            f"The picture {out} cannot be written: {error.strerror}. "
-            "Choose a folder that exists and has room, with --plot."
-        ) from None
+    write_whole(out, lambda file: file.write(buffer.getvalue()), "picture", mode=0o644)
 
 
 assert tuple(COLOURS) == EXPRESSIONS

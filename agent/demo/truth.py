@@ -45,6 +45,8 @@ class Spotted:
     apex: float
     offset: float
     polarity: str
+    action_units: str = ""
+    """Such as `AU01+AU02`."""
 
 
 @dataclass(frozen=True, slots=True)
