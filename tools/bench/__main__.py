@@ -1,4 +1,4 @@
-"""`python -m tools.bench pipeline` and `python -m tools.bench models`."""
+"""`python -m tools.bench pipeline`, `models` and `micro-images`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import AgentError
+from tools.bench import micro_images_cli
 from tools.bench.errors import BenchError
 from tools.bench.machine import slug, words_of
 
@@ -21,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(given)
     try:
-        report, text = _pipeline(args) if args.what == "pipeline" else _models(args)
+        report, text = _RUN[args.what](args)
         if args.save:
             what = "stages" if getattr(args, "stages", False) else args.what
             _store(what, given, report, text)
@@ -69,6 +70,13 @@ def _models(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
     report = measure(args.models, args.runs)
     return report, models_text(report)
+
+
+def _micro_images(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    return micro_images_cli.run(args)
+
+
+_RUN = {"pipeline": _pipeline, "models": _models, "micro-images": _micro_images}
 
 
 def _store(what: str, given: list[str], report: dict[str, Any], text: str) -> None:
@@ -145,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     models = what.add_parser("models", parents=[shared], help="each model alone")
     models.add_argument("--models", type=Path, metavar="FOLDER", help="default: the package's own")
     models.add_argument("--runs", type=_positive, default=500, help="calls per model")
+    micro_images_cli.add(what, shared)
     return parser
 
 

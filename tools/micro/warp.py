@@ -103,7 +103,7 @@ def field(points: Float, displacement: Float, amplitude: float) -> Field:
     frontal = np.linalg.lstsq(camera[:, :2], reached.T, rcond=None)[0]
     weights *= amplitude / max(float(np.hypot(*frontal).max()), 1e-9)
     active = np.hypot(displacement[:, 0], displacement[:, 1]) > 0.0
-    return Field(centres, weights, width, at[active], _REACH * size)
+    return Field(centres, np.asarray(weights, np.float64), width, at[active], _REACH * size)
 
 
 def moved(luma: Grey, what: Field) -> Grey:
