@@ -14,6 +14,8 @@ from tools.micro.warp import camera_of
 
 Series = NDArray[np.float64]
 _MEAN = np.concatenate([np.asarray(MEAN_SHAPE_3D, np.float64), np.ones((68, 1))], 1)
+_SLACK = 0.005
+"""Seconds: containers round the times of frames."""
 _LAGS = np.arange(-20, 21) * 0.005
 """Seconds."""
 
@@ -68,8 +70,8 @@ def kept(
     nothing = Kept(np.nan, np.nan, np.nan, np.nan)
     if len(rows) < 10 or len(still_time) < 10:
         return nothing
-    twin = np.searchsorted(still_time, time[rows] - 1e-4)
-    if twin.max() >= len(still_time) or np.abs(still_time[twin] - time[rows]).max() > 1e-3:
+    twin = np.searchsorted(still_time, time[rows] - _SLACK).clip(max=len(still_time) - 1)
+    if np.abs(still_time[twin] - time[rows]).max() > _SLACK:
         return nothing
     base = reading(still[twin], direction)
     answer = (reading(landmarks[rows], direction) - base) / planted.amplitude

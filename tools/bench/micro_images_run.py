@@ -98,7 +98,8 @@ def in_memory(frames: Iterator[Grey], config: AgentConfig | None = None) -> Seen
     """The agent's pipeline on the frames as `fleeting replay` runs it, without a file between."""
     pipeline, recorder, count = Pipeline(config or AgentConfig()), TraceRecorder(), 0
     for count, luma in enumerate(frames, 1):
-        recorder.add(pipeline(Frame((count - 1) / FPS, luma)))
+        # whole milliseconds, as a container of videos states them
+        recorder.add(pipeline(Frame(round((count - 1) / FPS, 3), luma)))
     return _seen(recorder.arrays(), count / FPS)
 
 
