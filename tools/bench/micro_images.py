@@ -33,8 +33,8 @@ class Options:
     amplitudes: tuple[float, ...] = (0.02, 0.03, 0.04)
     """Inter-ocular distances."""
     seed: int = 1
-    replay: bool = False
-    """Through a lossless video file and `fleeting replay` instead of in memory."""
+    codec: str | None = None
+    """Through a video file of this codec and `fleeting replay` instead of in memory."""
     config: Path | None = None
     keep: Path | None = None
     """Folder for one npz of landmarks and truth per video."""
@@ -83,7 +83,9 @@ def _outcome(case: Case, options: Options, seed: int) -> Outcome:
 
     def through(movements: list[Planted]) -> Seen:
         frames = pictures(case.source, options.seconds, movements, case.noise, seed)
-        return replayed(frames, options.config) if options.replay else in_memory(frames, config)
+        if options.codec:
+            return replayed(frames, options.codec, options.config)
+        return in_memory(frames, config)
 
     # The resting twin first: rendered faces keep its pictures.
     still, seen = through([]), through(planted)
@@ -153,7 +155,9 @@ def report(outcomes: Sequence[Outcome], options: Options) -> dict[str, Any]:
         "peer": None,
         "seconds": options.seconds,
         "seed": options.seed,
-        "through": "fleeting replay, lossless video" if options.replay else "Pipeline, in memory",
+        "through": f"fleeting replay, {options.codec} video"
+        if options.codec
+        else "Pipeline, in memory",
         "pooled": pooled([o.scored for o in outcomes]),
         "by": {
             key: _grouped(rows, key)

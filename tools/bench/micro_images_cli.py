@@ -47,8 +47,9 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--replay",
-        action="store_true",
-        help="through a lossless video file and `fleeting replay --trace`; slower, same figures",
+        choices=("lossless", "mjpeg", "mpeg4"),
+        help="through a video file and `fleeting replay --trace`: lossless gives the same figures "
+        "as without, the others what compression costs",
     )
     parser.add_argument(
         "--config", type=Path, metavar="FILE.toml", help="the agent's configuration"
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         seconds=args.seconds,
         amplitudes=tuple(args.amplitudes),
         seed=args.seed,
-        replay=args.replay,
+        codec=args.replay,
         config=args.config,
         keep=args.keep,
     )

@@ -103,14 +103,19 @@ def in_memory(frames: Iterator[Grey], config: AgentConfig | None = None) -> Seen
     return _seen(recorder.arrays(), count / FPS)
 
 
-def replayed(frames: Iterator[Grey], config: Path | None = None) -> Seen:
-    """Write the frames as lossless video, replay it, read the trace; the file is removed.
+CODECS = {"lossless": ("FFV1", ".mkv"), "mjpeg": ("MJPG", ".avi"), "mpeg4": ("mp4v", ".mp4")}
+"""FourCC and container: nothing lost; as USB cameras send; as recordings come, about 0.7 Mbit/s."""
+
+
+def replayed(frames: Iterator[Grey], codec: str = "lossless", config: Path | None = None) -> Seen:
+    """Write the frames as video (see `CODECS`), replay it, read the trace; the file is removed.
 
     Raises `BenchError` where the video cannot be written or the replay fails.
     """
     with tempfile.TemporaryDirectory(prefix="micro-images-") as folder:
-        video, trace = Path(folder) / "planted.mkv", Path(folder) / "trace.npz"
-        count = _write(frames, video)
+        fourcc, ending = CODECS[codec]
+        video, trace = Path(folder) / f"planted{ending}", Path(folder) / "trace.npz"
+        count = _write(frames, video, fourcc)
         command = [sys.executable, "-m", "agent.cli", "replay", str(video), "--json"]
         command += ["--trace", str(trace)]
         command += ["--config", str(config)] if config else []
@@ -123,14 +128,14 @@ def replayed(frames: Iterator[Grey], config: Path | None = None) -> Seen:
     return _seen(arrays, count / FPS)
 
 
-def _write(frames: Iterator[Grey], video: Path) -> int:
+def _write(frames: Iterator[Grey], video: Path, fourcc: str) -> int:
     writer, count = None, 0
     for luma in frames:
         if writer is None:
             size = (luma.shape[1], luma.shape[0])
-            writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"FFV1"), FPS, size, False)
+            writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*fourcc), FPS, size, False)
             if not writer.isOpened():
-                raise BenchError("OpenCV cannot write FFV1 video here: install opencv with FFmpeg.")
+                raise BenchError(f"OpenCV cannot write {fourcc} here: install it with FFmpeg.")
         writer.write(luma)
         count += 1
     if writer is None:
