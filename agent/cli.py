@@ -52,6 +52,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_config(replay)
 
+    spot = verbs.add_parser("spot", help="micro-expressions in a landmark track of your own")
+    spot.add_argument(
+        "track",
+        type=Path,
+        metavar="TRACK.npz",
+        help="timestamps [T] in s, landmarks [T, 68, 2] in px, iBUG order, confidence [T]",
+    )
+    spot.add_argument("--json", action="store_true", help="one line per event, the last: counts")
+    spot.add_argument("--render", type=Path, metavar="OUT.png", help="draw channels and events")
+    spot.add_argument(
+        "--threshold", type=float, metavar="X", help="instead of micro.threshold's default"
+    )
+
     inspect = verbs.add_parser("inspect", help="what the models see in pictures")
     inspect.add_argument("paths", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER")
     inspect.add_argument("--json", action="store_true", help="one JSON line per picture")
@@ -122,6 +135,10 @@ def _dispatch(args: argparse.Namespace) -> int:
             trace=args.trace,
             window=args.window,
         )
+    if args.verb == "spot":
+        from agent.spot.run import spot
+
+        return spot(args.track, as_json=args.json, render=args.render, threshold=args.threshold)
     config = _configuration(args.config)
     if args.verb in ("run", "perceive", "uplink"):
         # The journal adds the time; the process says which half speaks.

@@ -12,7 +12,17 @@ def test_every_verb_has_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert caught.value.code == 0
     shown = capsys.readouterr().out
-    for verb in ("run", "perceive", "uplink", "demo", "replay", "inspect", "check", "config"):
+    for verb in (
+        "run",
+        "perceive",
+        "uplink",
+        "demo",
+        "replay",
+        "spot",
+        "inspect",
+        "check",
+        "config",
+    ):
         assert f"\n    {verb} " in shown
 
 

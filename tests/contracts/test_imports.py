@@ -15,7 +15,7 @@ AGENT = ROOT / "agent"
 CORE = ("faces", "expression", "micro", "voice", "text", "fusion", "kernels", "privacy", "types",
         "report", "errors")  # fmt: skip
 SHELLS = ("capture", "inference", "uplink", "outbox", "supervise", "perceive", "replay", "check",
-          "cli", "demo", "handoff", "pipeline", "trace", "inspect")  # fmt: skip
+          "cli", "demo", "handoff", "pipeline", "trace", "inspect", "spot")  # fmt: skip
 PROCESSES = ("agent.perceive", "agent.uplink.process", "agent.supervise")
 
 

@@ -271,7 +271,7 @@ def test_expected_false_alarms_say_no_more_than_the_noised_seconds() -> None:
 
 def test_at_another_threshold_nothing_is_claimed_about_false_alarms() -> None:
     settings = parse(
-        {"privacy": {"policy": "demo", "window": 10}, "micro": {"threshold": 7.5}}, "test"
+        {"privacy": {"policy": "demo", "window": 10}, "micro": {"threshold": 0.7}}, "test"
     )
     (summary,) = summaries(frames([Person(1, 1, 8)], 10), settings)
     assert summary.micro is not None

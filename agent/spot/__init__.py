@@ -1,0 +1,1 @@
+"""`fleeting spot`: micro-expressions in landmark tracks that somebody else measured."""
