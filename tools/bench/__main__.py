@@ -1,4 +1,4 @@
-"""`python -m tools.bench pipeline`, `models` and `micro-images`."""
+"""`python -m tools.bench pipeline`, `models`, `micro` and `micro-images`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from agent.errors import AgentError
 from tools.bench import micro_images_cli
 from tools.bench.errors import BenchError
 from tools.bench.machine import slug, words_of
+from tools.bench.micro import cli as micro_cli
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 
@@ -76,7 +77,12 @@ def _micro_images(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return micro_images_cli.run(args)
 
 
-_RUN = {"pipeline": _pipeline, "models": _models, "micro-images": _micro_images}
+_RUN = {
+    "pipeline": _pipeline,
+    "models": _models,
+    "micro-images": _micro_images,
+    "micro": micro_cli.run,
+}
 
 
 def _store(what: str, given: list[str], report: dict[str, Any], text: str) -> None:
@@ -154,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--models", type=Path, metavar="FOLDER", help="default: the package's own")
     models.add_argument("--runs", type=_positive, default=500, help="calls per model")
     micro_images_cli.add(what, shared)
+    micro_cli.add(what, shared)
     return parser
 
 

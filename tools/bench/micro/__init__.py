@@ -1,0 +1,1 @@
+"""The benchmark of micro-expression spotting on landmark tracks."""

@@ -1,0 +1,74 @@
+"""The agent's spotter, frame by frame as on a device."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from agent.config import MicroConfig
+from agent.errors import ModelError
+from agent.micro.network import SpotterNetwork
+from agent.micro.spotter import MicroSpotter
+from agent.spot.run import shipped_network
+from agent.types import MicroExpression
+from tools.bench.micro.subject import Answer, Array, Found, Points
+
+_FACE = 0
+_TICK = 0.1
+"""Seconds without a frame after which the spotter is told the time, as a device's timer does."""
+
+
+class Ours:
+    """`agent.micro.spotter.MicroSpotter` by its public interface."""
+
+    name = "ours"
+
+    def __init__(self, weights: Path | None = None, min_fps: float | None = None) -> None:
+        """Raises `ModelError` where the weights cannot be used.
+
+        Parameters
+        ----------
+        weights : Path, optional
+            The network's `.npz`; default: the shipped one.
+        min_fps : float, optional
+            Try even at fewer frames per second than the agent's configuration allows.
+        """
+        self._network = _network(weights)
+        self._params = MicroConfig()
+        if min_fps is not None:
+            self._params = MicroConfig.model_construct(
+                **{**self._params.model_dump(), "min_fps": min_fps}
+            )
+
+    def __call__(self, timestamps: Array, landmarks: Points, confidence: Points) -> Answer:
+        spotter = MicroSpotter(self._params, self._network)
+        times, trust = timestamps.tolist(), confidence.tolist()
+        events: list[MicroExpression] = []
+        analysed = 0
+        before = times[0] if times else 0.0
+        start = time.process_time()
+        for k, now in enumerate(times):
+            for late in np.arange(before + _TICK, now, _TICK) if now > before + _TICK else ():
+                events += spotter.tick(float(late))
+            events += spotter.update(now, [(_FACE, landmarks[k], trust[k])])
+            analysed += _FACE in spotter.analysed
+            before = now
+        events += spotter.finish()
+        cpu = time.process_time() - start
+        found = [
+            Found(e.onset, e.apex, e.offset, e.emitted, e.action_units, e.intensity) for e in events
+        ]
+        return Answer(found, cpu, analysed / max(len(times), 1), spotter.rejected)
+
+
+@lru_cache(maxsize=1)
+def _network(weights: Path | None) -> SpotterNetwork:
+    if weights is None:
+        return shipped_network()
+    try:
+        return SpotterNetwork.load(weights.read_bytes())
+    except OSError as error:
+        raise ModelError(f"{weights} cannot be read: {error.strerror}. Check the path.") from None
