@@ -18,6 +18,7 @@ from agent.faces.pose import head_of
 from agent.faces.track import FaceTracker, Track
 from agent.inference.manifest import Manifest, load_manifest, models_folder
 from agent.inference.tflite import open_model
+from agent.micro.network import SpotterNetwork
 from agent.micro.spotter import MicroSpotter
 from agent.types import (
     Detections,
@@ -136,7 +137,10 @@ class Pipeline:
         )
         self._expressions = expressions
         self._readings: dict[int, _Reading] = {}
-        self._spotter = MicroSpotter(config.micro) if config.micro.enabled and expressions else None
+        self._spotter: MicroSpotter | None = None
+        if config.micro.enabled and expressions:
+            network = SpotterNetwork.load(self.models.manifest.network("micro").read())
+            self._spotter = MicroSpotter(config.micro, network)
         self._detecting = 0.0
         self._cone = math.cos(math.radians(config.tracking.attention_cone))
         self._least_read = config.expression.min_face
@@ -160,10 +164,11 @@ class Pipeline:
         read = self._clock()
         micro: tuple[MicroExpression, ...] = ()
         refused: str | None = "no_evidence"
+        analysed: tuple[int, ...] = ()
         if self._spotter is not None:
-            fresh = [(t.track_id, t.points) for t in tracks if t.fresh]
+            fresh = [(t.track_id, t.points, 1.0) for t in tracks if t.fresh]
             micro = tuple(self._spotter.update(frame.time, fresh))
-            refused = self._spotter.refused
+            refused, analysed = self._spotter.refused, self._spotter.analysed
         ended = self._clock()
         stages = {
             "detect": self._detecting,
@@ -177,8 +182,9 @@ class Pipeline:
             faces,
             micro,
             refused,
-            skipped=self._tracker.skipped,
-            stage_seconds=stages,
+            self._tracker.skipped,
+            stages,
+            analysed,
         )
 
     def _detect(self, frame: Frame) -> Detections:

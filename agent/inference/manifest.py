@@ -10,7 +10,7 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NoReturn
 
@@ -44,23 +44,17 @@ class TensorSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelEntry:
-    """One model file."""
+class WeightsEntry:
+    """One file of trained numbers."""
 
     name: str
     file: Path
     """Inside the models folder."""
     sha256: str
-    delegated: float
-    """Share of the file's nodes taken by XNNPACK, in [0, 1]."""
     training_data: tuple[str, ...]
     terms: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
     parameters: Mapping[str, Parameter]
     """Numbers the code needs to read the outputs."""
-    which: str = SETS[0]
-    """The set it belongs to."""
 
     def read(self) -> bytes:
         """The file's bytes, verified. Raises `ModelError` when it is absent or altered."""
@@ -81,6 +75,18 @@ class ModelEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelEntry(WeightsEntry):
+    """One TFLite file."""
+
+    delegated: float
+    """Share of the file's nodes taken by XNNPACK, in [0, 1]."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    which: str = SETS[0]
+    """The set it belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """One set of models of one folder."""
 
@@ -88,11 +94,14 @@ class Manifest:
     models: Mapping[str, ModelEntry]
     which: str = SETS[0]
     """Which of `SETS`."""
+    weights: Mapping[str, WeightsEntry] = field(default_factory=dict)
+    """Of networks that kernels of our own run; they serve every set."""
 
     @property
     def hash16(self) -> str:
         """16 hex digits that name this set of models: SHA-256 over name and sha256 of each."""
-        lines = sorted(f"{entry.name} {entry.sha256}\n" for entry in self.models.values())
+        entries = [*self.models.values(), *self.weights.values()]
+        lines = sorted(f"{entry.name} {entry.sha256}\n" for entry in entries)
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
     def entry(self, name: str) -> ModelEntry:
@@ -104,6 +113,13 @@ class Manifest:
             raise ModelError(
                 f"{self.path} has no model {name!r} (it lists: {listed}). {ADVICE}"
             ) from None
+
+    def network(self, name: str) -> WeightsEntry:
+        """The weights called `name`. Raises `ModelError` when there are none."""
+        try:
+            return self.weights[name]
+        except KeyError:
+            raise ModelError(f"{self.path} has no weights {name!r}. {ADVICE}") from None
 
     def parameters(self, name: str) -> Mapping[str, Any]:
         """The parameters of the model called `name`. Raises `ModelError` when there is none."""
@@ -144,6 +160,9 @@ def load_manifest(folder: Path, which: str = SETS[0]) -> Manifest:
     if (found := top.take("format", int)) != FORMAT:
         top.refuse("format", f"is {found}; this version reads {FORMAT}")
     entries = [_entry(table, folder) for table in top.tables("model")]
+    weights = []
+    if "weights" in top.data:
+        weights = [_weights(table, folder) for table in top.tables("weights")]
     top.end()
     names = [(entry.which, entry.name) for entry in entries]
     if len(set(names)) != len(names):
@@ -156,7 +175,7 @@ def load_manifest(folder: Path, which: str = SETS[0]) -> Manifest:
             f"{path}: the set of models {which!r} is incomplete, it lacks {', '.join(lacking)}. "
             f"Set `model_set` to another ({others}), or install a complete set."
         )
-    return Manifest(path, wanted, which)
+    return Manifest(path, wanted, which, {entry.name: entry for entry in weights})
 
 
 class _Table:
@@ -204,28 +223,16 @@ def _entry(table: _Table, folder: Path) -> ModelEntry:
     which = table.take("set", str) if "set" in table.data else SETS[0]
     if which not in SETS:
         table.refuse("set", f"must be one of {', '.join(SETS)}, not {which!r}")
-    file = PurePosixPath(table.take("file", str))
-    if file.is_absolute() or ".." in file.parts or "\\" in str(file) or not file.parts:
-        table.refuse("file", f"must be a path inside the models folder, not {str(file)!r}")
-    path = folder / file
-    if not path.resolve().is_relative_to(folder.resolve()):
-        table.refuse("file", f"leads out of the models folder: {str(file)!r}")
-    sha256 = table.take("sha256", str)
-    if not re.fullmatch("[0-9a-f]{64}", sha256):
-        table.refuse("sha256", "must be 64 lower-case hex digits")
-    delegated = table.take("delegated", float)
-    if not 0.0 <= delegated <= 1.0:
-        table.refuse("delegated", "must be in [0, 1]")
     entry = ModelEntry(
         name=name,
-        file=path,
-        sha256=sha256,
-        delegated=delegated,
+        file=_file(table, folder),
+        sha256=_sha256(table),
         training_data=table.numbers("training_data", str),
         terms=table.take("terms", str),
+        parameters=_parameters(table),
+        delegated=_share(table, "delegated"),
         inputs=tuple(_tensor(t) for t in table.tables("input")),
         outputs=tuple(_tensor(t) for t in table.tables("output")),
-        parameters=_parameters(table),
         which=which,
     )
     names = [tensor.name for tensor in entry.outputs]
@@ -233,6 +240,43 @@ def _entry(table: _Table, folder: Path) -> ModelEntry:
         table.refuse("output", "has the same name twice")
     table.end()
     return entry
+
+
+def _weights(table: _Table, folder: Path) -> WeightsEntry:
+    entry = WeightsEntry(
+        name=table.take("name", str),
+        file=_file(table, folder),
+        sha256=_sha256(table),
+        training_data=table.numbers("training_data", str),
+        terms=table.take("terms", str),
+        parameters=_parameters(table),
+    )
+    table.end()
+    return entry
+
+
+def _file(table: _Table, folder: Path) -> Path:
+    file = PurePosixPath(table.take("file", str))
+    if file.is_absolute() or ".." in file.parts or "\\" in str(file) or not file.parts:
+        table.refuse("file", f"must be a path inside the models folder, not {str(file)!r}")
+    path = folder / file
+    if not path.resolve().is_relative_to(folder.resolve()):
+        table.refuse("file", f"leads out of the models folder: {str(file)!r}")
+    return path
+
+
+def _sha256(table: _Table) -> str:
+    sha256 = table.take("sha256", str)
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
+        table.refuse("sha256", "must be 64 lower-case hex digits")
+    return str(sha256)
+
+
+def _share(table: _Table, key: str) -> float:
+    share = float(table.take(key, float))
+    if not 0.0 <= share <= 1.0:
+        table.refuse(key, "must be in [0, 1]")
+    return share
 
 
 def _tensor(table: _Table) -> TensorSpec:

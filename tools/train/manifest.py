@@ -1,4 +1,4 @@
-"""Writing `models/manifest.toml`: one `[[model]]` table per file, read from the file itself."""
+"""Writing `models/manifest.toml`: one table per file, read from the file itself."""
 
 from __future__ import annotations
 
@@ -79,22 +79,48 @@ def write(table: Mapping[str, Any], models: Path = MODELS) -> None:
     The other tables stay as they are. The file is replaced whole, under a lock, so that two
     trainings that end together lose nothing.
     """
+    _replace("model", table, models)
+
+
+def write_weights(
+    name: str,
+    file: Path,
+    training_data: Sequence[str],
+    terms: str,
+    parameters: Mapping[str, Number],
+    models: Path = MODELS,
+) -> None:
+    """As `write`, for a file of numbers that a kernel of our own runs: a `[[weights]]` table."""
+    table = {
+        "name": name,
+        "file": file.relative_to(models).as_posix(),
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "training_data": list(training_data),
+        "terms": terms,
+        "parameters": dict(parameters),
+    }
+    _replace("weights", table, models)
+
+
+def _replace(kind: str, table: Mapping[str, Any], models: Path) -> None:
     path = models / "manifest.toml"
     folder = os.open(models, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        tables = tomllib.loads(path.read_text())["model"] if path.is_file() else []
-        kept = [other for other in tables if _key(other) != _key(table)]
-        merged = sorted([*kept, table], key=_key)
-        text = render(merged)
-        if tomllib.loads(text)["model"] != merged:
+        known = tomllib.loads(path.read_text()) if path.is_file() else {}
+        tables = {name: list(known.get(name, [])) for name in ("model", "weights")}
+        kept = [other for other in tables[kind] if _key(other) != _key(table)]
+        tables[kind] = sorted([*kept, table], key=_key)
+        text = render(tables["model"], tables["weights"])
+        back = tomllib.loads(text)
+        if any(back.get(name, []) != tables[name] for name in tables):
             raise ValueError("The manifest does not read back as it was written.")
         save_atomically(path, text.encode())
     finally:
         os.close(folder)
 
 
-def render(tables: Sequence[Mapping[str, Any]]) -> str:
+def render(tables: Sequence[Mapping[str, Any]], weights: Sequence[Mapping[str, Any]] = ()) -> str:
     """The whole file as TOML 1.0."""
     lines = [
         "# Written by tools/train; read and verified by agent/inference.",
@@ -108,6 +134,11 @@ def render(tables: Sequence[Mapping[str, Any]]) -> str:
                 lines += ["", f"[[model.{kind}]]"]
                 lines += [f"{k} = {_value(v)}" for k, v in tensor.items()]
         lines += ["", "[model.parameters]"]
+        lines += [f"{k} = {_value(v)}" for k, v in table["parameters"].items()]
+    for table in weights:
+        lines += ["", "[[weights]]"]
+        lines += [f"{k} = {_value(table[k])}" for k in table if not _nested(k)]
+        lines += ["", "[weights.parameters]"]
         lines += [f"{k} = {_value(v)}" for k, v in table["parameters"].items()]
     return "\n".join(lines) + "\n"
 

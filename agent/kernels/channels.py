@@ -1,0 +1,90 @@
+"""Facial channels: what moved in a face once the head's own movement is taken out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+def face_channels(
+    points: Float, inverse: Float, weights: Float, vertical: Flags, values: Float
+) -> float:  # pragma: no cover
+    """Channels and head pose of one face in one frame.
+
+    Parameters
+    ----------
+    points : float32[N, 2]
+        Landmarks, pixels, x right, y down.
+    inverse : float32[4, N]
+        Weighted pseudo-inverse of the rigid shape with a column of ones: landmarks to the affine
+        camera (x, y, z, shift).
+    weights : float32[C, N]
+        Landmarks to channels: the mean over the channel's points of what the camera leaves over.
+        The camera's coefficients are already taken out of them.
+    vertical : bool[C]
+        Whether the channel is measured down the face, else across it.
+    values : float32[C + 6]
+        Overwritten: the channels, per cent of the inter-ocular distance, in the face's own upright
+        axes; then yaw and pitch (sine-like, from the camera's third column), roll in radians, log
+        of the scale, and the shift across and down in inter-ocular distances.
+
+    Returns
+    -------
+    float
+        Scale, pixels per inter-ocular distance (outer eye corners); not shortened by yaw.
+
+    Notes
+    -----
+    O(N C), no allocation, about 4 us for 68 points and 21 channels. The affine camera on rigid
+    points instead of a similarity: yaw and pitch leave no parallax behind (Koenderink & van Doorn,
+    JOSA A 8, 1991, for the affine model). Twin: tests/kernels/naive_spot.py.
+    """
+    channels = vertical.shape[0]
+    n = points.shape[0]
+    ax = np.float32(0)
+    ay = np.float32(0)
+    az = np.float32(0)
+    at = np.float32(0)
+    bx = np.float32(0)
+    by = np.float32(0)
+    bz = np.float32(0)
+    bt = np.float32(0)
+    for i in range(n):
+        x = points[i, 0]
+        y = points[i, 1]
+        ax += inverse[0, i] * x
+        ay += inverse[1, i] * x
+        az += inverse[2, i] * x
+        at += inverse[3, i] * x
+        bx += inverse[0, i] * y
+        by += inverse[1, i] * y
+        bz += inverse[2, i] * y
+        bt += inverse[3, i] * y
+    scale = np.float32(0.5) * (
+        np.sqrt(ax * ax + ay * ay + az * az) + np.sqrt(bx * bx + by * by + bz * bz)
+    ) + np.float32(1e-6)
+    roll = np.arctan2(bx - ay, ax + by)
+    cos = np.float32(np.cos(roll)) / scale
+    sin = np.float32(np.sin(roll)) / scale
+    for c in range(channels):
+        x = np.float32(0)
+        y = np.float32(0)
+        for i in range(n):
+            x += weights[c, i] * points[i, 0]
+            y += weights[c, i] * points[i, 1]
+        if vertical[c]:
+            values[c] = np.float32(100) * (cos * y - sin * x)
+        else:
+            values[c] = np.float32(100) * (cos * x + sin * y)
+    values[channels] = cos * az + sin * bz
+    values[channels + 1] = cos * bz - sin * az
+    values[channels + 2] = roll
+    values[channels + 3] = np.log(scale)
+    values[channels + 4] = at / scale
+    values[channels + 5] = bt / scale
+    return scale

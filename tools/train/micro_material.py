@@ -1,0 +1,152 @@
+"""The tracks that the spotter learns from: made, varied, or planted into faces of real video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from agent.faces.shape3d import MEAN_SHAPE_3D
+from tools.micro.movements import activate, micro_schedule
+from tools.micro.people import COLUMN, make_person
+from tools.micro.recipe import TRAIN_SEEDS, Recipe
+from tools.micro.tracks import Track
+from tools.micro.tracks import make as make_track
+from tools.train import micro_tracks
+from tools.train.common import run_folder
+from tools.train.micro_samples import Material, Sample, as_tracked, red_noise, sample
+
+BACKGROUND_COPIES = 12
+"""Times that each track of a real face is used, each time with other movements planted."""
+
+
+def from_track(track: Track) -> Material:
+    """A track of `tools.micro` with its truth."""
+    jumps = [(at - 0.03, at + 0.1) for at in (*track.restarts, *track.glitches)]
+    return Material(
+        track.timestamps,
+        track.landmarks,
+        track.confidence,
+        track.micro,
+        {
+            "macro": [(event.onset, event.offset) for event in track.macro],
+            "blink": [(event.onset, event.offset) for event in track.blinks],
+            "speech": track.speech,
+            "head_motion": track.head,
+            "tracking_jump": jumps,
+        },
+    )
+
+
+def made(seed: int) -> Material:
+    """The training track with this seed: of one generator or the other, its recipe varied."""
+    rng = np.random.default_rng([seed, 7])
+    if rng.random() < 0.4:
+        material = micro_tracks.make(rng, micro_tracks.course(rng))
+    else:
+        recipe = Recipe().vary(rng) if rng.random() < 0.75 else Recipe()
+        material = from_track(
+            make_track(
+                seed,
+                fps=float(rng.choice([30, 30, 30, 60, 60, 25, 50])),
+                noise=float(np.exp(rng.uniform(np.log(0.0006), np.log(0.006)))),
+                events=int(rng.choice([6, 8, 12])),
+                distractors=float(rng.uniform(0.5, 1.4)),
+                recipe=recipe,
+            )
+        )
+    if rng.random() < 0.6:
+        material = as_tracked(rng, material)
+    if rng.random() < 0.4:
+        material = red_noise(rng, material, float(np.exp(rng.uniform(-7.6, -5.3))))
+    return material
+
+
+def samples(count: int, name: str = "micro", workers: int = 2) -> list[Sample]:
+    """The first `count` training samples, kept in `runs/<name>/samples`."""
+    folder = run_folder(name) / "samples"
+    folder.mkdir(exist_ok=True)
+    seeds = [seed for seed in TRAIN_SEEDS[:count] if not (folder / f"{seed}.npz").is_file()]
+    with ProcessPoolExecutor(workers) as pool:
+        work = pool.map(_keep, seeds, [folder] * len(seeds), chunksize=8)
+        for _ in tqdm(work, total=len(seeds), desc="tracks", disable=not seeds):
+            pass
+    return [_read(folder / f"{seed}.npz") for seed in TRAIN_SEEDS[:count]]
+
+
+def planted(folder: Path, seed: int) -> Iterator[Sample]:
+    """Samples of real faces: tracks in which nothing was planted, with movements planted now.
+
+    `folder` holds what `tools.bench micro-images --keep` wrote: `*-still.npz` with `timestamps`,
+    `landmarks` and `confidence`.
+    """
+    files = sorted(folder.glob("*-still.npz"))
+    if not files:
+        raise SystemExit(
+            f"{folder} has no *-still.npz: make some with tools.bench micro-images --keep {folder}"
+        )
+    rng = np.random.default_rng(seed)
+    for file in tqdm(files, desc="real faces"):
+        with np.load(file) as arrays:
+            bare = Material(
+                np.asarray(arrays["timestamps"], np.float64),
+                np.asarray(arrays["landmarks"], np.float32),
+                np.nan_to_num(np.asarray(arrays["confidence"], np.float32)),
+                [],
+                {},
+            )
+        if len(bare.timestamps) < 90:
+            continue
+        for copy in range(BACKGROUND_COPIES):
+            yield sample(plant(rng, bare) if copy else bare)
+
+
+def plant(rng: np.random.Generator, bare: Material) -> Material:
+    """Move the landmarks of a real face by synthetic micro-expressions, in the face's own axes."""
+    recipe = Recipe().vary(rng)
+    person = make_person(rng, recipe)
+    times = bare.timestamps - bare.timestamps[0]
+    seconds = float(times[-1])
+    count = max(1, int(seconds / rng.uniform(3.0, 7.0)))
+    schedule = micro_schedule(rng, recipe, person, seconds, count)
+    strength = np.zeros((len(times), len(COLUMN)))
+    activate(times, schedule, strength)
+    moved = (strength @ person.fields.reshape(len(COLUMN), -1)).reshape(-1, 68, 3)
+    points = bare.landmarks + np.einsum("tcd,tnd->tnc", cameras(bare.landmarks), moved)
+    start = float(bare.timestamps[0])
+    events = [
+        type(event)(
+            event.onset + start,
+            event.apex + start,
+            event.offset + start,
+            event.amplitude,
+            event.units,
+            event.side,
+        )
+        for event in schedule.events
+    ]
+    return Material(bare.timestamps, points.astype(np.float32), bare.confidence, events, bare.kinds)
+
+
+def cameras(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Affine cameras float64[T, 2, 3] of landmarks float32[T, 68, 2]: IOD to pixels."""
+    shape = np.concatenate([np.asarray(MEAN_SHAPE_3D, np.float64), np.ones((68, 1))], axis=1)
+    fitted = np.einsum("kn,tnc->tck", np.linalg.pinv(shape), landmarks.astype(np.float64))
+    return np.asarray(fitted[:, :, :3])
+
+
+def _keep(seed: int, folder: Path) -> None:
+    one = sample(made(seed))
+    temporary = folder / f".{seed}.npz"
+    with temporary.open("wb") as file:
+        np.savez(file, **{name: getattr(one, name).astype(np.float16) for name in Sample.__slots__})
+    temporary.replace(folder / f"{seed}.npz")
+
+
+def _read(file: Path) -> Sample:
+    with np.load(file) as arrays:
+        return Sample(*(arrays[name].astype(np.float32) for name in Sample.__slots__))
