@@ -17,6 +17,7 @@ from agent.errors import CaptureError, StoreError
 from agent.handoff import Latest
 from agent.outbox import Outbox
 from agent.pipeline import Pipeline
+from agent.privacy.chance import false_alarm_rate
 from agent.privacy.policy import INFERS_EMOTION, resolve
 from agent.privacy.release import Releaser
 from agent.report import Flag, Meta, Summary
@@ -71,6 +72,7 @@ class Perceiver:
             config,
             policy,
             model=self._pipeline.model_hash,
+            false_alarms=false_alarm_rate(config.micro, self._pipeline.models.manifest.weights),
             boot=self._outbox.boot,
             seq=self._outbox.next_seq,
             # Only a camera's frames lie on this machine's monotonic clock.

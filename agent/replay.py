@@ -15,6 +15,7 @@ from agent.config import AgentConfig, parse
 from agent.demo.table import summaries_table
 from agent.errors import CaptureError
 from agent.pipeline import Pipeline
+from agent.privacy.chance import false_alarm_rate
 from agent.privacy.policy import INFERS_EMOTION, resolve
 from agent.privacy.release import Releaser
 from agent.report import Summary, to_json
@@ -52,7 +53,12 @@ def replay(
     policy = resolve(config, live=False)
     source = VideoFile(video)
     pipeline = Pipeline(config, expressions=bool(INFERS_EMOTION.intersection(policy.cells)))
-    releaser = Releaser(config, policy, model=pipeline.model_hash)
+    releaser = Releaser(
+        config,
+        policy,
+        model=pipeline.model_hash,
+        false_alarms=false_alarm_rate(config.micro, pipeline.models.manifest.weights),
+    )
     recorder = TraceRecorder() if plot or trace else None
     summaries: list[Summary] = []
 

@@ -26,7 +26,6 @@ from typing import Any, cast, get_args
 
 from agent.clock import FILE_CLOCK, ClockReading
 from agent.config import AgentConfig
-from agent.privacy.chance import false_alarm_rate
 from agent.privacy.noise import SYSTEM, discrete_laplace
 from agent.privacy.policy import Policy
 from agent.privacy.visits import VisitBook
@@ -304,20 +303,20 @@ class Releaser:
         policy: Policy,
         *,
         model: str,
+        false_alarms: float | None = None,
         boot: str = FILE_BOOT,
         seq: int = 0,
         clock: Callable[[], ClockReading] = lambda: FILE_CLOCK,
         rng: random.Random = SYSTEM,
     ) -> None:
-        """`model`: 16 hex digits of the models' joint hash. `boot`, `seq`: those of the outbox for
-        a live source, whose frames must be timed by the monotonic clock. `clock`: by default that
-        of recorded frames, without wall time."""
+        """`model`: 16 hex digits of the models' joint hash. `false_alarms`: the micro-expression
+        spotter's, per analysable face-minute; None where that is not known. `boot`, `seq`: those
+        of the outbox for a live source, whose frames must be timed by the monotonic clock. `clock`:
+        by default that of recorded frames, without wall time."""
         self._policy = policy
         self._rng = rng
         self._clock = clock
-        self._stamp = Stamp(
-            boot, seq, model, FILE_CLOCK, config.micro.enabled, false_alarm_rate(config.micro)
-        )
+        self._stamp = Stamp(boot, seq, model, FILE_CLOCK, config.micro.enabled, false_alarms)
         self._book = VisitBook(config.privacy)
         self._windows = Windows(
             policy.window, config.privacy.visit_gap, config.micro, bounded=policy.noised

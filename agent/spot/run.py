@@ -37,11 +37,17 @@ class Spotting:
     """One track's way through the spotter, and the account of its time."""
 
     def __init__(
-        self, track: TrackFile, overview: Survey, params: MicroConfig, network: SpotterNetwork
+        self,
+        track: TrackFile,
+        overview: Survey,
+        params: MicroConfig,
+        network: SpotterNetwork,
+        false_alarms: float | None,
     ) -> None:
+        """`false_alarms`: per analysable minute; None where that is not known."""
         self._track = track
         self.overview = overview
-        self.params = params
+        self._false_alarms = false_alarms
         self._spotter = MicroSpotter(params, network)
         self.flags = Flags()
         self.found: Counter[str] = Counter()
@@ -96,7 +102,7 @@ class Spotting:
         seen = self.overview
         minutes = self.seconds["analysable"] / 60
         reasons = {kind: value for kind, value in self.seconds.items() if kind != "analysable"}
-        rate = false_alarm_rate(self.params)
+        rate = self._false_alarms
         wrong = {k: n for k, n in self.flags.frames.items() if k not in ("lost", "gap")}
         return {
             "frames": seen.frames,
@@ -146,7 +152,11 @@ def spot(path: Path, *, as_json: bool, render: Path | None, threshold: float | N
     given = {} if threshold is None else {"threshold": threshold}
     params = parse({"micro": given}, "--threshold").micro
     track = TrackFile(path)
-    spotting = Spotting(track, survey(track), params, shipped_network())
+    overview = survey(track)
+    manifest = load_manifest(models_folder(None))
+    network = SpotterNetwork.load(manifest.network("micro").read())
+    rate = false_alarm_rate(params, manifest.weights)
+    spotting = Spotting(track, overview, params, network, rate)
     drawing = None
     if render is not None:
         from agent.spot.draw import Drawing
@@ -164,11 +174,6 @@ def spot(path: Path, *, as_json: bool, render: Path | None, threshold: float | N
     if drawing is not None and render is not None:
         drawing.write(render, spotting.flags.spans, title=path.name)
     return 0
-
-
-def shipped_network() -> SpotterNetwork:
-    """The weights that came with the package, verified. Raises `ModelError`."""
-    return SpotterNetwork.load(load_manifest(models_folder(None)).network("micro").read())
 
 
 def _json(value: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterable
 from math import sqrt
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -16,9 +17,9 @@ from hypothesis import strategies as st
 
 from agent import schemas
 from agent.clock import FILE_CLOCK, ClockReading
-from agent.config import AgentConfig, parse
+from agent.config import AgentConfig, MicroConfig, parse
 from agent.privacy import release as release_module
-from agent.privacy.chance import FALSE_ALARMS_PER_MINUTE as RATE
+from agent.privacy.chance import false_alarm_rate
 from agent.privacy.policy import resolve
 from agent.privacy.release import Releaser, Stamp, Stock, release
 from agent.privacy.visits import VisitBook
@@ -27,6 +28,8 @@ from agent.report import Flag, Summary, to_json
 from agent.types import Perceived, Visit
 from tests.privacy.people import MODEL, Person, answer, config, face, frames, noised, reasons
 
+RATE = 0.8
+"""False alarms per analysable face-minute."""
 VALIDATOR = jsonschema.Draft202012Validator(schemas.load("summary-1"))
 
 
@@ -34,7 +37,12 @@ def summaries(
     seen: Iterable[Perceived], settings: AgentConfig, seed: int = 0, **options: Any
 ) -> list[Summary]:
     releaser = Releaser(
-        settings, resolve(settings), model=MODEL, rng=random.Random(seed), **options
+        settings,
+        resolve(settings),
+        model=MODEL,
+        false_alarms=RATE,
+        rng=random.Random(seed),
+        **options,
     )
     done = [summary for each in seen for summary in releaser.observe(each)]
     done += releaser.finish()
@@ -269,14 +277,23 @@ def test_expected_false_alarms_say_no_more_than_the_noised_seconds() -> None:
     assert abs(sum(told) / len(told) - 40 * 45) < 5 * spread / sqrt(len(told))
 
 
-def test_at_another_threshold_nothing_is_claimed_about_false_alarms() -> None:
-    settings = parse(
-        {"privacy": {"policy": "demo", "window": 10}, "micro": {"threshold": 0.7}}, "test"
-    )
-    (summary,) = summaries(frames([Person(1, 1, 8)], 10), settings)
+def test_where_the_rate_is_not_known_nothing_is_claimed_about_false_alarms() -> None:
+    settings = config()
+    releaser = Releaser(settings, resolve(settings), model=MODEL)
+    for each in frames([Person(1, 1, 8)], 10):
+        releaser.observe(each)
+    (summary,) = releaser.finish()
     assert summary.micro is not None
     assert summary.micro.analysable_seconds == 7
     assert summary.micro.expected_false_alarms_tenths is None
+
+
+def test_the_rate_is_that_of_the_weights_at_the_threshold_it_was_measured_at() -> None:
+    weights = {"micro": SimpleNamespace(parameters={"false_alarms_per_minute": 0.5})}
+    assert false_alarm_rate(MicroConfig(), weights) == 0.5
+    assert false_alarm_rate(MicroConfig(threshold=0.7), weights) is None
+    assert false_alarm_rate(MicroConfig(), {}) is None
+    assert false_alarm_rate(MicroConfig(), {"micro": SimpleNamespace(parameters={})}) is None
 
 
 def test_a_classroom_publishes_counts_and_attention_only() -> None:

@@ -15,10 +15,19 @@ import pytest
 from agent.cli import main
 from agent.config import MicroConfig
 from agent.errors import ConfigError
-from agent.privacy.chance import FALSE_ALARMS_PER_MINUTE as RATE
+from agent.inference.manifest import load_manifest, models_folder
+from agent.micro.network import SpotterNetwork
+from agent.micro.spotter import MicroSpotter
 from agent.spot import run
+from agent.trace import event_record
 from agent.types import Float, MicroExpression
-from tests.spot.tracks import Arrays, save, still
+from tests.spot.tracks import IOD, Arrays, save, still
+
+RATE = 1.2
+
+
+def false_alarms(params: MicroConfig, weights: object) -> float | None:
+    return RATE if params == MicroConfig() else None
 
 
 class Scripted:
@@ -77,7 +86,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
         made: list[Scripted] = []  # noqa: RUF012 - shared on purpose
 
     monkeypatch.setattr(run, "MicroSpotter", Fresh)
-    monkeypatch.setattr(run, "shipped_network", lambda: None)
+    monkeypatch.setattr(run, "false_alarm_rate", false_alarms)
     return Fresh
 
 
@@ -193,3 +202,65 @@ def test_what_cannot_be_read_is_one_line_and_no_event(
     picture = tmp_path / "no" / "p.png"
     assert main(["spot", str(bad), "--render", str(picture)]) == 1
     assert "is no folder" in capsys.readouterr().err
+
+
+def raised(track: Arrays, apex: float, length: float = 0.4, height: float = 0.035) -> Arrays:
+    """Both brows up and down again; `height` in inter-ocular distances."""
+    phase = np.clip((track["timestamps"] - apex) / length + 0.5, 0, 1)
+    track["landmarks"][:, 17:27, 1] -= (height * IOD * np.sin(np.pi * phase) ** 2)[:, None]
+    return track
+
+
+@pytest.mark.parametrize("fps", [30.0, 60.0, 120.0])
+def test_the_shipped_spotter_finds_raised_brows_and_says_when_it_knew(
+    fps: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    track = raised(raised(still(round(14 * fps), fps), 6.0), 10.0)
+    *events, last = lines(save(tmp_path / "t.npz", track), capsys)
+    assert [event["apex"] for event in events] == [
+        pytest.approx(6.0, abs=0.12),
+        pytest.approx(10.0, abs=0.12),
+    ]
+    for event in events:
+        assert event["onset"] <= event["apex"] <= event["offset"] < event["emitted"]
+        assert event["emitted"] - event["offset"] <= 0.6
+        assert {"AU01", "AU02"} & set(event["action_units"])
+    assert last["events"]["all"] == 2
+    assert last["fps"] == pytest.approx(fps, rel=0.01)
+
+
+def test_a_file_is_seen_as_the_camera_s_faces_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    track = still(1200)
+    for apex in range(4, 38, 3):
+        raised(track, float(apex), height=0.01 * (1 + apex % 4))
+    *events, last = lines(save(tmp_path / "t.npz", track), capsys)
+    manifest = load_manifest(models_folder(None))
+    spotter = MicroSpotter(MicroConfig(), SpotterNetwork.load(manifest.network("micro").read()))
+    direct: list[MicroExpression] = []
+    for time, points in zip(track["timestamps"].tolist(), track["landmarks"], strict=True):
+        direct += spotter.update(time, [(7, points, 0.95)])
+    direct += spotter.finish()
+    assert len(direct) > 3
+    assert events == [event_record(event) for event in direct]
+    for kind, count in spotter.rejected.items():
+        assert last["rejected"][kind] == count
+
+
+@pytest.mark.parametrize(
+    ("track", "reason"),
+    [
+        (still(200, fps=15.0), "fps_too_low"),
+        (still(50, fps=5.0), "fps_too_low"),
+        (still(300, iod=30.0), "face_too_small"),
+        (still(300, noise=0.02), "too_noisy"),
+        (still(12), "no_evidence"),
+    ],
+)
+def test_what_cannot_be_seen_is_refused_with_the_reason(
+    track: Arrays, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (last,) = lines(save(tmp_path / "t.npz", track), capsys)
+    assert (last["events"], last["reason"]) == (None, reason)
+    assert last["analysable_minutes"] == 0
