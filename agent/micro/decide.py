@@ -22,9 +22,9 @@ from agent.micro.network import (
 from agent.micro.stream import STEP
 from agent.types import MICRO_UNITS, Float, MicroExpression
 
-LATENCY = 0.56
-"""Seconds after its offset at which a movement is reported; a stronger one may replace it until
-then."""
+LATENCY = 0.54
+"""Seconds after its offset from which on a movement is reported; until then a stronger one may
+replace it."""
 _OVERLAP = 0.05
 """Seconds that two movements reported in turn may share."""
 _BEGUN, _OVER = 0.0, -1.0
@@ -57,18 +57,18 @@ class Decider:
         self._newest: tuple[float, float, Float] | None = None
         """Score, time and outputs of the newest step."""
         self._pending: MicroExpression | None = None
-        """Not reported yet; `emitted` says when it is to be."""
+        """Not reported yet."""
         self._reported = -math.inf
         """Offset of the newest movement reported, seconds."""
         self._on = [False] * len(KINDS)
 
-    def step(self, time: float, known: float, outputs: Float, counts: bool) -> None:
+    def step(self, time: float, outputs: Float, counts: bool) -> None:
         """Add one step.
 
         Parameters
         ----------
-        time, known : float
-            The step's middle, and when it was complete; seconds.
+        time : float
+            The step's middle, seconds.
         outputs : float32[26]
         counts : bool
             False where nothing may be decided: the face is too small, slow or noisy.
@@ -76,25 +76,25 @@ class Decider:
         score = 1.0 / (1.0 + math.exp(-min(max(outputs.item(HEAT), -50.0), 50.0)))
         newest = self._newest
         if newest is not None and newest[0] > score and newest[0] >= self._before:
-            self._consider(*newest, known)
+            self._consider(*newest)
         self._before = newest[0] if newest is not None else 0.0
         self._newest = (score, time, outputs.copy()) if counts else None
         if counts:
             self._count_others(outputs)
 
-    def release(self, track_id: int, until: float) -> MicroExpression | None:
-        """The pending movement, where it is due by then."""
+    def release(self, track_id: int, until: float, now: float) -> MicroExpression | None:
+        """The pending movement, where it is due by `until`; it is reported `now`, seconds."""
         event = self._pending
-        if event is None or event.emitted > until:
+        if event is None or event.offset + LATENCY > until:
             return None
         self._pending = None
         self._reported = event.offset
-        return replace(event, track_id=track_id)
+        return replace(event, track_id=track_id, emitted=now)
 
-    def _consider(self, score: float, time: float, outputs: Float, known: float) -> None:
+    def _consider(self, score: float, time: float, outputs: Float) -> None:
         if score < self._threshold:
             return
-        found = read(time, score, outputs, known)
+        found = read(time, score, outputs)
         if found.onset < self._reported - _OVERLAP:
             return
         if self._pending is None or score > self._pending.score:
@@ -110,10 +110,10 @@ class Decider:
                 self._on[place] = False
 
 
-def read(time: float, score: float, outputs: Float, known: float) -> MicroExpression:
-    """What the outputs float32[26] at a peak say, not yet given to a track.
+def read(time: float, score: float, outputs: Float) -> MicroExpression:
+    """What the outputs float32[26] at a peak say, not yet given to a track or reported.
 
-    `time`: the step's middle; `known`: when the peak was seen to be one; seconds.
+    `time`: the step's middle, seconds.
     """
     centre = time - STEP * (LOOK_AHEAD - 5.0 * outputs.item(CENTRE))
     duration = 0.35 * math.exp(min(max(outputs.item(DURATION), -1.25), 0.6))
@@ -129,7 +129,6 @@ def read(time: float, score: float, outputs: Float, known: float) -> MicroExpres
         polarity=polarity(units),
         action_units=units,
         score=score,
-        emitted=max(offset + LATENCY, known),
     )
 
 

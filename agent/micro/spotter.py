@@ -53,9 +53,9 @@ class MicroSpotter:
         The weights, `models/micro`.
     """
 
-    latency = LATENCY + 0.04
-    """Seconds after its offset at which a movement is known at the latest, on frames or ticks that
-    come at least every 0.04 s."""
+    latency = LATENCY + 0.06
+    """Seconds after its offset at which a movement is known at the latest, where frames or ticks
+    come at least every 0.06 s."""
 
     def __init__(self, params: MicroConfig, network: SpotterNetwork) -> None:
         self._params = params
@@ -109,7 +109,7 @@ class MicroSpotter:
         """The stream has ended: return what was still held back."""
         found: list[MicroExpression] = []
         for track_id, face in self._faces.items():
-            self._release(track_id, face, math.inf, found)
+            self._release(track_id, face, math.inf, face.stream.last, found)
         self._faces.clear()
         return found
 
@@ -124,7 +124,7 @@ class MicroSpotter:
         """Add one face of a frame; return why it cannot be analysed."""
         face = self._faces.get(track_id)
         if face is not None and face.stream.started and time - face.stream.last > LONGEST_GAP:
-            self._release(track_id, face, math.inf, found)
+            self._release(track_id, face, math.inf, time, found)
             face = None
         if face is None:
             face = self._faces[track_id] = _Face(
@@ -135,35 +135,36 @@ class MicroSpotter:
             face.gaps.append(time - stream.last)
         done = stream.push(time, points, confidence)
         face.reason = self._refusal(face)
-        self._run(track_id, face, done, found)
+        self._run(track_id, face, done, time, found)
         if confidence < 0.5:
             self._wait(track_id, time, found)
             return "no_evidence" if time - stream.last > _STALE else face.reason
-        self._release(track_id, face, time, found)
+        self._release(track_id, face, time, time, found)
         return face.reason
 
     def _wait(self, track_id: int, time: float, found: list[MicroExpression]) -> None:
         face = self._faces[track_id]
         if face.stream.started and time - face.stream.last > LONGEST_GAP:
-            self._release(track_id, face, math.inf, found)
+            self._release(track_id, face, math.inf, time, found)
             del self._faces[track_id]
             return
-        self._run(track_id, face, face.stream.wait(time), found)
-        self._release(track_id, face, time, found)
+        self._run(track_id, face, face.stream.wait(time), time, found)
+        self._release(track_id, face, time, time, found)
 
-    def _run(self, track_id: int, face: _Face, done: int, found: list[MicroExpression]) -> None:
-        """Decide on the steps that a frame completed, each at the time it was."""
+    def _run(
+        self, track_id: int, face: _Face, done: int, now: float, found: list[MicroExpression]
+    ) -> None:
+        """Decide on the steps that were just completed; what became due before each goes first."""
         stream = face.stream
         for k in range(done):
-            known = stream.known.item(k)
-            self._release(track_id, face, known, found)
+            self._release(track_id, face, stream.known.item(k), now, found)
             outputs = face.network.step(stream.inputs[k])
-            face.decider.step(stream.times.item(k), known, outputs, counts=face.reason is None)
+            face.decider.step(stream.times.item(k), outputs, counts=face.reason is None)
 
     def _release(
-        self, track_id: int, face: _Face, until: float, found: list[MicroExpression]
+        self, track_id: int, face: _Face, until: float, now: float, found: list[MicroExpression]
     ) -> None:
-        if (event := face.decider.release(track_id, until)) is not None:
+        if (event := face.decider.release(track_id, until, now)) is not None:
             found.append(event)
 
     def _refusal(self, face: _Face) -> str | None:

@@ -1,128 +1,165 @@
+"""The spotter as a whole, on tracks with known movements."""
+
 from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from agent.config import MicroConfig
-from agent.faces.align import MEAN_SHAPE
+from agent.inference.manifest import load_manifest, models_folder
+from agent.micro.network import SpotterNetwork
 from agent.micro.spotter import MicroSpotter
 from agent.types import Float, MicroExpression
-
-IOD = 100.0
-Film = tuple[NDArray[np.float64], Float]
-RAISED_BROWS = ([17, 18, 19, 20, 21, 22, 23, 24, 25, 26], (0.0, -1.0))
-LIDS_DOWN = ([37, 38, 43, 44], (0.0, 1.0))
-CORNERS_UP = ([48, 60, 54, 64], (0.0, -1.0))
+from tools.micro.score import score
+from tools.micro.tracks import Track, make
 
 
-def _bump(times: NDArray[np.float64], apex: float, length: float) -> NDArray[np.float64]:
-    phase = np.clip((times - apex) / length + 0.5, 0, 1)
-    return np.sin(np.pi * phase) ** 2
+@pytest.fixture(scope="module")
+def network() -> SpotterNetwork:
+    return SpotterNetwork.load(load_manifest(models_folder(None)).network("micro").read())
 
 
-def _film(seconds: float = 10.0, fps: float = 30.0, noise: float = 0.001, iod: float = IOD) -> Film:
-    """Times and landmarks of a still face with sensor noise (in IOD)."""
-    rng = np.random.default_rng(0)
-    times = np.arange(int(seconds * fps)) / fps
-    faces = np.tile(MEAN_SHAPE, (len(times), 1, 1)) + rng.normal(
-        scale=noise, size=(len(times), 68, 2)
-    )
-    return times, (faces * iod + [320, 240]).astype(np.float32)
-
-
-def _move(
-    film: Film,
-    what: tuple[list[int], tuple[float, float]],
-    apex: float,
-    length: float,
-    height: float,
-    iod: float = IOD,
-) -> None:
-    times, faces = film
-    shift = _bump(times, apex, length)[:, None] * np.array(what[1]) * height * iod
-    faces[:, what[0]] += shift[:, None, :].astype(np.float32)
-
-
-def _spot(
-    film: Film, params: MicroConfig | None = None
-) -> tuple[list[MicroExpression], MicroSpotter]:
-    spotter = MicroSpotter(params or MicroConfig())
+def _spot(spotter: MicroSpotter, track: Track, *, ticks: bool = False) -> list[MicroExpression]:
     found: list[MicroExpression] = []
-    for time, points in zip(*film, strict=True):
-        found += spotter.update(float(time), [(7, points)])
-    return found, spotter
+    before = None
+    rows = zip(track.timestamps.tolist(), track.landmarks, track.confidence, strict=True)
+    for time, points, confidence in rows:
+        if ticks and before is not None:
+            for at in np.arange(before + 0.02, time, 0.02):
+                found += spotter.tick(float(at))
+        found += spotter.update(time, [(1, points, float(confidence))])
+        before = time
+    return found + spotter.finish()
 
 
-def test_a_flash_of_raised_brows_is_found_where_it_is() -> None:
-    film = _film()
-    _move(film, RAISED_BROWS, 5.0, 0.35, 0.03)
-    found, spotter = _spot(film)
-    assert len(found) == 1
-    event = found[0]
-    assert event.track_id == 7
-    assert event.apex == pytest.approx(5.0, abs=0.07)
-    assert event.onset < event.apex < event.offset
-    assert 0.1 < event.offset - event.onset < 0.5
-    assert event.intensity == pytest.approx(0.03, rel=0.3)
-    assert event.polarity == "surprise"
+def _still(fps: float, seconds: float, iod: float = 100.0, noise: float = 0.0005) -> Track:
+    """A face that does nothing."""
+    track = make(20_500, fps=fps, seconds=seconds, noise=noise, events=0, distractors=0.0)
+    middle = track.landmarks.mean(axis=1, keepdims=True)
+    track.landmarks[:] = (track.landmarks - middle) * (iod / track.iod) + 300.0
+    return track
+
+
+@pytest.mark.parametrize("fps", [30.0, 60.0])
+def test_movements_are_found_once_each_and_in_time(network: SpotterNetwork, fps: float) -> None:
+    truths, hits, found = 0, 0, 0
+    for seed in (20_501, 20_502, 20_503):
+        track = make(seed, fps=fps, seconds=40, noise=0.001, events=5, distractors=0.3)
+        events = _spot(MicroSpotter(MicroConfig(), network), track)
+        for event in events:
+            assert event.onset <= event.apex <= event.offset
+            assert 0.0 < event.emitted - event.offset <= MicroSpotter.latency
+            assert event.action_units
+            assert 0.002 < event.intensity < 0.2
+        result = score(track.micro, events, 40 / 60)
+        truths, hits, found = truths + 5, hits + len(result.pairs), found + result.found
+    assert hits >= 0.7 * truths
+    assert hits >= 0.7 * found
+
+
+def test_a_still_face_shows_nothing_and_can_be_analysed(network: SpotterNetwork) -> None:
+    spotter = MicroSpotter(MicroConfig(), network)
+    assert _spot(spotter, _still(30, 20)) == []
+    spotter = MicroSpotter(MicroConfig(), network)
+    track = _still(30, 3)
+    for time, points in zip(track.timestamps.tolist(), track.landmarks, strict=True):
+        spotter.update(time, [(7, points, 1.0)])
+    assert spotter.analysed == (7,)
     assert spotter.refused is None
 
 
-def test_lip_corners_up_are_positive() -> None:
-    film = _film()
-    _move(film, CORNERS_UP, 5.0, 0.3, 0.03)
-    assert [event.polarity for event in _spot(film)[0]] == ["positive"]
-
-
-def test_a_still_face_shows_nothing() -> None:
-    assert _spot(_film(30.0))[0] == []
-
-
-def test_a_smile_of_two_seconds_is_no_micro_expression() -> None:
-    film = _film()
-    _move(film, CORNERS_UP, 5.0, 2.0, 0.08)
-    assert _spot(film)[0] == []
-
-
-def test_a_blink_is_rejected_and_counted() -> None:
-    film = _film()
-    _move(film, LIDS_DOWN, 5.0, 0.25, 0.07)
-    found, spotter = _spot(film)
-    assert found == []
-    assert spotter.rejected["blink"] > 0
-
-
-def test_moving_the_head_is_no_expression() -> None:
-    times, faces = _film()
-    faces[:, :, 0] += (30 * np.sin(times * 4))[:, None]
-    faces[:, :, 1] += (20 * _bump(times, 5.0, 0.3))[:, None]
-    assert _spot((times, faces))[0] == []
+def test_blinks_are_refused_and_counted(network: SpotterNetwork) -> None:
+    spotter = MicroSpotter(MicroConfig(), network)
+    track = make(20_504, seconds=60, noise=0.001, events=0, distractors=1.0)
+    events = _spot(spotter, track)
+    assert len(track.blinks) > 5
+    assert spotter.rejected["blink"] >= 0.5 * len(track.blinks)
+    assert len(events) <= 3
 
 
 @pytest.mark.parametrize(
-    ("fps", "iod", "reason"), [(15, IOD, "fps_too_low"), (30, 25.0, "face_too_small")]
+    ("track", "reason"),
+    [
+        (_still(15, 4), "fps_too_low"),
+        (_still(5, 8), "fps_too_low"),
+        (_still(30, 4, iod=25), "face_too_small"),
+        (_still(30, 4, noise=0.03), "too_noisy"),
+        (_still(30, 0.5), "no_evidence"),
+    ],
 )
-def test_what_cannot_be_seen_is_refused_with_the_reason(
-    fps: float, iod: float, reason: str
+def test_what_cannot_be_seen_is_refused_with_its_reason(
+    network: SpotterNetwork, track: Track, reason: str
 ) -> None:
-    film = _film(fps=fps, iod=iod)
-    _move(film, RAISED_BROWS, 5.0, 0.35, 0.05, iod)
-    found, spotter = _spot(film)
-    assert found == []
+    spotter = MicroSpotter(MicroConfig(), network)
+    for time, points in zip(track.timestamps.tolist(), track.landmarks, strict=True):
+        spotter.update(time, [(1, points, 1.0)])
     assert spotter.refused == reason
+    assert spotter.analysed == ()
 
 
-def test_nobody_in_view_is_no_evidence() -> None:
-    spotter = MicroSpotter(MicroConfig())
+def test_nobody_in_view_is_no_evidence(network: SpotterNetwork) -> None:
+    spotter = MicroSpotter(MicroConfig(), network)
     assert spotter.update(1.0, []) == []
     assert spotter.refused == "no_evidence"
+    assert spotter.tick(2.0) == []
+    assert spotter.finish() == []
 
 
-def test_memory_does_not_grow_with_time_or_with_visitors() -> None:
-    spotter = MicroSpotter(MicroConfig())
-    points = MEAN_SHAPE * IOD
-    for i in range(3000):
-        spotter.update(i / 30, [(i // 100, points)])
-    assert len(spotter._faces) <= 1
-    assert all(len(face.times) <= 1000 for face in spotter._faces.values())
+def test_one_frame_and_bad_frames(network: SpotterNetwork) -> None:
+    """Not finite, repeated, backward, lost for seconds: nothing is raised, nothing reported."""
+    spotter = MicroSpotter(MicroConfig(), network)
+    track = _still(30, 12)
+    points = track.landmarks[0]
+    nothing = np.full_like(points, np.nan)
+    times = track.timestamps.copy()
+    times[100:110] = times[99]
+    times[150] = times[140]
+    found: list[MicroExpression] = spotter.update(0.0, [(1, points, 1.0)])
+    for k, (time, seen) in enumerate(zip(times.tolist(), track.landmarks, strict=True)):
+        lost = 200 <= k < 290
+        face = (1, nothing if lost else seen, float("nan") if k % 50 == 0 else 1.0)
+        found += spotter.update(time + 0.5, [face])
+    assert found + spotter.finish() == []
+
+
+def test_two_faces_do_not_touch_each_other(network: SpotterNetwork) -> None:
+    left = make(20_505, seconds=30, noise=0.001, events=4, distractors=0.3)
+    right = make(20_506, seconds=30, noise=0.001, events=4, distractors=0.3)
+    count = min(len(left.timestamps), len(right.timestamps))
+    alone: list[MicroExpression] = []
+    spotter = MicroSpotter(MicroConfig(), network)
+    for k in range(count):
+        alone += spotter.update(float(left.timestamps[k]), [(1, left.landmarks[k], 1.0)])
+    both = MicroSpotter(MicroConfig(), network)
+    together: list[MicroExpression] = []
+    for k in range(count):
+        faces: Iterable[tuple[int, Float, float]] = [
+            (1, left.landmarks[k], 1.0),
+            (2, right.landmarks[k], 1.0),
+        ]
+        together += both.update(float(left.timestamps[k]), faces)
+    assert [event for event in together if event.track_id == 1] == alone
+
+
+def test_ticks_change_when_but_not_what(network: SpotterNetwork) -> None:
+    track = make(20_507, seconds=40, noise=0.001, events=5, distractors=0.3)
+    plain = _spot(MicroSpotter(MicroConfig(), network), track)
+    ticked = _spot(MicroSpotter(MicroConfig(), network), track, ticks=True)
+    assert [event.apex for event in ticked] == pytest.approx([event.apex for event in plain])
+    assert all(b.emitted <= a.emitted + 1e-9 for a, b in zip(plain, ticked, strict=True))
+
+
+def test_memory_does_not_grow(network: SpotterNetwork) -> None:
+    spotter = MicroSpotter(MicroConfig(), network)
+    points = _still(30, 10).landmarks
+    sizes = []
+    tracemalloc.start()
+    for k in range(9_000):
+        spotter.update(k / 30, [(k // 900, points[k % len(points)], 1.0)])
+        if k in (3_000, 8_999):
+            sizes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert sizes[1] - sizes[0] < 50_000

@@ -51,5 +51,5 @@ def test_unknown_model_is_refused(
 ) -> None:
     assert command.main(["voice"]) == 2
     assert command.main([]) == 2
-    assert "detector|landmarks|expression|all" in capsys.readouterr().err
+    assert "detector|landmarks|expression|micro|all" in capsys.readouterr().err
     assert calls == []
