@@ -199,7 +199,8 @@ def _show(outcome: Outcome) -> None:
     score = outcome.score
     console.print(
         "Counts are visits, each in the window where it ends. `expression` is what a visit mostly "
-        "showed, `valence` -1 to 1, `facing` the time turned to the camera.\n"
+        "showed, `valence` -1 to 1, `facing` the time turned to the camera; `chance` is how many "
+        "false micro-expressions to expect in the minutes in which a face could be analysed.\n"
         "Micro-expressions planted in the clip: "
         f"{score.planted}, found {score.found} ({score.named} with their polarity), "
         f"{score.other} reported that were not planted{_expected(outcome.summaries)}.",

@@ -80,7 +80,7 @@ def _micro(summary: Summary) -> str:
     shown = {name: getattr(counts, name) for name in POLARITIES}
     lines = [name if n == 1 else f"{n} x {name}" for name, n in shown.items() if n] or ["none"]
     if counts.expected_false_alarms_tenths is not None:
-        lines.append(f"{counts.expected_false_alarms_tenths / 10:.1f} by chance")
+        lines.append(f"chance {counts.expected_false_alarms_tenths / 10:.1f}")
     return "\n".join([*lines, f"in {counts.analysable_seconds / 60:.1f} min"])
 
 

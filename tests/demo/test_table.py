@@ -46,10 +46,10 @@ def test_numbers_are_told_in_words() -> None:
     assert first["facing"] == "5-15 s"
     told = first["micro"].split("\n")
     assert {"positive", "surprise"} <= set(told)
-    assert [line.split()[-1] for line in told[-2:]] == ["chance", "min"]
+    assert [line.split()[0] for line in told[-2:]] == ["chance", "in"]
     minutes = float(told[-1].split()[1])
     assert 0.2 < minutes < 0.5  # one visit of 15 to 30 s
-    assert float(told[-2].split()[0]) == pytest.approx(RATE * minutes, abs=0.06 + 0.06 * RATE)
+    assert float(told[-2].split()[1]) == pytest.approx(RATE * minutes, abs=0.06 + 0.06 * RATE)
     assert float(first["valence"]) > 0
     assert "window merged" in first["flags"]
 
