@@ -209,3 +209,28 @@ class Recipe:
         low, high = self.crosstalk
         changed["crosstalk"] = (low * min(distractors, 1.0), high * distractors**0.5)
         return replace(self, **changed)
+
+
+SHIFTED = Recipe(
+    duration_shape=(1.2, 1.0),
+    hold=0.6,
+    residual=0.3,
+    one_sided=0.35,
+    gain_spread=0.5,
+    rotation=35.0,
+    field_spread=0.4,
+    asymmetry=0.25,
+    idle=0.002,
+    crosstalk=(0.05, 0.15),
+    speech_rate=6.0,
+    speech_amplitude=(0.006, 0.03),
+    contour_slide=0.3,
+    pose_bias=0.005,
+    white=0.2,
+    spatial=0.45,
+    slow=0.35,
+    slow_time=0.5,
+    spatial_reach=0.5,
+)
+"""Other assumptions, mostly beyond what training varies: how much does a figure owe to sharing the
+default's?"""

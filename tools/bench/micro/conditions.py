@@ -12,6 +12,7 @@ import numpy as np
 from tools.bench.micro.classic import peers
 from tools.bench.micro.ours import Ours
 from tools.bench.micro.subject import Found, Subject
+from tools.micro.recipe import SHIFTED, Recipe
 from tools.micro.score import Scored, overlaps, score
 from tools.micro.tracks import Track, make
 
@@ -32,13 +33,8 @@ class Condition:
     fps: float = 30.0
     distractors: float = 1.0
     events: int = 6
-
-    @property
-    def words(self) -> str:
-        return (
-            f"noise {100 * self.noise:g} %, {self.fps:g} frames/s, distractors "
-            f"{self.distractors:g}, {self.events} events"
-        )
+    shifted: bool = False
+    """Tracks of `tools.micro.recipe.SHIFTED`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ def conditions(quick: bool) -> list[Condition]:
         return [*found, Condition(events=0)]
     found = [Condition(noise, fps) for fps in (30.0, 60.0) for noise in NOISES]
     found += [Condition(fps=fps) for fps in (15.0, 25.0, 120.0)]
-    found += [Condition(distractors=d) for d in (0.0, 2.0)]
+    found += [Condition(distractors=0.0), Condition(distractors=2.0), Condition(shifted=True)]
     return [*found, *(Condition(noise, events=0) for noise in (0.001, 0.003))]
 
 
@@ -82,6 +78,7 @@ def run_track(
         noise=condition.noise,
         events=condition.events,
         distractors=condition.distractors,
+        recipe=SHIFTED if condition.shifted else Recipe(),
     )
     slow = condition.fps < SLOWEST
     subjects: list[Subject] = [Ours(weights, 0.8 * condition.fps if slow else None)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.bench.errors import BenchError
+from tools.bench.micro.tables import is_normal
 
 _COLOURS = {"ours": "#d9730d", "OF-FD": "#3987c8", "MDMD": "#4c9a6a", "differencing": "#8a8f98"}
 """Each at least 3:1 against white and against #0d1117."""
@@ -31,7 +32,7 @@ def draw(report: Mapping[str, Any], out: Path) -> None:
     _amplitude(right, report)
     for axis in (left, right):
         axis.patch.set_alpha(0.0)
-        axis.set_ylim(0.0, 1.0)
+        axis.set_ylim(0.0, 1.02)
         axis.grid(axis="y", color=_INK, alpha=0.25, lw=0.6)
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.spines["bottom"].set_color(_INK)
@@ -55,7 +56,7 @@ def draw(report: Mapping[str, Any], out: Path) -> None:
 
 
 def _noise(axis: Any, report: Mapping[str, Any]) -> None:
-    rows = [r for r in report["conditions"] if r["events"] and r["distractors"] == 1.0]
+    rows = [r for r in report["conditions"] if is_normal(r)]
     for subject in report["subjects"]:
         ours = subject == "ours"
         for fps, style in ((60.0, "--"), (30.0, "-")) if ours else ((30.0, "-"),):
@@ -96,12 +97,11 @@ def _amplitude(axis: Any, report: Mapping[str, Any]) -> None:
             continue
         x = [50 * (row["from"] + min(row["to"], 0.05)) for row in kept]
         y = [row["recall"] for row in kept]
+        label = f"noise {100 * part['noise']:g} %"
         style = _STYLES.get(part["noise"], "-.")
-        axis.plot(x, y, style, color=_COLOURS["ours"], lw=2.0, marker="o", ms=3)
-        axis.annotate(
-            f"noise {100 * part['noise']:g} %", (x[len(x) // 2], y[len(x) // 2]), xytext=(6, -9),
-            textcoords="offset points", fontsize=7, color=_COLOURS["ours"],
-        )  # fmt: skip
+        axis.plot(x, y, style, color=_COLOURS["ours"], lw=2.0, marker="o", ms=3, label=label)
+    if axis.lines:
+        axis.legend(loc="lower right", frameon=False, fontsize=8, labelcolor=_INK)
     axis.set_xticks([1, 2, 3, 4, 5])
     axis.set_xlim(0.4, 5.1)
     axis.set_xlabel("largest movement, % of the inter-ocular distance", fontsize=8)

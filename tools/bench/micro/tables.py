@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -24,12 +24,12 @@ def micro_text(report: dict[str, Any]) -> str:
         "one-to-one, counts pooled; [95 % over tracks]\n"
     )
     rows = report["conditions"]
-    normal = [r for r in rows if r["events"] and r["distractors"] == 1.0]
+    normal = [r for r in rows if is_normal(r)]
     tables = [
         _f1_table("noise, % IOD", normal, "noise", lambda r: r["fps"] in (30.0, 60.0), report),
         _f1_table("frames/s", normal, "fps", lambda r: r["noise"] == 0.003, report),
     ]
-    if any(r["distractors"] != 1.0 for r in rows):
+    if not all(is_normal(r) for r in rows if r["events"]):
         plain = [r for r in rows if r["events"] and (r["noise"], r["fps"]) == (0.003, 30.0)]
         tables.append(_f1_table("distractors", plain, "distractors", lambda r: True, report))
     tables += [_quiet_table(rows), _ratio_table(report), _timing_table(rows)]
@@ -37,6 +37,11 @@ def micro_text(report: dict[str, Any]) -> str:
     if any(r["fps"] < 25 for r in rows):
         foot = "Below 25 frames/s the agent refuses; here it was made to try.\n" + foot
     return head + text_of(*(table for table in tables if table.row_count)) + foot
+
+
+def is_normal(row: Mapping[str, Any]) -> bool:
+    """Tracks with events, as the default recipe makes them."""
+    return bool(row["events"]) and row["distractors"] == 1.0 and not row["shifted"]
 
 
 def text_of(*tables: Table) -> str:
@@ -72,10 +77,12 @@ def _f1_table(title: str, rows: Sequence[Any], key: str, wanted: Any, report: An
         table.add_column(name, justify="left" if name == "method" else "right")
     chosen = [row for row in rows if wanted(row)]
     places = {name: k for k, name in enumerate(report["subjects"])}
-    chosen.sort(key=lambda r: (places[r["subject"]], r["fps"], r[key]))
+    chosen.sort(key=lambda r: (places[r["subject"]], r["fps"], r[key], r["shifted"]))
     for row in chosen:
         shown = {"noise": f"{100 * row['noise']:g}", "fps": f"{row['fps']:g}"}
         shown["distractors"] = {0.0: "off", 1.0: "normal", 2.0: "severe"}[row["distractors"]]
+        if row["shifted"]:
+            shown["distractors"] = "other recipe"
         table.add_row(
             shown[key],
             shown["noise" if key == "fps" else "fps"],
@@ -137,7 +144,7 @@ def _timing_table(rows: Sequence[Any]) -> Table:
     for name in names:
         table.add_column(name, justify="right")
     for row in rows:
-        if row["events"] and row["distractors"] == 1.0 and row["noise"] in (0.001, 0.003):
+        if is_normal(row) and row["noise"] in (0.001, 0.003):
             late = row["latency"]
             table.add_row(
                 row["subject"],
