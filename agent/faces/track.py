@@ -11,7 +11,7 @@ import numpy as np
 
 from agent.config import DetectionConfig, TrackingConfig
 from agent.faces.landmarks import Placement, face_box, interocular
-from agent.faces.stabilise import stabilise
+from agent.faces.stabilise import Stabiliser
 from agent.kernels.nms import overlaps
 from agent.types import Detections, Float, Frame, Grey
 
@@ -43,6 +43,7 @@ class Track:
     """float32[68, 2], stabilised, frame pixels."""
     placed: Placement
     """The network's newest answer."""
+    stabiliser: Stabiliser
     score: float
     """Of the newest matching detection."""
     first: float
@@ -51,6 +52,11 @@ class Track:
     unsupported: int = 0
     fresh: bool = True
     """Followed in the current frame, not left out by the budget."""
+    steadiness: float = 0.0
+    """In [0, 1], how far `points` continue those of the frame before: the network's presence times
+    the share of points that optical flow held, allowing for blinks and speech. 0 where they do not:
+    in a track's first frame, when it is resumed, after a cut, a gap, heavy blur, something in front
+    of the face. Their difference across such a frame is no movement."""
 
     @property
     def box(self) -> Float:
@@ -137,7 +143,8 @@ class FaceTracker:
             track.lost = True
             return
         elapsed = frame.time - track.last_seen
-        track.points = stabilise(track.placed, track.points, placed, elapsed)
+        track.steadiness = track.stabiliser.follow(placed, elapsed)
+        track.points = track.stabiliser.points
         track.placed = placed
         track.last_seen = frame.time
         track.fresh = True
@@ -189,12 +196,14 @@ class FaceTracker:
             resumed.points, resumed.placed, resumed.score = points, placed, score
             resumed.last_seen, resumed.lost, resumed.fresh = frame.time, False, True
             resumed.unsupported = 0
+            resumed.stabiliser, resumed.steadiness = Stabiliser(placed), 0.0
         elif sum(not t.lost for t in self._tracks) < self._tracking.max_faces:
             self._tracks.append(
                 Track(
                     track_id=self._next_id,
                     points=points,
                     placed=placed,
+                    stabiliser=Stabiliser(placed),
                     score=score,
                     first=frame.time,
                     last_seen=frame.time,

@@ -1,4 +1,4 @@
-"""Sparse optical flow between two crops, and its fusion with the network's landmarks."""
+"""Sparse optical flow between two crops of a face, with the certainty of each vector."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
+from numba import config, njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -24,6 +24,12 @@ _INSIDE = (np.arange(_FLAT) % _WIDE < _SIDE).astype(np.float32)
 """0 where a row of the flat patch has its two spare pixels."""
 
 
+def _lerp8_plain(target: Float, to: int, greys: Float, at: int, share: float) -> None:
+    """As `_lerp8`, where nothing is compiled (NUMBA_DISABLE_JIT)."""
+    left, right = greys[at : at + 8], greys[at + 1 : at + 9]
+    target[to : to + 8] = left + np.float32(share) * (right - left)
+
+
 @intrinsic
 def _lerp8(typing: Any, target: Any, to: Any, greys: Any, at: Any, share: Any) -> Any:
     """target[to : to + 8] = (1 - share) greys[at : at + 8] + share greys[at + 1 : at + 9].
@@ -35,12 +41,11 @@ def _lerp8(typing: Any, target: Any, to: Any, greys: Any, at: Any, share: Any) -
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         out = context.make_array(signature.args[0])(context, builder, args[0]).data
         source = context.make_array(signature.args[2])(context, builder, args[2]).data
-        octet = ir.VectorType(ir.IntType(8), 8)
         floats = ir.VectorType(ir.FloatType(), 8)
 
         def pixels(place: Any) -> Any:
-            pointer = builder.bitcast(builder.gep(source, [place]), octet.as_pointer())
-            return builder.uitofp(builder.load(pointer, align=1), floats)
+            pointer = builder.bitcast(builder.gep(source, [place]), floats.as_pointer())
+            return builder.load(pointer, align=4)
 
         left = pixels(args[3])
         right = pixels(builder.add(args[3], args[3].type(1)))
@@ -57,16 +62,50 @@ def _lerp8(typing: Any, target: Any, to: Any, greys: Any, at: Any, share: Any) -
     return types.void(target, types.int64, greys, types.int64, types.float32), generate
 
 
+if config.DISABLE_JIT:
+    _lerp8 = _lerp8_plain
+
+
+@njit(nogil=True, cache=True)
+def soften(crop: Grey, out: Float) -> None:  # pragma: no cover
+    """Binomial 3 x 3 mean, so that gradients and interpolation between pixels hold.
+
+    Parameters
+    ----------
+    crop : uint8[S, S]
+    out : float32[S, S]
+        Overwritten; the edge pixels count twice.
+
+    Notes
+    -----
+    O(S^2), two allocations of a row. Twin: tests/kernels/naive_flow.py.
+    """
+    height, width = crop.shape
+    column = np.empty(width, np.float32)
+    for y in range(height):
+        upper = crop[max(y - 1, 0)]
+        middle = crop[y]
+        lower = crop[min(y + 1, height - 1)]
+        row = out[y]
+        for x in range(width):
+            total = np.int32(upper[x]) + np.int32(lower[x]) + np.int32(2) * np.int32(middle[x])
+            column[x] = np.float32(total) * np.float32(1 / 16)
+        row[0] = np.float32(3) * column[0] + column[1]
+        row[width - 1] = np.float32(3) * column[width - 1] + column[width - 2]
+        for x in range(1, width - 1):
+            row[x] = column[x - 1] + np.float32(2) * column[x] + column[x + 1]
+
+
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def flow_points(
-    before: Grey, after: Grey, start: Float, guess: Float, ridge: float, iterations: int
+    before: Float, after: Float, start: Float, guess: Float, ridge: float, iterations: int
 ) -> Float:  # pragma: no cover
     """Follow points from one crop to the next.
 
     Parameters
     ----------
-    before, after : uint8[S, S]
-        The same crop of two successive frames, C-contiguous.
+    before, after : float32[S, S]
+        The same crop of two successive frames, softened, C-contiguous.
     start : float32[N, 2]
         Points in `before`, crop pixels.
     guess : float32[N, 2]
@@ -78,15 +117,18 @@ def flow_points(
 
     Returns
     -------
-    float32[N, 3]
-        x and y in `after`, and 1; or the guess and -1 where a patch left the crop.
+    float32[N, 7]
+        x and y in `after`; the patch's squared gradients xx, xy, yy, summed; the mean square of
+        what the movement does not explain, squared grey levels; and how far off the start the way
+        back ends, crop pixels. Where a patch left the crop: the guess, zeros, and -1.
 
     Notes
     -----
-    O(64 N) per iteration, five allocations. Lucas & Kanade 1981 in the inverse compositional form
+    O(64 N) per iteration, six allocations. Lucas & Kanade 1981 in the inverse compositional form
     (Baker & Matthews, IJCV 56, 2004), translation only, patch means removed against changing light;
-    ours adds the ridge. No pyramid: the crop follows the head.
-    Twin: tests/kernels/naive_geometry.py.
+    ours adds the ridge. The way back (Kalal, Mikolajczyk & Matas, ICPR 2010) is one step from the
+    start, which is all it takes when both ways agree.
+    Twin: tests/kernels/naive_flow.py.
     """
     size_y, size_x = before.shape
     one = np.float32(1.0)
@@ -94,15 +136,16 @@ def flow_points(
     per_pixel = one / np.float32(_AREA)
     old = before.reshape(-1)
     new = after.reshape(-1)
-    out = np.empty((start.shape[0], 3), np.float32)
+    out = np.zeros((start.shape[0], 7), np.float32)
     lines = np.zeros((_WIDE + 1) * _WIDE, np.float32)
     wide = np.zeros(_WIDE * _WIDE + 1, np.float32)
+    found = np.zeros(_WIDE * _WIDE + 1, np.float32)
     gx = np.empty(_FLAT, np.float32)
     gy = np.empty(_FLAT, np.float32)
     for i in range(start.shape[0]):
         out[i, 0] = guess[i, 0]
         out[i, 1] = guess[i, 1]
-        out[i, 2] = -1.0
+        out[i, 6] = -one
         floor_x = np.floor(start[i, 0])
         floor_y = np.floor(start[i, 1])
         x0 = int(floor_x) - _SIDE // 2 - 1
@@ -131,9 +174,9 @@ def flow_points(
         mean_gx *= per_pixel
         mean_gy *= per_pixel
         # Gradients without their mean make the means of the patches drop out of every product.
-        hxx = pull
+        hxx = np.float32(0)
         hxy = np.float32(0)
-        hyy = pull
+        hyy = np.float32(0)
         wanted_x = np.float32(0)
         wanted_y = np.float32(0)
         for k in range(_FLAT):
@@ -146,7 +189,7 @@ def flow_points(
             hyy += y * y
             wanted_x += x * wide[k + _WIDE + 1]
             wanted_y += y * wide[k + _WIDE + 1]
-        inverse_det = one / (hxx * hyy - hxy * hxy)
+        inverse_det = one / ((hxx + pull) * (hyy + pull) - hxy * hxy)
         qx = guess[i, 0]
         qy = guess[i, 1]
         inside = iterations > 0
@@ -168,59 +211,71 @@ def flow_points(
                 grey = lines[k] + fy * (lines[k + _WIDE] - lines[k])
                 ex -= gx[k] * grey
                 ey -= gy[k] * grey
-            dx = (hyy * ex - hxy * ey) * inverse_det
-            dy = (hxx * ey - hxy * ex) * inverse_det
+            dx = ((hyy + pull) * ex - hxy * ey) * inverse_det
+            dy = ((hxx + pull) * ey - hxy * ex) * inverse_det
             qx += dx
             qy += dy
             if dx * dx + dy * dy < np.float32(1e-4):
                 break
-        if inside:
-            out[i, 0] = qx
-            out[i, 1] = qy
-            out[i, 2] = 1.0
-    return out
-
-
-@njit(nogil=True, cache=True)
-def fuse(
-    flow: Float, network: Float, gain: float, near: float, far: float
-) -> Float:  # pragma: no cover
-    """Flow corrected slowly by the network, and quickly where the two disagree widely.
-
-    Parameters
-    ----------
-    flow : float32[N, 3]
-        From `flow_points`, crop pixels.
-    network : float32[N, 2]
-        The network's landmarks, crop pixels.
-    gain : float
-        Share of the difference taken over in this frame, in [0, 1].
-    near, far : float
-        Disagreement, crop pixels: up to `near` the flow is trusted, from `far` on the network.
-
-    Returns
-    -------
-    float32[N, 2]
-        Crop pixels.
-    """
-    out = np.empty((flow.shape[0], 2), np.float32)
-    for i in range(flow.shape[0]):
-        dx = network[i, 0] - flow[i, 0]
-        dy = network[i, 1] - flow[i, 1]
-        share = gain
-        if flow[i, 2] < 0.0:
-            share = max(gain, 0.5)
-        apart = np.sqrt(dx * dx + dy * dy)
-        if apart > near:
-            share = max(share, min(1.0, (apart - near) / (far - near)))
-        out[i, 0] = flow[i, 0] + share * dx
-        out[i, 1] = flow[i, 1] + share * dy
+        floor_x = np.floor(qx)
+        floor_y = np.floor(qy)
+        x0 = int(floor_x) - _SIDE // 2 - 1
+        y0 = int(floor_y) - _SIDE // 2 - 1
+        if x0 < 0 or y0 < 0 or x0 + _WIDE >= size_x or y0 + _WIDE >= size_y or not inside:
+            continue
+        out[i, 0] = qx
+        out[i, 1] = qy
+        out[i, 2] = hxx
+        out[i, 3] = hxy
+        out[i, 4] = hyy
+        # The way back, with the gradients of where it came to.
+        fx = qx - floor_x
+        fy = qy - floor_y
+        for y in range(_WIDE + 1):
+            at = (y0 + y) * size_x + x0
+            _lerp8(lines, y * _WIDE, new, at, fx)
+            _lerp8(lines, y * _WIDE + 2, new, at + 2, fx)
+        for k in range(_WIDE * _WIDE):
+            found[k] = lines[k] + fy * (lines[k + _WIDE] - lines[k])
+        mean_gx = np.float32(0)
+        mean_gy = np.float32(0)
+        hxx = pull
+        hxy = np.float32(0)
+        hyy = pull
+        ex = np.float32(0)
+        ey = np.float32(0)
+        change = np.float32(0)
+        squared = np.float32(0)
+        for k in range(_FLAT):
+            x = (found[k + _WIDE + 2] - found[k + _WIDE]) * np.float32(0.5) * _INSIDE[k]
+            y = (found[k + 2 * _WIDE + 1] - found[k + 1]) * np.float32(0.5) * _INSIDE[k]
+            grey = (found[k + _WIDE + 1] - wide[k + _WIDE + 1]) * _INSIDE[k]
+            mean_gx += x
+            mean_gy += y
+            hxx += x * x
+            hxy += x * y
+            hyy += y * y
+            ex += x * grey
+            ey += y * grey
+            change += grey
+            squared += grey * grey
+        change *= per_pixel
+        ex -= mean_gx * change
+        ey -= mean_gy * change
+        hxx -= mean_gx * mean_gx * per_pixel
+        hxy -= mean_gx * mean_gy * per_pixel
+        hyy -= mean_gy * mean_gy * per_pixel
+        inverse_det = one / (hxx * hyy - hxy * hxy)
+        dx = (hyy * ex - hxy * ey) * inverse_det
+        dy = (hxx * ey - hxy * ex) * inverse_det
+        out[i, 5] = max(squared * per_pixel - change * change, np.float32(0))
+        out[i, 6] = np.sqrt(dx * dx + dy * dy)
     return out
 
 
 @njit(nogil=True, cache=True)
 def _through(matrix: Float, points: Float) -> Float:  # pragma: no cover
-    out = np.empty_like(points)
+    out = np.empty((points.shape[0], 2), np.float32)
     for i in range(points.shape[0]):
         x = points[i, 0]
         y = points[i, 1]
@@ -269,58 +324,56 @@ def _moved_rigidly(source: Float, target: Float) -> Float:  # pragma: no cover
 
 
 @njit(nogil=True, cache=True)
-def carry_over(
-    before: Grey,
-    after: Grey,
+def follow(
+    before: Float,
+    after: Float,
     matrix_before: Float,
     matrix_after: Float,
     earlier: Float,
     network: Float,
-    gain: float,
+    ridge: float,
     iod: float,
-) -> Float:  # pragma: no cover
-    """Landmarks of one frame from those of the frame before, by flow and the network.
+    places: Float,
+) -> tuple[Float, float]:  # pragma: no cover
+    """`flow_points` for landmarks given in frame pixels.
 
     Parameters
     ----------
-    before, after : uint8[S, S]
-        The face's aligned crops of the two frames. Each was cut around its own guess; what turn and
-        scale lie between them within a frame is too little to matter to a patch.
+    before, after : float32[S, S]
+        The face's aligned crops of the two frames, softened. Each was cut around its own guess;
+        what turn and scale lie between them within a frame is too little to matter to a patch.
     matrix_before, matrix_after : float32[2, 3]
         Frame to crop pixels of either.
     earlier : float32[N, 2]
         Landmarks in the older frame, frame pixels.
     network : float32[N, 2]
-        The network's landmarks in the newer frame, frame pixels.
-    gain : float
-        As in `fuse`.
+        The network's landmarks in the newer frame, frame pixels. They only say where to begin.
+    ridge : float
+        As in `flow_points`.
     iod : float
         Inter-ocular distance, crop pixels.
+    places : float32[3, N, 2]
+        Overwritten, in pixels of the newer crop: `earlier`, `network`, and the guess from which
+        flow began: `earlier` moved as a rigid whole to `network`.
 
     Returns
     -------
-    float32[N, 2]
-        Frame pixels; simply `network` where the points moved by a quarter of the IOD in the mean.
+    float32[N, 7]
+        As from `flow_points`.
+    float
+        Mean distance from `earlier` to the guess, inter-ocular distances; -1, and no flow, where
+        the network's points lie a quarter of an IOD off in the mean: that is no movement.
     """
-    wanted = _through(matrix_after, network)
-    start = _through(matrix_after, earlier)
+    places[0] = _through(matrix_after, earlier)
+    places[1] = _through(matrix_after, network)
+    places[2] = _moved_rigidly(places[0], places[1])
+    n = earlier.shape[0]
     apart = 0.0
-    for i in range(start.shape[0]):
-        apart += abs(wanted[i, 0] - start[i, 0]) + abs(wanted[i, 1] - start[i, 1])
-    if apart > 0.5 * iod * start.shape[0]:
-        return network.copy()
-    flow = flow_points(
-        before, after, _through(matrix_before, earlier), _moved_rigidly(start, wanted), 4.0, 4
-    )
-    fused = fuse(flow, wanted, gain, 0.06 * iod, 0.14 * iod)
-    # Back to the frame: the inverse of a similarity.
-    a = matrix_after[0, 0]
-    c = matrix_after[1, 0]
-    area = a * a + c * c
-    out = np.empty_like(fused)
-    for i in range(fused.shape[0]):
-        x = fused[i, 0] - matrix_after[0, 2]
-        y = fused[i, 1] - matrix_after[1, 2]
-        out[i, 0] = (a * x + c * y) / area
-        out[i, 1] = (a * y - c * x) / area
-    return out
+    moved = 0.0
+    for i in range(n):
+        apart += np.hypot(places[1, i, 0] - places[0, i, 0], places[1, i, 1] - places[0, i, 1])
+        moved += np.hypot(places[2, i, 0] - places[0, i, 0], places[2, i, 1] - places[0, i, 1])
+    if not apart <= 0.25 * iod * n:
+        return np.zeros((n, 7), np.float32), -1.0
+    flow = flow_points(before, after, _through(matrix_before, earlier), places[2], ridge, 4)
+    return flow, moved / (iod * n)

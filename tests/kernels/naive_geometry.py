@@ -1,11 +1,10 @@
-"""Slow, plain twins of the geometry, pose and flow kernels."""
+"""Slow, plain twins of the geometry and pose kernels."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
-from agent.types import Float, Grey
+from agent.types import Float
 
 
 def fit_similarity(source: Float, target: Float, weights: Float) -> Float:
@@ -31,28 +30,3 @@ def rotation(yaw: float, pitch: float, roll: float) -> Float:
     nod = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
     tilt = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
     return np.asarray(turn @ nod @ tilt, np.float32)
-
-
-def flow_point(before: Grey, after: Grey, start: Float, guess: Float, ridge: float) -> Float:
-    """One point by Gauss-Newton on OpenCV's bilinear 8 x 8 patches (-4 to 3), many iterations."""
-    size = (10, 10)
-    wide = cv2.getRectSubPix(
-        before.astype(np.float32), size, (float(start[0]) - 0.5, float(start[1]) - 0.5)
-    )
-    gx = ((wide[1:-1, 2:] - wide[1:-1, :-2]) / 2).astype(float)
-    gy = ((wide[2:, 1:-1] - wide[:-2, 1:-1]) / 2).astype(float)
-    gx, gy = gx - gx.mean(), gy - gy.mean()
-    template = wide[1:-1, 1:-1] - wide[1:-1, 1:-1].mean()
-    pull = ridge * 64
-    h = np.array(
-        [[(gx * gx).sum() + pull, (gx * gy).sum()], [(gx * gy).sum(), (gy * gy).sum() + pull]]
-    )
-    q = np.array(guess, float)
-    for _ in range(30):
-        patch = cv2.getRectSubPix(
-            after.astype(np.float32), (8, 8), (float(q[0]) - 0.5, float(q[1]) - 0.5)
-        )
-        e = template - (patch - patch.mean())
-        b = np.array([(gx * e).sum(), (gy * e).sum()]) + pull * (guess - q)
-        q += np.linalg.solve(h, b)
-    return q.astype(np.float32)
