@@ -93,7 +93,7 @@ class MicroConfig(Section):
     """Frames per second below which none is reported."""
     min_face: float = Field(40.0, ge=20, le=1000)
     """Inter-ocular distance, pixels."""
-    threshold: float = Field(0.5, ge=0.05, le=0.99)
+    threshold: float = Field(0.6, ge=0.05, le=0.99)
     """Least score of a reported movement; below the default come more false alarms."""
     max_noise: float = Field(0.006, ge=0.001, le=0.05)
     """Inter-ocular distances: what brows and mouth show at rest (standard deviation, at the pace of

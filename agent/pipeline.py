@@ -166,7 +166,7 @@ class Pipeline:
         refused: str | None = "no_evidence"
         analysed: tuple[int, ...] = ()
         if self._spotter is not None:
-            fresh = [(t.track_id, t.points, 1.0) for t in tracks if t.fresh]
+            fresh = [(t.track_id, t.points, t.steadiness) for t in tracks if t.fresh]
             micro = tuple(self._spotter.update(frame.time, fresh))
             refused, analysed = self._spotter.refused, self._spotter.analysed
         ended = self._clock()

@@ -49,9 +49,10 @@ def network_step(
     Notes
     -----
     K I W + L J W^2 + W O multiply-adds, two small allocations: every layer is computed for the
-    newest step alone, what it needs of earlier ones is kept. Dilated causal convolutions after van den
-    Oord et al., WaveNet, arXiv:1609.03499 (2016), and Bai, Kolter & Koltun, arXiv:1803.01271
-    (2018); ours has no gates, no normalisation and one convolution per residual layer.
+    newest step alone, what it needs of earlier ones is kept. Dilated causal convolutions after
+    van den Oord et al., WaveNet, arXiv:1609.03499 (2016), and Bai, Kolter & Koltun,
+    arXiv:1803.01271 (2018); ours has no gates, no normalisation and one convolution per residual
+    layer.
     Twin: tests/kernels/naive_spot.py.
     """
     taps, wide_in, width = first.shape

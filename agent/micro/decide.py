@@ -101,11 +101,10 @@ class Decider:
             self._pending = found
 
     def _count_others(self, outputs: Float) -> None:
-        for place, kind in enumerate(KINDS):
-            logit = outputs.item(OTHERS.start + place)
+        for place, logit in enumerate(outputs[OTHERS].tolist()):
             if not self._on[place] and logit > _BEGUN:
                 self._on[place] = True
-                self._rejected[kind] += 1
+                self._rejected[KINDS[place]] += 1
             elif self._on[place] and logit < _OVER:
                 self._on[place] = False
 

@@ -23,6 +23,8 @@ from agent.types import Float, MicroExpression
 
 _GAPS = 31
 """Times between frames of which the median gives the frame rate."""
+_CHECK_EVERY = 6
+"""Frames after which it is asked anew whether a face can be analysed."""
 _STALE = 0.25
 """Seconds unseen after which a face does not count as analysed."""
 _JUDGED = np.r_[BROWS, MOUTH]
@@ -33,7 +35,7 @@ _JUDGED_AT = len(_JUDGED) // 2
 class _Face:
     """What is kept of one face."""
 
-    __slots__ = ("decider", "gaps", "network", "reason", "stream")
+    __slots__ = ("checked", "decider", "gaps", "network", "reason", "stream")
 
     def __init__(self, network: SpotterNetwork, threshold: float, rejected: Counter[str]) -> None:
         self.stream = FaceStream()
@@ -41,6 +43,9 @@ class _Face:
         self.decider = Decider(threshold, rejected)
         self.gaps: deque[float] = deque(maxlen=_GAPS)
         self.reason: str | None = "no_evidence"
+        """Why it cannot be analysed."""
+        self.checked = 0
+        """Frames since that was last asked."""
 
 
 class MicroSpotter:
@@ -134,7 +139,9 @@ class MicroSpotter:
         if confidence >= 0.5 and stream.started and time > stream.last:
             face.gaps.append(time - stream.last)
         done = stream.push(time, points, confidence)
-        face.reason = self._refusal(face)
+        face.checked += 1
+        if face.checked >= _CHECK_EVERY or face.reason == "no_evidence":
+            face.reason, face.checked = self._refusal(face), 0
         self._run(track_id, face, done, time, found)
         if confidence < 0.5:
             self._wait(track_id, time, found)

@@ -8,7 +8,6 @@ Tracks of two generators, seeds in `tools.micro.recipe.TRAIN_SEEDS` and never ot
 from __future__ import annotations
 
 import argparse
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,10 +16,9 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from tools.train import common, manifest, micro_material
-from tools.train.files import MODELS, save_atomically
+from tools.train import common, micro_finish, micro_material
 from tools.train.micro_net import MicroNet, disturbed, loss, mirrored
-from tools.train.micro_samples import Sample
+from tools.train.micro_samples import Float, Sample
 
 SEED = 30
 BATCH = 16
@@ -57,24 +55,8 @@ def main(argv: list[str]) -> int:
         raise SystemExit(f"There is no {checkpoint}: train first, without --convert-only.")
     net = MicroNet()
     net.load_state_dict(content["average"])
-    publish(net, str(content["data"]))
+    micro_finish.finish(net, str(content["data"]), int(content["step"]))
     return 0
-
-
-def publish(net: MicroNet, data: str, models: Path = MODELS) -> None:
-    """Write the weights (half precision) and their manifest table."""
-    file = models / "micro" / "weights.npz"
-    file.parent.mkdir(exist_ok=True)
-    content = io.BytesIO()
-    halves = {
-        name: array.astype(np.float16) if array.dtype == np.float32 else array
-        for name, array in net.arrays().items()
-    }
-    np.savez_compressed(content, allow_pickle=False, **halves)
-    save_atomically(file, content.getvalue())
-    manifest.write_weights(
-        "micro", file, [data], "Trained on synthetic movements; see CARD.md.", {}, models
-    )
 
 
 def _train(minutes: float, tracks: int, backgrounds: Path | None, checkpoint: Path) -> None:
@@ -127,7 +109,7 @@ def _train(minutes: float, tracks: int, backgrounds: Path | None, checkpoint: Pa
         )
         value = loss(net(inputs.transpose(1, 2)), truth)
         optimiser.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         average.update(net)
@@ -142,10 +124,10 @@ def _train(minutes: float, tracks: int, backgrounds: Path | None, checkpoint: Pa
     bar.close()
 
 
-def _row(rng: np.random.Generator, samples: Sequence[Sample]) -> tuple[np.ndarray, ...]:
+def _row(rng: np.random.Generator, samples: Sequence[Sample]) -> tuple[Float, ...]:
     """A stretch of one sample: mirrored half the time, disturbed half the time."""
     while True:
-        one = samples[rng.integers(len(samples))]
+        one = samples[int(rng.integers(len(samples)))]
         if len(one.heat) >= LENGTH:
             break
     inputs, *truth = one.crop(int(rng.integers(0, len(one.heat) - LENGTH + 1)), LENGTH)

@@ -270,9 +270,9 @@ class _Minute:
             points += share[:, None, None] * rng.normal(0, 0.002, (68, 2))
         for _ in range(rng.poisson(seconds / 45 * strong)):  # the tracker begins anew
             start = rng.uniform(0, seconds)
-            share = (times >= start) * np.exp(-np.clip(times - start, 0, 50) / 3.0)
+            left = np.where(times >= start, np.exp(-np.clip(times - start, 0, 50) / 3.0), 0.0)
             jump = rng.normal(0, 0.008, 2) + rng.normal(0, 0.004, (68, 2))
-            points += share[:, None, None] * jump
+            points += left[:, None, None] * jump
             self.kinds["tracking_jump"].append((start - 0.03, start + 0.1))
         for _ in range(rng.poisson(seconds / 20 * strong)):  # one wrong frame
             frame = rng.integers(0, len(times))
