@@ -191,7 +191,6 @@ class _Second:
     number: int
     window: Window
     frames: int = 0
-    too_slow: bool = False
 
 
 class Windows:
@@ -256,12 +255,11 @@ class Windows:
             self._end_second()
             self._second = _Second(number, window)
         self._second.frames += 1
-        self._second.too_slow |= perceived.micro_refused == "fps_too_low"
 
     def _end_second(self) -> None:
         if self._second is None:
             return
         second, self._second = self._second, None
         second.window.seconds += 1
-        fast = second.frames >= _FPS_TOLERANCE * self._micro.min_fps
-        second.window.fast_seconds += fast and not second.too_slow
+        # By the frames alone: what the spotter says of the rate, it says only of a face in view.
+        second.window.fast_seconds += second.frames >= _FPS_TOLERANCE * self._micro.min_fps

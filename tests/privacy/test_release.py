@@ -246,6 +246,8 @@ def test_micro_expressions_are_null_with_the_reason() -> None:
     assert slow.micro is None
     assert reasons(slow)["micro"] == "fps_too_low"
     assert slow.quality.flags == ("fps_too_low_for_micro",)
+    (film,) = summaries(frames(people, 10, 24), config())  # seconds of 24 frames, a face of too few
+    assert reasons(film)["micro"] == "fps_too_low"
     (small,) = summaries(frames([Person(1, 1, 8, size=20)], 10), config())
     assert reasons(small)["micro"] == "face_too_small"
     (noisy,) = summaries(frames([Person(1, 1, 8, noisy=True)], 10), config())

@@ -157,11 +157,11 @@ def test_a_slot_that_went_off_before_the_window_does_not_come_to_life_through_a_
     assert window.tallies[6].counts["visits"] == [1]
 
 
-@pytest.mark.parametrize(("fps", "fast"), [(30.0, 20), (25.0, 20), (20.0, 0)])
+@pytest.mark.parametrize(("fps", "fast"), [(30.0, 20), (25.0, 20), (24.0, 20), (20.0, 0)])
 def test_seconds_are_fast_enough_by_frame_rate_with_or_without_a_face(
     fps: float, fast: int
 ) -> None:
-    for there in ([], [Person(1, 2, 15)]):
+    for there in ([], [Person(1, 2, 15)], [Person(1, 2, 15, size=20)]):
         windows = sort(there, 20, fps=fps)
         assert sum(window.fast_seconds for window in windows) == fast
         assert sum(window.seconds for window in windows) == 20
