@@ -144,7 +144,7 @@ def test_rows_and_report(rows: Any, tmp_path: Path) -> None:
     names = {row.subject for row in rows}
     assert names == {"ours", "differencing", "MDMD", "OF-FD"}
     assert all(len(row.hits) == row.condition.events for row in rows)
-    found = report(rows, machine(), [20_000])
+    found = report(rows, machine(), [20_000], "0123")
     assert len(found["conditions"]) == 12
     quiet = [cell for cell in found["conditions"] if not cell["events"]]
     assert all(cell["f1"]["value"] in (None, 0.0) for cell in quiet)

@@ -193,7 +193,7 @@ TUNED: dict[str, Setting] = {
     Mdmd.name: Setting(threshold=0.2, half=0.25, extend=0.13),
     FlowRule.name: Setting(threshold=2.5, half=0.0, extend=0.0),
 }
-"""Best F1 on `TUNE_SEEDS` at .3 % IOD and 30 frames/s."""
+"""Best F1 on the first ten of `TUNE_SEEDS` at .3 % IOD and 30 frames/s."""
 
 
 def peers() -> list[Naive | Mdmd | FlowRule]:

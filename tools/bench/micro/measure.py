@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.progress import track as progress
 
 from tools.bench.errors import BenchError
-from tools.bench.machine import machine
+from tools.bench.machine import Machine, machine
 from tools.bench.micro.conditions import FALLS, Condition, Row, conditions, run_track
+from tools.bench.micro.ours import weights_digest
 from tools.micro.recipe import TEST_SEEDS
 from tools.micro.score import pooled, recall_by
 
@@ -56,16 +57,18 @@ def measure(options: Options) -> dict[str, Any]:
     rows: list[Row] = []
     for part in _along(_run(jobs, min(options.workers, os.cpu_count() or 1)), len(jobs)):
         rows += part
-    return report(rows, place, seeds)
+    return report(rows, place, seeds, weights_digest(options.weights))
 
 
-def report(rows: Sequence[Row], place: Any, seeds: Sequence[int]) -> dict[str, Any]:
+def report(
+    rows: Sequence[Row], place: Machine, seeds: Sequence[int], weights: str
+) -> dict[str, Any]:
     """Figures of `run_track`'s rows; everything in it can be written as JSON."""
     cells = list(dict.fromkeys(row.condition for row in rows))
     subjects = list(dict.fromkeys(row.subject for row in rows))
     return {
         "machine": place,
-        "ours": "MicroSpotter",
+        "ours": f"MicroSpotter, weights {weights}",
         "peer": None,
         "tracks": len(seeds),
         "seeds": [seeds[0], seeds[-1]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -64,11 +65,20 @@ class Ours:
         return Answer(found, cpu, analysed / max(len(times), 1), spotter.rejected)
 
 
+def weights_digest(weights: Path | None) -> str:
+    """Beginning of the SHA-256 of the network's file. Raises `ModelError`."""
+    return hashlib.sha256(_content(weights)).hexdigest()[:12]
+
+
 @lru_cache(maxsize=1)
 def _network(weights: Path | None) -> SpotterNetwork:
+    return SpotterNetwork.load(_content(weights))
+
+
+def _content(weights: Path | None) -> bytes:
     if weights is None:
-        return SpotterNetwork.load(load_manifest(models_folder(None)).network("micro").read())
+        return load_manifest(models_folder(None)).network("micro").read()
     try:
-        return SpotterNetwork.load(weights.read_bytes())
+        return weights.read_bytes()
     except OSError as error:
         raise ModelError(f"{weights} cannot be read: {error.strerror}. Check the path.") from None

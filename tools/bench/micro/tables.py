@@ -20,6 +20,7 @@ def micro_text(report: dict[str, Any]) -> str:
     first, last = report["seeds"]
     head = (
         f"{place['name']}, {place['cores']} cores, {place['system']}, load {place['load']}\n"
+        f"ours: {report['ours']}\n"
         f"{report['tracks']} tracks of 60 s per line, seeds {first} to {last}; hits: IoU .5, "
         "one-to-one, counts pooled; [95 % over tracks]\n"
     )

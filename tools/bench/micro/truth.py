@@ -28,7 +28,7 @@ from agent.spot.track import TrackFile
 from tools.bench.errors import BenchError
 from tools.bench.machine import machine
 from tools.bench.micro.classic import peers
-from tools.bench.micro.ours import Ours
+from tools.bench.micro.ours import Ours, weights_digest
 from tools.bench.micro.subject import Array, Found, Points, Subject
 from tools.bench.micro.tables import figure, number, text_of
 from tools.eval.progress import along
@@ -113,6 +113,7 @@ def measure_truth(
                 late += [f.emitted - f.offset for f in answer.found]
     return {
         "machine": place,
+        "ours": f"MicroSpotter, weights {weights_digest(weights)}",
         "peer": None,
         "truth": truth.name,
         "tracks": len(by_name),

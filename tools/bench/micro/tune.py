@@ -31,7 +31,7 @@ GRID: dict[str, tuple[Callable[[Setting], Subject], list[Setting]]] = {
         [
             Setting(p, half, extend)
             for p, half, extend in product(
-                (0.1, 0.15, 0.2, 0.3, 0.4), (0.2, 0.25, 0.3, 0.4), (0.0, 0.1, 0.13, 0.16)
+                (0.1, 0.15, 0.2, 0.3, 0.4), (0.2, 0.25, 0.3, 0.4), (0.0, 0.05, 0.1, 0.13)
             )
         ],
     ),
@@ -61,7 +61,7 @@ def f1(subject: Subject, tracks: list[Track]) -> float:
 def main(argv: list[str] | None = None) -> int:
     """Search the grid and print what is best."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tracks", type=int, default=20)
+    parser.add_argument("--tracks", type=int, default=10)
     args = parser.parse_args(argv)
     tracks = [make(seed) for seed in TUNE_SEEDS[: args.tracks]]
     for name, (kind, settings) in GRID.items():
