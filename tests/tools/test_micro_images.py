@@ -178,6 +178,7 @@ def test_a_clip_goes_to_and_fro_without_a_jump() -> None:
     shown = [np.full((4, 4), k, np.uint8) for k in range(4)]
     clip = Clip("four", shown, np.zeros((4, 68, 2), np.float32), "nobody")
     assert [int(clip.at(k)[0][0, 0]) for k in range(9)] == [0, 1, 2, 3, 2, 1, 0, 1, 2]
+    assert [round(30 * clip.moment(k / 30)) for k in range(9)] == [0, 1, 2, 3, 2, 1, 0, 1, 2]
 
 
 def test_movements_in_the_bundled_face_are_found_and_a_file_changes_nothing() -> None:

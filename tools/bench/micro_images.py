@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -240,8 +241,15 @@ def _still(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "videos": len(outcomes),
         "minutes": round(minutes, 2),
         "found": found,
+        "moments": sum(_moments(o) for o in outcomes),
         "per_minute": round(found / minutes, 2) if minutes else None,
     }
+
+
+def _moments(o: Outcome) -> int:
+    """Alarms at rest, those at the same place of repeated material counted once."""
+    at = sorted(o.case.source.moment(e.apex) for e in o.still.events)
+    return len(at) - sum(later - earlier < 0.1 for earlier, later in pairwise(at))
 
 
 def _video(o: Outcome) -> dict[str, Any]:
@@ -255,6 +263,7 @@ def _video(o: Outcome) -> dict[str, Any]:
         "found": len(o.seen.events),
         "hits": len(o.hits),
         "still_found": len(o.still.events),
+        "still_moments": _moments(o),
         "seen": round(len(o.seen.time) / (o.seen.seconds * 30.0), 3),
         "gain": median([k.gain for k in o.kept]),
         "gain_network": median([k.gain for k in o.raw]),

@@ -40,6 +40,10 @@ class Source(Protocol):
         """Which way the frontal face's landmarks go, float32[68, 2], the largest has length 1."""
         ...
 
+    def moment(self, time: float) -> float:
+        """Seconds of the material that `time` shows: the same for what is shown again."""
+        ...
+
 
 class Photographed:
     """What photographs and clips share: movements are warped into the skin."""
@@ -60,6 +64,10 @@ class Photographed:
     def direction(self, planted: Planted) -> Float:
         """As `Source.direction`."""
         return displacements(planted.units, planted.side)
+
+    def moment(self, time: float) -> float:
+        """As `Source.moment`."""
+        return time
 
 
 @dataclass(eq=False)
@@ -129,6 +137,11 @@ class Clip(Photographed):
         last = len(self.pictures) - 1
         at = last - abs(index % (2 * last) - last) if last else 0
         return self.pictures[at], self.points[at]
+
+    def moment(self, time: float) -> float:
+        """As `Source.moment`: folded back at both ends."""
+        last = (len(self.pictures) - 1) / FPS
+        return last - abs(time % (2 * last) - last) if last else 0.0
 
 
 def read_clip(video: Path, enlarged: float = 1.0, teacher: Path | None = None) -> Clip:

@@ -53,6 +53,11 @@ def images_text(report: dict[str, Any]) -> str:
         lines.append(
             f"  {kind:12s} {still['found']:3d} reported in {still['minutes']:5.2f} face-minutes"
             f" of {still['videos']} videos: {'-' if rate is None else format(rate, '.2f')} a minute"
+            f" ({still['moments']} different moments)"
+        )
+    if "video" in report["still"]:
+        lines.append(
+            "  (people in clips move by themselves, and clips are repeated to fill the time)"
         )
     for key, rows in report["by"].items():
         lines += ["", f"{HEADINGS[key]:32s}     n  recall  gain  (network)  correlation  lag ms"]

@@ -82,6 +82,10 @@ class RenderedFace:
         way = self._way(planted)
         return np.asarray(way / np.hypot(way[:, 0], way[:, 1]).max(), np.float32)
 
+    def moment(self, time: float) -> float:
+        """Nothing is shown twice."""
+        return time
+
     def _share(self, planted: Planted) -> float:
         """Of full strength, for the wanted amplitude; blendshapes are linear."""
         way = self._way(planted)
