@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -162,8 +163,16 @@ def _run(
         yield from (run_track(*job) for job in jobs)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
+    try:
         yield from pool.map(run_track, *zip(*jobs, strict=True), chunksize=2)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is for the parent, which then stops the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _along(parts: Iterator[list[Row]], total: int) -> Iterable[list[Row]]:
