@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import config, njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -19,6 +19,11 @@ _FAR = 1e9
 """Pixels. A crop that begins further away, or nowhere, shows nothing."""
 
 
+def _two_at_plain(greys: Grey, at: int) -> np.uint16:
+    """As `_two_at`, where nothing is compiled (NUMBA_DISABLE_JIT)."""
+    return np.uint16(int(greys[at]) | int(greys[at + 1]) << 8)
+
+
 @intrinsic
 def _two_at(typing: Any, greys: Any, at: Any) -> Any:
     """The grey levels at `at` and `at + 1` in one load: uint16, the first in the low byte."""
@@ -30,6 +35,10 @@ def _two_at(typing: Any, greys: Any, at: Any) -> Any:
         return builder.load(builder.bitcast(place, pair), align=1)
 
     return types.uint16(greys, types.int32), generate
+
+
+if config.DISABLE_JIT:
+    _two_at = _two_at_plain
 
 
 @njit(nogil=True, cache=True)
@@ -234,5 +243,5 @@ def _at_the_edge(picture: Grey, u: int, v: int) -> int:  # pragma: no cover
         for k in range(2):
             if 0 <= x + k < width and 0 <= y + i < height:
                 weight = (right if k else 256 - right) * (down if i else 256 - down)
-                total += weight * picture[y + i, x + k]
+                total += weight * int(picture[y + i, x + k])
     return total >> 16
