@@ -111,14 +111,20 @@ class Photograph(Photographed):
         middle = self.points[[36, 45, 48, 54]].mean(0)
         goal = np.array([WIDTH / 2, HEIGHT / 2]) + 0.02 * self.iod * sway[:2]
         matrix = np.concatenate([turn, (goal - turn @ middle)[:, None]], 1)
-        way = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_CUBIC
+        out = self.background.copy()
+        height, width = self.picture.shape
+        ends = np.array([(0, 0), (width, 0), (0, height), (width, height)]) @ turn.T + matrix[:, 2]
+        left, top = np.maximum(np.floor(ends.min(0)).astype(int), 0)
+        right, bottom = np.minimum(np.ceil(ends.max(0)).astype(int), (WIDTH, HEIGHT))
+        part, size = out[top:bottom, left:right], (int(right - left), int(bottom - top))
+        placed = matrix - np.array([[0, 0, left], [0, 0, top]])
         person = cv2.warpAffine(
-            self.picture, matrix, (WIDTH, HEIGHT), flags=way, borderMode=cv2.BORDER_REPLICATE
+            self.picture, placed, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
-        cover = cv2.warpAffine(self._alpha, matrix, (WIDTH, HEIGHT))
-        mixed = cv2.blendLinear(person, self.background, cover, 1.0 - cover)
+        cover = cv2.warpAffine(self._alpha, placed, size)
+        part[:] = cv2.blendLinear(person, part, cover, 1.0 - cover)
         points = self.points @ turn.T + matrix[:, 2]
-        return np.asarray(mixed, np.uint8), points.astype(np.float32)
+        return out, points.astype(np.float32)
 
 
 @dataclass(eq=False)
