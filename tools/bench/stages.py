@@ -23,7 +23,7 @@ from agent.config import AgentConfig
 from agent.expression import read
 from agent.faces import detect, landmarks, pose, stabilise, track
 from agent.inference import tflite
-from agent.micro import spotter
+from agent.micro import decide, network, spotter, stream
 from agent.types import Frame
 from tools.bench.frames import decode
 from tools.bench.machine import machine
@@ -53,8 +53,12 @@ TIMED: tuple[tuple[Any, str, str], ...] = (
     (detect, "letterbox", "detect: letterbox"),
     (detect, "decode", "detect: decoding"),
     (spotter.MicroSpotter, "update", "micro: the rest"),
-    (spotter, "observe", "micro: kernel"),
-    (spotter, "measure_noise", "micro: noise kernel"),
+    (stream.FaceStream, "push", "micro: stream, the rest"),
+    (stream, "measure", "micro: channels kernel"),
+    (stream, "fill_steps", "micro: grid kernel"),
+    (stream, "normalise", "micro: inputs kernel"),
+    (network.NetworkState, "step", "micro: network kernel"),
+    (decide.Decider, "step", "micro: decision"),
     (tflite.Model, "__call__", "model."),
 )
 """Whose attribute, which, and what it is called in the table."""
