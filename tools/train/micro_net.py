@@ -88,7 +88,8 @@ def loss(outputs: Tensor, batch: Sequence[Tensor]) -> Tensor:
         outputs[..., UNITS], units, reduction="none"
     )
     told = (named.mean(-1) * near).sum() / count
-    others = functional.binary_cross_entropy_with_logits(outputs[..., OTHERS], kinds)
+    known = ~torch.isnan(kinds)
+    others = functional.binary_cross_entropy_with_logits(outputs[..., OTHERS][known], kinds[known])
     return 10.0 * found + 0.5 * placed + 0.3 * told + 0.3 * others
 
 

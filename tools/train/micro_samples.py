@@ -29,7 +29,7 @@ class Material:
     confidence: Float
     micro: list[Event]
     kinds: Mapping[str, list[tuple[float, float]]]
-    """Spans of other movements by kind, seconds."""
+    """Spans of other movements by kind, seconds; empty where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ class Sample:
     near: Float
     """float32[T]: 1 where `shape` and `units` count."""
     kinds: Float
-    """float32[T, 5]."""
+    """float32[T, 5]; NaN where nobody knows."""
 
     def crop(self, start: int, length: int) -> tuple[Float, ...]:
         """All arrays from `start` on."""
@@ -108,6 +108,8 @@ def sample(material: Material) -> Sample:
         for unit in event.units:
             if unit in MICRO_UNITS:
                 units[close, MICRO_UNITS.index(unit)] = 1.0
+    if not material.kinds:
+        kinds[:] = np.nan
     for row, kind in enumerate(KINDS):
         for start, end in material.kinds.get(kind, []):
             kinds[(spoken >= start) & (spoken <= end), row] = 1.0

@@ -1,0 +1,129 @@
+"""The spotter's training material, and that torch and kernel are the same network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent.micro.network import KINDS, LOOK_AHEAD, NetworkState, SpotterNetwork
+from agent.micro.stream import INPUTS, STEP
+from agent.types import MICRO_UNITS
+from tools.train import micro_tracks
+from tools.train.micro_samples import Material, as_tracked, red_noise, sample
+
+
+@pytest.fixture(scope="module")
+def material() -> Material:
+    how = micro_tracks.Course(fps=30, noise=0.001, events=3, distractors=0.5, drop=0.02, seconds=20)
+    return micro_tracks.make(np.random.default_rng(3), how)
+
+
+def test_a_made_track_is_whole_and_repeatable(material: Material) -> None:
+    again = micro_tracks.make(
+        np.random.default_rng(3),
+        micro_tracks.Course(fps=30, noise=0.001, events=3, distractors=0.5, drop=0.02, seconds=20),
+    )
+    np.testing.assert_array_equal(again.landmarks, material.landmarks)
+    assert (np.diff(material.timestamps) >= 0).all()
+    assert material.landmarks.dtype == np.float32
+    assert np.isfinite(material.landmarks).all()
+    assert len(material.micro) == 3
+    assert set(material.kinds) == set(KINDS)
+    # Eyes above the mouth, the image's left eye on the left.
+    middle = material.landmarks[len(material.landmarks) // 2]
+    assert middle[36, 0] < middle[45, 0]
+    assert middle[36:48, 1].mean() < middle[48:, 1].mean()
+
+
+def test_truth_lies_where_the_network_speaks_of_it(material: Material) -> None:
+    one = sample(material)
+    assert one.inputs.shape == (len(one.heat), INPUTS)
+    assert np.isfinite(one.inputs).all()
+    start = material.timestamps[0] + STEP / 2
+    for event in material.micro:
+        centre = (event.onset + event.offset) / 2
+        row = round((centre - start) / STEP) + LOOK_AHEAD
+        peak = row - 2 + int(one.heat[row - 2 : row + 3].argmax())
+        assert one.heat[peak] == 1.0
+        assert one.near[peak] == 1.0
+        spoken = start + (peak - LOOK_AHEAD + 5 * one.shape[peak, 0]) * STEP
+        assert spoken == pytest.approx(centre, abs=1e-4)
+        assert 0.35 * np.exp(one.shape[peak, 1]) == pytest.approx(event.offset - event.onset)
+        apex = centre + 5 * STEP * one.shape[peak, 3]
+        assert apex == pytest.approx(event.apex, abs=1e-4)
+        named = {unit for unit, on in zip(MICRO_UNITS, one.units[peak], strict=True) if on}
+        assert named == set(event.units)
+    assert (one.kinds[:, KINDS.index("blink")].sum() > 0) == bool(material.kinds["blink"])
+
+
+def test_noise_and_blinks_change_what_they_say(material: Material) -> None:
+    iod = float(np.linalg.norm(material.landmarks[0, 45] - material.landmarks[0, 36]))
+    noisy = red_noise(np.random.default_rng(1), material, 0.004)
+    change = (noisy.landmarks - material.landmarks) / iod
+    assert change.std() == pytest.approx(0.004, rel=0.1)
+    assert np.abs(np.diff(change, axis=0)).mean() < 0.5 * np.abs(change).mean()
+    blinked = as_tracked(np.random.default_rng(1), material)
+    moved = np.abs(blinked.landmarks - material.landmarks).max(axis=(1, 2)) > 0
+    inside = np.zeros(len(moved), bool)
+    for start, end in material.kinds["blink"]:
+        inside |= (material.timestamps > start) & (material.timestamps < end)
+    assert (moved <= inside).all()
+    assert moved.any()
+
+
+def test_torch_and_kernel_are_one_network(material: Material) -> None:
+    torch = pytest.importorskip("torch")
+    from tools.train.micro_net import MicroNet
+
+    torch.manual_seed(0)
+    net = MicroNet()
+    inputs = sample(material).inputs
+    with torch.no_grad():
+        wanted = net(torch.from_numpy(inputs).T[None])[0].T.numpy()
+    state = NetworkState(SpotterNetwork(net.arrays()))
+    found = np.stack([state.step(row).copy() for row in inputs])
+    np.testing.assert_allclose(found, wanted, atol=2e-4)
+
+
+def test_a_mirror_twice_is_none_and_disturbances_leave_the_rest(material: Material) -> None:
+    pytest.importorskip("torch")
+    from tools.train.micro_net import disturbed, mirrored
+
+    inputs = sample(material).inputs
+    np.testing.assert_array_equal(mirrored(mirrored(inputs)), inputs)
+    assert np.abs(mirrored(inputs) - inputs).max() > 0.1
+    other = disturbed(np.random.default_rng(2), inputs)
+    np.testing.assert_array_equal(other[:, 21:], inputs[:, 21:])
+    assert np.isfinite(other).all()
+    assert np.abs(other - inputs).max() > 0.1
+
+
+def test_movements_are_planted_into_a_real_face(tmp_path: Path, material: Material) -> None:
+    pytest.importorskip("torch")
+    from tools.train import micro_material
+
+    bare = Material(material.timestamps, material.landmarks, material.confidence, [], {})
+    planted = micro_material.plant(np.random.default_rng(4), bare)
+    assert planted.micro
+    apart = np.abs(planted.landmarks - bare.landmarks).max(axis=(1, 2))
+    times = planted.timestamps
+    event = planted.micro[0]
+    iod = float(np.linalg.norm(bare.landmarks[0, 45] - bare.landmarks[0, 36]))
+    at = int(np.abs(times - event.apex).argmin())
+    assert apart[at] > 0.3 * event.amplitude * iod
+    before = (times < event.onset) & (times > event.onset - 0.3)
+    assert apart[before].max(initial=0.0) < 0.2 * event.amplitude * iod
+    arrays: dict[str, Any] = {
+        "timestamps": bare.timestamps, "landmarks": bare.landmarks, "confidence": bare.confidence,
+    }  # fmt: skip
+    np.savez(tmp_path / "someone-still.npz", **arrays)
+    samples = list(micro_material.planted(tmp_path, 1))
+    assert len(samples) == micro_material.BACKGROUND_COPIES
+    assert samples[0].heat.max() == 0.0
+    assert np.isnan(samples[0].kinds).all()
+    assert all(one.heat.max() == 1.0 for one in samples[1:])
+    with pytest.raises(SystemExit, match="still"):
+        list(micro_material.planted(tmp_path / "nowhere", 1))

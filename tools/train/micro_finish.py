@@ -1,0 +1,81 @@
+"""What is measured after training, and where it goes: weights, manifest table, `figures.json`.
+
+On `TUNE_SEEDS`: the reported figures come from `tools.bench micro` on seeds of their own.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from agent.config import MicroConfig
+from agent.micro.network import SpotterNetwork
+from agent.micro.spotter import MicroSpotter
+from agent.types import MicroExpression
+from tools.micro.recipe import TUNE_SEEDS
+from tools.micro.score import pooled, score
+from tools.micro.tracks import Track, make
+from tools.train import manifest
+from tools.train.files import MODELS, save_atomically, save_json
+from tools.train.micro_net import MicroNet
+
+TRACKS = 30
+"""Minutes per condition."""
+
+
+def finish(net: MicroNet, data: str, step: int, models: Path = MODELS) -> None:
+    """Write the weights in half precision, with what they reach."""
+    content = io.BytesIO()
+    halves: dict[str, Any] = {
+        name: array.astype(np.float16) if array.dtype == np.float32 else array
+        for name, array in net.arrays().items()
+    }
+    np.savez_compressed(content, **halves)
+    network = SpotterNetwork.load(content.getvalue())
+    figures = measure(network)
+    folder = models / "micro"
+    folder.mkdir(exist_ok=True)
+    save_atomically(folder / "weights.npz", content.getvalue())
+    save_json(folder / "figures.json", {"steps": step, "bytes": len(content.getvalue())} | figures)
+    manifest.write_weights(
+        "micro",
+        folder / "weights.npz",
+        [data],
+        "Trained on synthetic movements; see CARD.md.",
+        {"false_alarms_per_minute": figures["false_alarms_per_minute"]},
+        models,
+    )
+
+
+def measure(network: SpotterNetwork) -> dict[str, Any]:
+    """Figures at the default threshold, on tracks of a minute with normal distractors."""
+    cells = [(fps, noise, 6) for fps in (30.0, 60.0) for noise in (0.001, 0.003)]
+    cells += [(30.0, noise, 0) for noise in (0.001, 0.003)]
+    found: list[dict[str, Any]] = []
+    for fps, noise, events in tqdm(cells, desc="measuring"):
+        scored = []
+        for seed in TUNE_SEEDS[:TRACKS]:
+            track = make(seed, fps=fps, noise=noise, events=events)
+            scored.append(score(track.micro, spot(network, track), track.seconds / 60))
+        found.append({"fps": fps, "noise": noise, "events": events, **pooled(scored)})
+    quiet = [cell["false_per_minute"]["value"] for cell in found if not cell["events"]]
+    return {
+        "threshold": MicroConfig().threshold,
+        "seeds": [TUNE_SEEDS[0], TUNE_SEEDS[TRACKS - 1]],
+        "false_alarms_per_minute": round(float(np.mean(quiet)), 2),
+        "conditions": found,
+    }
+
+
+def spot(network: SpotterNetwork, track: Track) -> list[MicroExpression]:
+    """What the agent's spotter reports of a track."""
+    spotter = MicroSpotter(MicroConfig(), network)
+    found: list[MicroExpression] = []
+    rows = zip(track.timestamps.tolist(), track.landmarks, track.confidence, strict=True)
+    for time, points, confidence in rows:
+        found += spotter.update(time, [(0, points, float(confidence))])
+    return found + spotter.finish()
