@@ -18,6 +18,8 @@ _SHAPE = np.column_stack([MEAN_SHAPE_3D, np.ones(68)]).astype(np.float64)
 _SOLVE = np.linalg.pinv(_SHAPE)
 _WORST = 0.15
 """Inter-ocular distances, root mean square; real faces, expressions included, stay below 0.08."""
+_WILD = 0.3
+"""Likewise, of a single frame that is not to be looked at."""
 _SMALLEST, _LARGEST = 4.0, 4000.0
 """Pixels between the outer eye corners."""
 _PARTS = {
@@ -33,6 +35,13 @@ _PARTS = {
 }
 
 
+def look_like_faces(frames: Float) -> NDArray[np.bool_]:
+    """bool[N]: which of float32[N, 68, 2], pixels, have about the shape of a face; a tracker's wild
+    answers, or zeros for a lost face, do not."""
+    _, sizes, residual = _fit(np.nan_to_num(frames, posinf=0, neginf=0).astype(np.float64))
+    return (sizes >= 1.0) & (residual < _WILD)
+
+
 def what_is_wrong(samples: Float) -> str | None:
     """Why these frames cannot be a face in iBUG order; None where they can.
 
@@ -42,15 +51,11 @@ def what_is_wrong(samples: Float) -> str | None:
         Frames from all over the track, pixels, N >= 1.
     """
     frames = samples.astype(np.float64)
-    solved = np.einsum("ij,njk->nik", _SOLVE, frames)
-    axes = solved[:, :3].transpose(0, 2, 1)
-    lengths = np.linalg.norm(axes, axis=2)
-    sizes = np.sqrt(lengths[:, 0] * lengths[:, 1])
+    solved, sizes, residual = _fit(frames)
     size = float(np.median(sizes))
     if size < _SMALLEST or size > _LARGEST:
         return _of_scale(size)
-    misfit = np.linalg.norm(frames - np.einsum("ij,njk->nik", _SHAPE, solved), axis=2)
-    residual = np.sqrt((misfit**2).mean(1)) / np.maximum(sizes, 1e-9)
+    axes = solved[:, :3].transpose(0, 2, 1)
     middle = int(np.argsort(residual)[len(residual) // 2])
     facing = np.cross(axes[:, 0], axes[:, 1])[:, 2]
     if np.median(residual) > _WORST:
@@ -58,6 +63,18 @@ def what_is_wrong(samples: Float) -> str | None:
     if np.median(facing) < 0:
         return _mirrored(frames[middle])
     return _reversed_part(frames[middle], _SHAPE @ solved[middle])
+
+
+def _fit(frames: Points) -> tuple[Points, Points, Points]:
+    """The affine camera of each frame float64[N, 4, 2], the size of its face in pixels per
+    inter-ocular distance float64[N], and the root mean square of what it does not explain,
+    inter-ocular distances, float64[N]."""
+    solved = np.einsum("ij,njk->nik", _SOLVE, frames, optimize=True)
+    lengths = np.linalg.norm(solved[:, :3], axis=1)
+    sizes = np.sqrt(lengths[:, 0] * lengths[:, 1])
+    misfit = frames - np.einsum("ij,njk->nik", _SHAPE, solved, optimize=True)
+    residual = np.sqrt((misfit**2).sum(2).mean(1)) / np.maximum(sizes, 1e-9)
+    return solved, sizes, residual
 
 
 def _of_scale(size: float) -> str:

@@ -103,7 +103,7 @@ class Spotting:
         minutes = self.seconds["analysable"] / 60
         reasons = {kind: value for kind, value in self.seconds.items() if kind != "analysable"}
         rate = self._false_alarms
-        wrong = {k: n for k, n in self.flags.frames.items() if k not in ("lost", "gap")}
+        wrong = {k: n for k, n in self.flags.frames.items() if k not in ("lost", "no_face", "gap")}
         return {
             "frames": seen.frames,
             "seconds": round(seen.last - seen.first, 3),
@@ -116,7 +116,7 @@ class Spotting:
             "expected_false_alarms": None if rate is None else round(rate * minutes, 2),
             "not_analysable": {kind: round(value, 3) for kind, value in sorted(reasons.items())},
             "rejected": dict.fromkeys(KINDS, 0) | dict(self._spotter.rejected),
-            "lost_frames": self.flags.frames.get("lost", 0),
+            "lost_frames": sum(self.flags.frames.get(kind, 0) for kind in ("lost", "no_face")),
             "skipped_frames": wrong,
             "flagged": [
                 {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.spot.order import what_is_wrong
+from agent.spot.order import look_like_faces, what_is_wrong
 from agent.spot.track import Block, TrackError, TrackFile
 from agent.types import Float
 
@@ -23,6 +23,8 @@ _SLOWEST, _FASTEST = 0.5, 1 / 2000
 """Seconds between frames; beyond, the times are in another unit."""
 _ROUNDED = 5e-4
 """Inter-ocular distances, standard deviation of rounding beyond which it is said."""
+_FROZEN = 0.1
+"""Share of frames without the least movement beyond which it is said."""
 _MOST_SPANS = 1000
 
 
@@ -41,7 +43,7 @@ class Span:
     """A stretch of a track that needs a word."""
 
     kind: str
-    """lost | gap | repeated | backward | bad_timestamp."""
+    """lost | no_face | gap | repeated | backward | bad_timestamp."""
     start: float
     end: float
     """Seconds. Frames with a wrong time stand where the last good one was."""
@@ -116,7 +118,11 @@ def survey(track: TrackFile) -> Survey:
     flags, faces, steps = Flags(), Sampler(), Sampler()
     first = last = math.nan
     good = 0
-    for seen in in_order(track, flags):
+    frozen = 0
+    before: Float | None = None
+    for seen in in_order(track, flags, any_shape=True):
+        frozen += before is not None and seen.points is not None and _same(seen.points, before)
+        before = seen.points
         if good:
             steps.offer(np.array(seen.time - last))
         else:
@@ -150,7 +156,7 @@ def survey(track: TrackFile) -> Survey:
         raise TrackError(
             f"{track.path}: landmarks are not in iBUG order or not pixels: {complaint}."
         )
-    return Survey(len(track), first, last, step, _warnings(samples))
+    return Survey(len(track), first, last, step, _warnings(samples, frozen / good))
 
 
 _WRONG = ("repeated", "backward", "bad_timestamp")
@@ -169,26 +175,40 @@ def _check_unit(track: TrackFile, step: float) -> None:
         )
 
 
-def _warnings(samples: Float) -> tuple[str, ...]:
+def _same(a: Float, b: Float) -> bool:
+    return bool(a[30, 0] == b[30, 0]) and np.array_equal(a, b)
+
+
+def _warnings(samples: Float, frozen: float) -> tuple[str, ...]:
+    found = []
+    if frozen > _FROZEN:
+        found.append(
+            f"{100 * frozen:.0f} % of the frames repeat the landmarks of the frame before: the "
+            "video's true frame rate is lower, or the tracker stood still; nothing can be seen in "
+            "such frames"
+        )
     size = float(np.median(np.linalg.norm(samples[:, 45] - samples[:, 36], axis=1)))
     for grid in (1.0, 0.5, 0.25, 0.125, 0.1):
         on_it = np.abs(samples / grid - np.round(samples / grid)).max() < 1e-3
         noise = grid / math.sqrt(12) / size
         if on_it and noise > _ROUNDED:
-            return (
+            found.append(
                 f"landmarks are rounded to {grid:g} px, noise of {100 * noise:.2f} % of the "
-                "inter-ocular distance that hides small movements; save them as float32",
+                "inter-ocular distance that hides small movements; save them as float32"
             )
-    return ()
+            break
+    return tuple(found)
 
 
-def in_order(track: TrackFile, flags: Flags) -> Iterator[Seen]:
+def in_order(track: TrackFile, flags: Flags, *, any_shape: bool = False) -> Iterator[Seen]:
     """The frames whose time is later than those before, with the others noted in `flags`; so are
-    stretches in which the face was lost, but not gaps."""
+    stretches in which the face was lost or, unless `any_shape`, the points are wildly off a face's
+    shape; gaps are not."""
     newest = math.nan
     for block, following in _with_next(track.blocks()):
         times = block.times.tolist()
         confidence = block.confidence.tolist()
+        shaped = None if any_shape else look_like_faces(block.points)
         for i, time in enumerate(times):
             after = times[i + 1] if i + 1 < len(times) else following
             kind = _wrong_time(time, newest, after)
@@ -197,11 +217,11 @@ def in_order(track: TrackFile, flags: Flags) -> Iterator[Seen]:
                 flags.add(kind, at, at, 1)
                 continue
             newest = time
-            if confidence[i] > 0:
+            if confidence[i] > 0 and (shaped is None or shaped[i]):
                 flags.close()
                 yield Seen(time, block.points[i], confidence[i])
             else:
-                flags.add("lost", time, time, 1)
+                flags.add("no_face" if confidence[i] > 0 else "lost", time, time, 1)
                 yield Seen(time, None, 0.0)
 
 

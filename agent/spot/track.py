@@ -20,6 +20,8 @@ from agent.types import Float
 
 BLOCK = 4096
 """Frames read at a time: 2.2 MB of landmarks."""
+_FAR = 1e6
+"""Pixels; no picture has points beyond."""
 WANTED = ("timestamps", "landmarks", "confidence")
 _KINDS = {"timestamps": "fiu", "landmarks": "fiu", "confidence": "fiub"}
 """NumPy's kinds of number that are read without loss of meaning."""
@@ -49,7 +51,7 @@ class Block:
     points: Float
     """float32[B, 68, 2], pixels."""
     confidence: Float
-    """float32[B], in [0, 1]; 0 where no face was found or a number is missing."""
+    """float32[B], in [0, 1]; 0 where no face was found or a number is missing or absurd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +103,12 @@ class TrackFile:
         """The frames from first to last. Raises `TrackError` where the file is damaged."""
         readers = {name: self._read(column) for name, column in self._columns.items()}
         for times, points, confidence in zip(*(readers[name] for name in WANTED), strict=True):
-            points = np.ascontiguousarray(points, np.float32)
+            with np.errstate(over="ignore"):
+                points = np.ascontiguousarray(points, np.float32)
             confidence = np.asarray(confidence, np.float32)
             self._check_confidence(confidence)
-            missing = np.isnan(confidence) | ~np.isfinite(points).all((1, 2))
+            # NaN compares as false
+            missing = np.isnan(confidence) | ~(np.abs(points) < _FAR).all((1, 2))
             confidence = np.clip(np.where(missing, np.float32(0), confidence), 0, 1)
             yield Block(np.asarray(times, np.float64), points, confidence)
 

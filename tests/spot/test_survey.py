@@ -129,3 +129,21 @@ def test_rounded_landmarks_are_mentioned(tmp_path: Path) -> None:
     assert "rounded to 0.5 px" in surveyed(tmp_path, track | {"landmarks": far}).warnings[0]
     fine = surveyed(tmp_path, track | {"landmarks": np.round(track["landmarks"], 2)})
     assert fine.warnings == ()
+
+
+def test_wild_frames_are_no_faces_and_do_not_spoil_the_rest(tmp_path: Path) -> None:
+    track = still(300)
+    track["landmarks"][50] = 0
+    track["landmarks"][100, 8] = 5e3
+    track["landmarks"][150] = 1e30
+    track["landmarks"][200:203] = np.random.default_rng(0).uniform(0, 640, (3, 68, 2))
+    _, flags = look(tmp_path, track)
+    assert flags.frames == {"no_face": 5, "lost": 1}
+    assert surveyed(tmp_path, track).warnings == ()
+
+
+def test_doubled_frames_are_mentioned(tmp_path: Path) -> None:
+    track = still(300, fps=60.0)
+    track["landmarks"][1::2] = track["landmarks"][::2]
+    (said,) = surveyed(tmp_path, track).warnings
+    assert "50 % of the frames repeat" in said
