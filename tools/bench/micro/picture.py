@@ -43,7 +43,7 @@ def draw(report: Mapping[str, Any], out: Path) -> None:
         handles, labels, loc="lower center", bbox_to_anchor=(0.5, 0.1), ncols=3,
         frameon=False, fontsize=8, labelcolor=_INK,
     )  # fmt: skip
-    caveat = "\n".join(textwrap.wrap(f"{report['caveat']}", 148))
+    caveat = "\n".join(textwrap.wrap(report["caveat"], 165))
     figure.text(0.5, 0.02, caveat, ha="center", va="bottom", fontsize=7, color=_INK)
     figure.subplots_adjust(left=0.05, right=0.985, top=0.92, bottom=0.31, wspace=0.12)
     half = out.with_name(f".{out.name}.part")
@@ -76,6 +76,16 @@ def _noise(axis: Any, report: Mapping[str, Any]) -> None:
                 x, values, style, color=colour, lw=2.0 if ours else 1.3, marker="o", ms=3,
                 label=label,
             )  # fmt: skip
+            blind = [
+                (100 * r["noise"], r["f1"]["value"] or 0.0)
+                for r in mine
+                if r["analysed"] is not None and r["analysed"] < 0.5
+            ]
+            for point in blind:
+                axis.annotate(
+                    "mostly refused: too noisy", point, xytext=(-4, 10),
+                    textcoords="offset points", ha="right", fontsize=7, color=colour,
+                )  # fmt: skip
             if ours and fps == 30.0:
                 low = [r["f1"]["low"] or 0.0 for r in mine]
                 high = [r["f1"]["high"] or 0.0 for r in mine]

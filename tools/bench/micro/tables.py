@@ -22,7 +22,7 @@ def micro_text(report: dict[str, Any]) -> str:
         f"{place['name']}, {place['cores']} cores, {place['system']}, load {place['load']}\n"
         f"ours: {report['ours']}\n"
         f"{report['tracks']} tracks of 60 s per line, seeds {first} to {last}; hits: IoU .5, "
-        "one-to-one, counts pooled; [95 % over tracks]\n"
+        "one-to-one, counts pooled; [95 % over tracks]\nseen: frames that could be analysed\n"
     )
     rows = report["conditions"]
     normal = [r for r in rows if is_normal(r)]
@@ -74,7 +74,7 @@ def _f1_table(title: str, rows: Sequence[Any], key: str, wanted: Any, report: An
     table = Table(box=box.ASCII2)
     table.add_column(title)
     other = "noise, % IOD" if key == "fps" else "frames/s"
-    for name in (other, "method", "F1", "P", "R", "false/min"):
+    for name in (other, "method", "F1", "P", "R", "false/min", "seen"):
         table.add_column(name, justify="left" if name == "method" else "right")
     chosen = [row for row in rows if wanted(row)]
     places = {name: k for k, name in enumerate(report["subjects"])}
@@ -92,6 +92,7 @@ def _f1_table(title: str, rows: Sequence[Any], key: str, wanted: Any, report: An
             number(row["precision"]["value"]),
             number(row["recall"]["value"]),
             number(row["false_per_minute"]["value"]),
+            _share(row["analysed"]),
         )
     return table
 
@@ -137,11 +138,11 @@ def _ratio_table(report: dict[str, Any]) -> Table:
 def _timing_table(rows: Sequence[Any]) -> Table:
     table = Table(
         box=box.ASCII2,
-        title="hits: overlap, mean errors, ms; latency: mean, largest, s; seen: frames analysed",
+        title="hits: overlap, mean errors, ms; latency: mean, largest, s",
         title_justify="left",
     )
     table.add_column("method")
-    names = ("noise", "frames/s", "IoU", "onset", "apex", "offset", "latency", "us/frame", "seen")
+    names = ("noise", "frames/s", "IoU", "onset", "apex", "offset", "latency", "us/frame")
     for name in names:
         table.add_column(name, justify="right")
     for row in rows:
@@ -155,9 +156,12 @@ def _timing_table(rows: Sequence[Any]) -> Table:
                 *(_milliseconds(row[name]["mae"]) for name in ("onset", "apex", "offset")),
                 f"{number(late['mean'])}, {number(late['max'])}" if late else "-",
                 f"{row['us_per_frame']:.0f}",
-                "-" if row["analysed"] is None else f"{row['analysed']:.0%}",
             )
     return table
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
 
 
 def _milliseconds(value: float | None) -> str:
