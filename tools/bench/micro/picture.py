@@ -83,7 +83,7 @@ def _noise(axis: Any, report: Mapping[str, Any]) -> None:
             ]
             for point in blind:
                 axis.annotate(
-                    "mostly refused: too noisy", point, xytext=(-4, 10),
+                    "mostly refused: too noisy", point, xytext=(-30, 6),
                     textcoords="offset points", ha="right", fontsize=7, color=colour,
                 )  # fmt: skip
             if ours and fps == 30.0:
