@@ -1,4 +1,4 @@
-"""`python -m tools.bench pipeline`, `models`, `micro` and `micro-images`."""
+"""`python -m tools.bench pipeline`, `models`, `micro`, `micro-images` and `steady`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import AgentError
-from tools.bench import micro_images_cli
+from tools.bench import micro_images_cli, steady_cli
 from tools.bench.errors import BenchError
 from tools.bench.machine import slug, words_of
 from tools.bench.micro import cli as micro_cli
@@ -82,6 +82,7 @@ _RUN = {
     "models": _models,
     "micro-images": _micro_images,
     "micro": micro_cli.run,
+    "steady": steady_cli.run,
 }
 
 
@@ -161,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--runs", type=_positive, default=500, help="calls per model")
     micro_images_cli.add(what, shared)
     micro_cli.add(what, shared)
+    steady_cli.add(what, shared)
     return parser
 
 
