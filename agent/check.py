@@ -26,6 +26,8 @@ from agent.config import AgentConfig, MqttConfig
 from agent.errors import AgentError
 from agent.inference.manifest import load_manifest, models_folder
 from agent.inference.tflite import open_model, runtime_name
+from agent.micro.network import NetworkState, SpotterNetwork
+from agent.micro.stream import INPUTS
 
 WATCH = 2.0
 """Seconds of frames that are counted."""
@@ -155,6 +157,12 @@ def _models(config: AgentConfig) -> CheckLine:
         start = time.perf_counter()
         model(picture)
         took.append(f"{name} {(time.perf_counter() - start) * 1e3:.1f} ms")
+    spotter = NetworkState(SpotterNetwork.load(manifest.network("micro").read()))
+    quiet = np.zeros(INPUTS, np.float32)
+    spotter.step(quiet)  # compiled, or read from the cache
+    start = time.perf_counter()
+    spotter.step(quiet)
+    took.append(f"micro {(time.perf_counter() - start) * 1e3:.2f} ms")
     return CheckLine(
         "models",
         True,

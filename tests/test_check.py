@@ -23,6 +23,7 @@ from agent.clock import ClockReading
 from agent.config import AgentConfig, parse
 
 TINY = Path(__file__).parent / "golden" / "tiny"
+SHIPPED = Path(__file__).parents[1] / "models"
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 
 
@@ -44,7 +45,9 @@ def settings(tmp_path: Path) -> dict[str, Any]:
         first.replace('"tiny"', '"landmarks"'),
         second.replace('"tiny_float"', '"expression"'),
     ]
-    (models / "manifest.toml").write_text("[[model]]\n".join([head, *tables]))
+    shutil.copytree(SHIPPED / "micro", models / "micro")
+    weights = "[[weights]]" + (SHIPPED / "manifest.toml").read_text().split("[[weights]]")[1]
+    (models / "manifest.toml").write_text("[[model]]\n".join([head, *tables]) + weights)
     film = tmp_path / "film.mkv"
     writer = cv2.VideoWriter(str(film), cv2.VideoWriter.fourcc(*"FFV1"), 30, (64, 48))
     for n in range(75):
@@ -125,6 +128,13 @@ def test_a_manifest_without_a_needed_model_fails(settings: dict[str, Any]) -> No
     found = line(settings, "models")
     assert not found.ok
     assert "no model 'detector'" in found.detail
+
+
+def test_altered_weights_of_the_spotter_fail(settings: dict[str, Any]) -> None:
+    (Path(settings["models"]) / "micro" / "weights.npz").write_bytes(b"something else")
+    found = line(settings, "models")
+    assert not found.ok
+    assert "not the file that the manifest describes" in found.detail
 
 
 def test_the_other_set_of_models_fails_where_it_is_not_there(settings: dict[str, Any]) -> None:
