@@ -31,7 +31,7 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--bundled", action="store_true", help="the bundled clip's face anyway")
     parser.add_argument("--photographs", type=int, default=12, metavar="N", help="default: 12")
-    parser.add_argument("--clips", type=int, default=6, metavar="N", help="default: 6")
+    parser.add_argument("--clips", type=int, default=4, metavar="N", help="default: all 4")
     parser.add_argument(
         "--rendered", type=int, default=1, metavar="N", help="slow, a minute each; default: 1"
     )
