@@ -22,7 +22,7 @@ from agent.micro.network import (
 from agent.micro.stream import STEP
 from agent.types import MICRO_UNITS, Float, MicroExpression
 
-LATENCY = 0.54
+LATENCY = 0.52
 """Seconds after its offset from which on a movement is reported; until then a stronger one may
 replace it."""
 _OVERLAP = 0.05

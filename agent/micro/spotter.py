@@ -58,9 +58,9 @@ class MicroSpotter:
         The weights, `models/micro`.
     """
 
-    latency = LATENCY + 0.06
+    latency = LATENCY + 0.08
     """Seconds after its offset at which a movement is known at the latest, where frames or ticks
-    come at least every 0.06 s."""
+    come at least every 0.08 s."""
 
     def __init__(self, params: MicroConfig, network: SpotterNetwork) -> None:
         self._params = params
@@ -176,7 +176,7 @@ class MicroSpotter:
 
     def _refusal(self, face: _Face) -> str | None:
         stream = face.stream
-        if stream.scale < self._params.min_face:
+        if stream.started and stream.scale < self._params.min_face:
             return "face_too_small"
         if len(face.gaps) < _GAPS // 2:
             return "no_evidence"
