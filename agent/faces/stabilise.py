@@ -9,8 +9,8 @@ import numpy as np
 from agent.faces.align import LANDMARK_CROP
 from agent.faces.landmarks import Placement
 from agent.faces.shape3d import MEAN_SHAPE_3D
-from agent.kernels.flow import follow, soften
-from agent.kernels.fusion import head_movement, settle
+from agent.kernels.flow import follow
+from agent.kernels.fusion import settle
 from agent.types import Float
 
 _LONG = 0.25
@@ -26,8 +26,8 @@ _LEAST_HELD = 0.35
 """Share of the points that must keep their hold, or the face is taken up anew (cut, blur, hand)."""
 _CALM = 0.8
 """Share of the points that keep their hold in ordinary frames: blinks and speech cost some."""
-_UNKNOWN = np.full(68, 0.03, np.float32)
-"""Spread, inter-ocular distances, where the model does not tell."""
+_UNKNOWN = np.full(68, math.log(0.03), np.float32)
+"""Logarithm of the spread, inter-ocular distances, where the model does not tell."""
 
 
 def _face() -> Float:
@@ -70,10 +70,8 @@ class Stabiliser:
         self.points: Float = placed.points
         """float32[68, 2], stabilised, frame pixels."""
         self._matrix = placed.matrix
-        self._soft = np.empty(placed.crop.shape, np.float32)
-        self._earlier_soft = np.empty_like(self._soft)
+        self._crop = placed.crop
         self._places = np.empty((3, 68, 2), np.float32)
-        soften(placed.crop, self._soft)
 
     def follow(self, placed: Placement, elapsed: float) -> float:
         """Carry `points` over to the next frame.
@@ -91,16 +89,15 @@ class Stabiliser:
             In [0, 1], how far the landmarks continue those of the frame before; 0 where they were
             taken from the network anew (a long gap, a cut, heavy blur, something in front).
         """
-        self._soft, self._earlier_soft = self._earlier_soft, self._soft
+        earlier_crop, self._crop = self._crop, placed.crop
         earlier_matrix, self._matrix = self._matrix, placed.matrix
         earlier, self.points = self.points, placed.points
-        soften(placed.crop, self._soft)
         if elapsed > _LONG:
             return 0.0
         places = self._places
         flow, moved = follow(
-            self._earlier_soft,
-            self._soft,
+            earlier_crop,
+            placed.crop,
             earlier_matrix,
             placed.matrix,
             earlier,
@@ -111,15 +108,13 @@ class Stabiliser:
         )
         if moved < 0.0:
             return 0.0
-        rigid = head_movement(flow, places, _FACE, _RIDGE, _IOD)
-        spread = _UNKNOWN if placed.log_spread is None else np.exp(placed.log_spread.reshape(68))
+        told = placed.log_spread
         points = np.empty((68, 2), np.float32)
         held = settle(
             flow,
-            rigid,
             places,
             _FACE,
-            spread,
+            _UNKNOWN if told is None else told.reshape(68),
             _RIDGE,
             1.0 - math.exp(-elapsed / _SETTLING - _WITH_MOVEMENT * moved),
             _IOD,

@@ -24,9 +24,9 @@ _INSIDE = (np.arange(_FLAT) % _WIDE < _SIDE).astype(np.float32)
 """0 where a row of the flat patch has its two spare pixels."""
 
 
-def _lerp8_plain(target: Float, to: int, greys: Float, at: int, share: float) -> None:
+def _lerp8_plain(target: Float, to: int, greys: Grey, at: int, share: float) -> None:
     """As `_lerp8`, where nothing is compiled (NUMBA_DISABLE_JIT)."""
-    left, right = greys[at : at + 8], greys[at + 1 : at + 9]
+    left, right = greys[at : at + 8].astype(np.float32), greys[at + 1 : at + 9].astype(np.float32)
     target[to : to + 8] = left + np.float32(share) * (right - left)
 
 
@@ -41,11 +41,12 @@ def _lerp8(typing: Any, target: Any, to: Any, greys: Any, at: Any, share: Any) -
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         out = context.make_array(signature.args[0])(context, builder, args[0]).data
         source = context.make_array(signature.args[2])(context, builder, args[2]).data
+        octet = ir.VectorType(ir.IntType(8), 8)
         floats = ir.VectorType(ir.FloatType(), 8)
 
         def pixels(place: Any) -> Any:
-            pointer = builder.bitcast(builder.gep(source, [place]), floats.as_pointer())
-            return builder.load(pointer, align=4)
+            pointer = builder.bitcast(builder.gep(source, [place]), octet.as_pointer())
+            return builder.uitofp(builder.load(pointer, align=1), floats)
 
         left = pixels(args[3])
         right = pixels(builder.add(args[3], args[3].type(1)))
@@ -66,46 +67,16 @@ if config.DISABLE_JIT:
     _lerp8 = _lerp8_plain
 
 
-@njit(nogil=True, cache=True)
-def soften(crop: Grey, out: Float) -> None:  # pragma: no cover
-    """Binomial 3 x 3 mean, so that gradients and interpolation between pixels hold.
-
-    Parameters
-    ----------
-    crop : uint8[S, S]
-    out : float32[S, S]
-        Overwritten; the edge pixels count twice.
-
-    Notes
-    -----
-    O(S^2), two allocations of a row. Twin: tests/kernels/naive_flow.py.
-    """
-    height, width = crop.shape
-    column = np.empty(width, np.float32)
-    for y in range(height):
-        upper = crop[max(y - 1, 0)]
-        middle = crop[y]
-        lower = crop[min(y + 1, height - 1)]
-        row = out[y]
-        for x in range(width):
-            total = np.int32(upper[x]) + np.int32(lower[x]) + np.int32(2) * np.int32(middle[x])
-            column[x] = np.float32(total) * np.float32(1 / 16)
-        row[0] = np.float32(3) * column[0] + column[1]
-        row[width - 1] = np.float32(3) * column[width - 1] + column[width - 2]
-        for x in range(1, width - 1):
-            row[x] = column[x - 1] + np.float32(2) * column[x] + column[x + 1]
-
-
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def flow_points(
-    before: Float, after: Float, start: Float, guess: Float, ridge: float, iterations: int
+    before: Grey, after: Grey, start: Float, guess: Float, ridge: float, iterations: int
 ) -> Float:  # pragma: no cover
     """Follow points from one crop to the next.
 
     Parameters
     ----------
-    before, after : float32[S, S]
-        The same crop of two successive frames, softened, C-contiguous.
+    before, after : uint8[S, S]
+        The same crop of two successive frames, C-contiguous.
     start : float32[N, 2]
         Points in `before`, crop pixels.
     guess : float32[N, 2]
@@ -325,8 +296,8 @@ def _moved_rigidly(source: Float, target: Float) -> Float:  # pragma: no cover
 
 @njit(nogil=True, cache=True)
 def follow(
-    before: Float,
-    after: Float,
+    before: Grey,
+    after: Grey,
     matrix_before: Float,
     matrix_after: Float,
     earlier: Float,
@@ -339,9 +310,9 @@ def follow(
 
     Parameters
     ----------
-    before, after : float32[S, S]
-        The face's aligned crops of the two frames, softened. Each was cut around its own guess;
-        what turn and scale lie between them within a frame is too little to matter to a patch.
+    before, after : uint8[S, S]
+        The face's aligned crops of the two frames. Each was cut around its own guess; what turn and
+        scale lie between them within a frame is too little to matter to a patch.
     matrix_before, matrix_after : float32[2, 3]
         Frame to crop pixels of either.
     earlier : float32[N, 2]

@@ -15,7 +15,7 @@ _SIZE = 2 * _TERMS
 _ROUNDS = 3
 """Of reweighting."""
 _NOISE = 1.0
-"""Variance of a softened pixel, squared grey levels, at the least: what rounding leaves."""
+"""Variance of a pixel, squared grey levels, at the least: what rounding leaves."""
 _ASTRAY = 0.4
 """Crop pixels off the start where the way back may end."""
 _QUICK = 0.08
@@ -177,29 +177,26 @@ def head_movement(
 @njit(nogil=True, cache=True, error_model="numpy")
 def settle(
     flow: Float,
-    rigid: Float,
     places: Float,
     face: Float,
-    spread: Float,
+    log_spread: Float,
     ridge: float,
     gain: float,
     iod: float,
     matrix: Float,
     out: Float,
 ) -> float:  # pragma: no cover
-    """Each point from its flow and the head's movement, drawn slowly to the network.
+    """Each point from its flow and `head_movement`, drawn slowly to the network.
 
     Parameters
     ----------
     flow, places, face, ridge, iod
         As in `head_movement`. Vectors whose way back ends more than 0.4 pixels off the start count
         for nothing.
-    rigid : float32[N, 2]
-        From `head_movement`, crop pixels.
-    spread : float32[N]
-        Expected distance of the network's points from their true places, inter-ocular distances.
-        It draws less where it is less sure, and overrules flow only where it disagrees by more than
-        6 % of the IOD and twice the spread.
+    log_spread : float32[N]
+        Logarithm of the expected distance of the network's points from their true places, in
+        inter-ocular distances. It draws less where it is less sure, and overrules flow only where
+        it disagrees by more than 6 % of the IOD and twice the spread.
     gain : float
         Share of the difference to the network taken over in this frame, in [0, 1]; up to five times
         less where the network is unsure.
@@ -220,6 +217,7 @@ def settle(
     unexplained are the information it has) and a Gaussian around the head's movement.
     Twin: tests/kernels/naive_fusion.py.
     """
+    rigid = head_movement(flow, places, face, ridge, iod)
     n = flow.shape[0]
     network = places[1]
     guess = places[2]
@@ -251,9 +249,10 @@ def settle(
         dx = network[i, 0] - x
         dy = network[i, 1] - y
         apart = np.sqrt(dx * dx + dy * dy)
-        unsure = spread[i] / 0.03
+        spread = np.exp(float(log_spread[i]))
+        unsure = spread / 0.03
         share = gain / min(max(unsure * unsure, 1.0), 5.0)
-        near = max(0.06, 2.0 * spread[i]) * iod
+        near = max(0.06, 2.0 * spread) * iod
         if apart > near:
             quick = min(1.0, (apart - near) / (_QUICK * iod))
             share = max(share, quick)

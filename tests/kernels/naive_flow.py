@@ -11,14 +11,7 @@ from agent.types import Float, Grey
 Double = NDArray[np.float64]
 
 
-def soften(crop: Grey) -> Double:
-    """Binomial 3 x 3 mean, edge pixels repeated."""
-    wide = np.pad(crop.astype(float), 1, mode="edge")
-    columns = wide[:-2] + 2 * wide[1:-1] + wide[2:]
-    return (columns[:, :-2] + 2 * columns[:, 1:-1] + columns[:, 2:]) / 16
-
-
-def _patch(picture: Float, x: float, y: float, size: int) -> Double:
+def _patch(picture: Grey, x: float, y: float, size: int) -> Double:
     """Bilinear, its columns from x - size / 2 on, float64[size, size]."""
     centre = (float(x) - 0.5, float(y) - 0.5)
     return cv2.getRectSubPix(np.asarray(picture, np.float32), (size, size), centre).astype(float)
@@ -35,7 +28,7 @@ def _normal(gx: Double, gy: Double) -> Double:
     return np.array([[(gx * gx).sum(), (gx * gy).sum()], [(gx * gy).sum(), (gy * gy).sum()]])
 
 
-def flow_point(before: Float, after: Float, start: Float, guess: Float, ridge: float) -> Double:
+def flow_point(before: Grey, after: Grey, start: Float, guess: Float, ridge: float) -> Double:
     """One row of `flow_points`, float64[7], by many Gauss-Newton steps on OpenCV's patches."""
     wide = _patch(before, start[0], start[1], 10)
     gx, gy = _gradients(wide)

@@ -49,10 +49,9 @@ def head_movement(flow: Float, places: Float, face: Float, ridge: float, iod: fl
 
 def settle(
     flow: Float,
-    rigid: Float,
     places: Float,
     face: Float,
-    spread: Float,
+    log_spread: Float,
     ridge: float,
     gain: float,
     iod: float,
@@ -60,7 +59,8 @@ def settle(
 ) -> tuple[Double, float]:
     """Points float64[N, 2] in frame pixels, and the share that kept their hold."""
     network, guess = places[1].astype(float), places[2].astype(float)
-    out = rigid.astype(float)
+    out = head_movement(flow, places, face, ridge, iod)
+    spread = np.exp(log_spread.astype(float))
     held = np.zeros(len(flow), bool)
     for i, row in enumerate(flow):
         held[i] = 0 <= row[6] <= 0.4
