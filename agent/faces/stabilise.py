@@ -62,7 +62,9 @@ class Stabiliser:
     nothing is averaged over time that moves: there is no lag.
 
     There is no pyramid, because crops follow the head and flow begins where the network's answer
-    says that the head went: what is left to find is about a tenth of a pixel of the crop.
+    says that the head went: what is left to find was 0.3 to 1.1 pixels of the crop in the median
+    over five clips of people who talk and sign, and 4.2 in one vector of a hundred at the worst,
+    which a patch of eight finds from its gradients.
     """
 
     def __init__(self, placed: Placement) -> None:
