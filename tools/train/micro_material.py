@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,19 +91,52 @@ def planted(folder: Path, seed: int) -> Iterator[Sample]:
             f"{folder} has no *-still.npz: make some with tools.bench micro-images --keep {folder}"
         )
     rng = np.random.default_rng(seed)
-    for file in tqdm(files, desc="real faces"):
-        with np.load(file) as arrays:
-            bare = Material(
-                np.asarray(arrays["timestamps"], np.float64),
-                np.asarray(arrays["landmarks"], np.float32),
-                np.nan_to_num(np.asarray(arrays["confidence"], np.float32)),
-                [],
-                {},
-            )
-        if len(bare.timestamps) < 90:
-            continue
+    bare = [track for file in files if len((track := _bare(file)).timestamps) >= 90]
+    for track in tqdm(bare, desc="real faces"):
         for copy in range(BACKGROUND_COPIES):
-            yield sample(plant(rng, bare) if copy else bare)
+            yield sample(plant(rng, mixed(rng, track, bare)) if copy else track)
+
+
+def _bare(file: Path) -> Material:
+    with np.load(file) as arrays:
+        return Material(
+            np.asarray(arrays["timestamps"], np.float64),
+            np.asarray(arrays["landmarks"], np.float32),
+            np.nan_to_num(np.asarray(arrays["confidence"], np.float32)),
+            [],
+            {},
+        )
+
+
+def mixed(rng: np.random.Generator, track: Material, others: Sequence[Material]) -> Material:
+    """A track at another pace, half the time with the face of another one moving on top: few clips
+    would otherwise be learnt by heart."""
+    points = track.landmarks.astype(np.float64)
+    if rng.random() < 0.5:
+        other = others[int(rng.integers(len(others)))].landmarks
+        start = int(rng.integers(len(other)))
+        other = np.roll(other, -start, axis=0)[np.arange(len(points)) % len(other)]
+        upright, _ = _upright(other)
+        deviation = upright - np.median(upright, axis=0)
+        _, frames = _upright(points)
+        points += rng.uniform(0.3, 1.0) * np.einsum("tcd,tnd->tnc", frames, deviation)
+    pace = rng.uniform(0.8, 1.25)
+    first = track.timestamps[0]
+    return Material(
+        first + pace * (track.timestamps - first),
+        points.astype(np.float32),
+        track.confidence,
+        [],
+        {},
+    )
+
+
+def _upright(points: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Landmarks [T, 68, 2] in the eyes' own axes and unit, and those axes float64[T, 2, 2]."""
+    across = (points[:, 45] - points[:, 36]).astype(np.float64)
+    frames = np.stack([across, np.stack([-across[:, 1], across[:, 0]], 1)], axis=2)
+    centre = (points[:, 45] + points[:, 36])[:, None] / 2.0
+    return np.einsum("tdc,tnc->tnd", np.linalg.inv(frames), points - centre), frames
 
 
 def plant(rng: np.random.Generator, bare: Material) -> Material:
