@@ -346,5 +346,5 @@ def follow(
         moved += np.hypot(places[2, i, 0] - places[0, i, 0], places[2, i, 1] - places[0, i, 1])
     if not apart <= 0.25 * iod * n:
         return np.zeros((n, 7), np.float32), -1.0
-    flow = flow_points(before, after, _through(matrix_before, earlier), places[2], ridge, 4)
+    flow = flow_points(before, after, _through(matrix_before, earlier), places[2], ridge, 8)
     return flow, moved / (iod * n)
