@@ -99,6 +99,7 @@ class TraceRecorder:
                     (answer.valence, answer.arousal) if answer else (np.nan, np.nan),
                     answer.action_units if answer else np.full(len(ACTION_UNITS), np.nan),
                     face.track_id in perceived.micro_analysed,
+                    perceived.micro_noise.get(face.track_id, np.nan),
                 )
             )
         self._micro += perceived.micro
@@ -119,8 +120,9 @@ class TraceRecorder:
         inter-ocular distances), score in [0, 1], emitted (the seconds at which it was known);
         `micro_polarity` str[M] positive | negative | surprise | unspecified;
         `micro_action_units` str[M], strongest first, such as "AU01+AU02". `micro_analysable`
-        bool[T]: one could be seen on this face in this frame; `micro_refused` str[F]: why on no
-        face, empty where it could.
+        bool[T]: one could be seen on this face in this frame; `micro_noise` float32[T]: what its
+        brows and mouth show at rest, inter-ocular distances, NaN until that is known;
+        `micro_refused` str[F]: why on no face, empty where it could.
         """
         shapes: tuple[tuple[str, Any, tuple[int, ...]], ...] = (
             ("time", np.float64, ()),
@@ -138,6 +140,7 @@ class TraceRecorder:
             ("va", np.float32, (2,)),
             ("action_units", np.float32, (len(ACTION_UNITS),)),
             ("micro_analysable", np.bool_, ()),
+            ("micro_noise", np.float32, ()),
         )
         out: dict[str, NDArray[Any]] = {}
         for column, (name, dtype, shape) in enumerate(shapes):

@@ -189,6 +189,9 @@ class Perceived:
     """Wall seconds per stage; those named `model.*` were spent inside the runtime."""
     micro_analysed: tuple[int, ...] = ()
     """Track ids whose micro-expressions could be seen in this frame."""
+    micro_noise: Mapping[int, float] = field(default_factory=dict)
+    """By track id, what brows and mouth show at rest at the pace of a micro-expression: standard
+    deviation, inter-ocular distances; NaN while that is not known."""
 
 
 @dataclass(slots=True)

@@ -33,7 +33,9 @@ def _recorder() -> TraceRecorder:
     recorder.add(Perceived(0.0, (), micro_refused="no_evidence"))
     recorder.add(Perceived(0.04, (_face(1, None), _face(2, ANSWER))))
     event = MicroExpression(2, 0.01, 0.1, 0.2, 0.03, "surprise", ("AU01", "AU02"), 0.75, 0.5)
-    seen = Perceived(0.08, (_face(2, ANSWER),), (event,), micro_analysed=(2,))
+    seen = Perceived(
+        0.08, (_face(2, ANSWER),), (event,), micro_analysed=(2,), micro_noise={2: 0.002}
+    )
     recorder.add(seen)
     return recorder
 
@@ -59,6 +61,7 @@ def test_one_row_per_face_and_frame(tmp_path: Path) -> None:
         assert trace["micro_polarity"].tolist() == ["surprise"]
         assert trace["micro_action_units"].tolist() == ["AU01+AU02"]
         assert trace["micro_analysable"].tolist() == [False, False, True]
+        np.testing.assert_allclose(trace["micro_noise"], [np.nan, np.nan, 0.002], rtol=1e-6)
         assert trace["micro_refused"].tolist() == ["no_evidence", "", ""]
 
 

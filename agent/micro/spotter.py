@@ -35,7 +35,7 @@ _JUDGED_AT = len(_JUDGED) // 2
 class _Face:
     """What is kept of one face."""
 
-    __slots__ = ("checked", "decider", "gaps", "network", "reason", "stream")
+    __slots__ = ("checked", "decider", "gaps", "network", "noise", "reason", "stream")
 
     def __init__(self, network: SpotterNetwork, threshold: float, rejected: Counter[str]) -> None:
         self.stream = FaceStream()
@@ -44,6 +44,8 @@ class _Face:
         self.gaps: deque[float] = deque(maxlen=_GAPS)
         self.reason: str | None = "no_evidence"
         """Why it cannot be analysed."""
+        self.noise = math.nan
+        """At rest, inter-ocular distances."""
         self.checked = 0
         """Frames since that was last asked."""
 
@@ -102,6 +104,12 @@ class MicroSpotter:
         found.sort(key=lambda event: event.emitted)
         return found
 
+    def noise(self, track_id: int) -> float:
+        """What brows and mouth of a face show at rest at the pace of a micro-expression, standard
+        deviation, inter-ocular distances; NaN while that is not known."""
+        face = self._faces.get(track_id)
+        return math.nan if face is None else face.noise
+
     def tick(self, time: float) -> list[MicroExpression]:
         """Time has passed without a frame; return what is due. A decision does not wait for the
         next frame."""
@@ -141,6 +149,8 @@ class MicroSpotter:
         done = stream.push(time, points, confidence)
         face.checked += 1
         if face.checked >= _CHECK_EVERY or face.reason == "no_evidence":
+            if face.stream.settled:
+                face.noise = float(np.sort(face.stream.noise[_JUDGED])[_JUDGED_AT])
             face.reason, face.checked = self._refusal(face), 0
         self._run(track_id, face, done, time, found)
         if confidence < 0.5:
@@ -185,6 +195,4 @@ class MicroSpotter:
             return "fps_too_low"
         if not stream.settled:
             return "no_evidence"
-        if float(np.sort(stream.noise[_JUDGED])[_JUDGED_AT]) > self._params.max_noise:
-            return "too_noisy"
-        return None
+        return "too_noisy" if face.noise > self._params.max_noise else None

@@ -55,6 +55,8 @@ class Spotting:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         """Seconds by what could be seen in them: `analysable`, or why nothing."""
         self._newest: float | None = None
+        self._noise: list[float] = [0.0, 0.0]
+        """Seconds in which the noise was known, and its sum over them."""
 
     def events(self) -> Iterator[tuple[Seen | None, list[MicroExpression]]]:
         """Every frame with the movements that became known by then; at the end, None with those
@@ -83,6 +85,10 @@ class Spotting:
         if newest is None:
             return
         step = seen.time - newest
+        noise = self._spotter.noise(_FACE)
+        if seen.points is not None and noise == noise:
+            self._noise[0] += step
+            self._noise[1] += step * noise
         if step > self.overview.gap:
             self.flags.add("gap", newest, seen.time, 0)
             self.seconds["gap"] += step
@@ -113,6 +119,7 @@ class Spotting:
             if minutes
             else max(reasons, key=lambda each: reasons[each], default=None),
             "analysable_minutes": round(minutes, 4),
+            "noise": round(self._noise[1] / self._noise[0], 5) if self._noise[0] else None,
             "expected_false_alarms": None if rate is None else round(rate * minutes, 2),
             "not_analysable": {kind: round(value, 3) for kind, value in sorted(reasons.items())},
             "rejected": dict.fromkeys(KINDS, 0) | dict(self._spotter.rejected),
@@ -195,6 +202,7 @@ def _words(account: dict[str, Any]) -> Iterator[str]:
     yield (
         f"{account['frames']} frames in {account['seconds']:.1f} s, {account['fps']:g} per second; "
         f"{account['analysable_minutes']:.2f} minutes analysable"
+        + ("" if account["noise"] is None else f"; noise at rest {100 * account['noise']:.2f} %")
     )
     events, expected = account["events"], account["expected_false_alarms"]
     if events is None:
@@ -210,8 +218,9 @@ def _words(account: dict[str, Any]) -> Iterator[str]:
     for warning in account["warnings"]:
         yield f"Mind: {warning}."
     yield (
-        "Intensity is in per cent of the inter-ocular distance. No figure above F1 0.4 is credible "
-        "for micro-expressions on real faces today: an event is an indication, not a finding."
+        "Intensity and noise are in per cent of the inter-ocular distance. No figure above F1 0.4 "
+        "is credible for micro-expressions on real faces today: an event is an indication, not a "
+        "finding."
     )
 
 

@@ -69,6 +69,8 @@ def test_a_still_face_shows_nothing_and_can_be_analysed(network: SpotterNetwork)
         spotter.update(time, [(7, points, 1.0)])
     assert spotter.analysed == (7,)
     assert spotter.refused is None
+    assert 0.0 < spotter.noise(7) < 0.002
+    assert np.isnan(spotter.noise(8))
 
 
 def test_blinks_are_refused_and_counted(network: SpotterNetwork) -> None:

@@ -58,6 +58,9 @@ class Scripted:
         self.analysed = () if self.refused else (track,)
         return [] if self.refused else self._due(time)
 
+    def noise(self, track_id: int) -> float:
+        return 0.00123 if self.frames[-1][0] >= 0.5 else math.nan
+
     def tick(self, time: float) -> list[MicroExpression]:
         self.ticks.append(time)
         return []
@@ -106,6 +109,7 @@ def test_events_are_lines_in_order_of_emission_and_the_last_line_counts(
     assert [event["emitted"] for event in events] == [1.0, 2.0, 3.0, 99.0]
     assert events[0]["action_units"] == ["AU04", "AU07"]
     assert events[0]["intensity"] == 0.02123
+    assert last["noise"] == 0.00123
     assert last["events"] == {
         "all": 4, "positive": 0, "negative": 3, "surprise": 1, "unspecified": 0
     }  # fmt: skip
