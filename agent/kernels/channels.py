@@ -10,7 +10,8 @@ Float = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 
-@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+# Sums may be taken in any order; NaN must stay NaN.
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
 def face_channels(
     points: Float, inverse: Float, weights: Float, vertical: Flags, values: Float
 ) -> float:  # pragma: no cover
@@ -36,7 +37,8 @@ def face_channels(
     Returns
     -------
     float
-        Scale, pixels per inter-ocular distance (outer eye corners); not shortened by yaw.
+        Scale, pixels per inter-ocular distance (outer eye corners); not shortened by yaw. NaN where
+        a landmark is not finite.
 
     Notes
     -----

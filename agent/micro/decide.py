@@ -39,7 +39,6 @@ class Decider:
 
     __slots__ = (
         "_before",
-        "_known",
         "_newest",
         "_on",
         "_pending",
@@ -55,7 +54,7 @@ class Decider:
         self._before = 0.0
         """Score of the step before the newest."""
         self._newest: tuple[float, float, Float] | None = None
-        """Score, time and outputs of the newest step."""
+        """Score, time and outputs of the newest step; None where it is below the threshold."""
         self._pending: MicroExpression | None = None
         """Not reported yet."""
         self._reported = -math.inf
@@ -78,7 +77,8 @@ class Decider:
         if newest is not None and newest[0] > score and newest[0] >= self._before:
             self._consider(*newest)
         self._before = newest[0] if newest is not None else 0.0
-        self._newest = (score, time, outputs.copy()) if counts else None
+        above = counts and score >= self._threshold
+        self._newest = (score, time, outputs.copy()) if above else None
         if counts:
             self._count_others(outputs)
 
@@ -92,8 +92,6 @@ class Decider:
         return replace(event, track_id=track_id, emitted=now)
 
     def _consider(self, score: float, time: float, outputs: Float) -> None:
-        if score < self._threshold:
-            return
         found = read(time, score, outputs)
         if found.onset < self._reported - _OVERLAP:
             return
@@ -102,11 +100,11 @@ class Decider:
 
     def _count_others(self, outputs: Float) -> None:
         for place, logit in enumerate(outputs[OTHERS].tolist()):
-            if not self._on[place] and logit > _BEGUN:
+            if self._on[place]:
+                self._on[place] = logit >= _OVER
+            elif logit > _BEGUN:
                 self._on[place] = True
                 self._rejected[KINDS[place]] += 1
-            elif self._on[place] and logit < _OVER:
-                self._on[place] = False
 
 
 def read(time: float, score: float, outputs: Float) -> MicroExpression:

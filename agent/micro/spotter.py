@@ -86,13 +86,11 @@ class MicroSpotter:
             Seconds, the source's clock. A frame that is not newer than the one before is left out.
         faces : track id, float32[68, 2] and confidence
             Stabilised landmarks, frame pixels; in [0, 1], 0 where the landmarks do not continue
-            those of the frame before. Landmarks that are not finite count as 0.
+            those of the frame before. NaN, and landmarks that are not finite, count as 0.
         """
         found: list[MicroExpression] = []
         reasons: dict[int, str | None] = {}
         for track_id, points, confidence in faces:
-            if not (confidence >= 0.0 and np.isfinite(points).all()):
-                confidence = 0.0
             reasons[track_id] = self._see(track_id, time, points, confidence, found)
         if len(self._faces) > len(reasons):
             for track_id in [k for k in self._faces if k not in reasons]:
@@ -136,7 +134,7 @@ class MicroSpotter:
     ) -> str | None:
         """Add one face of a frame; return why it cannot be analysed."""
         face = self._faces.get(track_id)
-        if face is not None and face.stream.started and time - face.stream.last > LONGEST_GAP:
+        if face is not None and abs(time - face.stream.last) > LONGEST_GAP:
             self._release(track_id, face, math.inf, time, found)
             face = None
         if face is None:
@@ -144,24 +142,26 @@ class MicroSpotter:
                 self._network, self._params.threshold, self.rejected
             )
         stream = face.stream
-        if confidence >= 0.5 and stream.started and time > stream.last:
-            face.gaps.append(time - stream.last)
+        before = stream.last
+        continued = stream.started and time > before
         done = stream.push(time, points, confidence)
+        if done >= 0 and continued:
+            face.gaps.append(time - before)
         face.checked += 1
         if face.checked >= _CHECK_EVERY or face.reason == "no_evidence":
             if face.stream.settled:
                 face.noise = float(np.sort(face.stream.noise[_JUDGED])[_JUDGED_AT])
             face.reason, face.checked = self._refusal(face), 0
-        self._run(track_id, face, done, time, found)
-        if confidence < 0.5:
+        if done < 0:
             self._wait(track_id, time, found)
             return "no_evidence" if time - stream.last > _STALE else face.reason
+        self._run(track_id, face, done, time, found)
         self._release(track_id, face, time, time, found)
         return face.reason
 
     def _wait(self, track_id: int, time: float, found: list[MicroExpression]) -> None:
         face = self._faces[track_id]
-        if face.stream.started and time - face.stream.last > LONGEST_GAP:
+        if not face.stream.started or time - face.stream.last > LONGEST_GAP:
             self._release(track_id, face, math.inf, time, found)
             del self._faces[track_id]
             return

@@ -90,15 +90,21 @@ class FaceStream:
         time : float
             Seconds. A frame that is not newer than the one before is left out.
         points : float32[68, 2]
-            Landmarks, frame pixels; finite.
+            Landmarks, frame pixels.
         confidence : float
-            In [0, 1]; below one half the frame is left out, and what follows is not taken for a
-            continuation of what was before.
+            In [0, 1]. Below one half, or where a landmark is not finite, the frame is left out, and
+            what follows is not taken for a continuation of what was before.
+
+        Returns
+        -------
+        int
+            -1 where the frame was left out for that.
         """
-        if not confidence >= 0.5:
+        scale = measure(points, self._values) if confidence >= 0.5 else math.nan
+        if not math.isfinite(scale):
             self._broken = True
-            return 0
-        self.scale = measure(points, self._values)
+            return -1
+        self.scale = scale
         if not self.started:
             self._begin(time)
             return 0

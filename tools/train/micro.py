@@ -26,7 +26,7 @@ LENGTH = 400
 """Steps of a row."""
 PEAK_RATE = 3e-3
 KEEP_EVERY = 500
-REAL_SHARE = 0.2
+REAL_SHARE = 0.25
 """Of the rows, from tracks of real faces where there are any."""
 
 

@@ -68,9 +68,8 @@ def steps_of(material: Material) -> tuple[Array, Float]:
     for time, points, confidence in rows:
         if stream.started and time - stream.last > LONGEST_GAP:
             stream = FaceStream()
-        seen = float(confidence) if np.isfinite(confidence) else 0.0
-        done = stream.push(time, points, seen)
-        if not done and seen < 0.5:
+        done = stream.push(time, points, float(confidence))
+        if done < 0:
             done = stream.wait(time)
         if done:
             times.append(stream.times[:done].copy())
