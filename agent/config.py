@@ -97,7 +97,8 @@ class MicroConfig(Section):
     """Least score of a reported movement; below the default come more false alarms."""
     max_noise: float = Field(0.006, ge=0.001, le=0.05)
     """Inter-ocular distances: what brows and mouth show at rest (standard deviation, at the pace of
-    a micro-expression) above which a movement of 1.5 % could not be told, and none is reported."""
+    a micro-expression). Above the default not even one in five movements of 1.5 % would be found,
+    and none is looked for."""
 
 
 class PrivacyConfig(Section):
