@@ -190,6 +190,10 @@ class Pipeline:
             noise,
         )
 
+    def finish(self) -> tuple[MicroExpression, ...]:
+        """The source has ended: movements that were still held back."""
+        return tuple(self._spotter.finish()) if self._spotter is not None else ()
+
     def _detect(self, frame: Frame) -> Detections:
         started = self._clock()
         found = self.models.detect(frame, tiles_for(frame, self._config.detection.tiles))

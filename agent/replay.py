@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -18,7 +20,7 @@ from agent.pipeline import Pipeline
 from agent.privacy.chance import false_alarm_rate
 from agent.privacy.policy import INFERS_EMOTION, resolve
 from agent.privacy.release import Releaser
-from agent.report import Summary, to_json
+from agent.report import Flag, Summary, to_json
 from agent.trace import TraceRecorder, check_target, event_record
 from agent.types import Perceived
 
@@ -70,14 +72,12 @@ def replay(
 
     with _progress() as progress:
         task = progress.add_task(video.name, total=source.frame_count)
-        for frame in source:
-            perceived = pipeline(frame)
+        for perceived, flags in _perceived(source, pipeline):
             if recorder:
                 recorder.add(perceived)
             if as_json and events:
                 _print_events(perceived)
-            take(releaser.observe(perceived, flags=source.flags))
-            source.flags.clear()
+            take(releaser.observe(perceived, flags=flags))
             progress.advance(task)
         progress.update(task, total=source.counters.frames)
     take(releaser.finish())
@@ -90,6 +90,21 @@ def replay(
     if not as_json:
         _print(summaries, source)
     return 0
+
+
+def _perceived(source: VideoFile, pipeline: Pipeline) -> Iterator[tuple[Perceived, set[Flag]]]:
+    """Frame by frame, with the source's flags; the last one also with the movements that were still
+    held back when the file ended."""
+    last: tuple[Perceived, set[Flag]] | None = None
+    for frame in source:
+        if last is not None:
+            yield last
+        last = pipeline(frame), set(source.flags)
+        source.flags.clear()
+    if last is not None:
+        perceived, flags = last
+        late = perceived.micro + pipeline.finish()
+        yield replace(perceived, micro=late), flags | source.flags
 
 
 def _print_events(perceived: Perceived) -> None:

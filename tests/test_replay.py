@@ -12,7 +12,7 @@ import agent.replay
 from agent.cli import main
 from agent.demo import truth as script
 from agent.report import Summary
-from agent.types import Frame, Perceived
+from agent.types import Frame, MicroExpression, Perceived
 from tests.demo.generated import perceived
 
 
@@ -31,6 +31,25 @@ class Flawless:
 
     def __call__(self, frame: Frame) -> Perceived:
         return next(self._script)
+
+    def finish(self) -> tuple[MicroExpression, ...]:
+        return ()
+
+
+class Late(Flawless):
+    """Still holds one movement back when the file ends."""
+
+    def finish(self) -> tuple[MicroExpression, ...]:
+        return (MicroExpression(4, 44.8, 44.9, 45.0, 0.02, "negative", ("AU04",), 0.9, 45.1),)
+
+
+def test_a_movement_held_back_when_the_file_ends_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(agent.replay, "Pipeline", Late)
+    assert main(["replay", str(script.clip()), "--json", "--events"]) == 0
+    events = [line for line in capsys.readouterr().out.splitlines() if line.startswith('{"event"')]
+    assert json.loads(events[-1])["onset"] == 44.8
 
 
 def test_events_stand_between_the_summaries_where_they_are_asked_for(
