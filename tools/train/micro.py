@@ -33,7 +33,7 @@ REAL_SHARE = 0.25
 def main(argv: list[str]) -> int:
     """Make tracks, train, write weights and manifest."""
     parser = argparse.ArgumentParser(prog="python -m tools.train micro")
-    parser.add_argument("--minutes", type=float, default=20.0, help="training time in all")
+    parser.add_argument("--minutes", type=float, default=15.0, help="training time in all")
     parser.add_argument("--tracks", type=int, default=2000, help="synthetic tracks of a minute")
     parser.add_argument(
         "--backgrounds", type=Path, help="folder of tools.bench micro-images --keep: real faces"

@@ -102,7 +102,7 @@ def _amplitude(axis: Any, report: Mapping[str, Any]) -> None:
     for part in report["recall_by_amplitude"]:
         if part["fps"] != 30.0 or part["subject"] != "ours":
             continue
-        kept = [row for row in part["classes"] if row["n"] >= 3]
+        kept = [row for row in part["classes"] if row["n"] >= 10]
         if not kept:
             continue
         x = [50 * (row["from"] + min(row["to"], 0.05)) for row in kept]
