@@ -53,7 +53,13 @@ def test_every_command_is_known_to_the_parser() -> None:
 
 def test_every_tool_is_known() -> None:
     measured = commands("python -m tools.bench")
-    assert {words[0] for words in measured} == {"pipeline", "models", "micro", "micro-images", "steady"}
+    assert {words[0] for words in measured} == {
+        "pipeline",
+        "models",
+        "micro",
+        "micro-images",
+        "steady",
+    }
     for words in measured:
         bench._parser().parse_args(words)
     assert [words for words in commands("python -m tools.train") if words[0] in MODELS]
