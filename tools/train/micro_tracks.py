@@ -1,7 +1,7 @@
 """A second generator of synthetic tracks, for training only, built apart from `tools.micro`.
 
 Whoever makes tracks puts habits into them: shapes of movements, fields, how a head goes. A network
-trained on one generator finds them and fails on another's (F1 .90 against .58, measured). So it is
+trained on one generator finds them and does far worse on another's. So it is
 trained on two that share the published statistics and nothing else; `tools.bench micro` scores on
 `tools.micro` alone.
 """
