@@ -42,7 +42,7 @@ def face_channels(
 
     Notes
     -----
-    O(N C), no allocation, about 4 us for 68 points and 21 channels. The affine camera on rigid
+    O(N C), no allocation. The affine camera on rigid
     points instead of a similarity: yaw and pitch leave no parallax behind (Koenderink & van Doorn,
     JOSA A 8, 1991, for the affine model). Twin: tests/kernels/naive_spot.py.
     """

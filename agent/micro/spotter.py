@@ -99,7 +99,7 @@ class MicroSpotter:
         self.refused = (
             None if self.analysed else next((r for r in reasons.values() if r), "no_evidence")
         )
-        found.sort(key=lambda event: event.emitted)
+        found.sort(key=lambda event: event.onset)
         return found
 
     def noise(self, track_id: int) -> float:

@@ -94,11 +94,6 @@ class TrackFile:
         """Frames."""
         return self._columns["timestamps"].shape[0]
 
-    @property
-    def whole_pixels(self) -> bool:
-        """Whether the landmarks are stored as integers."""
-        return self._columns["landmarks"].dtype.kind in "iu"
-
     def blocks(self) -> Iterator[Block]:
         """The frames from first to last. Raises `TrackError` where the file is damaged."""
         readers = {name: self._read(column) for name, column in self._columns.items()}

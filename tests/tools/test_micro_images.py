@@ -20,7 +20,7 @@ from tools.bench.micro_images_kept import kept, reading
 from tools.bench.micro_images_run import Grain, in_memory, pictures, replayed
 from tools.bench.micro_images_sources import Clip
 from tools.micro.planted import RIGID, SHARES, Planted, displacements, schedule, truth_of
-from tools.micro.warp import field, moved, size_of
+from tools.micro.warp import camera_of, field, moved
 
 FACE = (MEAN_SHAPE * 100.0 + np.array([320.0, 200.0])).astype(np.float32)
 UNITS = sorted({unit for key in SHARES for unit in key})
@@ -94,6 +94,11 @@ def test_the_course_is_a_raised_cosine() -> None:
     assert p.course(1.2) == pytest.approx(1.0)
     assert p.course(1.1) == pytest.approx(0.5) == p.course(1.3)
     assert p.course(0.99) == 0.0 == p.course(1.41)
+
+
+def size_of(points: Float) -> float:
+    """Inter-ocular distance of the face if it looked ahead, pixels."""
+    return float(np.sqrt((camera_of(points)[:, :3] ** 2).sum() / 2.0))
 
 
 @pytest.mark.parametrize("units", SHARES)

@@ -212,7 +212,7 @@ def blink_schedule(
 
 
 def speech_schedule(
-    rng: np.random.Generator, recipe: Recipe, person: Person, seconds: float
+    rng: np.random.Generator, recipe: Recipe, seconds: float
 ) -> tuple[list[tuple[float, float]], Schedule]:
     """Spans in which the person talks, and the mouth's movement syllable by syllable."""
     spans: list[tuple[float, float]] = []

@@ -123,7 +123,7 @@ def make(
     micro = micro_schedule(rng["micro"], recipe, person, seconds, events)
     macro = macro_schedule(rng["macro"], recipe, person, seconds, micro.events)
     blinks = blink_schedule(rng["blinks"], recipe, person, seconds, micro.events)
-    speech, syllables = speech_schedule(rng["speech"], recipe, person, seconds)
+    speech, syllables = speech_schedule(rng["speech"], recipe, seconds)
     gaze = gaze_steps(rng["gaze"], recipe, seconds)
     strength = np.zeros((count, len(COLUMN)))
     for schedule in (micro, macro, blinks, syllables):

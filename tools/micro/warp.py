@@ -44,12 +44,6 @@ def camera_of(points: Float) -> NDArray[np.float64]:
     return np.asarray((_SOLVE @ points.astype(np.float64)).T)
 
 
-def size_of(points: Float) -> float:
-    """Inter-ocular distance (outer eye corners) of the face if it looked ahead, pixels."""
-    linear = camera_of(points)[:, :3]
-    return float(np.sqrt((linear**2).sum() / 2.0))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Field:
     """A displacement of the skin, in pixels of one frame."""

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from agent.faces.shape3d import MEAN_SHAPE_3D
 from tools.micro.movements import activate, micro_schedule
 from tools.micro.people import COLUMN, make_person
 from tools.micro.recipe import TRAIN_SEEDS, Recipe
 from tools.micro.tracks import Track
 from tools.micro.tracks import make as make_track
+from tools.micro.warp import camera_of
 from tools.train import micro_tracks
 from tools.train.common import run_folder
 from tools.train.micro_samples import Material, Sample, as_tracked, red_noise, sample
@@ -150,7 +150,8 @@ def plant(rng: np.random.Generator, bare: Material) -> Material:
     strength = np.zeros((len(times), len(COLUMN)))
     activate(times, schedule, strength)
     moved = (strength @ person.fields.reshape(len(COLUMN), -1)).reshape(-1, 68, 3)
-    points = bare.landmarks + np.einsum("tcd,tnd->tnc", cameras(bare.landmarks), moved)
+    cameras = np.stack([camera_of(points)[:, :3] for points in bare.landmarks])
+    points = bare.landmarks + np.einsum("tcd,tnd->tnc", cameras, moved)
     start = float(bare.timestamps[0])
     events = [
         type(event)(
@@ -164,13 +165,6 @@ def plant(rng: np.random.Generator, bare: Material) -> Material:
         for event in schedule.events
     ]
     return Material(bare.timestamps, points.astype(np.float32), bare.confidence, events, bare.kinds)
-
-
-def cameras(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Affine cameras float64[T, 2, 3] of landmarks float32[T, 68, 2]: IOD to pixels."""
-    shape = np.concatenate([np.asarray(MEAN_SHAPE_3D, np.float64), np.ones((68, 1))], axis=1)
-    fitted = np.einsum("kn,tnc->tck", np.linalg.pinv(shape), landmarks.astype(np.float64))
-    return np.asarray(fitted[:, :, :3])
 
 
 def _keep(seed: int, folder: Path) -> None:
