@@ -1,4 +1,4 @@
-"""`python -m tools.bench pipeline`, `models`, `micro`, `micro-images` and `steady`."""
+"""`python -m tools.bench pipeline`, `models`, `micro`, `micro-images`, `steady` and `crash`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import AgentError
-from tools.bench import micro_images_cli, steady_cli
+from tools.bench import crash_cli, micro_images_cli, steady_cli
 from tools.bench.errors import BenchError
 from tools.bench.machine import slug, words_of
 from tools.bench.micro import cli as micro_cli
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     print(text, end="")
     if args.json:
         print(json.dumps(report))
-    return 0
+    return 0 if report.get("passed", True) else 1
 
 
 def _pipeline(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -83,6 +83,7 @@ _RUN = {
     "micro-images": _micro_images,
     "micro": micro_cli.run,
     "steady": steady_cli.run,
+    "crash": crash_cli.run,
 }
 
 
@@ -163,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     micro_images_cli.add(what, shared)
     micro_cli.add(what, shared)
     steady_cli.add(what, shared)
+    crash_cli.add(what, shared)
     return parser
 
 
