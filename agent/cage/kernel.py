@@ -1,0 +1,49 @@
+"""System calls that Python has no name for; nothing else in this package speaks to the kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import struct
+from pathlib import Path
+
+PR_SET_DUMPABLE = 4
+PR_SET_NO_NEW_PRIVS = 38
+PR_SET_MDWE = 65
+PR_MDWE_REFUSE_EXEC_GAIN = 1
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.syscall.restype = ctypes.c_long
+
+
+def syscall(number: int, *arguments: int) -> int:
+    """syscall(2); pointers are passed as their address. Raises `OSError`."""
+    result: int = _LIBC.syscall(*(ctypes.c_long(each) for each in (number, *arguments)))
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return result
+
+
+def prctl(option: int, value: int) -> None:
+    """prctl(2) with one value and zeros. Raises `OSError`."""
+    if _LIBC.prctl(option, *(ctypes.c_ulong(each) for each in (value, 0, 0, 0))) < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+def processor() -> str:
+    """`x86_64`, `aarch64`, or something else where the numbers of system calls are not known here:
+    a 32-bit program on a 64-bit kernel too."""
+    return platform.machine() if struct.calcsize("P") == 8 else f"32-bit {platform.machine()}"
+
+
+def status(key: str) -> int:
+    """A number from /proc/self/status, 0 where it is not given (proc_pid_status(5))."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return 0
+    found = [line.partition(":")[2].strip() for line in lines if line.startswith(f"{key}:")]
+    return int(found[0]) if found and found[0].isdigit() else 0
