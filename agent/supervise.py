@@ -1,14 +1,20 @@
-"""Keeps the two processes alive: one sees, one talks. systemd does this job on a real box."""
+"""Keeps the two processes alive: one sees, one talks. systemd does this job on a real box.
+
+The half that sees is started in a network namespace of its own, where the system allows that: there
+is no interface in it, so nothing can be reached whatever the process does. Users, groups and so the
+permissions of cameras and files stay as they are (network_namespaces(7), user_namespaces(7)).
+"""
 
 from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +29,8 @@ PATIENCE = 10.0
 """Seconds that a child has to end before it is killed."""
 _TICK = 0.2
 _PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(slots=True)
@@ -32,6 +39,8 @@ class _Child:
 
     name: str
     argv: Sequence[str]
+    prepare: Callable[[], None]
+    """Runs in the child before its program starts."""
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     failures: int = 0
@@ -45,7 +54,7 @@ class _Child:
             if not self.finished and now >= self.start_at:
                 self.started = now
                 self.process = subprocess.Popen(
-                    self.argv, start_new_session=True, preexec_fn=_die_with_parent
+                    self.argv, start_new_session=True, preexec_fn=self.prepare
                 )
             return None
         code = self.process.poll()
@@ -90,7 +99,8 @@ def supervise(
     stopping = stop or threading.Event()
     before = _on_signals(stopping)
     # Downstream first: whoever talks is there before there is anything to say.
-    talker, seer = _Child("uplink", uplink), _Child("perceive", perceive)
+    talker = _Child("uplink", uplink, _die_with_parent)
+    seer = _Child("perceive", perceive, _apart if _can_be_apart() else _die_with_parent)
     try:
         while not stopping.is_set() and not seer.finished:
             for child in (talker, seer):
@@ -124,3 +134,39 @@ def _on_signals(stopping: threading.Event) -> dict[signal.Signals, Any]:
 def _die_with_parent() -> None:
     """In the child, before its program starts: end when the supervisor is killed (prctl(2))."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _can_be_apart() -> bool:
+    """Try with a child that does nothing; half of a namespace could not be undone later."""
+    try:
+        subprocess.run(["/bin/sh", "-c", ":"], preexec_fn=_apart, check=True, timeout=PATIENCE)
+    except (OSError, subprocess.SubprocessError):
+        log.warning(
+            "perceive gets no network namespace of its own: this system lets no ordinary user make "
+            "one (see kernel.apparmor_restrict_unprivileged_userns, user.max_user_namespaces). "
+            "What keeps it off the network is the filter that it puts on itself."
+        )
+        return False
+    return True
+
+
+def _apart() -> None:
+    """In the child: leave the network. Raises `OSError`."""
+    if not _unshare(_CLONE_NEWNET):
+        # Without privileges a user namespace is needed too, in which we stay who we are. Groups
+        # beyond the first have no name in it, yet the kernel still grants what they may.
+        user, group = os.geteuid(), os.getegid()
+        if not _unshare(_CLONE_NEWUSER | _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "no namespace")
+        for name, line in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{user} {user} 1"),
+            ("gid_map", f"{group} {group} 1"),
+        ):
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+                file.write(line)
+    _die_with_parent()
+
+
+def _unshare(flags: int) -> bool:
+    return bool(_LIBC.unshare(flags) == 0)

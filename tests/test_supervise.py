@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -140,3 +143,86 @@ def test_sigterm_ends_all_and_a_killed_supervisor_leaves_no_orphans(tmp_path: Pa
         process.stdout.close()
         for each in children:
             eventually(partial(dead, each))
+
+
+needs_namespaces = pytest.mark.skipif(
+    not supervise_module._can_be_apart(), reason="this system lets nobody make a network namespace"
+)
+INTERFACES = "[line.split(':')[0].strip() for line in open('/proc/net/dev').readlines()[2:]]"
+UPLINK = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+def namespace(process: str) -> str:
+    return os.readlink(f"/proc/{process}/ns/net")
+
+
+@needs_namespaces
+def test_perceive_is_alone_and_the_uplink_is_not(tmp_path: Path) -> None:
+    body = "open('{}', 'w').write(os.readlink('/proc/self/ns/net'))"
+    perceive = child(
+        tmp_path,
+        "perceive",
+        body.format(tmp_path / "seer") + f"\nassert {INTERFACES}[0] == 'lo'\n"
+        f"while not os.path.exists({str(tmp_path / 'talker')!r}): time.sleep(0.01)\n",
+    )
+    talker = body.format(tmp_path / "half") + (
+        f"\nos.rename({str(tmp_path / 'half')!r}, {str(tmp_path / 'talker')!r})\ntime.sleep(60)"
+    )
+    assert supervise(perceive, child(tmp_path, "uplink", talker)) == 0
+    assert (tmp_path / "seer").read_text() != namespace("self")
+    assert (tmp_path / "talker").read_text() == namespace("self")
+
+
+def test_where_no_namespace_can_be_made_it_runs_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(supervise_module, "_unshare", lambda _: False)
+    with caplog.at_level(logging.WARNING):
+        assert supervise(child(tmp_path, "perceive", ""), UPLINK) == 0
+    assert len(starts(tmp_path, "perceive")) == 1
+    assert "no network namespace of its own" in caplog.text
+
+
+AS_SOMEBODY = """
+import ctypes, os, sys
+from agent.supervise import supervise
+os.chdir(sys.argv[1])
+os.setgroups([4242])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE, as after a start: /proc/self is ours
+look = "cat camera && touch own && stat -c '%u %g' own && id -u && cut -d: -f1 /proc/net/dev"
+sys.exit(supervise(["/bin/sh", "-c", look], ["/bin/sh", "-c", "exec sleep 60"]))
+"""
+
+
+@needs_namespaces
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("unshare"), reason="only root can become somebody else"
+)
+def test_an_ordinary_user_keeps_name_files_and_the_cameras_group() -> None:
+    """As on a Raspberry Pi: /dev/video0 is open to the group `video`, which the user is in."""
+    ask = ["unshare", "--user", "--net", "true"]
+    if subprocess.run(ask, user=65534, check=False, capture_output=True).returncode:
+        pytest.skip("this system lets no ordinary user make a namespace")
+    # Not below tmp_path, whose parents are closed to others.
+    folder = Path(tempfile.mkdtemp(prefix="fleeting-test-"))
+    try:
+        folder.chmod(0o777)
+        camera = folder / "camera"
+        camera.write_text("frame\n")
+        os.chown(camera, 0, 4242)
+        camera.chmod(0o640)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_SOMEBODY, str(folder)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        said = done.stdout.split()
+        assert said[:4] == ["frame", "65534", "65534", "65534"], done.stderr
+        assert said[-1] == "lo"
+        assert "namespace" not in done.stderr
+    finally:
+        shutil.rmtree(folder)
