@@ -12,7 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from agent.errors import ConfigError
 from agent.report import PolicyName, WindowLength
 
-DeviceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+TopicLevel = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+Polygon = Annotated[
+    tuple[Annotated[tuple[Share, Share], Field(strict=False)], ...],
+    Field(min_length=3, max_length=32, strict=False),
+]
 
 
 class Section(BaseModel):
@@ -26,8 +32,10 @@ class Section(BaseModel):
 class DeviceConfig(Section):
     """Who and where this box is."""
 
-    id: DeviceId = "fleeting"
+    id: TopicLevel = "fleeting"
     """One MQTT topic level; equals the certificate's common name."""
+    group: TopicLevel | None = None
+    """Devices that share default settings; null: none."""
     region: Literal["eu", "us", "other"] = "eu"
     place: Literal["retail", "workplace", "education", "laboratory", "clinic", "home"] = "retail"
 
@@ -105,6 +113,10 @@ class PrivacyConfig(Section):
     """What a summary may say."""
 
     policy: PolicyName = "retail-eu"
+    profile: Path | None = None
+    """A profile file that makes the policy stricter; owned by root or signed."""
+    profile_key: Path | None = None
+    """Ed25519 public key that the profile file must be signed with; null: root must own it."""
     notice_shown: bool = False
     """A person confirms that the notice the profile asks for is displayed on site."""
     consent: bool = False
@@ -115,17 +127,40 @@ class PrivacyConfig(Section):
     """Seconds out of sight that do not end a visit."""
     k: int | None = Field(None, ge=1, le=100)
     """Cells with fewer visits (noised count) are withheld; null: the policy's own."""
-    epsilon: float | None = Field(None, gt=0, le=10)
+    epsilon: float | None = Field(None, ge=0.01, le=10)
     """Per visit, all cells together; null: the policy's own."""
+    quiet_hours: tuple[Hours, ...] = Field((), max_length=8, strict=False)
+    """Local times such as "22:00-06:30" in which nothing is looked at."""
+    staff_zones: tuple[Polygon, ...] = Field((), max_length=16, strict=False)
+    """Polygons of [x, y] corners, shares of the picture's width and height, that are painted over
+    before anything looks at the picture."""
+    engine: Literal["own", "opendp"] = "own"
+    """Where noise comes from: the sampler of this package, or OpenDP where it is installed."""
+
+
+class ContentConfig(Section):
+    """How a kiosk says what it is showing."""
+
+    socket: Path | None = None
+    """Unix socket to listen on; null: `content.sock` in the folder that systemd made, else none."""
 
 
 class StoreConfig(Section):
-    """What is kept on disk: summaries on their way out."""
+    """What is kept on disk: messages on their way out, and what came in for this device."""
 
     outbox: Path = Path("/var/lib/fleeting/outbox.db")
     max_bytes: int = Field(32_000_000, ge=100_000, le=10_000_000_000)
     max_age: float = Field(30 * 86_400.0, ge=60, le=366 * 86_400)
     """Seconds."""
+    max_rows: int = Field(50_000, ge=100, le=1_000_000)
+    receipt_key: Path | None = None
+    """Key that receipts are signed with, made at the first start; null: `receipt.key` in the
+    uplink's own folder, as systemd made it, else beside the outbox."""
+
+    @property
+    def settings(self) -> Path:
+        """What the fleet wishes: `uplink` writes it, `perceive` reads it."""
+        return self.outbox.with_name("settings.json")
 
 
 class MqttConfig(Section):
@@ -147,6 +182,10 @@ class MqttConfig(Section):
     """Messages sent and not yet acknowledged, at most."""
     backoff_max: float = Field(60.0, ge=0.1, le=3600)
     """Seconds between attempts to connect, at most."""
+    health_interval: int = Field(900, ge=300, le=86_400)
+    """Seconds between two messages about the device's health."""
+    discovery: bool = False
+    """Also announce this device to Home Assistant."""
 
     @model_validator(mode="after")
     def _tls_files_need_tls(self) -> MqttConfig:
@@ -171,6 +210,7 @@ class AgentConfig(Section):
     expression: ExpressionConfig = ExpressionConfig()
     micro: MicroConfig = MicroConfig()
     privacy: PrivacyConfig = PrivacyConfig()
+    content: ContentConfig = ContentConfig()
     store: StoreConfig = StoreConfig()
     mqtt: MqttConfig = MqttConfig()
 
@@ -214,7 +254,10 @@ def _advice(kind: str, message: str, value: Any) -> str:
     return f"{message.removeprefix('Value error, ')} (got {value!r})"
 
 
-_PATH_KEYS = {"models", "outbox", "password_file", "ca_file", "cert_file", "key_file"}
+_PATH_KEYS = {
+    "models", "outbox", "password_file", "ca_file", "cert_file", "key_file", "profile",
+    "profile_key", "receipt_key", "socket",
+}  # fmt: skip
 
 
 def _paths(data: dict[str, Any]) -> dict[str, Any]:

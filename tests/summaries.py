@@ -9,7 +9,7 @@ from agent.config import parse
 from agent.privacy.policy import resolve
 from agent.privacy.release import Stamp, Stock, release
 from agent.privacy.window import Tally, Window
-from agent.report import Meta, Summary
+from agent.report import Birth, Meta, PerceiveCage, Summary, UplinkCage
 
 POLICY = resolve(parse({"privacy": {"policy": "demo"}}, "test"))
 MODEL = "0123456789abcdef"
@@ -24,7 +24,22 @@ def summary(seq: int, boot: str = "0a1b2c3d") -> Summary:
     return release(stock, window, 0, POLICY, stamp, random.Random(0))
 
 
-def meta(boot: str = "0a1b2c3d") -> Meta:
-    return Meta(
-        boot=boot, software="0.1.0", model=MODEL, policy=POLICY.name, policy_hash=POLICY.hash
+def birth(boot: str = "0a1b2c3d") -> Birth:
+    return Birth(
+        boot=boot,
+        software="0.1.0",
+        model=MODEL,
+        policy=POLICY.name,
+        policy_hash=POLICY.hash,
+        epoch=None,
+        clock="none",
+        settings=0,
+        k=POLICY.k,
+        window=10,
+        cage=PerceiveCage(network="closed", writes="confined", layers=("seccomp", "landlock")),
     )
+
+
+def meta(boot: str = "0a1b2c3d") -> Meta:
+    cage = UplinkCage(devices="closed", egress="open", writes="confined", layers=())
+    return Meta(birth=birth(boot), uplink=cage, key="0" * 64, schemas="0" * 16)

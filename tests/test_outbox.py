@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -22,12 +23,26 @@ from hypothesis import strategies as st
 from agent.config import StoreConfig
 from agent.errors import StoreError
 from agent.outbox import Outbox
-from agent.report import to_json
-from tests.summaries import meta, summary
+from agent.outbox.store import EVENT_PAUSE, EVENTS_A_DAY
+from agent.report import Birth, Event, EventCode, Vitals, to_json
+from tests.summaries import birth, summary
 
 
 def box(folder: Path, **bounds: float) -> Outbox:
     return Outbox(StoreConfig.model_validate({"outbox": folder / "outbox.db", **bounds}))
+
+
+def summaries(outbox: Outbox) -> list[bytes]:
+    return [row.body for row in outbox.peek(1000) if row.kind == "summary"]
+
+
+def codes(outbox: Outbox) -> list[str]:
+    events = [row.body for row in outbox.peek(1000) if row.kind == "event"]
+    return [Event.model_validate_json(body).code for body in events]
+
+
+def _count(body: bytes) -> int:
+    return Event.model_validate_json(body).count
 
 
 def test_rows_leave_in_order_byte_for_byte_and_only_when_acknowledged(tmp_path: Path) -> None:
@@ -81,12 +96,15 @@ def test_numbers_go_on_across_restarts_under_a_new_boot_id(tmp_path: Path) -> No
         assert outbox.next_seq == 1
 
 
-def test_the_birth_certificate_is_replaced_not_collected(tmp_path: Path) -> None:
+def test_what_a_half_says_of_itself_is_replaced_not_collected(tmp_path: Path) -> None:
     with box(tmp_path) as outbox:
-        assert outbox.meta() is None
-        outbox.put_meta(meta("00000001"))
-        outbox.put_meta(meta("00000002"))
-        assert outbox.meta() == to_json(meta("00000002"))
+        assert outbox.get(Birth) is None
+        outbox.put(birth("00000001"))
+        outbox.put(birth("00000002"))
+        outbox.put(Vitals(perception="running", fps=30))
+        said, age = outbox.get(Birth) or (b"", -1.0)
+        assert said == to_json(birth("00000002"))
+        assert 0 <= age < 60
 
 
 def test_two_processes_see_each_others_rows(tmp_path: Path) -> None:
@@ -101,13 +119,79 @@ def test_the_oldest_beyond_the_size_are_dropped_and_counted(tmp_path: Path) -> N
     with box(tmp_path, max_bytes=100_000) as outbox:
         for seq in range(200):
             outbox.add(summary(seq))
-        left = outbox.depth()
-        size = sum(len(row.body) + 64 for row in outbox.peek(1000))
+        rows = outbox.peek(1000)
+        left = summaries(outbox)
+        size = sum(len(row.body) + 64 for row in rows)
         assert size <= 100_000 < size + 2000
-        assert outbox.trimmed == 200 - left
-        assert outbox.peek(1)[0].body == to_json(summary(200 - left))
+        dropped = 200 - len(left)
+        assert left[0] == to_json(summary(dropped))
+        assert outbox.trimmed == dropped
+        (event,) = (Event.model_validate_json(row.body) for row in rows if row.kind == "event")
+        assert (event.code, event.count) == ("outbox_trimmed", 1)
     with box(tmp_path) as outbox:
-        assert outbox.trimmed == 200 - left
+        assert outbox.trimmed == dropped
+
+
+def test_the_oldest_beyond_the_number_of_rows_are_dropped(tmp_path: Path) -> None:
+    with box(tmp_path, max_rows=100) as outbox:
+        for seq in range(120):
+            outbox.add(summary(seq))
+        assert outbox.depth() <= 101  # the event that tells of it is one more
+        assert summaries(outbox)[-1] == to_json(summary(119))
+        assert outbox.trimmed >= 20
+
+
+def test_an_event_said_often_is_sent_once_and_counted(tmp_path: Path) -> None:
+    with box(tmp_path) as outbox:
+        for _ in range(5):
+            outbox.say("camera_stalled")
+        outbox.say("paused")
+        outbox.say_pending()
+        first, second = (Event.model_validate_json(row.body) for row in outbox.peek(9))
+        assert (first.code, first.count, second.code) == ("camera_stalled", 1, "paused")
+        assert (first.boot, second.seq) == (outbox.boot, first.seq + 1)
+
+
+def test_what_an_event_was_not_sent_for_is_told_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with box(tmp_path) as outbox:
+        for _ in range(5):
+            outbox.say("camera_stalled")
+        now = time.monotonic()
+        monkeypatch.setattr("time.monotonic", lambda: now + EVENT_PAUSE)
+        outbox.say_pending()
+        outbox.say_pending()
+        assert [_count(row.body) for row in outbox.peek(9)] == [1, 4]
+
+
+def test_there_are_only_so_many_events_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000_000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    with box(tmp_path) as outbox:
+        for _ in range(23):
+            for code in get_args(EventCode):
+                outbox.say(code)
+            now += EVENT_PAUSE
+        assert outbox.depth() == EVENTS_A_DAY
+        now += 86_400
+        outbox.say("paused")
+        assert outbox.depth() == EVENTS_A_DAY + 1
+
+
+def test_what_the_broker_took_is_metered(tmp_path: Path) -> None:
+    with box(tmp_path) as outbox:
+        for seq in range(3):
+            outbox.add(summary(seq))
+        rows = outbox.peek(9)
+        outbox.acknowledge(rows[0].id, rows[0].id, 999)
+        outbox.acknowledge(rows[1].id, taken=False)
+        outbox.meter(2, 50)
+        basis = outbox.receipt_basis()
+        assert (basis.messages, basis.bytes) == (3, len(rows[0].body) + 50)
+        assert [release.seq for release in basis.releases] == [0, 1, 2]
 
 
 def test_the_too_old_are_dropped_once_the_clock_can_be_trusted(tmp_path: Path) -> None:
@@ -122,7 +206,7 @@ def test_the_too_old_are_dropped_once_the_clock_can_be_trusted(tmp_path: Path) -
         assert (outbox.depth(), outbox.trimmed) == (3, 0)
         now += 1000
         outbox.add(summary(3))
-        assert (outbox.depth(), outbox.trimmed) == (2, 2)
+        assert (len(summaries(outbox)), outbox.trimmed) == (2, 2)
 
 
 steps = st.lists(
@@ -215,7 +299,8 @@ def test_a_damaged_file_is_moved_aside_and_a_new_one_begun(tmp_path: Path, damag
         assert outbox.moved_aside is not None
         assert outbox.moved_aside.is_file()
         outbox.add(summary(0))
-        assert outbox.depth() == 1
+        assert summaries(outbox) == [to_json(summary(0))]
+        assert codes(outbox) == ["outbox_damaged"]
 
 
 @pytest.mark.parametrize("damaged", [False, True])
@@ -251,7 +336,8 @@ def test_damage_while_running_is_reported_and_survived(tmp_path: Path) -> None:
         outbox.close()
         outbox.add(summary(50))
         assert outbox.moved_aside is not None
-        assert outbox.depth() == 1
+        assert summaries(outbox) == [to_json(summary(50))]
+        assert codes(outbox) == ["outbox_damaged"]
 
 
 def test_a_file_that_was_moved_away_is_noticed(tmp_path: Path) -> None:
@@ -259,7 +345,7 @@ def test_a_file_that_was_moved_away_is_noticed(tmp_path: Path) -> None:
         seer.add(summary(0))
         for name in ("outbox.db", "outbox.db-wal", "outbox.db-shm"):
             (tmp_path / name).rename(tmp_path / f"old-{name}")
-        talker.put_meta(meta())
+        talker.say_pending()
         seer.add(summary(1))
         assert [row.body for row in talker.peek(5)] == [to_json(summary(1))]
 

@@ -40,6 +40,11 @@ from agent.privacy.window import (
     units,
 )
 from agent.report import (
+    COUNT,
+    SECONDS,
+    SEQ_LIMIT,
+    SUM,
+    TENTHS,
     AttentionCounts,
     Cell,
     ClippedSum,
@@ -52,15 +57,14 @@ from agent.report import (
     Quality,
     Reason,
     Summary,
+    TimedWindow,
+    UntimedWindow,
+    WindowLength,
     Withheld,
+    nearest,
 )
-from agent.report import Window as ReportWindow
 from agent.types import Perceived
 
-COUNT_MIN, COUNT_MAX = -64, 1023
-"""The bounds of `report.Count`."""
-SECONDS_MOST, TENTHS_MOST = 122_880, 102_400
-"""The bounds of `report.MicroCounts`."""
 WHY_UNSEEN = cast(tuple[Reason, ...], SEEN[1:])
 FILE_BOOT = "00000000"
 """The boot id of summaries made from files."""
@@ -83,13 +87,15 @@ class Stock:
     fast_seconds: int = 0
     """Those whose frame rate can show a micro-expression."""
 
-    def take(self, window: Window, slot: int, policy: Policy, rng: random.Random) -> None:
-        """Add one window's visits."""
+    def take(self, window: Window, slot: int, policy: Policy, rng: random.Random) -> int:
+        """Add one window's visits; returns their noised number."""
+        visits = _noised(window.tallies[slot], "visits", policy, rng)[0]
         self.tally.merge(window.tallies[slot])
-        self.visits += _noised(window.tallies[slot], "visits", policy, rng)[0]
+        self.visits += visits
         self.windows += 1
         self.seconds += window.seconds
         self.fast_seconds += window.fast_seconds
+        return visits
 
     def threshold(self, policy: Policy) -> float:
         """The number of visits from which the stock is released."""
@@ -141,9 +147,9 @@ def release(
             k=policy.k,
         ),
         quality=_quality(window, policy, flags),
-        model=stamp.model,
+        model=stamp.model[:8],
         policy=policy.name,
-        policy_hash=policy.hash,
+        policy_hash=policy.hash[:8],
         visits=cells.get("visits"),
         expression=cells.get("expression"),
         valence=cells.get("valence"),
@@ -171,7 +177,7 @@ def _cells(
         elif not published:
             reasons[cell] = "below_k"
         elif cell == "visits":
-            values[cell] = _clamped(stock.visits)
+            values[cell] = nearest(COUNT, stock.visits)
         else:
             numbers = _noised(stock.tally, cell, policy, rng)
             reason = _unseen(numbers, policy) if cell == "micro" else None
@@ -208,14 +214,13 @@ _COUNTS: dict[Cell, type[Closed]] = {
 
 
 def _report(cell: Cell, numbers: list[int], stamp: Stamp) -> Closed:
-    """Noised numbers in their report type; clamped into its bounds, which costs no privacy."""
+    """Noised numbers in their report type, as fine as it can say them: that costs no privacy."""
     if cell in ("valence", "arousal"):
-        most = CLIP * (COUNT_MAX + 1)
-        return ClippedSum(sum=max(-most, min(most, numbers[0])))
-    counts = [_clamped(number) for number in numbers]
+        return ClippedSum(sum=nearest(SUM, numbers[0]))
+    counts = [nearest(COUNT, number) for number in numbers]
     if cell == "micro":
         positive, negative, surprise, unspecified, analysable = counts[: len(POLARITIES) + 1]
-        seconds = max(-SECONDS_MOST, min(SECONDS_MOST, numbers[-1]))
+        seconds = nearest(SECONDS, numbers[-1])
         return MicroCounts(
             positive=positive,
             negative=negative,
@@ -234,16 +239,12 @@ def _by_chance(seconds: int, stamp: Stamp) -> int | None:
     rate = stamp.false_alarms_per_minute
     if rate is None:
         return None
-    return max(-TENTHS_MOST, min(TENTHS_MOST, round(10 * rate * seconds / 60)))
-
-
-def _clamped(number: int) -> int:
-    return max(COUNT_MIN, min(COUNT_MAX, number))
+    return nearest(TENTHS, round(10 * rate * seconds / 60))
 
 
 def _saturated(cells: dict[Cell, Any]) -> bool:
     """Whether the busiest number that a summary can hold was reached."""
-    return cells.get("visits") == COUNT_MAX
+    return cells.get("visits") == COUNT[-1][1]
 
 
 def _too_slow(stock: Stock) -> bool:
@@ -273,21 +274,21 @@ def _quality(window: Window, policy: Policy, flags: set[Flag]) -> Quality:
     usable = 100 * window.frames / (window.frames + window.dropped)
     return Quality(
         fps=max(0, min(240, step * round(window.fps / step))),
-        usable=max(0, min(100, step * round(usable / step))),
+        usable=max(0, min(100, _ROUNDING * round(usable / _ROUNDING))),
         flags=tuple(flag for flag in get_args(Flag) if flag in flags),
     )
 
 
 def _report_window(
     stock: Stock, window: Window, clock: ClockReading, published: bool
-) -> ReportWindow:
-    return ReportWindow(
-        start=None if clock.ahead is None else round(window.start + clock.ahead),
-        offset=max(0, min(4_294_967_295, window.start)),
-        length=window.length,  # type: ignore[arg-type]
-        clock=clock.trust,
-        merged=min(stock.windows - 1, 65_535) if published else 0,
-    )
+) -> TimedWindow | UntimedWindow:
+    length: WindowLength = window.length  # type: ignore[assignment]
+    merged = min(stock.windows - 1, 255) if published else 0
+    if clock.ahead is None or clock.trust == "none":
+        offset = max(0, min(999_999_990, window.start))
+        return UntimedWindow(offset=offset, length=length, merged=merged)
+    start = 10 * round((window.start + clock.ahead) / 10)
+    return TimedWindow(start=start, length=length, clock=clock.trust, merged=merged)
 
 
 class Releaser:
@@ -322,7 +323,13 @@ class Releaser:
             policy.window, config.privacy.visit_gap, config.micro, bounded=policy.noised
         )
         self._stocks: dict[int, Stock] = {}
+        self._withheld: dict[int, int] = {}
         self._time = float("-inf")
+
+    @property
+    def seq(self) -> int:
+        """The next summary's number."""
+        return self._stamp.seq
 
     def observe(
         self, perceived: Perceived, *, slot: int = 0, dropped: int = 0, flags: Iterable[Flag] = ()
@@ -348,6 +355,17 @@ class Releaser:
         self._windows.add_visits(ended)
         return self._release(self._windows.due(perceived.time))
 
+    def pass_time(self, time: float) -> list[Summary]:
+        """Nothing was looked at until `time`: end the visits and windows that are over by then."""
+        self._time = max(self._time, time)
+        self._windows.add_visits(self._book.end_before(self._time))
+        return self._release(self._windows.due(self._time))
+
+    def withheld(self, summary: Summary) -> int:
+        """The noised number of visits in a withheld summary's own window, told once; 0 for one that
+        was published. For the receipt, which adds them up."""
+        return self._withheld.pop(summary.seq, 0)
+
     def finish(self) -> list[Summary]:
         """End all visits; return the summaries of all windows that are left, the last perhaps
         partial."""
@@ -359,10 +377,12 @@ class Releaser:
 
     def _release_slot(self, window: Window, slot: int) -> Summary:
         stock = self._stocks.setdefault(slot, Stock())
-        stock.take(window, slot, self._policy, self._rng)
+        visits = stock.take(window, slot, self._policy, self._rng)
         stamp = replaced(self._stamp, clock=self._clock())
         summary = release(stock, window, slot, self._policy, stamp, self._rng)
         if summary.visits is not None:
             del self._stocks[slot]
-        self._stamp = replaced(self._stamp, seq=(summary.seq + 1) % 2**32)
+        else:
+            self._withheld[summary.seq] = visits
+        self._stamp = replaced(self._stamp, seq=(summary.seq + 1) % SEQ_LIMIT)
         return summary

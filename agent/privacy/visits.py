@@ -52,13 +52,17 @@ class VisitBook:
 
         Times must not decrease from call to call.
         """
-        ended = self._close(before=perceived.time - self._gap)
+        ended = self.end_before(perceived.time)
         for face in perceived.faces:
             self._see(face, perceived, slot)
         for event in perceived.micro:
             if event.track_id in self._open:
                 self._open[event.track_id].visit.micro.add(event.polarity)
         return ended
+
+    def end_before(self, time: float) -> list[Visit]:
+        """End and return the visits whose gap is over at `time`."""
+        return self._close(before=time - self._gap)
 
     def finish(self) -> list[Visit]:
         """End every visit that goes on and return them."""

@@ -5,14 +5,25 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 from importlib.resources import files
 from typing import Any
 
-from agent.report import Closed, Meta, Summary
+from agent.report import Closed, Event, Health, Meta, Receipt, Reported, Response, Summary
 
-MESSAGES: dict[str, type[Closed]] = {"summary-1": Summary, "meta-1": Meta}
-"""Schema file, without its ending, by message."""
+MESSAGES: dict[str, type[Closed]] = {
+    "summary-1": Summary,
+    "meta-1": Meta,
+    "health-1": Health,
+    "event-1": Event,
+    "receipt-1": Receipt,
+    "reported-1": Reported,
+    "response-1": Response,
+}
+"""Schema file, without its ending, by message. Beside these there is only `state`: the word `online`
+or `offline`."""
 
 
 def urn(name: str) -> str:
@@ -37,3 +48,13 @@ def load(name: str) -> dict[str, Any]:
     """The schema that came with the package."""
     schema: dict[str, Any] = json.loads(files(__name__).joinpath(f"{name}.json").read_text())
     return schema
+
+
+@functools.cache
+def joint_hash() -> str:
+    """The first 16 hex digits of the SHA-256 over all schemas that came with the package."""
+    folder = files(__name__)
+    digest = hashlib.sha256()
+    for name in sorted(MESSAGES):
+        digest.update(folder.joinpath(f"{name}.json").read_bytes())
+    return digest.hexdigest()[:16]

@@ -125,8 +125,9 @@ def _any(options: list[Capacity]) -> Capacity:
 def _integer(schema: Schema, where: str) -> Capacity:
     if "minimum" not in schema or "maximum" not in schema:
         raise OpenSchemaError(f"{where}: a number without minimum and maximum")
-    low, high = schema["minimum"], schema["maximum"]
-    return Capacity(max(len(str(low)), len(str(high))), log2(high - low + 1))
+    low, high, step = schema["minimum"], schema["maximum"], schema.get("multipleOf", 1)
+    values = high // step - -(-low // step) + 1
+    return Capacity(max(len(str(low)), len(str(high))), log2(values))
 
 
 def _string(schema: Schema, where: str) -> Capacity:

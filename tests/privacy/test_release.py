@@ -24,7 +24,7 @@ from agent.privacy.policy import resolve
 from agent.privacy.release import Releaser, Stamp, Stock, release
 from agent.privacy.visits import VisitBook
 from agent.privacy.window import Tally, Window
-from agent.report import Flag, Summary, to_json
+from agent.report import TENTHS, Flag, Summary, nearest, to_json
 from agent.types import Perceived, Visit
 from tests.privacy.people import MODEL, Person, answer, config, face, frames, noised, reasons
 
@@ -106,7 +106,7 @@ people = st.lists(
         lambda track, arrives, stays: Person(track, arrives, arrives + stays),
         track=st.integers(0, 9),
         arrives=st.floats(0, 50),
-        stays=st.floats(0.8, 20),
+        stays=st.floats(1.0, 20),
     ),
     max_size=8,
     unique_by=lambda person: person.track,
@@ -234,7 +234,7 @@ def test_released_counts_are_unbiased() -> None:
 def test_a_flood_of_noise_stays_inside_the_schema() -> None:
     there = [Person(n, 1, 20, "anger", -1.0) for n in range(5)]
     seen = list(frames(there, 30, 2))
-    done = [s for seed in range(60) for s in summaries(seen, noised(epsilon=0.001), seed)]
+    done = [s for seed in range(60) for s in summaries(seen, noised(epsilon=0.01), seed)]
     published = [summary for summary in done if summary.visits is not None]
     assert published
     assert any("saturated" in summary.quality.flags for summary in published)
@@ -273,7 +273,8 @@ def test_expected_false_alarms_say_no_more_than_the_noised_seconds() -> None:
         micro = release(stock, window, 0, policy, stamp, rng).micro
         if micro is not None:
             told.append(micro.analysable_seconds)
-            assert micro.expected_false_alarms_tenths == round(10 * RATE * told[-1] / 60)
+            by_chance = round(10 * RATE * told[-1] / 60)
+            assert micro.expected_false_alarms_tenths == nearest(TENTHS, by_chance)
     spread = float(4 * 120 / policy.epsilon("micro")) * sqrt(2)
     assert len(set(told)) > 100
     assert abs(sum(told) / len(told) - 40 * 45) < 5 * spread / sqrt(len(told))

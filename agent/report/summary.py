@@ -1,20 +1,44 @@
-"""What may leave the device, and nothing else. Not personal. Every field is closed and bounded.
+"""Summaries: what windows of visits say. Closed, bounded, noised where the policy asks for it.
 
-The JSON Schemas in `agent/schemas/` are made from these models by `python -m agent.schemas`.
+Numbers of visits are exact while they are small and coarser where the noise is coarser anyway.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
-Count = Annotated[int, Field(ge=-64, le=1023)]
-"""A noised count; noise can make it negative."""
-Hash16 = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$", max_length=16)]
-PolicyName = Literal[
-    "retail-eu", "retail-us-notice", "research-consented", "classroom", "medical-safety", "demo"
-]
+from agent.report.base import (
+    Boot,
+    Closed,
+    Hash8,
+    Offset,
+    PolicyName,
+    Ranges,
+    Seq,
+    Utc,
+    stepped,
+)
+
+COUNT: Ranges = (
+    (-256, -68, 4),
+    (-64, 64, 1),
+    (68, 256, 4),
+    (272, 1008, 16),
+)
+SECONDS: Ranges = ((-122_880, -1_080, 120), (-1_000, 1_000, 1), (1_080, 122_880, 120))
+TENTHS: Ranges = ((-10_240, -120, 20), (-100, 100, 1), (120, 10_240, 20))
+SUM: Ranges = ((-102_400, -1_100, 100), (-1_000, 1_000, 1), (1_100, 102_400, 100))
+
+if TYPE_CHECKING:
+    Count = Seconds = Tenths = Sum = int
+else:
+    Count = stepped(COUNT)
+    """A noised count, exact to 64, then in fours and sixteens; noise can make it negative."""
+    Seconds, Tenths, Sum = stepped(SECONDS), stepped(TENTHS), stepped(SUM)
+
 WindowLength = Literal[10, 60, 300, 900, 3600]
 Cell = Literal["visits", "expression", "valence", "arousal", "attention", "dwell", "micro", "tone"]
 Reason = Literal[
@@ -42,29 +66,30 @@ Flag = Literal[
 ]
 
 
-class Closed(BaseModel):
-    """Frozen; unknown keys refused; no coercion."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        json_schema_serialization_defaults_required=True,
-    )
+Merged = Annotated[int, Field(ge=0, le=255)]
+"""Earlier windows of this slot, withheld then, whose visits are counted here; 255: or more."""
 
 
-class Window(Closed):
-    """The tumbling window a summary covers."""
+class TimedWindow(Closed):
+    """A tumbling window whose wall time somebody vouches for."""
 
-    start: Annotated[int, Field(ge=1_700_000_000, le=4_102_444_800)] | None
-    """UTC seconds; null while the clock is not trusted."""
-    offset: Annotated[int, Field(ge=0, le=4_294_967_295)]
-    """Seconds from the start of this boot (or of the file) to the window's start."""
+    start: Utc
+    offset: None = None
     length: WindowLength
     """Seconds."""
-    clock: Literal["ntp", "rtc", "holdover", "none"]
-    merged: Annotated[int, Field(ge=0, le=65_535)] = 0
-    """Earlier windows of this slot, withheld then, whose visits are counted here."""
+    clock: Literal["ntp", "rtc", "holdover"]
+    merged: Merged = 0
+
+
+class UntimedWindow(Closed):
+    """A tumbling window while the clock is not trusted: placed by `Meta.epoch` once it is."""
+
+    start: None = None
+    offset: Offset
+    """To the window's start, on the clock of this boot (or of the file)."""
+    length: WindowLength
+    clock: Literal["none"] = "none"
+    merged: Merged = 0
 
 
 class ExpressionCounts(Closed):
@@ -84,7 +109,7 @@ class ExpressionCounts(Closed):
 class ClippedSum(Closed):
     """Sum over visits of a mean in [-100, 100], an integer per visit."""
 
-    sum: Annotated[int, Field(ge=-102_400, le=102_400)]
+    sum: Sum
     clip: Literal[100] = 100
 
 
@@ -121,10 +146,10 @@ class MicroCounts(Closed):
     unspecified: Count
     analysable_visits: Count
     """Visits in which one could be seen for a second or more: what the four counts are out of."""
-    analysable_seconds: Annotated[int, Field(ge=-122_880, le=122_880)]
+    analysable_seconds: Seconds
     """Seconds in which one could be seen, summed over visits: frame rate high, face large
     and landmarks quiet enough."""
-    expected_false_alarms_tenths: Annotated[int, Field(ge=-102_400, le=102_400)] | None
+    expected_false_alarms_tenths: Tenths | None
     """Tenths of movements that the spotter reports by chance in that time; null where its
     threshold is not the one that its false-alarm rate was measured at."""
 
@@ -139,11 +164,47 @@ class ToneCounts(Closed):
     unsure: Count
 
 
+REASONS: dict[Cell, tuple[Reason, ...]] = {
+    "visits": ("below_k",),
+    "expression": ("below_k", "policy"),
+    "valence": ("below_k", "policy"),
+    "arousal": ("below_k", "policy"),
+    "attention": ("below_k", "policy"),
+    "dwell": ("below_k", "policy"),
+    "micro": ("below_k", "policy", "fps_too_low", "face_too_small", "too_noisy", "no_evidence"),
+    "tone": ("below_k", "policy", "no_microphone"),
+}
+"""Why a cell can be missing."""
+
+
 class Withheld(Closed):
     """A cell that was left out, and why."""
 
     cell: Cell
     reason: Reason
+
+    @model_validator(mode="after")
+    def _reason_fits(self) -> Withheld:
+        if self.reason not in REASONS[self.cell]:
+            raise ValueError(f"{self.cell} is never withheld for {self.reason}")
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """One form per cell, with that cell's reasons."""
+        schema = handler.resolve_ref_schema(handler(core))
+        forms = [
+            {
+                "additionalProperties": False,
+                "properties": {"cell": {"const": cell}, "reason": {"enum": list(reasons)}},
+                "required": ["cell", "reason"],
+                "type": "object",
+            }
+            for cell, reasons in REASONS.items()
+        ]
+        return {"anyOf": forms, "description": schema["description"], "title": "Withheld"}
 
 
 class Privacy(Closed):
@@ -151,7 +212,7 @@ class Privacy(Closed):
 
     unit: Literal["visit"] = "visit"
     mechanism: Literal["discrete_laplace", "none"]
-    epsilon_milli: Annotated[int, Field(ge=0, le=10_000)]
+    epsilon_milli: Annotated[int, Field(ge=0, le=10_000, multiple_of=10)]
     """Thousandths of epsilon, per visit; 0 when no noise is added."""
     k: Annotated[int, Field(ge=1, le=100)]
 
@@ -167,7 +228,7 @@ class Quality(Closed):
 
     fps: Annotated[int, Field(ge=0, le=240)]
     """Analysed frames per second."""
-    usable: Annotated[int, Field(ge=0, le=100)]
+    usable: Annotated[int, Field(ge=0, le=100, multiple_of=5)]
     """Percent of the window's frames that were analysed."""
     flags: Annotated[
         tuple[Flag, ...],
@@ -187,9 +248,9 @@ class Summary(Closed):
     """One tumbling window of one content slot. Only `privacy.release` builds it."""
 
     v: Literal[1] = 1
-    boot: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$", max_length=8)]
-    seq: Annotated[int, Field(ge=0, le=4_294_967_295)]
-    window: Window
+    boot: Boot
+    seq: Seq
+    window: TimedWindow | UntimedWindow
     slot: Annotated[int, Field(ge=0, le=255)]
     visits: Count | None
     expression: ExpressionCounts | None
@@ -207,9 +268,11 @@ class Summary(Closed):
     """One entry for every cell that is null."""
     privacy: Privacy
     quality: Quality
-    model: Hash16
+    model: Hash8
+    """The first half of `Meta.model`."""
     policy: PolicyName
-    policy_hash: Hash16
+    policy_hash: Hash8
+    """The first half of `Meta.policy_hash`."""
 
     @model_validator(mode="after")
     def _null_cells_say_why(self) -> Summary:
@@ -217,23 +280,3 @@ class Summary(Closed):
         if null != {item.cell for item in self.withheld}:
             raise ValueError("a cell is null exactly where `withheld` gives its reason")
         return self
-
-
-class Meta(Closed):
-    """Birth certificate, retained: what this device runs."""
-
-    v: Literal[1] = 1
-    boot: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$", max_length=8)]
-    software: Annotated[str, Field(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}$", max_length=14)]
-    model: Hash16
-    policy: PolicyName
-    policy_hash: Hash16
-    schemas: tuple[Literal["urn:fleeting:summary:1"], Literal["urn:fleeting:meta:1"]] = (
-        "urn:fleeting:summary:1",
-        "urn:fleeting:meta:1",
-    )
-
-
-def to_json(message: Closed) -> bytes:
-    """The one byte form of a message: compact, keys in declared order."""
-    return message.model_dump_json().encode()
