@@ -1,12 +1,15 @@
 """What a place may infer and how coarse its answers must be: one profile per kind of use.
 
-A profile binds region and place to the cells of a summary and sets floors. A setting that is
-weaker than its floor is refused, never bent. Keys that a person left out (`k`, `epsilon`,
-`window`) take the profile's own default. This is a technical safeguard, not legal advice.
+A profile binds region and place to the cells of a summary and sets floors; a profile file
+(`agent.privacy.profile`) can make it stricter for a site. A setting that is weaker than its floor
+is refused, never bent. Keys that a person left out (`k`, `epsilon`, `window`) take the profile's
+own default. This is a technical safeguard, not legal advice.
 
 Background: Regulation (EU) 2024/1689 (AI Act), Article 5(1)(f): inferring emotions of people in
 workplaces and education institutions is prohibited, and consent does not change that;
-Article 50(3): people exposed to emotion recognition are told so.
+Article 50(3): people exposed to emotion recognition are told so. Illinois (Biometric Information
+Privacy Act, 740 ILCS 14), Texas (Business & Commerce Code 503.001) and Washington (RCW 19.375) ask
+for consent, Illinois in writing, before a scan of a face's geometry is used.
 """
 
 from __future__ import annotations
@@ -14,16 +17,14 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from typing import Literal
 
-from agent.config import AgentConfig
+from agent.config import AgentConfig, Polygon
 from agent.errors import ConfigError
+from agent.privacy.polygon import check_polygons
+from agent.privacy.profile import Place, Region, SiteProfile, load_profile
 from agent.report import Cell, PolicyName
-
-Region = Literal["eu", "us", "other"]
-Place = Literal["retail", "workplace", "education", "laboratory", "clinic", "home"]
 
 _PRESENCE: tuple[Cell, ...] = ("visits", "attention", "dwell")
 _EVERYTHING: tuple[Cell, ...] = (
@@ -35,6 +36,9 @@ _ANY_REGION: tuple[Region, ...] = ("eu", "us", "other")
 _ANY_PLACE: tuple[Place, ...] = (
     "retail", "workplace", "education", "laboratory", "clinic", "home",
 )  # fmt: skip
+
+CONSENT_STATES = {"IL": "Illinois", "TX": "Texas", "WA": "Washington"}
+"""Where the law asks for consent before face geometry is used, by its letters in a profile."""
 
 WEIGHTS: dict[Cell, int] = {
     "visits": 20,
@@ -110,6 +114,17 @@ class Policy:
     """Thousandths, per visit, all cells together; 0: no noise."""
     window: int
     """Seconds."""
+    quiet_hours: tuple[str, ...] = ()
+    """Those of the configuration and of the profile file: both hold."""
+    zones: tuple[Polygon, ...] = ()
+    """Staff zones, likewise."""
+    profile: str | None = None
+    """SHA-256 of the profile file, 64 hex digits; None without one."""
+
+    @property
+    def infers_emotion(self) -> bool:
+        """Whether any cell says how people look."""
+        return bool(INFERS_EMOTION.intersection(self.cells))
 
     @property
     def noised(self) -> bool:
@@ -136,18 +151,78 @@ def resolve(config: AgentConfig, live: bool = True) -> Policy:
     Raises `ConfigError`.
     """
     asked, device = config.privacy, config.device
+    loaded = load_profile(asked)
+    site, digest = loaded or (None, None)
     profile = PROFILES[asked.policy]
+    if site is not None:
+        profile = _tightened(profile, site, f"The profile {asked.profile}")
+    check_polygons(asked.staff_zones, "privacy.staff_zones")
     _refuse_forbidden(config, profile)
     if live:
-        _refuse_missing_duties(config, profile)
+        _refuse_missing_duties(config, profile, site)
     k = profile.k if asked.k is None else asked.k
     epsilon = profile.epsilon if asked.epsilon is None else asked.epsilon
     window = asked.window or profile.window
     _refuse_weaker(asked.policy, profile, k, epsilon, window)
     if profile.max_epsilon is None:
         _refuse_remote_broker(config)
-    milli = 0 if profile.max_epsilon is None else max(1, int(epsilon * 1000 + 1e-6))
-    return Policy(asked.policy, device.region, device.place, profile.cells, k, milli, window)
+    # Published in hundredths; rounding down can only add noise.
+    milli = 0 if profile.max_epsilon is None else 10 * max(1, int(epsilon * 100 + 1e-6))
+    return Policy(
+        asked.policy,
+        device.region,
+        device.place,
+        profile.cells,
+        k,
+        milli,
+        window,
+        tuple(dict.fromkeys(asked.quiet_hours + (site.quiet_hours if site else ()))),
+        asked.staff_zones + (site.staff_zones if site else ()),
+        digest,
+    )
+
+
+def _tightened(base: Profile, site: SiteProfile, name: str) -> Profile:
+    """A built-in profile with a site's additions. Raises `ConfigError` where one weakens it."""
+    problems = []
+    for key, asked, most in (
+        ("regions", site.regions, base.regions),
+        ("places", site.places, base.places),
+        ("cells", site.cells, base.cells),
+    ):
+        beyond = sorted(set(asked or ()).difference(most))
+        if beyond:
+            problems.append(f"{key} adds {', '.join(beyond)} to the policy's {', '.join(most)}")
+    if site.min_k is not None and site.min_k < base.min_k:
+        problems.append(f"min_k is {site.min_k}, the policy's is {base.min_k}")
+    if site.min_window is not None and site.min_window < base.min_window:
+        problems.append(f"min_window is {site.min_window} s, the policy's is {base.min_window} s")
+    if site.max_epsilon is not None:
+        if base.max_epsilon is None:
+            problems.append("max_epsilon is set, but this policy adds no noise")
+        elif site.max_epsilon > base.max_epsilon:
+            problems.append(
+                f"max_epsilon is {site.max_epsilon:g}, the policy's is {base.max_epsilon:g}"
+            )
+    if problems:
+        raise ConfigError(
+            f"{name} is weaker than {site.extends}, which it extends: {'; '.join(problems)}. "
+            "A profile file can only make its policy stricter; correct or remove these keys."
+        )
+    wanted = {"visits", *(site.cells or base.cells)}
+    most = base.max_epsilon if site.max_epsilon is None else site.max_epsilon
+    return replace(
+        base,
+        regions=site.regions or base.regions,
+        places=site.places or base.places,
+        cells=tuple(cell for cell in base.cells if cell in wanted),
+        min_k=site.min_k or base.min_k,
+        max_epsilon=most,
+        min_window=site.min_window or base.min_window,
+        k=max(base.k, site.min_k or 0),
+        epsilon=base.epsilon if most is None else min(base.epsilon, most),
+        window=max(base.window, site.min_window or 0),
+    )
 
 
 def _refuse_forbidden(config: AgentConfig, profile: Profile) -> None:
@@ -171,7 +246,7 @@ def _refuse_forbidden(config: AgentConfig, profile: Profile) -> None:
         )
 
 
-def _refuse_missing_duties(config: AgentConfig, profile: Profile) -> None:
+def _refuse_missing_duties(config: AgentConfig, profile: Profile, site: SiteProfile | None) -> None:
     asked = config.privacy
     if profile.notice and not asked.notice_shown:
         raise ConfigError(
@@ -182,6 +257,26 @@ def _refuse_missing_duties(config: AgentConfig, profile: Profile) -> None:
         raise ConfigError(
             f"Policy {asked.policy} needs the consent of everyone in view. Obtain it, then set "
             "privacy.consent = true."
+        )
+
+    if asked.policy == "retail-us-notice" and config.device.region == "us" and not asked.consent:
+        _refuse_where_consent_is_law(site.state if site else None)
+
+
+def _refuse_where_consent_is_law(state: str | None) -> None:
+    """A sign is not enough there; a box that does not know where it stands may be there."""
+    if state is None:
+        raise ConfigError(
+            "Policy retail-us-notice rests on a notice, which is not enough in "
+            f"{', '.join(CONSENT_STATES.values())}, and this box does not know its state. Say it "
+            'in a profile file (privacy.profile), such as state = "OR"; or obtain the consent of '
+            "everyone in view, then set privacy.consent = true."
+        )
+    if state in CONSENT_STATES:
+        raise ConfigError(
+            f"Policy retail-us-notice rests on a notice, but {CONSENT_STATES[state]} asks for "
+            "consent before face geometry is used (in Illinois in writing). Obtain it from "
+            "everyone in view, then set privacy.consent = true."
         )
 
 

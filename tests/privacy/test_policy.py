@@ -49,6 +49,25 @@ def test_emotion_at_work_or_school_in_the_eu_refuses_and_says_why(
             resolve(settings(name, {"region": "eu", "place": place}), live=live)
 
 
+@pytest.mark.parametrize("name", ["medical-safety", "research-consented"])
+def test_neither_consent_nor_a_recording_opens_an_eu_classroom(name: str) -> None:
+    asked = settings(name, {"region": "eu", "place": "education"}, consent=True, notice_shown=True)
+    for live in (True, False):
+        with pytest.raises(ConfigError, match="classroom") as refused:
+            resolve(asked, live=live)
+        assert refused.value.exit_code == 78
+
+
+def test_a_us_store_says_its_state_or_has_consent() -> None:
+    store = {"region": "us", "place": "retail"}
+    with pytest.raises(ConfigError, match="Illinois, Texas, Washington"):
+        resolve(settings("retail-us-notice", store, consent=False))
+    assert resolve(settings("retail-us-notice", store, consent=True)).name == "retail-us-notice"
+    assert resolve(settings("retail-us-notice", store, consent=False), live=False)
+    abroad = {"region": "other", "place": "retail"}
+    assert resolve(settings("retail-us-notice", abroad, consent=False)).region == "other"
+
+
 @pytest.mark.parametrize("place", ["workplace", "education", "retail", "home"])
 def test_the_classroom_profile_counts_anywhere_and_infers_no_emotion(place: str) -> None:
     policy = resolve(settings("classroom", {"region": "eu", "place": place}))
@@ -79,6 +98,19 @@ def test_stricter_settings_are_taken() -> None:
     assert (policy.k, policy.epsilon_milli, policy.window) == (25, 500, 3600)
 
 
+@pytest.mark.parametrize(
+    ("asked", "milli"), [(0.999, 990), (0.29, 290), (0.57, 570), (0.01, 10), (1.0, 1000)]
+)
+def test_epsilon_is_said_in_hundredths_and_rounded_down(asked: float, milli: int) -> None:
+    assert resolve(settings("retail-eu", epsilon=asked)).epsilon_milli == milli
+
+
+def test_a_zone_that_is_no_polygon_is_refused() -> None:
+    bow = [[0.1, 0.1], [0.9, 0.9], [0.9, 0.1], [0.1, 0.9]]
+    with pytest.raises(ConfigError, match=r"privacy\.staff_zones\[0\].*edge 0 meets its edge 2"):
+        resolve(settings("retail-eu", staff_zones=[bow]))
+
+
 def test_a_profile_for_another_region_or_place_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"device\.region"):
         resolve(settings("retail-us-notice", {"region": "eu"}))
@@ -104,9 +136,11 @@ def test_the_hash_names_the_rules_in_force() -> None:
         resolve(settings("retail-eu", k=11)),
         resolve(settings("retail-eu", epsilon=0.9)),
         resolve(settings("retail-eu", {"region": "other"})),
+        resolve(settings("retail-eu", quiet_hours=["22:00-06:00"])),
+        resolve(settings("retail-eu", staff_zones=[[[0, 0], [0.5, 0], [0, 0.5]]])),
     ]
     assert one.hash == same.hash
-    assert len({one.hash, *(each.hash for each in others)}) == 4
+    assert len({one.hash, *(each.hash for each in others)}) == 6
     assert len(one.hash) == 16
 
 
