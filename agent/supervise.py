@@ -159,12 +159,13 @@ def _apart() -> None:
         if not _unshare(_CLONE_NEWUSER | _CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "no namespace")
         for name, line in (
-            ("setgroups", "deny"),
-            ("uid_map", f"{user} {user} 1"),
-            ("gid_map", f"{group} {group} 1"),
+            ("setgroups", b"deny"),
+            ("uid_map", b"%d %d 1" % (user, user)),
+            ("gid_map", b"%d %d 1" % (group, group)),
         ):
-            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-                file.write(line)
+            handle = os.open(f"/proc/self/{name}", os.O_WRONLY)
+            os.write(handle, line)
+            os.close(handle)
     _die_with_parent()
 
 
