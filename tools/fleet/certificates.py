@@ -1,0 +1,183 @@
+"""The fleet's own certificate authorities, and what they sign.
+
+Two authorities: one for devices and the broker, one for operators, so that no device's certificate
+opens the operators' listener. A device's certificate is for clients only and the broker's for
+servers only: neither can stand in for the other. Profile after RFC 5280, with every extension that
+`ssl.VERIFY_X509_STRICT` asks for (the default from Python 3.13 on).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tools.fleet.errors import FleetError
+
+AUTHORITY_DAYS = 3650
+DEVICE_DAYS = 730
+_EARLIER = dt.timedelta(days=1)
+"""Certificates hold from a day before, for clocks that are behind."""
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_OPERATOR = re.compile(r"(fleet|homeassistant|reader(-[A-Za-z0-9_]{1,48})?)")
+_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate and its private key."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def certificate_pem(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def key_pem(self) -> bytes:
+        """Not encrypted: a box starts without anybody there. Keep the file 0600."""
+        return self.key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+
+
+def check_device(name: str) -> str:
+    """`name` where a device may be called so. Raises `FleetError`.
+
+    A `+` or `#` in a common name would make the broker's patterns match other devices' topics.
+    """
+    if not _ID.fullmatch(name):
+        raise FleetError(
+            f"{name!r} cannot be a device's id: 1 to 64 letters, digits, - and _ and nothing else."
+        )
+    if _OPERATOR.fullmatch(name):
+        raise FleetError(f"{name!r} is an operator's name. Give the device another id.")
+    return name
+
+
+def check_operator(name: str) -> str:
+    """`name` where an operator may be called so. Raises `FleetError`."""
+    if not _OPERATOR.fullmatch(name):
+        raise FleetError(
+            f"{name!r} cannot be an operator's name: fleet, homeassistant, reader, or reader-NAME."
+        )
+    return name
+
+
+def authority(name: str, days: int = AUTHORITY_DAYS) -> Pair:
+    """A new authority that signs itself and nothing but leaves."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = (
+        _builder(subject, subject, key, days)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(_authority_key(key.public_key()), critical=False)
+    )
+    return Pair(builder.sign(key, hashes.SHA256()), key)
+
+
+def client(signer: Pair, name: str, days: int = DEVICE_DAYS) -> Pair:
+    """A certificate for a device or an operator; `name`, checked before, becomes its CN."""
+    return _leaf(signer, name, days, ExtendedKeyUsageOID.CLIENT_AUTH, ())
+
+
+def server(signer: Pair, hosts: Sequence[str], days: int = DEVICE_DAYS) -> Pair:
+    """A certificate for a broker that is reached by each of `hosts`: names and IP addresses."""
+    return _leaf(signer, "broker", days, ExtendedKeyUsageOID.SERVER_AUTH, hosts)
+
+
+def load(certificate: Path, key: Path) -> Pair:
+    """Read an authority back. Raises `FleetError`."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+        secret = serialization.load_pem_private_key(key.read_bytes(), None)
+        if not isinstance(secret, ec.EllipticCurvePrivateKey):
+            raise ValueError("the key is of another kind")
+        found.verify_directly_issued_by(found)
+        if found.public_key() != secret.public_key():
+            raise ValueError("the key belongs to another certificate")
+    except OSError as error:
+        raise FleetError(
+            f"{error.filename} cannot be read: {error.strerror}. "
+            "Make the authorities first: python -m tools.fleet ca FOLDER."
+        ) from None
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise FleetError(
+            f"{certificate} and {key} are no authority of this tool: {error}."
+        ) from None
+    return Pair(found, secret)
+
+
+def _leaf(
+    signer: Pair, name: str, days: int, purpose: x509.ObjectIdentifier, hosts: Sequence[str]
+) -> Pair:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = (
+        _builder(subject, signer.certificate.subject, key, days)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        .add_extension(_authority_key(signer.key.public_key()), critical=False)
+    )
+    if hosts:
+        names = x509.SubjectAlternativeName([_host(host) for host in hosts])
+        builder = builder.add_extension(names, critical=False)
+    return Pair(builder.sign(signer.key, hashes.SHA256()), key)
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
+) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _EARLIER)
+        .not_valid_after(now + dt.timedelta(days=days))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _authority_key(key: ec.EllipticCurvePublicKey) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)
+
+
+def _usage(signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _host(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    if not _HOST.fullmatch(text):
+        raise FleetError(f"{text!r} is neither a host name nor an IP address.")
+    return x509.DNSName(text)

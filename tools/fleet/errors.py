@@ -1,0 +1,7 @@
+"""What can go wrong with a fleet's files."""
+
+from agent.errors import AgentError
+
+
+class FleetError(AgentError):
+    """A certificate, a name or a broker's folder is not as it must be."""

@@ -1,0 +1,96 @@
+"""Every message of a fleet as an operator sees it, examined against its model, one a line."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from pydantic import ValidationError
+
+from agent.report import Closed, Event, Health, Meta, Receipt, Summary, to_json
+from tools.fleet import certificates
+from tools.fleet.errors import FleetError
+
+KINDS: dict[str, type[Closed]] = {
+    "meta": Meta,
+    "summary": Summary,
+    "health": Health,
+    "event": Event,
+    "receipt": Receipt,
+}
+_MOST = 4096
+"""Bytes; a device's broker lets no more through."""
+
+
+def line(topic: str, body: bytes) -> str:
+    """One message for a person: device, kind, `ok` or what is wrong, and its bytes if it is sound.
+
+    What a stranger wrote is shown only once it is known to be what it should be.
+    """
+    parts = topic.split("/")
+    if (
+        len(parts) != 5
+        or parts[:3] != ["fleeting", "1", "d"]
+        or (parts[4] not in {*KINDS, "state"})
+    ):
+        return f"{topic!a}: not a topic of ours"
+    device, kind = ascii(parts[3])[1:-1], parts[4]
+    return f"{device:<16} {kind:<8} {_verdict(kind, body)}"
+
+
+def _verdict(kind: str, body: bytes) -> str:
+    if len(body) > _MOST:
+        return f"REFUSED: {len(body)} bytes"
+    if kind == "state":
+        said = body in (b"online", b"offline", b"")
+        return body.decode() if said else "REFUSED: neither online nor offline"
+    model = KINDS[kind]
+    try:
+        if to_json(model.model_validate_json(body)) != body:
+            return "REFUSED: not the one byte form of its message"
+    except ValidationError as error:
+        return f"REFUSED: {error.error_count()} fields are not as they must be"
+    return f"ok {body.decode()}"
+
+
+def watch(folder: Path, operator: str, host: str, port: int, device: str) -> None:
+    """Print until interrupted. Raises `FleetError`."""
+    place = folder / "operators" / certificates.check_operator(operator)
+    if device != "+":
+        certificates.check_device(device)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, operator, protocol=mqtt.MQTTv5)
+    try:
+        context = ssl.create_default_context(cafile=str(place / "ca.pem"))
+        context.load_cert_chain(place / "operator.pem", place / "operator.key")
+    except (OSError, ssl.SSLError) as error:
+        raise FleetError(
+            f"The certificate in {place} cannot be used: {error}. "
+            f"Make one: python -m tools.fleet operator {operator} {folder}."
+        ) from None
+    client.tls_set_context(context)
+    refusal: list[str] = []
+
+    def on_connect(client: mqtt.Client, data: Any, flags: Any, code: Any, more: Any) -> None:
+        if code.is_failure:
+            refusal.append(str(code))
+            client.disconnect()
+        else:
+            client.subscribe([(f"fleeting/1/d/{device}/{kind}", 1) for kind in ("state", *KINDS)])
+
+    client.on_connect = on_connect
+    client.on_message = lambda _client, _data, message: print(
+        line(message.topic, bytes(message.payload)), flush=True
+    )
+    try:
+        client.connect(host, port)
+        client.loop_forever()
+    except OSError as error:
+        raise FleetError(
+            f"The broker at {host}:{port} cannot be reached: {error}. Does it run, and is its "
+            "certificate made for this name?"
+        ) from None
+    if refusal:
+        raise FleetError(f"The broker at {host}:{port} refuses {operator}: {refusal[0]}.")
