@@ -24,7 +24,7 @@ from agent.config import StoreConfig
 from agent.errors import StoreError
 from agent.outbox import Outbox
 from agent.report import to_json
-from tools.bench.crash_check import digest
+from tools.bench.crash_check import Stored, digest, read
 from tools.bench.crash_processes import ROOT
 from tools.bench.crash_writer import SCRIPT, summaries
 from tools.bench.errors import BenchError
@@ -95,45 +95,47 @@ def examine(path: Path, steps: Steps) -> list[str]:
     bodies = [to_json(each) for each in made]
     try:
         with Outbox(StoreConfig(outbox=path)) as outbox:
-            found = _compare(outbox, bodies, steps)
+            found = _compare(read(path), [digest(body) for body in bodies], steps)
+            if outbox.moved_aside:
+                found.append("the file was found damaged")
             for each in made:
                 outbox.add(each)
-            first = [row.id for row in outbox.peek(10) if row.body == bodies[0]]
-            outbox.acknowledge(*first)
-            left = [row.body for row in outbox.peek(10)]
-            if left != bodies[1:] or len(outbox.ledger()) != len(bodies):
-                found.append("repeating the script does not lead to where it should")
-            if outbox.next_seq != len(bodies):
-                found.append(f"the next number is {outbox.next_seq}, not {len(bodies)}")
-    except StoreError as error:
+            outbox.acknowledge(*(row.id for row in outbox.peek(10) if row.body == bodies[0]))
+            after = read(path)
+            if [sha256 for _, sha256 in after.waiting] != [digest(bodies[1])]:
+                found.append("repeating the script leaves other records")
+            if [key[1] for key, _ in after.ledger] != [0, 1] or outbox.next_seq != 2:
+                found.append("repeating the script leaves another ledger")
+    except (StoreError, BenchError) as error:
         found = [f"cannot be used any more: {error}"]
     return found
 
 
-def _compare(outbox: Outbox, bodies: list[bytes], steps: Steps) -> list[str]:
-    """The file as the dead writer left it, against what it said that it had done."""
+def _compare(stored: Stored, written: list[str], steps: Steps) -> list[str]:
+    """The file as the dead writer left it, against what it said that it had done; `written`: the
+    SHA-256 of its summaries."""
     found = []
-    if outbox.moved_aside:
-        found.append("was found damaged")
-    listed = [sha256 for _, _, _, sha256 in outbox.ledger()]
-    waiting = [row.body for row in outbox.peek(10)]
-    if listed != [digest(body) for body in bodies[: len(listed)]]:
+    listed = [sha256 for _, sha256 in stored.ledger]
+    waiting = [sha256 for _, sha256 in stored.waiting]
+    if stored.verdict != "ok":
+        found.append(f"integrity check: {stored.verdict}")
+    if listed != written[: len(listed)]:
         found.append("the ledger has a line that was not written so")
-    for number, body in enumerate(bodies):
-        here = digest(body) in listed
+    if not set(waiting) <= set(written) or len(waiting) != len(set(waiting)):
+        found.append("the outbox has a record that was not written so")
+    for number, sha256 in enumerate(written):
+        here = sha256 in listed
+        taken = number == 0 and "begun acknowledge 0" in steps
         if f"done add {number}" in steps and not here:
             found.append(f"summary {number} was added and is gone from the ledger")
         if f"begun add {number}" not in steps and here:
             found.append(f"summary {number} is there before it was added")
-        gone = f"begun acknowledge {number}" in steps
-        if here and body not in waiting and not gone:
+        if here and sha256 not in waiting and not taken:
             found.append(f"summary {number} has a ledger line and no record")
-        if body in waiting and not here:
+        if sha256 in waiting and not here:
             found.append(f"summary {number} has a record and no ledger line")
-        if body in waiting and f"done acknowledge {number}" in steps:
-            found.append(f"summary {number} was taken out and is back")
-    if any(body not in bodies for body in waiting) or len(waiting) != len(set(waiting)):
-        found.append("the outbox has a record that was not written so")
+    if "done acknowledge 0" in steps and written[0] in waiting:
+        found.append("summary 0 was taken out and is back")
     return found
 
 
