@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
-from agent.config import AgentConfig
+from agent.config import AgentConfig, Polygon
 from agent.expression.read import ExpressionReader, NeutralBaseline
 from agent.faces.detect import FaceDetector
 from agent.faces.landmarks import LandmarkPlacer
 from agent.faces.pose import head_of
 from agent.faces.track import FaceTracker, Track
+from agent.faces.zones import StaffZones
 from agent.inference.manifest import Manifest, load_manifest, models_folder
 from agent.inference.tflite import open_model
 from agent.micro.network import SpotterNetwork
@@ -110,6 +111,9 @@ class Pipeline:
         is computed.
     limited : bool
         True on a live source: at most `tracking.budget` seconds of landmarks per frame.
+    zones : Sequence[Polygon] | None
+        Staff zones of the policy in force; None: those of `config` alone. What is in them is
+        painted over before any model looks, and a face that is centred in one is dropped.
     clock : Clock
         For the seconds per stage.
     """
@@ -120,11 +124,14 @@ class Pipeline:
         *,
         expressions: bool = True,
         limited: bool = False,
+        zones: Sequence[Polygon] | None = None,
         clock: Clock = time.perf_counter,
     ) -> None:
+        """Raises `ModelError`; `ConfigError` for a zone that is no polygon."""
         # OpenCV's workers spin between calls: 75 % more CPU time for nothing at these sizes.
         cv2.setNumThreads(1)
         self._config = config
+        self._zones = StaffZones(config.privacy.staff_zones if zones is None else zones)
         self.models = Models(config, clock=clock)
         self._clock = clock
         self._tracker = FaceTracker(
@@ -155,7 +162,8 @@ class Pipeline:
         self.models.seconds.clear()
         self._detecting = 0.0
         started = self._clock()
-        tracks = self._tracker.update(frame)
+        frame = self._zones.cover(frame)
+        tracks = self._outside(self._tracker.update(frame))
         tracked = self._clock()
         faces = tuple([self._face(track, frame) for track in tracks])
         if len(self._readings) > 2 * len(tracks) + 8:
@@ -194,9 +202,21 @@ class Pipeline:
         """The source has ended: movements that were still held back."""
         return tuple(self._spotter.finish()) if self._spotter is not None else ()
 
+    def _outside(self, tracks: list[Track]) -> list[Track]:
+        """Those that are not in a staff zone; the others end."""
+        if not self._zones or not tracks:
+            return tracks
+        boxes = np.array([track.box for track in tracks])
+        inside = self._zones.hold((boxes[:, :2] + boxes[:, 2:]) / 2)
+        for track, ends in zip(tracks, inside, strict=True):
+            if ends:
+                self._tracker.end(track)
+        return [track for track, ends in zip(tracks, inside, strict=True) if not ends]
+
     def _detect(self, frame: Frame) -> Detections:
         started = self._clock()
         found = self.models.detect(frame, tiles_for(frame, self._config.detection.tiles))
+        found = self._zones.keep(found)
         self._detecting += self._clock() - started
         return found
 

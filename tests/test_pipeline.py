@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,16 @@ from numpy.typing import NDArray
 
 from agent.capture.replay import VideoFile
 from agent.cli import main
-from agent.config import AgentConfig, parse
+from agent.config import AgentConfig, Polygon, parse
 from agent.demo import truth
 from agent.errors import ModelError
 from agent.faces.align import MEAN_SHAPE
-from agent.inference.manifest import models_folder
+from agent.inference.manifest import Manifest, models_folder
+from agent.inference.tflite import open_model
 from agent.pipeline import Pipeline, tiles_for
 from agent.report import Summary
 from agent.trace import TraceRecorder
-from agent.types import EXPRESSIONS, Frame
+from agent.types import EXPRESSIONS, Frame, Infer
 
 CLIP = truth.clip()
 Trace = dict[str, NDArray[Any]]
@@ -164,6 +166,95 @@ def test_where_expression_may_not_be_read_it_is_not_computed() -> None:
         assert perceived.micro == ()
         assert "model.expression" not in perceived.stage_seconds
     assert seen > 20
+
+
+def _still() -> NDArray[np.uint8]:
+    """A frame with one face, about 185 pixels wide, centred at x = 206, y = 226."""
+    return next(frame.luma for frame in VideoFile(CLIP) if frame.time > 4)
+
+
+def _shifted(luma: NDArray[np.uint8], dx: int) -> NDArray[np.uint8]:
+    out = np.full_like(luma, 120)
+    width = luma.shape[1]
+    out[:, max(dx, 0) : width + min(dx, 0)] = luma[:, max(-dx, 0) : width - max(dx, 0)]
+    return out
+
+
+class _Spied:
+    """Opens models that remember every picture they are shown."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shown: list[tuple[str, bytes]] = []
+        monkeypatch.setattr("agent.pipeline.open_model", self._open)
+
+    def _open(self, manifest: Manifest, name: str) -> Infer:
+        infer = open_model(manifest, name)
+
+        def spy(picture: NDArray[np.uint8]) -> Mapping[str, Any]:
+            self.shown.append((name, picture.tobytes()))
+            return infer(picture)
+
+        return spy
+
+
+def test_no_model_is_shown_what_lies_in_a_staff_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same pictures reach every model, whoever stands in the zone."""
+    spied = _Spied(monkeypatch)
+    zone = [[0.1, 0.1], [0.55, 0.1], [0.55, 0.9], [0.1, 0.9]]
+    config = parse({"privacy": {"staff_zones": [zone]}}, "x")
+    face = _still()
+    guest = _shifted(face, 270)  # the same face again, to the right of the zone
+    face[:, 380:] = guest[:, 380:]
+    nobody, noise = face.copy(), face.copy()
+    nobody[48:432, 64:352] = 120
+    noise[48:432, 64:352] = np.random.default_rng(0).integers(0, 255, (384, 288))
+    shown = []
+    for picture in (face, nobody, noise):
+        pipeline = Pipeline(config)
+        spied.shown.clear()
+        for i in range(6):
+            perceived = pipeline(Frame(i / 30, picture))
+            assert [round(f.box[[0, 2]].mean() / 20) for f in perceived.faces] == [24]
+        shown.append(list(spied.shown))
+    assert {name for name, _ in shown[0]} == {"detector", "landmarks", "expression"}
+    assert shown[0] == shown[1] == shown[2]
+
+
+@pytest.mark.parametrize(
+    ("zone", "faces"),
+    [
+        (((0.0, 0.0), (0.4, 0.0), (0.4, 1.0), (0.0, 1.0)), 0),
+        (((0.30, 0.40), (0.36, 0.40), (0.36, 0.52), (0.30, 0.52)), 0),
+        (((0.0, 0.0), (0.22, 0.0), (0.22, 1.0), (0.0, 1.0)), 1),
+        (((0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0)), 1),
+    ],
+    ids=["half in", "only the centre in", "an ear in", "beside"],
+)
+def test_a_face_is_dropped_when_its_centre_is_in_a_zone(zone: Polygon, faces: int) -> None:
+    pipeline = Pipeline(AgentConfig(), zones=[zone])
+    assert [len(pipeline(Frame(i / 30, _still())).faces) for i in range(4)] == [faces] * 4
+
+
+def test_a_track_that_walks_into_a_zone_ends() -> None:
+    face = _still()
+    stripe = ((0.40, 0.0), (0.44, 0.0), (0.44, 1.0), (0.40, 1.0))
+    pipeline = Pipeline(AgentConfig(), zones=[stripe])
+    ids: dict[str, set[int]] = {"before": set(), "within": set(), "behind": set()}
+    for i in range(90):
+        dx = 3 * i - 60
+        centre = 206 + dx
+        where = "before" if centre < 240 else "behind" if centre > 305 else ""
+        where = "within" if 264 <= centre <= 274 else where
+        perceived = pipeline(Frame(i / 30, _shifted(face, dx)))
+        if where:
+            ids[where] |= {found.track_id for found in perceived.faces}
+    assert ids == {"before": {1}, "within": set(), "behind": {2}}, "on the far side somebody new"
+
+
+def test_zones_of_the_policy_replace_those_of_the_configuration() -> None:
+    config = parse({"privacy": {"staff_zones": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}}, "x")
+    assert Pipeline(config)(Frame(0, _still())).faces == ()
+    assert len(Pipeline(config, zones=())(Frame(0, _still())).faces) == 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 700), (4320, 7680), (480, 640)])

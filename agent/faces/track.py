@@ -120,6 +120,10 @@ class FaceTracker:
         self._shape = frame.luma.shape
         return active
 
+    def end(self, track: Track) -> None:
+        """Forget a track at once: it is not resumed, whoever comes back is somebody new."""
+        self._tracks.remove(track)
+
     def _follow_all(self, frame: Frame) -> None:
         self.skipped = 0
         if self._budget is None:

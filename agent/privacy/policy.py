@@ -210,17 +210,17 @@ def _tightened(base: Profile, site: SiteProfile, name: str) -> Profile:
             "A profile file can only make its policy stricter; correct or remove these keys."
         )
     wanted = {"visits", *(site.cells or base.cells)}
-    most = base.max_epsilon if site.max_epsilon is None else site.max_epsilon
+    ceiling = base.max_epsilon if site.max_epsilon is None else site.max_epsilon
     return replace(
         base,
         regions=site.regions or base.regions,
         places=site.places or base.places,
         cells=tuple(cell for cell in base.cells if cell in wanted),
         min_k=site.min_k or base.min_k,
-        max_epsilon=most,
+        max_epsilon=ceiling,
         min_window=site.min_window or base.min_window,
         k=max(base.k, site.min_k or 0),
-        epsilon=base.epsilon if most is None else min(base.epsilon, most),
+        epsilon=base.epsilon if ceiling is None else min(base.epsilon, ceiling),
         window=max(base.window, site.min_window or 0),
     )
 
