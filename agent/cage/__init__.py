@@ -152,8 +152,8 @@ def _declared(outer: dict[Layer, bool], **inner: bool) -> tuple[Layer, ...]:
 def _no_core_dumps() -> None:
     """A core dump would be a picture on disk. A dump into a pipe ignores the limit (core(5)), hence
     both; other processes of the same user cannot look into this one either."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _no_new_code() -> None:

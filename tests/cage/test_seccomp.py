@@ -69,9 +69,9 @@ def test_everyday_calls_pass_and_every_listed_one_is_refused(machine: str) -> No
         for number in COMMON[machine].values():
             assert run(program, ARCH[machine], number) == ALLOW
         for name in seccomp._CALLS:
-            number = seccomp._number(name, machine)
-            if number is not None:
-                assert run(program, ARCH[machine], number) == REFUSE, name
+            listed = seccomp._number(name, machine)
+            if listed is not None:
+                assert run(program, ARCH[machine], listed) == REFUSE, name
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -1,4 +1,4 @@
-"""The two units: valid, hardened, and started by a command that exists."""
+"""The units: valid, hardened, and started by a command that exists."""
 
 import shlex
 import shutil
@@ -11,6 +11,25 @@ from agent.cli import build_parser
 
 FOLDER = Path(__file__).resolve().parents[2] / "systemd"
 UNITS = ("fleeting-perceive.service", "fleeting-uplink.service")
+TARGET = "fleeting.target"
+BOTH = """
+NoNewPrivileges=yes ProtectSystem=strict ProtectHome=yes PrivateTmp=yes ProtectKernelTunables=yes
+ProtectKernelModules=yes ProtectKernelLogs=yes ProtectControlGroups=yes ProtectHostname=yes
+ProtectProc=invisible RestrictNamespaces=yes RestrictRealtime=yes RestrictSUIDSGID=yes
+LockPersonality=yes RemoveIPC=yes KeyringMode=private CapabilityBoundingSet= AmbientCapabilities=
+SystemCallArchitectures=native SystemCallFilter=@system-service SystemCallErrorNumber=EPERM
+DevicePolicy=closed IPAddressDeny=any UMask=0007 LimitCORE=0 MemorySwapMax=0
+Type=notify NotifyAccess=main PartOf=fleeting.target WantedBy=fleeting.target
+RestartPreventExitStatus=78 ReadWritePaths=/var/lib/fleeting
+"""
+PERCEIVE = """
+PrivateNetwork=yes WatchdogSec=90 CacheDirectory=fleeting-perceive CacheDirectoryMode=0700
+RuntimeDirectory=fleeting-perceive RuntimeDirectoryMode=0750 Group=fleeting-kiosk
+"""
+UPLINK = """
+PrivateDevices=yes MemoryDenyWriteExecute=yes ProtectClock=yes ProcSubset=pid SocketBindDeny=any
+WatchdogSec=120 StateDirectory=fleeting-uplink StateDirectoryMode=0700 Group=fleeting
+"""
 
 
 def settings(unit: str) -> list[tuple[str, str]]:
@@ -29,6 +48,49 @@ def test_exec_start_is_a_command_we_have(unit: str) -> None:
     args = build_parser().parse_args(words[1:])
     assert f"fleeting-{args.verb}.service" == unit
     assert args.config == Path("/etc/fleeting/fleeting.toml")
+
+
+@pytest.mark.parametrize(("unit", "own"), [(UNITS[0], PERCEIVE), (UNITS[1], UPLINK)])
+def test_every_wall_is_there(unit: str, own: str) -> None:
+    found = settings(unit)
+    for line in (BOTH + own).split():
+        key, _, value = line.partition("=")
+        assert (key, value) in found, line
+        # Given once: a later line would take it back. Lists grow.
+        assert key == "SystemCallFilter" or [name for name, _ in found].count(key) == 1, key
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_cage_from_inside_is_let_be_built(unit: str) -> None:
+    """Landlock's calls are in none of the groups that systemd 252 knows."""
+    filters = [value for key, value in settings(unit) if key == "SystemCallFilter"]
+    assert "~@privileged @resources" in filters
+    calls = "seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self"
+    assert calls in filters
+
+
+def test_perceive_is_spared_what_would_blind_it() -> None:
+    """ProtectClock= closes the list of devices anew, Numba compiles to memory, the runtime reads
+    /proc/cpuinfo."""
+    keys = {key for key, _ in settings(UNITS[0])}
+    assert keys.isdisjoint(
+        {"ProtectClock", "MemoryDenyWriteExecute", "ProcSubset", "PrivateDevices"}
+    )
+    devices = [value for key, value in settings(UNITS[0]) if key == "DeviceAllow"]
+    assert devices == [f"char-{kind} rw" for kind in ("video4linux", "media", "dma_heap", "alsa")]
+
+
+def test_the_uplink_waits_for_nobody() -> None:
+    """A box without a network or with a broken camera still says how it is."""
+    keys = dict(settings(UNITS[1]))
+    assert keys["After"] == "network.target"
+    assert keys.keys().isdisjoint({"Wants", "Requires", "BindsTo"})
+
+
+def test_the_target_starts_both() -> None:
+    found = dict(settings(TARGET))
+    assert found["Wants"].split() == list(UNITS)
+    assert found["WantedBy"] == "multi-user.target"
 
 
 def test_the_half_that_sees_has_no_network_and_the_half_that_talks_no_devices() -> None:
@@ -55,19 +117,24 @@ def test_kernels_have_a_place_for_their_cache() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
-@pytest.mark.parametrize("unit", UNITS)
-def test_systemd_takes_every_line(unit: str, tmp_path: Path) -> None:
-    text = (FOLDER / unit).read_text(encoding="utf-8")
-    # The command is not installed where tests run; verify would stop at that.
-    copy = tmp_path / unit
-    copy.write_text(text.replace("/opt/fleeting/.venv/bin/fleeting", "/bin/true"), encoding="utf-8")
-    verify = ["systemd-analyze", "verify", "--recursive-errors=no", str(copy)]
+def test_systemd_takes_every_line(tmp_path: Path) -> None:
+    for name in (*UNITS, TARGET):
+        text = (FOLDER / name).read_text(encoding="utf-8")
+        # The command is not installed where tests run; verify would stop at that.
+        text = text.replace("/opt/fleeting/.venv/bin/fleeting", "/bin/true")
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    copies = [str(tmp_path / name) for name in (*UNITS, TARGET)]
+    verify = ["systemd-analyze", "verify", "--recursive-errors=no", *copies]
     done = subprocess.run(verify, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert unit not in done.stderr
-    exposure = ["systemd-analyze", "security", "--offline=true", "--threshold=15", str(copy)]
-    done = subprocess.run(exposure, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout[-400:]
+    assert "fleeting" not in done.stderr
+    for unit in UNITS:
+        exposure = ["systemd-analyze", "security", "--offline=true", "--threshold=15"]
+        done = subprocess.run(
+            [*exposure, str(tmp_path / unit)],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-400:]
 
 
 @pytest.mark.skipif(
@@ -80,7 +147,7 @@ def test_users_and_folders_are_made_as_written(tmp_path: Path) -> None:
     users = ["systemd-sysusers", "--dry-run", root, str(FOLDER / "sysusers.conf")]
     done = subprocess.run(users, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    for name in ("fleeting", "fleeting-perceive", "fleeting-uplink"):
+    for name in ("fleeting", "fleeting-kiosk", "fleeting-perceive", "fleeting-uplink"):
         assert name in done.stdout + done.stderr
     lines = (FOLDER / "tmpfiles.conf").read_text(encoding="utf-8")
     assert "d /var/lib/fleeting 2770 fleeting-perceive fleeting" in lines
