@@ -81,6 +81,35 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true")
     _add_config(check)
 
+    audit = verbs.add_parser(
+        "audit", help="play a video through both processes and search all that leaves for pictures"
+    )
+    audit.add_argument("video", type=Path)
+    audit.add_argument("--json", action="store_true", help="print the report as JSON")
+    audit.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what was recorded")
+
+    notice = verbs.add_parser(
+        "notice", help="a sign for the door, and a page that says what leaves this box"
+    )
+    notice.add_argument("--out", type=Path, default=Path("fleeting-notice"), metavar="FOLDER")
+    notice.add_argument("--language", choices=("en", "de", "fr", "es"), default="en")
+    notice.add_argument("--json", action="store_true", help="print what was written as JSON")
+    _add_config(notice)
+
+    receipt = verbs.add_parser("receipt", help="the daily signed receipts")
+    receipt.add_argument("action", choices=("verify",), help="check receipts, without a network")
+    receipt.add_argument("files", type=Path, nargs="+", metavar="FILE", help="receipts, as sent")
+    receipt.add_argument("--key", metavar="HEX", help="the public key, from the device's meta")
+    receipt.add_argument(
+        "--summaries",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="summaries that arrived, one per line: are they all, and unaltered?",
+    )
+    receipt.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+
     config = verbs.add_parser("config", help="the configuration")
     config.add_argument("action", choices=("show",), help="print every key with its value as TOML")
     _add_config(config)
@@ -139,6 +168,14 @@ def _dispatch(args: argparse.Namespace) -> int:
         from agent.spot.run import spot
 
         return spot(args.track, as_json=args.json, render=args.render, threshold=args.threshold)
+    if args.verb == "audit":
+        from agent.audit.run import audit
+
+        return audit(args.video, as_json=args.json, keep=args.keep)
+    if args.verb == "receipt":
+        from agent.receipt.verify import verify
+
+        return verify(args.files, key=args.key, summaries=args.summaries, as_json=args.json)
     config = _configuration(args.config)
     if args.verb in ("run", "perceive", "uplink"):
         # The journal adds the time; the process says which half speaks.
@@ -151,10 +188,9 @@ def _dispatch(args: argparse.Namespace) -> int:
         command = [sys.executable, "-m", "agent.cli"]
         return supervise([*command, "perceive", *tail], [*command, "uplink", *tail])
     if args.verb == "perceive":
-        from agent.perceive import perceive
+        from agent.start import start_perceive
 
-        perceive(config, stop=_stop_on_signals())
-        return 0
+        return start_perceive(config, _stop_on_signals())
     if args.verb == "uplink":
         from agent.uplink.process import run_uplink
 
@@ -169,6 +205,10 @@ def _dispatch(args: argparse.Namespace) -> int:
             crop=args.crop,
             min_score=args.min_score,
         )
+    if args.verb == "notice":
+        from agent.notice.run import notice
+
+        return notice(config, args.out, language=args.language, as_json=args.json)
     if args.verb == "check":
         from agent.check import main as check
 

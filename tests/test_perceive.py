@@ -16,13 +16,15 @@ import numpy as np
 import pytest
 
 from agent import perceive as room
+from agent.capture import reopen
 from agent.capture.source import Counters
 from agent.config import AgentConfig, as_toml, parse
 from agent.demo import truth
 from agent.errors import CaptureError, ConfigError, StoreError
 from agent.outbox import Outbox
 from agent.perceive import Perceiver, perceive
-from agent.report import Flag, Summary
+from agent.report import Birth, Event, Flag, Summary, Vitals
+from agent.settings import Settings, write
 from agent.types import Frame, Perceived
 
 
@@ -39,7 +41,8 @@ def _config(folder: Path, **source: Any) -> AgentConfig:
 
 def _stored(config: AgentConfig) -> list[Summary]:
     with Outbox(config.store) as outbox:
-        return [Summary.model_validate_json(row.body) for row in outbox.peek(1000)]
+        rows = [row for row in outbox.peek(1000) if row.kind == "summary"]
+        return [Summary.model_validate_json(row.body) for row in rows]
 
 
 class Camera:
@@ -83,7 +86,7 @@ def test_a_camera_that_stops_is_opened_again_and_flagged(
     start = time.monotonic()
     cameras = [Camera(start, 400, True), Camera(start + 60, 400, False)]
     opened = list(cameras)
-    monkeypatch.setattr(room, "open_source", lambda config: opened.pop(0))
+    monkeypatch.setattr(reopen, "open_source", lambda config: opened.pop(0))
     report = perceive(_live(tmp_path), stop=threading.Event())
     assert report.frames == 800
     assert report.reopened == 1
@@ -95,7 +98,7 @@ def test_a_camera_that_stops_is_opened_again_and_flagged(
 def test_a_file_is_not_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Camera(0.0, 3, True)
     source.live = False
-    monkeypatch.setattr(room, "open_source", lambda config: source)
+    monkeypatch.setattr(reopen, "open_source", lambda config: source)
     with pytest.raises(CaptureError, match="stopped"):
         perceive(_config(tmp_path), stop=threading.Event())
     assert source.closed
@@ -109,10 +112,10 @@ def test_summaries_wait_in_memory_while_the_disk_takes_none(
     add = Outbox.add
     full = True
 
-    def maybe(self: Outbox, summary: Summary) -> None:
+    def maybe(self: Outbox, summary: Summary, visits: int = 0) -> None:
         if full:
             raise StoreError("No space left on device.")
-        add(self, summary)
+        add(self, summary, visits)
 
     monkeypatch.setattr(Outbox, "add", maybe)
     monkeypatch.setattr(room, "_RETRY", 0.0)
@@ -130,9 +133,122 @@ def test_summaries_wait_in_memory_while_the_disk_takes_none(
 
 
 def test_a_forbidden_use_does_not_start(tmp_path: Path) -> None:
-    config = parse({"device": {"place": "education"}, "privacy": {"policy": "retail-eu"}}, "x")
+    outbox = str(tmp_path / "outbox.db")
+    config = parse(
+        {
+            "device": {"place": "education"},
+            "privacy": {"policy": "retail-eu"},
+            "store": {"outbox": outbox},
+        },
+        "x",
+    )
     with pytest.raises(ConfigError, match="classroom"):
         Perceiver(config)
+    assert _events(config) == ["policy_refused"], "whoever looks after the device is told"
+
+
+def _events(config: AgentConfig) -> list[str]:
+    with Outbox(config.store) as outbox:
+        rows = [row.body for row in outbox.peek(1000) if row.kind == "event"]
+    return [Event.model_validate_json(body).code for body in rows]
+
+
+def _frames(first: float, last: float) -> list[Frame]:
+    luma = np.full((120, 160), 90, np.uint8)
+    return [Frame(first + n / 5, luma) for n in range(round(5 * (last - first)))]
+
+
+def _wish(config: AgentConfig, perceiver: Perceiver, **wishes: Any) -> None:
+    """As the uplink would; the perceiver looks at the file before its next frame."""
+    write(config.store.settings, Settings.model_validate(wishes))
+    perceiver._directions._next = 0.0
+
+
+def test_while_paused_no_frame_is_looked_at_and_windows_still_end(tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    seen: list[float] = []
+    perceiver = Perceiver(config, lambda perceived: seen.append(perceived.time))
+    for frame in _frames(0, 12):
+        perceiver.step(frame, 0, set())
+    _wish(config, perceiver, paused=True)
+    for frame in _frames(12, 40):
+        perceiver.step(frame, 0, set())
+    assert max(seen) < 12
+    assert perceiver.report.unseen == 140
+    assert [s.window.offset for s in _stored(config)] == [0, 10]
+    _wish(config, perceiver, paused=False)
+    for frame in _frames(40, 45):
+        perceiver.step(frame, 0, set())
+    perceiver.finish()
+    assert min(t for t in seen if t >= 12) == 40
+    assert _events(config) == ["paused", "resumed"]
+
+
+def test_new_settings_are_put_in_force_between_frames(tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    perceiver = Perceiver(config)
+    for frame in _frames(0, 5):
+        perceiver.step(frame, 0, set())
+    patch = {"privacy": {"window": 60, "k": 7}, "tracking": {"max_faces": 3}}
+    _wish(config, perceiver, version=4, patch=patch)
+    for frame in _frames(5, 70):
+        perceiver.step(frame, 0, set())
+    with Outbox(config.store) as outbox:
+        birth = Birth.model_validate_json((outbox.get(Birth) or (b"", 0))[0])
+    assert (birth.settings, birth.k, birth.window) == (4, 7, 60)
+    assert _events(config) == ["settings_applied"]
+    perceiver.finish()
+    stored = _stored(config)
+    assert [(s.window.length, s.privacy.k) for s in stored] == [(10, 1), (60, 7), (60, 7)]
+    assert [s.seq for s in stored] == [0, 1, 2]
+    assert len({s.policy_hash for s in stored}) == 2
+
+
+def test_settings_that_the_policy_refuses_change_nothing(tmp_path: Path) -> None:
+    config = parse(
+        {
+            "source": {"kind": "file", "target": str(truth.clip())},
+            "store": {"outbox": str(tmp_path / "outbox.db")},
+        },
+        "the test",
+    )
+    perceiver = Perceiver(config)
+    _wish(config, perceiver, version=1, patch={"privacy": {"k": 2}})
+    for frame in _frames(0, 1):
+        perceiver.step(frame, 0, set())
+    config.store.settings.write_bytes(b"[" * 100_000)
+    perceiver._directions._next = 0.0
+    for frame in _frames(1, 2):
+        perceiver.step(frame, 0, set())
+    with Outbox(config.store) as outbox:
+        birth = Birth.model_validate_json((outbox.get(Birth) or (b"", 0))[0])
+    assert birth.k == 10
+    assert _events(config) == ["settings_refused"]
+    perceiver.finish()
+
+
+def test_what_the_kiosk_shows_is_told_apart(tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    perceiver = Perceiver(config)
+    for number, second in enumerate((0, 10, 20)):
+        if number:
+            _wish(config, perceiver, content=number + 6, content_count=number)
+        for frame in _frames(second, second + 10):
+            perceiver.step(frame, 0, set())
+    perceiver.finish()
+    assert [s.slot for s in _stored(config)] == [0, 7, 8]
+
+
+def test_a_camera_that_stalls_is_told_of(tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    perceiver = Perceiver(config)
+    perceiver.stalled()
+    with Outbox(config.store) as outbox:
+        said, _ = outbox.get(Vitals) or (b"", 0)
+    assert Vitals.model_validate_json(said).perception == "stalled"
+    perceiver.reopened()
+    assert _events(config) == ["camera_stalled", "camera_restarted"]
+    perceiver.finish()
 
 
 def test_the_observer_sees_every_frame_and_stop_is_obeyed(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -229,7 +228,8 @@ def _quiet() -> Iterator[None]:
     except OSError:  # no stderr at all
         yield
         return
-    with tempfile.TemporaryFile() as caught:
+    # In memory: the half that sees may write no file.
+    with open(os.memfd_create("runtime-messages", os.MFD_CLOEXEC), "w+b") as caught:
         os.dup2(caught.fileno(), 2)
         try:
             yield

@@ -24,15 +24,19 @@ def _writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK)
 
 
+def user_cache() -> Path:
+    """The folder that Numba takes where it cannot write beside the source."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba"
+    except RuntimeError:  # no home at all
+        return Path("/nonexistent")
+
+
 def _provide_cache() -> None:
     if os.environ.get("NUMBA_CACHE_DIR"):
         return
     beside = Path(__file__).parent / "__pycache__"
-    try:
-        user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba"
-    except RuntimeError:  # no home at all
-        user = Path("/nonexistent")
-    if not _writable(beside) and not _writable(user):
+    if not _writable(beside) and not _writable(user_cache()):
         folder = tempfile.mkdtemp(prefix="fleeting-kernels-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         os.environ["NUMBA_CACHE_DIR"] = folder

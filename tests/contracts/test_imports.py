@@ -15,8 +15,12 @@ AGENT = ROOT / "agent"
 CORE = ("faces", "expression", "micro", "voice", "text", "fusion", "kernels", "privacy", "types",
         "report", "errors")  # fmt: skip
 SHELLS = ("capture", "inference", "uplink", "outbox", "supervise", "perceive", "replay", "check",
-          "cli", "demo", "handoff", "pipeline", "trace", "inspect", "spot")  # fmt: skip
+          "cli", "demo", "handoff", "pipeline", "trace", "inspect", "spot", "audit", "notice",
+          "receipt", "content", "directions", "settings", "start", "warm", "cage",
+          "notify")  # fmt: skip
 PROCESSES = ("agent.perceive", "agent.uplink.process", "agent.supervise")
+UNIX_ONLY = ("content", "notify")
+"""Rooms that know sockets of this machine only."""
 
 
 def name_of(path: Path) -> str:
@@ -81,7 +85,9 @@ def test_core_imports_no_shell(module: str) -> None:
     assert [each for each in sorted(reach(module)) if room(each) in SHELLS] == []
 
 
-@pytest.mark.parametrize("module", [*of_rooms("uplink", "outbox", "schemas"), "agent.report"])
+@pytest.mark.parametrize(
+    "module", of_rooms("uplink", "outbox", "schemas", "report", "receipt", "settings", "notify")
+)
 def test_who_talks_never_learns_what_was_perceived(module: str) -> None:
     """Not through another module either."""
     assert "agent.types" not in reach(module)
@@ -89,7 +95,7 @@ def test_who_talks_never_learns_what_was_perceived(module: str) -> None:
     assert [each for each in sorted(reach(module)) if room(each) in seers] == []
 
 
-@pytest.mark.parametrize("module", of_rooms("uplink", "outbox"))
+@pytest.mark.parametrize("module", of_rooms("uplink", "outbox", "receipt", "settings"))
 def test_who_talks_imports_no_camera_or_model_library(module: str) -> None:
     for each in {module, *reach(module)}:
         tops = {name.split(".")[0] for name in imports(MODULES[each])}
@@ -113,18 +119,38 @@ def test_numba_lives_in_the_kernels_only(module: str) -> None:
     assert "numba" not in {name.split(".")[0] for name in imports(MODULES[module])}
 
 
+NETWORK = {"paho", "socket", "ssl", "http", "urllib", "asyncio"}
+
+
 @pytest.mark.parametrize(
-    "module", [m for m in MODULES if room(m) not in ("uplink", "demo", "check")]
+    "module",
+    [m for m in MODULES if room(m) not in ("uplink", "demo", "check", "audit", "cage", *UNIX_ONLY)],
 )
 def test_only_who_talks_knows_mqtt_and_sockets(module: str) -> None:
     tops = {name.split(".")[0] for name in imports(MODULES[module])}
-    assert tops.isdisjoint({"paho", "socket", "ssl", "http", "urllib", "asyncio"})
+    assert tops.isdisjoint(NETWORK)
+
+
+@pytest.mark.parametrize("module", of_rooms(*UNIX_ONLY))
+def test_sockets_of_this_machine_are_no_way_out(module: str) -> None:
+    tops = {name.split(".")[0] for name in imports(MODULES[module])}
+    assert tops.isdisjoint(NETWORK - {"socket"})
+    text = MODULES[module].read_text()
+    assert "AF_UNIX" in text
+    assert "AF_INET" not in text
+
+
+def test_the_half_that_sees_never_learns_to_talk() -> None:
+    for module in reach("agent.perceive"):
+        assert room(module) not in ("uplink", "audit", "check")
+        tops = {name.split(".")[0] for name in imports(MODULES[module])}
+        assert tops.isdisjoint(NETWORK - {"socket"}), module
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_command_line_and_the_demo_start_processes(module: str) -> None:
     starts = direct(module).intersection(PROCESSES)
-    assert not starts or room(module) in ("cli", "demo")
+    assert not starts or room(module) in ("cli", "demo", "start")
 
 
 def builds_summary(tree: ast.AST) -> bool:
@@ -159,7 +185,7 @@ def test_the_tests_above_can_see() -> None:
     """They would be worth nothing if the graph were empty."""
     assert "agent.types" in reach("agent.privacy.release")
     assert "agent.report" in reach("agent.uplink.process")
-    assert "agent.uplink.client" in direct("agent.uplink.process")
+    assert "agent.uplink.client" in reach("agent.uplink.process")
     assert builds_summary(ast.parse("report.Summary(v=1)"))
     assert builds_summary(ast.parse("Summary.model_validate({})"))
     assert not builds_summary(ast.parse("Summary.model_validate_json(body)"))

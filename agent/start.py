@@ -1,0 +1,83 @@
+"""How each half starts: its walls first, then the libraries that need them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+from agent.cage import seal_perceive
+from agent.config import AgentConfig
+from agent.content import socket_path
+from agent.errors import StoreError
+from agent.report import PerceiveCage
+
+log = logging.getLogger(__name__)
+
+
+def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
+    """Seal this process, then perceive. Returns the exit code; raises as `perceive.perceive`."""
+    cage = sealed(config, *_own_folders(config))
+    # Imported behind the walls: NumPy and others start threads, which inherit them only then.
+    from agent.perceive import perceive
+
+    perceive(config, stop=stop, cage=cage)
+    return 0
+
+
+def sealed(config: AgentConfig, *folders: Path) -> PerceiveCage:
+    """Close the network and, but for `folders` and the kernels' cache, all writing."""
+    cage = seal_perceive(
+        [*folders, *kernel_caches()], local_clients=config.source.kind == "gstreamer"
+    )
+    found = PerceiveCage(
+        network="closed" if cage.network_closed else "open",
+        writes="confined" if cage.writes_confined else "open",
+        layers=cage.layers,
+    )
+    log.info(
+        "Network %s, writing %s (%s).", found.network, found.writes, ", ".join(found.layers) or "-"
+    )
+    if found.network == "open":
+        log.warning("This process could reach the network; the lines above say why.")
+    return found
+
+
+def _own_folders(config: AgentConfig) -> list[Path]:
+    """Where this half writes; made where missing, for a wall is built around what is there."""
+    path = socket_path(config.content.socket)
+    folders = [config.store.outbox.parent, *([path.parent] if path else [])]
+    for folder in folders:
+        _make(folder)
+    return folders
+
+
+def kernel_caches() -> list[Path]:
+    """Where Numba may keep what it compiled."""
+    from agent import kernels  # decides where, and imports no Numba
+
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    folders = (
+        [Path(chosen)]
+        if chosen
+        else [Path(kernels.__file__).parent / "__pycache__", kernels.user_cache()]
+    )
+    made = []
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        made.append(folder)
+    return made
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"The folder {folder} cannot be made: {error.strerror}. "
+            "Make it writable for this user, or set store.outbox."
+        ) from None
