@@ -6,12 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from agent.errors import AgentError
+
 Kind = Literal["wire", "reply", "message", "log", "database", "journal", "index", "kernel", "other"]
 """`wire`: what uplink sent; `reply`: what the broker answered; `index`: SQLite's -shm file."""
 Detector = Literal[
     "magic", "pixels", "picture", "numbers", "entropy", "schema", "wire", "residue", "file", "call",
     "delivery",
 ]  # fmt: skip
+
+
+class AuditError(AgentError):
+    """The audit could not be carried out: that is no pass."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,172 @@
+"""The outbox's bytes: every page, used or free, and the journal (sqlite.org/fileformat2.html).
+
+What is in a page and belongs to no message, name or number of the tables is a finding, whatever it
+is. Free pages and deleted rows are treated as all others: their bytes can be read by whoever has
+the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+import struct
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from agent import report
+from agent.audit.evidence import Finding, Item
+from agent.audit.schema import Schema, problem
+from agent.audit.vocabulary import Vocabulary
+from agent.report import Closed, to_json
+
+_HEAD = b"SQLite format 3\0"
+_WAL = (0x377F0682, 0x377F0683)
+_WAL_HEADER, _FRAME_HEADER = 32, 24
+_TREES = {2: 12, 5: 12, 10: 8, 13: 8}
+"""B-tree page types, with the length of their headers."""
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}|[0-9a-f]{8}|[0-9a-f]{16}|[0-9a-f]{64}")
+"""What a text column may hold beside messages: names and hashes."""
+
+
+def live(path: Path, schemas: Mapping[str, Schema]) -> tuple[list[bytes], list[Finding]]:
+    """Every text and blob in the tables of a database that nobody uses any more, and those among
+    them that do not belong there. The journal beside it is read along."""
+    texts: list[bytes] = [_HEAD]
+    findings: list[Finding] = []
+    expected = _expected_tables()
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            for kind, name, sql in database.execute("SELECT type, name, sql FROM sqlite_master"):
+                texts += [str(each).encode() for each in (kind, name, sql) if each]
+                if (kind, name, sql) not in expected:
+                    findings.append(_stranger(path, f"{kind} {name!r} is not the outbox's"))
+                    continue
+                if kind == "table":
+                    _table(database, name, path, schemas, texts, findings)
+    except sqlite3.Error as error:
+        findings.append(_stranger(path, f"the outbox cannot be read: {error}"))
+    return texts, findings
+
+
+def _table(
+    database: sqlite3.Connection,
+    name: str,
+    path: Path,
+    schemas: Mapping[str, Schema],
+    texts: list[bytes],
+    findings: list[Finding],
+) -> None:
+    for row in database.execute(f'SELECT * FROM "{name}"'):
+        for value in row:
+            if not isinstance(value, str | bytes):
+                continue
+            body = value.encode() if isinstance(value, str) else value
+            if ordinary(body, schemas):
+                texts.append(body)
+            else:
+                findings.append(
+                    _stranger(path, f"{len(body)} bytes in table {name} are no message and no "
+                              f"name: {body[:40]!r}…")
+                )  # fmt: skip
+
+
+def ordinary(value: bytes, schemas: Mapping[str, Schema]) -> bool:
+    """Whether it is a message, as it may leave or pass between the halves, a name or a hash."""
+    if value[:1] == b"{":
+        return any(problem(each, value) is None for each in schemas.values()) or any(
+            _is(kind, value) for kind in _CLOSED
+        )
+    try:
+        return not value or bool(_WORD.fullmatch(value.decode("ascii")))
+    except UnicodeDecodeError:
+        return False
+
+
+def residue(item: Item, vocabulary: Vocabulary) -> Iterator[tuple[int, bytes]]:
+    """(offset, bytes) of what no message explains, in a database file or a journal."""
+    data = np.frombuffer(item.data, np.uint8)
+    known = np.zeros(len(data), bool)
+    for start, size in _pages(item.data):
+        _explain_page(item.data, start, size, known)
+    for start, end in vocabulary.residue(data, known):
+        yield start, item.data[start:end]
+
+
+def _pages(data: bytes) -> Iterator[tuple[int, int]]:
+    """(offset, size) of every page in a database file, a write-ahead log or a stream of pages."""
+    if len(data) >= _WAL_HEADER and struct.unpack_from(">I", data)[0] in _WAL:
+        size = struct.unpack_from(">I", data, 8)[0]
+        at = _WAL_HEADER + _FRAME_HEADER
+        step = size + _FRAME_HEADER
+    else:
+        size = 4096
+        if data.startswith(_HEAD):
+            size = struct.unpack_from(">H", data, 16)[0]
+            size = 65_536 if size == 1 else size
+        at, step = 0, size
+    if size < 512 or size & (size - 1):
+        return
+    for start in range(at, len(data) - size + 1, step):
+        yield start, size
+
+
+def _explain_page(data: bytes, start: int, size: int, known: npt.NDArray[np.bool_]) -> None:
+    """Mark the page's own structure: headers and the array of places."""
+    at = start
+    if start >= _FRAME_HEADER:
+        # in a write-ahead log: page number, sizes, salts, checksums
+        known[start - _FRAME_HEADER : start] |= struct.unpack_from(">I", data)[0] in _WAL
+    elif struct.unpack_from(">I", data)[0] in _WAL:
+        known[:start] = True
+    if data.startswith(_HEAD, start):
+        known[start : start + 100] = True
+        at += 100
+    header = _TREES.get(data[at])
+    if header is None:
+        return
+    cells = struct.unpack_from(">H", data, at + 3)[0]
+    places = at + header
+    if places + 2 * cells > start + size:
+        return
+    pointers = struct.unpack_from(f">{cells}H", data, places)
+    # a forged page could call anything an array of places: real ones lie behind it
+    if all(places - start + 2 * cells <= each < size for each in pointers) and (
+        len(set(pointers)) == cells
+    ):
+        known[at : places + 2 * cells] = True
+
+
+def _expected_tables() -> set[tuple[str, str, str | None]]:
+    """What a new outbox consists of."""
+    from agent.config import StoreConfig
+    from agent.outbox import Outbox
+
+    with tempfile.TemporaryDirectory(prefix="fleeting-audit-") as folder:
+        path = Path(folder) / "outbox.db"
+        with Outbox(StoreConfig(outbox=path)):
+            pass
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            return set(database.execute("SELECT type, name, sql FROM sqlite_master"))
+
+
+def _is(kind: type[Closed], value: bytes) -> bool:
+    try:
+        return to_json(kind.model_validate_json(value)) == value
+    except ValidationError:
+        return False
+
+
+def _stranger(path: Path, what: str) -> Finding:
+    return Finding("residue", path.name, None, what)
+
+
+_CLOSED = tuple(
+    each for each in vars(report).values() if isinstance(each, type) and issubclass(each, Closed)
+)
+"""Every message, and what the halves tell each other through the outbox."""
