@@ -1,0 +1,270 @@
+#!/bin/sh
+# Installs this clone as a service, or takes it away again. See `sh tools/install.sh --help`.
+set -eu
+umask 022
+
+usage() {
+    cat <<'EOF'
+Usage: sudo sh tools/install.sh [OPTION...]
+
+Copies this clone to /opt/fleeting, makes the Python environment there, installs both units, their
+users and folders, writes /etc/fleeting/fleeting.toml where there is none, and starts
+fleeting.target. Run it again at will, for instance after `git pull`.
+
+  --dry-run           say what would be done; change nothing
+  --no-start          enable the units, start nothing
+  --no-venv           leave the Python environment alone
+  --broker ADDRESS    let the uplink reach this IP address (or ADDRESS/BITS) and no other
+  --root DIR          install into an image below DIR; no environment, no services
+  --uninstall         stop and remove all but /etc/fleeting and what was measured and signed
+  --purge             with --uninstall: that too
+  --help
+
+PYTHON=/path/to/python3.12 names the interpreter to use.
+EOF
+}
+
+say() { printf 'fleeting: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+source=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
+dry=
+start=yes
+venv=yes
+broker=
+image=
+uninstall=
+purge=
+while [ "$#" -gt 0 ]; do
+    case $1 in
+        --dry-run) dry=yes ;;
+        --no-start) start= ;;
+        --no-venv) venv= ;;
+        --uninstall) uninstall=yes ;;
+        --purge) purge=yes ;;
+        --broker | --root)
+            [ "$#" -ge 2 ] || fail "$1 needs a value; see --help"
+            case $1 in --broker) broker=$2 ;; --root) image=$2 ;; esac
+            shift
+            ;;
+        --help | -h) usage; exit 0 ;;
+        *) fail "unknown option $1; see --help" ;;
+    esac
+    shift
+done
+[ -z "$purge" ] || [ -n "$uninstall" ] || fail "--purge goes with --uninstall"
+case $broker in
+    *[!0-9A-Fa-f:./]*) fail "--broker takes an IP address, not '$broker': systemd filters packets,
+  and packets bear no names. Look it up: getent ahosts $broker" ;;
+esac
+if [ -n "$image" ]; then
+    image=$(CDPATH='' cd -- "$image" 2>/dev/null && pwd -P) || fail "--root: there is no such folder"
+    start= venv=
+fi
+
+home=$image/opt/fleeting
+settings=$image/etc/fleeting/fleeting.toml
+units=$image/etc/systemd/system
+filter=$units/fleeting-uplink.service.d/broker.conf
+users=$image/etc/sysusers.d/fleeting.conf
+folders=$image/etc/tmpfiles.d/fleeting.conf
+list=$home/.installed-files
+
+# Do it, or with --dry-run say so.
+run() {
+    if [ -n "$dry" ]; then printf 'would run: %s\n' "$*"; else "$@"; fi
+}
+
+remove() {
+    for path in "$@"; do
+        [ ! -e "$path" ] && [ ! -L "$path" ] || run rm -rf -- "$path"
+    done
+}
+
+# Write standard input to $1 with mode $2, whole or not at all; not when it is there already.
+put() {
+    new=$(cat; echo .)
+    if [ -f "$1" ] && [ "$(cat "$1"; echo .)" = "$new" ]; then
+        return 0
+    fi
+    if [ -n "$dry" ]; then
+        printf 'would write: %s\n' "$1"
+        return 0
+    fi
+    mkdir -p -- "$(dirname -- "$1")"
+    printf '%s' "${new%.}" >"$1.new"
+    chmod "$2" "$1.new"
+    sync "$1.new" 2>/dev/null || sync
+    mv -f -- "$1.new" "$1"
+    say "wrote $1"
+}
+
+# Whether services can be started and stopped: not in an image.
+live() { [ -z "$image" ]; }
+
+check_machine() {
+    live || return 0
+    [ -n "$dry" ] || [ "$(id -u)" -eq 0 ] ||
+        fail "Only root may install services: sudo sh tools/install.sh"
+    [ -d /run/systemd/system ] || [ -n "$dry" ] || fail "This machine is not run by systemd. Without it:
+  sh tools/setup-venv && .venv/bin/fleeting run"
+}
+
+check_space() {
+    needed=100000
+    [ -z "$venv" ] || [ -e "$home/.venv/.fleeting-complete" ] || needed=1200000
+    place=$home
+    while [ ! -d "$place" ]; do place=$(dirname -- "$place"); done
+    free=$(df -Pk "$place" | awk 'NR == 2 { print $4 }')
+    [ "${free:-0}" -ge "$needed" ] ||
+        fail "Too little space in $place: $((needed / 1000)) MB are needed, $((free / 1000)) MB are free"
+}
+
+# The names of all files to install, one per line.
+files() {
+    if [ -e "$source/.git" ] && command -v git >/dev/null 2>&1; then
+        # Another owner's clone is the usual case under sudo. What is listed and gone is not copied.
+        git -c "safe.directory=$source" -C "$source" -c core.quotePath=off ls-files |
+            while IFS= read -r name; do
+                [ ! -f "$source/$name" ] || printf '%s\n' "$name"
+            done
+    else
+        (cd "$source" && find . -type f ! -path './.venv/*' ! -path './runs/*' ! -path './.*' \
+            ! -path '*/__pycache__/*' | cut -c 3-)
+    fi | LC_ALL=C sort
+}
+
+copy_clone() {
+    if [ "$source" = "$home" ]; then
+        say "the clone is $home itself: nothing to copy"
+        return 0
+    fi
+    if [ -n "$dry" ]; then
+        printf 'would copy: %s files from %s to %s\n' "$(files | wc -l | tr -d ' ')" "$source" "$home"
+        return 0
+    fi
+    mkdir -p -- "$home"
+    files >"$list.new"
+    [ -s "$list.new" ] || fail "no files found in $source; is it a whole clone?"
+    # What an older release had and this one has not would still be imported.
+    if [ -f "$list" ]; then
+        LC_ALL=C comm -23 "$list" "$list.new" | while IFS= read -r name; do
+            rm -f -- "$home/$name"
+        done
+    fi
+    tar -C "$source" -cf - -T "$list.new" | tar -C "$home" -xf - --no-same-owner ||
+        fail "copying to $home failed; see the line above"
+    mv -f -- "$list.new" "$list"
+    say "copied $(wc -l <"$list" | tr -d ' ') files to $home"
+}
+
+make_venv() {
+    [ -n "$venv" ] || return 0
+    if ! "${PYTHON:-python3}" -c 'import picamera2' >/dev/null 2>&1; then
+        run sh "$home/tools/setup-venv"
+    elif [ -e "$home/.venv/.fleeting-complete" ] &&
+        grep -q '^include-system-site-packages = true' "$home/.venv/pyvenv.cfg"; then
+        run sh "$home/tools/setup-venv"
+    else
+        # apt's picamera2 cannot be had from pip
+        run sh "$home/tools/setup-venv" --system-site-packages
+    fi
+    # The units may not write here, and compiling at every start is slow.
+    run "$home/.venv/bin/python" -m compileall -qq -j 0 "$home/agent" "$home/.venv/lib" || true
+}
+
+default_settings() {
+    cat <<'EOF'
+# Fleeting's configuration. Every key has a default; `fleeting config show` prints them all.
+# Check it: sudo -u fleeting-perceive /opt/fleeting/.venv/bin/fleeting check --config FILE
+# Then: sudo systemctl restart fleeting.target
+
+[device]
+# id = "fleeting"           # one MQTT topic level; equals the certificate's common name
+# region = "eu"             # eu, us, other
+# place = "retail"          # retail, workplace, education, laboratory, clinic, home
+
+[source]
+# kind = "picamera2"        # picamera2, v4l2, gstreamer, file
+# target = ""               # camera number, /dev/videoN, pipeline or file; empty: the first camera
+
+[privacy]
+# policy = "retail-eu"
+# notice_shown = false      # true once the notice is displayed on site
+
+[mqtt]
+# host = "localhost"        # then also: sudo sh tools/install.sh --broker ADDRESS
+# port = 1883
+# username = ""
+# password_file = "/etc/fleeting/mqtt.password"
+# tls = false
+# ca_file = "/etc/fleeting/ca.pem"
+# cert_file = "/etc/fleeting/device.pem"
+# key_file = "/run/credentials/fleeting-uplink.service/mqtt.key"
+EOF
+}
+
+install_settings() {
+    for name in fleeting-perceive.service fleeting-uplink.service fleeting.target; do
+        put "$units/$name" 644 <"$source/systemd/$name"
+    done
+    put "$users" 644 <"$source/systemd/sysusers.conf"
+    put "$folders" 644 <"$source/systemd/tmpfiles.conf"
+    if [ -n "$broker" ]; then
+        printf '%s\n' "# Written by tools/install.sh --broker; names are looked up on this machine." \
+            "[Service]" "IPAddressAllow=" "IPAddressAllow=localhost $broker" | put "$filter" 644
+    fi
+    [ -e "$settings" ] || default_settings | put "$settings" 640
+    live || return 0
+    run systemd-sysusers "$users"
+    # Also gives the configuration to root and the group.
+    run systemd-tmpfiles --create "$folders"
+}
+
+install_all() {
+    check_machine
+    check_space
+    # Code must not change under a running process.
+    if live && systemctl --quiet is-active fleeting.target 2>/dev/null; then
+        run systemctl stop fleeting.target
+    fi
+    copy_clone
+    make_venv
+    install_settings
+    if live; then
+        run systemctl daemon-reload
+        run systemctl enable fleeting.target
+        [ -z "$start" ] || run systemctl restart fleeting.target
+    fi
+    [ -n "$dry" ] || say "installed. Configuration: $settings; status: systemctl status 'fleeting*'"
+}
+
+uninstall_all() {
+    check_machine
+    if live && [ -e "$units/fleeting.target" ]; then
+        run systemctl disable --now fleeting.target fleeting-perceive fleeting-uplink
+    fi
+    remove "$units/fleeting.target" "$units/fleeting-perceive.service" \
+        "$units/fleeting-uplink.service" "$units/fleeting-uplink.service.d" "$users" "$folders" \
+        "$image/var/cache/fleeting-perceive"
+    if [ "$source" = "$home" ]; then
+        say "$home is the clone that you run this from: remove it yourself"
+    elif [ -f "$list" ]; then
+        remove "$home"
+    fi
+    if [ -n "$purge" ]; then
+        remove "$image/etc/fleeting" "$image/var/lib/fleeting" "$image/var/lib/fleeting-uplink"
+        for name in fleeting-perceive fleeting-uplink; do
+            ! live || ! id "$name" >/dev/null 2>&1 || run userdel "$name"
+        done
+        for name in fleeting fleeting-kiosk; do
+            ! live || ! getent group "$name" >/dev/null || run groupdel "$name"
+        done
+    else
+        say "kept: $image/etc/fleeting, $image/var/lib/fleeting and $image/var/lib/fleeting-uplink"
+    fi
+    ! live || run systemctl daemon-reload
+    [ -n "$dry" ] || say "uninstalled"
+}
+
+if [ -n "$uninstall" ]; then uninstall_all; else install_all; fi
