@@ -60,7 +60,7 @@ def crash_text(report: dict[str, Any]) -> str:
         f"{kills['both']} of both at once; {report['aimed']} while the journal grew\n"
         f"{report['broker_stops']} stops of the broker; "
         f"{starts['perceive']} starts of perceive, {report['boots']} of which released something; "
-        f"{starts['uplink']} of uplink; first summary {report['first_summary']:.1f} s after a start\n"
+        f"{starts['uplink']} of uplink; a summary {report['first_summary']:.1f} s after a start\n"
         f"summaries: {report['released']} released, {report['arrived']} arrived, "
         f"{report['duplicates']} arrived again, {report['lost']} lost, "
         f"{report['differing']} with other bytes\n"

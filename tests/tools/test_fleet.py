@@ -1,0 +1,473 @@
+"""A real Mosquitto with the example configuration: who gets in, and what each may say and hear."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import socket
+import ssl
+import stat
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from agent.config import load
+from agent.outbox import Outbox
+from agent.report import to_json
+from agent.uplink.process import run_uplink
+from tests.summaries import meta, summary
+from tests.uplink.conftest import MOSQUITTO, eventually, free_port
+from tools.fleet import certificates
+from tools.fleet.__main__ import main
+from tools.fleet.folder import HERE, add_device, add_operator, make_authorities, make_broker
+from tools.fleet.watch import line
+
+ROOT = Path(__file__).parents[2]
+A, B = "box-7", "box-8"
+VERSIONS = (mqtt.MQTTv5, mqtt.MQTTv311)
+WRITABLE = (
+    "fleeting/1/d/{}/state", "fleeting/1/d/{}/meta", "fleeting/1/d/{}/summary",
+    "fleeting/1/d/{}/health", "fleeting/1/d/{}/event", "fleeting/1/d/{}/receipt",
+    "fleeting/1/d/{}/shadow/reported", "fleeting/1/d/{}/job/j1", "fleeting/1/d/{}/res/ping",
+    "homeassistant/device/{}/config",
+)  # fmt: skip
+READABLE = (
+    "fleeting/1/d/{}/shadow/desired", "fleeting/1/d/{}/job/next", "fleeting/1/d/{}/cmd/ping",
+)  # fmt: skip
+SHARED = ("fleeting/1/g/shops/desired", "homeassistant/status")
+_numbers = itertools.count()
+
+
+class Fleet:
+    """A folder of the tool's, and its broker."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port, self.operator_port = free_port(), free_port()
+        make_authorities(folder)
+        make_broker(
+            folder, ["127.0.0.1"],
+            bind="127.0.0.1", port=self.port, operator_port=self.operator_port,
+        )  # fmt: skip
+        for name in (A, B):
+            add_device(folder, name, host="localhost", port=self.port)
+        for name in ("fleet", "reader", "homeassistant"):
+            add_operator(folder, name)
+
+    def context(self, kind: str, name: str) -> ssl.SSLContext:
+        place = self.folder / {"device": "devices", "operator": "operators"}[kind] / name
+        context = ssl.create_default_context(cafile=str(place / "ca.pem"))
+        context.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 does
+        context.load_cert_chain(place / f"{kind}.pem", place / f"{kind}.key")
+        return context
+
+    def device(self, name: str, version: int = mqtt.MQTTv5, **options: Any) -> Client:
+        return Client(self.context("device", name), self.port, version, **options)
+
+    def operator(self, name: str) -> Client:
+        return Client(self.context("operator", name), self.operator_port, mqtt.MQTTv5)
+
+
+class Client:
+    """A connection with a thread of its own, which remembers all that was said to it."""
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        port: int,
+        version: int,
+        *,
+        client_id: str = "any",
+        will: str | None = None,
+    ) -> None:
+        self.messages: list[tuple[str, bytes]] = []
+        self.codes: dict[int, int] = {}
+        """Message number -> reason code of its acknowledgement."""
+        self.ended: list[Any] = []
+        """Reason code of a connection that is no more."""
+        self._subscribed: set[int] = set()
+        welcome: list[Any] = []
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id,
+            protocol=mqtt.MQTTProtocolVersion(version),
+            reconnect_on_failure=False,
+        )
+        self._client.tls_set_context(context)
+        self._client.on_connect = lambda *args: welcome.append(args[3])
+        self._client.on_disconnect = lambda *args: self.ended.append(args[3])
+        self._client.on_publish = lambda *args: self.codes.__setitem__(args[2], args[3].value)
+        self._client.on_subscribe = lambda *args: self._subscribed.add(args[2])
+        self._client.on_message = lambda *args: self.messages.append(
+            (args[2].topic, bytes(args[2].payload))
+        )
+        if will is not None:
+            self._client.will_set(will, b"will", qos=1)
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        eventually(lambda: welcome or self.ended, "an answer")
+        self.refused = not welcome or welcome[0].is_failure
+
+    def subscribe(self, *filters: str) -> None:
+        for each in filters:
+            _, number = self._client.subscribe(each, qos=1)
+            assert number is not None
+            eventually(lambda number=number: number in self._subscribed or self.ended, each)
+
+    def publish(self, topic: str, body: bytes, retain: bool = False) -> int | None:
+        """Send with QoS 1; the reason code, or None when the connection ended instead."""
+        info = self._client.publish(topic, body, qos=1, retain=retain)
+        eventually(lambda: info.mid in self.codes or self.ended, f"an answer to {topic}")
+        return self.codes.get(info.mid)
+
+    def topics(self) -> list[str]:
+        return [topic for topic, _ in list(self.messages)]
+
+    def drop(self) -> None:
+        """End without a word, as a power cut would: the broker publishes the will."""
+        sock = self._client.socket()
+        assert sock is not None
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+        eventually(lambda: self.ended, "an end")
+        self._client.loop_stop()
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed (apt install mosquitto)")
+    made = Fleet(tmp_path_factory.mktemp("fleet") / "fleet")
+    broker = subprocess.Popen(
+        [sys.executable, "-m", "tools.fleet", "serve", str(made.folder)],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    eventually(lambda: _listens(made.operator_port) and _listens(made.port), "Mosquitto listens")
+    yield made
+    broker.terminate()
+    broker.wait(10)
+
+
+@pytest.fixture
+def watcher(fleet: Fleet) -> Iterator[Client]:
+    """Sees everything that the broker let through, retained messages of other tests left out."""
+    client = fleet.operator("fleet")
+    client.subscribe("fleeting/#", "homeassistant/#")
+    _settle(client)
+    client.messages.clear()
+    yield client
+    client.close()
+
+
+def _settle(watcher: Client) -> None:
+    """Wait until the watcher has heard all that the broker took before now: it keeps the order."""
+    mark = b"mark %d" % next(_numbers)
+    assert watcher.publish("fleeting/1/d/mark/cmd/mark", mark) == 0
+    eventually(lambda: any(body == mark for _, body in list(watcher.messages)), "the mark")
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def heard(watcher: Client) -> list[str]:
+    """Topics of all that the broker let through."""
+    _settle(watcher)
+    return [topic for topic in watcher.topics() if not topic.endswith("/cmd/mark")]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_device_writes_its_own_topics(fleet: Fleet, watcher: Client, version: int) -> None:
+    device = fleet.device(A, version)
+    own = [topic.format(A) for topic in WRITABLE]
+    assert [device.publish(topic, b"x") for topic in own] == [0] * len(own)
+    assert heard(watcher) == own
+    device.close()
+
+
+@pytest.mark.parametrize("retain", [False, True])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_device_writes_nothing_else(
+    fleet: Fleet, watcher: Client, version: int, retain: bool
+) -> None:
+    device = fleet.device(A, version)
+    others = [topic.format(B) for topic in (*WRITABLE, *READABLE)]
+    own = [f"fleeting/1/d/{A}/{kind}" for kind in ("shadow/desired", "cmd/ping", "job/a/b", "x")]
+    strange = ["fleeting/1/d/state", f"fleeting/2/d/{A}/state", f"fleeting/1/d/{A}", "$SYS/x", "x"]
+    denied = [*others, *own, *strange, *SHARED]
+    codes = [device.publish(topic, b"x", retain) for topic in denied]
+    if version == mqtt.MQTTv5:  # 3.1.1 has no word for it: acknowledged, and thrown away
+        assert set(codes) == {0x87}
+    assert device.publish(f"fleeting/1/d/{A}/event", b"mine") == 0
+    assert heard(watcher) == [f"fleeting/1/d/{A}/event"]
+    watcher.messages.clear()
+    watcher.subscribe(*denied)  # brings what is retained there
+    assert not [topic for topic in heard(watcher) if (topic, b"x") in watcher.messages]
+    device.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_will_speaks_for_its_own_device_only(fleet: Fleet, watcher: Client, version: int) -> None:
+    for name in (B, A):
+        device = fleet.device(A, version, will=f"fleeting/1/d/{name}/state")
+        if not device.refused:  # newer versions refuse such a will at once
+            device.drop()
+        fleet.device(A, version).close()  # the one before, of the same name, is over by now
+    assert heard(watcher) == [f"fleeting/1/d/{A}/state"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_device_hears_itself_and_its_groups_only(
+    fleet: Fleet, watcher: Client, version: int
+) -> None:
+    neighbour = fleet.device(B)
+    kept = ("state", "meta")
+    for kind in kept:
+        assert neighbour.publish(f"fleeting/1/d/{B}/{kind}", b"kept", retain=True) == 0
+    assert watcher.publish(f"fleeting/1/d/{B}/shadow/desired", b"kept", retain=True) == 0
+    device = fleet.device(A, version)
+    device.subscribe(
+        "#", "fleeting/#", "+/+/+/+/+", f"fleeting/1/d/{B}/#", "fleeting/1/d/+/summary",
+        "fleeting/1/d/+/cmd/+", "fleeting/1/d/+/shadow/desired", "homeassistant/#", "$SYS/#",
+        "$share/thieves/fleeting/#", "$share/thieves/fleeting/1/d/+/summary",
+        f"fleeting/1/d/{B}/state",
+    )  # fmt: skip
+    for topic in WRITABLE:
+        assert neighbour.publish(topic.format(B), b"secret") == 0
+    for topic in READABLE:
+        assert watcher.publish(topic.format(B), b"secret") == 0
+    mine = [*(topic.format(A) for topic in READABLE), "fleeting/1/g/shops/desired"]
+    for topic in mine:
+        assert watcher.publish(topic, b"for me") == 0
+    house = fleet.operator("homeassistant")
+    assert house.publish("homeassistant/status", b"online") == 0
+    eventually(lambda: "homeassistant/status" in device.topics(), "the last of its own")
+    assert set(device.topics()) == {*mine, "homeassistant/status"}
+    assert len(heard(watcher)) >= len(WRITABLE) + len(READABLE) + len(mine), "it was all sent"
+    for kind in kept:
+        neighbour.publish(f"fleeting/1/d/{B}/{kind}", b"", retain=True)
+    watcher.publish(f"fleeting/1/d/{B}/shadow/desired", b"", retain=True)
+    for client in (house, device, neighbour):
+        client.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_device_takes_anothers_connection_over(
+    fleet: Fleet, watcher: Client, version: int
+) -> None:
+    neighbour = fleet.device(B, client_id=B)
+    device = fleet.device(A, version, client_id=B)
+    assert device.publish(f"fleeting/1/d/{A}/event", b"x") == 0
+    assert neighbour.publish(f"fleeting/1/d/{B}/event", b"x") == 0
+    assert not neighbour.ended
+    assert heard(watcher) == [f"fleeting/1/d/{A}/event", f"fleeting/1/d/{B}/event"]
+    device.close()
+    neighbour.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_five_kilobytes_are_refused(fleet: Fleet, watcher: Client, version: int) -> None:
+    device = fleet.device(A, version)
+    topic = f"fleeting/1/d/{A}/summary"
+    assert device.publish(topic, b"x" * 4000) == 0, "as long as a message may be"
+    assert device.publish(topic, b"x" * 5000) is None, "the connection ends instead"
+    if version == mqtt.MQTTv5:
+        assert device.ended[0].value == 0x95  # packet too large
+    assert heard(watcher) == [topic]
+    assert len(watcher.messages[0][1]) == 4000
+    device.close()
+
+
+def test_operators_have_different_rights(fleet: Fleet, watcher: Client) -> None:
+    reader, device = fleet.operator("reader"), fleet.device(A)
+    for topic in ("cmd/ping", "shadow/desired", "job/next", "summary", "state"):
+        assert reader.publish(f"fleeting/1/d/{A}/{topic}", b"x", retain=True) == 0x87
+    reader.subscribe("#", "$SYS/#")
+    assert watcher.publish(f"fleeting/1/d/{A}/cmd/ping", b"x") == 0
+    kinds = ("meta", "summary", "health", "event", "receipt", "state")
+    for topic in WRITABLE:
+        assert device.publish(topic.format(A), b"x") == 0
+    wanted = {f"fleeting/1/d/{A}/{kind}" for kind in kinds}
+    eventually(lambda: wanted <= set(reader.topics()), "what a reader may hear")
+    _settle(watcher)
+    assert set(reader.topics()) == wanted
+    for topic in ("summary", "state", "shadow/reported"):
+        assert watcher.publish(f"fleeting/1/d/{A}/{topic}", b"x") == 0x87, "not even the fleet"
+    reader.close()
+    device.close()
+
+
+def welcomed(context: ssl.SSLContext, port: int) -> bool:
+    """Whether the broker answers CONNECT with a welcome."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 10) as bare:  # noqa: SIM117
+        with context.wrap_socket(bare, server_hostname="127.0.0.1") as stream:
+            name = b"box-7"
+            body = b"\0\4MQTT\4\2\0\x3c" + struct.pack("!H", len(name)) + name
+            stream.sendall(bytes([0x10, len(body)]) + body)
+            return stream.recv(4) == b"\x20\x02\0\0"
+    return False
+
+
+def _context(folder: Path, fleet: Fleet, pair: certificates.Pair | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(fleet.folder / "ca" / "ca.pem"))
+    if pair is not None:
+        (folder / "its.pem").write_bytes(pair.certificate_pem)
+        (folder / "its.key").write_bytes(pair.key_pem)
+        context.load_cert_chain(folder / "its.pem", folder / "its.key")
+    return context
+
+
+def test_only_the_right_certificate_opens(fleet: Fleet, tmp_path: Path) -> None:
+    ca = certificates.load(fleet.folder / "ca" / "ca.pem", fleet.folder / "ca" / "ca.key")
+    fake = certificates.authority(
+        ca.certificate.subject.rfc4514_string().removeprefix("CN=")
+    )  # of the same name
+    ours = _context(tmp_path, fleet, certificates.client(ca, A))
+    assert welcomed(ours, fleet.port)
+    assert not welcomed(ours, fleet.operator_port), "a device at the operators' port"
+    assert not welcomed(fleet.context("operator", "fleet"), fleet.port), "an operator as a device"
+    for pair in (
+        None,
+        certificates.client(fake, A),
+        certificates.client(ca, A, days=-1),  # expired
+        certificates.server(ca, ["127.0.0.1"]),  # of the broker's kind
+        certificates.client(certificates.client(ca, A), B),  # a device as an authority
+    ):
+        assert not welcomed(_context(tmp_path, fleet, pair), fleet.port)
+        assert not welcomed(_context(tmp_path, fleet, pair), fleet.operator_port)
+
+
+def test_certificates_stand_the_strict_examination(fleet: Fleet) -> None:
+    """What the broker presents is examined so by every client here; a device's by this one."""
+    broker = fleet.folder / "broker"
+    inside = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(broker / "ca.pem"))
+    inside.load_cert_chain(broker / "broker.pem", broker / "broker.key")
+    inside.verify_mode = ssl.CERT_REQUIRED
+    inside.verify_flags |= ssl.VERIFY_X509_STRICT
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = fleet.context("device", A).wrap_bio(back, there, server_hostname="localhost")
+    server = inside.wrap_bio(there, back, server_side=True)
+    for side in (client, server, client, server):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    certificate = server.getpeercert()
+    assert certificate is not None
+    assert certificate["subject"] == ((("commonName", A),),)
+
+
+def test_the_uplink_works_through_it(fleet: Fleet, watcher: Client, tmp_path: Path) -> None:
+    settings = tmp_path / "fleeting.toml"
+    lines = (fleet.folder / "devices" / A / "mqtt.toml").read_text()
+    store = f'[store]\noutbox = "{tmp_path / "outbox.db"}"\n'
+    settings.write_text(f'{lines}\n[privacy]\npolicy = "demo"\n\n{store}')
+    config = load(settings)
+    with Outbox(config.store) as outbox:
+        for seq in range(3):
+            outbox.add(summary(seq))
+    stop = threading.Event()
+    uplink = threading.Thread(target=run_uplink, args=(config, stop))
+    uplink.start()
+    topic = f"fleeting/1/d/{A}/summary"
+    try:
+        eventually(lambda: watcher.topics().count(topic) >= 3, "three summaries")
+    finally:
+        stop.set()
+        uplink.join(20)
+    bodies = [body for each, body in watcher.messages if each == topic]
+    assert bodies == [to_json(summary(seq)) for seq in range(3)]
+    states = [body for each, body in watcher.messages if each == f"fleeting/1/d/{A}/state"]
+    assert states == [b"online", b"offline"]
+    assert {each.split("/")[3] for each in watcher.topics() if each.startswith("fleeting/1/d")} <= {
+        A,
+        "mark",
+    }
+
+
+def test_nothing_is_overwritten_and_keys_are_secret(tmp_path: Path) -> None:
+    place = str(tmp_path / "fleet")
+    assert main(["ca", place]) == 0
+    assert main(["device", A, place, "--host", "broker.example", "--installed", "/etc/x"]) == 0
+    assert main(["operator", "reader", place]) == 0
+    assert main(["broker", place, "--host", "broker.example"]) == 0
+    before = {path: path.read_bytes() for path in Path(place).rglob("*") if path.is_file()}
+    assert main(["ca", place]) == 1
+    assert main(["device", A, place]) == 1
+    assert main(["operator", "reader", place]) == 1
+    assert main(["broker", place]) == 1
+    after = {path: path.read_bytes() for path in Path(place).rglob("*") if path.is_file()}
+    assert after == before, "not a byte changed, not a file half written"
+    for path in before:
+        if path.suffix == ".key":
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    settings = (Path(place) / "devices" / A / "mqtt.toml").read_text()
+    assert 'cert_file = "/etc/x/device.pem"' in settings
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "+", "#", "a+", "..", "é", "x" * 65, "a\n", "fleet",
+                                  "reader", "reader-2", "homeassistant", "a b"])  # fmt: skip
+def test_no_certificate_for_a_name_that_could_pass_for_another(tmp_path: Path, name: str) -> None:
+    make_authorities(tmp_path)
+    assert main(["device", name, str(tmp_path)]) == 1
+    assert not (tmp_path / "devices").exists()
+
+
+@pytest.mark.parametrize("name", [A, "root", "reader-", "reader-+", "fleet-2"])
+def test_operators_have_set_names(tmp_path: Path, name: str) -> None:
+    make_authorities(tmp_path)
+    assert main(["operator", name, str(tmp_path)]) == 1
+
+
+def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["device", A, str(tmp_path)]) == 1
+    assert "python -m tools.fleet ca" in capsys.readouterr().err
+    assert main(["serve", str(tmp_path)]) == 1
+    assert "python -m tools.fleet broker" in capsys.readouterr().err
+    make_authorities(tmp_path)
+    assert main(["broker", str(tmp_path), "--host", "not a name"]) == 1
+    assert "neither a host name" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert main(["ca", str(tmp_path / "fleet")]) == 1
+
+
+def test_the_watcher_shows_nothing_that_is_not_sound() -> None:
+    body = to_json(summary(3))
+    assert line(f"fleeting/1/d/{A}/summary", body) == f"{A:<16} summary  ok {body.decode()}"
+    assert line(f"fleeting/1/d/{A}/meta", to_json(meta())).startswith(f"{A:<16} meta     ok ")
+    assert line(f"fleeting/1/d/{A}/state", b"online").endswith("state    online")
+    for kind, bad in (
+        ("summary", b"\x1b[31mred"), ("summary", b" " + body), ("summary", b"[" * 4000),
+        ("state", b"\x1b]0;title"), ("meta", body), ("health", b""), ("event", b"x" * 5000),
+    ):  # fmt: skip
+        shown = line(f"fleeting/1/d/{A}/{kind}", bad)
+        assert "REFUSED" in shown
+        assert "\x1b" not in shown
+    assert "\x1b" not in line("fleeting/1/d/\x1b/state", b"online")
+    assert line(f"fleeting/1/d/{A}/cmd", b"{}").endswith("not a topic of ours")
+
+
+def test_the_example_is_what_the_tool_writes(tmp_path: Path) -> None:
+    """Only paths, addresses and the user differ."""
+    make_authorities(tmp_path)
+    made = make_broker(tmp_path, ["broker.example"])
+    example = (HERE / "mosquitto.conf").read_text().replace("/etc/mosquitto/fleeting", str(made))
+    lines = [each for each in (made / "mosquitto.conf").read_text().splitlines()
+             if not each.startswith("user ")]  # fmt: skip
+    assert lines == example.replace("/var/lib/mosquitto/", f"{made}/data/").splitlines()
