@@ -7,79 +7,92 @@ with everything that it still held: what was not acknowledged is sent again from
 from __future__ import annotations
 
 import contextlib
-import ssl
+import logging
 import time
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from agent.config import AgentConfig, MqttConfig
-from agent.errors import ConfigError, PublishError
+from agent.config import AgentConfig
+from agent.errors import PublishError
+from agent.uplink.access import Access
+from agent.uplink.topics import STATE, Channel, Topics
+from agent.uplink.wire import Client, connect_properties, correlation_of, publish_properties
+
+log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for TCP, TLS and the broker's welcome, each."""
 ACK_TIMEOUT = 20.0
 """Seconds after which an unacknowledged message counts as a hung broker."""
-EXPIRY = 7 * 86_400
-"""Seconds that a broker keeps a summary for absent readers (MQTT 5)."""
+MOST_CORRELATION = 64
+"""Bytes of a request's correlation data that are given back."""
+_MOST_INBOX = 100
 _REFUSED = 128
 """Reason codes from here on are failures (MQTT 5.0, section 2.4)."""
+_BAD_VERSION = 0x84
+
+
+class VersionError(PublishError):
+    """The broker does not welcome this version of MQTT, or nobody; `certain`: it said so."""
+
+    def __init__(self, text: str, certain: bool) -> None:
+        super().__init__(text)
+        self.certain = certain
+
+
+class OversizedError(PublishError):
+    """The broker sent more than we hold; what we subscribed to is too much for us."""
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """What it takes to get in: read once, so that a wrong file is found at the start."""
+class Message:
+    """What came in, as it came in."""
 
-    password: str | None
-    tls: ssl.SSLContext | None
-
-
-def open_access(params: MqttConfig) -> Access:
-    """Read password and certificates. Raises `ConfigError` naming the file."""
-    password = None
-    if params.password_file is not None:
-        try:
-            password = params.password_file.read_text().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"mqtt.password_file {params.password_file} cannot be read: {error}. "
-                "Check the path and its permissions."
-            ) from None
-    return Access(password, _tls(params) if params.tls else None)
+    topic: str | None
+    """None: not UTF-8."""
+    payload: bytes
+    retain: bool
+    correlation: bytes | None = None
 
 
-def _tls(params: MqttConfig) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=params.ca_file)
-        if params.cert_file and params.key_file:
-            context.load_cert_chain(params.cert_file, params.key_file)
-    except (OSError, ssl.SSLError) as error:
-        named = [str(each) for each in (params.ca_file, params.cert_file, params.key_file) if each]
-        raise ConfigError(
-            f"The TLS files {', '.join(named)} cannot be used: {error}. They must exist and be PEM."
-        ) from None
-    return context
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """On its way, not acknowledged."""
+
+    tag: int | None
+    at: float
+    size: int
+    vital: bool
 
 
 class Connection:
     """A connection from its first packet to its last; use it once.
 
-    `acknowledged` collects the tags of messages whose PUBACK came.
+    `acknowledged` collects the tags of messages whose PUBACK came; `taken` and `taken_bytes` count
+    the messages without a tag that the broker took; `inbox` holds what came in.
     """
 
-    def __init__(self, config: AgentConfig, access: Access) -> None:
-        """Connect and wait for the broker's welcome. Raises `PublishError`."""
+    def __init__(self, config: AgentConfig, access: Access, protocol: str) -> None:
+        """Connect and wait for the broker's welcome; `protocol`: "5" or "3.1.1".
+
+        Raises `PublishError`; `VersionError` where another protocol is worth a try.
+        """
         self._params = config.mqtt
-        self._version5 = config.mqtt.protocol == "5"
-        self._topic = f"fleeting/1/d/{config.device.id}"
+        self.version5 = protocol == "5"
+        self._topics = Topics(config)
         self.acknowledged: list[int] = []
-        self._waiting: dict[int, tuple[int | None, float]] = {}
-        """Packet id -> (tag, time of sending)."""
+        self.taken = self.taken_bytes = 0
+        self.inbox: deque[Message] = deque()
+        self.missed = 0
+        """Messages dropped because the inbox was full."""
+        self._waiting: dict[int, _Sent] = {}
         self._welcome: ReasonCode | None = None
         self._farewell: ReasonCode | None = None
         self._refusal: ReasonCode | None = None
@@ -103,36 +116,66 @@ class Connection:
         return not self._waiting
 
     def publish(
-        self, kind: str, body: bytes, *, tag: int | None = None, retain: bool = False
+        self,
+        channel: Channel,
+        topic: str,
+        body: bytes,
+        *,
+        tag: int | None = None,
+        correlation: bytes | None = None,
     ) -> None:
-        """Send one message to the device's topic `kind`, QoS 1; its `tag` turns up in
-        `acknowledged`. Raises `PublishError`."""
+        """Send one message; its `tag` turns up in `acknowledged`. Raises `PublishError`."""
+        properties = None
+        if self.version5:
+            properties = publish_properties(channel.urn, channel.expiry, correlation)
         info = self._client.publish(
-            f"{self._topic}/{kind}",
-            body,
-            qos=1,
-            retain=retain,
-            properties=self._properties(kind, retain) if self._version5 else None,
+            topic, body, qos=channel.qos, retain=channel.retain, properties=properties
         )
         if info.rc != mqtt.MQTT_ERR_SUCCESS:
             raise self._gone(info.rc)
-        self._waiting[info.mid] = (tag, time.monotonic())
+        if channel.qos:
+            self._waiting[info.mid] = _Sent(tag, time.monotonic(), len(body), channel.vital)
+        else:
+            self._count(len(body))
+
+    def subscribe(self, topics: Iterable[tuple[str, bool]]) -> None:
+        """(topic filter, whether retained messages are wanted too). A broker that does not let us
+        is named in the log; the rest goes on. Raises `PublishError`."""
+        for topic, retained in topics:
+            if self.version5:
+                options = SubscribeOptions(
+                    qos=1,
+                    retainAsPublished=True,
+                    retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
+                    if retained
+                    else SubscribeOptions.RETAIN_DO_NOT_SEND,
+                )
+                code, _ = self._client.subscribe(topic, options=options)
+            else:
+                code, _ = self._client.subscribe(topic, qos=1)
+            if code != mqtt.MQTT_ERR_SUCCESS:
+                raise self._gone(code)
+
+    def unsubscribe(self, topic: str) -> None:
+        """Raises `PublishError`."""
+        code, _ = self._client.unsubscribe(topic)
+        if code != mqtt.MQTT_ERR_SUCCESS:
+            raise self._gone(code)
 
     def loop(self, timeout: float) -> None:
         """Exchange packets for at most `timeout` seconds. Raises `PublishError` once the connection
         is of no more use."""
-        try:
-            code = self._client.loop(timeout)
-        except (OSError, ValueError) as error:
-            raise PublishError(f"{self._where} went away: {error}.") from None
+        code = self._exchange(timeout)
         if self._refusal is not None:
             raise PublishError(
                 f"{self._where} does not take our messages: {self._refusal}. "
-                f"Check that it lets this device write to {self._topic}/#."
+                f"Check that it lets this device write to {self._topics.base}/#."
             )
         if code != mqtt.MQTT_ERR_SUCCESS or self._farewell is not None:
             raise self._gone(code)
-        oldest = min((sent for _, sent in self._waiting.values()), default=None)
+        if self._client.overfull:
+            raise PublishError(f"{self._where} begins messages and ends none of them.")
+        oldest = min((sent.at for sent in self._waiting.values()), default=None)
         if oldest is not None and time.monotonic() - oldest > ACK_TIMEOUT:
             raise PublishError(
                 f"{self._where} has not acknowledged a message for {ACK_TIMEOUT:.0f} s. "
@@ -144,12 +187,12 @@ class Connection:
         it publishes the will."""
         with contextlib.suppress(OSError, ValueError, PublishError):
             if farewell:
-                self.publish("state", b"offline", retain=True)
+                self.publish(STATE, self._topics.of("state"), b"offline")
                 deadline = time.monotonic() + 2.0
                 while not self.idle and time.monotonic() < deadline:
                     self.loop(0.1)
                 self._client.disconnect()
-                self._client.loop(0.1)
+                self._exchange(0.1)
         sock = self._client.socket()
         if sock is not None:
             with contextlib.suppress(OSError):
@@ -159,19 +202,21 @@ class Connection:
     def _where(self) -> str:
         return f"The broker at {self._params.host}:{self._params.port}"
 
-    def _make_client(self, device: str, access: Access) -> mqtt.Client:
-        client = mqtt.Client(
+    def _make_client(self, device: str, access: Access) -> Client:
+        client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=device,
-            clean_session=None if self._version5 else True,
-            protocol=mqtt.MQTTv5 if self._version5 else mqtt.MQTTv311,
+            clean_session=None if self.version5 else True,
+            protocol=mqtt.MQTTv5 if self.version5 else mqtt.MQTTv311,
             reconnect_on_failure=False,
         )
         client.connect_timeout = CONNECT_TIMEOUT
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
-        client.will_set(f"{self._topic}/state", b"offline", qos=1, retain=True)
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.will_set(self._topics.of("state"), b"offline", qos=1, retain=True)
         if self._params.username:
             client.username_pw_set(self._params.username, access.password)
         if access.tls is not None:
@@ -179,42 +224,57 @@ class Connection:
         return client
 
     def _connect(self) -> None:
+        properties = connect_properties() if self.version5 else None
         try:
-            self._client.connect(self._params.host, self._params.port, self._params.keepalive)
-            deadline = time.monotonic() + CONNECT_TIMEOUT
-            while self._welcome is None:
-                code = self._client.loop(0.2)
-                if self._welcome is None and code != mqtt.MQTT_ERR_SUCCESS:
-                    raise self._gone(code)
-                if time.monotonic() > deadline:
-                    raise PublishError(f"{self._where} takes connections but does not answer.")
+            self._client.connect(
+                self._params.host, self._params.port, self._params.keepalive, properties=properties
+            )
         except (OSError, ValueError) as error:
             raise PublishError(f"{self._where} cannot be reached: {error}.") from None
+        deadline = time.monotonic() + CONNECT_TIMEOUT
+        while self._welcome is None:
+            code = self._exchange(0.2)
+            if self._welcome is None and code != mqtt.MQTT_ERR_SUCCESS:
+                raise VersionError(f"{self._gone(code)} It had not welcomed us yet.", certain=False)
+            if self._welcome is None and time.monotonic() > deadline:
+                raise PublishError(f"{self._where} takes connections but does not answer.")
+        if self._welcome.value == _BAD_VERSION:
+            spoken = "5.0" if self.version5 else "3.1.1"
+            raise VersionError(f"{self._where} does not speak MQTT {spoken}.", certain=True)
         if self._welcome.is_failure:
             raise PublishError(f"{self._where} refuses us: {self._welcome}.{self._advice()}")
 
+    def _exchange(self, timeout: float) -> int:
+        """paho's loop. Raises `PublishError` for whatever a broker can make it stumble over."""
+        try:
+            return self._client.exchange(timeout)
+        except PublishError:
+            raise
+        except OSError as error:
+            raise PublishError(f"{self._where} went away: {error}.") from None
+        except Exception as error:
+            # paho takes packets apart without checking all: struct.error, IndexError, KeyError …
+            raise PublishError(
+                f"{self._where} sent what is not MQTT ({type(error).__name__})."
+            ) from None
+
     def _advice(self) -> str:
-        name = str(self._welcome)
-        if "version" in name.lower():
-            return ' Set mqtt.protocol = "3.1.1".'
-        if "user name" in name.lower() or "authori" in name.lower():
+        name = str(self._welcome).lower()
+        if "user name" in name or "authori" in name:
             return " Check mqtt.username, mqtt.password_file and the certificate."
         return ""
 
-    def _gone(self, code: int) -> PublishError:
-        reason = str(self._farewell or mqtt.error_string(MQTTErrorCode(code))).rstrip(".")
+    def _gone(self, code: int | None) -> PublishError:
+        if self._client.oversize:
+            return OversizedError(f"{self._where} sent a packet that is far too long.")
+        reason = str(self._farewell or mqtt.error_string(MQTTErrorCode(code or 0))).rstrip(".")
         if reason == "Unspecified error":  # paho's word for a connection that just ended
             reason = "the connection was cut"
         return PublishError(f"{self._where} went away: {reason}.")
 
-    def _properties(self, kind: str, retain: bool) -> Properties:
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        if kind != "state":
-            properties.ContentType = "application/json"
-            properties.UserProperty = ("schema", f"urn:fleeting:{kind}:1")
-        if not retain:
-            properties.MessageExpiryInterval = EXPIRY
-        return properties
+    def _count(self, size: int) -> None:
+        self.taken += 1
+        self.taken_bytes += size
 
     def _on_connect(
         self, client: mqtt.Client, data: Any, flags: Any, code: ReasonCode, properties: Any
@@ -230,8 +290,36 @@ class Connection:
     def _on_publish(
         self, client: mqtt.Client, data: Any, mid: int, code: ReasonCode, properties: Any
     ) -> None:
-        tag, _ = self._waiting.pop(mid, (None, 0.0))
-        if code.value >= _REFUSED:
+        sent = self._waiting.pop(mid, None)
+        if sent is None:
+            return
+        if code.value < _REFUSED:
+            if sent.tag is None:
+                self._count(sent.size)
+            else:
+                self.acknowledged.append(sent.tag)
+        elif sent.vital:
             self._refusal = code
-        elif tag is not None:
-            self.acknowledged.append(tag)
+        else:
+            log.info("%s does not take an optional message: %s.", self._where, code)
+
+    def _on_subscribe(
+        self, client: mqtt.Client, data: Any, mid: int, codes: list[ReasonCode], properties: Any
+    ) -> None:
+        for code in codes:
+            if code.is_failure:
+                log.warning(
+                    "%s does not let us read all that is meant for this device: %s.",
+                    self._where, code,
+                )  # fmt: skip
+
+    def _on_message(self, client: mqtt.Client, data: Any, message: mqtt.MQTTMessage) -> None:
+        if len(self.inbox) >= _MOST_INBOX:
+            self.missed += 1
+            return
+        try:
+            topic: str | None = message.topic
+        except UnicodeDecodeError:
+            topic = None
+        correlation = correlation_of(message.properties, MOST_CORRELATION)
+        self.inbox.append(Message(topic, bytes(message.payload), message.retain, correlation))

@@ -23,9 +23,9 @@ from agent.config import AgentConfig
 from agent.demo.broker import Broker
 from agent.errors import ConfigError
 from agent.outbox import Outbox
-from agent.report import to_json
+from agent.report import Meta, to_json
 from agent.uplink.process import Uplink, run_uplink
-from tests.summaries import meta, summary
+from tests.summaries import birth, summary
 from tests.uplink.conftest import DEVICE, Listener, Mosquitto, agent_config, eventually
 
 Listen = Callable[..., Listener]
@@ -120,23 +120,27 @@ def test_summaries_arrive_schema_valid_and_byte_for_byte(
 
 
 def test_birth_certificate_and_state_are_retained_and_the_goodbye_is_said(
-    tmp_path: Path, mosquitto: Mosquitto, listen: Listen,
+    tmp_path: Path, mosquitto: Mosquitto, listen: Listen, monkeypatch: pytest.MonkeyPatch,
     running: Callable[[AgentConfig], threading.Event],
 ) -> None:  # fmt: skip
     config = agent_config(tmp_path, mosquitto.port)
     with Outbox(config.store) as outbox:
-        outbox.put_meta(meta())
+        outbox.put(birth())
+    monkeypatch.setattr("agent.uplink.birth.META_PAUSE", 0.1)
     stop = running(config)
     watcher = listen(mosquitto.port)
     eventually(lambda: watcher.bodies("meta") and watcher.bodies("state"), "the birth is seen")
     late = listen(mosquitto.port)
     eventually(lambda: late.bodies("meta") and late.bodies("state"), "both are retained")
     assert late.bodies("state") == [b"online"]
-    assert late.bodies("meta") == [to_json(meta())]
+    first = Meta.model_validate_json(late.bodies("meta")[0])
+    assert first.birth == birth()
+    assert (len(first.key or ""), first.schemas) == (64, schemas.joint_hash())
     jsonschema.validate(json.loads(late.bodies("meta")[0]), schemas.load("meta-1"))
     with Outbox(config.store) as outbox:
-        outbox.put_meta(meta("00000009"))
-    eventually(lambda: late.bodies("meta")[1:] == [to_json(meta("00000009"))], "the new one")
+        outbox.put(birth("00000009"))
+    eventually(lambda: len(late.bodies("meta")) == 2, "the new one")
+    assert Meta.model_validate_json(late.bodies("meta")[1]).birth == birth("00000009")
     stop.set()
     eventually(lambda: late.bodies("state")[1:] == [b"offline"], "the goodbye is seen")
 
@@ -233,7 +237,7 @@ def test_what_is_no_report_is_not_sent(
             good.replace(b",", b", ", 1),
             good.replace(b'"slot":0', b'"slot":999'),
         ]
-        with Outbox(config.store) as outbox, outbox._transaction("test") as database:
+        with Outbox(config.store) as outbox, outbox._database.transaction("test") as database:
             for seq, body in enumerate(pictures, start=1):
                 database.execute(
                     "INSERT INTO outbox (kind, boot, seq, body) VALUES ('summary', 'x', ?, ?)",
@@ -413,7 +417,7 @@ def test_a_device_with_an_outbox_that_breaks_stays_connected_and_goes_on(
 ) -> None:
     from agent.errors import StoreError
 
-    monkeypatch.setattr("agent.uplink.process._STORE_DELAY", 0.1)
+    monkeypatch.setattr("agent.uplink.loop._STORE_DELAY", 0.1)
     with Broker() as broker:
         config = agent_config(tmp_path, broker.port)
         fill(config, 0, 5)

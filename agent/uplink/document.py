@@ -1,0 +1,76 @@
+"""Bytes from the network to a JSON value, or a refusal: small, shallow, unambiguous.
+
+RFC 8259 leaves open what repeated names, huge numbers and NaN mean; I-JSON (RFC 7493) forbids them,
+and so do we.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+MOST_BYTES = 4096
+MOST_DEPTH = 4
+"""Of nested objects and arrays; a wish has three."""
+_MOST_DIGITS = 12
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+["\\]?', re.DOTALL)
+"""To its end or, where it has none, to the last byte: one pass whatever comes."""
+
+
+class MalformedError(ValueError):
+    """What came in is not a document of ours; its message repeats nothing of it."""
+
+
+def parse(body: bytes) -> Any:
+    """The JSON value in `body`: at most `MOST_BYTES` of UTF-8, `MOST_DEPTH` deep, no name twice in
+    an object, finite numbers of sensible size. Raises `MalformedError`."""
+    if len(body) > MOST_BYTES:
+        raise MalformedError("too long")
+    if _depth(body) > MOST_DEPTH:
+        raise MalformedError("nested too deeply")
+    try:
+        return json.loads(
+            body.decode(),
+            object_pairs_hook=_once,
+            parse_int=_integer,
+            parse_float=_finite,
+            parse_constant=_finite,
+        )
+    except MalformedError:
+        raise
+    except ValueError:  # JSON and UTF-8 errors are of this family
+        raise MalformedError("not JSON in UTF-8") from None
+
+
+def _depth(body: bytes) -> int:
+    """Of brackets outside strings; of broken JSON any number, the parser refuses it."""
+    depth = deepest = 0
+    for byte in _STRING.sub(b"", body):
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise MalformedError("a name stands twice in one object")
+    return found
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise MalformedError("a number is too long")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise MalformedError("a number is not finite")
+    return value
