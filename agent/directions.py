@@ -1,4 +1,4 @@
-"""What the seeing half is told: settings of the fleet, commands, the kiosk's content, quiet hours."""
+"""What the seeing half is told: settings, commands, the kiosk's content, quiet hours."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -54,9 +55,8 @@ def test_floods_and_endless_lines_are_cut_off(tmp_path: Path) -> None:
     with connect(path) as client:
         client.sendall(b"1" * 5000)
         assert content.poll() is None
-        with pytest.raises((ConnectionError, BrokenPipeError)):
-            for _ in range(100):
-                client.sendall(b"1" * 5000)
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(9) == b""
     clients = []
     for _ in range(40):
         clients.append(connect(path))

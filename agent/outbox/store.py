@@ -229,7 +229,7 @@ class Outbox:
             ).fetchall()
             return ReceiptBasis(
                 bytes(last[0]) if last else None,
-                tuple(Release(*row[1:4], bool(row[4]), *row[5:]) for row in rows),
+                tuple(_release(*row[1:]) for row in rows),
                 _counter(database, "messages"),
                 _counter(database, "bytes"),
                 rows[-1][0] if rows else _counter(database, "receipt_upto"),
@@ -331,6 +331,10 @@ class Outbox:
             log.warning(
                 "%s: %d oldest messages dropped, over bounds or age", self._params.outbox, dropped
             )
+
+
+def _release(boot: str, seq: int, epsilon: int, withheld: int, visits: int, digest: str) -> Release:
+    return Release(boot, seq, epsilon, bool(withheld), visits, digest)
 
 
 def _insert(

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+)
+from pydantic_core import core_schema
 
 Ranges = tuple[tuple[int, int, int], ...]
 """Integers that may be said: (least, most, step) of each stretch, ascending."""
@@ -41,24 +48,33 @@ class Closed(BaseModel):
     )
 
 
-def stepped(ranges: Ranges) -> Any:
-    """The type of an integer that grows coarser away from zero: noise drowns the rest anyway, and
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """Annotates an integer that grows coarser away from zero: noise drowns the rest anyway, and
     what cannot be said cannot carry anything out."""
-    stretches = [
-        {"type": "integer", "minimum": low, "maximum": high, "multipleOf": step}
-        for low, high, step in ranges
-    ]
-    return Annotated[int, AfterValidator(_within(ranges)), WithJsonSchema({"anyOf": stretches})]
 
+    ranges: Ranges
 
-def _within(ranges: Ranges) -> Callable[[int], int]:
-    def check(value: int) -> int:
-        for low, high, step in ranges:
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {
+            "anyOf": [
+                {"type": "integer", "minimum": low, "maximum": high, "multipleOf": step}
+                for low, high, step in self.ranges
+            ]
+        }
+
+    def _check(self, value: int) -> int:
+        for low, high, step in self.ranges:
             if low <= value <= high and value % step == 0:
                 return value
-        raise ValueError(f"is not one of {ranges} (least, most, step)")
-
-    return check
+        raise ValueError(f"is not one of {self.ranges} (least, most, step)")
 
 
 def nearest(ranges: Ranges, value: int) -> int:

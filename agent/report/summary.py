@@ -5,7 +5,7 @@ Numbers of visits are exact while they are small and coarser where the noise is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
@@ -18,8 +18,8 @@ from agent.report.base import (
     PolicyName,
     Ranges,
     Seq,
+    Stepped,
     Utc,
-    stepped,
 )
 
 COUNT: Ranges = (
@@ -32,12 +32,11 @@ SECONDS: Ranges = ((-122_880, -1_080, 120), (-1_000, 1_000, 1), (1_080, 122_880,
 TENTHS: Ranges = ((-10_240, -120, 20), (-100, 100, 1), (120, 10_240, 20))
 SUM: Ranges = ((-102_400, -1_100, 100), (-1_000, 1_000, 1), (1_100, 102_400, 100))
 
-if TYPE_CHECKING:
-    Count = Seconds = Tenths = Sum = int
-else:
-    Count = stepped(COUNT)
-    """A noised count, exact to 64, then in fours and sixteens; noise can make it negative."""
-    Seconds, Tenths, Sum = stepped(SECONDS), stepped(TENTHS), stepped(SUM)
+Count = Annotated[int, Stepped(COUNT)]
+"""A noised count, exact to 64, then in fours and sixteens; noise can make it negative."""
+Seconds = Annotated[int, Stepped(SECONDS)]
+Tenths = Annotated[int, Stepped(TENTHS)]
+Sum = Annotated[int, Stepped(SUM)]
 
 WindowLength = Literal[10, 60, 300, 900, 3600]
 Cell = Literal["visits", "expression", "valence", "arousal", "attention", "dwell", "micro", "tone"]

@@ -1,6 +1,7 @@
 """JSON Schemas of every message that may leave, made from `agent.report`; all of them closed.
 
-`python -m agent.schemas` writes them, checks them and prints how much a message can say at most.
+`python -m agent.schemas` writes and checks them; `python -m tools.capacity` prints how much they
+can say at most.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ MESSAGES: dict[str, type[Closed]] = {
     "reported-1": Reported,
     "response-1": Response,
 }
-"""Schema file, without its ending, by message. Beside these there is only `state`: the word `online`
-or `offline`."""
+"""Schema file, without its ending, by message. Beside these there is only `state`: the word
+`online` or `offline`."""
 
 
 def urn(name: str) -> str:

@@ -28,9 +28,9 @@ def test_the_files_are_what_the_models_say(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schemas.load(name))
 
 
-def test_the_command_checks_and_prints_the_bound(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_checks(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--check"]) == 0
-    assert "summary-1: closed; at most" in capsys.readouterr().out
+    assert "summary-1: closed" in capsys.readouterr().out
 
 
 def test_the_command_runs_as_a_module() -> None:
@@ -134,7 +134,7 @@ def test_the_checker_finds_an_open_spot_however_deep(name: str) -> None:
 def test_the_capacity_is_the_logarithm_of_the_number_of_messages() -> None:
     schema = {
         **CLOSED,
-        "required": ["n", "s", "c", "f", "u"],
+        "required": ["n", "s", "c", "f", "u", "m"],
         "properties": {
             "n": {"anyOf": [{"type": "integer", "minimum": -1, "maximum": 5}, {"type": "null"}]},
             "s": {"type": "string", "maxLength": 4, "pattern": "^[0-9a-f]{4}$"},
@@ -142,10 +142,11 @@ def test_the_capacity_is_the_logarithm_of_the_number_of_messages() -> None:
             "f": {"type": "array", "maxItems": 3, "items": {"enum": ["a", "b", "c"]},
                   "uniqueItems": True},
             "u": {"type": "array", "maxItems": 2, "items": {"enum": ["a", "b", "c"]}},
+            "m": {"type": "integer", "minimum": -7, "maximum": 10, "multipleOf": 5},
         },
     }  # fmt: skip
     most = capacity(schema)
     sets = sum(comb(3, size) for size in range(4))
-    assert most.bits == pytest.approx(log2(8 * 16**4 * 1 * sets * (1 + 3 + 9)))
-    longest = '{"n":null,"s":"ffff","c":1,"f":["a","b","c"],"u":["a","b"]}'
+    assert most.bits == pytest.approx(log2(8 * 16**4 * 1 * sets * (1 + 3 + 9) * 4))
+    longest = '{"n":null,"s":"ffff","c":1,"f":["a","b","c"],"u":["a","b"],"m":10}'
     assert most.bytes == len(longest)
