@@ -59,7 +59,8 @@ case $broker in
 esac
 if [ -n "$image" ]; then
     image=$(CDPATH='' cd -- "$image" 2>/dev/null && pwd -P) || fail "--root: there is no such folder"
-    start= venv=
+    start=''
+    venv=''
 fi
 
 home=$image/opt/fleeting

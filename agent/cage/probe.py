@@ -30,10 +30,8 @@ fb_tunnels_only_for_init_net); they lead nowhere until somebody configures them.
 
 def no_internet_socket() -> bool:
     """Whether neither an IPv4 nor an IPv6 socket can be made."""
-    return not any(
-        _makes(family, kind)
-        for family in (socket.AF_INET, socket.AF_INET6)
-        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+    return not (
+        _makes(socket.AF_INET, socket.SOCK_STREAM) or _makes(socket.AF_INET6, socket.SOCK_DGRAM)
     )
 
 
