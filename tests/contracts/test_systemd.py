@@ -13,7 +13,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "systemd"
 UNITS = ("fleeting-perceive.service", "fleeting-uplink.service")
 TARGET = "fleeting.target"
 BOTH = """
-NoNewPrivileges=yes ProtectSystem=strict ProtectHome=yes PrivateTmp=yes ProtectKernelTunables=yes
+NoNewPrivileges=yes ProtectSystem=strict ProtectHome=yes PrivateTmp=yes PrivateMounts=yes
+ProtectKernelTunables=yes
 ProtectKernelModules=yes ProtectKernelLogs=yes ProtectControlGroups=yes ProtectHostname=yes
 ProtectProc=invisible RestrictNamespaces=yes RestrictRealtime=yes RestrictSUIDSGID=yes
 LockPersonality=yes RemoveIPC=yes KeyringMode=private CapabilityBoundingSet= AmbientCapabilities=
@@ -27,7 +28,7 @@ PrivateNetwork=yes WatchdogSec=90 CacheDirectory=fleeting-perceive CacheDirector
 RuntimeDirectory=fleeting-perceive RuntimeDirectoryMode=0750 Group=fleeting-kiosk
 """
 UPLINK = """
-PrivateDevices=yes MemoryDenyWriteExecute=yes ProtectClock=yes ProcSubset=pid SocketBindDeny=any
+PrivateDevices=yes PrivateUsers=yes MemoryDenyWriteExecute=yes ProcSubset=pid SocketBindDeny=any
 WatchdogSec=120 StateDirectory=fleeting-uplink StateDirectoryMode=0700 Group=fleeting
 """
 
@@ -78,6 +79,16 @@ def test_perceive_is_spared_what_would_blind_it() -> None:
     )
     devices = [value for key, value in settings(UNITS[0]) if key == "DeviceAllow"]
     assert devices == [f"char-{kind} rw" for kind in ("video4linux", "media", "dma_heap", "alsa")]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_whether_the_clock_is_synchronised_may_be_asked(unit: str) -> None:
+    """adjtimex(2) only reads where nobody holds CAP_SYS_TIME; ProtectClock= forbids even that."""
+    found = settings(unit)
+    filters = [value for key, value in found if key == "SystemCallFilter"]
+    assert filters[-1] == "adjtimex clock_adjtime"  # after @privileged was taken away
+    assert ("CapabilityBoundingSet", "") in found
+    assert not any(key == "ProtectClock" for key, _ in found)
 
 
 def test_the_uplink_waits_for_nobody() -> None:
