@@ -14,7 +14,7 @@ from agent import __version__, notify
 from agent.capture.reopen import frames
 from agent.clock import FILE_CLOCK, ClockReading, WallClock
 from agent.config import AgentConfig
-from agent.directions import Directions
+from agent.directions import Directions, Looking
 from agent.errors import ConfigError, StoreError
 from agent.outbox import Outbox
 from agent.pipeline import Pipeline
@@ -82,7 +82,8 @@ class Perceiver:
         self._withheld: dict[int, int] = {}
         self._vitals_at = 0.0
         self._frames_then = 0
-        self._looked = "running"
+        self._looked: Looking = "running"
+        self._window: int | None = None
         self._ahead: float | None = None
         self._directions = Directions(config, self._clock, self._live)
         self._settings = self._directions.settings
@@ -97,8 +98,8 @@ class Perceiver:
 
     def step(self, frame: Frame, dropped: int, flags: set[Flag]) -> None:
         """Perceive one frame, if it may be looked at, and store the summaries it completes."""
-        self._follow()
-        if self._directions.looking == "running":
+        looking = self._follow(frame.time)
+        if looking == "running":
             perceived = self._pipeline(frame)
             self.report.frames += 1
             self.report.dropped += dropped
@@ -110,7 +111,7 @@ class Perceiver:
             self.report.unseen += 1
             done = self._releaser.pass_time(frame.time)
         self._store(done)
-        self._tell(self._directions.looking)
+        self._tell(looking)
         notify.alive()
 
     def stalled(self) -> None:
@@ -132,15 +133,24 @@ class Perceiver:
             self._add_oldest()
         self._outbox.close()
 
-    def _follow(self) -> None:
-        """Do as the directions say: new settings, pause, quiet hours."""
+    def _follow(self, now: float) -> Looking:
+        """Do as the directions say: new settings, pause, quiet hours.
+
+        A pause begins at once. It ends, and settings change, at the next window's beginning only:
+        both end the visits that go on, and whoever stays in view would otherwise be counted as
+        often as somebody cares to send commands.
+        """
         self._directions.poll()
-        if self._directions.settings.version != self._settings.version:
+        window = int(now // self._policy.window)
+        begins, self._window = window != self._window, window
+        if begins and self._directions.settings.version != self._settings.version:
             self._change(self._directions.settings)
         if self._directions.refused != self._refused:
             self._refused = self._directions.refused
             self._say("settings_refused")
         looking = self._directions.looking
+        if self._looked == "paused" and not begins:
+            looking = "paused"
         if looking != self._looked:
             if "paused" in (looking, self._looked):
                 self._say("paused" if looking == "paused" else "resumed")
@@ -148,6 +158,7 @@ class Perceiver:
             notify.status(looking)
             self._looked = looking
             self._tell(looking, at_once=True)
+        return looking
 
     def _change(self, settings: Settings) -> None:
         """Put new settings in force; the windows that go on end here if the policy changes."""

@@ -176,11 +176,13 @@ def test_while_paused_no_frame_is_looked_at_and_windows_still_end(tmp_path: Path
     assert max(seen) < 12
     assert perceiver.report.unseen == 140
     assert [s.window.offset for s in _stored(config)] == [0, 10]
-    _wish(config, perceiver, paused=False)
     for frame in _frames(40, 45):
         perceiver.step(frame, 0, set())
+    _wish(config, perceiver, paused=False)
+    for frame in _frames(45, 55):
+        perceiver.step(frame, 0, set())
     perceiver.finish()
-    assert min(t for t in seen if t >= 12) == 40
+    assert min(t for t in seen if t >= 12) == 50, "resumed with the next window"
     assert _events(config) == ["paused", "resumed"]
 
 
@@ -193,6 +195,8 @@ def test_new_settings_are_put_in_force_between_frames(tmp_path: Path) -> None:
     _wish(config, perceiver, version=4, patch=patch)
     for frame in _frames(5, 70):
         perceiver.step(frame, 0, set())
+        if frame.time == 9:
+            assert _events(config) == []
     with Outbox(config.store) as outbox:
         birth = Birth.model_validate_json((outbox.get(Birth) or (b"", 0))[0])
     assert (birth.settings, birth.k, birth.window) == (4, 7, 60)

@@ -70,9 +70,9 @@ FILE_BOOT = "00000000"
 """The boot id of summaries made from files."""
 _CLEAR_OF_NOISE = 2.0
 """Standard deviations of the noise that waiting added to a slot's number of visits."""
-_NOTICEABLE = 0.05
-"""Share of a window's frames below which a load-dependent flag is not set, where noise is added."""
 _ROUNDING = 5
+_BETRAY_LOAD: frozenset[Flag] = frozenset({"frames_dropped", "faces_skipped"})
+"""Left out where noise is added: load betrays presence, and no noise covers it."""
 
 
 @dataclass(slots=True)
@@ -256,12 +256,12 @@ def _flags(
     stock: Stock, window: Window, policy: Policy, stamp: Stamp, published: bool
 ) -> set[Flag]:
     flags = set(window.flags)
-    least = _NOTICEABLE if policy.noised else 0.0
-    if window.dropped > least * (window.frames + window.dropped):
+    if window.dropped:
         flags.add("frames_dropped")
-    # A window too thin to publish must not say that it was crowded.
-    if published and window.crowded > least * window.frames:
+    if window.crowded:
         flags.add("faces_skipped")
+    if policy.noised:
+        flags -= _BETRAY_LOAD
     if published and stock.windows > 1:
         flags.add("window_merged")
     if "micro" in policy.cells and stamp.micro_enabled and _too_slow(stock):

@@ -326,18 +326,21 @@ def test_load_is_rounded_where_noise_is_added() -> None:
     assert summary.quality.flags == ("fps_too_low_for_micro",)
 
 
-def test_a_thin_window_does_not_say_that_it_was_crowded() -> None:
-    def crowded(k: int) -> tuple[Flag, ...]:
-        settings = config(k=k)
+def test_where_noise_is_added_nothing_says_that_it_was_crowded() -> None:
+    def crowded(settings: AgentConfig) -> tuple[Flag, ...]:
         releaser = Releaser(settings, resolve(settings), model=MODEL)
-        for each in frames([Person(1, 1, 9)], 10):
+        for each in frames([Person(n, 1, 9) for n in range(30)], 10):
             releaser.observe(
-                Perceived(each.time, each.faces, micro_refused=each.micro_refused, skipped=1)
+                Perceived(each.time, each.faces, micro_refused=each.micro_refused, skipped=1),
+                dropped=1,
+                flags={"frames_dropped"},
             )
-        return releaser.finish()[0].quality.flags
+        (summary,) = releaser.finish()
+        assert summary.visits is not None
+        return summary.quality.flags
 
-    assert crowded(k=1) == ("faces_skipped",)
-    assert crowded(k=2) == ()
+    assert {"faces_skipped", "frames_dropped"} <= set(crowded(config()))
+    assert not {"faces_skipped", "frames_dropped"} & set(crowded(noised(epsilon=4.0)))
 
 
 def test_a_trusted_clock_dates_the_window_and_an_untrusted_one_does_not() -> None:
