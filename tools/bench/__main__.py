@@ -1,4 +1,4 @@
-"""`python -m tools.bench pipeline`, `models`, `micro`, `micro-images`, `steady` and `crash`."""
+"""`python -m tools.bench WHAT`: pipeline, models, micro, micro-images, steady, crash, fuzz."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import AgentError
-from tools.bench import crash_cli, micro_images_cli, steady_cli
+from tools.bench import crash_cli, fuzz_cli, micro_images_cli, steady_cli
 from tools.bench.errors import BenchError
 from tools.bench.machine import slug, words_of
 from tools.bench.micro import cli as micro_cli
@@ -84,6 +84,7 @@ _RUN = {
     "micro": micro_cli.run,
     "steady": steady_cli.run,
     "crash": crash_cli.run,
+    "fuzz": fuzz_cli.run,
 }
 
 
@@ -165,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     micro_cli.add(what, shared)
     steady_cli.add(what, shared)
     crash_cli.add(what, shared)
+    fuzz_cli.add(what, shared)
     return parser
 
 
