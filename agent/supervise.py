@@ -87,10 +87,17 @@ class _Child:
 
 
 def supervise(
-    perceive: Sequence[str], uplink: Sequence[str], stop: threading.Event | None = None
+    perceive: Sequence[str],
+    uplink: Sequence[str],
+    stop: threading.Event | None = None,
+    *,
+    same_users: bool = False,
 ) -> int:
     """Run both commands until SIGTERM, SIGINT or `stop`; start a child that died again, with
     backoff.
+
+    `same_users`: perceive must be able to tell root's files from others' (a profile for which root
+    vouches), so an ordinary user's perceive, which would need a user namespace, stays in ours.
 
     Returns 0 after a stop or when `perceive` came to its source's end, 78 when a child says that
     its configuration cannot be used. `uplink` ends last, so that it can send what is left.
@@ -100,7 +107,8 @@ def supervise(
     before = _on_signals(stopping)
     # Downstream first: whoever talks is there before there is anything to say.
     talker = _Child("uplink", uplink, _die_with_parent)
-    seer = _Child("perceive", perceive, _apart if _can_be_apart() else _die_with_parent)
+    apart = _in_own_network if same_users else _in_own_namespaces
+    seer = _Child("perceive", perceive, apart if _possible(apart) else _die_with_parent)
     try:
         while not stopping.is_set() and not seer.finished:
             for child in (talker, seer):
@@ -136,28 +144,38 @@ def _die_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _can_be_apart() -> bool:
+def _possible(apart: Callable[[], None]) -> bool:
     """Try with a child that does nothing; half of a namespace could not be undone later."""
     try:
-        subprocess.run(["/bin/sh", "-c", ":"], preexec_fn=_apart, check=True, timeout=PATIENCE)
+        subprocess.run(["/bin/sh", "-c", ":"], preexec_fn=apart, check=True, timeout=PATIENCE)
     except (OSError, subprocess.SubprocessError):
         log.warning(
-            "perceive gets no network namespace of its own: this system lets no ordinary user make "
-            "one (see kernel.apparmor_restrict_unprivileged_userns, user.max_user_namespaces). "
-            "What keeps it off the network is the filter that it puts on itself."
+            "perceive gets no network namespace of its own: this user may not make one here (see "
+            "kernel.apparmor_restrict_unprivileged_userns, user.max_user_namespaces; a profile "
+            "owned by root needs root). What keeps it off the network is the filter that it puts "
+            "on itself."
         )
         return False
     return True
 
 
-def _apart() -> None:
-    """In the child: leave the network. Raises `OSError`."""
-    if not _unshare(_CLONE_NEWNET):
-        # Without privileges a user namespace is needed too, in which we stay who we are. Groups
-        # beyond the first have no name in it, yet the kernel still grants what they may.
+def _in_own_network() -> None:
+    """In the child: leave the network, as root. Raises `OSError`."""
+    _unshare(_CLONE_NEWNET)
+    _die_with_parent()
+
+
+def _in_own_namespaces() -> None:
+    """In the child: leave the network, with a user namespace where privileges are missing.
+
+    We stay who we are in it. Groups beyond the first have no name there, yet the kernel still
+    grants what they may. Raises `OSError`.
+    """
+    try:
+        _unshare(_CLONE_NEWNET)
+    except OSError:
         user, group = os.geteuid(), os.getegid()
-        if not _unshare(_CLONE_NEWUSER | _CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "no namespace")
+        _unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
         for name, line in (
             ("setgroups", b"deny"),
             ("uid_map", b"%d %d 1" % (user, user)),
@@ -169,5 +187,6 @@ def _apart() -> None:
     _die_with_parent()
 
 
-def _unshare(flags: int) -> bool:
-    return bool(_LIBC.unshare(flags) == 0)
+def _unshare(flags: int) -> None:
+    if _LIBC.unshare(flags) != 0:
+        raise OSError(ctypes.get_errno(), "no namespace")

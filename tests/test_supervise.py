@@ -146,7 +146,8 @@ def test_sigterm_ends_all_and_a_killed_supervisor_leaves_no_orphans(tmp_path: Pa
 
 
 needs_namespaces = pytest.mark.skipif(
-    not supervise_module._can_be_apart(), reason="this system lets nobody make a network namespace"
+    not supervise_module._possible(supervise_module._in_own_namespaces),
+    reason="this system lets nobody make a network namespace",
 )
 INTERFACES = "[line.split(':')[0].strip() for line in open('/proc/net/dev').readlines()[2:]]"
 UPLINK = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -176,7 +177,10 @@ def test_perceive_is_alone_and_the_uplink_is_not(tmp_path: Path) -> None:
 def test_where_no_namespace_can_be_made_it_runs_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(supervise_module, "_unshare", lambda _: False)
+    def refuse(_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(supervise_module, "_unshare", refuse)
     with caplog.at_level(logging.WARNING):
         assert supervise(child(tmp_path, "perceive", ""), UPLINK) == 0
     assert len(starts(tmp_path, "perceive")) == 1
@@ -192,19 +196,14 @@ os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
 ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE, as after a start: /proc/self is ours
 look = "cat camera && touch own && stat -c '%u %g' own && id -u && cut -d: -f1 /proc/net/dev"
-sys.exit(supervise(["/bin/sh", "-c", look], ["/bin/sh", "-c", "exec sleep 60"]))
+look += " && stat -c %u /"
+sys.exit(supervise(["/bin/sh", "-c", look], ["/bin/sh", "-c", "exec sleep 60"],
+                   same_users=len(sys.argv) > 2))
 """
 
 
-@needs_namespaces
-@pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("unshare"), reason="only root can become somebody else"
-)
-def test_an_ordinary_user_keeps_name_files_and_the_cameras_group() -> None:
-    """As on a Raspberry Pi: /dev/video0 is open to the group `video`, which the user is in."""
-    ask = ["unshare", "--user", "--net", "true"]
-    if subprocess.run(ask, user=65534, check=False, capture_output=True).returncode:
-        pytest.skip("this system lets no ordinary user make a namespace")
+def as_somebody(*options: str) -> tuple[list[str], str]:
+    """What an ordinary user's perceive says who is in the camera's group, and the log."""
     # Not below tmp_path, whose parents are closed to others.
     folder = Path(tempfile.mkdtemp(prefix="fleeting-test-"))
     try:
@@ -214,15 +213,39 @@ def test_an_ordinary_user_keeps_name_files_and_the_cameras_group() -> None:
         os.chown(camera, 0, 4242)
         camera.chmod(0o640)
         done = subprocess.run(
-            [sys.executable, "-c", AS_SOMEBODY, str(folder)],
+            [sys.executable, "-c", AS_SOMEBODY, str(folder), *options],
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
-        said = done.stdout.split()
-        assert said[:4] == ["frame", "65534", "65534", "65534"], done.stderr
-        assert said[-1] == "lo"
-        assert "namespace" not in done.stderr
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split(), done.stderr
     finally:
         shutil.rmtree(folder)
+
+
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("unshare"), reason="only root can become somebody else"
+)
+
+
+@needs_namespaces
+@needs_root
+def test_an_ordinary_user_keeps_name_files_and_the_cameras_group() -> None:
+    """As on a Raspberry Pi: /dev/video0 is open to the group `video`, which the user is in."""
+    ask = ["unshare", "--user", "--net", "true"]
+    if subprocess.run(ask, user=65534, check=False, capture_output=True).returncode:
+        pytest.skip("this system lets no ordinary user make a namespace")
+    said, log = as_somebody()
+    assert said[:4] == ["frame", "65534", "65534", "65534"]
+    assert said[-2] == "lo"
+    assert "namespace" not in log
+
+
+@needs_root
+def test_where_roots_files_must_be_told_apart_no_user_namespace_is_made() -> None:
+    said, log = as_somebody("same users")
+    assert said[0] == "frame"
+    assert said[-1] == "0"  # the owner of /
+    assert "no network namespace of its own" in log

@@ -36,7 +36,9 @@ Layer = Literal["systemd", "namespace", "mdwe", "seccomp", "landlock"]
 _DNS = 53
 _PLAIN_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _ROOTS_DEVICES = ("mem", "kmem", "port", "tun", "vhost-net", "vhost-vsock")
-_SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/proc")
+_SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/proc/sys", "/proc/self")
+"""Not all of /proc: how busy the machine is would tell whether somebody is there."""
+_CLOCK = "/sys/class/rtc/rtc0/hctosys"
 _NAMES = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/connman")
 """Where /etc/resolv.conf may lead."""
 
@@ -217,7 +219,7 @@ def _readable(given: Iterable[Path]) -> list[Path]:
     python = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.executable, str(package)]
     python += [*sysconfig.get_paths().values(), *site.getsitepackages(), *filter(None, sys.path)]
     credentials = os.environ.get("CREDENTIALS_DIRECTORY", "/etc")
-    paths = [Path(each).resolve() for each in (*_SYSTEM, *_NAMES, *python, credentials)]
+    paths = [Path(each).resolve() for each in (*_SYSTEM, *_NAMES, _CLOCK, *python, credentials)]
     paths += [each.resolve() for each in given]
     # A search path of "/" would open everything, /dev too.
     return [each for each in paths if each not in (Path("/"), Path("/dev"))]

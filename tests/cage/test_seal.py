@@ -182,8 +182,12 @@ def test_uplink_opens_no_device_and_no_foreign_file(inside: Inside, tmp_path: Pa
         "    full=code(lambda: open('/dev/ptmx')), listed=code(lambda: os.listdir('/dev')),\n"
         "    secret=code(secret.open), altered=code(lambda: given.open('a')),\n"
         "    granted=[code(given.open), code(lambda: open('/etc/hosts')),\n"
-        "             code(lambda: open('/dev/urandom')), code(lambda: open('/proc/self/status'))])"
+        "             code(lambda: open('/dev/urandom')),\n"
+        "             code(lambda: open('/proc/self/status')),\n"
+        "             code(lambda: open('/proc/sys/kernel/random/boot_id'))],\n"
+        "    load=code(lambda: open('/proc/stat')))"
     )
+    assert found["load"] == errno.EACCES  # it would tell whether somebody is there
     assert found["devices"]
     assert found["confined"]
     assert "landlock" in found["layers"]
