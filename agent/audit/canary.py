@@ -14,7 +14,7 @@ from agent.capture.replay import VideoFile
 
 Grey = npt.NDArray[np.uint8]
 
-MOST_FRAMES = 2400
+MOST_FRAMES = 600
 """Frames that are searched for, at most; of a longer video every n-th."""
 _SQUARES = (16, 32, 64, 112, 128)
 _WIDTHS = (16, 32, 64, 80, 160, 320)

@@ -20,13 +20,14 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from agent import report
-from agent.audit.evidence import Finding, Item
+from agent.audit.evidence import Finding
 from agent.audit.schema import Schema, problem
 from agent.audit.vocabulary import Vocabulary
 from agent.report import Closed, to_json
 
 _HEAD = b"SQLite format 3\0"
 _WAL = (0x377F0682, 0x377F0683)
+_ROLLBACK = bytes.fromhex("d9d505f920a163d7")
 _WAL_HEADER, _FRAME_HEADER = 32, 24
 _TREES = {2: 12, 5: 12, 10: 8, 13: 8}
 """B-tree page types, with the length of their headers."""
@@ -88,58 +89,60 @@ def ordinary(value: bytes, schemas: Mapping[str, Schema]) -> bool:
         return False
 
 
-def residue(item: Item, vocabulary: Vocabulary) -> Iterator[tuple[int, bytes]]:
-    """(offset, bytes) of what no message explains, in a database file or a journal."""
-    data = np.frombuffer(item.data, np.uint8)
-    known = np.zeros(len(data), bool)
-    for start, size in _pages(item.data):
-        _explain_page(item.data, start, size, known)
-    for start, end in vocabulary.residue(data, known):
-        yield start, item.data[start:end]
-
-
-def _pages(data: bytes) -> Iterator[tuple[int, int]]:
-    """(offset, size) of every page in a database file, a write-ahead log or a stream of pages."""
+def pages(data: bytes) -> Iterator[tuple[int, int]]:
+    """(offset, size) of every page in a database file, a write-ahead log, a rollback journal or a
+    bare stream of pages; then those of what lies between or is left over."""
+    at, size, between = 0, 4096, 0
     if len(data) >= _WAL_HEADER and struct.unpack_from(">I", data)[0] in _WAL:
-        size = struct.unpack_from(">I", data, 8)[0]
-        at = _WAL_HEADER + _FRAME_HEADER
-        step = size + _FRAME_HEADER
-    else:
-        size = 4096
-        if data.startswith(_HEAD):
-            size = struct.unpack_from(">H", data, 16)[0]
-            size = 65_536 if size == 1 else size
-        at, step = 0, size
-    if size < 512 or size & (size - 1):
+        size, at, between = struct.unpack_from(">I", data, 8)[0], _WAL_HEADER, _FRAME_HEADER
+    elif data.startswith(_ROLLBACK) and len(data) >= 28:
+        at, size = struct.unpack_from(">II", data, 20)
+        between = 8  # a page number before each page, a checksum behind it
+    elif data.startswith(_HEAD):
+        size = struct.unpack_from(">H", data, 16)[0]
+        size = 65_536 if size == 1 else size
+    if size < 512 or size & (size - 1) or at > len(data):
+        yield 0, len(data)
         return
-    for start in range(at, len(data) - size + 1, step):
+    lead = 4 if between == 8 else between
+    end = 0
+    for start in range(at + lead, len(data) - size + 1, size + between):
         yield start, size
+        end = start + size
+    if between == 0 and end < len(data):
+        yield end, len(data) - end
+    elif end == 0 and data:
+        yield 0, len(data)
 
 
-def _explain_page(data: bytes, start: int, size: int, known: npt.NDArray[np.bool_]) -> None:
-    """Mark the page's own structure: headers and the array of places."""
-    at = start
-    if start >= _FRAME_HEADER:
-        # in a write-ahead log: page number, sizes, salts, checksums
-        known[start - _FRAME_HEADER : start] |= struct.unpack_from(">I", data)[0] in _WAL
-    elif struct.unpack_from(">I", data)[0] in _WAL:
-        known[:start] = True
-    if data.startswith(_HEAD, start):
-        known[start : start + 100] = True
-        at += 100
-    header = _TREES.get(data[at])
+def residue(page: bytes, vocabulary: Vocabulary) -> Iterator[tuple[int, bytes]]:
+    """(offset, bytes) of what no message explains in one page, used or free."""
+    data = np.frombuffer(page, np.uint8)
+    for start, end in vocabulary.residue(data, _structure(page)):
+        yield start, page[start:end]
+
+
+def _structure(page: bytes) -> npt.NDArray[np.bool_]:
+    """bool[N]: the page's own headers, and its array of places."""
+    known = np.zeros(len(page), bool)
+    at = 0
+    if page.startswith(_HEAD):
+        known[:100] = True
+        at = 100
+    header = _TREES.get(page[at]) if len(page) > at + 12 else None
     if header is None:
-        return
-    cells = struct.unpack_from(">H", data, at + 3)[0]
+        return known
+    cells = struct.unpack_from(">H", page, at + 3)[0]
     places = at + header
-    if places + 2 * cells > start + size:
-        return
-    pointers = struct.unpack_from(f">{cells}H", data, places)
-    # a forged page could call anything an array of places: real ones lie behind it
-    if all(places - start + 2 * cells <= each < size for each in pointers) and (
+    if places + 2 * cells > len(page):
+        return known
+    pointers = struct.unpack_from(f">{cells}H", page, places)
+    # a forged page could call anything an array of places: real ones lie behind it, each once
+    if all(places + 2 * cells <= each < len(page) for each in pointers) and (
         len(set(pointers)) == cells
     ):
         known[at : places + 2 * cells] = True
+    return known
 
 
 def _expected_tables() -> set[tuple[str, str, str | None]]:

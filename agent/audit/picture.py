@@ -11,14 +11,19 @@ import numpy.typing as npt
 
 from agent.audit.canary import Grey, normalised
 
+Vectors = tuple[list[int], npt.NDArray[np.float32]]
+
 SMALLEST = 64
 """Pixels (8x8) of the smallest picture that can be told from chance."""
 _LARGEST = 320 * 240
-_ALIKE = 0.8
-"""Correlation with a whole frame that chance does not reach with 64 pixels or more."""
+_ALIKE, _SIGMAS = 0.75, 7.0
+"""Correlation with a whole frame, of at least 0.75 and seven standard deviations of chance
+(1 / sqrt(pixels)), after a plane was subtracted from both: ramps are alike everywhere."""
+_CURVED = 0.05
+"""Least share of its contrast that a picture keeps when a plane is subtracted."""
 _CROP_ALIKE = 0.9
-_HEADER = 64
-"""Bytes before a picture that are tried as a header."""
+_HEADERS = (0, 1, 2, 4, 8, 10, 12, 16, 20, 24, 32, 54, 64)
+"""Bytes before or behind a picture that are tried as a header."""
 _CROP_FRAMES = 12
 _SMOOTH = 0.5
 """Correlation between neighbouring rows below which no part of a frame is looked for."""
@@ -60,19 +65,23 @@ def likeness(
         return None
     best: Likeness | None = None
     smooth: list[tuple[float, Grey]] = []
+    frames: dict[tuple[int, int], Vectors] = {}
     for picture in _shapes(pixels[:_LARGEST]):
         smooth.append((_smoothness(picture), picture))
-        vector = normalised(picture)
+        vector = _curved(picture)
         if vector is None:
             continue
         height, width = picture.shape
-        for number, key in keys:
-            other = normalised(cv2.resize(key, (width, height), interpolation=cv2.INTER_AREA))
-            if other is None:
-                continue
-            alike = abs(float(vector @ other))
-            if alike > max(_ALIKE, best.correlation if best else 0):
-                best = Likeness(number, width, height, alike, False)
+        if (height, width) not in frames:
+            frames[height, width] = _vectors(keys, width, height)
+        numbers, others = frames[height, width]
+        if not numbers:
+            continue
+        alike = np.abs(others @ vector)
+        place = int(alike.argmax())
+        least = max(_ALIKE, _SIGMAS / (width * height) ** 0.5, best.correlation if best else 0.0)
+        if alike[place] > least:
+            best = Likeness(numbers[place], width, height, float(alike[place]), False)
     if best or not parts:
         return best
     smooth.sort(key=lambda each: -each[0])
@@ -85,8 +94,10 @@ def likeness(
 def _shapes(pixels: npt.NDArray[np.uint8]) -> Iterator[Grey]:
     """Every rectangle from 1:3 to 3:1 that the bytes fill, after or before a short header."""
     count = len(pixels)
-    for left in range(min(_HEADER, count - SMALLEST) + 1):
+    for left in _HEADERS:
         size = count - left
+        if size < SMALLEST:
+            return
         for width in range(6, int((3 * size) ** 0.5) + 1):
             height, rest = divmod(size, width)
             if rest or not (width <= 3 * height and height <= 3 * width) or height < 6:
@@ -94,6 +105,33 @@ def _shapes(pixels: npt.NDArray[np.uint8]) -> Iterator[Grey]:
             yield pixels[left:].reshape(height, width)
             if left:
                 yield pixels[:size].reshape(height, width)
+
+
+def _vectors(keys: Sequence[tuple[int, Grey]], width: int, height: int) -> Vectors:
+    """The kept frames at one size: their numbers, and one row for each."""
+    numbers, rows = [], []
+    for number, key in keys:
+        vector = _curved(cv2.resize(key, (width, height), interpolation=cv2.INTER_AREA))
+        if vector is not None:
+            numbers.append(number)
+            rows.append(vector)
+    return numbers, np.array(rows, np.float32)
+
+
+def _curved(picture: Grey) -> npt.NDArray[np.float32] | None:
+    """Unit length, less its mean and its slope in both directions; None where little is left."""
+    vector = normalised(picture)
+    if vector is None:
+        return None
+    rest = vector.reshape(picture.shape).copy()
+    for axis, length in enumerate(picture.shape):
+        ramp = np.arange(length, dtype=np.float32) - (length - 1) / 2
+        ramp = ramp[:, None] if axis == 0 else ramp[None, :]
+        area = float(np.square(ramp).sum()) * picture.size / length
+        rest -= float((rest * ramp).sum()) / area * ramp
+    size = float(np.linalg.norm(rest))
+    flat: npt.NDArray[np.float32] = rest.reshape(-1) / max(size, 1e-6)
+    return flat if size * size > _CURVED else None
 
 
 def _smoothness(picture: Grey) -> float:

@@ -30,9 +30,9 @@ _FAREWELL = 20.0
 _ROOT = Path(__file__).resolve().parents[2]
 _KERNELS = _ROOT / "agent" / "kernels" / "__pycache__"
 _OUTBOX = re.compile(
-    r"outbox/(outbox\.db(-wal|-shm|-journal|\.lock)?|settings\.json|receipt\.key)(\.[a-z0-9_]*tmp"
-    r"[a-z0-9_]*)?"
+    r"outbox/(outbox\.db(-wal|-shm|-journal|\.lock)?|\.?(settings\.json|receipt\.key)(\.[a-z0-9_]{3,8})?)"
 )
+"""The last: written under another name first, then renamed."""
 _PROBE = re.compile(r"(tmp|cwd|home|cache)/[a-z0-9_]{8}")
 """Python's `tempfile` tries whether a folder can be written, with four bytes."""
 _KERNEL = re.compile(r".+\.(nbi|nbc)(\.\w+)?|tmp\w+|\w*\.pyc(\.\d+)?")
@@ -111,7 +111,7 @@ def record(video: Path, processes: Processes, workspace: Path, progress: Progres
                 perceive.wait(0.25)
         _ended_well("perceive", perceive, workspace)
         hashes = _ledger(config.store)
-        _await_arrival(reader, uplink, len(hashes))
+        _await_arrival(reader, uplink, len(hashes), workspace)
         if uplink.poll() is not None:
             _ended_well("uplink", uplink, workspace)
             raise AuditError("The audit failed: uplink ended before it was asked to. " + _AGAIN)
@@ -124,6 +124,8 @@ def record(video: Path, processes: Processes, workspace: Path, progress: Progres
     if not files.available:
         notes.append("inotify was not available: only files that were left at the end were seen")
     evidence = Evidence(tap.items(), DEVICE, len(hashes), arrived, hashes, notes=notes)
+    for item in evidence.items:
+        (workspace / f"{item.name}.mqtt").write_bytes(item.data)
     evidence.items += _logs(workspace)
     _take_files(evidence, files, run)
     for half in ("perceive", "uplink"):
@@ -210,11 +212,15 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 
 def _ended_well(name: str, child: subprocess.Popen[bytes], workspace: Path) -> None:
     if child.returncode:
-        log = (workspace / f"{name}.log").read_text(encoding="utf-8", errors="replace")
-        words = " | ".join(log.splitlines()[-3:])[-600:] or "none"
         raise AuditError(
-            f"The audit failed: {name} ended with code {child.returncode}. Its last words: {words}"
+            f"The audit failed: {name} ended with code {child.returncode}. "
+            f"Its last words: {_last_words(name, workspace)}"
         )
+
+
+def _last_words(name: str, workspace: Path) -> str:
+    log = (workspace / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+    return " | ".join(log.splitlines()[-3:])[-600:] or "none."
 
 
 def _ledger(store: StoreConfig) -> frozenset[str]:
@@ -229,7 +235,9 @@ def _ledger(store: StoreConfig) -> frozenset[str]:
     return hashes
 
 
-def _await_arrival(reader: Subscriber, uplink: subprocess.Popen[bytes], released: int) -> None:
+def _await_arrival(
+    reader: Subscriber, uplink: subprocess.Popen[bytes], released: int, workspace: Path
+) -> None:
     """Wait for every release, good or bad."""
     deadline = time.monotonic() + ARRIVAL
     while not reader.wait(released - len(reader.refused), 0.25):
@@ -237,7 +245,8 @@ def _await_arrival(reader: Subscriber, uplink: subprocess.Popen[bytes], released
             break
     if not reader.summaries and not reader.refused:
         raise AuditError(
-            f"The audit failed: none of {released} released summaries arrived over MQTT. {_AGAIN}"
+            f"The audit failed: none of {released} released summaries arrived over MQTT. "
+            f"uplink's last words: {_last_words('uplink', workspace)}"
         )
 
 
@@ -267,6 +276,8 @@ def _take_files(evidence: Evidence, files: Watcher, run: Path) -> None:
 
 
 def _expected(path: Path, run: Path, size: int) -> bool:
+    if _NAMELESS.fullmatch(path.name) and not size:
+        return True  # only tried whether the folder can be written
     if not path.is_relative_to(run):
         return bool(_KERNEL.fullmatch(path.name))
     name = path.relative_to(run).as_posix()
@@ -298,7 +309,7 @@ def _take_trace(
     evidence.watched = {
         **evidence.watched,
         f"{half}'s system calls": f"{trace.calls} traced; sockets: {sockets or 'none'}"
-        f"; refused by the kernel: {refused or 'none'}",
+        + (f", refused: {refused}" if refused else ""),
     }
 
     def found(what: str) -> None:
@@ -329,7 +340,7 @@ def _take_trace(
 
 def _may_write(path: Path, run: Path, kernels: Sequence[Path], written: bool) -> bool:
     if _NAMELESS.fullmatch(path.name) and not written:
-        return True  # only tried whether the folder can be written
+        return True
     if path in (Path("/dev/null"), Path("/dev/tty")):
         return True
     if path.is_relative_to(run):

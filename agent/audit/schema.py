@@ -15,7 +15,7 @@ _SILENT = {"$schema", "$id", "$defs", "title", "description", "default"}
 _KNOWN = _SILENT | {
     "$ref", "const", "enum", "anyOf", "type", "minimum", "maximum", "pattern", "minLength",
     "maxLength", "items", "prefixItems", "minItems", "maxItems", "uniqueItems", "properties",
-    "required", "additionalProperties",
+    "required", "additionalProperties", "multipleOf",
 }  # fmt: skip
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "null": type(None), "boolean": bool, "integer": int, "string": str, "array": list,
@@ -89,6 +89,7 @@ def _check(schema: Schema, value: Any, definitions: Schema, where: str) -> str |
         return f"{where}: {_short(value)} is no {kind}"
     if kind == "integer":
         inside = _bounded(schema) and schema["minimum"] <= value <= schema["maximum"]
+        inside = inside and value % schema.get("multipleOf", 1) == 0
         return None if inside else f"{where}: {_short(value)} is out of bounds"
     if kind == "string":
         return _string(schema, value, where)

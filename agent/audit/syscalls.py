@@ -11,7 +11,7 @@ from pathlib import Path
 
 _CALLS = (
     "%network,open,openat,openat2,creat,write,pwrite64,writev,pwritev,pwritev2,mmap,sendfile,"
-    "copy_file_range,splice,vmsplice,memfd_create,link,linkat,symlink,symlinkat,rename,renameat,"
+    "copy_file_range,splice,vmsplice,link,linkat,symlink,symlinkat,rename,renameat,"
     "renameat2,mkdir,mkdirat,mknod,mknodat,setxattr,fsetxattr,lsetxattr,shmget,mq_open,"
     "io_uring_setup,ptrace,process_vm_writev,truncate,ftruncate"
 )
@@ -20,9 +20,10 @@ _TEXT = re.compile(rb'"((?:\\x[0-9a-f]{2})*)"')
 _FD = re.compile(rb"(?<![\w>])(\d+)<((?:\\x[0-9a-f]{2}|[^<>\\])*)>")
 _OPENS = {b"open", b"openat", b"openat2", b"creat"}
 _WRITES = {b"write", b"pwrite64", b"writev", b"pwritev", b"pwritev2"}
+_NAMES = {b"rename", b"renameat", b"renameat2", b"link", b"linkat"}
 _SENDS = {b"sendto", b"sendmsg", b"sendmmsg"}
-_ODD = {b"memfd_create", b"shmget", b"mq_open", b"io_uring_setup", b"ptrace", b"process_vm_writev",
-        b"setxattr", b"fsetxattr", b"lsetxattr", b"symlink", b"symlinkat", b"link", b"linkat",
+_ODD = {b"shmget", b"mq_open", b"io_uring_setup", b"ptrace", b"process_vm_writev",
+        b"setxattr", b"fsetxattr", b"lsetxattr", b"symlink", b"symlinkat", b"linkat",
         b"sendfile", b"copy_file_range", b"splice", b"vmsplice", b"mknod", b"mknodat"}  # fmt: skip
 
 
@@ -102,7 +103,7 @@ def _line(trace: Trace, line: bytes) -> None:
             named = _FD.search(arguments)
             if named:
                 trace.shared.add(Path(_text(named[2])))
-    elif call in (b"rename", b"renameat", b"renameat2"):
+    elif call in _NAMES:
         texts = _TEXT.findall(arguments)
         if texts:
             trace.opened.add(Path(_text(texts[-1])))

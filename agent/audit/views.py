@@ -47,6 +47,11 @@ class View:
     """True where its ends are known, so that it may be a picture from its first pixel to its last.
     """
 
+    @property
+    def coded(self) -> bool:
+        """Bytes were written as text, or packed: base64 and so on."""
+        return bool(self.how) and not self.how.startswith(("numbers", "float", "every"))
+
 
 def views(data: bytes, depth: int = 2) -> Iterator[View]:
     """Every way in which these bytes may hold pixels; what is too short is left out."""

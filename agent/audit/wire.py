@@ -57,13 +57,13 @@ class Wire:
     """Of the messages that are as they must be."""
     digests: set[str] = field(default_factory=set)
     """SHA-256 of every payload, good or bad."""
-    _numbers: list[int] = field(default_factory=list)
+    _number: int = 0
     _expiries: dict[str, set[bytes]] = field(default_factory=dict)
 
     def judge(self, item: Item) -> None:
         """Judge all that uplink sent over one connection."""
         version = 5
-        self._numbers = []
+        self._number = 0
         at = 0
         for at, first, body in _split(item.data):
             self.packets += 1
@@ -117,11 +117,7 @@ class Wire:
     def _publish(self, item: Item, at: int, first: int, body: bytes, version: int) -> None:
         message, number = packets.parse_publish(first, body, version)
         self.digests.add(hashlib.sha256(message.payload).hexdigest())
-        if number:
-            # paho counts up from 1; any other order could say something
-            if self._numbers and number not in (*self._numbers, self._numbers[-1] % 65_535 + 1):
-                self._add(item, at, f"packet id {number} after {self._numbers[-1]}")
-            self._numbers = [*self._numbers[-64:], number]
+        self._packet_id(item, at, number)
         kind = self._kind(message)
         if kind is None:
             self._add(item, at, f"the topic {message.topic[:120]!r} does not belong")
@@ -129,6 +125,14 @@ class Wire:
         self._payload(item, at, kind, message)
         expected = f"urn:fleeting:{kind}:" if kind and kind != "state" else None
         self._properties(item, at, message.properties, "PUBLISH", expected)
+
+    def _packet_id(self, item: Item, at: int, number: int) -> None:
+        """paho counts messages and subscriptions up from 1; any other number could say something.
+        0: a message of QoS 0, which is counted as well."""
+        self._number = self._number % 65_535 + 1
+        if number not in (0, self._number):
+            self._add(item, at, f"packet id {number} where {self._number} follows")
+            self._number = number
 
     def _kind(self, message: Message) -> str | None:
         """The message's name by its topic; None where the topic does not belong."""
@@ -176,7 +180,8 @@ class Wire:
             self._add(item, at, f"more than one user property in {packet}")
 
     def _subscribe(self, item: Item, at: int, first: int, body: bytes, version: int) -> None:
-        _, filters = packets.parse_filters(body, version, options=first == 0x82)
+        number, filters = packets.parse_filters(body, version, options=first == 0x82)
+        self._packet_id(item, at, number)
         allowed = re.compile(_FILTERS.pattern.replace("{id}", re.escape(self.device)))
         for text, _ in filters:
             if not allowed.fullmatch(text):
