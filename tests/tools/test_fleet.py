@@ -18,7 +18,7 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from agent.config import load
 from agent.outbox import Outbox
@@ -99,7 +99,7 @@ class Client:
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
             client_id,
-            protocol=mqtt.MQTTProtocolVersion(version),
+            protocol=MQTTProtocolVersion(version),
             reconnect_on_failure=False,
         )
         self._client.tls_set_context(context)
@@ -118,10 +118,10 @@ class Client:
         self.refused = not welcome or welcome[0].is_failure
 
     def subscribe(self, *filters: str) -> None:
+        wanted = len(self._subscribed) + len(filters)
         for each in filters:
-            _, number = self._client.subscribe(each, qos=1)
-            assert number is not None
-            eventually(lambda number=number: number in self._subscribed or self.ended, each)
+            self._client.subscribe(each, qos=1)
+        eventually(lambda: len(self._subscribed) >= wanted or self.ended, "subscriptions")
 
     def publish(self, topic: str, body: bytes, retain: bool = False) -> int | None:
         """Send with QoS 1; the reason code, or None when the connection ended instead."""
@@ -135,7 +135,7 @@ class Client:
     def drop(self) -> None:
         """End without a word, as a power cut would: the broker publishes the will."""
         sock = self._client.socket()
-        assert sock is not None
+        assert isinstance(sock, socket.socket)
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
         eventually(lambda: self.ended, "an end")
@@ -305,6 +305,11 @@ def test_operators_have_different_rights(fleet: Fleet, watcher: Client) -> None:
     eventually(lambda: wanted <= set(reader.topics()), "what a reader may hear")
     _settle(watcher)
     assert set(reader.topics()) == wanted
+    house = fleet.operator("homeassistant")
+    assert house.publish(f"fleeting/1/d/{A}/cmd/pause", b"{}") == 0
+    for topic in ("cmd/content", "shadow/desired", "state"):
+        assert house.publish(f"fleeting/1/d/{A}/{topic}", b"x") == 0x87
+    house.close()
     for topic in ("summary", "state", "shadow/reported"):
         assert watcher.publish(f"fleeting/1/d/{A}/{topic}", b"x") == 0x87, "not even the fleet"
     reader.close()
@@ -384,6 +389,16 @@ def test_the_uplink_works_through_it(fleet: Fleet, watcher: Client, tmp_path: Pa
     topic = f"fleeting/1/d/{A}/summary"
     try:
         eventually(lambda: watcher.topics().count(topic) >= 3, "three summaries")
+        assert watcher.publish(f"fleeting/1/d/{A}/cmd/ping", b"{}") == 0
+        answer = f"fleeting/1/d/{A}/res/ping"
+        eventually(lambda: answer in watcher.topics(), "an answer")
+        wish = b'{"version":1,"config":{"micro":{"enabled":false}}}'
+        assert watcher.publish(f"fleeting/1/d/{A}/shadow/desired", wish) == 0
+        reported = f"fleeting/1/d/{A}/shadow/reported"
+        eventually(
+            lambda: any(t == reported and b'"version":1' in b for t, b in list(watcher.messages)),
+            "settings in force",
+        )
     finally:
         stop.set()
         uplink.join(20)
