@@ -77,24 +77,24 @@ def no_connection_elsewhere() -> bool:
     return False
 
 
-def alone_in_network() -> bool:
+def alone_in_network(devices: Path = Path("/proc/self/net/dev")) -> bool:
     """Whether this process's network namespace holds nothing but loopback."""
     try:
-        lines = Path("/proc/self/net/dev").read_text(encoding="ascii").splitlines()[2:]
+        lines = devices.read_text(encoding="ascii", errors="replace").splitlines()[2:]
     except OSError:
         return False
     names = {line.partition(":")[0].strip() for line in lines}
     return names - _FALLBACK_TUNNELS <= {"lo"}
 
 
-def under_systemd() -> bool:
+def under_systemd(groups: Path = Path("/proc/self/cgroup")) -> bool:
     """Whether systemd started this process as a service with a filter of system calls. To be asked
     before sealing: afterwards the filter may be ours."""
     try:
-        group = Path("/proc/self/cgroup").read_text(encoding="utf-8")
+        lines = groups.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return False
-    service = any(line.rpartition("/")[2].endswith(".service") for line in group.splitlines())
+    service = any(line.rpartition("/")[2].endswith(".service") for line in lines)
     filtered = status("Seccomp") == 2 and status("NoNewPrivs") == 1
     return service and filtered and "INVOCATION_ID" in os.environ
 

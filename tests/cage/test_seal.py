@@ -166,6 +166,23 @@ def test_the_kiosk_can_still_talk_to_perceive(inside: Inside) -> None:
     assert found["bind"] == 0
 
 
+@pytest.mark.parametrize("address", ["/notify", "@fleeting-test-{pid}"])
+@pytest.mark.parametrize("half", ["seal_perceive([own])", "seal_uplink([], [own], 1883)"])
+def test_the_service_manager_still_hears(half: str, address: str, inside: Inside) -> None:
+    """Also where it listens at an abstract address, which Landlock would else put out of reach."""
+    found = inside(
+        "from agent import notify\n"
+        f"address = {address!r}.format(pid=os.getpid())\n"
+        "address = address if address[0] == '@' else str(own) + address\n"
+        "manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "manager.bind(address.replace('@', chr(0)))\nos.environ['NOTIFY_SOCKET'] = address\n"
+        "sys.stdout.flush()\nchild = os.fork()\n"
+        f"if child == 0:\n    {half}\n    notify.ready()\n    os._exit(0)\n"
+        "os.waitpid(child, 0)\nmanager.setblocking(False)\nsay(heard=manager.recv(99).decode())"
+    )
+    assert found["heard"] == "READY=1"
+
+
 @needs_landlock
 def test_uplink_opens_no_device_and_no_foreign_file(inside: Inside, tmp_path: Path) -> None:
     secret, given = tmp_path / "secret", tmp_path / "given.toml"
