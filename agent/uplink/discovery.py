@@ -13,9 +13,8 @@ from agent.uplink.topics import Topics
 
 MOST_BYTES = 3500
 
-_SUM = "{% set e = value_json.expression %}"
 _HAPPY = (
-    f"{_SUM}{{{{ (100 * [e.happiness, 0] | max / [e.values() | sum, 1] | max) | round | int"
+    "{% set e = value_json.expression %}{{ (100 * [e.happiness, 0] | max / [e.values() | sum, 1] | max) | round | int"
     " if e else None }}"
 )
 _ATTENTIVE = (
@@ -32,11 +31,9 @@ _SENSORS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
         "temperature", "Temperature", "health", "{{ value_json.temperature }}",
         {"device_class": "temperature", "unit_of_measurement": "°C"},
     ),
-    ("power", "Power supply", "health", "{{ value_json.power }}", {}),
-    ("disk", "Disk", "health", "{{ value_json.disk }}", {}),
     ("waiting", "Messages waiting", "health", "{{ value_json.waiting }}", {}),
 )  # fmt: skip
-_BUTTONS = (("pause", "Pause"), ("resume", "Resume"), ("report", "Report"))
+_BUTTONS = (("pause", "Pause"), ("resume", "Resume"))
 
 
 def announcement(device: str, topics: Topics) -> bytes:

@@ -21,7 +21,7 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
         help="hostile messages from the broker: no crash, no change of state, no growth",
         description="Sends malformed, replayed, oversized and misdirected messages to the handler "
         "of everything inbound, a share of them through a real broker to a real uplink process, "
-        "and at last bytes that are no MQTT at all. Exit code 1 when anything raised, changed or grew.",
+        "and at last bytes that are no MQTT. Exit code 1 when anything raised, changed or grew.",
     )
     parser.add_argument(
         "--messages", type=_positive, default=100_000, metavar="N", help="default: 100000"

@@ -16,7 +16,7 @@ _BIG = 10_000_000
 
 
 def streams(seed: int, drawn: int) -> Iterator[tuple[bytes, bytes]]:
-    """(sent before, sent after a valid welcome) for each connection; `drawn`: how many by chance."""
+    """(sent before, sent after a valid welcome) for each connection; `drawn`: how many random."""
     for early in (b"\x00", b"\xff" * 64, b"\x20\x00", b"\x20\x02\x00\x7f", b"\x20\x7f\x00\x00\x05",
                   b"\x20\x06\x00\x00\x03\x21\x00\x00", b"HTTP/1.1 400 Bad Request\r\n\r\n",
                   b"\x30\x05\x00\x01a\x00x", _header(0x20, _BIG) + bytes(1000)):  # fmt: skip

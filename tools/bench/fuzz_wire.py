@@ -110,7 +110,11 @@ class _Wire:
     def _client(self) -> Any:
         client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         ready = threading.Event()
-        client.on_connect = lambda *_: client.subscribe(f"{BASE}/#", qos=1)
+
+        def subscribe(*_: Any) -> None:
+            client.subscribe(f"{BASE}/#", qos=1)
+
+        client.on_connect = subscribe
         client.on_subscribe = lambda *_: ready.set()
         client.on_message = lambda _client, _data, message: self._hear(message)
         client.connect("127.0.0.1", self._broker.port)

@@ -1,0 +1,75 @@
+"""Home Assistant's description of a device: a function of its id, and of nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from agent.config import parse
+from agent.uplink.discovery import MOST_BYTES, announcement
+from agent.uplink.topics import Topics
+from tests.summaries import summary
+
+_KEYS = {
+    "sensor": {"p", "name", "unique_id", "state_topic", "value_template", "entity_category",
+               "state_class", "device_class", "unit_of_measurement"},
+    "button": {"p", "name", "unique_id", "command_topic", "payload_press", "entity_category"},
+}  # fmt: skip
+"""Of Home Assistant's MQTT sensor and button."""
+
+
+def described(device: str, **mqtt: Any) -> bytes:
+    config = parse({"device": {"id": device, "group": "shop"}, "mqtt": mqtt}, "test")
+    return announcement(device, Topics(config))
+
+
+def test_it_is_pinned() -> None:
+    """Whatever is added to it must be added here knowingly."""
+    assert hashlib.sha256(described("box-7")).hexdigest()[:16] == "a21de705d9572041"
+
+
+def test_it_tells_nothing_but_the_id() -> None:
+    first = described("box-7", host="broker.example", username="me", port=8883)
+    assert first == described("box-7")
+    assert described("a-box").replace(b"a-box", b"box-7") == first
+
+
+def test_its_shape_is_the_one_that_home_assistant_reads() -> None:
+    whole = json.loads(described("box-7"))
+    assert set(whole) == {"dev", "o", "cmps", "availability_topic"}
+    assert whole["availability_topic"] == "fleeting/1/d/box-7/state"
+    names = [part["unique_id"] for part in whole["cmps"].values()]
+    assert len(set(names)) == len(names)
+    for part in whole["cmps"].values():
+        assert set(part) <= _KEYS[part["p"]]
+        topic = part.get("state_topic") or part["command_topic"]
+        assert topic.startswith("fleeting/1/d/box-7/")
+    press = whole["cmps"]["pause"]
+    assert (press["command_topic"], press["payload_press"]) == (
+        "fleeting/1/d/box-7/cmd/pause",
+        "{}",
+    )
+
+
+@pytest.mark.parametrize("device", ["b", "x" * 64])
+def test_it_passes_a_broker_that_refuses_large_packets(device: str) -> None:
+    assert len(described(device)) + len(f"homeassistant/device/{device}/config") <= MOST_BYTES
+
+
+def test_the_templates_read_what_a_summary_says() -> None:
+    jinja2 = pytest.importorskip("jinja2")
+    value = json.loads(summary(0).model_dump_json())
+    value["expression"] = dict.fromkeys(value["expression"], 0) | {"happiness": 30, "neutral": 90}
+    value["attention"] = {"under_1": 1, "from_1_to_5": 2, "from_5_to_15": 3, "over_15": 4}
+    parts = json.loads(described("box-7"))["cmps"]
+
+    def said(key: str) -> str:
+        template = jinja2.Environment().from_string(parts[key]["value_template"])
+        return str(template.render(value_json=value)).strip()
+
+    assert (said("visits"), said("happy"), said("attentive")) == ("0", "25", "9")
+    value |= {"visits": None, "expression": None, "attention": None}
+    assert (said("visits"), said("happy"), said("attentive")) == ("None", "None", "None")

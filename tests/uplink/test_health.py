@@ -1,0 +1,107 @@
+"""Health is coarse: what it says must not tell whether somebody is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.outbox import Outbox
+from agent.report import Vitals, to_json
+from agent.uplink.health import ABSENT_AFTER, Heart, disk, power, temperature, valid, waiting
+from tests.summaries import birth, summary
+from tests.uplink.conftest import agent_config
+
+
+@pytest.mark.parametrize(
+    ("zones", "said"),
+    [
+        ({}, None),
+        ({"thermal_zone0": "41300\n"}, 40),
+        ({"thermal_zone0": "45100\n", "thermal_zone1": "71200"}, 70),
+        ({"thermal_zone0": "-3000"}, 0),
+        ({"thermal_zone0": "999000"}, 120),
+        ({"thermal_zone0": "-90000"}, -40),
+        ({"thermal_zone0": "hot"}, None),
+        ({"thermal_zone0": "hot", "thermal_zone1": "20000"}, 20),
+    ],
+)
+def test_temperature_in_tens(tmp_path: Path, zones: dict[str, str], said: int | None) -> None:
+    for name, text in zones.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "temp").write_text(text)
+    assert temperature(tmp_path) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0\n", "good"),
+        ("0x0", "good"),
+        ("50005", "undervolt"),
+        ("0x10000", "undervolt"),
+        ("80008", "throttled"),
+        ("e0000", "throttled"),
+        ("", "unknown"),
+        ("yes", "unknown"),
+    ],
+)
+def test_power_by_the_firmwares_bits(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "get_throttled").write_text(text)
+    assert power(tmp_path / "get_throttled") == said
+    assert power(tmp_path / "nowhere") == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("depth", "said"),
+    [(0, 0), (1, 1), (9, 1), (10, 10), (999, 100), (1000, 1000), (10_000, 10_000), (10**6, 10_000)],
+)
+def test_waiting_in_powers_of_ten(depth: int, said: int) -> None:
+    assert waiting(depth) == said
+
+
+@pytest.mark.parametrize(("free", "said"), [(50, "ample"), (10, "ample"), (9, "low"), (1, "full")])
+def test_disk_in_three_words(monkeypatch: pytest.MonkeyPatch, free: int, said: str) -> None:
+    class Usage:
+        total, used = 100, 0
+
+    Usage.free = free  # type: ignore[attr-defined]
+    monkeypatch.setattr("agent.uplink.health.shutil.disk_usage", lambda _: Usage)
+    assert disk(Path("/")) == said
+
+
+def test_disk_that_cannot_be_asked(tmp_path: Path) -> None:
+    assert disk(tmp_path / "nowhere") == "unknown"
+
+
+def test_the_seeing_half_is_absent_until_it_says_something_and_when_it_falls_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Outbox(agent_config(tmp_path, 1).store) as outbox:
+        heart = Heart(outbox, tmp_path)
+        assert (heart().perception, heart().boot, heart().fps) == ("absent", None, 0)
+        outbox.put(birth())
+        outbox.put(Vitals(perception="paused", fps=25))
+        outbox.add(summary(0))
+        said = heart()
+        assert (said.perception, said.boot, said.fps) == ("paused", birth().boot, 25)
+        assert said.waiting == 1
+        assert said.memory % 64 == 0
+        assert valid(to_json(said), type(said)) == said
+        found: Any = outbox.get(Vitals)
+        monkeypatch.setattr(
+            outbox, "get",
+            lambda kind: (found[0], ABSENT_AFTER + 1) if kind is Vitals else (to_json(birth()), 9),
+        )  # fmt: skip
+        assert (heart().perception, heart().boot) == ("absent", None)
+
+
+def test_vitals_that_are_not_valid_count_as_none(tmp_path: Path) -> None:
+    with Outbox(agent_config(tmp_path, 1).store) as outbox:
+        with outbox._database.transaction("test") as database:
+            database.execute(
+                "INSERT INTO latest VALUES ('Vitals', ?, 1e9)",
+                (b'{"perception":"a face","fps":3}',),
+            )
+        assert Heart(outbox, tmp_path)().perception == "absent"
