@@ -14,7 +14,8 @@ from agent.uplink.topics import Topics
 MOST_BYTES = 3500
 
 _HAPPY = (
-    "{% set e = value_json.expression %}{{ (100 * [e.happiness, 0] | max / [e.values() | sum, 1] | max) | round | int"
+    "{% set e = value_json.expression %}"
+    "{{ (100 * [e.happiness, 0] | max / [e.values() | sum, 1] | max) | round | int"
     " if e else None }}"
 )
 _ATTENTIVE = (

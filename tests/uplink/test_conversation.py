@@ -1,0 +1,248 @@
+"""What a fleet and its devices say to each other, through a real Mosquitto."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from agent import schemas
+from agent.config import AgentConfig
+from agent.outbox import Outbox
+from agent.report import Event, Health, Meta, Receipt, Reported, Response, Vitals, to_json
+from agent.settings import read
+from agent.uplink.process import run_uplink
+from tests.summaries import birth
+from tests.uplink.conftest import DEVICE, Listener, Mosquitto, agent_config, eventually
+
+BASE = f"fleeting/1/d/{DEVICE}"
+Start = Callable[..., AgentConfig]
+
+
+class Fleet(Listener):
+    """Who reads everything and writes wishes and commands."""
+
+    def wish(self, topic: str, version: int, **config: Any) -> None:
+        body = json.dumps({"version": version, "config": config})
+        self._client.publish(topic, body, qos=1, retain=True)
+
+    def ask(self, command: str, body: bytes = b"", **properties: Any) -> None:
+        said = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        for name, value in properties.items():
+            setattr(said, name, value)
+        self._client.publish(f"{BASE}/cmd/{command}", body, qos=1, properties=said)
+
+    def say(self, topic: str, body: bytes, retain: bool = False) -> None:
+        self._client.publish(topic, body, qos=1, retain=retain)
+
+    def hear(self, topic: str) -> None:
+        self._client.subscribe(topic, qos=1)
+
+    @property
+    def reported(self) -> list[Reported]:
+        return [Reported.model_validate_json(body) for body in self.bodies("shadow/reported")]
+
+    def answers(self, command: str) -> list[mqtt.MQTTMessage]:
+        return [each for each in list(self.messages) if each.topic == f"{BASE}/res/{command}"]
+
+
+@pytest.fixture
+def fleet(mosquitto: Mosquitto) -> Iterator[Fleet]:
+    reader = Fleet(mosquitto.port)
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """The uplink in a thread, with the waits that are only there for a device's sake taken out."""
+    for name in ("META_PAUSE", "AGAIN", "HEALTH_FIRST", "CAUGHT_UP_ABSENT"):
+        monkeypatch.setattr(f"agent.uplink.birth.{name}", 0.1)
+    monkeypatch.setattr("agent.uplink.birth.POLL", 0.05)
+    monkeypatch.setattr("agent.uplink.limits._FLUSH", 0.1)
+    started: list[tuple[threading.Event, threading.Thread]] = []
+
+    def run(group: str | None = None, **mqtt_options: Any) -> AgentConfig:
+        config = agent_config(tmp_path, mosquitto.port, **mqtt_options)
+        device = config.device.model_copy(update={"group": group})
+        config = config.model_copy(update={"device": device})
+        stop = threading.Event()
+        thread = threading.Thread(target=run_uplink, args=(config, stop), daemon=True)
+        thread.start()
+        started.append((stop, thread))
+        return config
+
+    yield run
+    for stop, thread in started:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def checked(name: str, body: bytes) -> None:
+    jsonschema.validate(json.loads(body), schemas.load(name))
+
+
+def test_a_wish_comes_back_as_reported(fleet: Fleet, start: Start) -> None:
+    fleet.wish(f"{BASE}/shadow/desired", 7, tracking={"max_faces": 5}, privacy={"k": 200}, x={})
+    config = start()
+    eventually(lambda: fleet.reported and fleet.reported[-1].version == 7, "it is reported")
+    last = fleet.reported[-1]
+    assert last.config.tracking.max_faces == 5
+    assert {(each.path, each.reason) for each in last.rejected} == {
+        ("privacy.k", "wrong_value"),
+        ("other", "unknown_key"),
+    }
+    checked("reported-1", fleet.bodies("shadow/reported")[-1])
+    assert read(config.store.settings).patch.tracking.max_faces == 5
+    fleet.wish(f"{BASE}/shadow/desired", 6, tracking={"max_faces": 6})
+    fleet.wish(f"{BASE}/shadow/desired", 8, tracking={"max_faces": 8})
+    eventually(lambda: fleet.reported[-1].version == 8, "the next is reported")
+    assert 6 not in [each.version for each in fleet.reported]
+    eventually(lambda: any(Event.model_validate_json(body).code == "settings_refused"
+                           for body in fleet.bodies("event")), "the refusal is said")  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_groups_defaults_hold_where_the_device_has_no_wish(
+    fleet: Fleet, start: Start, protocol: str
+) -> None:
+    fleet.wish("fleeting/1/g/shop/desired", 40, tracking={"max_faces": 4}, detection={"tiles": 2})
+    fleet.wish(f"{BASE}/shadow/desired", 2, tracking={"max_faces": 9})
+    start("shop", protocol=protocol)
+    eventually(
+        lambda: any((each.version, each.defaults) == (2, 40) for each in fleet.reported), "both"
+    )
+    config = fleet.reported[-1].config
+    assert (config.tracking.max_faces, config.detection.tiles) == (9, 2)
+
+
+def test_reported_waits_for_the_seeing_half(
+    fleet: Fleet, start: Start, tmp_path: Path, mosquitto: Mosquitto,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    with Outbox(agent_config(tmp_path, mosquitto.port).store) as outbox:
+        outbox.put(birth())
+        outbox.put(Vitals(perception="running", fps=30))
+        start()
+        eventually(lambda: fleet.reported, "what is in force")
+        fleet.wish(f"{BASE}/shadow/desired", 3, tracking={"max_faces": 5})
+        eventually(lambda: outbox.depth() == 0, "all is sent")
+        time.sleep(1.0)
+        assert [each.version for each in fleet.reported] == [0]
+        outbox.put(birth().model_copy(update={"settings": 3}))
+        eventually(lambda: fleet.reported[-1].version == 3, "confirmed")
+
+
+def test_commands_are_answered_on_our_own_topic_only(fleet: Fleet, start: Start) -> None:
+    config = start()
+    eventually(lambda: fleet.bodies("shadow/reported"), "it listens")
+    fleet.hear("elsewhere/#")
+    fleet.ask("ping", ResponseTopic="elsewhere/ping", CorrelationData=b"a token")
+    fleet.ask("content", b"9", ResponseTopic=f"{BASE}/shadow/desired", CorrelationData=b"x" * 65)
+    fleet.ask("dance", ResponseTopic="fleeting/1/d/another/res/dance")
+    eventually(lambda: fleet.answers("other"), "all are answered")
+    (ping,), (content,) = fleet.answers("ping"), fleet.answers("content")
+    assert Response.model_validate_json(ping.payload).answer == "done"
+    assert ping.properties is not None
+    assert ping.properties.CorrelationData == b"a token"
+    assert ping.properties.json()["UserProperty"] == [  # type: ignore[no-untyped-call]
+        ("schema", "urn:fleeting:response:1")
+    ]
+    assert not hasattr(content.properties, "CorrelationData")  # too long to be given back
+    assert read(config.store.settings).content == 9
+    for message in (*fleet.answers("ping"), *fleet.answers("other")):
+        checked("response-1", message.payload)
+        assert not message.retain
+    assert {each.topic for each in fleet.messages if each.topic.startswith("elsewhere")} == set()
+
+
+def test_a_command_left_behind_as_retained_is_never_carried_out(fleet: Fleet, start: Start) -> None:
+    fleet.say(f"{BASE}/cmd/pause", b"", retain=True)
+    config = start()
+    eventually(lambda: fleet.bodies("shadow/reported"), "it listens")
+    fleet.say(f"{BASE}/cmd/pause", b"", retain=True)  # and one while it is there
+    fleet.ask("ping")
+    eventually(lambda: fleet.answers("ping"), "answered")
+    assert not fleet.answers("pause")
+    assert not read(config.store.settings).paused
+
+
+def test_report_says_everything_again(
+    fleet: Fleet, start: Start, tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    with Outbox(agent_config(tmp_path, mosquitto.port).store) as outbox:
+        outbox.put(birth())
+    start()
+    kinds = ("meta", "shadow/reported", "health")
+    eventually(lambda: all(fleet.bodies(kind) for kind in kinds), "all is said")
+    fleet.ask("report")
+    eventually(lambda: all(len(fleet.bodies(kind)) == 2 for kind in kinds), "and again")
+    for kind in ("meta", "shadow/reported"):
+        assert fleet.bodies(kind)[0] == fleet.bodies(kind)[1]
+    checked("health-1", fleet.bodies("health")[0])
+    health = next(each for each in fleet.messages if each.topic == f"{BASE}/health")
+    assert health.qos == 0
+    assert Health.model_validate_json(health.payload).perception == "absent"
+
+
+def test_health_is_not_said_again_on_every_connection(
+    fleet: Fleet, start: Start, mosquitto: Mosquitto
+) -> None:
+    start()
+    eventually(lambda: fleet.bodies("health"), "health is said")
+    states = len(fleet.bodies("state"))
+    mosquitto.stop(kill=True)
+    mosquitto.start()
+    eventually(lambda: len(fleet.bodies("state")) > states, "it is back")
+    eventually(lambda: len(fleet.bodies("shadow/reported")) > 1, "the settings are said again")
+    time.sleep(0.5)
+    assert len(fleet.bodies("health")) == 1
+
+
+def test_home_assistant_is_told_and_told_again_and_told_off(fleet: Fleet, start: Start) -> None:
+    topic = f"homeassistant/device/{DEVICE}/config"
+    fleet.hear("homeassistant/#")
+    config = start(discovery=True)
+
+    def told() -> list[bytes]:
+        return [bytes(each.payload) for each in list(fleet.messages) if each.topic == topic]
+
+    eventually(lambda: len(told()) == 1, "it is told")
+    fleet.say("homeassistant/status", b"online")
+    eventually(lambda: len(told()) == 2, "and again")
+    assert told()[0] == told()[1] != b""
+    assert read(config.store.settings).announced
+    fleet.wish(f"{BASE}/shadow/desired", 1, mqtt={"discovery": False})
+    eventually(lambda: told()[-1] == b"", "it is taken away")
+    eventually(lambda: not read(config.store.settings).announced, "and that is remembered")
+    late = Fleet(config.mqtt.port)
+    late.hear(topic)
+    late.ask("ping")
+    eventually(lambda: late.answers("ping"), "later")
+    assert not [each for each in late.messages if each.topic == topic]
+    late.close()
+
+
+def test_the_first_receipt_is_delivered_and_its_key_is_in_meta(
+    fleet: Fleet, start: Start, tmp_path: Path, mosquitto: Mosquitto,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("agent.clock._synchronised", lambda: True)
+    with Outbox(agent_config(tmp_path, mosquitto.port).store) as outbox:
+        outbox.put(birth())
+    start()
+    eventually(lambda: fleet.bodies("receipt") and fleet.bodies("meta"), "both arrive")
+    receipt = Receipt.model_validate_json(fleet.bodies("receipt")[0])
+    meta = Meta.model_validate_json(fleet.bodies("meta")[0])
+    assert receipt.statement.key == meta.key
+    assert to_json(receipt) == fleet.bodies("receipt")[0]
