@@ -16,7 +16,7 @@ from agent.faces.detect import FaceDetector
 from agent.faces.landmarks import LandmarkPlacer
 from agent.faces.pose import head_of
 from agent.faces.track import FaceTracker, Track
-from agent.faces.zones import StaffZones
+from agent.faces.zones import StaffZones, centres
 from agent.inference.manifest import Manifest, load_manifest, models_folder
 from agent.inference.tflite import open_model
 from agent.micro.network import SpotterNetwork
@@ -206,8 +206,7 @@ class Pipeline:
         """Those that are not in a staff zone; the others end."""
         if not self._zones or not tracks:
             return tracks
-        boxes = np.array([track.box for track in tracks])
-        inside = self._zones.hold((boxes[:, :2] + boxes[:, 2:]) / 2)
+        inside = self._zones.hold(centres(np.array([track.box for track in tracks])))
         for track, ends in zip(tracks, inside, strict=True):
             if ends:
                 self._tracker.end(track)

@@ -61,7 +61,7 @@ class StaffZones:
         """Those that are centred outside all zones of the newest frame."""
         if not self._polygons or not len(found.boxes):
             return found
-        inside = self.hold((found.boxes[:, :2] + found.boxes[:, 2:]) / 2)
+        inside = self.hold(centres(found.boxes))
         if not inside.any():
             return found
         kept = ~inside
@@ -77,6 +77,11 @@ class StaffZones:
         rows = np.clip(np.rint(points[:, 1]), 0, height - 1).astype(np.intp)
         inside: np.ndarray = self._covered[rows, columns] != 0
         return inside
+
+
+def centres(boxes: Float) -> Float:
+    """float32[N, 2] of boxes float32[N, 4], xyxy."""
+    return (boxes[:, :2] + boxes[:, 2:]) * np.float32(0.5)
 
 
 def covered(polygons: Sequence[Polygon], shape: tuple[int, ...]) -> Grey:

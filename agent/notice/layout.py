@@ -1,0 +1,150 @@
+"""A4 in points (1/72 inch), from the top down: text that wraps, drawn only once all of it fits."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+WIDTH, HEIGHT = 595.28, 841.89
+MARGIN = 42.0
+_SAFE = 0.97
+"""Of a line's width that is filled: drawn letters keep to whole pixels."""
+LINE = 1.28
+"""Line height, share of the font's size."""
+
+DPI = 200
+
+Draw = Callable[[Any], None]
+"""Draws on axes whose units are points, y growing downwards."""
+
+
+def font(bold: bool, size: float) -> Any:
+    """DejaVu Sans as it comes with Matplotlib, so that every machine draws the same sign."""
+    from matplotlib.font_manager import FontProperties
+
+    return FontProperties(fname=_font_file(bold), size=size)
+
+
+@functools.cache
+def _font_file(bold: bool) -> str:
+    import matplotlib
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name)
+
+
+@functools.cache
+def _advance(character: str, bold: bool) -> float:
+    """How far a character moves the pen, per point of font size."""
+    # Within others, as a space by itself has no ink; twice, as neighbours draw closer (kerning).
+    return (_ink(f"x{character * 4}x", bold) - _ink(f"x{character * 2}x", bold)) / 2
+
+
+@functools.cache
+def _ink(text: str, bold: bool) -> float:
+    from matplotlib.textpath import TextToPath
+
+    width, _, _ = TextToPath().get_text_width_height_descent(text, font(bold, 100), ismath=False)
+    return float(width) / 100
+
+
+def width_of(text: str, size: float, bold: bool = False) -> float:
+    """Points; without kerning, which makes text a little narrower."""
+    return size * sum(_advance(character, bold) for character in text)
+
+
+def missing_glyphs(text: str) -> str:
+    """The characters that the sign's font cannot draw."""
+    from matplotlib.font_manager import get_font
+
+    known = get_font(_font_file(False)).get_charmap()
+    return "".join(dict.fromkeys(each for each in text if ord(each) not in known))
+
+
+def wrap(text: str, size: float, width: float, bold: bool = False) -> list[str]:
+    """Lines no wider than `width`; a word that is too long by itself is broken."""
+    width *= _SAFE
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        joined = f"{line} {word}" if line else word
+        if width_of(joined, size, bold) <= width:
+            line = joined
+            continue
+        if line:
+            lines.append(line)
+        pieces = _broken(word, size, width, bold)
+        lines += pieces[:-1]
+        line = pieces[-1]
+    return [*lines, line]
+
+
+def _broken(word: str, size: float, width: float, bold: bool) -> list[str]:
+    """A word in pieces that fit, broken after a sign of an address where there is one."""
+    pieces = []
+    start, used = 0, 0.0
+    for place, character in enumerate(word):
+        wide = width_of(character, size, bold)
+        if used + wide > width and place > start:
+            at = max(word.rfind(sign, start, place) for sign in "@./-_&?=") + 1
+            end = at if at > start + (place - start) // 3 else place
+            pieces.append(word[start:end])
+            start, used = end, width_of(word[end:place], size, bold)
+        used += wide
+    return [*pieces, word[start:]]
+
+
+class Column:
+    """Collects what is to be drawn and knows how far down it reaches."""
+
+    def __init__(self, scale: float, top: float = 0.0) -> None:
+        self.scale = scale
+        self.y = top
+        self.draws: list[Draw] = []
+
+    def skip(self, points: float) -> None:
+        """Points of an unscaled page."""
+        self.y += points * self.scale
+
+    def text(
+        self,
+        text: str,
+        size: float,
+        *,
+        x: float = MARGIN,
+        width: float = WIDTH - 2 * MARGIN,
+        bold: bool = False,
+        colour: str = "#111111",
+    ) -> None:
+        """A paragraph; `size` is that of an unscaled page."""
+        size *= self.scale
+        for line in wrap(text, size, width, bold):
+            self.draws.append(_line(line, x, self.y + size, size, bold, colour))
+            self.y += LINE * size
+
+
+def _line(text: str, x: float, y: float, size: float, bold: bool, colour: str) -> Draw:
+    def draw(axes: Any) -> None:
+        # A dollar sign in a name is no formula.
+        axes.text(
+            x, y, text, fontproperties=font(bold, size), color=colour, va="baseline",
+            parse_math=False,
+        )  # fmt: skip
+
+    return draw
+
+
+def page(draws: list[Draw]) -> Any:
+    """A Matplotlib figure of A4 with everything drawn on it."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=DPI, facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(0, WIDTH)
+    axes.set_ylim(HEIGHT, 0)
+    axes.axis("off")
+    for draw in draws:
+        draw(axes)
+    return figure
