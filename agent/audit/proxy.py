@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 
 from agent.audit.evidence import Item
 from agent.errors import PublishError
@@ -35,14 +36,11 @@ class Tap:
 
     def items(self) -> list[Item]:
         """What crossed, one item per connection and direction."""
-        return [
-            Item(f"{name}, connection {number + 1}", kind, bytes(data))
-            for name, kind, each in (
-                ("uplink to broker", "wire", self._sent),
-                ("broker to uplink", "reply", self._answered),
-            )
-            for number, data in enumerate(each)
-        ]  # type: ignore[misc]
+        found = []
+        for number, (sent, answered) in enumerate(zip(self._sent, self._answered, strict=True), 1):
+            found.append(Item(f"uplink to broker, connection {number}", "wire", bytes(sent)))
+            found.append(Item(f"broker to uplink, connection {number}", "reply", bytes(answered)))
+        return found
 
     @property
     def full(self) -> bool:
@@ -62,8 +60,8 @@ class Tap:
         for thread in self._threads:
             thread.join(5.0)
 
-    def _run(self, target: object, *args: object) -> None:
-        thread = threading.Thread(target=target, args=args, daemon=True)  # type: ignore[arg-type]
+    def _run(self, target: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, daemon=True)
         self._threads.append(thread)
         thread.start()
 

@@ -22,6 +22,7 @@ from agent.config import AgentConfig, StoreConfig, as_toml, parse
 from agent.demo.broker import Broker
 from agent.demo.subscriber import Subscriber
 from agent.outbox import Outbox
+from agent.report import Summary
 
 DEVICE = "audit"
 ARRIVAL = 30.0
@@ -106,7 +107,7 @@ def record(video: Path, processes: Processes, workspace: Path, progress: Progres
         )  # fmt: skip
         while perceive.poll() is None:
             seen = reader.summaries
-            progress(max((each.window.offset + each.window.length for each in seen), default=0))
+            progress(max((_end(each) for each in seen), default=0))
             with contextlib.suppress(subprocess.TimeoutExpired):
                 perceive.wait(0.25)
         _ended_well("perceive", perceive, workspace)
@@ -133,6 +134,11 @@ def record(video: Path, processes: Processes, workspace: Path, progress: Progres
             trace = syscalls.read(workspace / "trace" / half)
             _take_trace(evidence, half, trace, run, kernels, tap.port)
     return evidence
+
+
+def _end(summary: Summary) -> int:
+    """Seconds of the file up to which it was summarised."""
+    return (summary.window.offset or 0) + summary.window.length
 
 
 _AGAIN = "Its last words are kept with --keep FOLDER; run the audit again."

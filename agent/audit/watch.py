@@ -113,7 +113,8 @@ class Watcher:
                 self._take(os.read(self._fd, 65_536))
 
     def _take(self, events: bytes) -> None:
-        at, waiting = 0, {}
+        at = 0
+        waiting: dict[Path, None] = {}
         while at < len(events):
             number, mask, _, size = _EVENT.unpack_from(events, at)
             name = events[at + _EVENT.size : at + _EVENT.size + size].rstrip(b"\0")

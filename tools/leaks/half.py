@@ -1,0 +1,37 @@
+"""One real half with a leak built in: `python -m tools.leaks.half KIND HALF --config FILE`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from agent import cli, start
+from tools.leaks.kinds import KINDS, Leak, replace
+
+
+def main(argv: list[str]) -> int:
+    """The half's own exit code."""
+    kind, half, *rest = argv
+    leak = KINDS[kind][0]()
+    if half == "uplink":
+        leak.in_uplink()
+    else:
+        leak.before_the_walls(rest[-1])
+        _behind_the_walls(leak)
+    return cli.main([half, *rest])
+
+
+def _behind_the_walls(leak: Leak) -> None:
+    """Perception is replaced where it is imported: after the process has sealed itself."""
+    seal = start.sealed
+
+    def sealed(*args: Any) -> Any:
+        cage = seal(*args)
+        leak.in_perceive()
+        return cage
+
+    replace(start, "sealed", sealed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
