@@ -67,6 +67,7 @@ def notice(
             written.append(_write(out / f"sign-{each}.{ending}", content))
     written.append(_write(out / f"{PAGE}.html", page.as_html().encode()))
     written.append(_write(out / f"{PAGE}.md", page.as_markdown().encode()))
+    remarks = list(dict.fromkeys(remarks))
     for remark in remarks:
         print(f"fleeting notice: {remark}", file=sys.stderr)
     if as_json:

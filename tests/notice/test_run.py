@@ -18,7 +18,7 @@ min_k = 20
 [notice]
 operator = "Muster & Söhne"
 contact = "店@example"
-languages = ["de", "es"]
+languages = ["es"]
 [notice.purpose]
 de = "Wir lernen."
 """
@@ -38,6 +38,8 @@ def test_without_a_profile_the_sign_has_lines_and_says_what_to_set(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "kit"
+    out.mkdir()
+    (out / "what-leaves-this-box.md").write_text("an older one")
     assert notice(AgentConfig(), out) == 0
     printed = capsys.readouterr()
     names = ["sign-en.pdf", "sign-en.png", "what-leaves-this-box.html", "what-leaves-this-box.md"]
@@ -45,6 +47,7 @@ def test_without_a_profile_the_sign_has_lines_and_says_what_to_set(
     assert sorted(path.name for path in out.iterdir()) == names, "and no half-written file"
     assert "notice.operator and notice.contact" in printed.err
     assert "privacy.profile" in printed.err
+    assert "an older one" not in (out / "what-leaves-this-box.md").read_text()
     assert all(path.stat().st_mode & 0o777 == 0o644 for path in out.iterdir())
 
 
@@ -56,7 +59,7 @@ def test_a_profile_chooses_languages_and_what_is_missing_is_told(
     assert notice(config, tmp_path, as_json=True) == 0
     said = json.loads(capsys.readouterr().out)
     names = {Path(path).name for path in said["files"]}
-    assert names >= {"sign-de.pdf", "sign-es.pdf"}
+    assert names >= {"sign-es.pdf", "sign-es.png"}
     assert "sign-en.pdf" not in names
     assert any("lacks 店" in each for each in said["warnings"])
     assert any("notice.purpose has no text in 'es'" in each for each in said["warnings"])
@@ -65,14 +68,6 @@ def test_a_profile_chooses_languages_and_what_is_missing_is_told(
     page = (tmp_path / "what-leaves-this-box.md").read_text()
     assert "| 20, judged" in page
     assert "Muster" not in page
-
-
-def test_its_own_files_are_replaced(tmp_path: Path) -> None:
-    old = tmp_path / "what-leaves-this-box.md"
-    old.write_text("old")
-    assert notice(AgentConfig(), tmp_path, language="fr") == 0
-    assert "old" not in old.read_text().splitlines()
-    assert (tmp_path / "sign-fr.png").is_file()
 
 
 def test_what_cannot_be_done_is_refused(tmp_path: Path) -> None:
