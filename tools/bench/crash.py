@@ -23,7 +23,7 @@ from typing import Any
 from agent.config import AgentConfig, as_toml, parse
 from agent.demo import truth
 from tools.bench.crash_check import Stored, aside, judge, read
-from tools.bench.crash_processes import Broker, Half
+from tools.bench.crash_processes import Broker, Half, mosquitto
 from tools.bench.crash_reader import Reader
 from tools.bench.errors import BenchError
 from tools.bench.machine import machine
@@ -74,17 +74,23 @@ class _Tally:
     cycles: int = 0
     kills: dict[str, int] = field(default_factory=lambda: {"perceive": 0, "uplink": 0, "both": 0})
     aimed: int = 0
-    first_summary: float = 0.0
-    """Seconds from perceive's start to the arrival of a summary, warm."""
+    broker_stops: int = 0
+    first_summary: dict[str, float] = field(default_factory=dict)
+    """Seconds from a half's start to the arrival of a summary, while the other half works."""
     looks: int = 0
     violations: list[str] = field(default_factory=list)
 
 
-def run(options: Options, progress: Progress = lambda done, word: None) -> dict[str, Any]:
-    """The whole test; `passed` in the report says whether nothing was violated.
+def run(
+    options: Options, progress: Progress = lambda done, word: None
+) -> tuple[dict[str, Any], Path | None]:
+    """The whole test: its report, in which `passed` says whether nothing was violated, and where
+    the evidence is, if it was kept.
 
     Raises `BenchError` where it cannot be carried out at all.
     """
+    if mosquitto() is None:
+        raise BenchError("Mosquitto is not installed. Install it: apt install mosquitto.")
     seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
     folder = _folder(options.keep)
     begun = time.monotonic()
@@ -105,6 +111,10 @@ def run(options: Options, progress: Progress = lambda done, word: None) -> dict[
             final = campaign.drain()
     except BenchError as error:
         raise BenchError(f"{error} The evidence is in {folder}.") from None
+    except KeyboardInterrupt:
+        if options.keep is None:
+            shutil.rmtree(folder)
+        raise
     report = {
         "what": "crash",
         "machine": place,
@@ -114,14 +124,12 @@ def run(options: Options, progress: Progress = lambda done, word: None) -> dict[
         "seconds": round(seconds, 1),
         "seconds_in_all": round(time.monotonic() - begun, 1),
         "passed": not campaign.tally.violations,
-        "kept": None,
     }
-    if options.keep is not None or not report["passed"]:
-        report["kept"] = str(folder)
-        (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    else:
+    if options.keep is None and report["passed"]:
         shutil.rmtree(folder)
-    return report
+        return report, None
+    (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    return report, folder
 
 
 def configuration(folder: Path, port: int) -> AgentConfig:
@@ -153,7 +161,7 @@ class _Campaign:
         settings = folder / "fleeting.toml"
         settings.write_text(as_toml(config), encoding="utf-8")
         self._halves = {name: Half(name, settings, folder) for name in ("perceive", "uplink")}
-        self._lives = {"perceive": _QUICKEST, "uplink": _QUICKEST}
+        self._lives = dict.fromkeys(("perceive", "uplink"), _QUICKEST)
         """Seconds, at most."""
         self._due: dict[str, float] = {}
         """When each half dies next, monotonic seconds."""
@@ -187,19 +195,20 @@ class _Campaign:
         self._stack.close()
 
     def warm_up(self) -> None:
-        """Wait for the first summary, so that kernels are compiled and kept; then start again and
-        time it. Raises `BenchError`."""
-        for _ in range(2):
-            seer = self._halves["perceive"]
-            seer.kill()
-            seer.start()
+        """Wait for the first summary, so that kernels are compiled and kept; then start each half
+        again and time it. Raises `BenchError`."""
+        for name in ("perceive", "perceive", "uplink"):
+            half = self._halves[name]
+            half.kill()
+            half.start()
             begun = time.monotonic()
             if not self._recovers(_WARM_UP):
                 what = [*self.tally.violations, f"no summary arrived within {_WARM_UP:.0f} s"][0]
                 raise BenchError(f"The agent does not work here: {what}.")
-            self.tally.first_summary = round(time.monotonic() - begun, 2)
-        self._lives["perceive"] = max(_QUICKEST, _LIVES * self.tally.first_summary)
-        self._plan("perceive")
+            self.tally.first_summary[name] = round(time.monotonic() - begun, 2)
+        for name, seconds in self.tally.first_summary.items():
+            self._lives[name] = max(_QUICKEST, _LIVES * seconds)
+            self._plan(name)
 
     def cycle(self) -> None:
         """Wait until a half's time has come, kill it, now and then both, and start them again."""
@@ -209,6 +218,7 @@ class _Campaign:
             now = time.monotonic()
             self._wait(now + self._chance.uniform(0.0, max(0.0, until - now)))
             self._broker.stop()
+            self.tally.broker_stops += 1
             self._broker_back = time.monotonic() + self._chance.uniform(0.2, _BROKER_AWAY)
             self._note("broker")
         self._wait(until)
@@ -281,7 +291,6 @@ class _Campaign:
         verdict = judge(final, arrived)
         released = {key for key, _ in final.ledger}
         return {
-            "broker_stops": self._broker.stops - 1,  # the last one ended the test
             "starts": {name: half.starts for name, half in self._halves.items()},
             "boots": len({boot for boot, _ in released}),
             "released": len(released),

@@ -12,13 +12,13 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import random
 import sys
 from pathlib import Path
 
 from agent.clock import FILE_CLOCK
 from agent.config import StoreConfig, parse
 from agent.outbox import Outbox
+from agent.privacy.noise import discrete_laplace
 from agent.privacy.policy import resolve
 from agent.privacy.release import Stamp, Stock, release
 from agent.privacy.window import Tally, Window
@@ -38,9 +38,9 @@ def summaries(count: int) -> list[Summary]:
     for seq in range(count):
         window = Window(seq, 10, {0: Tally()}, frames=300, last=9.9, seconds=10)
         stock = Stock()
-        stock.take(window, 0, policy, random.Random(0))
+        stock.take(window, 0, policy, discrete_laplace)
         stamp = Stamp(_BOOT, seq, "0123456789abcdef", FILE_CLOCK, micro_enabled=True)
-        made.append(release(stock, window, 0, policy, stamp, random.Random(0)))
+        made.append(release(stock, window, 0, policy, stamp, discrete_laplace))
     return made
 
 
