@@ -26,6 +26,7 @@ LARGEST = 32_768
 _LARGEST_KEY = 4096
 _ROOT = 0
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_UID_MAP = Path("/proc/self/uid_map")
 _PLAIN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """Neither links nor the wait for a pipe's writer."""
 
@@ -33,6 +34,12 @@ _PLAIN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 def read_owned_by_root(path: Path) -> bytes:
     """The content of a file that nobody but root can change. Raises `ConfigError`."""
     path = Path(os.path.abspath(path))
+    if not _root_is_known():
+        raise ConfigError(
+            f"The profile {path} cannot be trusted here: this process is in a user namespace, "
+            "where root's files cannot be told from others'. Start the agent by systemd or as "
+            "root, or sign the profile and set privacy.profile_key."
+        )
     folder = os.open("/", _PLAIN | os.O_DIRECTORY)
     try:
         _judge_folder(Path("/"), os.fstat(folder), path)
@@ -162,25 +169,17 @@ def _who(found: os.stat_result) -> str:
     """Why somebody else than root could write."""
     if found.st_uid == _ROOT:
         return f"others than root may write it (mode {stat.S_IMODE(found.st_mode):o})"
-    if found.st_uid == _nobody() and _in_user_namespace():
-        return "its owner cannot be told inside this user namespace"
     return f"user {found.st_uid} owns it, not root"
 
 
-def _nobody() -> int:
-    """The user id that the kernel shows for users which a namespace does not know."""
+def _root_is_known() -> bool:
+    """Whether files of root can be told from others' (user_namespaces(7): users that a namespace
+    does not know all look the same)."""
     try:
-        return int(Path("/proc/sys/kernel/overflowuid").read_text())
-    except (OSError, ValueError):
-        return 65_534
-
-
-def _in_user_namespace() -> bool:
-    """Whether this process sees only some of the machine's users (user_namespaces(7))."""
-    try:
-        return Path("/proc/self/uid_map").read_text().split() != ["0", "0", str(2**32 - 1)]
+        lines = [line.split() for line in _UID_MAP.read_text().splitlines()]
     except OSError:
-        return False
+        return True
+    return any(int(first) == _ROOT for first, _, _ in lines)
 
 
 def _content(file: int, found: os.stat_result, path: Path, most: int) -> bytes:

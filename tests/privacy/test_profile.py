@@ -356,6 +356,21 @@ def test_what_is_no_file_is_refused_without_waiting(roots_folder: Path) -> None:
             resolve(config(roots_folder / name, None))
 
 
+def test_where_root_is_unknown_only_a_signature_counts(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = tmp_path / "uid_map"
+    users.write_text("      1000       1000          1\n")
+    monkeypatch.setattr(trusted, "_UID_MAP", users)
+    asked = config(signed(site, PLAIN), None)
+    with pytest.raises(ConfigError, match=r"user namespace.*sign the profile"):
+        resolve(asked)
+    assert resolve(config(site, site.with_name("site.pub"))).profile is not None
+    users.write_text("         0       1000          1\n")
+    with pytest.raises(ConfigError, match="is not trusted"):
+        resolve(asked)
+
+
 def test_the_talking_half_loads_no_cryptography_without_a_key() -> None:
     program = (
         "import sys; from agent.privacy.policy import resolve; from agent.config import parse;"
