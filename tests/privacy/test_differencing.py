@@ -1,0 +1,216 @@
+"""An attacker who knows everything but one visit, and sees everything that is published."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from fractions import Fraction
+from math import exp, sqrt
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.clock import FILE_CLOCK
+from agent.config import AgentConfig, StoreConfig, parse
+from agent.outbox import Outbox
+from agent.privacy.noise import sampler
+from agent.privacy.policy import Policy, resolve
+from agent.privacy.release import Releaser, Stamp, Stock, release
+from agent.privacy.window import SENSITIVITY, Tally, Window
+from agent.report import Cell, Summary, to_json
+from agent.types import Visit
+from tests.privacy.people import MODEL, Person, frames
+from tests.privacy.worlds import admit, loss, run
+
+HOURS = 10
+
+
+def shop(epsilon: float = 1.0, **privacy: object) -> AgentConfig:
+    """A shop in the EU as it comes: quarter hours, k = 10."""
+    settings = {"policy": "retail-eu", "notice_shown": True, "epsilon": epsilon, **privacy}
+    return parse({"privacy": settings}, "test")
+
+
+def visit(rng: random.Random, last: float) -> Visit:
+    """Somebody who came."""
+    stay, answers = rng.expovariate(1 / 20) + 0.5, rng.randrange(1, 40)
+    expression = np.zeros(8, np.float32)
+    expression[rng.choice((0, 0, 0, 1, 2, 4))] = answers
+    return Visit(
+        0, last - stay, last, 0,
+        attention=stay * rng.random(), expression=expression, answers=answers,
+        valence=answers * rng.uniform(-1, 1), arousal=answers * rng.uniform(-1, 1),
+        micro=set(rng.sample(("positive", "negative"), rng.randrange(3))),
+        analysable=stay, size=80.0,
+    )  # fmt: skip
+
+
+def worst(last: float) -> Visit:
+    """Whoever can be told most easily: at every bound."""
+    shown = np.zeros(8, np.float32)
+    shown[5] = 9.0
+    return Visit(
+        0, last - 300, last, 0,
+        attention=300.0, expression=shown, answers=9, valence=-9.0, arousal=9.0,
+        micro={"positive", "negative", "surprise"}, analysable=300.0, size=80.0,
+    )  # fmt: skip
+
+
+def day(rng: random.Random) -> list[Visit]:
+    """One arrival a minute, none around noon: windows that are withheld and merged."""
+    times = np.cumsum([rng.expovariate(1 / 60) for _ in range(HOURS * 60)])
+    return [
+        visit(rng, float(time))
+        for time in times
+        if time < HOURS * 3600 - 10 and not 4 * 3600 < time < 6 * 3600
+    ]
+
+
+def test_over_a_whole_day_no_visit_costs_more_than_epsilon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The analytic bound: the worst likelihood ratio of all that is published with and without a
+    visit is e to the sum of differences over scales. Nobody's visit takes part twice."""
+    settings = shop()
+    policy = resolve(settings)
+    rng = random.Random(12)
+    visits = day(rng)
+    end = HOURS * 3600
+    for target in [*rng.sample(visits, 6), worst(700.0), worst(5 * 3600.0), worst(end - 45.0)]:
+        others = [each for each in visits if each is not target]
+        whole = run(monkeypatch, admit([*others, target], end, 30.0), settings)
+        less = run(monkeypatch, admit(others, end, 30.0), settings)
+        assert whole.said == less.said
+        assert any(summary.window.merged for summary in whole.summaries)
+        spent = loss(policy, whole.draws, less.draws)
+        assert 0 < spent <= Fraction(policy.epsilon_milli, 1000)
+        moved = [cell for (cell, a), (_, b) in zip(whole.draws, less.draws, strict=True) if a != b]
+        assert len(moved) == len(set(moved))
+
+
+def test_the_bound_is_not_slack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A visit at every bound spends all of epsilon: a bound that is never reached shows nothing."""
+    settings = shop()
+    for others in (0, 40):  # alone, and among many
+        worlds = [
+            run(monkeypatch, admit([worst(15.0)] * n, 20, 0.04), settings, least=10).draws
+            for n in (others, others + 1)
+        ]
+        assert loss(resolve(settings), *worlds) == 1
+
+
+def log_ratio(value: int, mine: int, other: int, scale: float) -> float:
+    """log P(value | mine) - log P(value | other) under discrete Laplace noise."""
+    return (abs(value - other) - abs(value - mine)) / scale
+
+
+def flat(summary: Summary, cell: Cell) -> list[int]:
+    told = getattr(summary, cell)
+    if cell == "visits":
+        return [told]
+    if cell in ("valence", "arousal"):
+        return [told.sum]
+    return list(told.model_dump().values())
+
+
+def guess(summary: Summary, policy: Policy, without: Tally, with_target: Tally) -> float:
+    """The attacker's evidence that the target was there, from what was published."""
+    if summary.visits is None:
+        return -1.0  # withheld: fewer visits are a little more likely
+    evidence = 0.0
+    for cell in policy.cells:
+        if cell == "micro" or getattr(summary, cell) is None:
+            continue
+        scale = float(SENSITIVITY[cell] / policy.epsilon(cell))
+        for told, a, b in zip(
+            flat(summary, cell), with_target.counts[cell], without.counts[cell], strict=True
+        ):
+            evidence += log_ratio(told, a, b, scale)
+    return evidence
+
+
+def advantage(noise_of: AgentConfig, rounds: int, seed: int) -> float:
+    """How much oftener the attacker says "there" when the target was there than when not."""
+    policy = resolve(noise_of)
+    rng = random.Random(seed)
+    draw = sampler("own", rng)
+    stamp = Stamp("00000000", 0, MODEL, FILE_CLOCK, micro_enabled=False)
+    others = [visit(rng, 10.0 + n) for n in range(25)]
+    tallies = (Tally(), Tally())
+    for there, tally in enumerate(tallies):
+        for each in [*others, *([worst(500.0)] if there else [])]:
+            tally.add(each, 40.0, bounded=True)
+    said = [[0, 0], [0, 0]]
+    for number in range(rounds):
+        there = number % 2
+        window = Window(0, 900, {0: tallies[there]}, frames=900, last=899.0, seconds=900)
+        stock = Stock()
+        stock.take(window, 0, policy, draw)
+        summary = release(stock, window, 0, policy, stamp, draw)
+        said[there][guess(summary, policy, *tallies) > 0] += 1
+    return said[1][1] / sum(said[1]) - said[0][1] / sum(said[0])
+
+
+def test_the_best_attack_stays_below_what_epsilon_allows() -> None:
+    """Of all tests between two worlds that are epsilon apart none gains more than this (Kairouz,
+    Oh & Viswanath 2015, theorem 2.1 with delta 0)."""
+    rounds = 1600
+    bound = (exp(1) - 1) / (exp(1) + 1)
+    chance = 1 / sqrt(rounds)  # standard deviation of the difference, at most
+    gained = advantage(shop(1.0), rounds, seed=5)
+    assert 4 * chance < gained < bound - 2 * chance
+
+
+def test_the_attack_works_where_noise_is_too_small() -> None:
+    """So the test above would notice noise of a tenth of its scale."""
+    research = parse(
+        {
+            "device": {"place": "laboratory", "region": "other"},
+            "privacy": {"policy": "research-consented", "consent": True, "epsilon": 4.0},
+        },
+        "test",
+    )
+    assert advantage(research, 800, seed=6) > (exp(1) - 1) / (exp(1) + 1)
+
+
+def test_averaging_what_is_sent_again_gains_nothing(tmp_path: Path) -> None:
+    """A summary is noised once: after a crash the same bytes are sent, and another noising of the
+    same window is not taken."""
+    stored = StoreConfig(outbox=tmp_path / "outbox.db")
+
+    def noising(seed: int, boot: str) -> Summary:
+        settings = shop()
+        releaser = Releaser(
+            settings, resolve(settings), model=MODEL, boot=boot, rng=random.Random(seed)
+        )
+        people = [Person(n, n + 1.0, n + 9.0) for n in range(30)]
+        for each in frames(people, 50, 2):
+            releaser.observe(each)
+        return releaser.finish()[0]
+
+    one, other = noising(1, "0a1b2c3d"), noising(2, "0a1b2c3d")
+    assert to_json(one) != to_json(other)
+    with Outbox(stored) as outbox:
+        outbox.add(one)
+        before = [row.body for row in outbox.peek(10)]
+    sent: set[bytes] = set()
+    for _ in range(5):  # a start after a crash
+        with Outbox(stored) as outbox:
+            outbox.add(other)
+            sent.update(row.body for row in outbox.peek(10))
+            hashes = [line[3] for line in outbox.ledger()]
+    assert sent == set(before) == {to_json(one)}
+    assert hashes == [hashlib.sha256(to_json(one)).hexdigest()]
+
+
+def test_windows_do_not_overlap_whatever_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long visit over many windows and contents stands in one window and one content."""
+    settings = shop(window=300)
+    target = worst(4000.0)
+    target.first = 10.0
+    told = run(monkeypatch, admit([target], 4500, 30.0), settings)
+    counted = [numbers for cell, numbers in told.draws if cell == "visits"]
+    assert sum(numbers[0] for numbers in counted) == 1
+    starts = [summary.window.offset for summary in told.summaries]
+    assert starts == [300 * n for n in range(15)]

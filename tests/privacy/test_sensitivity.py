@@ -1,0 +1,170 @@
+"""How far one visit moves what is released: by brute force, never further than stated."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from agent.privacy import release as release_module
+from agent.privacy.policy import Policy, resolve
+from agent.privacy.window import POLARITIES, SEEN, SENSITIVITY, Tally, Window
+from agent.report import Cell, Flag, Quality
+from agent.types import Visit
+from tests.privacy.people import Person, noised
+from tests.privacy.worlds import Draws, distance, loss, run, see, unit_sensitivity, watch
+
+MIN_SIZE = 40.0
+CELLS = tuple(SENSITIVITY)
+
+
+def shown(which: int) -> np.ndarray:
+    sums = np.zeros(8, np.float32)
+    sums[which] = 5.0
+    return sums
+
+
+def extreme_visits() -> Iterator[Visit]:
+    """Every combination of what a visit can be, at the ends of each range and just beyond."""
+    subsets = [
+        set(chosen)
+        for size in range(len(POLARITIES) + 1)
+        for chosen in itertools.combinations(POLARITIES, size)
+    ]
+    seen: list[Any] = [  # size, analysable seconds, why not
+        *((100.0, seconds, {}) for seconds in (1.0, 119.4, 120.6, 86_400.0)),
+        (10.0, 0.0, {}),
+        *((100.0, 0.5, {reason: 9.0}) for reason in SEEN[2:]),
+    ]
+    moods = [  # answers, unsure, mean, dominant
+        (0, 0, 0.0, 0), (1, 1, 1.0, 0), (7, 3, -1.0, 7), (9, 0, 1e9, 3), (9, 0, -1e9, 3),
+    ]  # fmt: skip
+    for stay, micro, (size, able, why), (answers, unsure, mean, dominant) in itertools.product(
+        (0.5, 59.9, 86_400.0), subsets, seen, moods
+    ):
+        yield Visit(
+            1, 0.0, stay, 0,
+            attention=stay, expression=shown(dominant), answers=answers, unsure=unsure,
+            valence=mean * answers, arousal=-mean * answers, micro=set(micro),
+            analysable=able, size=size, refused=dict(why),
+        )  # fmt: skip
+
+
+def tally(visits: list[Visit], bounded: bool = True) -> Tally:
+    counted = Tally()
+    for visit in visits:
+        counted.add(visit, MIN_SIZE, bounded)
+    return counted
+
+
+def test_no_visit_moves_a_cell_further_than_stated_and_some_visit_that_far() -> None:
+    furthest = dict.fromkeys(CELLS, 0.0)
+    nothing = Tally().counts
+    for visit in extreme_visits():
+        counts = tally([visit]).counts
+        for cell in CELLS:
+            moved = distance(cell, counts[cell], nothing[cell])
+            assert moved <= SENSITIVITY[cell], (cell, visit)
+            furthest[cell] = max(furthest[cell], float(moved))
+    assert furthest == {cell: float(SENSITIVITY[cell]) for cell in CELLS}
+
+
+def test_without_the_bound_a_visit_would_move_a_cell_further() -> None:
+    nothing = Tally().counts["micro"]
+    assert any(
+        distance("micro", tally([visit], bounded=False).counts["micro"], nothing)
+        > SENSITIVITY["micro"]
+        for visit in extreme_visits()
+    )
+
+
+EXTREMES = list(extreme_visits())
+
+
+@given(st.lists(st.integers(0, len(EXTREMES) - 1), min_size=1, max_size=6), st.integers(0, 5))
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_nor_does_it_among_others_in_any_order_or_merged(chosen: list[int], split: int) -> None:
+    there = [EXTREMES[number] for number in chosen]
+    merged = tally(there[:split])
+    merged.merge(tally(there[split:]))
+    for absent in range(len(there)):
+        others = [*there[absent + 1 :], *there[:absent]]
+        for cell in CELLS:
+            moved = distance(cell, merged.counts[cell], tally(others).counts[cell])
+            assert moved <= SENSITIVITY[cell]
+
+
+def crowd(seed: int) -> list[Person]:
+    rng = random.Random(seed)
+    return [
+        Person(
+            track, arrives := rng.uniform(0, 90), arrives + rng.choice((0.3, 1.0, 8.0, 70.0)),
+            shows=rng.choice(("neutral", "happiness", "anger")), valence=rng.choice((-1.0, 0.4)),
+            attentive=rng.random() < 0.5, size=rng.choice((20.0, 100.0)),
+            micro=tuple(rng.sample(POLARITIES, rng.randrange(4))),
+        )
+        for track in range(5)
+    ]  # fmt: skip
+
+
+def moved_cells(one: Draws, other: Draws) -> list[Cell]:
+    return [cell for (cell, a), (_, b) in zip(one, other, strict=True) if a != b]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_from_frames_to_summaries_a_person_less_changes_numbers_alone(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """End to end over two windows and two contents. With the same released numbers, every other
+    byte must be the same: windows, slots, flags, reasons, sequence numbers."""
+    settings = noised(window=60, k=3, epsilon=1.0)
+    policy = resolve(settings)
+    people = crowd(seed)
+    whole = run(monkeypatch, watch(see(people, 125)), settings)
+    assert len({cell for cell, _ in whole.draws}) == len(CELLS)
+    spent = []
+    for absent in people:
+        others = [person for person in people if person is not absent]
+        less = run(monkeypatch, watch(see(others, 125)), settings)
+        assert less.said == whole.said
+        moved = moved_cells(whole.draws, less.draws)
+        assert moved.count("visits") == (absent.leaves - absent.arrives > 0.5)
+        assert all(moved.count(cell) <= 1 for cell in CELLS)
+        for (cell, one), (_, other) in zip(whole.draws, less.draws, strict=True):
+            assert distance(cell, one, other) <= unit_sensitivity(cell)
+        spent.append(loss(policy, whole.draws, less.draws))
+    assert max(spent) <= policy.epsilon_milli / 1000
+    assert max(spent) > 0.3 * policy.epsilon_milli / 1000
+
+
+def test_somebody_who_comes_back_is_another_visit_and_costs_as_much_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The unit is the visit, not the person: this is what that means."""
+    settings = noised(window=60, k=3, epsilon=1.0, visit_gap=2.0)
+    there = [Person(1, 1, 9), Person(1, 15, 40), Person(1, 65, 100)]
+    whole = run(monkeypatch, watch(see(there, 125)), settings)
+    empty = run(monkeypatch, watch(see([], 125)), settings)
+    assert moved_cells(whole.draws, empty.draws).count("visits") == 2  # two fell in one window
+    assert 1 < loss(resolve(settings), whole.draws, empty.draws) <= 3
+
+
+def test_the_comparison_notices_what_is_not_noised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window with a true number of visits in its quality figures would be seen."""
+    settings = noised(window=60, k=3, epsilon=1.0)
+
+    def leak(window: Window, policy: Policy, flags: set[Flag]) -> Quality:
+        true = sum(each.counts["visits"][0] for each in window.tallies.values())
+        return Quality(fps=true, usable=100, flags=())
+
+    monkeypatch.setattr(release_module, "_quality", leak)
+    whole = run(monkeypatch, watch(see([Person(1, 1, 20)], 70)), settings)
+    empty = run(monkeypatch, watch(see([], 70)), settings)
+    assert whole.said != empty.said

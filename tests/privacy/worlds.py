@@ -1,0 +1,125 @@
+"""Two worlds that differ in one visit, and what their releases have in common.
+
+The released numbers are prescribed, the same in both worlds, and the true numbers are recorded.
+Whatever still differs between the summaries was not noised; how far the true numbers differ is
+what epsilon is spent on.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from agent.config import AgentConfig
+from agent.privacy import release as release_module
+from agent.privacy.policy import Policy, resolve
+from agent.privacy.release import Releaser
+from agent.privacy.window import SENSITIVITY, Tally, units
+from agent.report import Cell, Summary, to_json
+from agent.types import Perceived, Visit
+from tests.privacy.people import MODEL, Person, frames
+
+Draws = list[tuple[Cell, list[int]]]
+"""Every noising in turn: its cell and the true numbers."""
+
+
+@dataclass
+class World:
+    """What a releaser said, and what it was about."""
+
+    said: list[bytes]
+    draws: Draws
+    summaries: list[Summary]
+
+
+def run(
+    patch: pytest.MonkeyPatch,
+    drive: Callable[[Releaser], Iterable[Summary]],
+    settings: AgentConfig,
+    least: int = -5,
+) -> World:
+    """Let a releaser run with numbers, `least` or more, that are told in place of the true ones."""
+    draws: Draws = []
+    told = random.Random("the same in every world")
+
+    def prescribed(tally: Tally, cell: Cell, *_: Any) -> list[int]:
+        numbers = tally.counts[cell]
+        draws.append((cell, list(numbers)))
+        return [told.randrange(least, 30) for _ in numbers]
+
+    with patch.context() as inner:
+        inner.setattr(release_module, "_noised", prescribed)
+        releaser = Releaser(settings, resolve(settings), model=MODEL)
+        summaries = [*drive(releaser), *releaser.finish()]
+    return World([to_json(summary) for summary in summaries], draws, summaries)
+
+
+def see(people: Sequence[Person], end: float, fps: float = 25.0) -> list[Perceived]:
+    """Frames whose faces are each analysable or not by themselves."""
+    seen = []
+    for frame in frames(people, end, fps):
+        able = tuple(f.track_id for f in frame.faces if f.landmarks.points[45, 0] >= 40)
+        seen.append(replace(frame, micro_refused=None, micro_analysed=able))
+    return seen
+
+
+def watch(seen: list[Perceived]) -> Callable[[Releaser], list[Summary]]:
+    """Show frames to a releaser, with two contents in turn of 37 s each."""
+
+    def drive(releaser: Releaser) -> list[Summary]:
+        return [
+            summary
+            for frame in seen
+            for summary in releaser.observe(frame, slot=int(frame.time // 37) % 2)
+        ]
+
+    return drive
+
+
+def admit(visits: Sequence[Visit], end: float, step: float) -> Callable[[Releaser], list[Summary]]:
+    """Hand visits that are over to a releaser, with an empty frame every `step` seconds."""
+    coming = sorted(visits, key=lambda visit: visit.last)
+
+    def drive(releaser: Releaser) -> list[Summary]:
+        done, place = [], 0
+        for number in range(round(end / step)):
+            time = number * step
+            over = []
+            while place < len(coming) and coming[place].last <= time:
+                over.append(coming[place])
+                place += 1
+            done += releaser.observe(Perceived(time, ()))
+            releaser._windows.add_visits(over)
+        return done
+
+    return drive
+
+
+def distance(cell: Cell, one: Sequence[int], other: Sequence[int]) -> Fraction:
+    """L1, each number in its unit: what `SENSITIVITY` bounds."""
+    return sum(
+        (Fraction(abs(a - b), unit) for a, b, unit in zip(one, other, units(cell), strict=True)),
+        Fraction(0),
+    )
+
+
+def unit_sensitivity(cell: Cell) -> Fraction:
+    return Fraction(SENSITIVITY[cell])
+
+
+def loss(policy: Policy, one: Draws, other: Draws) -> Fraction:
+    """The epsilon by which two worlds can be told apart at most: over all noisings of a day, the
+    sum of each number's difference over its noise's scale."""
+    assert [cell for cell, _ in one] == [cell for cell, _ in other]
+    return sum(
+        (
+            distance(cell, mine, theirs) * policy.epsilon(cell) / unit_sensitivity(cell)
+            for (cell, mine), (_, theirs) in zip(one, other, strict=True)
+        ),
+        Fraction(0),
+    )
