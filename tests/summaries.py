@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import random
-
 from agent.clock import FILE_CLOCK
 from agent.config import parse
+from agent.privacy.noise import discrete_laplace
 from agent.privacy.policy import resolve
 from agent.privacy.release import Stamp, Stock, release
 from agent.privacy.window import Tally, Window
@@ -19,9 +18,9 @@ def summary(seq: int, boot: str = "0a1b2c3d") -> Summary:
     """One window without visitors."""
     window = Window(seq % 1000, 10, {0: Tally()}, frames=300, last=9.9, seconds=10)
     stock = Stock()
-    stock.take(window, 0, POLICY, random.Random(0))
+    stock.take(window, 0, POLICY, discrete_laplace)
     stamp = Stamp(boot, seq, MODEL, FILE_CLOCK, micro_enabled=True)
-    return release(stock, window, 0, POLICY, stamp, random.Random(0))
+    return release(stock, window, 0, POLICY, stamp, discrete_laplace)
 
 
 def birth(boot: str = "0a1b2c3d") -> Birth:

@@ -26,11 +26,10 @@ from typing import Any, cast, get_args
 
 from agent.clock import FILE_CLOCK, ClockReading
 from agent.config import AgentConfig
-from agent.privacy.noise import SYSTEM, discrete_laplace
+from agent.privacy.noise import SYSTEM, Draw, sampler
 from agent.privacy.policy import Policy
 from agent.privacy.visits import VisitBook
 from agent.privacy.window import (
-    CLIP,
     POLARITIES,
     SEEN,
     SENSITIVITY,
@@ -87,9 +86,9 @@ class Stock:
     fast_seconds: int = 0
     """Those whose frame rate can show a micro-expression."""
 
-    def take(self, window: Window, slot: int, policy: Policy, rng: random.Random) -> int:
+    def take(self, window: Window, slot: int, policy: Policy, draw: Draw) -> int:
         """Add one window's visits; returns their noised number."""
-        visits = _noised(window.tallies[slot], "visits", policy, rng)[0]
+        visits = _noised(window.tallies[slot], "visits", policy, draw)[0]
         self.tally.merge(window.tallies[slot])
         self.visits += visits
         self.windows += 1
@@ -120,7 +119,7 @@ class Stamp:
 
 
 def release(
-    stock: Stock, window: Window, slot: int, policy: Policy, stamp: Stamp, rng: random.Random
+    stock: Stock, window: Window, slot: int, policy: Policy, stamp: Stamp, draw: Draw
 ) -> Summary:
     """Turn what a slot has in stock into something that may leave the device.
 
@@ -129,7 +128,7 @@ def release(
     builds a `Summary`. `window` is the newest of the stock.
     """
     published = stock.visits >= stock.threshold(policy)
-    cells, reasons = _cells(stock, published, policy, stamp, rng)
+    cells, reasons = _cells(stock, published, policy, stamp, draw)
     flags = _flags(stock, window, policy, stamp, published)
     if _saturated(cells):
         flags.add("saturated")
@@ -162,7 +161,7 @@ def release(
 
 
 def _cells(
-    stock: Stock, published: bool, policy: Policy, stamp: Stamp, rng: random.Random
+    stock: Stock, published: bool, policy: Policy, stamp: Stamp, draw: Draw
 ) -> tuple[dict[Cell, Any], dict[Cell, Reason]]:
     """The cells that may be said, and why the others may not."""
     values: dict[Cell, Any] = {}
@@ -179,7 +178,7 @@ def _cells(
         elif cell == "visits":
             values[cell] = nearest(COUNT, stock.visits)
         else:
-            numbers = _noised(stock.tally, cell, policy, rng)
+            numbers = _noised(stock.tally, cell, policy, draw)
             reason = _unseen(numbers, policy) if cell == "micro" else None
             if reason:
                 reasons[cell] = reason
@@ -194,16 +193,13 @@ def _unseen(numbers: list[int], policy: Policy) -> Reason | None:
     return None if analysable >= policy.k else WHY_UNSEEN[others.index(max(others))]
 
 
-def _noised(tally: Tally, cell: Cell, policy: Policy, rng: random.Random) -> list[int]:
+def _noised(tally: Tally, cell: Cell, policy: Policy, draw: Draw) -> list[int]:
     """A cell's numbers with this cell's part of the budget spent on them."""
     numbers = tally.counts[cell]
     if not policy.noised:
         return numbers
     scale = SENSITIVITY[cell] / policy.epsilon(cell)
-    return [
-        number + discrete_laplace(unit * scale, rng)
-        for number, unit in zip(numbers, units(cell), strict=True)
-    ]
+    return [number + draw(unit * scale) for number, unit in zip(numbers, units(cell), strict=True)]
 
 
 _COUNTS: dict[Cell, type[Closed]] = {
@@ -313,9 +309,10 @@ class Releaser:
         """`model`: 16 hex digits of the models' joint hash. `false_alarms`: the micro-expression
         spotter's, per analysable face-minute; None where that is not known. `boot`, `seq`: those
         of the outbox for a live source, whose frames must be timed by the monotonic clock. `clock`:
-        by default that of recorded frames, without wall time."""
+        by default that of recorded frames, without wall time. Raises `ConfigError` where the engine
+        that noise is to come from is missing."""
         self._policy = policy
-        self._rng = rng
+        self._draw = sampler(config.privacy.engine, rng)
         self._clock = clock
         self._stamp = Stamp(boot, seq, model, FILE_CLOCK, config.micro.enabled, false_alarms)
         self._book = VisitBook(config.privacy)
@@ -377,9 +374,9 @@ class Releaser:
 
     def _release_slot(self, window: Window, slot: int) -> Summary:
         stock = self._stocks.setdefault(slot, Stock())
-        visits = stock.take(window, slot, self._policy, self._rng)
+        visits = stock.take(window, slot, self._policy, self._draw)
         stamp = replaced(self._stamp, clock=self._clock())
-        summary = release(stock, window, slot, self._policy, stamp, self._rng)
+        summary = release(stock, window, slot, self._policy, stamp, self._draw)
         if summary.visits is not None:
             del self._stocks[slot]
         else:

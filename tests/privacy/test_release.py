@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from agent import schemas
 from agent.clock import FILE_CLOCK, ClockReading
 from agent.config import AgentConfig, MicroConfig, parse
-from agent.privacy import release as release_module
+from agent.privacy import noise as noise_module
 from agent.privacy.chance import false_alarm_rate
+from agent.privacy.noise import sampler
 from agent.privacy.policy import resolve
 from agent.privacy.release import Releaser, Stamp, Stock, release
 from agent.privacy.visits import VisitBook
@@ -159,7 +160,7 @@ def test_the_noise_spent_on_a_window_is_what_the_policy_says(
         scales.append(scale)
         return 0
 
-    monkeypatch.setattr(release_module, "discrete_laplace", record)
+    monkeypatch.setattr(noise_module, "discrete_laplace", record)
     settings = noised(k=3)
     policy = resolve(settings)
     there = [Person(n, 1, 20) for n in range(5)]
@@ -188,7 +189,7 @@ def test_waiting_costs_no_budget_a_window_is_noised_once(monkeypatch: pytest.Mon
         draws += 1
         return 0
 
-    monkeypatch.setattr(release_module, "discrete_laplace", count)
+    monkeypatch.setattr(noise_module, "discrete_laplace", count)
     there = [Person(n, 60 * n + 1, 60 * n + 20) for n in range(3)]
     settings = noised(k=3)
     withheld = summaries(frames(there[:2], 120, 10), settings)
@@ -217,11 +218,11 @@ def test_released_counts_are_unbiased() -> None:
         shown = Visit(1, 0.0, 9.0, 0, answers=9, expression=answer("happiness").probabilities)
         window.tallies[0].add(shown, 40, bounded=True)
     values = []
-    rng = random.Random(4)
+    draw = sampler("own", random.Random(4))
     for _ in range(2000):
         stock = Stock()
-        stock.take(window, 0, policy, rng)
-        summary = release(stock, window, 0, policy, stamp, rng)
+        stock.take(window, 0, policy, draw)
+        summary = release(stock, window, 0, policy, stamp, draw)
         if summary.expression is not None:
             values.append(summary.expression.happiness)
     mean = sum(values) / len(values)
@@ -266,11 +267,11 @@ def test_expected_false_alarms_say_no_more_than_the_noised_seconds() -> None:
     window = Window(0, 60, {0: Tally()}, frames=100, last=50.0, seconds=50, fast_seconds=50)
     for _ in range(40):
         window.tallies[0].add(Visit(1, 0.0, 50.0, 0, analysable=45.0), 40, bounded=True)
-    told, rng = [], random.Random(6)
+    told, draw = [], sampler("own", random.Random(6))
     for _ in range(400):
         stock = Stock()
-        stock.take(window, 0, policy, rng)
-        micro = release(stock, window, 0, policy, stamp, rng).micro
+        stock.take(window, 0, policy, draw)
+        micro = release(stock, window, 0, policy, stamp, draw).micro
         if micro is not None:
             told.append(micro.analysable_seconds)
             by_chance = round(10 * RATE * told[-1] / 60)
