@@ -75,7 +75,7 @@ class Uplink:
             self._topics, self.identity, outbox, self._control, self._inbound, self._heart,
             config.mqtt.health_interval,
         )  # fmt: skip
-        self._queue = Queue(self._topics, outbox, self._tally)
+        self._queue = Queue(self._topics, outbox, config.store.outbox, self._tally)
         self._clock = WallClock()
         self._protocol = Protocol(config.mqtt.protocol)
         self._connection: Connection | None = None
@@ -192,6 +192,7 @@ class Uplink:
 
     def _speak(self, connection: Connection) -> None:
         """Raises `PublishError`, `StoreError`."""
+        self._queue.check_file()
         taken = self._queue.collect(connection)
         if taken or time.monotonic() - self._since > _STEADY:
             self._failures = 0

@@ -17,6 +17,8 @@ from agent.uplink.loop import Uplink
 
 log = logging.getLogger(__name__)
 
+__all__ = ["Uplink", "run_uplink"]
+
 
 def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
     """Seal this process for good, then publish until `stop` is set. Returns the exit code.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 
+from agent.errors import PublishError
 from agent.outbox import Outbox, Row
 from agent.report import Closed, Event, Receipt, Summary
 from agent.uplink.client import Connection
@@ -23,7 +25,10 @@ class Queue:
     """At least once: a row is removed on PUBACK; on every new connection those that were in flight
     are sent again. (boot, seq) makes the second copy recognisable."""
 
-    def __init__(self, topics: Topics, outbox: Outbox, tally: Tally) -> None:
+    def __init__(self, topics: Topics, outbox: Outbox, path: Path, tally: Tally) -> None:
+        """`path`: the outbox's file."""
+        self._path = path
+        self._file = _identity(path)
         self._topics = topics
         self._outbox = outbox
         self._tally = tally
@@ -36,6 +41,8 @@ class Queue:
         """Rows that will never be sent, likewise."""
         self._found = 0
         """Rows that the last look at the outbox found."""
+        self._stale = False
+        """This connection still carries rows of an outbox that is no more."""
 
     @property
     def drained(self) -> bool:
@@ -44,7 +51,18 @@ class Queue:
 
     def connected(self) -> None:
         """A new connection: begin with the oldest row."""
-        self._last_id, self._next_poll = 0, 0.0
+        self._last_id, self._next_poll, self._stale = 0, 0.0, False
+
+    def check_file(self) -> None:
+        """A damaged outbox is moved aside, by either half, and a new one begins its numbers anew.
+        What is in flight then belongs to the old one: raises `PublishError`, to connect anew."""
+        found = _identity(self._path)
+        if found != self._file:
+            self._file = found
+            self._taken.clear()
+            self._refused.clear()
+            self._stale = True
+            raise PublishError("The outbox was replaced.")
 
     def hurry(self) -> None:
         """Look again now."""
@@ -53,7 +71,8 @@ class Queue:
     def collect(self, connection: Connection) -> bool:
         """Remember what the broker has taken; whether it took any."""
         taken = connection.acknowledged
-        self._taken += taken
+        if not self._stale:
+            self._taken += taken
         some = bool(taken)
         taken.clear()
         return some
@@ -91,3 +110,11 @@ class Queue:
         log.error("Row %d of the outbox is no valid message: removed, not sent.", row.id)
         self._tally("row_refused")
         self._refused.append(row.id)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

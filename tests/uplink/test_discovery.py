@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agent.config import parse
+from agent.report import ExpressionCounts
 from agent.uplink.discovery import MOST_BYTES, announcement
 from agent.uplink.topics import Topics
 from tests.summaries import summary
@@ -62,7 +63,9 @@ def test_it_passes_a_broker_that_refuses_large_packets(device: str) -> None:
 def test_the_templates_read_what_a_summary_says() -> None:
     jinja2 = pytest.importorskip("jinja2")
     value = json.loads(summary(0).model_dump_json())
-    value["expression"] = dict.fromkeys(value["expression"], 0) | {"happiness": 30, "neutral": 90}
+    nobody = dict.fromkeys(ExpressionCounts.model_fields, 0)
+    value["expression"] = nobody | {"happiness": 30, "neutral": 90}
+    value["visits"] = 0
     value["attention"] = {"under_1": 1, "from_1_to_5": 2, "from_5_to_15": 3, "over_15": 4}
     parts = json.loads(described("box-7"))["cmps"]
 

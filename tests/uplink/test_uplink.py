@@ -24,7 +24,8 @@ from agent.demo.broker import Broker
 from agent.errors import ConfigError
 from agent.outbox import Outbox
 from agent.report import Meta, to_json
-from agent.uplink.process import Uplink, run_uplink
+from agent.uplink.loop import Uplink
+from agent.uplink.process import run_uplink
 from tests.summaries import birth, summary
 from tests.uplink.conftest import DEVICE, Listener, Mosquitto, agent_config, eventually
 
