@@ -225,9 +225,9 @@ install_settings() {
 install_all() {
     check_machine
     check_space
-    # Code must not change under a running process.
+    # Code must not change under a running process; stopping the target alone does not wait.
     if live && systemctl --quiet is-active fleeting.target 2>/dev/null; then
-        run systemctl stop fleeting.target
+        run systemctl stop fleeting.target fleeting-perceive fleeting-uplink
     fi
     copy_clone
     make_venv
