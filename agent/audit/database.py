@@ -141,7 +141,11 @@ def _structure(page: bytes) -> npt.NDArray[np.bool_]:
     if all(places + 2 * cells <= each < len(page) for each in pointers) and (
         len(set(pointers)) == cells
     ):
-        known[at : places + 2 * cells] = True
+        end = places + 2 * cells
+        # places of cells that were removed stay behind the array
+        while end + 2 <= len(page) and places < struct.unpack_from(">H", page, end)[0] < len(page):
+            end += 2
+        known[at:end] = True
     return known
 
 

@@ -119,6 +119,7 @@ class _Search:
         self._progress = progress
         self._seen: set[bytes] = set()
         self._batches: list[list[tuple[Item, View]]] = [[]]
+        self._planted: list[tuple[Item, View]] = []
         self._size = 0
         self._candidates: list[tuple[Item, View]] = []
         self.grams = 0
@@ -138,11 +139,14 @@ class _Search:
             if not self._new(each.pixels.tobytes(), item, b"view"):
                 continue
             view = View(each.how, base + each.offset, each.step, each.pixels, each.whole)
-            if self._size > _BATCH:
-                self._batches.append([])
-                self._size = 0
-            self._size += len(view.pixels)
-            self._batches[-1].append((item, view))
+            if item.planted:
+                self._planted.append((item, view))
+            else:
+                if self._size > _BATCH:
+                    self._batches.append([])
+                    self._size = 0
+                self._size += len(view.pixels)
+                self._batches[-1].append((item, view))
             if view.whole and item.kind != "kernel":
                 self.candidate(item, view)
 
@@ -154,14 +158,18 @@ class _Search:
 
     def findings(self) -> Iterator[Finding]:
         """Go through the video, once for each batch; then compare whole pictures."""
+        control = Index(self._planted)
         for number, batch in enumerate(self._batches):
             canary = self._canary if number == 0 else Canary(self._canary.path)
             index = Index(batch)
             self.grams += index.size
             for count, pictures in enumerate(canary.pictures(self._every)):
                 index.look(pictures)
+                if number == 0:
+                    control.look(pictures)
                 self._progress(count)
             yield from index.findings()
+        yield from control.findings()
         for item, view in self._candidates:
             alike = likeness(view.pixels, self._canary.keys)
             if alike is not None:

@@ -27,7 +27,7 @@ _SIGNATURES: tuple[tuple[str, bytes], ...] = (
     ),
     ("GIF", rb"GIF8[79]a.[\x00-\x20].[\x00-\x20]"),
     ("WebP, AVI or WAV", rb"RIFF....(?:WEBP|AVI |WAVE)"),
-    ("BMP", rb"BM....\x00\x00\x00\x00[\x0e-\xff]\x00\x00\x00[\x0c\x28\x40\x6c\x7c]\x00\x00\x00"),
+    ("BMP", rb"BM....\x00\x00\x00\x00..\x00\x00[\x0c\x28\x40\x6c\x7c]\x00\x00\x00"),
     ("TIFF", rb"II\x2a\x00[\x08-\xff][\x00-\x7f]\x00\x00|MM\x00\x2a\x00\x00[\x00-\x7f][\x08-\xff]"),
     ("PNM", rb"P[1-6][\s]+(?:#[^\n]*\n)?\d{1,5}\s+\d{1,5}\s+(?:\d{1,5}\s)?"),
     (

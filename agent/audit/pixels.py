@@ -25,6 +25,10 @@ _REACH = 65_536
 """Pixels by which a match is followed to each side, at most."""
 _TRIES = 3
 """Matches followed per frame in one view: one is enough to fail."""
+_ENOUGH = 100
+"""Runs found in one view, after which nothing more is looked for in it."""
+_HITS = 64
+"""Places of one picture that are followed."""
 _PLACES = 16
 """Places of one n-gram that are looked at."""
 _CHUNK = 1 << 20
@@ -49,6 +53,7 @@ class Index:
         self._views = list(views)
         self._starts = np.cumsum([0, *(len(view.pixels) for _, view in self._views)])
         self._matches: dict[int, Match] = {}
+        self._found: dict[int, int] = {}
         keys, places = [], []
         for number, (_, view) in enumerate(self._views):
             for grams, where in _telling_grams(view.pixels):
@@ -84,9 +89,10 @@ class Index:
             left = np.searchsorted(self._grams, grams[maybe])
             hit = left < len(self._grams)
             hit[hit] = self._grams[left[hit]] == grams[maybe][hit]
-            for at, first in zip(maybe[hit], left[hit], strict=True):
-                if not self._follow(picture, steps, int(at) * picture.stride, int(first), tries):
-                    break
+            at, first = maybe[hit] * picture.stride, left[hit]
+            # a picture that leaked whole is hit everywhere: a few places are enough
+            for number in range(0, len(at), max(1, len(at) // _HITS)):
+                self._follow(picture, steps, int(at[number]), int(first[number]), tries)
 
     def findings(self) -> list[Finding]:
         """One per view that holds a run of the canary's pixels."""
@@ -109,12 +115,12 @@ class Index:
 
     def _follow(
         self, picture: Picture, steps: Bytes, at: int, first: int, tries: dict[int, int]
-    ) -> bool:
-        """Follow a match to both sides. False when this frame has been tried often enough."""
+    ) -> None:
+        """Follow a match to both sides, in every view that has not been tried often enough."""
         gram = self._grams[first]
         for place in self._places[first : first + _PLACES]:
             number = int(np.searchsorted(self._starts, place, side="right")) - 1
-            if tries.get(number, 0) >= _TRIES:
+            if tries.get(number, 0) >= _TRIES or self._found.get(number, 0) >= _ENOUGH:
                 continue
             tries[number] = tries.get(number, 0) + 1
             offset = int(place - self._starts[number])
@@ -126,12 +132,12 @@ class Index:
             if match is None:
                 continue
             begin, length = match
+            self._found[number] = self._found.get(number, 0) + 1
             best = self._matches.get(number)
             if best is None or best.pixels < length:
                 self._matches[number] = Match(
                     length, low + begin, picture.frame, picture.name, negative
                 )
-        return min(tries.values(), default=0) < _TRIES or len(tries) < len(self._views)
 
 
 def _run(there: Bytes, offset: int, steps: Bytes, at: int) -> tuple[int, int] | None:

@@ -20,7 +20,7 @@ from agent.audit.canary import Canary, stride_for
 from agent.audit.control import blind, plants
 from agent.audit.evidence import AuditError, Evidence, Finding, Item
 from agent.audit.examine import Examined, examine
-from agent.audit.record import Processes, record
+from agent.audit.record import Processes, last_words, record
 from agent.capture.replay import VideoFile
 
 _SHOWN = 25
@@ -120,6 +120,12 @@ def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
             lambda frames: bar.update(looking, completed=frames),
         )
         bar.update(looking, total=1, completed=1)
+        silent = {each.detector for each in examined.findings if not each.planted} == {"delivery"}
+        if silent and not evidence.arrived:
+            raise AuditError(
+                f"The audit failed: none of {evidence.released} released summaries arrived over "
+                f"MQTT. uplink's last words: {last_words('uplink', workspace)}"
+            )
     return Outcome(
         video,
         evidence,

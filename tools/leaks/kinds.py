@@ -219,14 +219,14 @@ class Socket(Leak):
 
 
 class Slow(Leak):
-    """Five pixels per message in numbers that the schema allows. No audit can see that: how much it
+    """Five pixels of eight levels per message in numbers that the schema allows. No audit can see that: how much it
     could be is bounded by the schemas, see `python -m agent.schemas`."""
 
     def leak(self, summary: Any, to_json: Callable[[Any], bytes]) -> bytes:
         if summary.dwell is None:
             return to_json(summary)
         names = list(type(summary.dwell).model_fields)
-        pixels = map(int, self.thumbnail(len(names), 4)[summary.seq % 4])
+        pixels = [int(each) >> 5 for each in self.thumbnail(len(names), 4)[summary.seq % 4]]
         dwell = summary.dwell.model_copy(update=dict(zip(names, pixels, strict=True)))
         return to_json(summary.model_copy(update={"dwell": dwell}))
 
