@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from agent.cli import build_parser
-from agent.config import AgentConfig
+from agent.config import AgentConfig, DeviceConfig
 from agent.report import Summary
 from agent.schemas import load
+from agent.uplink.topics import CHANNELS, Topics
 from tools.bench import __main__ as bench
 from tools.train.__main__ import MODELS
 
@@ -59,6 +60,8 @@ def test_every_tool_is_known() -> None:
         "micro",
         "micro-images",
         "steady",
+        "crash",
+        "fuzz",
     }
     for words in measured:
         bench._parser().parse_args(words)
@@ -69,7 +72,7 @@ def test_every_tool_is_known() -> None:
 
 
 def test_every_script_and_link_exists() -> None:
-    scripts = re.findall(r"sh (?:/opt/fleeting/)?(tools/[\w-]+)", README)
+    scripts = re.findall(r"sh (?:/opt/fleeting/)?(tools/[\w.-]+)", README)
     assert {"tools/run-demo", "tools/run-tests", "tools/setup-venv"} <= set(scripts)
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert "tools/demo/timeline.png" in links
@@ -85,7 +88,8 @@ def test_every_key_has_the_default_that_is_stated() -> None:
         for part in key.strip("`").split("."):
             value = getattr(value, part)
         stated = None if default == "unset" else json.loads(default.strip("`"))
-        assert stated == (str(value) if isinstance(value, Path) else value), key
+        shown = str(value) if isinstance(value, Path) else value
+        assert stated == (list(shown) if isinstance(shown, tuple) else shown), key
 
 
 def test_the_summary_shown_is_valid() -> None:
@@ -98,12 +102,12 @@ def test_the_summary_shown_is_valid() -> None:
 
 
 def test_topics_are_those_of_the_uplink() -> None:
-    files = [*(ROOT / "agent" / "uplink").glob("*.py"), ROOT / "agent" / "outbox.py"]
-    source = "".join(path.read_text(encoding="utf-8") for path in files)
-    for topic, *_ in rows("Topics"):
-        prefix, _, kind = topic.strip("`").rpartition("/")
-        assert prefix.replace("{id}", "{config.device.id}") in source
-        assert f'"{kind}"' in source
+    named = DeviceConfig.model_construct(id="{id}", group="{group}")
+    topics = Topics(AgentConfig().model_copy(update={"device": named}))
+    written = {topics.of(kind) for kind in CHANNELS if kind != "res"}
+    heard = {topics.desired, topics.defaults, f"{topics.commands}{{name}}"}
+    stated = {topic.strip("`") for topic, *_ in rows("Topics")}
+    assert stated == written | heard
 
 
 def test_the_law_is_not_advised_upon() -> None:
