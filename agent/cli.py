@@ -146,15 +146,20 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
-def _dispatch(args: argparse.Namespace) -> int:
+def _dispatch(args: argparse.Namespace, own: bool) -> int:
+    """`own`: this process is ours alone and may be sealed for good."""
     if args.verb == "demo":
         from agent.demo.run import demo
 
         return demo(plot=args.plot, as_json=args.json)
     if args.verb == "replay":
+        given = _configuration_path(args.config) if args.config else None
+        if own:
+            from agent.start import seal_replay
+
+            seal_replay([out.parent for out in (args.plot, args.trace) if out])
         from agent.replay import replay
 
-        given = _configuration_path(args.config) if args.config else None
         return replay(
             args.video,
             load(given) if given else None,
@@ -221,7 +226,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one verb; returns the exit code. Errors meant for a person go to stderr in one line."""
     args = build_parser().parse_args(argv)
     try:
-        return _dispatch(args)
+        return _dispatch(args, own=argv is None)
     except AgentError as error:
         print(f"fleeting {args.verb}: {error}", file=sys.stderr)
         return error.exit_code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import threading
 from pathlib import Path
 
@@ -24,6 +25,15 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
 
     perceive(config, stop=stop, cage=cage)
     return 0
+
+
+def seal_replay(folders: list[Path]) -> None:
+    """Close the network, and all writing but for `folders` and where libraries keep their caches:
+    a file played again needs no more than a camera does."""
+    caches = [Path(tempfile.gettempdir()), Path.home() / ".cache", Path.home() / ".config"]
+    cage = seal_perceive([*folders, *caches, *kernel_caches()])
+    if not cage.network_closed:
+        log.warning("This process could reach the network; the lines above say why.")
 
 
 def sealed(config: AgentConfig, *folders: Path) -> PerceiveCage:
