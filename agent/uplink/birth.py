@@ -26,9 +26,10 @@ META_PAUSE = 60.0
 AGAIN = 10.0
 """Seconds between two rounds for Home Assistant."""
 CAUGHT_UP = 60.0
-"""Seconds that the seeing half has to take over new settings before they are reported anyway."""
+"""Seconds beyond its window that the seeing half has to take over new settings, which it does where
+a window begins; then they are reported anyway."""
 CAUGHT_UP_ABSENT = 5.0
-"""The same where it does not run: the settings are what will be in force."""
+"""Seconds where it does not run: the settings are what will be in force."""
 HEALTH_FIRST = 5.0
 _JITTER = 0.1
 
@@ -139,9 +140,8 @@ class Announcer:
         if changed is None:
             return True
         since = now - changed
-        if birth is not None:
-            takes_part, age = birth
-            if takes_part.settings == self._control.settings.version and age < since:
-                return True
-        present = fresh_vitals(self._outbox) is not None
-        return since >= (CAUGHT_UP if present else CAUGHT_UP_ABSENT)
+        if birth is None or fresh_vitals(self._outbox) is None:
+            return since >= CAUGHT_UP_ABSENT
+        seeing, age = birth
+        caught_up = seeing.settings == self._control.settings.version and age < since
+        return caught_up or since >= seeing.window + CAUGHT_UP

@@ -77,8 +77,8 @@ class Commands:
         if body and document.parse(body) != {}:
             raise MalformedError("this command takes nothing")
         if command in ("pause", "resume"):
-            return self._pause(command == "pause")
-        if command == "report":
+            self._control.pause(command == "pause")
+        elif command == "report":
             now = self._clock()
             if now < self._next_report:
                 return "too_many"
@@ -94,10 +94,4 @@ class Commands:
         if not 0 <= given <= _MOST_SLOT:
             return "out_of_range"
         self._control.show(given)
-        return "done"
-
-    def _pause(self, paused: bool) -> Answer:
-        if self._control.settings.paused != paused:
-            self._control.pause(paused)
-            self._count("paused" if paused else "resumed")
         return "done"
