@@ -8,7 +8,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from agent.cage import seal_perceive
+from agent.cage import close_perceive, seal_perceive
 from agent.config import AgentConfig
 from agent.content import socket_path
 from agent.errors import StoreError
@@ -31,9 +31,7 @@ def seal_replay(folders: list[Path]) -> None:
     """Close the network, and all writing but for `folders` and where libraries keep their caches:
     a file played again needs no more than a camera does."""
     caches = [Path(tempfile.gettempdir()), Path.home() / ".cache", Path.home() / ".config"]
-    cage = seal_perceive([*folders, *caches, *kernel_caches()])
-    if not cage.network_closed:
-        log.warning("This process could reach the network; the lines above say why.")
+    close_perceive([*folders, *caches, *kernel_caches()])
 
 
 def sealed(config: AgentConfig, *folders: Path) -> PerceiveCage:

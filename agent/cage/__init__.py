@@ -75,6 +75,17 @@ def seal_perceive(writable: Iterable[Path], *, local_clients: bool = False) -> P
     need that (nvargus-daemon, PipeWire). Never raises; what cannot be had is logged in one line.
     """
     folders = [each.resolve() for each in writable]
+    layers = close_perceive(folders, local_clients=local_clients)
+    return PerceiveCage(
+        network_closed=probe.no_internet_socket(),
+        writes_confined=probe.no_file_outside(folders),
+        layers=layers,
+    )
+
+
+def close_perceive(folders: Iterable[Path], *, local_clients: bool = False) -> tuple[Layer, ...]:
+    """As `seal_perceive`, without trying the walls: not even one attempt to reach a network is
+    made. For recorded video. Returns the layers in force."""
     outer = _outer_layers()
     _attempt("no new privileges", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
     _attempt("no core dumps", _no_core_dumps)
@@ -91,11 +102,7 @@ def seal_perceive(writable: Iterable[Path], *, local_clients: bool = False) -> P
         "seccomp",
         lambda: _seccomp(lambda m: seccomp.perceive_filter(m, local_clients=local_clients)),
     )
-    return PerceiveCage(
-        network_closed=probe.no_internet_socket(),
-        writes_confined=probe.no_file_outside(folders),
-        layers=_declared(outer, seccomp=filtered, landlock=confined),
-    )
+    return _declared(outer, seccomp=filtered, landlock=confined)
 
 
 def seal_uplink(readable: Iterable[Path], writable: Iterable[Path], broker_port: int) -> UplinkCage:
