@@ -19,6 +19,7 @@ MOST_FRAMES = 600
 _SQUARES = (16, 32, 64, 112, 128)
 _WIDTHS = (16, 32, 64, 80, 160, 320)
 """Thumbnails in the video's own proportions, pixels; 320 is what the detector looks at."""
+_COMMON = ((32, 24), (64, 48), (160, 120))
 _KEYS = 48
 """Frames kept for the comparison of whole pictures."""
 _KEY_WIDTH = 320
@@ -26,8 +27,9 @@ _NEW = 0.9
 """Correlation with the kept frames below which a frame is kept as well."""
 WINDOW = 9
 """Pixels whose differences make one n-gram."""
-_RANGE, _KINDS = 12, 5
-"""Least difference of grey levels, and of distinct steps, in an n-gram that says something."""
+_RANGE, _KINDS = 12, 3
+"""Least difference of grey levels in an n-gram that says something, and how many of its last five
+steps must be other than the three before each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,17 +99,26 @@ def stride_for(frames: int | None) -> int:
 def texture(picture: Grey) -> bool:
     """Whether a thumbnail of it has enough n-grams that say something."""
     small = cv2.resize(picture, (64, 48), interpolation=cv2.INTER_AREA).reshape(-1)
-    grams = np.lib.stride_tricks.sliding_window_view(small, WINDOW)[::2]
-    return bool(telling(grams).sum() >= 24)
+    return bool(telling(small).sum() >= 48)
 
 
-def telling(grams: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """bool[N] of uint8[N, WINDOW]: enough contrast, and steps of several kinds: a flat area, a ramp
-    and stripes occur in any file."""
-    wide = grams.max(axis=1).astype(np.int16) - grams.min(axis=1) >= _RANGE
-    steps = np.sort(np.diff(grams, axis=1), axis=1)
-    kinds = 1 + (steps[:, 1:] != steps[:, :-1]).sum(axis=1)
-    found: npt.NDArray[np.bool_] = wide & (kinds >= _KINDS)
+def telling(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """bool[N - 8] of uint8[N]: whether the n-gram that begins here has enough contrast, and steps
+    of several kinds: a flat area, a ramp and stripes occur in any file."""
+    count = len(pixels) - WINDOW + 1
+    if count <= 0:
+        return np.zeros(0, bool)
+    high, low = pixels, pixels
+    for shift in (1, 2, 4, 1):  # together they reach over the window
+        high = np.maximum(high[shift:], high[:-shift])
+        low = np.minimum(low[shift:], low[:-shift])
+    steps = pixels[1:] - pixels[:-1]
+    new = steps[3:] != steps[2:-1]
+    new &= steps[3:] != steps[1:-2]
+    new &= steps[3:] != steps[:-3]
+    total = np.concatenate([[0], np.cumsum(new, dtype=np.int64)])
+    kinds = total[WINDOW - 4 :] - total[: -(WINDOW - 4)]
+    found: npt.NDArray[np.bool_] = (high - low >= _RANGE) & (kinds >= _KINDS)
     return found
 
 
@@ -134,6 +145,7 @@ def _sizes(number: int, luma: Grey) -> list[Picture]:
     shapes = [(w, max(1, round(height * w / width))) for w in _WIDTHS if w < width]
     shapes += [(side, side) for side in _SQUARES if side < min(height, width)]
     shapes += [(width // part, height // part) for part in (2, 4, 8)]
+    shapes += [shape for shape in _COMMON if shape[0] < width and shape[1] < height]
     for shape in dict.fromkeys(shapes):
         if min(shape) < 4:
             continue

@@ -46,7 +46,8 @@ def plants(video: Path, every: int, device: str, items: Sequence[Item]) -> list[
     coded = base64.b64encode(small.tobytes())
     message = Message(f"fleeting/1/d/{device}/summary", b'{"note":"' + coded + b'"}', 1, False)
     numbers = " ".join(map(str, small.reshape(-1)[:300])).encode()
-    page = _rough(cv2.resize(frame, (64, 48), interpolation=cv2.INTER_LINEAR)).tobytes()
+    # of a black frame nothing would be left that is not zero
+    page = _rough(cv2.resize(frame, (64, 48), interpolation=cv2.INTER_AREA), bool(seen)).tobytes()
     good, jpeg = cv2.imencode(".jpg", frame)
     return [
         Plant(
@@ -97,10 +98,13 @@ def _frame(video: Path, every: int) -> Grey:
     return first if first is not None else np.zeros((48, 64), np.uint8)
 
 
-def _rough(picture: Grey) -> Grey:
-    """As a leak might have it that avoids exact pixels."""
+def _rough(picture: Grey, textured: bool) -> Grey:
+    """As a leak might have it that avoids exact pixels; noise alone where there is no texture."""
     seed = int.from_bytes(hashlib.sha256(picture.tobytes()).digest()[:4], "little")
-    noise = np.random.default_rng(seed).normal(0.0, _NOISE, picture.shape)
+    rng = np.random.default_rng(seed)
+    if not textured:
+        return rng.integers(0, 256, picture.shape).astype(np.uint8)
+    noise = rng.normal(0.0, _NOISE, picture.shape)
     rough: Grey = (np.clip(picture + noise, 0, 255) // 8 * 8).astype(np.uint8)
     return rough
 

@@ -124,15 +124,15 @@ def test_another_video_is_not_taken_for_the_canary(
 
 
 def honest(seed: int) -> bytes:
-    """A megabyte as an honest run has it: summaries, hashes, database pages, compiled code."""
+    """Some bytes as an honest run has it: summaries, hashes, database pages, compiled code."""
     rng = np.random.default_rng(seed)
-    parts = [to_json(summary(n)) for n in range(600)]
+    parts = [to_json(summary(n)) for n in range(200)]
     parts += [hashlib.sha256(each).hexdigest().encode() for each in parts]
-    parts.append(rng.integers(0, 256, 100_000, np.uint8).tobytes())
+    parts.append(rng.integers(0, 256, 100_000, np.uint8).tobytes()[:50_000])
     parts.append(bytes(range(256)) * 20 + bytes(20_000))
-    parts.append(Path(np._core.multiarray.__file__).read_bytes()[:100_000])
+    parts.append(Path(np._core.multiarray.__file__).read_bytes()[:60_000])
     code = Path(cv2.__file__).parent.glob("*.so")
-    parts += [each.read_bytes()[5_000_000:5_300_000] for each in code]
+    parts += [each.read_bytes()[5_000_000:5_100_000] for each in code]
     return b"".join(parts)
 
 
@@ -154,17 +154,12 @@ def test_a_flat_and_a_striped_video_cause_no_alarm(tmp_path: Path) -> None:
 
 
 def test_what_says_something_has_contrast_and_steps_of_several_kinds() -> None:
-    grams = np.array(
-        [
-            [9] * 9,
-            list(range(9)),
-            list(range(0, 90, 10)),
-            [0, 255] * 4 + [0],
-            [20, 31, 25, 60, 58, 40, 44, 90, 81],
-        ],
-        np.uint8,
-    )
-    assert telling(grams).tolist() == [False, False, False, False, True]
+    for gram in ([9] * 9, list(range(9)), list(range(0, 90, 10)), [0, 255] * 4 + [0]):
+        assert not telling(np.array(gram, np.uint8))[0]
+    clouds = np.array([20, 31, 25, 60, 58, 40, 44, 90, 81], np.uint8)
+    assert telling(clouds).tolist() == [True]
+    assert telling(np.concatenate([clouds, clouds])).shape == (10,)
+    assert telling(clouds[:8]).shape == (0,)
 
 
 @pytest.mark.parametrize("size", [(12, 9), (16, 12), (32, 24), (20, 20), (64, 48)])
@@ -196,7 +191,7 @@ def test_a_part_of_a_frame_is_recognised(canary: tuple[Canary, list[list[Picture
 def test_noise_and_ramps_are_no_pictures(canary: tuple[Canary, list[list[Picture]]]) -> None:
     rng = np.random.default_rng(5)
     for size in (64, 100, 108, 768, 3072):
-        for _ in range(10):
+        for _ in range(3):
             assert likeness(rng.integers(0, 256, size).astype(np.uint8), canary[0].keys) is None
         ramp = np.linspace(0, 255, size).astype(np.uint8)
         assert likeness(ramp, canary[0].keys) is None
@@ -239,7 +234,7 @@ def test_files_are_known_by_their_first_bytes(data: bytes, name: str) -> None:
 def test_honest_bytes_hold_no_files() -> None:
     code = honest(3)
     # libraries may well carry signatures as constants; everything before them may not
-    assert list(signatures(code[:700_000])) == []
+    assert list(signatures(code[:160_000])) == []
 
 
 @pytest.mark.parametrize(
