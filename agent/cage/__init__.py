@@ -7,8 +7,8 @@ can be undone by the process or by a program that it starts.
 Call it first, before NumPy and other libraries are imported: they start threads, and Landlock holds
 only for the thread that asks and those that it starts later (seccomp holds for all).
 
-Where uid 0 is at work the walls are thinner: device nodes are only listed, and a second process of
-root stands outside. Run the halves as users of their own, as the units do.
+Where root is at work the walls are thinner, since other processes of root stand outside: run the
+halves as users of their own, as the units do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import logging
 import os
 import resource
 import site
-import stat
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable
@@ -35,7 +34,8 @@ Layer = Literal["systemd", "namespace", "mdwe", "seccomp", "landlock"]
 
 _DNS = 53
 _PLAIN_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-_ROOTS_DEVICES = ("mem", "kmem", "port", "tun", "vhost-net", "vhost-vsock")
+_CAMERAS = ("video*", "media*", "v4l-subdev*", "dma_heap/*", "udmabuf", "snd/*", "dri/*", "nv*")
+"""With their buffers, and microphones; nv: Jetson."""
 _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/proc/sys", "/proc/self")
 """Not all of /proc: how busy the machine is would tell whether somebody is there."""
 _CLOCK = "/sys/class/rtc/rtc0/hctosys"
@@ -114,6 +114,7 @@ def seal_uplink(readable: Iterable[Path], writable: Iterable[Path], broker_port:
     """
     folders = [each.resolve() for each in writable]
     outer = _outer_layers()
+    devices = probe.devices()  # afterwards they may not even be listed
     _attempt("no new privileges", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
     fixed = _attempt("mdwe", _no_new_code)
     rules = Ruleset(
@@ -129,7 +130,7 @@ def seal_uplink(readable: Iterable[Path], writable: Iterable[Path], broker_port:
     confined = _attempt("landlock", lambda: _landlock(rules))
     filtered = _attempt("seccomp", lambda: _seccomp(seccomp.uplink_filter))
     return UplinkCage(
-        devices_closed=probe.no_device(),
+        devices_closed=probe.no_device(devices),
         egress_confined=probe.no_datagram_elsewhere(),
         writes_confined=probe.no_file_outside(folders),
         layers=_declared(outer, mdwe=fixed, seccomp=filtered, landlock=confined),
@@ -203,21 +204,13 @@ def _nodes(names: Iterable[str]) -> list[Path]:
 
 
 def _devices() -> list[Path]:
-    """What may be written below /dev. As a folder, so that a camera plugged in again is a camera;
-    permissions guard the rest. They do not guard it from root: then only what is there now and is
-    no disk and no memory."""
+    """What perceive may write below /dev. As a folder, so that a camera plugged in again is a
+    camera; permissions guard the rest. They do not guard it from root: then only cameras and
+    microphones that are there now."""
     if os.geteuid() != 0:
         return [Path("/dev")]
-    found = []
-    for folder, _, names in os.walk("/dev"):
-        for path in (Path(folder, name) for name in names):
-            try:
-                character = stat.S_ISCHR(path.lstat().st_mode)
-            except OSError:
-                continue
-            if character and path.name not in _ROOTS_DEVICES:
-                found.append(path)
-    return found
+    found = [path for pattern in _CAMERAS for path in Path("/dev").glob(pattern)]
+    return [*_nodes(_PLAIN_DEVICES), *sorted(found)]
 
 
 def _readable(given: Iterable[Path]) -> list[Path]:

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from agent.cage.kernel import status
@@ -47,9 +47,15 @@ def no_file_outside(allowed: Iterable[Path]) -> bool:
     )
 
 
-def no_device(folder: Path = Path("/dev"), patterns: Sequence[str] = _SEEING) -> bool:
-    """Whether no camera, microphone or other such device can be opened; true where none is."""
-    return not any(_opens(path) for pattern in patterns for path in sorted(folder.glob(pattern)))
+def devices(folder: Path = Path("/dev")) -> list[Path]:
+    """What `no_device` is to try; the first camera in any case."""
+    found = {path for pattern in _SEEING for path in folder.glob(pattern)}
+    return sorted(found | {folder / "video0"})
+
+
+def no_device(paths: Iterable[Path]) -> bool:
+    """Whether none of these devices can be opened; true where there is none."""
+    return not any(_opens(path) for path in paths)
 
 
 def no_datagram_elsewhere() -> bool:

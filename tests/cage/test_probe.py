@@ -61,9 +61,10 @@ def test_systemd_counts_only_with_its_hardening(
 
 
 def test_a_device_that_opens_is_a_device_too_many(tmp_path: Path) -> None:
-    assert probe.no_device(tmp_path)
-    (tmp_path / "video0").symlink_to("/dev/null")
-    assert not probe.no_device(tmp_path)
+    assert probe.devices(tmp_path) == [tmp_path / "video0"]
+    assert probe.no_device(probe.devices(tmp_path))
+    (tmp_path / "video1").symlink_to("/dev/null")
+    assert not probe.no_device(probe.devices(tmp_path))
 
 
 def test_a_file_that_can_be_made_is_found_and_removed(

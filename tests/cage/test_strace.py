@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from agent.cage import probe
 from agent.capture.replay import VideoFile
 
 CLIP = Path(__file__).parents[2] / "agent" / "demo" / "clip.mp4"
@@ -71,11 +72,14 @@ class Log:
         ]
 
     def opened(self) -> set[tuple[Path, bool]]:
-        """Files that were opened, and whether for writing."""
+        """Files that were opened, and whether for writing. O_PATH names a file and opens nothing:
+        the cage's own rules."""
         found = set()
         for name, arguments, result, _ in self.calls:
             path = re.search(r'"([^"]*)"', arguments)
             if name in ("open", "openat", "openat2", "creat") and result >= 0 and path:
+                if "O_PATH" in arguments:
+                    continue
                 writing = name == "creat" or bool(re.search("O_WRONLY|O_RDWR", arguments))
                 found.add((Path(path[1]), writing))
         return found
@@ -148,7 +152,7 @@ def test_a_replay_makes_no_internet_socket(tmp_path: Path, short: Path) -> None:
     assert log.families() <= {"AF_UNIX"}
     assert log.network() == []
     assert {error for _, error in log.refused()} <= {"EPERM"}
-    assert log.devices() <= HARMLESS
+    assert log.devices() <= {*HARMLESS, "/dev"}  # listed, to find what the cage must let through
 
 
 def test_uplink_opens_no_device(tmp_path: Path) -> None:
@@ -172,7 +176,15 @@ def test_uplink_opens_no_device(tmp_path: Path) -> None:
             process.kill()
         process.stderr.close()
     log = Log(tmp_path / "log")
-    assert log.devices() <= HARMLESS
+    assert log.devices() <= {*HARMLESS, "/dev"}
+    # It tries each, and is refused.
+    tried = {
+        arguments.split('"')[1]: error
+        for name, arguments, result, error in log.calls
+        if name == "openat" and result < 0 and '"/dev/' in arguments
+    }
+    assert tried.pop("/dev/video0") in ("EACCES", "ENOENT")
+    assert {str(each) for each in probe.devices()} <= {*tried, "/dev/video0"}
     assert log.families() <= {"AF_UNIX", "AF_INET", "AF_INET6"}
     assert any("htons(9)" in each for each in log.network())
 
