@@ -92,7 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
         "notice", help="a sign for the door, and a page that says what leaves this box"
     )
     notice.add_argument("--out", type=Path, default=Path("fleeting-notice"), metavar="FOLDER")
-    notice.add_argument("--language", choices=("en", "de", "fr", "es"), default="en")
+    notice.add_argument("--language", choices=("en", "de", "fr", "es"))
     notice.add_argument("--json", action="store_true", help="print what was written as JSON")
     _add_config(notice)
 

@@ -18,7 +18,7 @@ from agent.demo.table import summaries_table
 from agent.errors import CaptureError
 from agent.pipeline import Pipeline
 from agent.privacy.chance import false_alarm_rate
-from agent.privacy.policy import INFERS_EMOTION, resolve
+from agent.privacy.policy import resolve
 from agent.privacy.release import Releaser
 from agent.report import Flag, Summary, to_json
 from agent.trace import TraceRecorder, check_target, event_record
@@ -54,7 +54,7 @@ def replay(
     config = _windowed(config or parse({"privacy": {"policy": "demo"}}, "the demo profile"), window)
     policy = resolve(config, live=False)
     source = VideoFile(video)
-    pipeline = Pipeline(config, expressions=bool(INFERS_EMOTION.intersection(policy.cells)))
+    pipeline = Pipeline(config, expressions=policy.infers_emotion, zones=policy.zones)
     releaser = Releaser(
         config,
         policy,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
 
 from agent.privacy.window import POLARITIES
-from agent.report import Cell, Closed, Summary
+from agent.report import Cell, Closed, Summary, TimedWindow, UntimedWindow
 
 COLUMNS = ("window", "visits", "expression", "valence", "facing", "in view", "micro", "flags")
 _WHY = {
@@ -42,11 +43,10 @@ def summaries_table(summaries: Sequence[Summary], title: str) -> Table:
 def row(summary: Summary) -> tuple[str, ...]:
     """One summary in the order of `COLUMNS`. Counts are visits, one kind per line;
     valence is a mean per visit."""
-    start = summary.window.offset
     visits = summary.visits
     valence = summary.valence
     return (
-        f"{start}-{start + summary.window.length} s",
+        _when(summary.window),
         str(visits) if visits is not None else _reason(summary, "visits"),
         _counts(summary, "expression", summary.expression),
         f"{valence.sum / visits / 100:+.2f}" if valence and visits and visits > 0 else "-",
@@ -55,6 +55,13 @@ def row(summary: Summary) -> tuple[str, ...]:
         _micro(summary),
         "\n".join(summary.quality.flags).replace("_", " ") or "-",
     )
+
+
+def _when(window: TimedWindow | UntimedWindow) -> str:
+    """Seconds since the start, or UTC where the clock was trusted."""
+    if isinstance(window, UntimedWindow):
+        return f"{window.offset}-{window.offset + window.length} s"
+    return time.strftime("%d %b %H:%M:%S", time.gmtime(window.start))
 
 
 def _counts(summary: Summary, cell: Cell, counts: Closed | None, unit: str = "") -> str:
