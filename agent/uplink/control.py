@@ -13,7 +13,7 @@ from typing import Any, Literal
 from agent import settings
 from agent.config import AgentConfig
 from agent.errors import ConfigError, StoreError
-from agent.report import EventCode, Rejected, Reported
+from agent.report import EventCode, Rejected, RemoteSettings, Reported
 from agent.settings import Settings
 from agent.uplink import shadow
 from agent.uplink.shadow import Refused, Wish
@@ -35,7 +35,8 @@ class Control:
     """
 
     def __init__(self, config: AgentConfig, count: Callable[[EventCode], object]) -> None:
-        """`config`: as the person on site wrote it; `count`: notes an event."""
+        """`config`: as the person on site wrote it; `count`: notes an event. Raises
+        `ConfigError`."""
         self._local = config
         self._path = config.store.settings
         self._count = count
@@ -45,9 +46,9 @@ class Control:
         """Monotonic seconds of the last change of what is in force; None: none in this process."""
         self._refused: Refused = {}
         self._later: dict[Origin, Wish] = {}
-        """Wishes that the disk did not take yet."""
+        """Wishes that could not be taken yet."""
         self._next_look = 0.0
-        self._settle_again()
+        self._remote = self._settle_again()
 
     @property
     def reported(self) -> Reported:
@@ -56,7 +57,7 @@ class Control:
         return Reported(
             version=held.version,
             defaults=held.defaults_version,
-            config=shadow.in_force(self.config),
+            config=self._remote,
             rejected=shadow.rejections(
                 _reasons(held.rejected), _reasons(held.defaults_rejected), self._refused
             ),
@@ -84,16 +85,18 @@ class Control:
             }
         )
         wished = held.model_copy(update=news)
-        patch, refused = shadow.settle(self._local, wished.own, wished.defaults)
         try:
+            patch, refused = shadow.settle(self._local, wished.own, wished.defaults)
+            config = settings.apply(self._local, patch)
+            remote = shadow.in_force(config)
             self._keep(wished.model_copy(update={"patch": patch}))
-        except StoreError as error:
+        except (ConfigError, StoreError) as error:
+            # A disk that takes nothing, or a profile file that has gone since the start.
             log.error("%s The fleet's wish waits.", error)
             self._later[origin] = wish
             return
         self._later.pop(origin, None)
-        self._refused = refused
-        self.config = settings.apply(self._local, patch)
+        self._refused, self.config, self._remote = refused, config, remote
         self.changed_at = time.monotonic()
         if wish.refused or refused:
             self._count("settings_refused")
@@ -145,17 +148,16 @@ class Control:
             self._count("settings_refused")
             return Settings()
 
-    def _settle_again(self) -> None:
-        """The configuration or the policy may have changed since the file was written."""
+    def _settle_again(self) -> RemoteSettings:
+        """The configuration or the policy may have changed since the file was written. Raises
+        `ConfigError` where not even the local configuration is allowed."""
         held = self.settings
         patch, self._refused = shadow.settle(self._local, held.own, held.defaults)
-        try:
-            self.config = settings.apply(self._local, patch)
-        except ConfigError:  # not even nothing can be applied: the start has refused that already
-            return
+        self.config = settings.apply(self._local, patch)
         if patch != held.patch:
             self.settings = held.model_copy(update={"patch": patch})
             self._rewrite()
+        return shadow.in_force(self.config)
 
 
 def _reasons(rejected: tuple[Rejected, ...]) -> Refused:

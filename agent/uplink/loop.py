@@ -129,6 +129,7 @@ class Uplink:
         self._connection = connection
         self._since = time.monotonic()
         self._subscribed.clear()
+        self._answers.clear()  # whoever asked has given up by now
         self._queue.connected()
         self._announcer.connected()
         connection.publish(CHANNELS["state"], self._topics.of("state"), b"online")

@@ -218,6 +218,25 @@ def test_a_full_disk_keeps_a_wish_waiting_and_the_old_settings_in_force(
     assert read(config.store.settings) == control.settings
 
 
+def test_a_policy_that_cannot_be_asked_any_more_keeps_what_is_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profile file that is taken away while we run: no reason to fall over, or to allow more."""
+    control = Control(shop(tmp_path), Counted())
+    control.wish(wish(1, privacy={"k": 20}), "own")
+    with monkeypatch.context() as gone:
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise ConfigError("the profile cannot be read.")
+
+        gone.setattr("agent.uplink.shadow.resolve", refuse)
+        control.wish(wish(2, privacy={"k": 30}), "own")
+        assert control.reported.config.privacy.k == 20
+        assert control.settings.version == 1
+    control.tick(1.0)
+    assert (control.settings.version, control.reported.config.privacy.k) == (2, 30)
+
+
 def test_what_is_in_force_satisfies_the_policy_whatever_is_wished(tmp_path: Path) -> None:
     control = Control(shop(tmp_path), Counted())
     version = 0
