@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from agent.report import to_json
 from tests.summaries import summary
 from tools.bench import crash, crash_writes
 from tools.bench.__main__ import main
-from tools.bench.crash_check import Key, aside, digest, judge, key_of, read
+from tools.bench.crash_check import Key, Stored, aside, digest, judge, key_of, read
 from tools.bench.crash_processes import mosquitto
 from tools.bench.crash_writer import SCRIPT, write
 from tools.bench.errors import BenchError
@@ -127,60 +128,63 @@ needs_mosquitto = pytest.mark.skipif(mosquitto() is None, reason="mosquitto is n
 
 
 @needs_mosquitto
-def test_six_crashes_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_six_crashes_end_to_end_and_then_a_loss(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All is well after the crashes; then the reader forgets one summary, which must be noticed."""
+    monkeypatch.setattr(crash, "_LIVES", 1.5)  # short lives: a short test
+    monkeypatch.setattr(crash, "_QUICKEST", 2.0)
+    drain = crash._Campaign.drain
+    before: list[dict[str, Any]] = []
+
+    def then_forget(campaign: crash._Campaign) -> Stored:
+        stored = drain(campaign)
+        before.append({**campaign.counts(stored), "violations": list(campaign.tally.violations)})
+        campaign.reader._copies.popitem()
+        monkeypatch.setattr(crash, "_ARRIVAL", 0.1)
+        campaign.look()
+        return stored
+
+    monkeypatch.setattr(crash._Campaign, "drain", then_forget)
     keep = tmp_path / "kept"
     code = main(["crash", "--cycles", "6", "--seed", "3", "--keep", str(keep), "--json"])
     words = capsys.readouterr().out
     report = json.loads(words.splitlines()[-1])
-    assert code == 0, report["violations"]
+    [good] = before
+    assert good["violations"] == []
+    assert good["released"] == good["arrived"] > 0
+    assert good["lost"] == good["differing"] == 0
     assert report["cycles"] == 6 == sum(report["kills"].values())
-    assert report["released"] == report["arrived"] > 0
-    assert report["lost"] == report["differing"] == 0
-    assert "6 kill -9" in words
     kills = [json.loads(each)["stopped"] for each in (keep / "kills.jsonl").open()]
     assert len([each for each in kills if each != "broker"]) == 6
     copies = [json.loads(each)["body"] for each in (keep / "received.jsonl").open()]
-    assert len({key_of(each.encode()) for each in copies}) == report["arrived"]
-    assert main(["crash", "--keep", str(keep)]) == 1, "evidence is not mixed with older"
-
-
-@needs_mosquitto
-def test_what_is_lost_is_reported(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The end of a run whose reader lost a summary: exit code 1, evidence kept."""
-    drain = crash._Campaign.drain
-
-    def forgetful(campaign: crash._Campaign) -> object:
-        reader = campaign.reader
-        seen = reader.arrived
-        first = next(iter(seen()))
-        monkeypatch.setattr(
-            reader, "arrived", lambda: {key: each for key, each in seen().items() if key != first}
-        )
-        monkeypatch.setattr(crash, "_DRAIN", 1.0)
-        monkeypatch.setattr(campaign, "_recovers", lambda within: True)
-        return drain(campaign)
-
-    monkeypatch.setattr(crash._Campaign, "drain", forgetful)
-    keep = tmp_path / "kept"
-    assert main(["crash", "--cycles", "1", "--seed", "1", "--keep", str(keep)]) == 1
-    words = capsys.readouterr().out
-    assert "1 lost" in words
+    assert len({key_of(each.encode()) for each in copies}) == good["arrived"]
+    assert code == 1
+    assert (report["lost"], report["arrived"]) == (1, good["arrived"] - 1)
     assert "FAILED" in words
-    assert json.loads((keep / "report.json").read_text())["lost"] == 1
-    assert (keep / "outbox.db").exists()
+    assert "1 lost" in words
+    assert json.loads((keep / "report.json").read_text()) == report
+    assert read(keep / "outbox.db").verdict == "ok"
+    assert main(["crash", "--keep", str(keep)]) == 1, "evidence is not mixed with older"
 
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
 
 @needs_strace
-def test_a_kill_at_every_write_leaves_a_sound_outbox(capsys: pytest.CaptureFixture[str]) -> None:
-    report = crash_writes.run(calls=("pwrite64", "fdatasync", "fsync", "ftruncate", "unlink"))
-    assert report["passed"], report["violations"]
+def test_a_kill_at_every_write_leaves_a_sound_outbox(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = ("pwrite64", "fdatasync", "fsync", "ftruncate", "unlink")
+    whole = crash_writes.run
+    monkeypatch.setattr(crash_writes, "run", lambda progress: whole(progress, calls))
+    assert main(["crash", "--every-write", "--json"]) == 0
+    words = capsys.readouterr().out
+    report = json.loads(words.splitlines()[-1])
+    assert report["violations"] == []
     assert report["calls"]["pwrite64"] > 20, "two summaries and an acknowledgement"
     assert report["calls"]["fdatasync"] > 3
+    assert "passed" in words
 
 
 @pytest.mark.parametrize("died", range(1, 2 * len(SCRIPT) + 1))
