@@ -91,9 +91,9 @@ class Canary:
         self.keys.append((number, cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)))
 
 
-def stride_for(frames: int | None) -> int:
+def stride_for(frames: int) -> int:
     """Look at each n-th of so many frames."""
-    return max(1, -(-(frames or 1) // MOST_FRAMES))
+    return max(1, -(-frames // MOST_FRAMES))
 
 
 def texture(picture: Grey) -> bool:

@@ -73,11 +73,15 @@ def examine(
             ]
         for base, part in search.fresh(item):
             if item.kind in ("database", "journal"):
+                ends: list[int] = []
                 for at, rest in database.residue(part, vocabulary):
                     what = f"{len(rest)} bytes that belong to no message: {rest[:16].hex(' ')}…"
                     place = base + at
                     result.findings.append(Finding("residue", item.name, place, what, item.planted))
-                    search.candidate(item, View("", place, 1.0, np.frombuffer(rest, np.uint8)))
+                    ends += [at, at + len(rest)]
+                if ends:  # black pixels between them are zeros
+                    whole = np.frombuffer(part[min(ends) : max(ends)], np.uint8)
+                    search.candidate(item, View("", base + min(ends), 1.0, whole))
             result.findings += _signs(item, base, part)
             search.add(item, base, part)
     result.findings += search.findings()
@@ -171,7 +175,7 @@ class _Search:
             yield from index.findings()
         yield from control.findings()
         for item, view in self._candidates:
-            alike = likeness(view.pixels, self._canary.keys)
+            alike = likeness(view.pixels, self._canary.keys, loose=not view.whole)
             if alike is not None:
                 what = f"{alike}{', ' + view.how if view.how else ''}"
                 yield Finding("picture", item.name, view.offset, what, item.planted)

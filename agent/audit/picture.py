@@ -24,6 +24,7 @@ _CURVED = 0.05
 _CROP_ALIKE = 0.9
 _HEADERS = (0, 1, 2, 4, 8, 10, 12, 16, 20, 24, 32, 54, 64)
 """Bytes before or behind a picture that are tried as a header."""
+_WIDTHS = (12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 100, 112, 120, 128, 160, 224, 320)
 _CROP_FRAMES = 12
 _SMOOTH = 0.5
 """Correlation between neighbouring rows below which no part of a frame is looked for."""
@@ -49,7 +50,7 @@ class Likeness:
 
 
 def likeness(
-    pixels: npt.NDArray[np.uint8], keys: Sequence[tuple[int, Grey]], parts: bool = True
+    pixels: npt.NDArray[np.uint8], keys: Sequence[tuple[int, Grey]], loose: bool = False
 ) -> Likeness | None:
     """Compare bytes whose ends are about known with the kept frames, in every plausible shape.
 
@@ -58,15 +59,16 @@ def likeness(
     pixels : uint8[N]
         N from 64 up to 320x240 (longer: only the first part).
     keys : sequence of (frame number, uint8[H, W])
-    parts : bool
-        Also look for parts of frames, which takes longer.
+    loose : bool
+        The last pixels may be missing (black ones are zeros, and so is padding), or many: the
+        picture may be a strip of a frame.
     """
     if len(pixels) < SMALLEST or not keys:
         return None
     best: Likeness | None = None
     smooth: list[tuple[float, Grey]] = []
     frames: dict[tuple[int, int], Vectors] = {}
-    for picture in _shapes(pixels[:_LARGEST]):
+    for picture in _shapes(pixels[:_LARGEST], loose):
         smooth.append((_smoothness(picture), picture))
         vector = _curved(picture)
         if vector is None:
@@ -82,7 +84,7 @@ def likeness(
         least = max(_ALIKE, _SIGMAS / (width * height) ** 0.5, best.correlation if best else 0.0)
         if alike[place] > least:
             best = Likeness(numbers[place], width, height, float(alike[place]), False)
-    if best or not parts:
+    if best:
         return best
     smooth.sort(key=lambda each: -each[0])
     for value, picture in smooth[:4]:
@@ -91,9 +93,16 @@ def likeness(
     return best
 
 
-def _shapes(pixels: npt.NDArray[np.uint8]) -> Iterator[Grey]:
-    """Every rectangle from 1:3 to 3:1 that the bytes fill, after or before a short header."""
+def _shapes(pixels: npt.NDArray[np.uint8], loose: bool) -> Iterator[Grey]:
+    """Every rectangle from 1:3 to 3:1 that the bytes fill, after or before a short header; with
+    `loose` also those of common widths that they nearly fill."""
     count = len(pixels)
+    for width in _WIDTHS if loose else ():
+        height = -(-count // width)
+        if 6 <= height <= 4 * width <= 20 * height:
+            padded = np.zeros(width * height, np.uint8)
+            padded[:count] = pixels
+            yield padded.reshape(height, width)
     for left in _HEADERS:
         size = count - left
         if size < SMALLEST:

@@ -96,20 +96,22 @@ def audit(
 def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
     source = VideoFile(video)
     count, fps = source.frame_count, source.fps_nominal
+    if count is None:
+        count = sum(1 for _ in source)  # a bare stream does not say how long it is
     source.close()
     every = stride_for(count)
     with contextlib.ExitStack() as stack:
         workspace = stack.enter_context(_workspace(keep))
         bar = stack.enter_context(_progress())
         started = time.monotonic()
-        playing = bar.add_task("Playing the video", total=count / fps if count else None)
+        playing = bar.add_task("Playing the video", total=count / fps)
         evidence = record(
             video, processes, workspace, lambda seconds: bar.update(playing, completed=seconds)
         )
         bar.update(playing, total=1, completed=1)
         recorded = time.monotonic() - started
         canary = Canary(video)
-        looking = bar.add_task("Searching for it", total=count // every if count else None)
+        looking = bar.add_task("Searching for it", total=count // every)
         planted = plants(video, every, evidence.device, evidence.items)
         examined = examine(
             evidence,

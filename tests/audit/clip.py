@@ -31,7 +31,7 @@ def frames(count: int = 75, seed: int = 7) -> list[npt.NDArray[np.uint8]]:
 def write(path: Path, pictures: list[npt.NDArray[np.uint8]], fps: float = 25.0) -> Path:
     """As lossless FFV1 in Matroska, so that the agent sees exactly these pixels."""
     height, width = pictures[0].shape
-    code = cv2.VideoWriter_fourcc(*"FFV1")
+    code = cv2.VideoWriter.fourcc(*"FFV1")
     writer = cv2.VideoWriter(str(path), code, fps, (width, height), True)
     assert writer.isOpened()
     for each in pictures:

@@ -12,6 +12,6 @@ from agent.audit.record import Processes
 
 
 def processes(kind: str) -> Processes:
-    """The commands of both halves with one of `kinds.KINDS` built in."""
+    """The commands of both halves with one of `kinds.KINDS` built in, or several joined by `+`."""
     wrapped = (sys.executable, "-P", "-m", "tools.leaks.half", kind)
     return Processes((*wrapped, "perceive"), (*wrapped, "uplink"))

@@ -15,7 +15,7 @@ from tools.leaks.kinds import KINDS
 def main(argv: list[str] | None = None) -> int:
     """The audit's own exit code: 1 where it found the leak."""
     parser = argparse.ArgumentParser(prog="python -m tools.leaks", description=__doc__)
-    parser.add_argument("kind", nargs="?", choices=sorted(KINDS), metavar="KIND")
+    parser.add_argument("kind", nargs="?", metavar="KIND", help="or several joined by +")
     parser.add_argument("video", nargs="?", type=Path, metavar="VIDEO")
     parser.add_argument("--list", action="store_true", help="print the kinds of leaks")
     parser.add_argument("--json", action="store_true", help="the audit's report as JSON")
@@ -25,6 +25,9 @@ def main(argv: list[str] | None = None) -> int:
         for name, (_, what) in KINDS.items():
             print(f"{name:10} {what}")
         return 0
+    unknown = set(args.kind.split("+")) - set(KINDS)
+    if unknown:
+        parser.error(f"no such kind: {', '.join(sorted(unknown))}; --list names them")
     if args.video is None:
         parser.error("name a VIDEO to play")
     try:

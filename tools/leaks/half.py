@@ -10,20 +10,21 @@ from tools.leaks.kinds import KINDS, Leak, replace
 
 
 def main(argv: list[str]) -> int:
-    """The half's own exit code."""
+    """The half's own exit code. KIND: one of `kinds.KINDS`, or several joined by `+`."""
     kind, half, *rest = argv
-    leak = KINDS[kind][0]()
-    if half == "uplink":
-        leak.in_uplink()
-    else:
-        leak.before_the_walls(rest[-1])
-        _behind_the_walls(leak)
+    leaks = [KINDS[each][0]() for each in kind.split("+")]
+    for leak in leaks:
+        if half == "uplink":
+            leak.in_uplink()
+        else:
+            leak.before_the_walls(rest[-1])
+            _behind_the_walls(leak)
     return cli.main([half, *rest])
 
 
 def _behind_the_walls(leak: Leak) -> None:
     """Perception is replaced where it is imported: after the process has sealed itself."""
-    seal = start.sealed
+    seal: Any = start.sealed
 
     def sealed(*args: Any) -> Any:
         cage = seal(*args)

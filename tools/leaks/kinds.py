@@ -37,9 +37,10 @@ class Leak:
         """Behind the walls: look on, and act whenever a summary is stored."""
         from agent.outbox import store
         from agent.pipeline import Pipeline
-        from agent.report import Summary, to_json
+        from agent.report import Summary
 
         perceive: Any = Pipeline.__call__
+        to_json: Any = vars(store)["to_json"]  # another leak may have been here before
 
         def look(pipeline: Any, frame: Any) -> Any:
             self.luma = frame.luma.copy()
@@ -51,7 +52,7 @@ class Leak:
         def write(message: Any) -> bytes:
             if isinstance(message, Summary) and self.luma is not None:
                 return self.leak(message, to_json)
-            return to_json(message)
+            return bytes(to_json(message))
 
         replace(Pipeline, "__call__", look)
         replace(store, "to_json", write)
