@@ -191,7 +191,11 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
         path = _configuration_path(args.config)
         tail = ["--config", str(path)] if path else []
         command = [sys.executable, "-m", "agent.cli"]
-        return supervise([*command, "perceive", *tail], [*command, "uplink", *tail])
+        # In a namespace of its own users, root's profile file would look like nobody's.
+        roots_file = config.privacy.profile is not None and config.privacy.profile_key is None
+        return supervise(
+            [*command, "perceive", *tail], [*command, "uplink", *tail], same_users=roots_file
+        )
     if args.verb == "perceive":
         from agent.start import start_perceive
 

@@ -316,7 +316,7 @@ def perceive(
     """
     perceiver = Perceiver(config, observer, cage)
     try:
-        if config.source.kind != "file":
+        if config.source.kind != "file" or config.source.pace == "realtime":
             warm(config)
         notify.ready("running")
         for frame, dropped, flags in frames(config.source, stop, perceiver):

@@ -142,6 +142,7 @@ def _checked(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA secure_delete = ON")
+        database.execute("PRAGMA temp_store = MEMORY")  # nothing may be written elsewhere
         database.execute("PRAGMA journal_size_limit = 1000000")
         database.execute("PRAGMA wal_autocheckpoint = 32")  # pages: a small disk stays usable
         verdict = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
