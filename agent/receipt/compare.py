@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -20,12 +21,14 @@ from agent.report import SEQ_LIMIT, Summary
 
 _MOST_TRIES = 256
 """Ways to choose among copies that disagree; beyond them, by process start only."""
-_MOST_HASHED = 2_000_000_000
-"""Bytes to hash in search of a day's first summary; a day beyond them counts as not found."""
+_MOST_HASHED = 100_000_000
+"""Bytes to hash in search of where the first summaries begin: some seconds."""
+_MOST_LOST = 30
+"""Numbers between two days that the device may have lost before they were released."""
 _MOST_NAMED = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Copy:
     """One form of a summary that was received."""
 
@@ -113,12 +116,12 @@ class Comparison:
     def _find(self, entry: Entry) -> int | None:
         """Where its summaries begin in `seqs`; None where they are not all here."""
         count, seqs = entry.statement.summaries, self._received.seqs
-        for seq in (self._next, 0):  # where they should begin; a new outbox
-            place = None if seq is None else self._place.get(seq)
-            if place is not None and self._fits(entry, seqs[place : place + count]):
-                return place
-        for place in range(len(seqs) - count + 1):
-            if self._hashed > _MOST_HASHED:
+        likely: Iterable[int] = range(len(seqs))
+        if self._next is not None:  # numbers that the device lost may lie between
+            here = bisect_left(seqs, self._next)
+            likely = range(here, min(here + _MOST_LOST, len(seqs)))
+        for place in itertools.chain((0,), likely):  # a new outbox counts from 0
+            if self._hashed > _MOST_HASHED and self._next is None:
                 return None
             self._hashed += 32 * count
             if self._fits(entry, seqs[place : place + count]):
