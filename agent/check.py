@@ -7,6 +7,8 @@ import os
 import shutil
 import socket
 import ssl
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -62,6 +64,7 @@ def run_check(config: AgentConfig) -> list[CheckLine]:
         ("broker", _broker),
         ("clock", _clock),
         ("disk", _disk),
+        ("walls", _walls),
     )
     lines = []
     for name, look in parts:
@@ -289,3 +292,35 @@ def _disk(config: AgentConfig) -> CheckLine:
             f"The outbox may need {needed / 1e6:,.0f} MB: free some, or lower store.max_bytes.",
         )
     return CheckLine("disk", True, detail)
+
+
+def _walls(config: AgentConfig) -> CheckLine:
+    """Tried by a process that ends afterwards: walls cannot be taken down."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "agent.cage"],
+            env={**os.environ, "PYTHONPATH": _with_package()},
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        found = json.loads(done.stdout)
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        return CheckLine("walls", False, f"they could not be tried: {error}", "See the journal.")
+    network = "closed" if found["network_closed"] else "open"
+    writes = "confined" if found["writes_confined"] else "open"
+    detail = f"network {network}, writing {writes} ({', '.join(found['layers']) or 'no layer'})"
+    if not found["network_closed"]:
+        return CheckLine(
+            "walls", False, detail, "Run it as the systemd units: they close the network."
+        )
+    if not found["writes_confined"]:
+        return CheckLine(
+            "walls", True, detail, "This kernel has no Landlock; the systemd units confine writing."
+        )
+    return CheckLine("walls", True, detail)
+
+
+def _with_package() -> str:
+    package = str(Path(__file__).resolve().parents[1])
+    return os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])

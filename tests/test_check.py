@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -63,7 +64,7 @@ def settings(tmp_path: Path) -> dict[str, Any]:
 
 def line(settings: dict[str, Any], name: str) -> CheckLine:
     lines = {found.name: found for found in run_check(parse(settings, "test"))}
-    assert list(lines) == ["camera", "microphone", "models", "broker", "clock", "disk"]
+    assert list(lines) == ["camera", "microphone", "models", "broker", "clock", "disk", "walls"]
     return lines[name]
 
 
@@ -77,6 +78,9 @@ def test_camera_models_and_disk_of_a_healthy_box(settings: dict[str, Any]) -> No
     assert "set research " in lines["models"].detail
     assert lines["disk"].ok
     assert lines["clock"].ok
+    if sys.platform == "linux" and os.uname().machine in ("x86_64", "aarch64"):
+        assert lines["walls"].ok
+        assert "network closed" in lines["walls"].detail
     assert list(Path(settings["store"]["outbox"]).parent.glob("tmp*")) == []
 
 
