@@ -265,7 +265,7 @@ def test_lines_for_people_and_the_exit_code(
 ) -> None:
     assert main(parse(settings, "test"), as_json=False) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert lines[0].startswith("ok    camera")
     assert lines[3].startswith("FAIL  broker")
     assert "->  Start the broker" in lines[3]
@@ -273,7 +273,7 @@ def test_lines_for_people_and_the_exit_code(
 
 def test_with_no_configuration_nothing_is_thrown(tmp_path: Path) -> None:
     lines = run_check(AgentConfig())
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert not lines[0].ok  # no Raspberry Pi camera here
 
 
