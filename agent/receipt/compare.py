@@ -21,7 +21,7 @@ from agent.report import SEQ_LIMIT, Summary
 
 _MOST_TRIES = 256
 """Ways to choose among copies that disagree; beyond them, by process start only."""
-_MOST_HASHED = 100_000_000
+_MOST_HASHED = 1_000_000_000
 """Bytes to hash in search of where the first summaries begin: some seconds."""
 _MOST_LOST = 30
 """Numbers between two days that the device may have lost before they were released."""
@@ -69,6 +69,7 @@ class Comparison:
     def __init__(self, received: Received) -> None:
         self._received = received
         self._place = {seq: place for place, seq in enumerate(received.seqs)}
+        self._flat = bytes.fromhex("".join(received.copies[seq][0].sha256 for seq in received.seqs))
         self._next: int | None = None
         """The number that the next receipt begins with, as far as that is known."""
         self._hashed = 0
@@ -116,17 +117,28 @@ class Comparison:
     def _find(self, entry: Entry) -> int | None:
         """Where its summaries begin in `seqs`; None where they are not all here."""
         count, seqs = entry.statement.summaries, self._received.seqs
-        likely: Iterable[int] = range(len(seqs))
+        if self._next is None and entry.statement.number == 1:
+            self._next = 0
+        likely = [0]  # a new outbox counts from 0
         if self._next is not None:  # numbers that the device lost may lie between
             here = bisect_left(seqs, self._next)
-            likely = range(here, min(here + _MOST_LOST, len(seqs)))
-        for place in itertools.chain((0,), likely):  # a new outbox counts from 0
-            if self._hashed > _MOST_HASHED and self._next is None:
-                return None
-            self._hashed += 32 * count
+            likely += range(here, min(here + _MOST_LOST, len(seqs)))
+        else:
+            likely += self._search(count, entry.statement.digest)
+        for place in likely:
             if self._fits(entry, seqs[place : place + count]):
                 return place
         return None
+
+    def _search(self, count: int, wanted: str) -> Iterator[int]:
+        """Places where so many first copies in a row have that digest."""
+        for place in range(len(self._received.seqs) - count + 1):
+            if self._hashed > _MOST_HASHED:
+                return
+            self._hashed += 32 * count
+            row = self._flat[32 * place : 32 * (place + count)]
+            if hashlib.sha256(row).hexdigest() == wanted:
+                yield place
 
     def _free(self, seq: int) -> list[Copy]:
         return [copy for copy in self._received.copies[seq] if copy not in self._taken]
