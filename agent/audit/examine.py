@@ -14,13 +14,13 @@ from agent.audit.canary import Canary
 from agent.audit.control import Plant
 from agent.audit.evidence import Evidence, Finding, Item
 from agent.audit.magic import signatures
-from agent.audit.picture import SMALLEST, likeness
+from agent.audit.picture import SMALLEST, Vectors, likeness
 from agent.audit.pixels import Index
 from agent.audit.views import View, views
 from agent.audit.vocabulary import Vocabulary
 from agent.audit.wire import STATES, Wire, schemas
 
-_CANDIDATES = 200
+_CANDIDATES = 40
 """Blobs that are compared with frames as pictures, at most; every one is a finding anyway."""
 _BATCH = 24_000_000
 """Bytes whose n-grams are held in memory at once, about 20 bytes for each."""
@@ -140,7 +140,7 @@ class _Search:
 
     def add(self, item: Item, base: int, part: bytes) -> None:
         for each in views(part):
-            if not self._new(each.pixels.tobytes(), item, b"view"):
+            if not self._new(each.pixels.tobytes(), item, item.kind.encode()):
                 continue
             view = View(each.how, base + each.offset, each.step, each.pixels, each.whole)
             if item.planted:
@@ -174,8 +174,9 @@ class _Search:
                 self._progress(count)
             yield from index.findings()
         yield from control.findings()
+        sizes: dict[tuple[int, int], Vectors] = {}
         for item, view in self._candidates:
-            alike = likeness(view.pixels, self._canary.keys, loose=not view.whole)
+            alike = likeness(view.pixels, self._canary.keys, not view.whole, sizes)
             if alike is not None:
                 what = f"{alike}{', ' + view.how if view.how else ''}"
                 yield Finding("picture", item.name, view.offset, what, item.planted)

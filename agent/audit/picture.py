@@ -25,6 +25,7 @@ _CROP_ALIKE = 0.9
 _HEADERS = (0, 1, 2, 4, 8, 10, 12, 16, 20, 24, 32, 54, 64)
 """Bytes before or behind a picture that are tried as a header."""
 _WIDTHS = (12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 100, 112, 120, 128, 160, 224, 320)
+_SIZES_KEPT, _LARGEST_KEPT = 48, 4096
 _CROP_FRAMES = 12
 _SMOOTH = 0.5
 """Correlation between neighbouring rows below which no part of a frame is looked for."""
@@ -50,7 +51,10 @@ class Likeness:
 
 
 def likeness(
-    pixels: npt.NDArray[np.uint8], keys: Sequence[tuple[int, Grey]], loose: bool = False
+    pixels: npt.NDArray[np.uint8],
+    keys: Sequence[tuple[int, Grey]],
+    loose: bool = False,
+    known: dict[tuple[int, int], Vectors] | None = None,
 ) -> Likeness | None:
     """Compare bytes whose ends are about known with the kept frames, in every plausible shape.
 
@@ -62,12 +66,14 @@ def likeness(
     loose : bool
         The last pixels may be missing (black ones are zeros, and so is padding), or many: the
         picture may be a strip of a frame.
+    known : dict or None
+        The frames at sizes used before, kept here for the next call.
     """
     if len(pixels) < SMALLEST or not keys:
         return None
     best: Likeness | None = None
     smooth: list[tuple[float, Grey]] = []
-    frames: dict[tuple[int, int], Vectors] = {}
+    frames = {} if known is None else known
     for picture in _shapes(pixels[:_LARGEST], loose):
         smooth.append((_smoothness(picture), picture))
         vector = _curved(picture)
@@ -75,6 +81,8 @@ def likeness(
             continue
         height, width = picture.shape
         if (height, width) not in frames:
+            if len(frames) > _SIZES_KEPT or height * width > _LARGEST_KEPT:
+                frames.clear()
             frames[height, width] = _vectors(keys, width, height)
         numbers, others = frames[height, width]
         if not numbers:

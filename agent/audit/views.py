@@ -139,7 +139,8 @@ def as_pixels(values: npt.NDArray[np.float64]) -> Bytes | None:
     """Grey levels of 0..255, 0..1, -1..1 or -128..127; else stretched. None without contrast."""
     if not np.isfinite(values).all():
         return None
-    low, high = float(values.min()), float(values.max())
+    # a few numbers before or behind the picture, its size say, must not decide
+    low, high = (float(each) for each in np.quantile(values, (0.02, 0.98)))
     if high - low <= 0:
         return None
     if low >= 0 and 1.5 < high <= 255.5:
