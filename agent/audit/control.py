@@ -13,6 +13,7 @@ import numpy as np
 
 from agent.audit.canary import Grey, texture
 from agent.audit.evidence import Detector, Finding, Item
+from agent.audit.wire import whole_packets
 from agent.capture.replay import VideoFile
 from agent.demo import packets
 from agent.demo.packets import Message
@@ -110,11 +111,11 @@ def _rough(picture: Grey, textured: bool) -> Grey:
 
 
 def _copy(items: Sequence[Item], kind: str, plant: bytes) -> Item:
-    """The last item of a kind, as far as it ends on a whole page or packet, and the plant."""
+    """The last item of a kind, up to a whole packet, and the plant."""
     same = [each for each in items if each.kind == kind]
     data = same[-1].data if same else b""
     name = same[-1].name if same else kind
-    keep = data if len(data) <= _COPIED else (data[: _COPIED // 4096 * 4096])
-    if kind == "wire" and len(data) > _COPIED:
-        keep = b""
+    keep = data[:_COPIED]
+    if kind == "wire":
+        keep = keep[: whole_packets(keep)]
     return Item(f"planted into: {name}", same[-1].kind if same else "other", keep + plant, True)

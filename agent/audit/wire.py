@@ -78,7 +78,7 @@ class Wire:
                     self._add(item, at, f"a packet of type {first >> 4} with {len(body)} bytes")
             except (MalformedError, UnicodeDecodeError) as error:
                 self._add(item, at, f"a packet that is no MQTT: {error}")
-        end = _end(item.data)
+        end = whole_packets(item.data)
         if end < len(item.data):
             self._add(item, end, f"{len(item.data) - end} bytes that are no MQTT packet")
 
@@ -226,7 +226,8 @@ def _split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         at = end
 
 
-def _end(data: bytes) -> int:
+def whole_packets(data: bytes) -> int:
+    """Where the last whole packet ends."""
     at = 0
     while (found := _header(data, at)) is not None and found[1] <= len(data):
         at = found[1]
