@@ -11,7 +11,7 @@ _LETTERS = 6
 """Bytes of the n-grams in which text is recognised, whole or in pieces."""
 RUN = 32
 """Unexplained bytes in a row that are too many: what SQLite keeps between values is shorter."""
-_KINDS = 12
+_KINDS = 5
 """Different bytes in such a run: padding has fewer."""
 _STRETCH = 256
 _DENSE = 0.7
