@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from agent import kernels
 from agent.audit import database, text
 from agent.audit.canary import Canary, Picture, telling
 from agent.audit.evidence import Item
@@ -133,6 +134,8 @@ def honest(seed: int) -> bytes:
     parts += [
         each.read_bytes()[:60_000] for each in Path(np.__file__).parent.rglob("_multiarray*.so")
     ]
+    compiled = sorted((Path(kernels.__file__).parent / "__pycache__").glob("*.nbc"))[:3]
+    parts += [each.read_bytes()[:40_000] for each in compiled]
     code = Path(cv2.__file__).parent.glob("*.so")
     parts += [each.read_bytes()[5_000_000:5_100_000] for each in code]
     return b"".join(parts)
