@@ -41,7 +41,7 @@ WEAK = (
 )
 BOUND = (
     "Not to be seen by any audit: what is said in numbers that the schemas allow. "
-    "`python -m agent.schemas` prints how little that is."
+    "`python -m tools.capacity` prints how little that is."
 )
 
 

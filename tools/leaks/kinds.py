@@ -221,7 +221,7 @@ class Socket(Leak):
 
 class Slow(Leak):
     """Five pixels of eight levels per message, in numbers that the schema allows. No audit can see
-    that: how much it could be is bounded by the schemas, see `python -m agent.schemas`."""
+    that: how much it could be is bounded by the schemas, see `python -m tools.capacity`."""
 
     def leak(self, summary: Any, to_json: Callable[[Any], bytes]) -> bytes:
         if summary.dwell is None:
