@@ -143,8 +143,9 @@ class Perceiver:
         self._directions.poll()
         window = int(now // self._policy.window)
         begins, self._window = window != self._window, window
-        if begins and self._directions.settings.version != self._settings.version:
-            self._change(self._directions.settings)
+        wished, known = self._directions.settings, self._settings
+        if begins and (wished.version, wished.patch) != (known.version, known.patch):
+            self._change(wished)
         if self._directions.refused != self._refused:
             self._refused = self._directions.refused
             self._say("settings_refused")

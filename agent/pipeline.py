@@ -173,11 +173,13 @@ class Pipeline:
         micro: tuple[MicroExpression, ...] = ()
         refused: str | None = "no_evidence"
         analysed: tuple[int, ...] = ()
+        reasons: dict[int, str] = {}
         noise: dict[int, float] = {}
         if self._spotter is not None:
             fresh = [(t.track_id, t.points, t.steadiness) for t in tracks if t.fresh]
             micro = tuple(self._spotter.update(frame.time, fresh))
             refused, analysed = self._spotter.refused, self._spotter.analysed
+            reasons = self._spotter.reasons
             noise = {track_id: self._spotter.noise(track_id) for track_id, _, _ in fresh}
         ended = self._clock()
         stages = {
@@ -195,6 +197,7 @@ class Pipeline:
             self._tracker.skipped,
             stages,
             analysed,
+            reasons,
             noise,
         )
 

@@ -189,6 +189,8 @@ class Perceived:
     """Wall seconds per stage; those named `model.*` were spent inside the runtime."""
     micro_analysed: tuple[int, ...] = ()
     """Track ids whose micro-expressions could be seen in this frame."""
+    micro_reasons: Mapping[int, str] = field(default_factory=dict)
+    """By track id, why none could be seen on this face in this frame, as in `micro_refused`."""
     micro_noise: Mapping[int, float] = field(default_factory=dict)
     """By track id, what brows and mouth show at rest at the pace of a micro-expression: standard
     deviation, inter-ocular distances; NaN while that is not known."""
@@ -216,6 +218,6 @@ class Visit:
     analysable: float = 0.0
     """Seconds in which a micro-expression of this face could be seen."""
     refused: dict[str, float] = field(default_factory=dict)
-    """Seconds in which none could, by `Perceived.micro_refused`."""
+    """Seconds in which none could, by `Perceived.micro_reasons`."""
     size: float = 0.0
     """Largest inter-ocular distance (outer eye corners), pixels."""

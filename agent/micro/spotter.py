@@ -72,6 +72,8 @@ class MicroSpotter:
         """Why the newest frame could not be analysed; None when at least one face was."""
         self.analysed: tuple[int, ...] = ()
         """Track ids analysable in the newest frame."""
+        self.reasons: dict[int, str] = {}
+        """By track id, why the others in the newest frame were not."""
         self.rejected: Counter[str] = Counter()
         """Movements refused, by kind: macro, blink, speech, head_motion, tracking_jump."""
 
@@ -96,9 +98,8 @@ class MicroSpotter:
             for track_id in [k for k in self._faces if k not in reasons]:
                 self._wait(track_id, time, found)
         self.analysed = tuple([k for k, reason in reasons.items() if reason is None])
-        self.refused = (
-            None if self.analysed else next((r for r in reasons.values() if r), "no_evidence")
-        )
+        self.reasons = {k: reason for k, reason in reasons.items() if reason is not None}
+        self.refused = None if self.analysed else next(iter(self.reasons.values()), "no_evidence")
         found.sort(key=lambda event: event.onset)
         return found
 

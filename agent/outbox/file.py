@@ -24,6 +24,7 @@ _DAMAGED_KEPT = 3
 _WAIT = 5.0
 """Seconds to wait for the other process's transaction."""
 _VERSION = 2
+# Ids begin anywhere: what was sent from a file that is gone must not be taken for a row of this.
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE outbox (
@@ -35,6 +36,8 @@ CREATE TABLE outbox (
     body BLOB NOT NULL,
     UNIQUE (kind, boot, seq)
 );
+INSERT INTO sqlite_sequence VALUES ('outbox', ABS(RANDOM() % 1000000000000));
+CREATE INDEX outbox_created ON outbox (created);
 CREATE TABLE ledger (
     boot TEXT NOT NULL,
     seq INTEGER NOT NULL,

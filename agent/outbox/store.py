@@ -36,6 +36,8 @@ EVENTS_A_DAY = 24
 _DAY = 86_400.0
 _ROW_OVERHEAD = 64
 """Bytes that a row costs beside its body, about."""
+_MOST_ROW = 2048 + _ROW_OVERHEAD
+"""No message is longer than 2,048 bytes."""
 _LEDGER_ROWS = 100_000
 """Oldest lines beyond these are forgotten: more than two years of quarter hours, about 10 MB."""
 
@@ -136,10 +138,10 @@ class Outbox:
                 self._trim(database, now)
         self.next_seq = (summary.seq + 1) % SEQ_LIMIT
 
-    def say(self, code: EventCode) -> None:
+    def say(self, code: EventCode, times: int = 1) -> None:
         """Store an event, or count it where the same was said a short while ago."""
         with self._transaction("add an event to") as database:
-            self._say(database, code)
+            self._say(database, code, more=times)
 
     def say_pending(self) -> None:
         """Store the events that were only counted, where their time has come."""
@@ -314,13 +316,7 @@ class Outbox:
             dropped += database.execute(
                 "DELETE FROM outbox WHERE created < ?", (now - self._params.max_age,)
             ).rowcount
-        dropped += database.execute(
-            "DELETE FROM outbox WHERE id IN (SELECT id FROM (SELECT id,"
-            " SUM(LENGTH(body) + ?) OVER (ORDER BY id DESC) AS size,"
-            " ROW_NUMBER() OVER (ORDER BY id DESC) AS place FROM outbox)"
-            " WHERE size > ? OR place > ?)",
-            (_ROW_OVERHEAD, self._params.max_bytes, self._params.max_rows),
-        ).rowcount
+        dropped += self._trim_to_bounds(database)
         database.execute(
             "DELETE FROM ledger WHERE rowid <= (SELECT MAX(rowid) FROM ledger) - ?",
             (_LEDGER_ROWS,),
@@ -331,6 +327,20 @@ class Outbox:
             log.warning(
                 "%s: %d oldest messages dropped, over bounds or age", self._params.outbox, dropped
             )
+
+    def _trim_to_bounds(self, database: sqlite3.Connection) -> int:
+        """Drop the oldest beyond size and number of rows; returns how many."""
+        first, last = database.execute("SELECT MIN(id), MAX(id) FROM outbox").fetchone()
+        most = last - first + 1
+        if most <= self._params.max_rows and most * _MOST_ROW <= self._params.max_bytes:
+            return 0  # without reading every row
+        return database.execute(
+            "DELETE FROM outbox WHERE id IN (SELECT id FROM (SELECT id,"
+            " SUM(LENGTH(body) + ?) OVER (ORDER BY id DESC) AS size,"
+            " ROW_NUMBER() OVER (ORDER BY id DESC) AS place FROM outbox)"
+            " WHERE size > ? OR place > ?)",
+            (_ROW_OVERHEAD, self._params.max_bytes, self._params.max_rows),
+        ).rowcount
 
 
 def _release(boot: str, seq: int, epsilon: int, withheld: int, visits: int, digest: str) -> Release:

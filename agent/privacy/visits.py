@@ -95,8 +95,8 @@ class VisitBook:
 
 def _account(visit: Visit, perceived: Perceived, seconds: float) -> None:
     """Add the seconds since the last sight to those in which a micro-expression could be seen, or
-    to the reason why none could. Where another face was analysable the frame has no reason."""
-    reason = perceived.micro_refused
+    to the reason why none could: of this face alone, as no visit may change what another counts."""
+    reason = perceived.micro_reasons.get(visit.track_id)
     if visit.track_id in perceived.micro_analysed:
         visit.analysable += seconds
     elif reason is not None:

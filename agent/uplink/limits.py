@@ -11,8 +11,6 @@ from agent.report import EventCode
 
 _FLUSH = 60.0
 """Seconds between two times that counted events are written."""
-_WRITES = 20
-"""Of one code in a flush; the rest follows in the next."""
 _MOST = 1023
 """Counted of one code and not yet written."""
 
@@ -58,9 +56,7 @@ class Tally:
         if now < self._next:
             return
         for code in list(self._waiting):
-            for _ in range(min(self._waiting[code], _WRITES)):
-                outbox.say(code)
-                self._waiting[code] -= 1
-        self._waiting = +self._waiting
+            outbox.say(code, self._waiting[code])
+            del self._waiting[code]
         outbox.say_pending()
         self._next = now + _FLUSH

@@ -108,6 +108,9 @@ def frames(people: Iterable[Person], end: float, fps: float = 30.0) -> Iterator[
             micro=tuple(events),
             micro_refused=why_unseen(there, fast),
             micro_analysed=tuple(p.track for p in there if fast and analysable(p)),
+            micro_reasons={
+                p.track: why for p in there if (why := why_unseen([p], fast)) is not None
+            },
         )
 
 

@@ -107,7 +107,7 @@ def crowd(seed: int) -> list[Person]:
         Person(
             track, arrives := rng.uniform(0, 90), arrives + rng.choice((0.3, 1.0, 8.0, 70.0)),
             shows=rng.choice(("neutral", "happiness", "anger")), valence=rng.choice((-1.0, 0.4)),
-            attentive=rng.random() < 0.5, size=rng.choice((20.0, 100.0)),
+            attentive=rng.random() < 0.5, size=rng.choice((20.0, 100.0)), noisy=rng.random() < 0.4,
             micro=tuple(rng.sample(POLARITIES, rng.randrange(4))),
         )
         for track in range(5)
@@ -142,6 +142,17 @@ def test_from_frames_to_summaries_a_person_less_changes_numbers_alone(
         spent.append(loss(policy, whole.draws, less.draws))
     assert max(spent) <= policy.epsilon_milli / 1000
     assert max(spent) > 0.3 * policy.epsilon_milli / 1000
+
+
+def test_a_face_that_can_be_seen_well_does_not_change_why_others_cannot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = noised(window=60, k=3, epsilon=1.0)
+    others = [Person(n, 1, 30, noisy=True) for n in range(1, 9)]
+    whole = run(monkeypatch, watch(see([Person(0, 1, 30), *others], 70)), settings, least=10)
+    less = run(monkeypatch, watch(see(others, 70)), settings, least=10)
+    assert loss(resolve(settings), whole.draws, less.draws) <= 1
+    assert "micro" in moved_cells(whole.draws, less.draws)
 
 
 def test_somebody_who_comes_back_is_another_visit_and_costs_as_much_again(

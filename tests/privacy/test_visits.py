@@ -96,7 +96,7 @@ def test_time_counts_as_analysable_while_the_face_was_and_as_refused_while_none_
     for number in range(301):
         time = number / 30
         if time < 4:
-            seen = Perceived(time, (face(1),), micro_refused="no_evidence")
+            seen = Perceived(time, (face(1),), micro_reasons={1: "no_evidence"})
         elif time < 7:
             seen = Perceived(time, (face(1),), micro_analysed=(2,))  # another face
         else:

@@ -60,12 +60,8 @@ def run(
 
 
 def see(people: Sequence[Person], end: float, fps: float = 25.0) -> list[Perceived]:
-    """Frames whose faces are each analysable or not by themselves."""
-    seen = []
-    for frame in frames(people, end, fps):
-        able = tuple(f.track_id for f in frame.faces if f.landmarks.points[45, 0] >= 40)
-        seen.append(replace(frame, micro_refused=None, micro_analysed=able))
-    return seen
+    """Frames in which each face costs another its turn."""
+    return [replace(frame, skipped=len(frame.faces)) for frame in frames(people, end, fps)]
 
 
 def watch(seen: list[Perceived]) -> Callable[[Releaser], list[Summary]]:
