@@ -10,6 +10,7 @@ import pytest
 
 from agent.cli import build_parser
 from agent.config import AgentConfig, DeviceConfig
+from agent.privacy.profile import parse_profile
 from agent.report import Summary
 from agent.schemas import load
 from agent.uplink.topics import CHANNELS, Topics
@@ -113,3 +114,10 @@ def test_topics_are_those_of_the_uplink() -> None:
 def test_the_law_is_not_advised_upon() -> None:
     assert "This is not legal advice" in README
     assert "Expression is not inner feeling" in README
+
+
+def test_the_profile_shown_is_valid() -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    profile = parse_profile(example.encode(), Path("README.md"))
+    assert profile.extends == "retail-eu"
+    assert profile.min_k == 20
