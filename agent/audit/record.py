@@ -38,7 +38,7 @@ _OUTBOX = re.compile(
 """The last: written under another name first, then renamed."""
 _PROBE = re.compile(r"(tmp|cwd|home|cache)/[a-z0-9_]{8}")
 """Python's `tempfile` tries whether a folder can be written, with four bytes."""
-_KERNEL = re.compile(r".+\.(nbi|nbc)(\.\w+)?|tmp\w+|\w*\.pyc(\.\d+)?")
+_KERNEL = re.compile(r".+\.(nbi|nbc)(\.\w+)*|tmp\w+|\w*\.pyc(\.\d+)?")
 _NAMELESS = re.compile(r"#\d+")
 _FOREIGN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FLEETING_CONFIG", "LISTEN_FDS",
             "LISTEN_PID", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CACHE_DIRECTORY",
@@ -89,6 +89,7 @@ def record(video: Path, processes: Processes, workspace: Path, progress: Progres
             "strace was not available: writes outside the audit's own folders and files that were "
             "removed within a moment may have been missed"
         )
+    _compile(environment)
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(Broker())
         tap = stack.enter_context(Tap(broker.port))
@@ -158,6 +159,18 @@ def _environment(run: Path) -> dict[str, str]:
         "XDG_CACHE_HOME": str(run / "cache"),
         "XDG_CONFIG_HOME": str(run / "home"),
     }
+
+
+def _compile(environment: dict[str, str]) -> None:
+    """Kernels are compiled beforehand: what is not written in the run need not be searched."""
+    warm = "from agent.config import AgentConfig; from agent.warm import warm; warm(AgentConfig())"
+    subprocess.run(
+        [sys.executable, "-P", "-c", warm],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,  # then they are compiled in the run
+    )
 
 
 def _kernel_cache(environment: dict[str, str]) -> list[Path]:
