@@ -234,6 +234,10 @@ class Perceiver:
         except StoreError as error:
             self._retry_at = time.monotonic() + _RETRY
             log.error("%s %d summaries wait in memory.", error, len(self._waiting))
+        else:
+            if self._retry_at:
+                self._retry_at = 0.0
+                self._say("store_failed")  # told once it can be
         while len(self._waiting) > _MOST_WAITING:
             self._withheld.pop(self._waiting.popleft().seq, None)
             self.report.lost += 1

@@ -118,7 +118,7 @@ def test_summaries_wait_in_memory_while_the_disk_takes_none(
         add(self, summary, visits)
 
     monkeypatch.setattr(Outbox, "add", maybe)
-    monkeypatch.setattr(room, "_RETRY", 0.0)
+    monkeypatch.setattr(room, "_RETRY", 1e-6)
     luma = np.full((120, 160), 90, np.uint8)
     for second in range(45):
         perceiver.step(Frame(float(second), luma), 0, set())
@@ -130,6 +130,7 @@ def test_summaries_wait_in_memory_while_the_disk_takes_none(
     stored = _stored(config)
     assert len(stored) == perceiver.report.summaries
     assert [s.seq for s in stored] == list(range(len(stored))), "in order, none missing"
+    assert _events(config) == ["store_failed"], "told once it can be"
 
 
 def test_a_forbidden_use_does_not_start(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def seal_uplink(readable: Iterable[Path], writable: Iterable[Path], broker_port:
     filtered = _attempt("seccomp", lambda: _seccomp(seccomp.uplink_filter))
     return UplinkCage(
         devices_closed=probe.no_device(devices),
-        egress_confined=probe.no_datagram_elsewhere(),
+        egress_confined=probe.no_datagram_elsewhere() and probe.no_connection_elsewhere(),
         writes_confined=probe.no_file_outside(folders),
         layers=_declared(outer, mdwe=fixed, seccomp=filtered, landlock=confined),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from agent.faces.landmarks import FOREHEAD
@@ -55,9 +53,3 @@ def head_of(points: Float, box: Float) -> tuple[float, float, float, float, floa
     """
     answer: tuple[float, float, float, float, float] = head(points, _INVERSE, FOREHEAD, box)
     return answer
-
-
-def is_attentive(pose: Pose, cone: float) -> bool:
-    """True when the face points at the camera within `cone` degrees."""
-    yaw, pitch = math.radians(pose.yaw), math.radians(pose.pitch)
-    return math.cos(yaw) * math.cos(pitch) >= math.cos(math.radians(cone))

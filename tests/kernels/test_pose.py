@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.faces.pose import head_pose, is_attentive
+from agent.faces.pose import head_of, head_pose
 from agent.faces.shape3d import MEAN_SHAPE_3D
 from agent.types import Pose
 from tests.kernels.naive_geometry import rotation
@@ -33,7 +33,11 @@ def test_points_without_extent_have_no_pose() -> None:
     assert head_pose(np.zeros((68, 2), np.float32)) == Pose(0.0, 0.0, 0.0)
 
 
-def test_attention_is_a_cone() -> None:
-    assert is_attentive(Pose(10, 10, 80), 20)
-    assert not is_attentive(Pose(16, 16, 0), 20)
-    assert not is_attentive(Pose(-25, 0, 0), 20)
+@pytest.mark.parametrize("angles", [(0, 0, 60), (20, 0, 0), (16, -16, 0), (-25, 10, 30)])
+def test_facing_is_the_cosine_to_the_camera(angles: tuple[float, float, float]) -> None:
+    """Attention is a cone: rolling the head does not leave it."""
+    turned = MEAN_SHAPE_3D @ rotation(*angles).T
+    points = (turned[:, :2] * 80 + [320, 240]).astype(np.float32)
+    _, _, _, facing, _ = head_of(points, np.empty(4, np.float32))
+    yaw, pitch, _ = np.radians(angles)
+    assert facing == pytest.approx(np.cos(yaw) * np.cos(pitch), abs=0.01)
