@@ -21,6 +21,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent import children
 from agent.capture.microphone import listen
 from agent.capture.source import Source, open_source
 from agent.clock import WallClock
@@ -30,6 +31,7 @@ from agent.inference.manifest import load_manifest, models_folder
 from agent.inference.tflite import open_model, runtime_name
 from agent.micro.network import NetworkState, SpotterNetwork
 from agent.micro.stream import INPUTS
+from agent.report import PerceiveCage
 
 WATCH = 2.0
 """Seconds of frames that are counted."""
@@ -299,28 +301,23 @@ def _walls(config: AgentConfig) -> CheckLine:
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "agent.cage"],
-            env={**os.environ, "PYTHONPATH": _with_package()},
+            env=children.environment(),
             capture_output=True,
             timeout=30,
             check=False,
         )
-        found = json.loads(done.stdout)
+        found = PerceiveCage.model_validate_json(done.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         return CheckLine("walls", False, f"they could not be tried: {error}", "See the journal.")
-    network = "closed" if found["network_closed"] else "open"
-    writes = "confined" if found["writes_confined"] else "open"
-    detail = f"network {network}, writing {writes} ({', '.join(found['layers']) or 'no layer'})"
-    if not found["network_closed"]:
+    detail = (
+        f"network {found.network}, writing {found.writes} ({', '.join(found.layers) or 'no layer'})"
+    )
+    if found.network == "open":
         return CheckLine(
             "walls", False, detail, "Run it as the systemd units: they close the network."
         )
-    if not found["writes_confined"]:
+    if found.writes == "open":
         return CheckLine(
             "walls", True, detail, "This kernel has no Landlock; the systemd units confine writing."
         )
     return CheckLine("walls", True, detail)
-
-
-def _with_package() -> str:
-    package = str(Path(__file__).resolve().parents[1])
-    return os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -76,10 +76,10 @@ class Perceiver:
         self._clock: Callable[[], ClockReading] = wall if self._live else lambda: FILE_CLOCK
         self._outbox = Outbox(config.store)
         own = self._allowed()
-        self._waiting: deque[Summary] = deque()
+        self._waiting: deque[tuple[Summary, int]] = deque()
+        """With the noised number of a withheld window."""
         self._retry_at = 0.0
         self.report = PerceiveReport()
-        self._withheld: dict[int, int] = {}
         self._vitals_at = 0.0
         self._frames_then = 0
         self._looked: Looking = "running"
@@ -223,8 +223,7 @@ class Perceiver:
 
     def _store(self, summaries: list[Summary]) -> None:
         for summary in summaries:
-            self._waiting.append(summary)
-            self._withheld[summary.seq] = self._releaser.withheld(summary)
+            self._waiting.append((summary, self._releaser.withheld(summary)))
         self.report.summaries += len(summaries)
         if not self._waiting or time.monotonic() < self._retry_at:
             return
@@ -239,15 +238,13 @@ class Perceiver:
                 self._retry_at = 0.0
                 self._say("store_failed")  # told once it can be
         while len(self._waiting) > _MOST_WAITING:
-            self._withheld.pop(self._waiting.popleft().seq, None)
+            self._waiting.popleft()
             self.report.lost += 1
             self._say("summaries_lost")
 
     def _add_oldest(self) -> None:
-        summary = self._waiting[0]
-        self._outbox.add(summary, self._withheld.get(summary.seq, 0))
+        self._outbox.add(*self._waiting[0])
         self._waiting.popleft()
-        self._withheld.pop(summary.seq, None)
 
     def _say(self, code: EventCode) -> None:
         """An event that cannot be stored is not worth stopping for."""

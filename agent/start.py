@@ -12,14 +12,21 @@ from agent.cage import close_perceive, seal_perceive
 from agent.config import AgentConfig
 from agent.content import socket_path
 from agent.errors import StoreError
-from agent.report import PerceiveCage
 
 log = logging.getLogger(__name__)
 
 
 def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     """Seal this process, then perceive. Returns the exit code; raises as `perceive.perceive`."""
-    cage = sealed(config, *_own_folders(config))
+    cage = seal_perceive(
+        [*_own_folders(config), *kernel_caches()],
+        local_clients=config.source.kind == "gstreamer",
+    )
+    log.info(
+        "Network %s, writing %s (%s).", cage.network, cage.writes, ", ".join(cage.layers) or "-"
+    )
+    if cage.network == "open":
+        log.warning("This process could reach the network; the lines above say why.")
     # Imported behind the walls: NumPy and others start threads, which inherit them only then.
     from agent.perceive import perceive
 
@@ -32,24 +39,6 @@ def seal_replay(folders: list[Path]) -> None:
     a file played again needs no more than a camera does."""
     caches = [Path(tempfile.gettempdir()), Path.home() / ".cache", Path.home() / ".config"]
     close_perceive([*folders, *caches, *kernel_caches()])
-
-
-def sealed(config: AgentConfig, *folders: Path) -> PerceiveCage:
-    """Close the network and, but for `folders` and the kernels' cache, all writing."""
-    cage = seal_perceive(
-        [*folders, *kernel_caches()], local_clients=config.source.kind == "gstreamer"
-    )
-    found = PerceiveCage(
-        network="closed" if cage.network_closed else "open",
-        writes="confined" if cage.writes_confined else "open",
-        layers=cage.layers,
-    )
-    log.info(
-        "Network %s, writing %s (%s).", found.network, found.writes, ", ".join(found.layers) or "-"
-    )
-    if found.network == "open":
-        log.warning("This process could reach the network; the lines above say why.")
-    return found
 
 
 def _own_folders(config: AgentConfig) -> list[Path]:

@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent import children
 from agent.audit import syscalls
 from agent.audit.evidence import AuditError, Evidence, Finding, Item, Kind
 from agent.audit.proxy import Tap
 from agent.audit.syscalls import Trace
 from agent.audit.watch import Watcher
-from agent.config import AgentConfig, StoreConfig, as_toml, parse
+from agent.config import StoreConfig, as_toml
 from agent.demo.broker import Broker
+from agent.demo.run import configuration
 from agent.demo.subscriber import Subscriber
 from agent.outbox import Outbox
 from agent.report import Summary
@@ -57,20 +59,6 @@ class Processes:
     uplink: Sequence[str] = (sys.executable, "-P", "-m", "agent.cli", "uplink")
 
 
-def configuration(video: Path, outbox: Path, port: int) -> AgentConfig:
-    """Everything is released as it is counted: k = 1, no noise, a summary every ten seconds."""
-    return parse(
-        {
-            "device": {"id": DEVICE},
-            "source": {"kind": "file", "target": str(video), "pace": "fast"},
-            "privacy": {"policy": "demo", "window": 10, "k": 1},
-            "store": {"outbox": str(outbox)},
-            "mqtt": {"host": "127.0.0.1", "port": port, "backoff_max": 1.0},
-        },
-        "the audit's profile",
-    )
-
-
 def record(video: Path, processes: Processes, workspace: Path, progress: Progress) -> Evidence:
     """Run it and gather the evidence; `workspace` is an empty folder.
 
@@ -94,7 +82,7 @@ def record(video: Path, processes: Processes, workspace: Path, progress: Progres
         broker = stack.enter_context(Broker())
         tap = stack.enter_context(Tap(broker.port))
         reader = stack.enter_context(Subscriber("127.0.0.1", broker.port, DEVICE))
-        config = configuration(video.resolve(), run / "outbox" / "outbox.db", tap.port)
+        config = configuration(video.resolve(), run / "outbox" / "outbox.db", tap.port, DEVICE)
         settings = run / "config" / "fleeting.toml"
         settings.write_text(as_toml(config), encoding="utf-8")
         files = stack.enter_context(Watcher([run, *kernels], workspace / "copies"))
@@ -148,10 +136,8 @@ _AGAIN = "Its last words are kept with --keep FOLDER; run the audit again."
 
 
 def _environment(run: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
-    path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    kept = {name: value for name, value in children.environment().items() if name not in _FOREIGN}
     return kept | {
-        "PYTHONPATH": path,
         # compiled modules would be written all over the installation
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": str(run / "home"),

@@ -21,16 +21,14 @@ import site
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from agent.cage import kernel, landlock, probe, seccomp
 from agent.cage.landlock import Ruleset
+from agent.report import PerceiveCage, UplinkCage
+from agent.report.device import Layer
 
 log = logging.getLogger(__name__)
-
-Layer = Literal["systemd", "namespace", "mdwe", "seccomp", "landlock"]
 
 _DNS = 53
 _PLAIN_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -43,30 +41,6 @@ _NAMES = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/ru
 """Where /etc/resolv.conf may lead."""
 
 
-@dataclass(frozen=True, slots=True)
-class PerceiveCage:
-    """What the half that sees found when it tried to get out."""
-
-    network_closed: bool
-    """No internet socket can be made."""
-    writes_confined: bool
-    """No file can be made outside its own folders."""
-    layers: tuple[Layer, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class UplinkCage:
-    """What the half that talks found when it tried to get out."""
-
-    devices_closed: bool
-    """No camera, microphone or other device can be opened."""
-    egress_confined: bool
-    """A packet filter refuses strangers' addresses."""
-    writes_confined: bool
-    """No file can be made outside its own folders."""
-    layers: tuple[Layer, ...]
-
-
 def seal_perceive(writable: Iterable[Path], *, local_clients: bool = False) -> PerceiveCage:
     """Close the network for this process, and all folders but `writable`, which must exist, for
     writing.
@@ -77,8 +51,8 @@ def seal_perceive(writable: Iterable[Path], *, local_clients: bool = False) -> P
     folders = [each.resolve() for each in writable]
     layers = close_perceive(folders, local_clients=local_clients)
     return PerceiveCage(
-        network_closed=probe.no_internet_socket(),
-        writes_confined=probe.no_file_outside(folders),
+        network="closed" if probe.no_internet_socket() else "open",
+        writes="confined" if probe.no_file_outside(folders) else "open",
         layers=layers,
     )
 
@@ -129,10 +103,11 @@ def seal_uplink(readable: Iterable[Path], writable: Iterable[Path], broker_port:
     )
     confined = _attempt("landlock", lambda: _landlock(rules))
     filtered = _attempt("seccomp", lambda: _seccomp(seccomp.uplink_filter))
+    filtered_out = probe.no_datagram_elsewhere() and probe.no_connection_elsewhere()
     return UplinkCage(
-        devices_closed=probe.no_device(devices),
-        egress_confined=probe.no_datagram_elsewhere() and probe.no_connection_elsewhere(),
-        writes_confined=probe.no_file_outside(folders),
+        devices="closed" if probe.no_device(devices) else "open",
+        egress="confined" if filtered_out else "open",
+        writes="confined" if probe.no_file_outside(folders) else "open",
         layers=_declared(outer, mdwe=fixed, seccomp=filtered, landlock=confined),
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from agent import children
 from agent.config import AgentConfig, as_toml, parse
 from agent.demo import truth as script
 from agent.demo.broker import Broker
@@ -71,11 +71,11 @@ def demo(*, plot: Path, as_json: bool) -> int:
     return 1 if missing > 0 else 0
 
 
-def configuration(clip: Path, outbox: Path, port: int) -> AgentConfig:
+def configuration(clip: Path, outbox: Path, port: int, device: str = DEVICE) -> AgentConfig:
     """The demo profile: k = 1, no noise, windows of 10 s, a broker on this machine only."""
     return parse(
         {
-            "device": {"id": DEVICE},
+            "device": {"id": device},
             "source": {"kind": "file", "target": str(clip), "pace": "fast"},
             "privacy": {"policy": "demo", "window": 10, "k": 1},
             "store": {"outbox": str(outbox)},
@@ -124,16 +124,13 @@ def _uplink(config: AgentConfig, folder: Path) -> Iterator[subprocess.Popen[byte
     """`fleeting uplink` as a child process; asked to stop at the end, so that it says goodbye."""
     settings = folder / "fleeting.toml"
     settings.write_text(as_toml(config), encoding="utf-8")
-    package = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     with (folder / "uplink.log").open("wb") as log:
         child = subprocess.Popen(
-            # -P: a folder called `agent` where the user happens to be must not be taken for ours
             [sys.executable, "-P", "-m", "agent.cli", "uplink", "--config", str(settings)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, "PYTHONPATH": path},
+            env=children.environment(),
         )
     try:
         yield child

@@ -47,14 +47,8 @@ def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
 def _seal(config: AgentConfig) -> UplinkCage:
     """What is open by now (outbox, certificates, password) needs no grant."""
     policy = [each for each in (config.privacy.profile, config.privacy.profile_key) if each]
-    found = cage.seal_uplink(
+    return cage.seal_uplink(
         readable=(*SOURCES, *UNIT_FOLDERS, *policy),
         writable=(config.store.outbox.parent, key_path(config.store).parent),
         broker_port=config.mqtt.port,
-    )
-    return UplinkCage(
-        devices="closed" if found.devices_closed else "open",
-        egress="confined" if found.egress_confined else "open",
-        writes="confined" if found.writes_confined else "open",
-        layers=found.layers,
     )

@@ -53,7 +53,7 @@ def test_perceive_has_no_way_to_the_network(inside: Inside) -> None:
     found = inside(
         f"cage = seal_perceive([own])\n{ESCAPES}\n"
         "said['server'] = code(lambda: socket.socket(socket.AF_UNIX).connect('/run/nobody'))\n"
-        "say(closed=cage.network_closed, layers=cage.layers, said=said,\n"
+        "say(closed=cage.network == 'closed', layers=cage.layers, said=said,\n"
         "    uevent=code(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)),\n"
         "    pair=code(lambda: socket.socketpair(socket.AF_UNIX)))"
     )
@@ -114,7 +114,7 @@ def test_perceive_writes_in_its_own_folders_only(inside: Inside, tmp_path: Path)
     found = inside(
         f"there = Path({str(there)!r})\n"
         "cage = seal_perceive([own, own / 'absent'])\n"
-        "say(confined=cage.writes_confined, read=there.read_text(),\n"
+        "say(confined=cage.writes == 'confined', read=there.read_text(),\n"
         "    refused=[code(lambda: there.open('a')), code(there.unlink),\n"
         "             code(lambda: there.with_name('new').touch()),\n"
         "             code(lambda: there.with_name('folder').mkdir()),\n"
@@ -150,7 +150,8 @@ def test_a_camera_stack_may_be_let_talk_to_its_daemon(inside: Inside) -> None:
         "server.bind(str(own / 'daemon'))\nserver.listen()\n"
         "cage = seal_perceive([own], local_clients=True)\n"
         "client = socket.socket(socket.AF_UNIX)\n"
-        "say(code=code(lambda: client.connect(str(own / 'daemon'))), closed=cage.network_closed)"
+        "say(code=code(lambda: client.connect(str(own / 'daemon'))),\n"
+        "    closed=cage.network == 'closed')"
     )
     assert found["code"] == 0
     assert found["closed"] or not seccomp.known(processor())
@@ -195,7 +196,8 @@ def test_uplink_opens_no_device_and_no_foreign_file(inside: Inside, tmp_path: Pa
         "base = sqlite3.connect(own / 'outbox.db')\n"
         "base.execute('PRAGMA journal_mode=WAL')\n"
         "base.execute('CREATE TABLE t (a)')\nbase.commit()\n"
-        "say(devices=cage.devices_closed, confined=cage.writes_confined, layers=cage.layers,\n"
+        "say(devices=cage.devices == 'closed', confined=cage.writes == 'confined',\n"
+        "    layers=cage.layers,\n"
         "    full=code(lambda: open('/dev/ptmx')), listed=code(lambda: os.listdir('/dev')),\n"
         "    secret=code(secret.open), altered=code(lambda: given.open('a')),\n"
         "    granted=[code(given.open), code(lambda: open('/etc/hosts')),\n"
@@ -288,8 +290,8 @@ def test_a_kernel_that_offers_nothing_is_told_as_it_is(half: str, inside: Inside
         "kernel.syscall = landlock.syscall = seccomp.syscall = kernel.prctl = none\n"
         "probe.under_systemd = probe.alone_in_network = lambda: False\n"
         f"cage = {half}\n"
-        "closed = getattr(cage, 'network_closed', getattr(cage, 'egress_confined', None))\n"
-        "say(closed=closed, confined=cage.writes_confined, layers=cage.layers)"
+        "closed = getattr(cage, 'network', getattr(cage, 'egress', '')) != 'open'\n"
+        "say(closed=closed, confined=cage.writes == 'confined', layers=cage.layers)"
     )
     assert not found["closed"]
     assert not found["confined"]

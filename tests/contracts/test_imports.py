@@ -16,7 +16,7 @@ CORE = ("faces", "expression", "micro", "voice", "text", "fusion", "kernels", "p
         "report", "errors")  # fmt: skip
 SHELLS = ("capture", "inference", "uplink", "outbox", "supervise", "perceive", "replay", "check",
           "cli", "demo", "handoff", "pipeline", "trace", "inspect", "spot", "audit", "notice",
-          "receipt", "content", "directions", "settings", "start", "warm", "cage",
+          "children", "receipt", "content", "directions", "settings", "start", "warm", "cage",
           "notify")  # fmt: skip
 PROCESSES = ("agent.perceive", "agent.uplink.process", "agent.supervise")
 UNIX_ONLY = ("content", "notify")

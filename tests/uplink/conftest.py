@@ -20,6 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from agent.config import AgentConfig, parse
+from agent.uplink.process import run_uplink
 
 DEVICE = "box-7"
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
@@ -131,6 +132,25 @@ def listen() -> Iterator[Callable[..., Listener]]:
     yield start
     for listener in listeners:
         listener.close()
+
+
+@pytest.fixture
+def running() -> Iterator[Callable[[AgentConfig], threading.Event]]:
+    """`run_uplink` in threads that are stopped and joined at the end."""
+    started: list[tuple[threading.Event, threading.Thread]] = []
+
+    def start(config: AgentConfig) -> threading.Event:
+        stop = threading.Event()
+        thread = threading.Thread(target=run_uplink, args=(config, stop), daemon=True)
+        thread.start()
+        started.append((stop, thread))
+        return stop
+
+    yield start
+    for stop, thread in started:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 def agent_config(folder: Path, port: int, **mqtt_options: Any) -> AgentConfig:

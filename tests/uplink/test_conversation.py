@@ -20,7 +20,6 @@ from agent.config import AgentConfig
 from agent.outbox import Outbox
 from agent.report import Event, Health, Meta, Receipt, Reported, Response, Vitals, to_json
 from agent.settings import read
-from agent.uplink.process import run_uplink
 from tests.summaries import birth
 from tests.uplink.conftest import DEVICE, Listener, Mosquitto, agent_config, eventually
 
@@ -63,29 +62,26 @@ def fleet(mosquitto: Mosquitto) -> Iterator[Fleet]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+def start(
+    tmp_path: Path,
+    mosquitto: Mosquitto,
+    monkeypatch: pytest.MonkeyPatch,
+    running: Callable[[AgentConfig], threading.Event],
+) -> Start:
     """The uplink in a thread, with the waits that are only there for a device's sake taken out."""
     for name in ("META_PAUSE", "AGAIN", "HEALTH_FIRST", "CAUGHT_UP_ABSENT"):
         monkeypatch.setattr(f"agent.uplink.birth.{name}", 0.1)
     monkeypatch.setattr("agent.uplink.birth.POLL", 0.05)
     monkeypatch.setattr("agent.uplink.limits._FLUSH", 0.1)
-    started: list[tuple[threading.Event, threading.Thread]] = []
 
     def run(group: str | None = None, **mqtt_options: Any) -> AgentConfig:
         config = agent_config(tmp_path, mosquitto.port, **mqtt_options)
         device = config.device.model_copy(update={"group": group})
         config = config.model_copy(update={"device": device})
-        stop = threading.Event()
-        thread = threading.Thread(target=run_uplink, args=(config, stop), daemon=True)
-        thread.start()
-        started.append((stop, thread))
+        running(config)
         return config
 
-    yield run
-    for stop, thread in started:
-        stop.set()
-        thread.join(20)
-        assert not thread.is_alive()
+    return run
 
 
 def checked(name: str, body: bytes) -> None:

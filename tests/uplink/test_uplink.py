@@ -49,25 +49,6 @@ def identities(bodies: list[bytes]) -> set[tuple[str, int]]:
     return {(body["boot"], body["seq"]) for body in map(json.loads, bodies)}
 
 
-@pytest.fixture
-def running() -> Iterator[Callable[[AgentConfig], threading.Event]]:
-    """`run_uplink` in threads that are stopped and joined at the end."""
-    started: list[tuple[threading.Event, threading.Thread]] = []
-
-    def start(config: AgentConfig) -> threading.Event:
-        stop = threading.Event()
-        thread = threading.Thread(target=run_uplink, args=(config, stop), daemon=True)
-        thread.start()
-        started.append((stop, thread))
-        return stop
-
-    yield start
-    for stop, thread in started:
-        stop.set()
-        thread.join(20)
-        assert not thread.is_alive()
-
-
 _CHILD = """
 import sys, threading
 from pathlib import Path

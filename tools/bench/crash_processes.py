@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from agent import children
 from tools.bench.errors import BenchError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,15 +37,13 @@ class Half:
     def start(self) -> None:
         """Start it; its words are added to its log."""
         self.starts += 1
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                # -P: a folder called `agent` where the user happens to be is not ours
                 [sys.executable, "-P", "-m", "agent.cli", self.name, "--config", str(self._config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": path},
+                env=children.environment(),
                 preexec_fn=_die_with_parent,
             )
 

@@ -17,6 +17,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from agent import children
 from agent.outbox import Outbox
 from agent.settings import read
 from tools.bench.crash_processes import Broker, mosquitto
@@ -98,12 +99,11 @@ class _Wire:
             f'[mqtt]\nhost = "127.0.0.1"\nport = {self._broker.port}\ndiscovery = true\n'
             "backoff_max = 0.1\nkeepalive = 5\n"
         )
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-P", "-m", "agent.cli", "uplink", "--config", str(settings)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, "PYTHONPATH": path},
+                env=children.environment(),
             )  # fmt: skip
 
     @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from agent import cli, start
+from agent import cage, cli, start
 from tools.leaks.kinds import KINDS, Leak, replace
 
 
@@ -24,14 +24,14 @@ def main(argv: list[str]) -> int:
 
 def _behind_the_walls(leak: Leak) -> None:
     """Perception is replaced where it is imported: after the process has sealed itself."""
-    seal: Any = start.sealed
+    seal: Any = cage.seal_perceive
 
-    def sealed(*args: Any) -> Any:
-        cage = seal(*args)
+    def then_leak(*args: Any, **options: Any) -> Any:
+        found = seal(*args, **options)
         leak.in_perceive()
-        return cage
+        return found
 
-    replace(start, "sealed", sealed)
+    replace(start, "seal_perceive", then_leak)
 
 
 if __name__ == "__main__":
