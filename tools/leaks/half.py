@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from agent import cage, cli, start
+from agent import cli, start
 from tools.leaks.kinds import KINDS, Leak, replace
 
 
@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
 
 def _behind_the_walls(leak: Leak) -> None:
     """Perception is replaced where it is imported: after the process has sealed itself."""
-    seal: Any = cage.seal_perceive
+    seal = vars(start)["seal_perceive"]  # perhaps another leak's already
 
     def then_leak(*args: Any, **options: Any) -> Any:
         found = seal(*args, **options)
