@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 
 from agent import __version__
-from agent.config import AgentConfig, as_toml, load
-from agent.errors import AgentError
+from agent.base.config import AgentConfig, as_toml, load
+from agent.base.errors import AgentError
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -149,16 +149,16 @@ def _stop_on_signals() -> threading.Event:
 def _dispatch(args: argparse.Namespace, own: bool) -> int:
     """`own`: this process is ours alone and may be sealed for good."""
     if args.verb == "demo":
-        from agent.demo.run import demo
+        from agent.desk.demo.run import demo
 
         return demo(plot=args.plot, as_json=args.json)
     if args.verb == "replay":
         given = _configuration_path(args.config) if args.config else None
         if own:
-            from agent.start import seal_replay
+            from agent.perceive.start import enter_replay
 
-            seal_replay([out.parent for out in (args.plot, args.trace) if out])
-        from agent.replay import replay
+            enter_replay([out.parent for out in (args.plot, args.trace) if out])
+        from agent.desk.replay import replay
 
         return replay(
             args.video,
@@ -170,15 +170,15 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             window=args.window,
         )
     if args.verb == "spot":
-        from agent.spot.run import spot
+        from agent.desk.spot.run import spot
 
         return spot(args.track, as_json=args.json, render=args.render, threshold=args.threshold)
     if args.verb == "audit":
-        from agent.audit.run import audit
+        from agent.desk.audit.run import audit
 
         return audit(args.video, as_json=args.json, keep=args.keep)
     if args.verb == "receipt":
-        from agent.receipt.verify import verify
+        from agent.desk.receipt.verify import verify
 
         return verify(args.files, key=args.key, summaries=args.summaries, as_json=args.json)
     config = _configuration(args.config)
@@ -186,7 +186,7 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
         # The journal adds the time; the process says which half speaks.
         logging.basicConfig(level=logging.INFO, format=f"{args.verb}: %(message)s")
     if args.verb == "run":
-        from agent.supervise import supervise
+        from agent.host.supervise import supervise
 
         path = _configuration_path(args.config)
         tail = ["--config", str(path)] if path else []
@@ -197,7 +197,7 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             [*command, "perceive", *tail], [*command, "uplink", *tail], same_users=roots_file
         )
     if args.verb == "perceive":
-        from agent.start import start_perceive
+        from agent.perceive.start import start_perceive
 
         return start_perceive(config, _stop_on_signals())
     if args.verb == "uplink":
@@ -205,7 +205,7 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
 
         return run_uplink(config, _stop_on_signals())
     if args.verb == "inspect":
-        from agent.inspect import show
+        from agent.desk.inspect import show
 
         return show(
             args.paths,
@@ -215,11 +215,11 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             min_score=args.min_score,
         )
     if args.verb == "notice":
-        from agent.notice.run import notice
+        from agent.desk.notice.run import notice
 
         return notice(config, args.out, language=args.language, as_json=args.json)
     if args.verb == "check":
-        from agent.check import main as check
+        from agent.desk.check import main as check
 
         return check(config, as_json=args.json)
     print(as_toml(config), end="")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from agent.clock import FILE_CLOCK
-from agent.config import parse
+from agent.base.clock import FILE_CLOCK
+from agent.base.config import parse
+from agent.base.report import Birth, Meta, PerceiveCage, Summary, UplinkCage
 from agent.privacy.noise import discrete_laplace
-from agent.privacy.policy import resolve
-from agent.privacy.release import Stamp, Stock, release
+from agent.privacy.policy.rules import resolve
+from agent.privacy.release import PendingRelease, ReleaseContext, release
 from agent.privacy.window import Tally, Window
-from agent.report import Birth, Meta, PerceiveCage, Summary, UplinkCage
 
 POLICY = resolve(parse({"privacy": {"policy": "demo"}}, "test"))
 MODEL = "0123456789abcdef"
@@ -17,9 +17,9 @@ MODEL = "0123456789abcdef"
 def summary(seq: int, boot: str = "0a1b2c3d") -> Summary:
     """One window without visitors."""
     window = Window(seq % 1000, 10, {0: Tally()}, frames=300, last=9.9, seconds=10)
-    stock = Stock()
+    stock = PendingRelease()
     stock.take(window, 0, POLICY, discrete_laplace)
-    stamp = Stamp(boot, seq, MODEL, FILE_CLOCK, micro_enabled=True)
+    stamp = ReleaseContext(boot, seq, MODEL, FILE_CLOCK, micro_enabled=True)
     return release(stock, window, 0, POLICY, stamp, discrete_laplace)
 
 

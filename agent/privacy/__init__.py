@@ -1,0 +1,1 @@
+"""Faces to summaries: visits, windows, noise, release; and staff zones. May import `base`."""

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Literal
 
-from agent.errors import ConfigError
+from agent.base.errors import ConfigError
 
 SYSTEM = random.SystemRandom()
 """The operating system's generator; `randrange` draws exactly uniform integers."""

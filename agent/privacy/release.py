@@ -24,10 +24,32 @@ from dataclasses import dataclass, field
 from dataclasses import replace as replaced
 from typing import Any, cast, get_args
 
-from agent.clock import FILE_CLOCK, ClockReading
-from agent.config import AgentConfig
+from agent.base.clock import FILE_CLOCK, ClockReading
+from agent.base.config import AgentConfig
+from agent.base.report import (
+    COUNT,
+    SECONDS,
+    SEQ_LIMIT,
+    SUM,
+    TENTHS,
+    AttentionCounts,
+    ClippedSum,
+    ClosedModel,
+    DwellCounts,
+    ExpressionCounts,
+    MicroCounts,
+    Privacy,
+    Quality,
+    Summary,
+    TimedWindow,
+    UntimedWindow,
+    Withheld,
+    quantize,
+)
+from agent.base.types import Perceived
+from agent.base.vocabulary import Cell, Flag, Reason, WindowLength
 from agent.privacy.noise import SYSTEM, Draw, sampler
-from agent.privacy.policy import Policy
+from agent.privacy.policy.rules import Policy
 from agent.privacy.visits import VisitBook
 from agent.privacy.window import (
     POLARITIES,
@@ -38,31 +60,6 @@ from agent.privacy.window import (
     Windows,
     units,
 )
-from agent.report import (
-    COUNT,
-    SECONDS,
-    SEQ_LIMIT,
-    SUM,
-    TENTHS,
-    AttentionCounts,
-    Cell,
-    ClippedSum,
-    Closed,
-    DwellCounts,
-    ExpressionCounts,
-    Flag,
-    MicroCounts,
-    Privacy,
-    Quality,
-    Reason,
-    Summary,
-    TimedWindow,
-    UntimedWindow,
-    WindowLength,
-    Withheld,
-    nearest,
-)
-from agent.types import Perceived
 
 WHY_UNSEEN = cast(tuple[Reason, ...], SEEN[1:])
 FILE_BOOT = "00000000"
@@ -75,7 +72,7 @@ _BETRAY_LOAD: frozenset[Flag] = frozenset({"frames_dropped", "faces_skipped"})
 
 
 @dataclass(slots=True)
-class Stock:
+class PendingRelease:
     """What one slot has to release: its newest window and those withheld before it."""
 
     tally: Tally = field(default_factory=Tally)
@@ -83,7 +80,7 @@ class Stock:
     """Noised."""
     windows: int = 0
     seconds: int = 0
-    fast_seconds: int = 0
+    capable_seconds: int = 0
     """Those whose frame rate can show a micro-expression."""
 
     def take(self, window: Window, slot: int, policy: Policy, draw: Draw) -> int:
@@ -93,7 +90,7 @@ class Stock:
         self.visits += visits
         self.windows += 1
         self.seconds += window.seconds
-        self.fast_seconds += window.fast_seconds
+        self.capable_seconds += window.capable_seconds
         return visits
 
     def threshold(self, policy: Policy) -> float:
@@ -106,7 +103,7 @@ class Stock:
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class ReleaseContext:
     """Who says it and when: everything in a summary that does not come from visits."""
 
     boot: str
@@ -119,7 +116,12 @@ class Stamp:
 
 
 def release(
-    stock: Stock, window: Window, slot: int, policy: Policy, stamp: Stamp, draw: Draw
+    stock: PendingRelease,
+    window: Window,
+    slot: int,
+    policy: Policy,
+    stamp: ReleaseContext,
+    draw: Draw,
 ) -> Summary:
     """Turn what a slot has in stock into something that may leave the device.
 
@@ -161,7 +163,7 @@ def release(
 
 
 def _cells(
-    stock: Stock, published: bool, policy: Policy, stamp: Stamp, draw: Draw
+    stock: PendingRelease, published: bool, policy: Policy, stamp: ReleaseContext, draw: Draw
 ) -> tuple[dict[Cell, Any], dict[Cell, Reason]]:
     """The cells that may be said, and why the others may not."""
     values: dict[Cell, Any] = {}
@@ -176,7 +178,7 @@ def _cells(
         elif not published:
             reasons[cell] = "below_k"
         elif cell == "visits":
-            values[cell] = nearest(COUNT, stock.visits)
+            values[cell] = quantize(COUNT, stock.visits)
         else:
             numbers = _noised(stock.tally, cell, policy, draw)
             reason = _unseen(numbers, policy) if cell == "micro" else None
@@ -202,21 +204,21 @@ def _noised(tally: Tally, cell: Cell, policy: Policy, draw: Draw) -> list[int]:
     return [number + draw(unit * scale) for number, unit in zip(numbers, units(cell), strict=True)]
 
 
-_COUNTS: dict[Cell, type[Closed]] = {
+_COUNTS: dict[Cell, type[ClosedModel]] = {
     "expression": ExpressionCounts,
     "attention": AttentionCounts,
     "dwell": DwellCounts,
 }
 
 
-def _report(cell: Cell, numbers: list[int], stamp: Stamp) -> Closed:
+def _report(cell: Cell, numbers: list[int], stamp: ReleaseContext) -> ClosedModel:
     """Noised numbers in their report type, as fine as it can say them: that costs no privacy."""
     if cell in ("valence", "arousal"):
-        return ClippedSum(sum=nearest(SUM, numbers[0]))
-    counts = [nearest(COUNT, number) for number in numbers]
+        return ClippedSum(sum=quantize(SUM, numbers[0]))
+    counts = [quantize(COUNT, number) for number in numbers]
     if cell == "micro":
         positive, negative, surprise, unspecified, analysable = counts[: len(POLARITIES) + 1]
-        seconds = nearest(SECONDS, numbers[-1])
+        seconds = quantize(SECONDS, numbers[-1])
         return MicroCounts(
             positive=positive,
             negative=negative,
@@ -230,12 +232,12 @@ def _report(cell: Cell, numbers: list[int], stamp: Stamp) -> Closed:
     return shape(**dict(zip(shape.model_fields, counts, strict=True)))
 
 
-def _by_chance(seconds: int, stamp: Stamp) -> int | None:
+def _by_chance(seconds: int, stamp: ReleaseContext) -> int | None:
     """Tenths of false alarms in that time; made of noised seconds alone, so it costs nothing."""
     rate = stamp.false_alarms_per_minute
     if rate is None:
         return None
-    return nearest(TENTHS, round(10 * rate * seconds / 60))
+    return quantize(TENTHS, round(10 * rate * seconds / 60))
 
 
 def _saturated(cells: dict[Cell, Any]) -> bool:
@@ -243,13 +245,13 @@ def _saturated(cells: dict[Cell, Any]) -> bool:
     return cells.get("visits") == COUNT[-1][1]
 
 
-def _too_slow(stock: Stock) -> bool:
+def _too_slow(stock: PendingRelease) -> bool:
     """Whether most of the time the frame rate could not show a micro-expression."""
-    return 2 * stock.fast_seconds < stock.seconds
+    return 2 * stock.capable_seconds < stock.seconds
 
 
 def _flags(
-    stock: Stock, window: Window, policy: Policy, stamp: Stamp, published: bool
+    stock: PendingRelease, window: Window, policy: Policy, stamp: ReleaseContext, published: bool
 ) -> set[Flag]:
     flags = set(window.flags)
     if window.dropped:
@@ -276,7 +278,7 @@ def _quality(window: Window, policy: Policy, flags: set[Flag]) -> Quality:
 
 
 def _report_window(
-    stock: Stock, window: Window, clock: ClockReading, published: bool
+    stock: PendingRelease, window: Window, clock: ClockReading, published: bool
 ) -> TimedWindow | UntimedWindow:
     length: WindowLength = window.length  # type: ignore[assignment]
     merged = min(stock.windows - 1, 255) if published else 0
@@ -314,12 +316,14 @@ class Releaser:
         self._policy = policy
         self._draw = sampler(config.privacy.engine, rng)
         self._clock = clock
-        self._stamp = Stamp(boot, seq, model, FILE_CLOCK, config.micro.enabled, false_alarms)
+        self._stamp = ReleaseContext(
+            boot, seq, model, FILE_CLOCK, config.micro.enabled, false_alarms
+        )
         self._book = VisitBook(config.privacy)
         self._windows = Windows(
             policy.window, config.privacy.visit_gap, config.micro, bounded=policy.noised
         )
-        self._stocks: dict[int, Stock] = {}
+        self._stocks: dict[int, PendingRelease] = {}
         self._withheld: dict[int, int] = {}
         self._time = float("-inf")
 
@@ -373,7 +377,7 @@ class Releaser:
         return [self._release_slot(window, slot) for window in windows for slot in window.tallies]
 
     def _release_slot(self, window: Window, slot: int) -> Summary:
-        stock = self._stocks.setdefault(slot, Stock())
+        stock = self._stocks.setdefault(slot, PendingRelease())
         visits = stock.take(window, slot, self._policy, self._draw)
         stamp = replaced(self._stamp, clock=self._clock())
         summary = release(stock, window, slot, self._policy, stamp, self._draw)

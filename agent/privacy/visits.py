@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from agent.config import PrivacyConfig
-from agent.types import Face, Perceived, Visit
+from agent.base.config import PrivacyConfig
+from agent.base.types import Face, Perceived, Visit
 
 MIN_SIGHTS = 3
 """Frames. With `MIN_SECONDS`: anything seen more briefly is a false detection or a passer-by whom

@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from agent.config import MicroConfig
-from agent.report import Cell, Flag, Reason
-from agent.types import EXPRESSIONS, Perceived, Visit
+from agent.base.config import MicroConfig
+from agent.base.types import EXPRESSIONS, Perceived, Visit
+from agent.base.vocabulary import Cell, Flag, Reason
 
 POLARITIES = ("positive", "negative", "surprise", "unspecified")
 """Most telling first: where a visit's influence is bounded, the first ones count."""
@@ -44,13 +44,13 @@ SENSITIVITY: dict[Cell, int] = {
     "micro": MICRO_BOUND + 2,
 }
 """How far one visit more or less moves a cell: the sum over its numbers, each in its unit (L1)."""
-MICRO_UNITS = (*[1] * len(POLARITIES), *[1] * len(SEEN), MICRO_SECONDS)
+MICRO_NOISE_UNITS = (*[1] * len(POLARITIES), *[1] * len(SEEN), MICRO_SECONDS)
 
 
 def units(cell: Cell) -> tuple[int, ...]:
     """The unit of each number of a cell. Noise of scale unit * sensitivity / epsilon on each number
     gives the cell its epsilon."""
-    return MICRO_UNITS if cell == "micro" else (1,) * len(_no_counts()[cell])
+    return MICRO_NOISE_UNITS if cell == "micro" else (1,) * len(_no_counts()[cell])
 
 
 CLIP = 100
@@ -67,7 +67,7 @@ def _no_counts() -> dict[Cell, list[int]]:
         "arousal": [0],
         "attention": [0] * (len(_ATTENTION_EDGES) + 1),
         "dwell": [0] * (len(_DWELL_EDGES) + 1),
-        "micro": [0] * len(MICRO_UNITS),
+        "micro": [0] * len(MICRO_NOISE_UNITS),
     }
 
 
@@ -168,7 +168,7 @@ class Window:
     last: float = 0.0
     seconds: int = 0
     """Whole seconds of the source's clock with at least one frame."""
-    fast_seconds: int = 0
+    capable_seconds: int = 0
     """Of these, those whose frame rate can show a micro-expression."""
     flags: set[Flag] = field(default_factory=set)
 
@@ -262,4 +262,4 @@ class Windows:
         second, self._second = self._second, None
         second.window.seconds += 1
         # By the frames alone: what the spotter says of the rate, it says only of a face in view.
-        second.window.fast_seconds += second.frames >= _FPS_TOLERANCE * self._micro.min_fps
+        second.window.capable_seconds += second.frames >= _FPS_TOLERANCE * self._micro.min_fps

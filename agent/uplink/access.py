@@ -5,8 +5,8 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 
-from agent.config import MqttConfig
-from agent.errors import ConfigError
+from agent.base.config import MqttConfig
+from agent.base.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from agent.config import AgentConfig
-from agent.errors import PublishError
+from agent.base.config import AgentConfig
+from agent.base.errors import PublishError
 from agent.uplink.access import Access
 from agent.uplink.topics import STATE, Channel, Topics
 from agent.uplink.wire import Client, connect_properties, correlation_of, publish_properties

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
-from agent.errors import StoreError
-from agent.report import EventCode
-from agent.report.device import Answer, Command
-from agent.uplink import document
+from agent.base.errors import StoreError
+from agent.base.report import EventCode
+from agent.base.report.device import Answer, Command
+from agent.uplink import strict_json
 from agent.uplink.control import Control
-from agent.uplink.document import MalformedError
 from agent.uplink.limits import TokenBucket
+from agent.uplink.strict_json import MalformedError
 
 _BURST, _RATE = 20, 0.5
 """Commands at once, and a second on average."""
@@ -73,8 +73,8 @@ class Commands:
         if command not in get_args(Command):
             return "unknown_command"
         if command == "content":
-            return self._show(document.parse(body))
-        if body and document.parse(body) != {}:
+            return self._show(strict_json.parse(body))
+        if body and strict_json.parse(body) != {}:
             raise MalformedError("this command takes nothing")
         if command in ("pause", "resume"):
             self._control.pause(command == "pause")

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-from agent import settings
-from agent.config import AgentConfig
-from agent.errors import ConfigError, StoreError
-from agent.report import EventCode, Rejected, RemoteSettings, Reported
-from agent.settings import Settings
+from agent.base.config import AgentConfig
+from agent.base.errors import ConfigError, StoreError
+from agent.base.report import EventCode, Rejected, RemoteSettings, Reported
 from agent.uplink import shadow
-from agent.uplink.shadow import Refused, Wish
+from agent.uplink.shadow import DesiredState, Refused
+from agent.wall import remote_settings
+from agent.wall.remote_settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Control:
         self.changed_at: float | None = None
         """Monotonic seconds of the last change of what is in force; None: none in this process."""
         self._refused: Refused = {}
-        self._later: dict[Origin, Wish] = {}
+        self._later: dict[Origin, DesiredState] = {}
         """Wishes that could not be taken yet."""
         self._next_look = 0.0
         self._remote = self._settle_again()
@@ -63,7 +63,7 @@ class Control:
             ),
         )
 
-    def wish(self, wish: Wish, origin: Origin) -> None:
+    def wish(self, wish: DesiredState, origin: Origin) -> None:
         """Take what is valid of a newer document; older ones and replays change nothing. Where the
         disk takes nothing, `tick` tries again."""
         held = self.settings
@@ -87,7 +87,7 @@ class Control:
         wished = held.model_copy(update=news)
         try:
             patch, refused = shadow.settle(self._local, wished.own, wished.defaults)
-            config = settings.apply(self._local, patch)
+            config = remote_settings.apply(self._local, patch)
             remote = shadow.in_force(config)
             self._keep(wished.model_copy(update={"patch": patch}))
         except (ConfigError, StoreError) as error:
@@ -123,7 +123,7 @@ class Control:
         for origin, wish in list(self._later.items()):
             self.wish(wish, origin)
         try:
-            if settings.read(self._path) != self.settings:
+            if remote_settings.read(self._path) != self.settings:
                 self._keep(self.settings)
         except StoreError as error:
             log.error("%s It is written again.", error)
@@ -131,7 +131,7 @@ class Control:
         self._next_look = now + (_RETRY if self._later else _LOOK)
 
     def _keep(self, changed: Settings) -> None:
-        settings.write(self._path, changed)
+        remote_settings.write(self._path, changed)
         self.settings = changed
 
     def _rewrite(self) -> None:
@@ -142,7 +142,7 @@ class Control:
 
     def _load(self) -> Settings:
         try:
-            return settings.read(self._path)
+            return remote_settings.read(self._path)
         except StoreError as error:
             log.error("%s Until then the settings are those of the configuration.", error)
             self._count("settings_refused")
@@ -153,7 +153,7 @@ class Control:
         `ConfigError` where not even the local configuration is allowed."""
         held = self.settings
         patch, self._refused = shadow.settle(self._local, held.own, held.defaults)
-        self.config = settings.apply(self._local, patch)
+        self.config = remote_settings.apply(self._local, patch)
         if patch != held.patch:
             self.settings = held.model_copy(update={"patch": patch})
             self._rewrite()

@@ -10,11 +10,11 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from agent.clock import WallClock
-from agent.outbox import Outbox
-from agent.report import Birth, Closed, Health, Vitals, to_json
+from agent.base.clock import WallClock
+from agent.base.report import Birth, ClosedModel, Health, Vitals, to_json
+from agent.wall.outbox import Outbox
 
-Kind = TypeVar("Kind", bound=Closed)
+Kind = TypeVar("Kind", bound=ClosedModel)
 
 ABSENT_AFTER = 180.0
 """Seconds without a word of the seeing half after which it counts as absent."""
@@ -30,7 +30,7 @@ _AMPLE, _LOW = 0.10, 0.02
 _BUCKETS: tuple[Literal[0, 1, 10, 100, 1000, 10_000], ...] = (0, 1, 10, 100, 1000, 10_000)
 
 
-class Heart:
+class HealthReporter:
     """Reads the values when asked; remembers nothing but whether the clock was ever right."""
 
     def __init__(

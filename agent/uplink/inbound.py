@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from agent.report import EventCode
-from agent.uplink import document, shadow
+from agent.base.report import EventCode
+from agent.uplink import shadow, strict_json
 from agent.uplink.client import Message
 from agent.uplink.commands import Commands, Reply
 from agent.uplink.control import Control, Origin
-from agent.uplink.document import MOST_BYTES, MalformedError
 from agent.uplink.limits import TokenBucket
+from agent.uplink.strict_json import MOST_BYTES, MalformedError
 from agent.uplink.topics import HOME_ASSISTANT, Topics
 
 _BURST, _RATE = 50, 10.0
@@ -78,7 +78,7 @@ class Inbound:
 
     def _wish(self, body: bytes, origin: Origin) -> None:
         if body:  # an empty one only takes a retained wish away; what is in force stays
-            self._control.wish(shadow.read(document.parse(body)), origin)
+            self._control.wish(shadow.read(strict_json.parse(body)), origin)
 
     def _home_assistant(self, body: bytes) -> None:
         if body == b"online":

@@ -6,8 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from agent.outbox import Outbox
-from agent.report import EventCode
+from agent.base.report import EventCode
+from agent.wall.outbox import Outbox
 
 _FLUSH = 60.0
 """Seconds between two times that counted events are written."""

@@ -11,25 +11,25 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from agent import notify
-from agent.clock import WallClock
-from agent.config import AgentConfig
-from agent.errors import AgentError, PublishError, StoreError
-from agent.outbox import Outbox
-from agent.receipt.book import ReceiptBook
-from agent.report import Response, to_json
-from agent.schemas import joint_hash
+from agent.base.clock import WallClock
+from agent.base.config import AgentConfig
+from agent.base.errors import AgentError, PublishError, StoreError
+from agent.base.report import Response, to_json
+from agent.base.schemas import joint_hash
+from agent.host import sd_notify
 from agent.uplink.access import open_access
-from agent.uplink.birth import Announcer, Identity
 from agent.uplink.client import Connection, OversizedError
 from agent.uplink.commands import Reply
 from agent.uplink.control import Control
-from agent.uplink.health import Heart
+from agent.uplink.health import HealthReporter
 from agent.uplink.inbound import Inbound
 from agent.uplink.limits import Tally
-from agent.uplink.protocol import Protocol
-from agent.uplink.queue import POLL, Queue
+from agent.uplink.receipt.book import ReceiptBook
+from agent.uplink.sender import POLL, Queue
+from agent.uplink.state import Identity, StatePublisher
 from agent.uplink.topics import CHANNELS, HOME_ASSISTANT, Topics
+from agent.uplink.version import Protocol
+from agent.wall.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +70,8 @@ class Uplink:
         self._tally = Tally()
         self._control = Control(config, self._tally)
         self._inbound = Inbound(self._topics, self._control, self._tally)
-        self._heart = Heart(outbox, config.store.outbox.parent)
-        self._announcer = Announcer(
+        self._heart = HealthReporter(outbox, config.store.outbox.parent)
+        self._announcer = StatePublisher(
             self._topics, self.identity, outbox, self._control, self._inbound, self._heart,
             config.mqtt.health_interval,
         )  # fmt: skip
@@ -135,7 +135,7 @@ class Uplink:
         connection.publish(CHANNELS["state"], self._topics.of("state"), b"online")
         where = f"{self._config.mqtt.host}:{self._config.mqtt.port}"
         log.info("Connected to %s, MQTT %s", where, "5.0" if connection.version5 else "3.1.1")
-        notify.status(f"connected to {where}")
+        sd_notify.status(f"connected to {where}")
         return connection
 
     def _with_store(self, work: Callable[[], None]) -> None:
@@ -148,7 +148,7 @@ class Uplink:
         except StoreError as error:
             self._store_retry = time.monotonic() + _STORE_DELAY
             # Known and tried again: a new process would know no better.
-            notify.alive()
+            sd_notify.alive()
             log.error("%s Next try in %.0f s.", error, _STORE_DELAY)
 
     def _keep_house(self) -> None:
@@ -209,7 +209,7 @@ class Uplink:
             self._answer(connection, self._answers.popleft())
         self._queue.feed(connection)
         if taken or (self._queue.drained and connection.idle):
-            notify.alive()
+            sd_notify.alive()
 
     def _answer(self, connection: Connection, reply: Reply) -> None:
         response = Response(
@@ -248,9 +248,9 @@ class Uplink:
         delay *= random.uniform(0.5, 1.0)
         self._failures += 1
         log.warning("%s Next try in %.1f s; summaries wait in the outbox.", error, delay)
-        notify.status("the broker is away; summaries wait in the outbox")
+        sd_notify.status("the broker is away; summaries wait in the outbox")
         while delay > 0:
-            notify.alive()
+            sd_notify.alive()
             if self._wait(min(delay, _SLICE)):
                 break
             delay -= _SLICE

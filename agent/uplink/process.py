@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 
-from agent import cage, notify
-from agent.config import AgentConfig
-from agent.outbox import Outbox
-from agent.privacy.policy import resolve
-from agent.receipt.book import UNIT_FOLDERS
-from agent.receipt.key import key_path
-from agent.report import UplinkCage
+from agent.base.config import AgentConfig
+from agent.base.report import UplinkCage
+from agent.host import sandbox, sd_notify
+from agent.privacy.policy.rules import resolve
 from agent.uplink.health import SOURCES
 from agent.uplink.loop import Uplink
+from agent.uplink.receipt.book import UNIT_FOLDERS
+from agent.uplink.receipt.key import key_path
+from agent.wall.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +36,10 @@ def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
                 outbox.say("cage_open")
         else:
             log.warning("Not the main thread of a process: nothing is sealed.")
-        notify.ready(f"sending to {config.mqtt.host}:{config.mqtt.port}")
+        sd_notify.ready(f"sending to {config.mqtt.host}:{config.mqtt.port}")
         while not stop.is_set():
             uplink.step()
-        notify.stopping()
+        sd_notify.stopping()
         uplink.stop()
     return 0
 
@@ -47,7 +47,7 @@ def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
 def _seal(config: AgentConfig) -> UplinkCage:
     """What is open by now (outbox, certificates, password) needs no grant."""
     policy = [each for each in (config.privacy.profile, config.privacy.profile_key) if each]
-    return cage.seal_uplink(
+    return sandbox.enter_uplink(
         readable=(*SOURCES, *UNIT_FOLDERS, *policy),
         writable=(config.store.outbox.parent, key_path(config.store).parent),
         broker_port=config.mqtt.port,

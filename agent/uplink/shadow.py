@@ -14,14 +14,15 @@ from typing import Any, cast, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from agent import settings
-from agent.config import AgentConfig
-from agent.errors import ConfigError
-from agent.privacy.policy import resolve
-from agent.report import Rejected, RemoteSettings, WindowLength
-from agent.report.device import Refusal, RemotePath, Version
-from agent.settings import Patch
-from agent.uplink.document import MalformedError
+from agent.base.config import AgentConfig
+from agent.base.errors import ConfigError
+from agent.base.report import Rejected, RemoteSettings
+from agent.base.report.device import Refusal, RemotePath, Version
+from agent.base.vocabulary import WindowLength
+from agent.privacy.policy.rules import resolve
+from agent.uplink.strict_json import MalformedError
+from agent.wall import remote_settings
+from agent.wall.remote_settings import Patch
 
 Place = RemotePath | str
 Refused = dict[Place, Refusal]
@@ -33,7 +34,7 @@ _VERSION: TypeAdapter[int] = TypeAdapter(Version)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DesiredState:
     """One document of the fleet."""
 
     version: int
@@ -42,7 +43,7 @@ class Wish:
     refused: Refused
 
 
-def read(document: Any) -> Wish:
+def read(document: Any) -> DesiredState:
     """Raises `MalformedError` where it is no such document at all."""
     if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
         raise MalformedError("not a wish")
@@ -55,7 +56,7 @@ def read(document: Any) -> Wish:
     patch, refused = _sort(document["config"])
     if set(document) != {"version", "config"}:
         refused.setdefault(_OTHER, "unknown_key")
-    return Wish(version, patch, refused)
+    return DesiredState(version, patch, refused)
 
 
 def settle(config: AgentConfig, own: Patch, defaults: Patch) -> tuple[Patch, Refused]:
@@ -67,7 +68,7 @@ def settle(config: AgentConfig, own: Patch, defaults: Patch) -> tuple[Patch, Ref
     for path in PATHS:
         for value in (each[path] for each in wishes if path in each):
             try:
-                resolve(settings.apply(config, _patch(chosen | {path: value})), live=False)
+                resolve(remote_settings.apply(config, _patch(chosen | {path: value})), live=False)
             except ConfigError:
                 refused[path] = "weaker_than_policy"
                 continue

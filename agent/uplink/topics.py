@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent import schemas
-from agent.config import AgentConfig
+from agent.base import schemas
+from agent.base.config import AgentConfig
 
 _DAY = 86_400
 

@@ -18,7 +18,7 @@ SHELLS = ("capture", "inference", "uplink", "outbox", "supervise", "perceive", "
           "cli", "demo", "handoff", "pipeline", "trace", "inspect", "spot", "audit", "notice",
           "children", "receipt", "content", "directions", "settings", "start", "warm", "cage",
           "notify")  # fmt: skip
-PROCESSES = ("agent.perceive", "agent.uplink.process", "agent.supervise")
+PROCESSES = ("agent.perceive.process", "agent.uplink.process", "agent.host.supervise")
 UNIX_ONLY = ("content", "notify")
 """Rooms that know sockets of this machine only."""
 
@@ -90,7 +90,7 @@ def test_core_imports_no_shell(module: str) -> None:
 )
 def test_who_talks_never_learns_what_was_perceived(module: str) -> None:
     """Not through another module either."""
-    assert "agent.types" not in reach(module)
+    assert "agent.base.types" not in reach(module)
     seers = {"capture", "inference", "faces", "expression", "micro", "pipeline", "trace"}
     assert [each for each in sorted(reach(module)) if room(each) in seers] == []
 
@@ -105,13 +105,13 @@ def test_who_talks_imports_no_camera_or_model_library(module: str) -> None:
 @pytest.mark.parametrize("module", of_rooms("kernels"))
 def test_kernels_import_only_numpy_and_numba(module: str) -> None:
     tops = {name.split(".")[0] for name in imports(MODULES[module])}
-    if module == "agent.kernels":  # finds Numba a cache before the kernels are compiled
+    if module == "agent.vision.kernels":  # finds Numba a cache before the kernels are compiled
         assert tops <= sys.stdlib_module_names
     else:
         # llvmlite is Numba's own code generator
         allowed = {"numpy", "numba", "llvmlite", "__future__", "math", "typing", "collections"}
         assert tops <= allowed
-    assert reach(module) <= {"agent", "agent.kernels"}
+    assert reach(module) <= {"agent", "agent.vision.kernels"}
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if room(m) != "kernels"])
@@ -141,7 +141,7 @@ def test_sockets_of_this_machine_are_no_way_out(module: str) -> None:
 
 
 def test_the_half_that_sees_never_learns_to_talk() -> None:
-    for module in reach("agent.perceive"):
+    for module in reach("agent.perceive.process"):
         assert room(module) not in ("uplink", "audit", "check")
         tops = {name.split(".")[0] for name in imports(MODULES[module])}
         assert tops.isdisjoint(NETWORK - {"socket"}), module
@@ -183,8 +183,8 @@ def test_only_release_builds_a_summary() -> None:
 
 def test_the_tests_above_can_see() -> None:
     """They would be worth nothing if the graph were empty."""
-    assert "agent.types" in reach("agent.privacy.release")
-    assert "agent.report" in reach("agent.uplink.process")
+    assert "agent.base.types" in reach("agent.privacy.release")
+    assert "agent.base.report" in reach("agent.uplink.process")
     assert "agent.uplink.client" in reach("agent.uplink.process")
     assert builds_summary(ast.parse("report.Summary(v=1)"))
     assert builds_summary(ast.parse("Summary.model_validate({})"))

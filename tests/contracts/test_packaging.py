@@ -107,11 +107,11 @@ def test_models_and_clip_are_found_in_the_installed_package(
     installed: Path, tmp_path: Path
 ) -> None:
     script = (
-        "from agent.inference.manifest import load_manifest, models_folder\n"
-        "from agent.demo import truth\n"
+        "from agent.vision.inference.manifest import load_manifest, models_folder\n"
+        "from agent.base.assets import CLIP\nfrom agent.desk.demo import truth\n"
         "manifest = load_manifest(models_folder(None))\n"
         "for entry in manifest.models.values(): entry.read()\n"
-        "assert truth.clip().stat().st_size and truth.load().events\n"
+        "assert CLIP.stat().st_size and truth.load().events\n"
         "print(manifest.path)\n"
     )
     where = run(installed / "python", "-c", script, cwd=tmp_path).strip()

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from agent.base.config import AgentConfig, DeviceConfig
+from agent.base.report import Summary
+from agent.base.schemas import load
 from agent.cli import build_parser
-from agent.config import AgentConfig, DeviceConfig
-from agent.privacy.profile import parse_profile
-from agent.report import Summary
-from agent.schemas import load
+from agent.privacy.policy.profile import parse_profile
 from agent.uplink.topics import CHANNELS, Topics
 from tools.bench import __main__ as bench
 from tools.train.__main__ import MODELS

@@ -13,10 +13,10 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from agent import schemas
-from agent.report import Quality, Summary, to_json
-from agent.schemas.__main__ import main
-from agent.schemas.capacity import OpenSchemaError, capacity
+from agent.base import schemas
+from agent.base.report import Quality, Summary, to_json
+from agent.base.schemas.__main__ import main
+from agent.base.schemas.capacity import OpenSchemaError, capacity
 from tests.summaries import meta, summary
 
 CLOSED = {"type": "object", "additionalProperties": False}
@@ -34,7 +34,7 @@ def test_the_command_checks(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_command_runs_as_a_module() -> None:
-    argv = [sys.executable, "-m", "agent.schemas", "--check"]
+    argv = [sys.executable, "-m", "agent.base.schemas", "--check"]
     assert subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 

@@ -7,10 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.config import AgentConfig, parse
-from agent.privacy.policy import Policy, resolve
-from agent.report import Summary
-from agent.types import EXPRESSIONS, Expression, Face, Landmarks, MicroExpression, Perceived, Pose
+from agent.base.config import AgentConfig, parse
+from agent.base.report import Summary
+from agent.base.types import (
+    EXPRESSIONS,
+    Expression,
+    Face,
+    Landmarks,
+    MicroExpression,
+    Perceived,
+    Pose,
+)
+from agent.privacy.policy.rules import Policy, resolve
 
 MODEL = "0123456789abcdef"
 

@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.clock import FILE_CLOCK
-from agent.config import AgentConfig, StoreConfig, parse
-from agent.outbox import Outbox
+from agent.base.clock import FILE_CLOCK
+from agent.base.config import AgentConfig, StoreConfig, parse
+from agent.base.report import Summary, to_json
+from agent.base.types import Visit
+from agent.base.vocabulary import Cell
 from agent.privacy.noise import sampler
-from agent.privacy.policy import Policy, resolve
-from agent.privacy.release import Releaser, Stamp, Stock, release
+from agent.privacy.policy.rules import Policy, resolve
+from agent.privacy.release import PendingRelease, ReleaseContext, Releaser, release
 from agent.privacy.window import SENSITIVITY, Tally, Window
-from agent.report import Cell, Summary, to_json
-from agent.types import Visit
+from agent.wall.outbox import Outbox
 from tests.privacy.people import MODEL, Person, frames
 from tests.privacy.worlds import admit, loss, run
 
@@ -135,7 +136,7 @@ def advantage(noise_of: AgentConfig, rounds: int, seed: int) -> float:
     policy = resolve(noise_of)
     rng = random.Random(seed)
     draw = sampler("own", rng)
-    stamp = Stamp("00000000", 0, MODEL, FILE_CLOCK, micro_enabled=False)
+    stamp = ReleaseContext("00000000", 0, MODEL, FILE_CLOCK, micro_enabled=False)
     others = [visit(rng, 10.0 + n) for n in range(25)]
     tallies = (Tally(), Tally())
     for there, tally in enumerate(tallies):
@@ -145,7 +146,7 @@ def advantage(noise_of: AgentConfig, rounds: int, seed: int) -> float:
     for number in range(rounds):
         there = number % 2
         window = Window(0, 900, {0: tallies[there]}, frames=900, last=899.0, seconds=900)
-        stock = Stock()
+        stock = PendingRelease()
         stock.take(window, 0, policy, draw)
         summary = release(stock, window, 0, policy, stamp, draw)
         said[there][guess(summary, policy, *tallies) > 0] += 1

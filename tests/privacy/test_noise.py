@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.errors import ConfigError
+from agent.base.errors import ConfigError
 from agent.privacy import noise
 from agent.privacy.noise import Draw, Engine, discrete_laplace, sampler
 

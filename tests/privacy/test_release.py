@@ -15,18 +15,19 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from agent import schemas
-from agent.clock import FILE_CLOCK, ClockReading
-from agent.config import AgentConfig, MicroConfig, parse
+from agent.base import schemas
+from agent.base.clock import FILE_CLOCK, ClockReading
+from agent.base.config import AgentConfig, MicroConfig, parse
+from agent.base.report import TENTHS, Summary, quantize, to_json
+from agent.base.types import Perceived, Visit
+from agent.base.vocabulary import Flag
 from agent.privacy import noise as noise_module
-from agent.privacy.chance import false_alarm_rate
+from agent.privacy.false_alarms import false_alarm_rate
 from agent.privacy.noise import sampler
-from agent.privacy.policy import resolve
-from agent.privacy.release import Releaser, Stamp, Stock, release
+from agent.privacy.policy.rules import resolve
+from agent.privacy.release import PendingRelease, ReleaseContext, Releaser, release
 from agent.privacy.visits import VisitBook
 from agent.privacy.window import Tally, Window
-from agent.report import TENTHS, Flag, Summary, nearest, to_json
-from agent.types import Perceived, Visit
 from tests.privacy.people import MODEL, Person, answer, config, face, frames, noised, reasons
 
 RATE = 0.8
@@ -212,15 +213,15 @@ def test_released_counts_are_unbiased() -> None:
     """What is published scatters around the truth as far as the noise should let it."""
     policy = resolve(noised(k=3, epsilon=2.0))
     scale = float(1 / policy.epsilon("expression"))
-    stamp = Stamp("00000000", 0, MODEL, FILE_CLOCK, micro_enabled=True)
-    window = Window(0, 60, {0: Tally()}, frames=100, last=50.0, seconds=50, fast_seconds=50)
+    stamp = ReleaseContext("00000000", 0, MODEL, FILE_CLOCK, micro_enabled=True)
+    window = Window(0, 60, {0: Tally()}, frames=100, last=50.0, seconds=50, capable_seconds=50)
     for _ in range(40):
         shown = Visit(1, 0.0, 9.0, 0, answers=9, expression=answer("happiness").probabilities)
         window.tallies[0].add(shown, 40, bounded=True)
     values = []
     draw = sampler("own", random.Random(4))
     for _ in range(2000):
-        stock = Stock()
+        stock = PendingRelease()
         stock.take(window, 0, policy, draw)
         summary = release(stock, window, 0, policy, stamp, draw)
         if summary.expression is not None:
@@ -263,19 +264,19 @@ def test_micro_expressions_are_null_with_the_reason() -> None:
 
 def test_expected_false_alarms_say_no_more_than_the_noised_seconds() -> None:
     policy = resolve(noised(k=3, epsilon=4.0))
-    stamp = Stamp("00000000", 0, MODEL, FILE_CLOCK, True, false_alarms_per_minute=RATE)
-    window = Window(0, 60, {0: Tally()}, frames=100, last=50.0, seconds=50, fast_seconds=50)
+    stamp = ReleaseContext("00000000", 0, MODEL, FILE_CLOCK, True, false_alarms_per_minute=RATE)
+    window = Window(0, 60, {0: Tally()}, frames=100, last=50.0, seconds=50, capable_seconds=50)
     for _ in range(40):
         window.tallies[0].add(Visit(1, 0.0, 50.0, 0, analysable=45.0), 40, bounded=True)
     told, draw = [], sampler("own", random.Random(6))
     for _ in range(400):
-        stock = Stock()
+        stock = PendingRelease()
         stock.take(window, 0, policy, draw)
         micro = release(stock, window, 0, policy, stamp, draw).micro
         if micro is not None:
             told.append(micro.analysable_seconds)
             by_chance = round(10 * RATE * told[-1] / 60)
-            assert micro.expected_false_alarms_tenths == nearest(TENTHS, by_chance)
+            assert micro.expected_false_alarms_tenths == quantize(TENTHS, by_chance)
     spread = float(4 * 120 / policy.epsilon("micro")) * sqrt(2)
     assert len(set(told)) > 100
     assert abs(sum(told) / len(told) - 40 * 45) < 5 * spread / sqrt(len(told))

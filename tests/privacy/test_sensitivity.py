@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from agent.base.report import Quality
+from agent.base.types import Visit
+from agent.base.vocabulary import Cell, Flag
 from agent.privacy import release as release_module
-from agent.privacy.policy import Policy, resolve
+from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.window import POLARITIES, SEEN, SENSITIVITY, Tally, Window
-from agent.report import Cell, Flag, Quality
-from agent.types import Visit
 from tests.privacy.people import Person, noised
 from tests.privacy.worlds import Draws, distance, loss, run, see, unit_sensitivity, watch
 

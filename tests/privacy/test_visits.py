@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.config import PrivacyConfig
+from agent.base.config import PrivacyConfig
+from agent.base.types import MicroExpression, Perceived, Visit
 from agent.privacy.visits import VisitBook
-from agent.types import MicroExpression, Perceived, Visit
 from tests.privacy.people import Person, answer, face, frames
 
 PARAMS = PrivacyConfig(visit_gap=2.0)

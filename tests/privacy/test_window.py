@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.config import MicroConfig
+from agent.base.config import MicroConfig
+from agent.base.types import Perceived, Visit
 from agent.privacy.visits import VisitBook
 from agent.privacy.window import (
     MICRO_SECONDS,
@@ -20,7 +21,6 @@ from agent.privacy.window import (
     seen,
     units,
 )
-from agent.types import Perceived, Visit
 from tests.privacy.people import Person, answer, config, face, frames
 
 GAP = 2.0
@@ -163,7 +163,7 @@ def test_seconds_are_fast_enough_by_frame_rate_with_or_without_a_face(
 ) -> None:
     for there in ([], [Person(1, 2, 15)], [Person(1, 2, 15, size=20)]):
         windows = sort(there, 20, fps=fps)
-        assert sum(window.fast_seconds for window in windows) == fast
+        assert sum(window.capable_seconds for window in windows) == fast
         assert sum(window.seconds for window in windows) == 20
         assert windows[0].fps == pytest.approx(fps, rel=0.01)
 

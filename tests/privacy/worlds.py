@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
-from agent.config import AgentConfig
+from agent.base.config import AgentConfig
+from agent.base.report import Summary, to_json
+from agent.base.types import Perceived, Visit
+from agent.base.vocabulary import Cell
 from agent.privacy import release as release_module
-from agent.privacy.policy import Policy, resolve
+from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.release import Releaser
 from agent.privacy.window import SENSITIVITY, Tally, units
-from agent.report import Cell, Summary, to_json
-from agent.types import Perceived, Visit
 from tests.privacy.people import MODEL, Person, frames
 
 Draws = list[tuple[Cell, list[int]]]

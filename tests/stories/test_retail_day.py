@@ -9,15 +9,15 @@ from pathlib import Path
 
 import jsonschema
 
-from agent import schemas
-from agent.config import AgentConfig, parse
-from agent.demo.broker import Broker
-from agent.outbox import Outbox
-from agent.privacy.policy import resolve
+from agent.base import schemas
+from agent.base.config import AgentConfig, parse
+from agent.base.report import Summary, to_json
+from agent.base.types import Perceived
+from agent.desk.loopback.broker import Broker
+from agent.privacy.policy.rules import resolve
 from agent.privacy.release import Releaser
-from agent.report import Summary, to_json
-from agent.types import Perceived
 from agent.uplink.process import Uplink
+from agent.wall.outbox import Outbox
 from tests.privacy.people import MODEL, Person, frames
 from tests.uplink.conftest import DEVICE, Listener, eventually
 

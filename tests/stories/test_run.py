@@ -9,10 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from agent.config import AgentConfig, as_toml, parse
-from agent.demo import truth
-from agent.demo.broker import Broker
-from agent.outbox import Outbox
+from agent.base.assets import CLIP
+from agent.base.config import AgentConfig, as_toml, parse
+from agent.desk.loopback.broker import Broker
+from agent.wall.outbox import Outbox
 from tests.uplink.conftest import DEVICE, Listener, eventually
 
 
@@ -36,7 +36,7 @@ def configured(folder: Path, port: int) -> AgentConfig:
     return parse(
         {
             "device": {"id": DEVICE},
-            "source": {"kind": "file", "target": str(truth.clip()), "pace": "fast"},
+            "source": {"kind": "file", "target": str(CLIP), "pace": "fast"},
             "privacy": {"policy": "demo"},
             "store": {"outbox": str(folder / "outbox.db")},
             "mqtt": {"host": "127.0.0.1", "port": port, "backoff_max": 0.5},

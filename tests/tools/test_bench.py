@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.demo import truth
+from agent.base.assets import CLIP
 from tools.bench import __main__ as bench
 from tools.bench import peer_python, stages
 from tools.bench.errors import BenchError
@@ -121,7 +121,7 @@ def test_totals_are_sums_over_chunks() -> None:
 
 
 def test_pipeline_report_over_the_bundled_clip(capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ["pipeline", "--video", str(truth.clip()), "--frames", "60", "--json"]
+    argv = ["pipeline", "--video", str(CLIP), "--frames", "60", "--json"]
     assert bench.main(argv) == 0
     out = capsys.readouterr().out
     report = json.loads(out.splitlines()[-1])
@@ -225,7 +225,7 @@ def test_stages_are_those_of_the_pipeline_and_leave_it_as_it_was(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = [getattr(owner, name) for owner, name, _ in stages.TIMED]
-    video = str(truth.clip())
+    video = str(CLIP)
     assert bench.main(["pipeline", "--video", video, "--frames", "60", "--stages", "--json"]) == 0
     assert [getattr(owner, name) for owner, name, _ in stages.TIMED] == before
     text = capsys.readouterr().out

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from agent import schemas
+from agent.base import schemas
 from tools import capacity
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.faces.align import MEAN_SHAPE
-from agent.types import ACTION_UNITS, EXPRESSIONS
+from agent.base.types import ACTION_UNITS, EXPRESSIONS
+from agent.vision.faces.align import MEAN_SHAPE
 from tools.train import clean, clean_expression, clean_render
 from tools.train.detector_labels import Labels
 from tools.train.packs import load, packs_folder

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from agent.config import StoreConfig
-from agent.outbox import Outbox
-from agent.report import to_json
+from agent.base.config import StoreConfig
+from agent.base.report import to_json
+from agent.wall.outbox import Outbox
 from tests.summaries import summary
 from tools.bench import crash, crash_writes
 from tools.bench.__main__ import main

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.demo import truth as script_of_clip
-from agent.types import Float
+from agent.base.assets import CLIP_SCRIPT
+from agent.base.types import Float
 from tools.demo import portrait, script
 from tools.demo.__main__ import main
 from tools.demo.portrait import Portrait, PortraitError
-from tools.demo.render import Placement, Visitor
+from tools.demo.render import LandmarkEstimate, Visitor
 from tools.demo.rig import Movement, Rig
 from tools.demo.textures import Look
 
@@ -99,7 +99,7 @@ def test_a_turned_head_moves_its_nose_the_way_it_turns(person: Portrait) -> None
 
 def test_a_blink_changes_the_eyes_and_nothing_else(person: Portrait) -> None:
     visitor = Visitor(person, Look())
-    place = Placement(320, 210, 2.0)
+    place = LandmarkEstimate(320, 210, 2.0)
     pictures = []
     for lids in (0.0, 1.0):
         frame = np.full((480, 640, 3), 90, np.float32)
@@ -118,7 +118,7 @@ def test_a_blink_changes_the_eyes_and_nothing_else(person: Portrait) -> None:
 
 def test_an_open_mouth_is_dark_inside(person: Portrait) -> None:
     visitor = Visitor(person, Look())
-    place = Placement(320, 210, 2.0)
+    place = LandmarkEstimate(320, 210, 2.0)
     frame = np.full((480, 640, 3), 200, np.float32)
     movement = Movement(jaw=1.0)
     visitor.draw(frame, movement, place)
@@ -129,7 +129,7 @@ def test_an_open_mouth_is_dark_inside(person: Portrait) -> None:
 
 def test_a_visitor_outside_the_frame_leaves_it_alone(person: Portrait) -> None:
     frame = np.full((480, 640, 3), 90, np.float32)
-    Visitor(person, Look()).draw(frame, Movement(), Placement(-900, 210, 1.5))
+    Visitor(person, Look()).draw(frame, Movement(), LandmarkEstimate(-900, 210, 1.5))
     assert (frame == 90).all()
 
 
@@ -156,7 +156,7 @@ def test_mirrored_visitors_turn_the_way_the_script_says(person: Portrait) -> Non
 
 
 def test_the_committed_truth_is_what_the_script_says() -> None:
-    committed = json.loads(script_of_clip.clip().with_suffix(".json").read_text())
+    committed = json.loads(CLIP_SCRIPT.read_text())
     made = script.truth({v["visitor"]: v["iod"] for v in committed["visitors"]})
     assert committed == made
     assert all(v["iod"] > 70 for v in committed["visitors"])

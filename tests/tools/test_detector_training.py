@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 pytest.importorskip("cv2")
-from agent.faces.align import MEAN_SHAPE
-from agent.types import Detections
+from agent.base.types import Detections
+from agent.vision.faces.align import MEAN_SHAPE
 from tools.train.detector_camera import degrade
 from tools.train.detector_labels import HEIGHT, WIDTH, Labels, clip, join, move, nothing
 from tools.train.detector_measure import average_precision, judge

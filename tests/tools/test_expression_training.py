@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.types import ACTION_UNITS
+from agent.base.types import ACTION_UNITS
 from tools.train import expression_data, expression_metrics
 
 NAMES = np.array(

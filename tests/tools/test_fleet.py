@@ -20,10 +20,10 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from agent.config import load
-from agent.outbox import Outbox
-from agent.report import to_json
+from agent.base.config import load
+from agent.base.report import to_json
 from agent.uplink.process import run_uplink
+from agent.wall.outbox import Outbox
 from tests.summaries import meta, summary
 from tests.uplink.conftest import MOSQUITTO, eventually, free_port
 from tools.fleet import certificates

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import load
+from agent.base.config import load
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = "tools/install.sh"

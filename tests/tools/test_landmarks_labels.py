@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agent.faces.align import FLIP
+from agent.vision.faces.align import FLIP
 from tools.train import landmarks_labels as labels
 
 COUNT = 300

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.faces.align import FLIP, LANDMARK_CROP, MEAN_SHAPE, apply
-from agent.faces.landmarks import crop_matrix
-from agent.types import Float, Grey
+from agent.base.types import Float, Grey
+from agent.vision.faces.align import FLIP, LANDMARK_CROP, MEAN_SHAPE, apply
+from agent.vision.faces.landmarks import crop_matrix
 from tools.train import landmarks_crops, landmarks_measure, landmarks_spread
 from tools.train.landmarks_data import SIZE, SOURCES, Faces, about_centre, back, chain, valid_crop
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.audit.clip import frames, write
+from tests.desk.audit.clip import frames, write
 from tools.leaks.__main__ import main
 from tools.leaks.kinds import KINDS
 

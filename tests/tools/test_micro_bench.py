@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.micro.network import OUTPUTS
-from agent.micro.stream import INPUTS
-from agent.spot.track import TrackError
+from agent.desk.spot.track import TrackError
+from agent.vision.micro.network import OUTPUTS
+from agent.vision.micro.stream import INPUTS
 from tools.bench import __main__ as bench
 from tools.bench.errors import BenchError
 from tools.bench.machine import machine

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.errors import AgentError
-from agent.faces.align import MEAN_SHAPE
-from agent.types import Float, Grey
+from agent.base.errors import AgentError
+from agent.base.types import Float, Grey
+from agent.vision.faces.align import MEAN_SHAPE
 from tools.bench.__main__ import main
 from tools.bench.errors import BenchError
 from tools.bench.micro_images_cases import bundled, videos
@@ -128,7 +128,7 @@ def test_skin_moves_by_the_field_and_the_rest_of_the_picture_stays() -> None:
 
 
 def test_a_turned_head_shows_sideways_movement_foreshortened() -> None:
-    from agent.faces.shape3d import MEAN_SHAPE_3D
+    from agent.vision.faces.shape3d import MEAN_SHAPE_3D
 
     angle = np.radians(40.0)
     shape = np.asarray(MEAN_SHAPE_3D, np.float64) * 100

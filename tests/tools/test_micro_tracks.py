@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agent.types import MICRO_UNITS
+from agent.base.types import MICRO_ACTION_UNITS
 from tools.micro.faults import landmark_noise
 from tools.micro.movements import MICRO_SETS, Event, Schedule, activate, micro_schedule
 from tools.micro.people import COLUMN, FIELDS, LIDS, MIRROR, make_person
@@ -125,7 +125,9 @@ def test_durations_and_units_follow_the_published_statistics() -> None:
 
 
 def test_every_unit_can_be_named_by_the_agent() -> None:
-    assert {unit for units, _ in MICRO_SETS for unit in units} <= set(MICRO_UNITS) & set(FIELDS)
+    assert {unit for units, _ in MICRO_SETS for unit in units} <= set(MICRO_ACTION_UNITS) & set(
+        FIELDS
+    )
 
 
 def test_events_keep_apart_and_inside() -> None:

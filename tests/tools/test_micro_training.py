@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.micro.network import KINDS, LOOK_AHEAD, NetworkState, SpotterNetwork
-from agent.micro.stream import INPUTS, STEP
-from agent.types import MICRO_UNITS
+from agent.base.types import MICRO_ACTION_UNITS
+from agent.vision.micro.network import KINDS, LOOK_AHEAD, NetworkState, SpotterNetwork
+from agent.vision.micro.stream import INPUTS, STEP
 from tools.train import micro_tracks
 from tools.train.micro_samples import Material, as_tracked, red_noise, sample
 
@@ -54,7 +54,7 @@ def test_truth_lies_where_the_network_speaks_of_it(material: Material) -> None:
         assert 0.35 * np.exp(one.shape[peak, 1]) == pytest.approx(event.offset - event.onset)
         apex = centre + 5 * STEP * one.shape[peak, 3]
         assert apex == pytest.approx(event.apex, abs=1e-4)
-        named = {unit for unit, on in zip(MICRO_UNITS, one.units[peak], strict=True) if on}
+        named = {unit for unit, on in zip(MICRO_ACTION_UNITS, one.units[peak], strict=True) if on}
         assert named == set(event.units)
     assert (one.kinds[:, KINDS.index("blink")].sum() > 0) == bool(material.kinds["blink"])
 

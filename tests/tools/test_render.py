@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.types import ACTION_UNITS, EXPRESSIONS
+from agent.base.types import ACTION_UNITS, EXPRESSIONS
 from tools.render import backdrop, raster
 from tools.train.packs import packs_folder
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.config import AgentConfig
-from agent.pipeline import Models
+from agent.base.config import AgentConfig
+from agent.vision.pipeline import Models
 from tools.bench import __main__ as bench
 from tools.bench import steady, steady_cli
 from tools.bench.steady_faces import Scene, _of_clip

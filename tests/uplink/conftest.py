@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent.config import AgentConfig, parse
+from agent.base.config import AgentConfig, parse
 from agent.uplink.process import run_uplink
 
 DEVICE = "box-7"

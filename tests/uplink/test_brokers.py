@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from agent.config import AgentConfig
-from agent.demo import packets
-from agent.demo.broker import Broker, _Session
-from agent.outbox import Outbox
-from agent.report import Event, Summary, to_json
+from agent.base.config import AgentConfig
+from agent.base.report import Event, Summary, to_json
+from agent.desk.loopback import packets
+from agent.desk.loopback.broker import Broker, _Session
 from agent.uplink.loop import Uplink
 from agent.uplink.wire import MOST_INBOUND
+from agent.wall.outbox import Outbox
 from tests.summaries import birth, summary
 from tests.uplink.conftest import DEVICE, Listener, Mosquitto, agent_config, eventually
 from tools.bench.fuzz_streams import Rogue, streams
@@ -364,7 +364,7 @@ def test_a_disk_that_becomes_read_only_while_connected(
             until(uplink, lambda: listener.bodies("shadow/reported"), "it is there")
             expected = fill(config, 10)
             lock = sqlite3.connect(config.store.outbox, isolation_level=None)
-            monkeypatch.setattr("agent.outbox.file._WAIT", 0.05)
+            monkeypatch.setattr("agent.wall.outbox.file._WAIT", 0.05)
             outbox.close()
             lock.execute("BEGIN IMMEDIATE")  # nobody else can write; everybody can read
             until(uplink, lambda: listener.summaries() == expected, "they are sent")
@@ -411,7 +411,7 @@ def test_rows_that_are_no_messages_are_removed_and_that_is_said(
 def test_signs_of_life_only_with_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Outbox drained, a PUBACK, or a broker that is known to be away; not a silent broker."""
     signs: list[float] = []
-    monkeypatch.setattr("agent.notify.alive", lambda: signs.append(time.monotonic()))
+    monkeypatch.setattr("agent.host.sd_notify.alive", lambda: signs.append(time.monotonic()))
     with Broker() as broker:
         config = agent_config(tmp_path, broker.port)
         with talking(config) as (uplink, _):

@@ -15,11 +15,11 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent import schemas
-from agent.config import AgentConfig
-from agent.outbox import Outbox
-from agent.report import Event, Health, Meta, Receipt, Reported, Response, Vitals, to_json
-from agent.settings import read
+from agent.base import schemas
+from agent.base.config import AgentConfig
+from agent.base.report import Event, Health, Meta, Receipt, Reported, Response, Vitals, to_json
+from agent.wall.outbox import Outbox
+from agent.wall.remote_settings import read
 from tests.summaries import birth
 from tests.uplink.conftest import DEVICE, Listener, Mosquitto, agent_config, eventually
 
@@ -70,8 +70,8 @@ def start(
 ) -> Start:
     """The uplink in a thread, with the waits that are only there for a device's sake taken out."""
     for name in ("META_PAUSE", "AGAIN", "HEALTH_FIRST", "CAUGHT_UP_ABSENT"):
-        monkeypatch.setattr(f"agent.uplink.birth.{name}", 0.1)
-    monkeypatch.setattr("agent.uplink.birth.POLL", 0.05)
+        monkeypatch.setattr(f"agent.uplink.state.{name}", 0.1)
+    monkeypatch.setattr("agent.uplink.state.POLL", 0.05)
     monkeypatch.setattr("agent.uplink.limits._FLUSH", 0.1)
 
     def run(group: str | None = None, **mqtt_options: Any) -> AgentConfig:
@@ -232,7 +232,7 @@ def test_the_first_receipt_is_delivered_and_its_key_is_in_meta(
     fleet: Fleet, start: Start, tmp_path: Path, mosquitto: Mosquitto,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("agent.clock._synchronised", lambda: True)
+    monkeypatch.setattr("agent.base.clock._synchronised", lambda: True)
     with Outbox(agent_config(tmp_path, mosquitto.port).store) as outbox:
         outbox.put(birth())
     start()

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agent.config import parse
-from agent.report import ExpressionCounts
+from agent.base.config import parse
+from agent.base.report import ExpressionCounts
 from agent.uplink.discovery import MOST_BYTES, announcement
 from agent.uplink.topics import Topics
 from tests.summaries import summary

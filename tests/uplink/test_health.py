@@ -7,9 +7,17 @@ from typing import Any
 
 import pytest
 
-from agent.outbox import Outbox
-from agent.report import Vitals, to_json
-from agent.uplink.health import ABSENT_AFTER, Heart, disk, power, temperature, valid, waiting
+from agent.base.report import Vitals, to_json
+from agent.uplink.health import (
+    ABSENT_AFTER,
+    HealthReporter,
+    disk,
+    power,
+    temperature,
+    valid,
+    waiting,
+)
+from agent.wall.outbox import Outbox
 from tests.summaries import birth, summary
 from tests.uplink.conftest import agent_config
 
@@ -79,7 +87,7 @@ def test_the_seeing_half_is_absent_until_it_says_something_and_when_it_falls_sil
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Outbox(agent_config(tmp_path, 1).store) as outbox:
-        heart = Heart(outbox, tmp_path)
+        heart = HealthReporter(outbox, tmp_path)
         assert (heart().perception, heart().boot, heart().fps) == ("absent", None, 0)
         outbox.put(birth())
         outbox.put(Vitals(perception="paused", fps=25))
@@ -104,4 +112,4 @@ def test_vitals_that_are_not_valid_count_as_none(tmp_path: Path) -> None:
                 "INSERT INTO latest VALUES ('Vitals', ?, 1e9)",
                 (b'{"perception":"a face","fps":3}',),
             )
-        assert Heart(outbox, tmp_path)().perception == "absent"
+        assert HealthReporter(outbox, tmp_path)().perception == "absent"

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.config import AgentConfig, parse
-from agent.errors import StoreError
-from agent.report import Response
-from agent.settings import read
+from agent.base.config import AgentConfig, parse
+from agent.base.errors import StoreError
+from agent.base.report import Response
 from agent.uplink.client import Message
 from agent.uplink.commands import Reply
 from agent.uplink.control import Control
 from agent.uplink.inbound import Inbound
 from agent.uplink.limits import Tally, TokenBucket
 from agent.uplink.topics import HOME_ASSISTANT, Topics
+from agent.wall.remote_settings import read
 from tools.bench import fuzz
 
 BASE = "fleeting/1/d/box-7"
@@ -108,7 +108,7 @@ def test_other_topics_are_refused_and_counted(desk: Desk, topic: str | None) -> 
 def test_a_long_message_is_refused_before_it_is_parsed(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.uplink.document.json.loads", lambda *_: pytest.fail("parsed"))
+    monkeypatch.setattr("agent.uplink.strict_json.json.loads", lambda *_: pytest.fail("parsed"))
     desk.send(DESIRED, b'{"a":"' + b"x" * 10_000_000 + b'"}')
     desk.send(f"{BASE}/cmd/content", b"[" * 5000)
     assert desk.tally.total == {"inbound_refused": 2}
@@ -196,7 +196,7 @@ def test_a_disk_that_takes_nothing_is_answered(desk: Desk, monkeypatch: pytest.M
     def full(*_: Any) -> None:
         raise StoreError("the disk is full.")
 
-    monkeypatch.setattr("agent.settings.write", full)
+    monkeypatch.setattr("agent.wall.remote_settings.write", full)
     assert [desk.ask("pause"), desk.ask("content", b"3")] == ["failed", "failed"]
     assert not desk.control.settings.paused
     assert desk.control.settings.content is None
@@ -280,7 +280,7 @@ def test_the_fuzzer_sees_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> Non
     """It would be worth nothing if it could not fail."""
     with monkeypatch.context() as weak:
         weak.setattr("agent.uplink.shadow._fits", lambda path, value: type(value) in (int, bool))
-        weak.setattr("agent.uplink.document._depth", lambda body: 0)
+        weak.setattr("agent.uplink.strict_json._depth", lambda body: 0)
         assert fuzz.run(800, seed=3)["problems"] != []
     with monkeypatch.context() as deaf:
         deaf.setattr("agent.uplink.control.Control.wish", lambda *_: None)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from agent.config import AgentConfig, parse
-from agent.errors import ConfigError, StoreError
-from agent.privacy.policy import resolve
-from agent.report import EventCode, Rejected
-from agent.settings import Patch, Settings, read, write
+from agent.base.config import AgentConfig, parse
+from agent.base.errors import ConfigError, StoreError
+from agent.base.report import EventCode, Rejected
+from agent.privacy.policy.rules import resolve
 from agent.uplink import shadow
 from agent.uplink.control import Control
-from agent.uplink.document import MalformedError
+from agent.uplink.strict_json import MalformedError
+from agent.wall.remote_settings import Patch, Settings, read, write
 
 
 def shop(folder: Path | None = None, **privacy: Any) -> AgentConfig:
@@ -23,7 +23,7 @@ def shop(folder: Path | None = None, **privacy: Any) -> AgentConfig:
     return parse({"store": store, "privacy": privacy}, "test")
 
 
-def wish(version: int, **config: Any) -> shadow.Wish:
+def wish(version: int, **config: Any) -> shadow.DesiredState:
     return shadow.read({"version": version, "config": config})
 
 
@@ -205,7 +205,7 @@ def test_a_full_disk_keeps_a_wish_waiting_and_the_old_settings_in_force(
         raise StoreError("the disk is full.")
 
     with monkeypatch.context() as broken:
-        broken.setattr("agent.settings.write", full)
+        broken.setattr("agent.wall.remote_settings.write", full)
         control.wish(wish(3, privacy={"k": 30}), "own")
         control.wish(wish(2, privacy={"k": 40}), "own")  # older than what waits
         with pytest.raises(StoreError):

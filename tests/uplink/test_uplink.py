@@ -18,14 +18,14 @@ import jsonschema
 import paho.mqtt.client as mqtt
 import pytest
 
-from agent import schemas
-from agent.config import AgentConfig
-from agent.demo.broker import Broker
-from agent.errors import ConfigError
-from agent.outbox import Outbox
-from agent.report import Meta, to_json
+from agent.base import schemas
+from agent.base.config import AgentConfig
+from agent.base.errors import ConfigError
+from agent.base.report import Meta, to_json
+from agent.desk.loopback.broker import Broker
 from agent.uplink.loop import Uplink
 from agent.uplink.process import run_uplink
+from agent.wall.outbox import Outbox
 from tests.summaries import birth, summary
 from tests.uplink.conftest import DEVICE, Listener, Mosquitto, agent_config, eventually
 
@@ -108,7 +108,7 @@ def test_birth_certificate_and_state_are_retained_and_the_goodbye_is_said(
     config = agent_config(tmp_path, mosquitto.port)
     with Outbox(config.store) as outbox:
         outbox.put(birth())
-    monkeypatch.setattr("agent.uplink.birth.META_PAUSE", 0.1)
+    monkeypatch.setattr("agent.uplink.state.META_PAUSE", 0.1)
     stop = running(config)
     watcher = listen(mosquitto.port)
     eventually(lambda: watcher.bodies("meta") and watcher.bodies("state"), "the birth is seen")
@@ -379,7 +379,7 @@ def test_a_broker_that_never_acknowledges_counts_as_gone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.uplink.client.ACK_TIMEOUT", 0.3)
-    monkeypatch.setattr("agent.demo.broker.Broker._serve_packet", lambda *_: None)
+    monkeypatch.setattr("agent.desk.loopback.broker.Broker._serve_packet", lambda *_: None)
     with Broker() as broker:
         config = agent_config(tmp_path, broker.port)
         fill(config, 0, 1)
@@ -397,7 +397,7 @@ def test_a_broker_that_never_acknowledges_counts_as_gone(
 def test_a_device_with_an_outbox_that_breaks_stays_connected_and_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agent.errors import StoreError
+    from agent.base.errors import StoreError
 
     monkeypatch.setattr("agent.uplink.loop._STORE_DELAY", 0.1)
     with Broker() as broker:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agent.errors import AgentError
+from agent.base.errors import AgentError
 from tools.bench import crash_cli, fuzz_cli, micro_images_cli, steady_cli
 from tools.bench.errors import BenchError
 from tools.bench.machine import slug, words_of

@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.config import AgentConfig, as_toml, parse
-from agent.demo import truth
+from agent.base.assets import CLIP
+from agent.base.config import AgentConfig, as_toml, parse
 from tools.bench.crash_check import Stored, aside, judge, read
 from tools.bench.crash_processes import Broker, Half, mosquitto
 from tools.bench.crash_reader import Reader
@@ -137,7 +137,7 @@ def configuration(folder: Path, port: int) -> AgentConfig:
     return parse(
         {
             "device": {"id": DEVICE},
-            "source": {"kind": "file", "target": str(truth.clip()), "pace": "fast", "loop": True},
+            "source": {"kind": "file", "target": str(CLIP), "pace": "fast", "loop": True},
             "privacy": {"policy": "demo", "window": 10},
             "store": {"outbox": str(folder / "outbox.db")},
             "mqtt": {"host": "127.0.0.1", "port": port, "backoff_max": 0.5},

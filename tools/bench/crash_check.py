@@ -1,6 +1,6 @@
 """What a crash must not have done: the outbox file and what arrived, held against each other.
 
-The only module of the crash test that knows the tables of `agent.outbox`. It reads in one
+The only module of the crash test that knows the tables of `agent.wall.outbox`. It reads in one
 transaction and read-only, so that it sees one moment and repairs nothing.
 """
 

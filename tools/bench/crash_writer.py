@@ -15,14 +15,14 @@ import os
 import sys
 from pathlib import Path
 
-from agent.clock import FILE_CLOCK
-from agent.config import StoreConfig, parse
-from agent.outbox import Outbox
+from agent.base.clock import FILE_CLOCK
+from agent.base.config import StoreConfig, parse
+from agent.base.report import Summary
 from agent.privacy.noise import discrete_laplace
-from agent.privacy.policy import resolve
-from agent.privacy.release import Stamp, Stock, release
+from agent.privacy.policy.rules import resolve
+from agent.privacy.release import PendingRelease, ReleaseContext, release
 from agent.privacy.window import Tally, Window
-from agent.report import Summary
+from agent.wall.outbox import Outbox
 
 SCRIPT = ("add 0", "add 1", "acknowledge 0", "close")
 """The steps, in order; each is noted in the diary when it begins and when it is done."""
@@ -37,9 +37,9 @@ def summaries(count: int) -> list[Summary]:
     made = []
     for seq in range(count):
         window = Window(seq, 10, {0: Tally()}, frames=300, last=9.9, seconds=10)
-        stock = Stock()
+        stock = PendingRelease()
         stock.take(window, 0, policy, discrete_laplace)
-        stamp = Stamp(_BOOT, seq, "0123456789abcdef", FILE_CLOCK, micro_enabled=True)
+        stamp = ReleaseContext(_BOOT, seq, "0123456789abcdef", FILE_CLOCK, micro_enabled=True)
         made.append(release(stock, window, 0, policy, stamp, discrete_laplace))
     return made
 

@@ -20,10 +20,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from agent.config import StoreConfig
-from agent.errors import StoreError
-from agent.outbox import Outbox
-from agent.report import to_json
+from agent.base.config import StoreConfig
+from agent.base.errors import StoreError
+from agent.base.report import to_json
+from agent.wall.outbox import Outbox
 from tools.bench.crash_check import Stored, digest, read
 from tools.bench.crash_processes import ROOT
 from tools.bench.crash_writer import SCRIPT, summaries

@@ -1,6 +1,6 @@
 """What a benchmark cannot do."""
 
-from agent.errors import AgentError
+from agent.base.errors import AgentError
 
 
 class BenchError(AgentError):

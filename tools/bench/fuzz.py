@@ -16,16 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from agent.config import AgentConfig, parse
-from agent.outbox import Outbox
-from agent.report import Response
-from agent.report.device import Command
-from agent.settings import read
+from agent.base.config import AgentConfig, parse
+from agent.base.report import Response
+from agent.base.report.device import Command
 from agent.uplink.client import Message
 from agent.uplink.control import Control
 from agent.uplink.inbound import Inbound
 from agent.uplink.limits import Tally
 from agent.uplink.topics import Topics
+from agent.wall.outbox import Outbox
+from agent.wall.remote_settings import read
 from tools.bench.fuzz_cases import DEVICE, GROUP, Case, Cases
 from tools.bench.fuzz_oracle import may_change, problem
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agent.config import AgentConfig
-from agent.errors import ConfigError
-from agent.privacy.policy import resolve
-from agent.settings import Settings, apply
+from agent.base.config import AgentConfig
+from agent.base.errors import ConfigError
+from agent.privacy.policy.rules import resolve
+from agent.wall.remote_settings import Settings, apply
 from tools.bench.fuzz_cases import BASE, DEFAULTS, DESIRED, Case
 
 _WISH = {

@@ -17,9 +17,9 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent import children
-from agent.outbox import Outbox
-from agent.settings import read
+from agent.host import child_process
+from agent.wall.outbox import Outbox
+from agent.wall.remote_settings import read
 from tools.bench.crash_processes import Broker, mosquitto
 from tools.bench.errors import BenchError
 from tools.bench.fuzz import configuration
@@ -103,7 +103,7 @@ class _Wire:
             return subprocess.Popen(
                 [sys.executable, "-P", "-m", "agent.cli", "uplink", "--config", str(settings)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=children.environment(),
+                env=child_process.environment(),
             )  # fmt: skip
 
     @contextlib.contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.config import AgentConfig, load
+from agent.base.config import AgentConfig, load
 from tools.bench.errors import BenchError
 from tools.bench.machine import machine
 from tools.bench.micro_images_cases import Case

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from agent.types import Grey
+from agent.base.types import Grey
 from tools.bench.errors import BenchError
 from tools.bench.micro_images_sources import (
     HEIGHT,
@@ -45,7 +45,7 @@ class Case:
 
 def bundled(count: int) -> list[Case]:
     """The bundled clip's first visitor, at rest: one photographed face in several sizes."""
-    demo = Path(__file__).resolve().parents[2] / "agent" / "demo"
+    demo = Path(__file__).resolve().parents[2] / "agent" / "base" / "assets"
     truth = json.loads((demo / "clip.json").read_text(encoding="utf-8"))
     fps, visitor = float(truth["fps"]), truth["visitors"][0]
     capture = cv2.VideoCapture(str(demo / "clip.mp4"))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.shape3d import MEAN_SHAPE_3D
-from agent.types import Float
+from agent.base.types import Float
+from agent.vision.faces.shape3d import MEAN_SHAPE_3D
 from tools.micro.planted import Planted
 from tools.micro.warp import camera_of
 

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.config import AgentConfig
-from agent.pipeline import Pipeline
-from agent.trace import TraceRecorder
-from agent.types import Float, Frame, Grey
+from agent.base.config import AgentConfig
+from agent.base.types import Float, Frame, Grey
+from agent.desk.trace import TraceRecorder
+from agent.vision.pipeline import Pipeline
 from tools.bench.errors import BenchError
 from tools.bench.micro_images_sources import FPS, Source
 from tools.micro.planted import Planted

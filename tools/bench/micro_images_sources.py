@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.align import MEAN_SHAPE, apply, similarity
-from agent.types import Float, Frame, Grey
+from agent.base.types import Float, Frame, Grey
+from agent.vision.faces.align import MEAN_SHAPE, apply, similarity
 from tools.bench.errors import BenchError
 from tools.micro.planted import Planted, displacements
 from tools.micro.warp import field as field_of
@@ -179,8 +179,8 @@ def read_clip(video: Path, enlarged: float = 1.0, teacher: Path | None = None) -
 
 def located_by_agent(pictures: list[Grey]) -> Float:
     """The first face's landmarks float32[N, 68, 2] in each picture, NaN where it is not seen."""
-    from agent.config import AgentConfig
-    from agent.pipeline import Pipeline
+    from agent.base.config import AgentConfig
+    from agent.vision.pipeline import Pipeline
 
     pipeline = Pipeline(AgentConfig(), expressions=False)
     out = np.full((len(pictures), 68, 2), np.nan, np.float32)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.types import Grey
+from agent.base.types import Grey
 from tools.bench.errors import BenchError
 from tools.bench.micro_images import Outcome
 from tools.bench.micro_images_kept import reading

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from agent.inference.manifest import load_manifest, models_folder
+from agent.vision.inference.manifest import load_manifest, models_folder
 from tools.bench.machine import machine
 from tools.train.lite import LiteModel, delegated_share, multiply_accumulates
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent import __version__
-from agent.config import AgentConfig
-from agent.inference.tflite import runtime_name
-from agent.pipeline import Pipeline
-from agent.types import Frame
+from agent.base.config import AgentConfig
+from agent.base.types import Frame
+from agent.vision.inference.tflite import runtime_name
+from agent.vision.pipeline import Pipeline
 from tools.bench.worker import serve
 
 

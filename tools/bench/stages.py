@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from agent import pipeline as whole
-from agent.config import AgentConfig
-from agent.expression import read
-from agent.faces import detect, landmarks, pose, stabilise, track
-from agent.inference import tflite
-from agent.micro import decide, network, spotter, stream
-from agent.types import Frame
+from agent.base.config import AgentConfig
+from agent.base.types import Frame
+from agent.vision import pipeline as whole
+from agent.vision.expression import classifier as read
+from agent.vision.faces import detect, landmarks, pose, stabilise, track
+from agent.vision.inference import tflite
+from agent.vision.micro import decide, network, spotter, stream
 from tools.bench.frames import decode
 from tools.bench.machine import machine
 
@@ -33,9 +33,9 @@ TIMED: tuple[tuple[Any, str, str], ...] = (
     (whole.Pipeline, "_face", "face: the rest"),
     (pose, "head", "face: pose and box kernel"),
     (whole.Pipeline, "_expression", "expression: the rest"),
-    (read.ExpressionReader, "__call__", "expression: placing"),
+    (read.ExpressionClassifier, "__call__", "expression: placing"),
     (read, "cut", "expression: crop"),
-    (read.ExpressionReader, "read_crop", "expression: answer"),
+    (read.ExpressionClassifier, "read_crop", "expression: answer"),
     (read.NeutralBaseline, "subtract", "expression: baseline"),
     (track.FaceTracker, "update", "track: the rest"),
     (track.FaceTracker, "_follow", "track: following"),
@@ -43,7 +43,7 @@ TIMED: tuple[tuple[Any, str, str], ...] = (
     (stabilise.Stabiliser, "follow", "track: stabiliser"),
     (stabilise, "follow", "track: flow kernel"),
     (stabilise, "settle", "track: fusion kernel"),
-    (landmarks.LandmarkPlacer, "__call__", "landmarks: the rest"),
+    (landmarks.LandmarkEstimator, "__call__", "landmarks: the rest"),
     (landmarks, "cut", "landmarks: crop"),
     (landmarks, "landmarks_in_frame", "landmarks: back to the frame"),
     (whole.Pipeline, "_detect", "detect: the rest"),

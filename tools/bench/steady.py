@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from agent.config import AgentConfig
-from agent.faces.stabilise import Stabiliser
-from agent.pipeline import Models
-from agent.types import Grey
+from agent.base.config import AgentConfig
+from agent.base.types import Grey
+from agent.vision.faces.stabilise import Stabiliser
+from agent.vision.pipeline import Models
 from tools.bench.errors import BenchError
 from tools.bench.machine import machine
 from tools.bench.steady_faces import CLIP, Photograph, Scene, film, photographs
@@ -88,7 +88,7 @@ def _video(video: Path, models: Models) -> list[dict[str, Any]]:
         stable, network = _rigid(course.stable), _rigid(course.network)
         # Across a gap or a fresh start there is no second difference.
         whole = (np.diff(course.indices, 2, prepend=-1, append=-1) == 0)[1:-1]
-        whole &= np.minimum(course.steadiness[1:-1], course.steadiness[2:]) > 0
+        whole &= np.minimum(course.continuity[1:-1], course.continuity[2:]) > 0
         rows.append(
             {
                 "video": video.name,
@@ -99,8 +99,8 @@ def _video(video: Path, models: Models) -> list[dict[str, Any]]:
                 "network_in_head": _where(within(network), whole, course.size),
                 "stabilised_in_head": _where(within(stable), whole, course.size),
                 "stillest_second": _stillest(stable, whole, course.size),
-                "steadiness": round(float(np.median(course.steadiness)), 3),
-                "restarts": int(np.sum(np.array(course.steadiness[1:]) == 0)),
+                "steadiness": round(float(np.median(course.continuity)), 3),
+                "restarts": int(np.sum(np.array(course.continuity[1:]) == 0)),
             }
         )
     return rows

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.track import Track
-from agent.types import Float, Frame, Grey
+from agent.base.types import Float, Frame, Grey
+from agent.vision.faces.track import Track
 from tools.bench.errors import BenchError
 from tools.bench.steady_track import FPS, Follower
 
 WIDTH, HEIGHT = 640, 480
-CLIP = Path(__file__).resolve().parents[2] / "agent" / "demo" / "clip.mp4"
+CLIP = Path(__file__).resolve().parents[2] / "agent" / "base" / "assets" / "clip.mp4"
 _BACKGROUND = 110
 _SWAY = ((0.31, 0.012), (0.23, 0.010), (0.13, 0.007), (0.17, 0.008))
 """Hz and amplitude of the shift in x and in y (inter-ocular distances), the angle, the size."""

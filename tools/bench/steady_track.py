@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.config import AgentConfig
-from agent.faces.landmarks import interocular
-from agent.faces.track import FaceTracker, Track
-from agent.pipeline import Models
-from agent.types import Detections, Frame, Grey
+from agent.base.config import AgentConfig
+from agent.base.types import Detections, Frame, Grey
+from agent.vision.faces.landmarks import interocular
+from agent.vision.faces.track import FaceTracker, Track
+from agent.vision.pipeline import Models
 
 FPS = 30.0
 RIGID = [36, 39, 42, 45, 27, 28, 29, 30, 33]
@@ -53,7 +53,7 @@ class Course:
     indices: list[int] = field(default_factory=list)
     stable: list[Double] = field(default_factory=list)
     network: list[Double] = field(default_factory=list)
-    steadiness: list[float] = field(default_factory=list)
+    continuity: list[float] = field(default_factory=list)
     iod: list[float] = field(default_factory=list)
 
     @property
@@ -72,7 +72,7 @@ def follow(pictures: Iterable[Grey], models: Models, fps: float = FPS) -> list[C
             course.indices.append(index)
             course.stable.append(track.points.astype(np.float64))
             course.network.append(track.placed.points.astype(np.float64))
-            course.steadiness.append(track.steadiness)
+            course.continuity.append(track.continuity)
             course.iod.append(interocular(track.points))
     return sorted(courses.values(), key=lambda course: -len(course.indices))
 

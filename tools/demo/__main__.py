@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from agent.errors import AgentError
+from agent.base.errors import AgentError
 from tools.demo import encode, portrait, scene, script
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit code."""
-    folder = Path(__file__).resolve().parents[2] / "agent" / "demo"
+    folder = Path(__file__).resolve().parents[2] / "agent" / "base" / "assets"
     parser = argparse.ArgumentParser(
         prog="python -m tools.demo", description="Make the demo's clip and its planted truth."
     )

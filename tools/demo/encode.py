@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from agent.errors import AgentError
+from agent.base.errors import AgentError
 from tools.demo.portrait import Picture
 
 

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.errors import AgentError
-from agent.types import Float
+from agent.base.errors import AgentError
+from agent.base.types import Float
 
 Picture = NDArray[np.uint8]
 

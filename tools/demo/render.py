@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from agent.types import Float
+from agent.base.types import Float
 from tools.demo.portrait import Picture, Portrait
 from tools.demo.rig import REGION, STEP, Movement, Rig
 from tools.demo.textures import DETAIL, Look, textures
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class LandmarkEstimate:
     """Where a visitor stands in the frame."""
 
     x: float
@@ -37,7 +37,7 @@ class Visitor:
         self.rig = Rig(portrait, identity)
         self._textures = textures(portrait, look)
 
-    def matrix(self, place: Placement) -> Float:
+    def matrix(self, place: LandmarkEstimate) -> Float:
         """float64[2, 3]: photograph pixels to frame pixels."""
         sx = place.scale * place.aspect * (-1 if place.mirror else 1)
         angle = np.deg2rad(place.tilt)
@@ -49,14 +49,14 @@ class Visitor:
         target = np.array([place.x, place.y]) + shoulders - turn @ shoulders
         return np.concatenate([linear, (target - linear @ origin)[:, None]], 1)
 
-    def landmarks(self, movement: Movement, place: Placement) -> Float:
+    def landmarks(self, movement: Movement, place: LandmarkEstimate) -> Float:
         """The 68 landmarks in frame pixels, float32[68, 2] (not re-ordered by mirroring)."""
         matrix = self.matrix(place)
         points = self.rig.landmarks(movement)
         return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)
 
     def draw(
-        self, frame: Float, movement: Movement, place: Placement, opacity: float = 1.0
+        self, frame: Float, movement: Movement, place: LandmarkEstimate, opacity: float = 1.0
     ) -> None:
         """Paint the visitor over `frame`, float32[H, W, 3] BGR 0-255, in place."""
         matrix = self.matrix(place)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from agent.types import Float
+from agent.base.types import Float
 from tools.demo.portrait import Picture, Portrait
 
 _FOLDS = (

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from agent.faces.shape3d import MEAN_SHAPE_3D
-from agent.types import Float
+from agent.base.types import Float
+from agent.vision.faces.shape3d import MEAN_SHAPE_3D
 from tools.demo.portrait import Portrait
 
 STEP = 4

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from agent.types import Float
+from agent.base.types import Float
 from tools.demo.portrait import Picture, Portrait
 from tools.demo.render import Visitor
 from tools.demo.script import CAST, DURATION, FPS, HEIGHT, WIDTH, order

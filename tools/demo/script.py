@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from agent.faces.align import FLIP
-from agent.types import Float
-from tools.demo.render import Placement
+from agent.base.types import Float
+from agent.vision.faces.align import FLIP
+from tools.demo.render import LandmarkEstimate
 from tools.demo.rig import Movement
 from tools.demo.textures import Look
 
@@ -65,7 +65,7 @@ class Cast:
     leave: float
     side: int
     """-1 enters from the left edge, +1 from the right; leaves by the same edge."""
-    place: Placement
+    place: LandmarkEstimate
     look: Look
     identity: Float
     events: tuple[Event, ...]
@@ -92,7 +92,7 @@ class Cast:
             sums["yaw"] = -sums["yaw"]
         return Movement(**sums)
 
-    def placement(self, time: float) -> Placement:
+    def placement(self, time: float) -> LandmarkEstimate:
         """Sliding in or out, swaying a little."""
         away = 1 - _rise((time - self.enter) / self.slide)
         away += _rise((time - self.leave) / self.slide)
@@ -180,7 +180,7 @@ CAST: Sequence[Cast] = (
         0.2,
         17.6,
         -1,
-        Placement(205, 196, 2.0),
+        LandmarkEstimate(205, 196, 2.0),
         Look(),
         identity(),
         seed=10,
@@ -201,7 +201,7 @@ CAST: Sequence[Cast] = (
         12.4,
         26.6,
         1,
-        Placement(478, 214, 1.45, 0.97, True),
+        LandmarkEstimate(478, 214, 1.45, 0.97, True),
         Look(gain=0.93, gamma=1.08, hair=0.55, suit_hue=140),
         identity(0.035, 0.0, 0.015, 0.03),
         seed=20,
@@ -217,7 +217,7 @@ CAST: Sequence[Cast] = (
         25.4,
         38.4,
         -1,
-        Placement(225, 188, 1.85, 0.93, True, -2.0),
+        LandmarkEstimate(225, 188, 1.85, 0.93, True, -2.0),
         Look(gain=1.05, gamma=0.95, hair=0.75, suit_hue=-110),
         identity(-0.03, 0.02, -0.01, -0.03),
         seed=30,
@@ -236,7 +236,7 @@ CAST: Sequence[Cast] = (
         34.0,
         45.2,
         1,
-        Placement(487, 222, 1.3, 1.03, False, 1.5),
+        LandmarkEstimate(487, 222, 1.3, 1.03, False, 1.5),
         Look(gain=0.88, gamma=1.15, hair=1.15, suit_hue=70),
         identity(0.045, -0.01, 0.02, 0.0),
         seed=40,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from agent.types import Float
+from agent.base.types import Float
 from tools.demo.portrait import Picture, Portrait
 from tools.demo.retouch import at_rest
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.errors import AgentError
-from agent.inference.manifest import SETS
+from agent.base.errors import AgentError
+from agent.vision.inference.manifest import SETS
 from tools.eval.errors import EvalError
 from tools.eval.ours import Ours, open_set
 from tools.train.files import save_atomically

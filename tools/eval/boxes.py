@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.types import Float
+from agent.base.types import Float
 from tools.eval.bootstrap import Array, Draws, Resampler
 from tools.train.detector_measure import overlap
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.types import Float, Grey
+from agent.base.types import Float, Grey
 from tools.eval.errors import EvalError
 from tools.train import landmarks_labels
 from tools.train.packs import decode, load

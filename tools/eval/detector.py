@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.inspect import Inspector
-from agent.types import Frame, Grey
+from agent.base.types import Frame, Grey
+from agent.desk.inspect import Inspector
 from tools.eval import cache, data
 from tools.eval.bootstrap import Draws, Resampler
 from tools.eval.boxes import (

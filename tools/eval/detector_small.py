@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from agent.types import Float, Frame, Grey
+from agent.base.types import Float, Frame, Grey
 from tools.eval import data
 from tools.eval.bootstrap import Resampler
 from tools.eval.boxes import Found, Slice, recall_figure, short_sides

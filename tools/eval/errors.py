@@ -1,6 +1,6 @@
 """Why an evaluation cannot be made."""
 
-from agent.errors import AgentError
+from agent.base.errors import AgentError
 
 
 class EvalError(AgentError):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.expression.read import ExpressionReader
-from agent.faces.align import EXPRESSION_CROP, MEAN_SHAPE, cut, similarity
-from agent.types import ACTION_UNITS, EXPRESSIONS, Float, Grey, Infer
+from agent.base.types import ACTION_UNITS, EXPRESSIONS, Float, Grey, Infer
+from agent.vision.expression.classifier import ExpressionClassifier
+from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, cut, similarity
 from tools.eval import data
 from tools.eval.bootstrap import Array, Draws, Resampler, correlation, mean_of, moments
 from tools.eval.data import Faces
@@ -275,7 +275,7 @@ def monotony(infer: Infer, sweeps: Sweeps, settings: Any) -> dict[str, Any]:
     Spearman's rank correlation along every sweep, averaged over people; the rise of the output
     from 0 to 1; and how far the other outputs rose on average (crosstalk).
     """
-    reader = ExpressionReader(infer, settings)
+    reader = ExpressionClassifier(infer, settings)
     target = EXPRESSION_CROP.place(MEAN_SHAPE)
     outputs = []
     pairs = list(zip(sweeps.pictures, sweeps.points, strict=True))

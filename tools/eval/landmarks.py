@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.types import Float
+from agent.base.types import Float
 from tools.eval import data, truth
 from tools.eval.bootstrap import Resampler, correlation, moments
 from tools.eval.card import OURS

@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from agent.faces.align import five_points
-from agent.types import Float, Grey
+from agent.base.types import Float, Grey
+from agent.vision.faces.align import five_points
 from tools.eval import cache, data, truth
 from tools.eval.bootstrap import Resampler
 from tools.eval.card import OURS

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.types import Float, Grey
+from agent.base.types import Float, Grey
 from tools.eval import cache, data, truth
 from tools.eval.bootstrap import Draws, Resampler
 from tools.eval.card import OURS

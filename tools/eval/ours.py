@@ -11,12 +11,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from agent.config import AgentConfig
-from agent.faces.detect import FaceDetector
-from agent.faces.landmarks import LandmarkPlacer
-from agent.inference.manifest import SETS, Manifest, ModelEntry, load_manifest, models_folder
-from agent.inference.tflite import Model, open_model
-from agent.types import Float, Grey, Infer
+from agent.base.config import AgentConfig
+from agent.base.types import Float, Grey, Infer
+from agent.vision.faces.detect import FaceDetector
+from agent.vision.faces.landmarks import LandmarkEstimator
+from agent.vision.inference.manifest import SETS, Manifest, ModelEntry, load_manifest, models_folder
+from agent.vision.inference.tflite import Model, open_model
 from tools.bench.machine import machine
 from tools.eval.latency import latency
 from tools.train.lite import LiteModel, delegated_share, multiply_accumulates
@@ -53,9 +53,9 @@ class Ours:
         """As the agent builds it, with another threshold."""
         return FaceDetector(infer or self.model("detector"), score_above)
 
-    def placer(self, infer: Infer | None = None) -> LandmarkPlacer:
+    def placer(self, infer: Infer | None = None) -> LandmarkEstimator:
         """As the agent builds it."""
-        return LandmarkPlacer(infer or self.model("landmarks"))
+        return LandmarkEstimator(infer or self.model("landmarks"))
 
     def exact(self, name: str) -> Infer | None:
         """The float network before quantisation, where training left `runs/<name>/float.tflite`.

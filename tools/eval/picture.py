@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.types import EXPRESSIONS
+from agent.base.types import EXPRESSIONS
 from tools.eval.card import OURS
 from tools.train.files import save_atomically
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.types import ACTION_UNITS, Float, Grey
+from agent.base.types import ACTION_UNITS, Float, Grey
 from tools.eval import cache
 from tools.eval.progress import along
 from tools.train.packs import ROOT, packs_folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.types import Detections
+from agent.base.types import Detections
 from tools.eval import data
 from tools.eval.boxes import Found, Judged, Slice, judge
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agent.types import Float, Grey
+from agent.base.types import Float, Grey
 from tools.eval.peers.landmarkers import Follow
 from tools.train.landmarks_measure import detection_offset, displaced
 

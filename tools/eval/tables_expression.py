@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agent.types import EXPRESSIONS
+from agent.base.types import EXPRESSIONS
 from tools.eval.card import file_lines, join, missing, number, prose, table
 
 Report = Mapping[str, Any]

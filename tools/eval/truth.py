@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.align import MEAN_SHAPE, apply, similarity
-from agent.types import Float
+from agent.base.types import Float
+from agent.vision.faces.align import MEAN_SHAPE, apply, similarity
 from tools.train.landmarks_measure import INNER, iod
 
 

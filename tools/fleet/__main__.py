@@ -16,7 +16,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from agent.errors import AgentError
+from agent.base.errors import AgentError
 from tools.fleet import certificates, folder
 from tools.fleet.errors import FleetError
 

@@ -1,6 +1,6 @@
 """What can go wrong with a fleet's files."""
 
-from agent.errors import AgentError
+from agent.base.errors import AgentError
 
 
 class FleetError(AgentError):

@@ -10,11 +10,11 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import ValidationError
 
-from agent.report import Closed, Event, Health, Meta, Receipt, Summary, to_json
+from agent.base.report import ClosedModel, Event, Health, Meta, Receipt, Summary, to_json
 from tools.fleet import certificates
 from tools.fleet.errors import FleetError
 
-KINDS: dict[str, type[Closed]] = {
+KINDS: dict[str, type[ClosedModel]] = {
     "meta": Meta,
     "summary": Summary,
     "health": Health,

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from agent.audit.run import audit
-from agent.errors import AgentError
+from agent.base.errors import AgentError
+from agent.desk.audit.run import audit
 from tools.leaks import processes
 from tools.leaks.kinds import KINDS
 

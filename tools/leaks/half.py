@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from agent import cli, start
+from agent import cli
+from agent.perceive import start
 from tools.leaks.kinds import KINDS, Leak, replace
 
 

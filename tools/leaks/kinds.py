@@ -35,9 +35,9 @@ class Leak:
 
     def in_perceive(self) -> None:
         """Behind the walls: look on, and act whenever a summary is stored."""
-        from agent.outbox import store
-        from agent.pipeline import Pipeline
-        from agent.report import Summary
+        from agent.base.report import Summary
+        from agent.vision.pipeline import Pipeline
+        from agent.wall.outbox import store
 
         perceive: Any = Pipeline.__call__
         to_json: Any = vars(store)["to_json"]  # another leak may have been here before
@@ -63,7 +63,7 @@ class Leak:
 
     def in_uplink(self) -> None:
         """In `uplink`: let everything pass that the outbox holds."""
-        from agent.uplink import queue
+        from agent.uplink import sender as queue
 
         replace(queue, "valid", lambda body, kind: body)
 

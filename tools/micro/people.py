@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.shape3d import MEAN_SHAPE_3D
+from agent.vision.faces.shape3d import MEAN_SHAPE_3D
 from tools.micro.recipe import Recipe
 
 Array = NDArray[np.float64]
@@ -131,7 +131,7 @@ COLUMN = {(name, side): 2 * k + side for k, name in enumerate(UNITS) for side in
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Person:
-    """IOD is 1 here; axes as in `agent.faces.shape3d`."""
+    """IOD is 1 here; axes as in `agent.vision.faces.shape3d`."""
 
     shape: Array
     """float64[68, 3]."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.types import Float
+from agent.base.types import Float
 
 MIRRORED = np.array(
     [

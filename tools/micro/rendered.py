@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from agent.types import Float, Grey
+from agent.base.types import Float, Grey
 from tools.micro.planted import Planted
 from tools.render import person, render, scene
 from tools.render.mesh import head

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.shape3d import MEAN_SHAPE_3D
-from agent.types import Float, Grey
+from agent.base.types import Float, Grey
+from agent.vision.faces.shape3d import MEAN_SHAPE_3D
 
 _WIDTH = 0.15
 """Standard deviation of the basis functions, inter-ocular distances."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from agent.types import EXPRESSIONS
+from agent.base.types import EXPRESSIONS
 from tools.render.scene import Face, faces
 from tools.train.files import save_atomically
 

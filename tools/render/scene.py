@@ -4,7 +4,7 @@
         face.picture, face.landmarks, face.visible, face.coefficients, face.action_units
 
 Grey levels, shapes and backgrounds are all procedural on ICT-FaceKit's geometry (MIT): no
-photograph takes part. Poses are signed as in `agent.types.Pose`.
+photograph takes part. Poses are signed as in `agent.base.types.Pose`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Face:
     coefficients: Floats
     """float32[57]."""
     action_units: Floats
-    """float32[12], `agent.types.ACTION_UNITS`."""
+    """float32[12], `agent.base.types.ACTION_UNITS`."""
     alpha: Floats
     """float32[H, W]: 1 where the person covers the background."""
     scene: Scene
@@ -115,7 +115,7 @@ def scene(
     size
         Side, or height and width, pixels.
     expression
-        One of `agent.types.EXPRESSIONS`, or `mixture`: any coefficients.
+        One of `agent.base.types.EXPRESSIONS`, or `mixture`: any coefficients.
     strength
         Range of a prototype's overall strength.
     yaw, pitch, roll

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from agent.types import ACTION_UNITS, EXPRESSIONS
+from agent.base.types import ACTION_UNITS, EXPRESSIONS
 from tools.render.mesh import Floats, head
 from tools.render.skin import WRINKLES
 

@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.align import MEAN_SHAPE, five_points, similarity
-from agent.types import Float, Grey
+from agent.base.types import Float, Grey
+from agent.vision.faces.align import MEAN_SHAPE, five_points, similarity
 from tools.render.backdrop import backdrop
 from tools.train import detector_sources, landmarks_data
 from tools.train.clean_render import Rendered, load_rendered

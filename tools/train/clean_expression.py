@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.align import EXPRESSION_CROP, MEAN_SHAPE, cut, similarity
-from agent.types import ACTION_UNITS, EXPRESSIONS, Float, Grey
+from agent.base.types import ACTION_UNITS, EXPRESSIONS, Float, Grey
+from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, cut, similarity
 from tools.train import clean
 from tools.train.clean_render import load_rendered
 from tools.train.expression_data import MARGIN, SIZE, Faces, action_units

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from agent.types import EXPRESSIONS, Float, Grey
+from agent.base.types import EXPRESSIONS, Float, Grey
 from tools.render import Face, person, render, scene
 from tools.render import skin as skins
 from tools.train.files import save_atomically
@@ -63,7 +63,7 @@ class Rendered:
     visible: NDArray[np.bool_]
     """bool[N, 68]."""
     units: Float
-    """float32[N, 12], exact, in `agent.types.ACTION_UNITS` order."""
+    """float32[N, 12], exact, in `agent.base.types.ACTION_UNITS` order."""
     expression: NDArray[np.int8]
     """int8[N]: index into `EXPRESSIONS`, -1 for a mixture of coefficients."""
     strength: Float

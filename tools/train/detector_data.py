@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
-from agent.faces.detect import STRIDES
+from agent.vision.faces.detect import STRIDES
 from tools.train.detector_labels import HEIGHT, WIDTH, Floats, Labels
 from tools.train.detector_paint import Painter
 from tools.train.detector_sources import Sources

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.detect import INPUT, letterbox
-from agent.types import Grey
+from agent.base.types import Grey
+from agent.vision.faces.detect import INPUT, letterbox
 from tools.train import common, convert, detector_sources, lite, manifest
 from tools.train import detector_measure as measure
 from tools.train.detector_labels import HEIGHT, OUTPUTS, WIDTH

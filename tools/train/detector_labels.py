@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.detect import INPUT, STRIDES
+from agent.vision.faces.detect import INPUT, STRIDES
 
 Floats = NDArray[np.float32]
 Picture = NDArray[np.uint8]

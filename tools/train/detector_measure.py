@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.detect import STRIDES, FaceDetector, letterbox
-from agent.kernels.nms import nms
-from agent.types import Detections, Float, Frame, Grey
+from agent.base.types import Detections, Float, Frame, Grey
+from agent.vision.faces.detect import STRIDES, FaceDetector, letterbox
+from agent.vision.kernels.nms import nms
 from tools.train.detector_labels import OUTPUTS
 from tools.train.lite import LiteModel
 from tools.train.packs import decode, load, packs_folder

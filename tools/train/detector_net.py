@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from agent.faces.detect import SIZE_UNIT, STRIDES
+from agent.vision.faces.detect import SIZE_UNIT, STRIDES
 from tools.train.detector_labels import HEIGHT, WIDTH
 
 WIDTHS = (48, 80, 112)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.align import MEAN_SHAPE, five_points, similarity
+from agent.vision.faces.align import MEAN_SHAPE, five_points, similarity
 from tools.train.detector_labels import Floats, Labels, Picture, clip, join, move, warp
 
 BOX_TOP = -0.76

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from agent.config import AgentConfig
-from agent.errors import ModelError
-from agent.inspect import Inspector
-from agent.pipeline import Models
-from agent.types import Detections, Float, Frame, Grey
+from agent.base.config import AgentConfig
+from agent.base.errors import ModelError
+from agent.base.types import Detections, Float, Frame, Grey
+from agent.desk.inspect import Inspector
+from agent.vision.pipeline import Models
 from tools.train import detector_measure as measure
 
 TRACKS_PER_100 = 4.0

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.align import EXPRESSION_CROP, MEAN_SHAPE, cut, similarity
-from agent.types import ACTION_UNITS, EXPRESSIONS
+from agent.base.types import ACTION_UNITS, EXPRESSIONS
+from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, cut, similarity
 from tools.train import packs
 
 SIZE = EXPRESSION_CROP.size

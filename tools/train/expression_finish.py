@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from agent.faces.align import EXPRESSION_CROP
-from agent.types import EXPRESSIONS
+from agent.base.types import EXPRESSIONS
+from agent.vision.faces.align import EXPRESSION_CROP
 from tools.train import common, convert, expression_card, expression_data, lite, manifest
 from tools.train.expression_data import BATCH, MARGIN, SIZE, Faces
 from tools.train.expression_metrics import (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.types import ACTION_UNITS, EXPRESSIONS
+from agent.base.types import ACTION_UNITS, EXPRESSIONS
 
 KEPT_ACCURACY = 0.90
 """`unsure_below` is the lowest threshold at which the answers kept are right this often."""

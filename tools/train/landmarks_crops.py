@@ -10,8 +10,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from agent.faces.align import FLIP, apply, five_points, similarity
-from agent.types import Float, Grey
+from agent.base.types import Float, Grey
+from agent.vision.faces.align import FLIP, apply, five_points, similarity
 from tools.train.landmarks_data import SIZE, TARGET, TARGET_FIVE, Faces, about_centre, chain
 
 JAW_WEIGHT = 0.3

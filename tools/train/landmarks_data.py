@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.align import (
+from agent.base.types import Float, Grey
+from agent.vision.faces.align import (
     LANDMARK_CROP,
     MEAN_FIVE,
     MEAN_SHAPE,
@@ -16,7 +17,6 @@ from agent.faces.align import (
     invert,
     similarity,
 )
-from agent.types import Float, Grey
 from tools.train.landmarks_labels import refined
 from tools.train.packs import decode, load
 

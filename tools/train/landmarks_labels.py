@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.align import FLIP
-from agent.faces.landmarks import face_box
-from agent.types import Float, Grey
+from agent.base.types import Float, Grey
+from agent.vision.faces.align import FLIP
+from agent.vision.faces.landmarks import face_box
 from tools.train.packs import ROOT, decode, load, packs_folder
 
 SECOND = "PFLD_GhostOne_112_1.onnx"

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.align import apply, cut, similarity
-from agent.faces.landmarks import crop_matrix
-from agent.types import Float, Grey
+from agent.base.types import Float, Grey
+from agent.vision.faces.align import apply, cut, similarity
+from agent.vision.faces.landmarks import crop_matrix
 from tools.train.landmarks_crops import Crops
 from tools.train.landmarks_data import (
     SIZE,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agent.faces.align import LANDMARK_CROP, MEAN_SHAPE
+from agent.vision.faces.align import LANDMARK_CROP, MEAN_SHAPE
 
 SIZE = LANDMARK_CROP.size
 FOLD = 4

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agent.types import Float, Grey
+from agent.base.types import Float, Grey
 from tools.train import convert, lite, manifest
 from tools.train import landmarks_measure as measure
 from tools.train.common import keep_float, load_checkpoint

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.align import cut
-from agent.faces.landmarks import crop_matrix
-from agent.types import Float
+from agent.base.types import Float
+from agent.vision.faces.align import cut
+from agent.vision.faces.landmarks import crop_matrix
 from tools.train.landmarks_data import SIZE, Faces, back
 from tools.train.landmarks_measure import Net, Offset, displaced, iod
 

@@ -123,7 +123,7 @@ def _replace(kind: str, table: Mapping[str, Any], models: Path) -> None:
 def render(tables: Sequence[Mapping[str, Any]], weights: Sequence[Mapping[str, Any]] = ()) -> str:
     """The whole file as TOML 1.0."""
     lines = [
-        "# Written by tools/train; read and verified by agent/inference.",
+        "# Written by tools/train; read and verified by agent/vision/inference.",
         f"format = {FORMAT}",
     ]
     for table in tables:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from agent.config import MicroConfig
-from agent.micro.network import SpotterNetwork
-from agent.micro.spotter import MicroSpotter
-from agent.types import MicroExpression
+from agent.base.config import MicroConfig
+from agent.base.types import MicroExpression
+from agent.vision.micro.network import SpotterNetwork
+from agent.vision.micro.spotter import MicroSpotter
 from tools.micro.recipe import TUNE_SEEDS
 from tools.micro.score import pooled, score
 from tools.micro.tracks import Track, make

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agent.micro.channels import CHANNEL_NAMES, CHANNELS
-from agent.micro.network import AMPLITUDE, CENTRE, HEAT, OTHERS, OUTPUTS, UNITS
-from agent.micro.stream import INPUTS
+from agent.vision.micro.channels import CHANNEL_NAMES, CHANNELS
+from agent.vision.micro.network import AMPLITUDE, CENTRE, HEAT, OTHERS, OUTPUTS, UNITS
+from agent.vision.micro.stream import INPUTS
 
 Float = NDArray[np.float32]
 WIDTH = 48
@@ -24,7 +24,7 @@ REACH = TAPS + (SPAN - 1) * sum(DILATIONS)
 
 
 class MicroNet(nn.Module):
-    """Causal convolutions over time; twin of `agent.kernels.temporal.network_step`."""
+    """Causal convolutions over time; twin of `agent.vision.kernels.temporal.network_step`."""
 
     def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class MicroNet(nn.Module):
         return torch.as_tensor(self.head(state))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Weights as `agent.micro.network.SpotterNetwork` takes them."""
+        """Weights as `agent.vision.micro.network.SpotterNetwork` takes them."""
 
         def kernel(layer: nn.Module) -> Float:
             weight = layer.get_parameter("weight").detach().cpu().numpy()

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.micro.network import KINDS, LOOK_AHEAD
-from agent.micro.stream import INPUTS, LONGEST_GAP, STEP, FaceStream
-from agent.types import MICRO_UNITS
+from agent.base.types import MICRO_ACTION_UNITS
+from agent.vision.micro.network import KINDS, LOOK_AHEAD
+from agent.vision.micro.stream import INPUTS, LONGEST_GAP, STEP, FaceStream
 from tools.micro.movements import Event
 
 Array = NDArray[np.float64]
@@ -85,7 +85,7 @@ def sample(material: Material) -> Sample:
     count = len(times)
     heat = np.zeros(count, np.float32)
     shape = np.zeros((count, 4), np.float32)
-    units = np.zeros((count, len(MICRO_UNITS)), np.float32)
+    units = np.zeros((count, len(MICRO_ACTION_UNITS)), np.float32)
     near = np.zeros(count, np.float32)
     kinds = np.zeros((count, len(KINDS)), np.float32)
     spoken = times - LOOK_AHEAD * STEP
@@ -105,8 +105,8 @@ def sample(material: Material) -> Sample:
         shape[close, 3] = (event.apex - centre) / STEP / 5
         near[close] = 1.0
         for unit in event.units:
-            if unit in MICRO_UNITS:
-                units[close, MICRO_UNITS.index(unit)] = 1.0
+            if unit in MICRO_ACTION_UNITS:
+                units[close, MICRO_ACTION_UNITS.index(unit)] = 1.0
     if not material.kinds:
         kinds[:] = np.nan
     for row, kind in enumerate(KINDS):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces.shape3d import MEAN_SHAPE_3D
+from agent.vision.faces.shape3d import MEAN_SHAPE_3D
 from tools.micro.movements import Event
 from tools.train.micro_samples import Material
 

@@ -1,7 +1,8 @@
 """Mean face shapes from the landmark labels: `python -m tools.train.shape [--write]`.
 
-Flat: generalised Procrustes median of near-frontal faces, as in `agent/faces/align.py`. Rigid, in
-three dimensions: structure from motion under scaled orthography, as in `agent/faces/shape3d.py`.
+Flat: generalised Procrustes median of near-frontal faces, as in `agent/vision/faces/align.py`.
+Rigid, in three dimensions: structure from motion under scaled orthography, as in
+`agent/vision/faces/shape3d.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.faces import align
+from agent.vision.faces import align
 from tools.train.files import save_atomically
 from tools.train.packs import ROOT, load, packs_folder
 
@@ -33,7 +34,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agent.types import Float
+from agent.base.types import Float
 
 MEAN_SHAPE_3D: Float = np.array(
     [
@@ -107,7 +108,7 @@ def poses(
 
 
 def angles(rotation: Array) -> Array:
-    """Yaw, pitch, roll in degrees float[N, 3], signs as in `agent.types.Pose`."""
+    """Yaw, pitch, roll in degrees float[N, 3], signs as in `agent.base.types.Pose`."""
     forward = -rotation[:, :, 2]  # where the face looks: -z of the shape
     right = rotation[:, :, 0]
     yaw = np.arctan2(forward[:, 0], -forward[:, 2])
@@ -168,7 +169,7 @@ def generic_face() -> Array:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.train.shape", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write agent/faces/shape3d.py")
+    parser.add_argument("--write", action="store_true", help="write agent/vision/faces/shape3d.py")
     options = parser.parse_args()
     labels = load("faces_labels.npz")
     train = labels["split"] == 0
@@ -179,7 +180,7 @@ def main() -> int:
     frontal = (np.abs(yaw) < 15) & seen.all(1)
     flat = procrustes_median(points[frontal])
     print(
-        f"flat: {frontal.sum()} faces; furthest from agent/faces/align.py "
+        f"flat: {frontal.sum()} faces; furthest from agent/vision/faces/align.py "
         f"{np.abs(flat - align.MEAN_SHAPE).max():.4f} IOD"
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agent.types import Detections
+from agent.base.types import Detections
 from tools.eval.bootstrap import Resampler
 from tools.eval.boxes import (
     Found,

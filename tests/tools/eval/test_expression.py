@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.faces.align import MEAN_SHAPE
-from agent.types import ACTION_UNITS, EXPRESSIONS, Float, Grey
+from agent.base.types import ACTION_UNITS, EXPRESSIONS, Float, Grey
+from agent.vision.faces.align import MEAN_SHAPE
 from tools.eval.bootstrap import Resampler
 from tools.eval.data import Faces
 from tools.eval.expression import (

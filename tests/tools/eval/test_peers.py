@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.faces.align import MEAN_SHAPE, apply, five_points
-from agent.types import Float
+from agent.base.types import Float
+from agent.vision.faces.align import MEAN_SHAPE, apply, five_points
 from tools.eval import cache
 from tools.eval.errors import EvalError
 from tools.eval.peers import detectors, landmarkers, runtime

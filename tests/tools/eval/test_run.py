@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.config import AgentConfig
-from agent.pipeline import Models
-from agent.types import ACTION_UNITS, EXPRESSIONS, Frame
+from agent.base.config import AgentConfig
+from agent.base.types import ACTION_UNITS, EXPRESSIONS, Frame
+from agent.vision.pipeline import Models
 from tools.eval import latency
 from tools.eval.__main__ import main
 from tools.train import packs

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.faces.align import MEAN_SHAPE, apply
-from agent.types import Float
+from agent.base.types import Float
+from agent.vision.faces.align import MEAN_SHAPE, apply
 from tools.eval.subject import Subject, each_face, rough
 from tools.eval.truth import aligned_spread, distances, face_offsets, spread, without_habits
 

@@ -7,12 +7,12 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-from agent.config import MicroConfig
-from agent.errors import ModelError
-from agent.inference.manifest import load_manifest, models_folder
-from agent.micro.network import SpotterNetwork
-from agent.micro.spotter import MicroSpotter
-from agent.types import MicroExpression
+from agent.base.config import MicroConfig
+from agent.base.errors import ModelError
+from agent.base.types import MicroExpression
+from agent.vision.inference.manifest import load_manifest, models_folder
+from agent.vision.micro.network import SpotterNetwork
+from agent.vision.micro.spotter import MicroSpotter
 from tools.bench.micro.subject import Answer, Array, Found, Points
 
 _FACE = 0
@@ -23,7 +23,7 @@ _TICKED = 1.0
 
 
 class Ours:
-    """`agent.micro.spotter.MicroSpotter` by its public interface."""
+    """`agent.vision.micro.spotter.MicroSpotter` by its public interface."""
 
     name = "ours"
 

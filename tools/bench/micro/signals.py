@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from agent.faces.shape3d import MEAN_SHAPE_3D
+from agent.vision.faces.shape3d import MEAN_SHAPE_3D
 from tools.bench.micro.subject import Found
 
 Array = NDArray[np.float64]

@@ -23,8 +23,8 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from agent.spot.survey import Flags, in_order, survey
-from agent.spot.track import TrackFile
+from agent.desk.spot.survey import Flags, in_order, survey
+from agent.desk.spot.track import TrackFile
 from tools.bench.errors import BenchError
 from tools.bench.machine import machine
 from tools.bench.micro.classic import peers

@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from agent.faces.detect import letterbox
-from agent.kernels.nms import nms
-from agent.types import Float, Grey
+from agent.base.types import Float, Grey
+from agent.vision.faces.detect import letterbox
+from agent.vision.kernels.nms import nms
 from tools.eval.boxes import Found
 from tools.eval.peers.runtime import corner_aligned, open_network, three_channels
 from tools.train.detector_measure import LOWEST, overlap

@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from agent.faces.align import MEAN_FIVE, MEAN_SHAPE, apply, similarity
-from agent.faces.landmarks import face_box
-from agent.types import Float, Grey
+from agent.base.types import Float, Grey
+from agent.vision.faces.align import MEAN_FIVE, MEAN_SHAPE, apply, similarity
+from agent.vision.faces.landmarks import face_box
 from tools.eval.peers.runtime import corner_aligned, open_network, three_channels
 from tools.train.landmarks_labels import WFLW_68
 

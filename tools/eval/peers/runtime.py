@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.inference.tflite import _quiet as quiet
-from agent.types import Float, Grey
+from agent.base.types import Float, Grey
+from agent.vision.inference.tflite import _quiet as quiet
 from tools.eval.errors import EvalError
 
 

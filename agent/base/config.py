@@ -1,0 +1,294 @@
+"""The one typed configuration: TOML in, a frozen model out; unknown keys, wrong units refused."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agent.base.errors import ConfigError
+from agent.base.vocabulary import PolicyName, WindowLength
+
+TopicLevel = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+Polygon = Annotated[
+    tuple[Annotated[tuple[Share, Share], Field(strict=False)], ...],
+    Field(min_length=3, max_length=32, strict=False),
+]
+
+
+class Section(BaseModel):
+    """Frozen; unknown keys refused; numbers are numbers, never text with a unit."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
+
+
+class DeviceConfig(Section):
+    """Who and where this box is."""
+
+    id: TopicLevel = "fleeting"
+    """One MQTT topic level; equals the certificate's common name."""
+    group: TopicLevel | None = None
+    """Devices that share default settings; null: none."""
+    region: Literal["eu", "us", "other"] = "eu"
+    place: Literal["retail", "workplace", "education", "laboratory", "clinic", "home"] = "retail"
+
+
+class SourceConfig(Section):
+    """Where frames come from."""
+
+    kind: Literal["picamera2", "v4l2", "gstreamer", "file"] = "picamera2"
+    target: str = ""
+    """Camera number, `/dev/videoN`, GStreamer pipeline or video file; empty: the first camera."""
+    width: int = Field(640, ge=64, le=4096)
+    """Pixels."""
+    height: int = Field(480, ge=64, le=4096)
+    """Pixels."""
+    fps: float = Field(30.0, ge=1, le=240)
+    """Frames per second to ask the camera for."""
+    pace: Literal["realtime", "fast"] = "realtime"
+    """Files only: by their own timestamps, or as fast as possible."""
+    loop: bool = False
+    """Files only: begin again at the end."""
+    stall: float = Field(5.0, ge=0.5, le=120)
+    """Seconds without a frame after which the camera counts as hung."""
+
+
+class DetectionConfig(Section):
+    """Finding faces that are not tracked yet."""
+
+    interval: float = Field(0.5, ge=0.05, le=10)
+    """Seconds between looks for new faces while others are tracked."""
+    score_above: float | None = Field(None, ge=0.05, le=0.99)
+    """Null: the threshold of the model's card."""
+    tiles: int | None = Field(None, ge=0, le=4)
+    """Also look at n x n overlapping tiles, for faces far away; 0: never; null: as many as keep the
+    detector's view at half the picture's resolution or finer."""
+
+
+class TrackingConfig(Section):
+    """Following faces from frame to frame."""
+
+    max_faces: int = Field(40, ge=1, le=200)
+    lost_after: float = Field(2.0, ge=0.1, le=10)
+    """Seconds unseen after which a track ends; before that it is resumed where it was."""
+    budget: float = Field(0.025, ge=0.002, le=1)
+    """Seconds of work per frame on a live source; further faces wait for the next frame."""
+    attention_cone: float = Field(20.0, ge=5, le=60)
+    """Degrees off the camera within which a face counts as attentive."""
+
+
+class ExpressionConfig(Section):
+    """Reading expression."""
+
+    interval: float = Field(0.15, ge=0.03, le=5)
+    """Seconds between answers for one face."""
+    min_face: float = Field(24.0, ge=8, le=500)
+    """Inter-ocular distance, pixels, below which no expression is read."""
+
+
+class MicroConfig(Section):
+    """Spotting micro-expressions."""
+
+    enabled: bool = True
+    min_fps: float = Field(25.0, ge=25, le=240)
+    """Frames per second below which none is reported."""
+    min_face: float = Field(40.0, ge=20, le=1000)
+    """Inter-ocular distance, pixels."""
+    threshold: float = Field(0.6, ge=0.05, le=0.99)
+    """Least score of a reported movement; below the default come more false alarms."""
+    max_noise: float = Field(0.006, ge=0.001, le=0.05)
+    """Inter-ocular distances: what brows and mouth show at rest (standard deviation, at the pace of
+    a micro-expression). Above the default not even one in five movements of 1.5 % would be found,
+    and none is looked for."""
+
+
+class PrivacyConfig(Section):
+    """What a summary may say."""
+
+    policy: PolicyName = "retail-eu"
+    profile: Path | None = None
+    """A profile file that makes the policy stricter; owned by root or signed."""
+    profile_key: Path | None = None
+    """Ed25519 public key that the profile file must be signed with; null: root must own it."""
+    notice_shown: bool = False
+    """A person confirms that the notice the profile asks for is displayed on site."""
+    consent: bool = False
+    """A person confirms that those in view consented (research, clinic)."""
+    window: WindowLength | None = None
+    """Seconds; null: the policy's own."""
+    visit_gap: float = Field(2.0, ge=0.1, le=60)
+    """Seconds out of sight that do not end a visit."""
+    k: int | None = Field(None, ge=1, le=100)
+    """Cells with fewer visits (noised count) are withheld; null: the policy's own."""
+    epsilon: float | None = Field(None, ge=0.01, le=10)
+    """Per visit, all cells together; null: the policy's own."""
+    quiet_hours: tuple[Hours, ...] = Field((), max_length=8, strict=False)
+    """Local times such as "22:00-06:30" in which nothing is looked at."""
+    staff_zones: tuple[Polygon, ...] = Field((), max_length=16, strict=False)
+    """Polygons of [x, y] corners, shares of the picture's width and height, that are painted over
+    before anything looks at the picture."""
+    engine: Literal["own", "opendp"] = "own"
+    """Where noise comes from: the sampler of this package, or OpenDP where it is installed."""
+
+
+class ContentConfig(Section):
+    """How a kiosk says what it is showing."""
+
+    socket: Path | None = None
+    """Unix socket to listen on; null: `content.sock` in the folder that systemd made, else none."""
+
+
+class StoreConfig(Section):
+    """What is kept on disk: messages on their way out, and what came in for this device."""
+
+    outbox: Path = Path("/var/lib/fleeting/outbox.db")
+    max_bytes: int = Field(32_000_000, ge=100_000, le=10_000_000_000)
+    max_age: float = Field(30 * 86_400.0, ge=60, le=366 * 86_400)
+    """Seconds."""
+    max_rows: int = Field(50_000, ge=100, le=1_000_000)
+    receipt_key: Path | None = None
+    """Key that receipts are signed with, made at the first start; null: `receipt.key` in the
+    uplink's own folder, as systemd made it, else beside the outbox."""
+
+    @property
+    def settings(self) -> Path:
+        """What the fleet wishes: `uplink` writes it, `perceive` reads it."""
+        return self.outbox.with_name("settings.json")
+
+
+class MqttConfig(Section):
+    """The broker."""
+
+    host: str = Field("localhost", min_length=1, max_length=255)
+    port: int = Field(1883, ge=1, le=65_535)
+    protocol: Literal["5", "3.1.1"] = "5"
+    username: str = Field("", max_length=255)
+    password_file: Path | None = None
+    tls: bool = False
+    ca_file: Path | None = None
+    """Null: the system's certificate authorities."""
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    keepalive: int = Field(60, ge=5, le=3600)
+    """Seconds."""
+    in_flight: int = Field(20, ge=1, le=20)
+    """Messages sent and not yet acknowledged, at most."""
+    backoff_max: float = Field(60.0, ge=0.1, le=3600)
+    """Seconds between attempts to connect, at most."""
+    health_interval: int = Field(900, ge=300, le=86_400)
+    """Seconds between two messages about the device's health."""
+    discovery: bool = False
+    """Also announce this device to Home Assistant."""
+
+    @model_validator(mode="after")
+    def _tls_files_need_tls(self) -> MqttConfig:
+        if not self.tls and (self.ca_file or self.cert_file or self.key_file):
+            raise ValueError("ca_file, cert_file and key_file need tls = true")
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file go together")
+        return self
+
+
+class AgentConfig(Section):
+    """Everything a person can set."""
+
+    device: DeviceConfig = DeviceConfig()
+    source: SourceConfig = SourceConfig()
+    models: Path | None = None
+    """Folder with `manifest.toml`; null: the models that came with the package."""
+    model_set: Literal["research", "clean"] = "research"
+    """`clean`: trained only on sources whose terms allow any use; less accurate, see the cards."""
+    detection: DetectionConfig = DetectionConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    expression: ExpressionConfig = ExpressionConfig()
+    micro: MicroConfig = MicroConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    content: ContentConfig = ContentConfig()
+    store: StoreConfig = StoreConfig()
+    mqtt: MqttConfig = MqttConfig()
+
+
+def parse(data: dict[str, Any], origin: str) -> AgentConfig:
+    """Validate a nested mapping; `origin` names it in errors.
+
+    Raises `ConfigError` naming every offending key.
+    """
+    try:
+        return AgentConfig.model_validate(_paths(data))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: "
+            f"{_advice(item['type'], item['msg'], item.get('input'))}"
+            for item in error.errors()
+        )
+        raise ConfigError(
+            f"{origin} cannot be used: {problems}. "
+            "Correct it; `fleeting config show` prints every key with its default."
+        ) from None
+
+
+def load(path: Path) -> AgentConfig:
+    """Read a TOML file. Raises `ConfigError`."""
+    try:
+        with path.open("rb") as file:
+            data = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}. Correct that line.") from None
+    return parse(data, str(path))
+
+
+def _advice(kind: str, message: str, value: Any) -> str:
+    if kind == "extra_forbidden":
+        return "unknown key"
+    if isinstance(value, str) and kind in ("float_type", "int_type"):
+        return f"{value!r} is text; give a plain number in the documented unit (seconds, pixels)"
+    return f"{message.removeprefix('Value error, ')} (got {value!r})"
+
+
+_PATH_KEYS = {
+    "models", "outbox", "password_file", "ca_file", "cert_file", "key_file", "profile",
+    "profile_key", "receipt_key", "socket",
+}  # fmt: skip
+
+
+def _paths(data: dict[str, Any]) -> dict[str, Any]:
+    """TOML has no paths: turn the text of path keys into `Path` (strict models refuse text)."""
+    return {
+        key: _paths(value)
+        if isinstance(value, dict)
+        else Path(value)
+        if key in _PATH_KEYS and isinstance(value, str)
+        else value
+        for key, value in data.items()
+    }
+
+
+def as_toml(config: AgentConfig) -> str:
+    """Every key with its value as TOML, its sentence as a comment; unset keys are commented out."""
+    return _lines(config, "") + "".join(
+        f"\n[{name}]\n{_lines(section, '')}"
+        for name, section in config
+        if isinstance(section, Section)
+    )
+
+
+def _lines(section: Section, out: str) -> str:
+    for name, info in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            continue
+        if info.description:
+            out += "".join(f"# {line.strip()}\n" for line in info.description.splitlines())
+        # TOML's basic strings are JSON's; the other values are numbers and booleans.
+        text = json.dumps(str(value) if isinstance(value, Path) else value)
+        out += f"# {name} =\n" if value is None else f"{name} = {text}\n"
+    return out

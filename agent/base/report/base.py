@@ -1,0 +1,84 @@
+"""What every message has in common: closed models, bounded numbers, identities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+)
+from pydantic_core import core_schema
+
+Ranges = tuple[tuple[int, int, int], ...]
+"""Integers that may be said: (least, most, step) of each stretch, ascending."""
+
+SEQ_LIMIT = 2**24
+"""Sequence numbers are below this and then begin again at 0, under another boot id."""
+
+Boot = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$", max_length=8)]
+"""8 hex digits of a process start."""
+Seq = Annotated[int, Field(ge=0, le=SEQ_LIMIT - 1)]
+Hash8 = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$", max_length=8)]
+Hash16 = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$", max_length=16)]
+Hash64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
+Utc = Annotated[int, Field(ge=1_700_000_000, le=4_102_444_800, multiple_of=10)]
+"""UTC seconds, in tens."""
+Offset = Annotated[int, Field(ge=0, le=999_999_990, multiple_of=10)]
+"""Seconds on the machine's monotonic clock (or from the start of a file), in tens."""
+Software = Annotated[str, Field(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}$", max_length=14)]
+
+
+class ClosedModel(BaseModel):
+    """Frozen; unknown keys refused; no coercion."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        json_schema_serialization_defaults_required=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """Annotates an integer that grows coarser away from zero: noise drowns the rest anyway, and
+    what cannot be said cannot carry anything out."""
+
+    ranges: Ranges
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {
+            "anyOf": [
+                {"type": "integer", "minimum": low, "maximum": high, "multipleOf": step}
+                for low, high, step in self.ranges
+            ]
+        }
+
+    def _check(self, value: int) -> int:
+        for low, high, step in self.ranges:
+            if low <= value <= high and value % step == 0:
+                return value
+        raise ValueError(f"is not one of {self.ranges} (least, most, step)")
+
+
+def quantize(ranges: Ranges, value: int) -> int:
+    """The sayable integer closest to `value`; post-processing, so it costs no privacy."""
+    near = (min(max(step * round(value / step), low), high) for low, high, step in ranges)
+    return min(near, key=lambda each: (abs(each - value), abs(each)))
+
+
+def to_json(message: ClosedModel) -> bytes:
+    """The one byte form of a message: compact, keys in declared order."""
+    return message.model_dump_json().encode()

@@ -1,0 +1,50 @@
+"""Write the schemas beside this file, or with --check compare them. Writes no open one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from agent.base.errors import AgentError
+from agent.base.schemas import MESSAGES, build, text
+from agent.base.schemas.capacity import capacity
+
+HERE = Path(__file__).parent
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 1 where a schema is open or, with --check, a file is not what the models say."""
+    parser = argparse.ArgumentParser(prog="python -m agent.base.schemas", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, only compare")
+    check = parser.parse_args(argv).check
+    stale = []
+    for name in MESSAGES:
+        try:
+            capacity(build(name))
+        except AgentError as error:
+            print(f"{name} is open: {error}. Bound it in agent/report.py.", file=sys.stderr)
+            return 1
+        path = HERE / f"{name}.json"
+        if check and (not path.is_file() or path.read_text() != text(name)):
+            stale.append(path.name)
+        elif not check:
+            _write(path, text(name))
+        print(f"{name}: closed")
+    if stale:
+        print(
+            f"Not up to date: {', '.join(stale)}. Run python -m agent.base.schemas.",
+            file=sys.stderr,
+        )
+    return 1 if stale else 0
+
+
+def _write(path: Path, content: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(content)
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""What the device perceives. Personal: lives in memory only and never reaches `uplink`.
+
+Frames of reference: *frame pixels* have their origin at the centre of the top-left pixel, x to the
+right, y down. All times are seconds on the source's own monotonic clock.
+
+Nothing here is changed once it is made. What is made anew for every frame is not `frozen` all the
+same: that would set field by field through `object.__setattr__`, at five times the cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+Grey = NDArray[np.uint8]
+
+Infer = Callable[[NDArray[np.uint8]], Mapping[str, Float]]
+"""One inference: a grey uint8[H, W] picture in, dequantised float32 outputs by name out."""
+
+EXPRESSIONS = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+)
+"""FERPlus order (Barsoum et al. 2016, arXiv:1608.01041)."""
+
+ACTION_UNITS = (
+    "AU01",
+    "AU02",
+    "AU04",
+    "AU05",
+    "AU07",
+    "AU10",
+    "AU12",
+    "AU18",
+    "AU24",
+    "AU25",
+    "AU26",
+    "AU45",
+)
+"""The units with evidence behind them, FACS numbers (Ekman, Friesen & Hager 2002)."""
+
+
+MICRO_ACTION_UNITS = (
+    "AU01",
+    "AU02",
+    "AU04",
+    "AU05",
+    "AU06",
+    "AU07",
+    "AU09",
+    "AU10",
+    "AU12",
+    "AU14",
+    "AU15",
+    "AU17",
+    "AU20",
+    "AU24",
+    "AU25",
+    "AU26",
+)
+"""The units that movements of the 68 landmarks can tell, FACS numbers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of the luma plane."""
+
+    time: float
+    """Seconds, the source's clock; strictly increasing within one source."""
+    luma: Grey
+    """uint8[H, W]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Faces found in one frame, strongest first; N may be 0."""
+
+    boxes: Float
+    """float32[N, 4], xyxy, frame pixels."""
+    scores: Float
+    """float32[N], in [0, 1]."""
+    keypoints: Float
+    """float32[N, 5, 2], frame pixels: image-left eye, image-right eye, nose tip, image-left and
+    image-right mouth corner."""
+
+
+@dataclass(slots=True, eq=False)
+class Landmarks:
+    """68 points of one face in iBUG order (Sagonas et al. 2013)."""
+
+    points: Float
+    """float32[68, 2], frame pixels."""
+    presence: float
+    """Probability that the crop showed a face, in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Head rotation in degrees, camera frame. All zero when facing the camera.
+
+    yaw > 0: the face turns to the right edge of the picture; pitch > 0: it looks down;
+    roll > 0: it tilts clockwise as seen in the picture.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expression:
+    """What one face shows, as people would label it; not what its owner feels."""
+
+    probabilities: Float
+    """float32[8], calibrated, in `EXPRESSIONS` order; sums to 1."""
+    unsure: bool
+    """True below the calibrated threshold: no class should be named."""
+    valence: float
+    """In [-1, 1]."""
+    arousal: float
+    """In [-1, 1]."""
+    action_units: Float
+    """float32[12], in `ACTION_UNITS` order, intensities in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class MicroExpression:
+    """A spotted movement: onset <= apex <= offset, source seconds."""
+
+    track_id: int
+    onset: float
+    apex: float
+    offset: float
+    intensity: float
+    """Peak displacement, inter-ocular distances (outer eye corners)."""
+    polarity: str
+    """positive | negative | surprise | unspecified."""
+    action_units: tuple[str, ...] = ()
+    """What moved, strongest first, of `MICRO_ACTION_UNITS`."""
+    score: float = 0.0
+    """In [0, 1]: how probable it is that this was a micro-expression, on synthetic tracks."""
+    emitted: float = 0.0
+    """Source seconds at which it was known."""
+
+
+@dataclass(slots=True, eq=False)
+class Face:
+    """One tracked face in one frame, all stages together."""
+
+    track_id: int
+    box: Float
+    """float32[4], xyxy, frame pixels."""
+    score: float
+    landmarks: Landmarks
+    """Stabilised."""
+    raw_points: Float
+    """float32[68, 2], frame pixels: the network's answer before stabilising."""
+    pose: Pose
+    attentive: bool
+    expression: Expression | None
+    """The newest answer for this track; None until the first."""
+    expression_is_new: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Perceived:
+    """What one frame showed."""
+
+    time: float
+    faces: tuple[Face, ...]
+    micro: tuple[MicroExpression, ...] = ()
+    micro_refused: str | None = None
+    """Why no micro-expression could be seen in this frame: `fps_too_low` | `face_too_small` |
+    `too_noisy` | `no_evidence` (no face long enough in view); None when at least one face was
+    analysable."""
+    skipped: int = 0
+    """Tracks left out of this frame by the time budget."""
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Wall seconds per stage; those named `model.*` were spent inside the runtime."""
+    micro_analysed: tuple[int, ...] = ()
+    """Track ids whose micro-expressions could be seen in this frame."""
+    micro_reasons: Mapping[int, str] = field(default_factory=dict)
+    """By track id, why none could be seen on this face in this frame, as in `micro_refused`."""
+    micro_noise: Mapping[int, float] = field(default_factory=dict)
+    """By track id, what brows and mouth show at rest at the pace of a micro-expression: standard
+    deviation, inter-ocular distances; NaN while that is not known."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """One track from first to last sight, as running sums; counted once, where it ends."""
+
+    track_id: int
+    first: float
+    last: float
+    slot: int
+    attention: float = 0.0
+    """Seconds facing the camera."""
+    expression: Float = field(default_factory=lambda: np.zeros(8, np.float32))
+    """float32[8], summed probabilities of the sure answers."""
+    answers: int = 0
+    unsure: int = 0
+    valence: float = 0.0
+    """Sum over answers."""
+    arousal: float = 0.0
+    micro: set[str] = field(default_factory=set)
+    """Polarities seen at least once."""
+    analysable: float = 0.0
+    """Seconds in which a micro-expression of this face could be seen."""
+    refused: dict[str, float] = field(default_factory=dict)
+    """Seconds in which none could, by `Perceived.micro_reasons`."""
+    size: float = 0.0
+    """Largest inter-ocular distance (outer eye corners), pixels."""

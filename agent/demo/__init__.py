@@ -1,1 +1,0 @@
-"""`fleeting demo`: the bundled clip through the real thing, on this machine only."""

@@ -1,0 +1,156 @@
+"""The canary: the video's own pixels, at the sizes in which a picture would leak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from agent.perceive.capture.video_file import VideoFile
+
+Grey = npt.NDArray[np.uint8]
+
+MOST_FRAMES = 600
+"""Frames that are searched for, at most; of a longer video every n-th."""
+_SQUARES = (16, 32, 64, 112, 128)
+_WIDTHS = (16, 32, 64, 80, 160, 320)
+"""Thumbnails in the video's own proportions, pixels; 320 is what the detector looks at."""
+_COMMON = ((32, 24), (64, 48), (160, 120))
+_KEYS = 48
+"""Frames kept for the comparison of whole pictures."""
+_KEY_WIDTH = 320
+_NEW = 0.9
+"""Correlation with the kept frames below which a frame is kept as well."""
+WINDOW = 9
+"""Pixels whose differences make one n-gram."""
+_RANGE, _KINDS = 12, 3
+"""Least difference of grey levels in an n-gram that says something, and how many of its last five
+steps must be other than the three before each."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One frame at one size, as a leak might have it."""
+
+    frame: int
+    name: str
+    pixels: Grey
+    stride: int
+    """Every how many pixels an n-gram is looked up."""
+
+
+@dataclass(slots=True)
+class Canary:
+    """Frames of a video; `pictures` goes through it once."""
+
+    path: Path
+    frames: int = 0
+    """Read so far."""
+    searched: int = 0
+    textured: int = 0
+    """Frames with enough texture to be recognised."""
+    keys: list[tuple[int, Grey]] = field(default_factory=list)
+    """(number, grey picture of at most 320 pixels' width) of frames that differ from each other."""
+    _small: list[npt.NDArray[np.float32]] = field(default_factory=list)
+
+    @property
+    def weak(self) -> bool:
+        """Too little texture for the pixels to prove anything."""
+        return self.textured < max(1, self.searched // 4)
+
+    def pictures(self, every: int = 1) -> Iterator[list[Picture]]:
+        """The pictures of each `every`-th frame. Raises `CaptureError`."""
+        source = VideoFile(self.path)
+        try:
+            for frame in source:
+                number = self.frames
+                self.frames += 1
+                if number % every:
+                    continue
+                self.searched += 1
+                self._keep(number, frame.luma)
+                yield _sizes(number, frame.luma)
+        finally:
+            source.close()
+
+    def _keep(self, number: int, luma: Grey) -> None:
+        tiny = cv2.resize(luma, (24, 24), interpolation=cv2.INTER_AREA)
+        self.textured += bool(texture(luma))
+        vector = normalised(tiny)
+        if vector is None or len(self.keys) >= _KEYS:
+            return
+        if self._small and max(float(each @ vector) for each in self._small) > _NEW:
+            return
+        self._small.append(vector)
+        width = min(_KEY_WIDTH, luma.shape[1])
+        height = max(1, round(luma.shape[0] * width / luma.shape[1]))
+        self.keys.append((number, cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)))
+
+
+def stride_for(frames: int) -> int:
+    """Look at each n-th of so many frames."""
+    return max(1, -(-frames // MOST_FRAMES))
+
+
+def texture(picture: Grey) -> bool:
+    """Whether a thumbnail of it has enough n-grams that say something."""
+    small = cv2.resize(picture, (64, 48), interpolation=cv2.INTER_AREA).reshape(-1)
+    return bool(telling(small).sum() >= 48)
+
+
+def telling(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """bool[N - 8] of uint8[N]: whether the n-gram that begins here has enough contrast, and steps
+    of several kinds: a flat area, a ramp and stripes occur in any file."""
+    count = len(pixels) - WINDOW + 1
+    if count <= 0:
+        return np.zeros(0, bool)
+    high, low = pixels, pixels
+    for shift in (1, 2, 4, 1):  # together they reach over the window
+        high = np.maximum(high[shift:], high[:-shift])
+        low = np.minimum(low[shift:], low[:-shift])
+    steps = pixels[1:] - pixels[:-1]
+    new = steps[3:] != steps[2:-1]
+    new &= steps[3:] != steps[1:-2]
+    new &= steps[3:] != steps[:-3]
+    total = np.concatenate([[0], np.cumsum(new, dtype=np.int64)])
+    kinds = total[WINDOW - 4 :] - total[: -(WINDOW - 4)]
+    found: npt.NDArray[np.bool_] = (high - low >= _RANGE) & (kinds >= _KINDS)
+    return found
+
+
+def normalised(picture: Grey) -> npt.NDArray[np.float32] | None:
+    """Zero mean, unit length; None for a flat picture."""
+    vector = picture.astype(np.float32).reshape(-1)
+    vector -= vector.mean()
+    length = float(np.linalg.norm(vector))
+    # a standard deviation of one grey level is noise
+    return vector / length if length > np.sqrt(vector.size) else None
+
+
+def _sizes(number: int, luma: Grey) -> list[Picture]:
+    height, width = luma.shape
+    found = [
+        Picture(number, f"{width}x{height}", luma, 13),
+        Picture(number, f"{width}x{height}, columns first", np.ascontiguousarray(luma.T), 13),
+    ]
+    for part in (2, 4, 8):
+        if min(height, width) // part < 8:
+            break
+        nearest = np.ascontiguousarray(luma[::part, ::part])
+        found.append(Picture(number, f"every {part}. pixel", nearest, 11))
+    shapes = [(w, max(1, round(height * w / width))) for w in _WIDTHS if w < width]
+    shapes += [(side, side) for side in _SQUARES if side < min(height, width)]
+    shapes += [(width // part, height // part) for part in (2, 4, 8)]
+    shapes += [shape for shape in _COMMON if shape[0] < width and shape[1] < height]
+    for shape in dict.fromkeys(shapes):
+        if min(shape) < 4:
+            continue
+        area = cv2.resize(luma, shape, interpolation=cv2.INTER_AREA)
+        linear = cv2.resize(luma, shape, interpolation=cv2.INTER_LINEAR)
+        name = f"{shape[0]}x{shape[1]}"
+        found += [Picture(number, name, area, 5), Picture(number, f"{name}, linear", linear, 5)]
+    return found

@@ -1,0 +1,323 @@
+"""`fleeting check`: is this box fit for work? One line per part, with what to do about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from agent.base.clock import WallClock
+from agent.base.config import AgentConfig, MqttConfig
+from agent.base.errors import AgentError
+from agent.base.report import PerceiveCage
+from agent.host import child_process
+from agent.perceive.capture.microphone import listen
+from agent.perceive.capture.source import Source, open_source
+from agent.vision.inference.manifest import load_manifest, models_folder
+from agent.vision.inference.tflite import open_model, runtime_name
+from agent.vision.micro.network import NetworkState, SpotterNetwork
+from agent.vision.micro.stream import INPUTS
+
+WATCH = 2.0
+"""Seconds of frames that are counted."""
+BROKER_WAIT = 5.0
+"""Seconds for the broker to answer."""
+ENOUGH = 0.9
+"""Share of the asked frame rate that counts as reached."""
+
+
+NEEDED = ("detector", "landmarks", "expression")
+"""Models that perception cannot do without."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckLine:
+    """What one part of the box showed."""
+
+    name: str
+    ok: bool
+    """False: the agent cannot do its work here. A part that is optional is ok with advice."""
+    detail: str
+    advice: str = ""
+    """What to do next; empty when there is nothing to do."""
+
+
+def run_check(config: AgentConfig) -> list[CheckLine]:
+    """Try every part in turn; nothing is published and nothing is kept. Takes up to 15 s."""
+    parts: tuple[tuple[str, Callable[[AgentConfig], CheckLine]], ...] = (
+        ("camera", _camera),
+        ("microphone", _microphone),
+        ("models", _models),
+        ("broker", _broker),
+        ("clock", _clock),
+        ("disk", _disk),
+        ("walls", _walls),
+    )
+    lines = []
+    for name, look in parts:
+        try:
+            lines.append(look(config))
+        except AgentError as error:
+            what, _, advice = str(error).partition(". ")
+            lines.append(CheckLine(name, False, what, advice))
+    return lines
+
+
+def main(config: AgentConfig, as_json: bool) -> int:
+    """Print one line per part (or one JSON document); 0 when all are fit, else 1."""
+    lines = run_check(config)
+    fit = all(line.ok for line in lines)
+    if as_json:
+        print(json.dumps({"ok": fit, "checks": [asdict(line) for line in lines]}))
+        return 0 if fit else 1
+    for line in lines:
+        mark = "ok  " if line.ok else "FAIL"
+        print(
+            f"{mark}  {line.name:<10}  {line.detail}"
+            + (f"  ->  {line.advice}" if line.advice else "")
+        )
+    return 0 if fit else 1
+
+
+def _camera(config: AgentConfig) -> CheckLine:
+    source = open_source(config.source)
+    try:
+        return _watch(source, config)
+    finally:
+        source.close()
+
+
+def _watch(source: Source, config: AgentConfig) -> CheckLine:
+    """Frame rate by the frames' own times, so that a slow checker does not count."""
+    times: list[float] = []
+    shape: tuple[int, ...] = ()
+    mean = 0.0
+    end = time.monotonic() + WATCH + config.source.stall
+    for frame in source:
+        times.append(frame.time)
+        shape, mean = frame.luma.shape, float(frame.luma.mean())
+        if frame.time - times[0] >= WATCH or time.monotonic() > end:
+            break
+    if len(times) < 2:
+        return CheckLine(
+            "camera", False, f"{source.name} gave only {len(times)} frame", "Use a longer video."
+        )
+    lost = source.counters.dropped
+    fps = (len(times) - 1 + lost) / (times[-1] - times[0])
+    asked = config.source.fps if source.live else source.fps_nominal
+    detail = (
+        f"{source.name}: {shape[1]}x{shape[0]}, {fps:.1f} frames/s of {asked:g} asked, "
+        f"mean brightness {mean:.0f} of 255"
+    )
+    if fps < ENOUGH * asked:
+        return CheckLine(
+            "camera", False, detail, "Add light (long exposures slow a camera) or lower source.fps."
+        )
+    if config.micro.enabled and fps < config.micro.min_fps:
+        return CheckLine(
+            "camera",
+            True,
+            detail,
+            f"Below {config.micro.min_fps:g} frames/s no micro-expressions are reported; raise "
+            "source.fps if you want them.",
+        )
+    if mean < 16:
+        return CheckLine("camera", True, detail, "Very dark: remove the lens cap or add light.")
+    return CheckLine("camera", True, detail)
+
+
+def _microphone(config: AgentConfig) -> CheckLine:
+    """A missing microphone is a note: no part of a summary needs one yet."""
+    try:
+        found = listen()
+    except AgentError as error:
+        what, _, advice = str(error).partition(". ")
+        return CheckLine(
+            "microphone", True, f"none, tone of voice stays empty: {what}", f"If wanted: {advice}"
+        )
+    return CheckLine("microphone", True, f"{found.name}, level {found.level_dbfs:.0f} dBFS")
+
+
+def _models(config: AgentConfig) -> CheckLine:
+    manifest = load_manifest(models_folder(config.models), config.model_set)
+    took = []
+    for name in dict.fromkeys((*NEEDED, *manifest.models)):
+        model = open_model(manifest, name)
+        picture = np.full(model.size, 128, np.uint8)
+        start = time.perf_counter()
+        model(picture)
+        took.append(f"{name} {(time.perf_counter() - start) * 1e3:.1f} ms")
+    spotter = NetworkState(SpotterNetwork.load(manifest.network("micro").read()))
+    quiet = np.zeros(INPUTS, np.float32)
+    spotter.step(quiet)  # compiled, or read from the cache
+    start = time.perf_counter()
+    spotter.step(quiet)
+    took.append(f"micro {(time.perf_counter() - start) * 1e3:.2f} ms")
+    return CheckLine(
+        "models",
+        True,
+        f"{', '.join(took)}; set {manifest.which} {manifest.hash16}, {runtime_name()}, verified",
+    )
+
+
+def _broker(config: AgentConfig) -> CheckLine:
+    settings = config.mqtt
+    place = f"{settings.host}:{settings.port}" + (" with TLS" if settings.tls else "")
+    start = time.monotonic()
+    problem, advice = _connect(settings, f"{config.device.id}-check")
+    if problem:
+        return CheckLine("broker", False, f"{place}: {problem}", advice)
+    took = (time.monotonic() - start) * 1e3
+    return CheckLine(
+        "broker", True, f"{place}, MQTT {settings.protocol}, answered in {took:.0f} ms"
+    )
+
+
+def _connect(settings: MqttConfig, client_id: str) -> tuple[str, str]:
+    """What went wrong and what to do; two empty texts when the broker said yes.
+
+    Under a client id of its own, so that a running agent is not thrown off.
+    """
+    protocol = mqtt.MQTTv5 if settings.protocol == "5" else mqtt.MQTTv311
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=protocol)
+    answered = threading.Event()
+    answer: list[ReasonCode] = []
+
+    def on_connect(
+        _client: object, _data: object, _flags: object, code: ReasonCode, _p: object
+    ) -> None:
+        answer.append(code)
+        answered.set()
+
+    client.on_connect = on_connect
+    client.connect_timeout = BROKER_WAIT
+    try:
+        if settings.username:
+            client.username_pw_set(settings.username, _password(settings.password_file))
+        if settings.tls:
+            ca, cert, key = (
+                str(file) if file else None
+                for file in (settings.ca_file, settings.cert_file, settings.key_file)
+            )
+            client.tls_set(ca_certs=ca, certfile=cert, keyfile=key)
+        client.connect(settings.host, settings.port, keepalive=settings.keepalive)
+    except ssl.SSLError as error:
+        return f"TLS failed: {error.reason or error}", "Check mqtt.ca_file, cert_file and key_file."
+    except socket.gaierror:
+        return "this name is unknown", "Check mqtt.host and the network's name server."
+    except TimeoutError:
+        return f"no answer within {BROKER_WAIT:g} s", "Check mqtt.host, the network and firewall."
+    except ConnectionRefusedError:
+        return "refused: nothing listens there", "Start the broker, or check mqtt.port."
+    except (OSError, ValueError) as error:
+        return str(error), "Check the network, and the files that the mqtt section names."
+    client.loop_start()
+    try:
+        if not answered.wait(BROKER_WAIT):
+            return (
+                "connected, but no MQTT answer",
+                "Check that mqtt.port and mqtt.tls belong together.",
+            )
+        if answer[0].is_failure:
+            return (
+                f"the broker says: {answer[0]}",
+                "Check mqtt.username, the password and its rights.",
+            )
+        client.disconnect()
+    finally:
+        client.loop_stop()
+    return "", ""
+
+
+def _password(path: Path | None) -> str | None:
+    return path.read_text(encoding="utf-8").strip() if path else None
+
+
+def _clock(config: AgentConfig) -> CheckLine:
+    trust = WallClock()().trust
+    utc = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    if trust == "ntp":
+        return CheckLine("clock", True, f"{utc}, synchronised")
+    if trust == "none":
+        return CheckLine(
+            "clock",
+            True,
+            f"{utc}, not synchronised: windows carry no time of day",
+            "Start systemd-timesyncd or chrony, and see that the network lets NTP through.",
+        )
+    return CheckLine(
+        "clock",
+        True,
+        f"{utc}, from the battery-backed clock only",
+        "Let NTP through so that it does not drift.",
+    )
+
+
+def _disk(config: AgentConfig) -> CheckLine:
+    folder = config.store.outbox.parent
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder) as probe:
+            probe.write(os.urandom(4096))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        return CheckLine(
+            "disk",
+            False,
+            f"{folder}: {error.strerror}",
+            f"Make it writable for this user: `sudo install -d -o $USER {folder}`, or set "
+            "store.outbox.",
+        )
+    free = shutil.disk_usage(folder).free
+    detail = f"{folder} is writable, {free / 1e6:,.0f} MB free"
+    needed = 2 * config.store.max_bytes
+    if free < needed:
+        return CheckLine(
+            "disk",
+            False,
+            detail,
+            f"The outbox may need {needed / 1e6:,.0f} MB: free some, or lower store.max_bytes.",
+        )
+    return CheckLine("disk", True, detail)
+
+
+def _walls(config: AgentConfig) -> CheckLine:
+    """Tried by a process that ends afterwards: walls cannot be taken down."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "agent.host.sandbox"],
+            env=child_process.environment(),
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        found = PerceiveCage.model_validate_json(done.stdout)
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        return CheckLine("walls", False, f"they could not be tried: {error}", "See the journal.")
+    detail = (
+        f"network {found.network}, writing {found.writes} ({', '.join(found.layers) or 'no layer'})"
+    )
+    if found.network == "open":
+        return CheckLine(
+            "walls", False, detail, "Run it as the systemd units: they close the network."
+        )
+    if found.writes == "open":
+        return CheckLine(
+            "walls", True, detail, "This kernel has no Landlock; the systemd units confine writing."
+        )
+    return CheckLine("walls", True, detail)

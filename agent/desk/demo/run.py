@@ -1,0 +1,237 @@
+"""The whole product on one machine: clip, perception, outbox, uplink, broker, reader, picture."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from agent.base.assets import CLIP
+from agent.base.config import AgentConfig, as_toml, parse
+from agent.base.errors import PublishError
+from agent.base.report import Summary
+from agent.base.types import Perceived
+from agent.desk.demo import truth as script
+from agent.desk.demo.table import summaries_table
+from agent.desk.demo.timeline import draw_trace, lanes
+from agent.desk.loopback.broker import Broker
+from agent.desk.loopback.subscriber import Subscriber
+from agent.desk.trace import TraceRecorder, check_target
+from agent.host import child_process
+
+DEVICE = "demo"
+ARRIVAL = 30.0
+"""Seconds to wait for the last summary once the clip is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a demo came to."""
+
+    summaries: tuple[Summary, ...]
+    """As they arrived over MQTT."""
+    released: int
+    """Summaries that perception put into the outbox."""
+    frames: int
+    score: script.Score
+    seconds: float
+    plot: Path
+
+
+def demo(*, plot: Path, as_json: bool) -> int:
+    """Play the bundled clip through the real agent and show what arrived over MQTT.
+
+    Perception runs in this process, the uplink as a child process with its own configuration file,
+    between them the outbox in a temporary folder; the broker listens on 127.0.0.1 only.
+
+    Returns the exit code: 0 when every released summary arrived, else 1. Raises `AgentError`.
+    """
+    check_target(plot)
+    outcome = _play(plot)
+    if as_json:
+        print(json.dumps(_as_dict(outcome), indent=2))
+    else:
+        _show(outcome)
+    missing = outcome.released - len(outcome.summaries)
+    if missing > 0:
+        print(
+            f"{missing} of {outcome.released} summaries did not arrive within {ARRIVAL:.0f} s. "
+            "Run the demo again on a less busy machine.",
+            file=sys.stderr,
+        )
+    return 1 if missing > 0 else 0
+
+
+def configuration(clip: Path, outbox: Path, port: int, device: str = DEVICE) -> AgentConfig:
+    """The demo profile: k = 1, no noise, windows of 10 s, a broker on this machine only."""
+    return parse(
+        {
+            "device": {"id": device},
+            "source": {"kind": "file", "target": str(clip), "pace": "fast"},
+            "privacy": {"policy": "demo", "window": 10, "k": 1},
+            "store": {"outbox": str(outbox)},
+            "mqtt": {"host": "127.0.0.1", "port": port, "backoff_max": 1.0},
+        },
+        "the demo profile",
+    )
+
+
+def _play(plot: Path) -> Outcome:
+    # imported here: perception brings the model runtime and Numba, a second of start-up
+    from agent.perceive.process import perceive
+
+    started = time.monotonic()
+    planted = script.load()
+    recorder = TraceRecorder()
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fleeting-demo-")))
+        broker = stack.enter_context(Broker())
+        config = configuration(CLIP, folder / "outbox.db", broker.port)
+        reader = stack.enter_context(Subscriber("127.0.0.1", broker.port, DEVICE))
+        uplink = stack.enter_context(_uplink(config, folder))
+        with _progress() as progress:
+            task = progress.add_task("Watching the clip", total=planted.frames)
+
+            def observe(perceived: Perceived) -> None:
+                recorder.add(perceived)
+                progress.advance(task)
+
+            report = perceive(config, stop=threading.Event(), observer=observe)
+        _await_arrival(reader, uplink, report.summaries, folder)
+        summaries = tuple(reader.summaries)
+    draw_trace(recorder, plot, title="fleeting demo: perceived against planted", truth=planted)
+    tracks = lanes(recorder, planted)
+    score = script.score(
+        planted,
+        [spot for lane in tracks for spot in lane.micro],
+        {lane.track_id: lane.name for lane in tracks if lane.name},
+    )
+    seconds = time.monotonic() - started
+    return Outcome(summaries, report.summaries, report.frames, score, seconds, plot)
+
+
+@contextlib.contextmanager
+def _uplink(config: AgentConfig, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`fleeting uplink` as a child process; asked to stop at the end, so that it says goodbye."""
+    settings = folder / "fleeting.toml"
+    settings.write_text(as_toml(config), encoding="utf-8")
+    with (folder / "uplink.log").open("wb") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "agent.cli", "uplink", "--config", str(settings)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=child_process.environment(),
+        )
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(15)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _await_arrival(
+    reader: Subscriber, uplink: subprocess.Popen[bytes], released: int, folder: Path
+) -> None:
+    """Wait for every released summary. Raises `PublishError` when not one arrives."""
+    deadline = time.monotonic() + ARRIVAL
+    while not reader.wait(released, 0.25):
+        if time.monotonic() > deadline or uplink.poll() is not None:
+            break
+    problems = "; ".join(sorted(set(reader.refused)))
+    if reader.summaries and not problems:
+        return
+    log = (folder / "uplink.log").read_text(encoding="utf-8", errors="replace").splitlines()
+    ended = uplink.poll()
+    what = (
+        f"invalid summaries arrived ({problems})"
+        if problems
+        else f"none of {released} released summaries arrived over MQTT"
+    )
+    raise PublishError(
+        f"The demo failed: {what}; "
+        f"the uplink {'still runs' if ended is None else f'ended with code {ended}'}. "
+        f"Its last words: {' | '.join(log[-3:]) or 'none'}. "
+        "Check that programs may connect to 127.0.0.1."
+    )
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.completed}/{task.total} frames"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _show(outcome: Outcome) -> None:
+    console = Console()
+    console.print(
+        "\nDemo profile: k = 1, no noise, nothing leaves this machine. "
+        "A real profile adds noise and withholds small counts.",
+        soft_wrap=True,
+    )
+    console.print(
+        summaries_table(
+            outcome.summaries,
+            f"What arrived over MQTT ({len(outcome.summaries)} of {outcome.released} summaries)",
+        )
+    )
+    score = outcome.score
+    console.print(
+        "Counts are visits, each in the window where it ends. `expression` is what a visit mostly "
+        "showed, `valence` -1 to 1, `facing` the time turned to the camera; `chance` is how many "
+        "false micro-expressions to expect in the minutes in which a face could be analysed.\n"
+        "Micro-expressions planted in the clip: "
+        f"{score.planted}, found {score.found} ({score.named} with their polarity), "
+        f"{score.other} reported that were not planted{_expected(outcome.summaries)}.",
+        soft_wrap=True,
+    )
+    console.print(
+        f"Timeline: {outcome.plot.resolve()}\n{outcome.frames} frames in {outcome.seconds:.1f} s.",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _expected(summaries: Sequence[Summary]) -> str:
+    """What chance alone would report over the time that could be analysed."""
+    known = [each.micro for each in summaries if each.micro]
+    tenths = [each.expected_false_alarms_tenths for each in known]
+    minutes = sum(each.analysable_seconds for each in known) / 60
+    if not known or None in tenths:
+        return ""
+    alarms = sum(filter(None, tenths)) / 10
+    return (
+        f" (by chance one expects {alarms:.1f} in the {minutes:.1f} minutes that were analysable)"
+    )
+
+
+def _as_dict(outcome: Outcome) -> dict[str, object]:
+    return {
+        "profile": "demo",
+        "released": outcome.released,
+        "arrived": len(outcome.summaries),
+        "summaries": [summary.model_dump(mode="json") for summary in outcome.summaries],
+        "frames": outcome.frames,
+        "micro": asdict(outcome.score),
+        "plot": str(outcome.plot.resolve()),
+        "seconds": round(outcome.seconds, 2),
+    }

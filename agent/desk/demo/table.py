@@ -1,0 +1,107 @@
+"""Summaries as a table for people."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+
+from agent.base.report import ClosedModel, Summary, TimedWindow, UntimedWindow
+from agent.base.vocabulary import Cell
+from agent.privacy.window import POLARITIES
+
+COLUMNS = ("window", "visits", "expression", "valence", "facing", "in view", "micro", "flags")
+_WHY = {
+    "below_k": "below k",
+    "fps_too_low": "too few frames",
+    "face_too_small": "face too small",
+    "too_noisy": "too noisy",
+    "no_evidence": "no evidence",
+    "policy": "policy",
+}
+
+
+def summaries_table(summaries: Sequence[Summary], title: str) -> Table:
+    """One row per summary, in the order given."""
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for column in COLUMNS:
+        table.add_column(column)
+    for summary in summaries:
+        table.add_row(*row(summary))
+    return table
+
+
+def row(summary: Summary) -> tuple[str, ...]:
+    """One summary in the order of `COLUMNS`. Counts are visits, one kind per line;
+    valence is a mean per visit."""
+    visits = summary.visits
+    valence = summary.valence
+    return (
+        _when(summary.window),
+        str(visits) if visits is not None else _reason(summary, "visits"),
+        _counts(summary, "expression", summary.expression),
+        f"{valence.sum / visits / 100:+.2f}" if valence and visits and visits > 0 else "-",
+        _counts(summary, "attention", summary.attention, " s"),
+        _counts(summary, "dwell", summary.dwell, " s"),
+        _micro(summary),
+        "\n".join(summary.quality.flags).replace("_", " ") or "-",
+    )
+
+
+def _when(window: TimedWindow | UntimedWindow) -> str:
+    """Seconds since the start, or UTC where the clock was trusted."""
+    if isinstance(window, UntimedWindow):
+        return f"{window.offset}-{window.offset + window.length} s"
+    return time.strftime("%d %b %H:%M:%S", time.gmtime(window.start))
+
+
+def _counts(summary: Summary, cell: Cell, counts: ClosedModel | None, unit: str = "") -> str:
+    if counts is None:
+        # the first column already says why a whole window is withheld
+        return "-" if summary.visits is None else _reason(summary, cell)
+    named = {
+        _words(name) + (unit if any(c.isdigit() for c in name) else ""): value
+        for name, value in counts.model_dump().items()
+        if value
+    }
+    return (
+        "\n".join(name if value == 1 else f"{value} x {name}" for name, value in named.items())
+        or "none"
+    )
+
+
+def _micro(summary: Summary) -> str:
+    """The counts, and beside them how many movements chance alone would report in that time."""
+    counts = summary.micro
+    if counts is None:
+        return _counts(summary, "micro", None)
+    shown = {name: getattr(counts, name) for name in POLARITIES}
+    lines = [name if n == 1 else f"{n} x {name}" for name, n in shown.items() if n] or ["none"]
+    if counts.expected_false_alarms_tenths is not None:
+        lines.append(f"chance {counts.expected_false_alarms_tenths / 10:.1f}")
+    return "\n".join([*lines, f"in {counts.analysable_seconds / 60:.1f} min"])
+
+
+def _words(name: str) -> str:
+    """`from_5_to_15` -> `5-15`."""
+    return (
+        name.removeprefix("from_")
+        .replace("_to_", "-")
+        .replace("under_", "< ")
+        .replace("over_", "> ")
+    )
+
+
+def _reason(summary: Summary, cell: Cell) -> str:
+    reasons = {item.cell: item.reason for item in summary.withheld}
+    return _WHY.get(reasons.get(cell, ""), "-")

@@ -1,0 +1,1 @@
+"""A small MQTT broker for this machine alone, its packets, and a subscriber."""

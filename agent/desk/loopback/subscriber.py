@@ -1,0 +1,119 @@
+"""A reader of the demo's topics, as a fleet would have one: takes summaries, checks each."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import TracebackType
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from pydantic import ValidationError
+
+from agent.base.errors import PublishError
+from agent.base.report import Summary
+
+
+class Subscriber:
+    """Subscribes to everything of one device over MQTT 5 and keeps its summaries.
+
+    Use it as a context manager; entering waits until the broker has confirmed the subscription and
+    raises `PublishError` when it does not.
+    """
+
+    def __init__(self, host: str, port: int, device: str, timeout: float = 10.0) -> None:
+        """`timeout`: seconds to wait for the broker."""
+        self._where = f"{host}:{port}"
+        self._address = (host, port)
+        self._timeout = timeout
+        self._prefix = f"fleeting/1/d/{device}/"
+        self._changed = threading.Condition()
+        self._subscribed = threading.Event()
+        self._summaries: dict[tuple[str, int], Summary] = {}
+        self._refused: list[str] = []
+        self._states: list[str] = []
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id="fleeting-demo-reader", protocol=mqtt.MQTTv5
+        )
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+
+    @property
+    def summaries(self) -> list[Summary]:
+        """Valid summaries so far, each once, by sequence number."""
+        with self._changed:
+            return sorted(self._summaries.values(), key=lambda summary: summary.seq)
+
+    @property
+    def refused(self) -> list[str]:
+        """What was wrong with messages that are no valid summary."""
+        with self._changed:
+            return list(self._refused)
+
+    @property
+    def states(self) -> list[str]:
+        """What the device said of itself: `online`, `offline`, in the order of arrival."""
+        with self._changed:
+            return list(self._states)
+
+    def wait(self, count: int, timeout: float) -> bool:
+        """Wait until `count` different summaries are there, at most `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while len(self._summaries) < count:
+                if not self._changed.wait(max(0.0, deadline - time.monotonic())):
+                    return len(self._summaries) >= count
+        return True
+
+    def __enter__(self) -> Subscriber:
+        try:
+            self._client.connect(*self._address, keepalive=30)
+        except OSError as error:
+            raise PublishError(f"{self._lost} ({error.strerror or error}).") from None
+        self._client.loop_start()
+        if not self._subscribed.wait(self._timeout):
+            self._close()
+            raise PublishError(f"{self._lost} within {self._timeout:.0f} s.")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    @property
+    def _lost(self) -> str:
+        return f"The reader could not subscribe at the broker {self._where}"
+
+    def _close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _on_connect(self, client: mqtt.Client, *_: Any) -> None:
+        client.subscribe(self._prefix + "#", qos=1)
+
+    def _on_subscribe(
+        self, client: mqtt.Client, userdata: Any, mid: int, codes: list[Any], *_: Any
+    ) -> None:
+        if not any(code.is_failure for code in codes):
+            self._subscribed.set()
+
+    def _on_message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+        kind = message.topic.removeprefix(self._prefix)
+        with self._changed:
+            if kind == "state":
+                self._states.append(message.payload.decode("utf-8", "replace"))
+            elif kind == "summary":
+                try:
+                    summary = Summary.model_validate_json(message.payload)
+                except ValidationError as error:
+                    self._refused.append(f"{error.error_count()} fields are not as they must be")
+                else:
+                    # QoS 1 may bring a message twice; (boot, seq) tells
+                    self._summaries[(summary.boot, summary.seq)] = summary
+            self._changed.notify_all()

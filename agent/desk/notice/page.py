@@ -1,0 +1,196 @@
+"""What leaves this box: every message, field by field, read from the schemas in force."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, get_args
+
+from agent import __version__
+from agent.base import schemas
+from agent.base.config import AgentConfig
+from agent.base.report.device import Command, RemotePath
+from agent.base.schemas.capacity import capacity, per_day
+from agent.base.vocabulary import Cell
+from agent.desk.notice.document import Document
+from agent.desk.notice.example import example
+from agent.desk.notice.fields import fields
+from agent.privacy.policy.rules import Policy
+from agent.uplink.topics import CHANNELS, Channel, Topics
+
+_DAY = 86_400
+_NEVER = (
+    "Pictures, parts of pictures, or anything drawn from them that could be turned back into one.",
+    "Sound, words, text of any kind.",
+    "Landmarks, boxes, places or sizes of faces.",
+    "Anything about one person: no record per visit, no number that follows somebody, no age, no "
+    "sex, no identity. Nobody is recognised, not even from one visit to the next.",
+    "Exact times: every time is rounded to ten seconds, and counts are of windows of the length "
+    "above or more.",
+)
+
+
+def document(config: AgentConfig, policy: Policy) -> Document:
+    """The page of the running configuration. Raises `AgentError` where a schema is open."""
+    page = Document("What leaves this box")
+    page.paragraph(
+        f"Device `{config.device.id}`, Fleeting {__version__}, policy `{policy.name}`, rules "
+        f"`{policy.hash}`, message forms `{schemas.joint_hash()}`. This page was made from the "
+        "configuration and from the forms (JSON Schemas) that every message is checked against "
+        "before it is sent. What a form has no field for cannot be said."
+    )
+    page.heading("In short")
+    page.table(("", ""), _summary(config, policy))
+    page.heading("What never leaves")
+    page.bullets(_NEVER)
+    _messages(page, config, policy)
+    _protection(page, policy)
+    _inbound(page, config)
+    _checks(page, config)
+    return page
+
+
+def published(config: AgentConfig, policy: Policy) -> tuple[list[Cell], list[Cell]]:
+    """The cells that a summary can hold here, and those it never does."""
+    cells: list[Cell] = [cell for cell in policy.cells if cell != "micro" or config.micro.enabled]
+    return cells, [cell for cell in get_args(Cell) if cell not in cells]
+
+
+def _summary(config: AgentConfig, policy: Policy) -> list[tuple[str, str]]:
+    cells, never = published(config, policy)
+    broker = f"{config.mqtt.host}, port {config.mqtt.port}"
+    return [
+        ("Where it stands", f"region {policy.region}, {policy.place}"),
+        ("Published per window", ", ".join(cells)),
+        ("Never published here", ", ".join(never)),
+        ("Expression or emotion", "read" if policy.infers_emotion else "not read, not computed"),
+        ("Window", f"{policy.window} seconds or more"),
+        ("Least number of visits (k)", f"{policy.k}, judged on the noised number"),
+        ("Noise (epsilon per visit)", f"{policy.epsilon_milli / 1000:g}" if policy.noised
+         else "none: nothing may leave this machine"),
+        ("Quiet hours", ", ".join(policy.quiet_hours) or "none"),
+        ("Parts of the picture painted over", str(len(policy.zones)) if policy.zones else "none"),
+        ("Profile file", policy.profile or "none"),
+        ("Sent to", broker + (", encrypted (TLS)" if config.mqtt.tls else ", not encrypted")),
+    ]  # fmt: skip
+
+
+def _messages(page: Document, config: AgentConfig, policy: Policy) -> None:
+    topics = Topics(config)
+    page.heading("The messages")
+    page.paragraph(
+        "Longest: bytes of the longest message that the form admits. Free: what of it could be "
+        "chosen at will, the most that a tampered device could carry out. Per day: free bytes, "
+        "where the message has a pace of its own."
+    )
+    rows, sections = [], []
+    for kind, channel in CHANNELS.items():
+        if kind == "discovery" and not config.mqtt.discovery:
+            continue
+        name = "{command}" if kind == "res" else ""
+        topic = f"`{topics.of(kind, name)}`"
+        pace, times = _pace(kind, config, policy)
+        if channel.schema is None:
+            said = "the word `online` or `offline`" if kind == "state" else _announcement()
+            rows.append((kind, topic, pace, said, "0", "0" if times else "–"))
+            continue
+        schema = schemas.load(channel.schema)
+        most = capacity(schema)
+        daily = str(per_day(most, times)) if times else "–"
+        rows.append((kind, topic, pace, f"{most.bytes}", f"{most.bits / 8:.1f}", daily))
+        sections.append((kind, channel, schema))
+    page.table(("Message", "Topic", "When", "Longest", "Free bytes", "Free bytes a day"), rows)
+    for kind, channel, schema in sections:
+        _message(page, kind, channel, schema, config, policy)
+
+
+def _announcement() -> str:
+    return "names of the values above, fixed by the program"
+
+
+def _pace(kind: str, config: AgentConfig, policy: Policy) -> tuple[str, float]:
+    """When a message is sent, in words, and how often a day at most; 0: at no pace of its own."""
+    windows = _DAY / policy.window
+    return {
+        "summary": (f"once per window of {policy.window} s and content on show", windows),
+        "health": (f"every {config.mqtt.health_interval} s", _DAY / config.mqtt.health_interval),
+        "receipt": ("daily", 1.0),
+        "state": ("on coming and going", 0.0),
+        "event": ("when something happens", 0.0),
+        "shadow/reported": ("when settings change, and on connecting", 0.0),
+        "res": ("once per command", 0.0),
+    }.get(kind, ("at the start, on changes, and on connecting", 0.0))
+
+
+def _message(
+    page: Document,
+    kind: str,
+    channel: Channel,
+    schema: dict[str, Any],
+    config: AgentConfig,
+    policy: Policy,
+) -> None:
+    assert channel.schema is not None
+    page.heading(f"Message: {kind}")
+    keeps = "kept by the broker for newcomers" if channel.retain else "not kept for newcomers"
+    page.paragraph(f"{schema.get('description', '')} Form `{channel.urn}`; {keeps}. An example, "
+                   "its values invented:")  # fmt: skip
+    page.code(json.dumps(example(channel.schema, schema, policy), ensure_ascii=False))
+    never = set(published(config, policy)[1]) if kind == "summary" else set()
+    rows = []
+    for each in fields(schema):
+        top, _, inner = each.path.partition(".")
+        if top in never:
+            if not inner:
+                rows.append((f"`{top}`", f"Never here: always nothing. {each.meaning}", "nothing",
+                             "0.0"))  # fmt: skip
+            continue
+        said = each.meaning if policy.noised else each.meaning.replace(", with noise", "")
+        rows.append((f"`{each.path}`", said, each.says, f"{each.bits:.1f}"))
+    page.table(("Field", "Meaning", "Values", "Bits"), rows)
+
+
+def _protection(page: Document, policy: Policy) -> None:
+    page.heading("How the counts are protected")
+    if not policy.noised:
+        page.paragraph(
+            "They are not: this policy is for trying things out. It adds no noise, and runs only "
+            "with a broker on this same machine."
+        )
+        return
+    page.bullets((
+        "A visit is one stretch of time in view. It is counted in exactly one window, where it "
+        "ends, and its influence on every number is bounded.",
+        f"Random noise (discrete Laplace, from the operating system's generator) is added to every "
+        f"count, so that whether any one visit took place changes the chance of any message by a "
+        f"factor of e^{policy.epsilon_milli / 1000:g} at most (differential privacy, epsilon per "
+        "visit).",
+        f"A window whose noised number of visits is below {policy.k} is withheld; its visits wait "
+        "for the next.",
+        "It protects a visit, not a person: who comes every day takes part every day.",
+    ))  # fmt: skip
+
+
+def _inbound(page: Document, config: AgentConfig) -> None:
+    page.heading("What can come in")
+    topics = Topics(config)
+    page.paragraph(
+        f"Settings, on `{topics.desired}`"
+        + (f" and `{topics.defaults}`" if topics.defaults else "")
+        + f": {', '.join(f'`{path}`' for path in get_args(RemotePath))}, never weaker than the "
+        f"policy. Commands, on `{topics.commands}{{name}}`: "
+        + ", ".join(f"`{name}`" for name in get_args(Command))
+        + ". Nothing else is listened to: no code, no address, no policy."
+    )
+
+
+def _checks(page: Document, config: AgentConfig) -> None:
+    page.heading("How to check it")
+    page.bullets((
+        "`fleeting audit VIDEO` plays a video through the real program, records every byte that "
+        "reaches the broker and every file written, and searches them for pictures.",
+        "`fleeting receipt verify FILE` checks the signed daily receipts without the device.",
+        f"`mosquitto_sub -h {config.mqtt.host} -p {config.mqtt.port} -t "
+        f"'{Topics(config).base}/#' -v` shows every message as it is sent.",
+        "`python -m tools.capacity` in the program's source prints what the forms admit.",
+        "This is a technical description, not legal advice.",
+    ))  # fmt: skip

@@ -1,0 +1,120 @@
+"""Do receipts hold together: signed by one key, each following the one before?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from agent.base.report import Receipt, Statement, to_json
+from agent.desk.receipt.reading import Line
+from agent.uplink.receipt.book import ZEROS
+
+
+@dataclass(slots=True)
+class Entry:
+    """One receipt, what is wrong with it, and what should be known of it."""
+
+    where: str
+    receipt: Receipt
+    hash: str
+    """SHA-256 of its bytes, hex."""
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    counts: bool = False
+    """Signed by the right key, and the only one of its number: what it states can be relied on,
+    even where its neighbours are missing."""
+
+    @property
+    def statement(self) -> Statement:
+        return self.receipt.statement
+
+
+def entries(read: Iterable[tuple[Line, Receipt]]) -> list[Entry]:
+    """Receipts by number, second copies left out."""
+    found: dict[bytes, Entry] = {}
+    for line, receipt in read:
+        digest = hashlib.sha256(line.body).hexdigest()
+        found.setdefault(line.body, Entry(line.where, receipt, digest))
+    return sorted(found.values(), key=lambda entry: entry.statement.number)
+
+
+def check(receipts: list[Entry], key: str | None) -> None:
+    """Note in each entry what is wrong with it.
+
+    `key`: 64 hex digits that all must be signed with; None: those of the first whose signature is
+    good, which shows only that all come from one place.
+    """
+    for entry in receipts:
+        if not signed(entry.receipt):
+            entry.problems.append("the signature is wrong: altered, or not signed by its key")
+    key = key or next((each.statement.key for each in receipts if not each.problems), None)
+    for entry in receipts:
+        if key is not None and entry.statement.key != key:
+            entry.problems.append(f"signed with another key, {entry.statement.key[:8]}…")
+    good = [entry for entry in receipts if not entry.problems]
+    _check_numbers(good)
+    for entry in good:
+        entry.counts = not entry.problems
+    _check_links(good)
+
+
+def signed(receipt: Receipt) -> bool:
+    """Whether the signature is that of the statement's own key (RFC 8032)."""
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(receipt.statement.key))
+        key.verify(bytes.fromhex(receipt.signature), to_json(receipt.statement))
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+        return False
+    return True
+
+
+def _check_numbers(good: list[Entry]) -> None:
+    by_number: dict[int, list[Entry]] = {}
+    for entry in good:
+        by_number.setdefault(entry.statement.number, []).append(entry)
+    for number, same in by_number.items():
+        if len(same) > 1:
+            for entry in same:
+                others = ", ".join(each.where for each in same if each is not entry)
+                entry.problems.append(
+                    f"the chain forks: number {number} was signed again, otherwise ({others})"
+                )
+
+
+def _check_links(good: list[Entry]) -> None:
+    by_hash = {entry.hash: entry for entry in good}
+    numbers = sorted({entry.statement.number for entry in good})
+    before = {number: numbers[place - 1] for place, number in enumerate(numbers) if place}
+    for entry in good:
+        number, previous = entry.statement.number, entry.statement.previous
+        parent = by_hash.get(previous)
+        if number == 1:
+            if previous != ZEROS:
+                entry.problems.append("number 1, yet it names one before")
+        elif previous == ZEROS:
+            entry.problems.append("names none before, yet it is not number 1")
+        elif parent is not None:
+            if parent.statement.number != number - 1:
+                entry.problems.append(
+                    f"follows number {parent.statement.number}, yet it is number {number}"
+                )
+            elif parent.statement.end != entry.statement.start:
+                entry.problems.append("does not begin where the one before ended")
+        elif number not in before:
+            entry.notes.append(f"the chain before number {number} was not given")
+        elif before[number] == number - 1:
+            entry.problems.append(f"does not follow the number {number - 1} that was given")
+        else:
+            missing = _span(before[number] + 1, number - 1)
+            entry.problems.append(f"the chain has a gap: number {missing} is missing")
+        start, end = entry.statement.start, entry.statement.end
+        if start is not None and end is not None and end < start:
+            entry.notes.append("the clock went back meanwhile")
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first} to {last}"

@@ -1,0 +1,148 @@
+"""`fleeting replay`: a video file through the very same perception and release, with no socket."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from agent.base.config import AgentConfig, parse
+from agent.base.errors import CaptureError
+from agent.base.report import Summary, to_json
+from agent.base.types import Perceived
+from agent.base.vocabulary import Flag
+from agent.desk.demo.table import summaries_table
+from agent.desk.trace import TraceRecorder, check_target, event_record
+from agent.perceive.capture.video_file import VideoFile
+from agent.privacy.false_alarms import false_alarm_rate
+from agent.privacy.policy.rules import resolve
+from agent.privacy.release import Releaser
+from agent.vision.pipeline import Pipeline
+
+
+def replay(
+    video: Path,
+    config: AgentConfig | None,
+    *,
+    as_json: bool,
+    events: bool = False,
+    plot: Path | None,
+    trace: Path | None,
+    window: int | None,
+) -> int:
+    """Run a file through perception and print one summary per window.
+
+    `as_json`: one summary per line. `events`: among them, when it is known, one line per
+    micro-expression, `{"event":"micro_expression","track":…,"onset":…}`. Such a record is about
+    one person: it exists for files only and never leaves by the uplink.
+
+    Without a configuration the demo profile holds (k = 1, no noise, windows of 10 s): nothing is
+    published, and whoever holds the file can see more in it than the summaries say.
+
+    Raises `CaptureError` for a live camera or an unreadable file, `StoreError` for an output that
+    cannot be written.
+    """
+    _refuse_camera(video)
+    for out in (plot, trace):
+        if out is not None:
+            check_target(out)
+    config = _windowed(config or parse({"privacy": {"policy": "demo"}}, "the demo profile"), window)
+    policy = resolve(config, live=False)
+    source = VideoFile(video)
+    pipeline = Pipeline(config, expressions=policy.infers_emotion, zones=policy.zones)
+    releaser = Releaser(
+        config,
+        policy,
+        model=pipeline.model_hash,
+        false_alarms=false_alarm_rate(config.micro, pipeline.models.manifest.weights),
+    )
+    recorder = TraceRecorder() if plot or trace else None
+    summaries: list[Summary] = []
+
+    def take(done: list[Summary]) -> None:
+        summaries.extend(done)
+        if as_json:
+            for summary in done:
+                print(to_json(summary).decode(), flush=True)
+
+    with _progress() as progress:
+        task = progress.add_task(video.name, total=source.frame_count)
+        for perceived, flags in _perceived(source, pipeline):
+            if recorder:
+                recorder.add(perceived)
+            if as_json and events:
+                _print_events(perceived)
+            take(releaser.observe(perceived, flags=flags))
+            progress.advance(task)
+        progress.update(task, total=source.counters.frames)
+    take(releaser.finish())
+    if recorder and trace:
+        recorder.write(trace)
+    if recorder and plot:
+        from agent.desk.demo.timeline import draw_trace
+
+        draw_trace(recorder, plot, title=video.name)
+    if not as_json:
+        _print(summaries, source)
+    return 0
+
+
+def _perceived(source: VideoFile, pipeline: Pipeline) -> Iterator[tuple[Perceived, set[Flag]]]:
+    """Frame by frame, with the source's flags; the last one also with the movements that were still
+    held back when the file ended."""
+    last: tuple[Perceived, set[Flag]] | None = None
+    for frame in source:
+        if last is not None:
+            yield last
+        last = pipeline(frame), set(source.flags)
+        source.flags.clear()
+    if last is not None:
+        perceived, flags = last
+        late = perceived.micro + pipeline.finish()
+        yield replace(perceived, micro=late), flags | source.flags
+
+
+def _print_events(perceived: Perceived) -> None:
+    for event in perceived.micro:
+        line = {"event": "micro_expression", "track": event.track_id, **event_record(event)}
+        print(json.dumps(line, separators=(",", ":")), flush=True)
+
+
+def _refuse_camera(video: Path) -> None:
+    text = str(video)
+    camera = text.isdigit() or text.startswith("/dev/") or video.is_char_device()
+    if camera or re.match(r"[a-z]+:/", text):
+        raise CaptureError(
+            f"{text} is a live source; replay and its traces take video files only, so that no "
+            "trace of a passer-by is ever written. Use `fleeting run` for a camera."
+        )
+
+
+def _windowed(config: AgentConfig, window: int | None) -> AgentConfig:
+    if window is None:
+        return config
+    privacy = config.privacy.model_copy(update={"window": window})
+    return config.model_copy(update={"privacy": privacy})
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+
+
+def _print(summaries: list[Summary], source: VideoFile) -> None:
+    console = Console()
+    console.print(summaries_table(summaries, f"{source.name}: {source.counters.frames} frames"))

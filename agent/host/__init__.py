@@ -1,0 +1,2 @@
+"""The machine around a process: sandbox, service manager, supervision. May import `base`, except
+`types`."""

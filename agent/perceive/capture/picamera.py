@@ -1,0 +1,139 @@
+"""The Raspberry Pi camera through picamera2: the luma plane of the small stream, sensor timestamps.
+
+The sensor's own mode is forced, since libcamera otherwise chooses one with a lower frame rate than
+asked for; noise reduction over time is off, since it smears brief movements.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from typing import Any
+
+import numpy as np
+
+from agent.base.config import SourceConfig
+from agent.base.errors import CaptureError
+from agent.base.types import Frame
+from agent.perceive.capture.source import ThreadedCamera
+
+
+class PiCamera(ThreadedCamera):
+    """A camera on the CSI port; frame times are the sensor's, seconds since boot."""
+
+    def __init__(self, config: SourceConfig) -> None:
+        """Open and start it. Raises `CaptureError`."""
+        number = _number(config.target)
+        super().__init__(f"Raspberry Pi camera {number}", config)
+        picamera2, libcamera = _libraries()
+        found = len(picamera2.Picamera2.global_camera_info())
+        if number >= found:
+            raise CaptureError(
+                f"{self.name} is not there ({found} found). Check the ribbon cable and "
+                "`rpicam-hello --list-cameras`, and that no other program uses the camera."
+            )
+        self._size = (config.width, config.height)
+        try:
+            self._camera = picamera2.Picamera2(number)
+        except Exception as error:  # libcamera raises plain RuntimeError and IndexError
+            raise CaptureError(
+                f"{self.name} cannot be opened: {error}. Another program may use it; close that."
+            ) from None
+        try:
+            self._configure(config, libcamera)
+            self._camera.start()
+        except Exception as error:
+            with contextlib.suppress(Exception):
+                self._camera.close()
+            raise CaptureError(
+                f"{self.name} refuses {config.width}x{config.height} at {config.fps:g} frames/s: "
+                f"{error}. Choose a smaller size or a lower source.fps."
+            ) from None
+        self.start()
+
+    def _configure(self, config: SourceConfig, libcamera: Any) -> None:
+        mode = sensor_mode(self._camera.sensor_modes, config)
+        period = round(1e6 / config.fps)
+        # on a Pi 4 the small stream is YUV420 and no larger than the main one
+        main = (max(config.width, 640) // 2 * 2, max(config.height, 480) // 2 * 2)
+        self._camera.configure(
+            self._camera.create_video_configuration(
+                main={"size": main, "format": "YUV420"},
+                lores={"size": self._size, "format": "YUV420"},
+                sensor={"output_size": mode["size"], "bit_depth": mode["bit_depth"]},
+                # JPEG's colour space: full-range luma, as in photographs
+                colour_space=libcamera.ColorSpace.Sycc(),
+                controls={"FrameDurationLimits": (period, period), "NoiseReductionMode": 0},
+                buffer_count=6,
+                queue=False,
+                display=None,
+                encode=None,
+            )
+        )
+
+    def _grab(self) -> Frame:
+        width, height = self._size
+        request = self._camera.capture_request()
+        try:
+            rows = request.make_array("lores")
+            # the first rows are luma; each may be longer than the picture is wide
+            luma = np.ascontiguousarray(rows[:height, :width])
+            stamp = request.get_metadata().get("SensorTimestamp")
+        finally:
+            request.release()
+        if luma.shape != (height, width):
+            raise CaptureError(
+                f"{self.name} gave a picture of {luma.shape[1]}x{luma.shape[0]} instead of "
+                f"{width}x{height}. Choose another source.width and height."
+            )
+        return Frame(time.monotonic() if stamp is None else stamp * 1e-9, luma)
+
+    def _release(self) -> None:
+        with contextlib.suppress(Exception):
+            self._camera.stop()
+        with contextlib.suppress(Exception):
+            self._camera.close()
+
+
+def sensor_mode(modes: list[dict[str, Any]], config: SourceConfig) -> dict[str, Any]:
+    """The mode with the widest view among those fast enough; of these the smallest large enough.
+
+    When none is fast enough, the fastest. `modes` as picamera2 lists them: `size`, `fps`,
+    `bit_depth`, `crop_limits` (x, y, width, height on the sensor).
+    """
+    fast = [mode for mode in modes if mode["fps"] >= config.fps * 0.99]
+    if not fast:
+        return max(modes, key=lambda mode: float(mode["fps"]))
+
+    def order(mode: dict[str, Any]) -> tuple[float, bool, int]:
+        width, height = mode["size"]
+        view = math.prod(mode.get("crop_limits", (0, 0, width, height))[2:])
+        small = width < config.width or height < config.height
+        return (-view, small, width * height)
+
+    large = [m for m in fast if m["size"][0] >= config.width and m["size"][1] >= config.height]
+    return min(large or fast, key=order)
+
+
+def _number(target: str) -> int:
+    if not target:
+        return 0
+    if not target.isdecimal():
+        raise CaptureError(
+            f'source.target {target!r} is no camera number. Use "0" or "1", or leave it empty.'
+        )
+    return int(target)
+
+
+def _libraries() -> tuple[Any, Any]:
+    try:
+        import libcamera  # type: ignore[import-not-found]
+        import picamera2
+    except ImportError as error:
+        raise CaptureError(
+            f"The Raspberry Pi camera needs picamera2 ({error}). Run `sudo apt install "
+            "python3-picamera2` and make the environment with `python3 -m venv "
+            '--system-site-packages`; or set source.kind to "v4l2" for a USB camera.'
+        ) from None
+    return picamera2, libcamera

@@ -1,0 +1,136 @@
+"""How a kiosk says what it is showing: a number from 0 to 255 and a newline, over a Unix socket.
+
+    printf '17\\n' | socat - UNIX-CONNECT:/run/fleeting-perceive/content.sock
+
+Each line is answered with `ok` or `refused`. The socket is read between frames, without a thread,
+and nobody who connects can hold the camera up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import stat
+from pathlib import Path
+
+from agent.base.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+SLOTS = 256
+_LONGEST = 16
+"""Bytes of a line; whoever sends more is cut off."""
+_MOST_CLIENTS = 8
+"""A further one takes the place of the one that has been silent longest."""
+_MOST_LINES = 32
+"""Read from one client at a time."""
+
+
+def socket_path(configured: Path | None) -> Path | None:
+    """Where to listen: as configured, else in the folder that systemd made for this unit."""
+    if configured is not None:
+        return configured
+    folder = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    return Path(folder) / "content.sock" if folder else None
+
+
+class ContentSocket:
+    """Listens at `path`; `poll` returns the newest slot that somebody named.
+
+    Raises `ConfigError` where it cannot listen there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._clients: dict[socket.socket, bytes] = {}
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            _remove_stale(path)
+            before = os.umask(0o117)  # the owner and its group may connect
+            try:
+                self._listener.bind(str(path))
+            finally:
+                os.umask(before)
+            self._listener.listen(_MOST_CLIENTS)
+        except OSError as error:
+            self._listener.close()
+            raise ConfigError(
+                f"content.socket {path} cannot be made: {error.strerror or error}. "
+                "Its folder must exist and be writable for this user."
+            ) from None
+        self._listener.setblocking(False)
+
+    def poll(self) -> int | None:
+        """The last valid slot that came since the last call, or None. Never waits."""
+        self._accept()
+        newest = None
+        for client in list(self._clients):
+            slot = self._read(client)
+            newest = slot if slot is not None else newest
+        return newest
+
+    def close(self) -> None:
+        for each in (*self._clients, self._listener):
+            each.close()
+        self._clients.clear()
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+    def _accept(self) -> None:
+        for _ in range(_MOST_CLIENTS):
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            client.setblocking(False)
+            if len(self._clients) >= _MOST_CLIENTS:
+                self._drop(next(iter(self._clients)))
+            self._clients[client] = b""
+
+    def _read(self, client: socket.socket) -> int | None:
+        newest = None
+        for _ in range(_MOST_LINES):
+            try:
+                given = client.recv(_LONGEST)
+            except BlockingIOError:
+                break
+            except OSError:
+                given = b""
+            if not given:
+                self._drop(client)
+                break
+            *lines, rest = (self._clients[client] + given).split(b"\n")
+            for line in lines:
+                slot = _slot(line)
+                self._answer(client, slot is not None)
+                newest = slot if slot is not None else newest
+            if len(rest) > _LONGEST:
+                self._drop(client)
+                break
+            self._clients[client] = rest
+        return newest
+
+    def _answer(self, client: socket.socket, good: bool) -> None:
+        with contextlib.suppress(OSError):
+            client.send(b"ok\n" if good else b"refused\n")
+
+    def _drop(self, client: socket.socket) -> None:
+        self._clients.pop(client, None)
+        client.close()
+
+
+def _slot(line: bytes) -> int | None:
+    text = line.strip()
+    if not text.isdigit() or len(text) > 3:
+        return None
+    slot = int(text)
+    return slot if slot < SLOTS else None
+
+
+def _remove_stale(path: Path) -> None:
+    """What a killed process left; anything but a socket stays where it is."""
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISSOCK(path.lstat().st_mode):
+            path.unlink()

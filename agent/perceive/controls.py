@@ -1,0 +1,100 @@
+"""What the seeing half is told: settings, commands, the kiosk's content, quiet hours."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from agent.base.clock import ClockReading
+from agent.base.config import AgentConfig
+from agent.base.errors import StoreError
+from agent.perceive.content_socket import ContentSocket, socket_path
+from agent.privacy.policy.quiet_hours import QuietHours
+from agent.wall.remote_settings import Settings, read
+
+log = logging.getLogger(__name__)
+
+Looking = Literal["running", "paused", "quiet"]
+
+_EVERY = 0.2
+"""Seconds between two looks at the settings file and the clock."""
+
+
+class RuntimeControls:
+    """Polled between frames; never waits.
+
+    Parameters
+    ----------
+    config
+        Names the settings file and the socket.
+    live
+        False for a file: it has no time of day, so no quiet hours.
+
+    Raises `ConfigError` where the content socket cannot be made.
+    """
+
+    def __init__(self, config: AgentConfig, clock: Callable[[], ClockReading], live: bool) -> None:
+        self._path = config.store.settings
+        self._clock = clock
+        self._live = live
+        self._quiet = QuietHours(())
+        path = socket_path(config.content.socket)
+        self._socket = ContentSocket(path) if path is not None else None
+        self._next = 0.0
+        self._stamp: tuple[int, int, int] | None = None
+        self._content_count = 0
+        self.slot = 0
+        """What the kiosk shows, 0-255."""
+        self.looking: Looking = "running"
+        self.settings = Settings()
+        """The newest valid ones; the defaults until there are any."""
+        self.refused = 0
+        """Times that a settings file was there and could not be used."""
+        self.poll()
+
+    def keep_quiet(self, hours: tuple[str, ...]) -> None:
+        """Quiet hours of the policy in force."""
+        self._quiet = QuietHours(hours if self._live else ())
+        self._next = 0.0
+        self.poll()
+
+    def poll(self) -> None:
+        """Bring `slot`, `looking` and `settings` up to date."""
+        if self._socket is not None:
+            named = self._socket.poll()
+            self.slot = self.slot if named is None else named
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + _EVERY
+        self._read_settings()
+        if self.settings.paused:
+            self.looking = "paused"
+        else:
+            quiet = self._quiet.now(self._clock()) == "quiet"
+            self.looking = "quiet" if quiet else "running"
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+
+    def _read_settings(self) -> None:
+        try:
+            found = self._path.stat()
+            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+        except OSError:
+            return  # none yet, or none any more: what was said still holds
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self.settings = read(self._path)
+        except StoreError as error:
+            self.refused += 1
+            log.error("%s What was in force stays.", error)
+            return
+        if self.settings.content_count != self._content_count:
+            self._content_count = self.settings.content_count
+            self.slot = self.slot if self.settings.content is None else self.settings.content

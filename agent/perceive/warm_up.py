@@ -1,0 +1,36 @@
+"""Everything compiled and every model run once, before the first real frame."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from agent.base.assets import CLIP
+from agent.base.config import AgentConfig
+from agent.base.errors import CaptureError
+from agent.perceive.capture.video_file import VideoFile
+from agent.vision.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+
+_ENOUGH = 40
+"""Frames with a face after which every kernel has run."""
+_MOST = 200
+
+
+def warm(config: AgentConfig) -> None:
+    """Show the bundled clip to a pipeline that is then thrown away. Raises `ModelError`."""
+    started = time.monotonic()
+    pipeline = Pipeline(config)
+    seen = 0
+    try:
+        source = VideoFile(CLIP)
+        for index, frame in enumerate(source):
+            seen += bool(pipeline(frame).faces)
+            if seen >= _ENOUGH or index >= _MOST:
+                break
+        source.close()
+    except CaptureError as error:
+        log.warning("Not warmed up: %s The first faces will take longer.", error)
+        return
+    log.info("Warm after %.1f s.", time.monotonic() - started)

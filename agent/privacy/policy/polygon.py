@@ -1,0 +1,109 @@
+"""Is a list of corners a polygon that somebody meant? Plain Python: both halves check settings.
+
+Corners are shares of the picture's width and height, [x, y], origin at its top left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from agent.base.config import Polygon
+from agent.base.errors import ConfigError
+
+Corner = tuple[float, float]
+
+LEAST_AREA = 1e-4
+"""Share of the picture; a zone that is smaller hides nothing: 6 x 5 pixels of 640 x 480."""
+_NEAR = 1e-9
+"""Twice the area of a triangle that counts as flat."""
+
+
+def check_polygons(polygons: Sequence[Polygon], origin: str) -> None:
+    """Refuse zones that are no simple polygon within the picture.
+
+    A zone drawn wrongly would leave open what somebody believes to be covered, so nothing is
+    repaired. `origin` names the list in errors. Raises `ConfigError`.
+    """
+    for number, corners in enumerate(polygons):
+        problem = _problem(corners)
+        if problem:
+            raise ConfigError(
+                f"{origin}[{number}] is no zone: {problem}. Give its corners in order around its "
+                "edge, each as [x, y], shares of the picture's width and height between 0 and 1."
+            )
+
+
+def _problem(corners: Polygon) -> str:
+    """What is wrong; empty where nothing is."""
+    if len(corners) < 3:
+        return f"it has {len(corners)} corners, and 3 are the least"
+    for number, (x, y) in enumerate(corners):
+        if not (0 <= x <= 1 and 0 <= y <= 1):
+            return f"corner {number} at [{x:g}, {y:g}] lies outside the picture"
+    closed = [*corners, corners[0]]
+    for number, (here, there) in enumerate(pairwise(closed)):
+        if here == there:
+            return f"corner {number} stands twice in a row"
+    crossing = _crossing(closed)
+    if crossing:
+        return "its edge {} meets its edge {}".format(*crossing)
+    area = abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in pairwise(closed))) / 2
+    if area < LEAST_AREA:
+        return f"it covers {area:.2g} of the picture, less than {LEAST_AREA:g}"
+    return ""
+
+
+def _crossing(closed: Sequence[Corner]) -> tuple[int, int] | None:
+    """Two edges that share more than the corner between them; edge n begins at corner n."""
+    edges = list(pairwise(closed))
+    for first in range(len(edges)):
+        for second in range(first + 1, len(edges)):
+            neighbours = second == first + 1 or (first == 0 and second == len(edges) - 1)
+            meets = _folded if neighbours else _touch
+            one, other = edges[first], edges[second]
+            if second == first + 1 or not neighbours:
+                found = meets(*one, *other)
+            else:
+                found = meets(*other, *one)
+            if found:
+                return first, second
+    return None
+
+
+def _folded(a: Corner, corner: Corner, _: Corner, b: Corner) -> bool:
+    """Whether two edges that meet in `corner` run back over one another."""
+    forth = (a[0] - corner[0], a[1] - corner[1])
+    back = (b[0] - corner[0], b[1] - corner[1])
+    same_side = forth[0] * back[0] + forth[1] * back[1] > 0
+    return same_side and abs(_turn(a, corner, b)) < _NEAR
+
+
+def _touch(a: Corner, b: Corner, c: Corner, d: Corner) -> bool:
+    """Whether the stretches ab and cd have a point in common (Cormen et al., section 33.1)."""
+    sides = [_sign(_turn(c, d, a)), _sign(_turn(c, d, b)), _sign(_turn(a, b, c)),
+             _sign(_turn(a, b, d))]  # fmt: skip
+    if sides[0] * sides[1] < 0 and sides[2] * sides[3] < 0:
+        return True
+    return (
+        (sides[0] == 0 and _between(c, d, a))
+        or (sides[1] == 0 and _between(c, d, b))
+        or (sides[2] == 0 and _between(a, b, c))
+        or (sides[3] == 0 and _between(a, b, d))
+    )
+
+
+def _turn(a: Corner, b: Corner, c: Corner) -> float:
+    """Twice the signed area of a triangle."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+def _sign(value: float) -> int:
+    return 0 if abs(value) < _NEAR else (1 if value > 0 else -1)
+
+
+def _between(a: Corner, b: Corner, point: Corner) -> bool:
+    """Whether a point on the line through a and b lies in their bounding box."""
+    return min(a[0], b[0]) <= point[0] <= max(a[0], b[0]) and (
+        min(a[1], b[1]) <= point[1] <= max(a[1], b[1])
+    )

@@ -1,0 +1,1 @@
+"""Daily signed receipts: written here, verified in `desk.receipt`. May import what `uplink` may."""

@@ -1,0 +1,245 @@
+"""The receipt book: signs once a day what left, and chains each receipt to the one before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import ValidationError
+
+from agent.base.config import AgentConfig
+from agent.base.report import Birth, Receipt, Statement, to_json
+from agent.base.schemas import joint_hash
+from agent.uplink.receipt.due import Last, is_due, machine_start
+from agent.uplink.receipt.key import key_path, open_key, public_hex, sync_folder
+from agent.wall.outbox import Outbox
+from agent.wall.outbox.store import ReceiptBasis, Release
+
+log = logging.getLogger(__name__)
+
+ZEROS = 64 * "0"
+"""What the first receipt of a chain names as the one before."""
+UNIT_FOLDERS = tuple(
+    Path(folder, "systemd/system") for folder in ("/etc", "/run", "/usr/local/lib", "/usr/lib")
+)
+"""Where systemd finds units (systemd.unit(5))."""
+_UNIT_FILES = (
+    "fleeting*.service", "fleeting*.target", "fleeting*.service.d/*.conf",
+    "fleeting*.target.d/*.conf", "service.d/*.conf",
+)  # fmt: skip
+_MOST_UNIT_BYTES = 1_000_000
+_MOST_NUMBER = 65_535
+_MOST = 100_000
+_FIRST_UTC, _LAST_UTC = 1_700_000_000, 4_102_444_800
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """The last receipt and when it was signed, kept beside the key: with it a chain outlives a
+    damaged outbox and knows how long ago it was."""
+
+    receipt: bytes
+    machine: str
+    monotonic: float
+
+
+class ReceiptBook:
+    """Signs the day. Lives in the process that talks; nothing here sees."""
+
+    def __init__(self, config: AgentConfig, outbox: Outbox) -> None:
+        """Opens or makes the key. Raises `ConfigError`, `StoreError` (see `key.open_key`)."""
+        path = key_path(config.store)
+        self._outbox = outbox
+        self._key: Ed25519PrivateKey = open_key(path)
+        self.public_key = public_hex(self._key)
+        """64 hex digits, for `Meta.key`."""
+        self._marked = path.with_name(path.name + ".last")
+        self._machine = machine_start()
+        self._mark = _read_mark(self._marked)
+        self._own_mark = False
+        """Whether this process signed the receipt of the mark."""
+        self._began: float | None = None
+
+    def tick(self, utc: float | None, monotonic: float) -> Receipt | None:
+        """Sign and store a receipt where one is due; call about once a minute.
+
+        Parameters
+        ----------
+        utc
+            Wall seconds; None while nobody vouches for the clock (`WallClock.utc`).
+        monotonic
+            Seconds on this machine's monotonic clock.
+
+        Raises `StoreError`; then nothing was stored, and the next call tries again.
+        """
+        if self._began is None:
+            self._began = monotonic
+        basis = self._outbox.receipt_basis()
+        previous = self._previous(basis)
+        last = None if previous is None else self._last(previous, monotonic)
+        if not is_due(last, utc, monotonic - self._began):
+            return None
+        receipt = self._sign(self._statement(basis, previous, utc))
+        self._outbox.add_receipt(receipt, basis)
+        self._remember(_Mark(to_json(receipt), self._machine, monotonic))
+        return receipt
+
+    def _previous(self, basis: ReceiptBasis) -> Receipt | None:
+        """The newest receipt that there is a trace of, in the outbox or beside the key."""
+        marked = _parse(self._mark.receipt) if self._mark else None
+        found = [each for each in (_parse(basis.previous), marked) if each is not None]
+        ours = [each for each in found if each.statement.key == self.public_key]
+        if ours:
+            return max(ours, key=lambda each: each.statement.number)
+        return found[0] if found else None
+
+    def _last(self, previous: Receipt, monotonic: float) -> Last:
+        mark, began = self._mark, self._began or 0.0
+        end = previous.statement.end
+        if mark is None or mark.receipt != to_json(previous):
+            return Last(end, None, monotonic - began)
+        since = monotonic - mark.monotonic
+        known = self._machine != "" and mark.machine != ""
+        if self._own_mark or (known and mark.machine == self._machine):
+            return Last(end, since, since)
+        # A clock that began anew has run since; one that may have gone on, at least this long.
+        anew = known or began < mark.monotonic
+        return Last(end, None, monotonic if anew else since)
+
+    def _statement(
+        self, basis: ReceiptBasis, previous: Receipt | None, utc: float | None
+    ) -> Statement:
+        birth = self._birth()
+        chained = previous is not None and previous.statement.key == self.public_key
+        if previous is not None and chained and previous.statement.number < _MOST_NUMBER:
+            number = previous.statement.number + 1
+            link = hashlib.sha256(to_json(previous)).hexdigest()
+        else:
+            number, link = 1, ZEROS
+        withheld = [release.visits for release in basis.releases if release.withheld]
+        return Statement(
+            number=number,
+            previous=link,
+            start=previous.statement.end if previous else None,
+            end=_utc_tens(utc),
+            summaries=min(len(basis.releases), _MOST),
+            digest=digest(release.sha256 for release in basis.releases),
+            messages=_bounded(basis.messages, 1_000_000),
+            bytes=_bounded(basis.bytes, 1_000_000_000),
+            epsilon_milli=_most_spent(basis.releases),
+            windows_withheld=min(len(withheld), _MOST),
+            visits_withheld=_bounded(10 * round(sum(withheld) / 10), _MOST),
+            model=birth.model if birth else None,
+            policy=birth.policy_hash if birth else None,
+            units=units_hash(),
+            schemas=joint_hash(),
+            key=self.public_key,
+        )
+
+    def _birth(self) -> Birth | None:
+        found = self._outbox.get(Birth)
+        try:
+            return None if found is None else Birth.model_validate_json(found[0])
+        except ValidationError:
+            log.warning("What the seeing half said of itself cannot be read; receipts go without.")
+            return None
+
+    def _sign(self, statement: Statement) -> Receipt:
+        return Receipt(statement=statement, signature=self._key.sign(to_json(statement)).hex())
+
+    def _remember(self, mark: _Mark) -> None:
+        self._mark, self._own_mark = mark, True
+        try:
+            _write_mark(self._marked, mark)
+        except OSError as error:
+            log.warning(
+                "%s cannot be written: %s. Receipts go on; should the outbox be lost as well, "
+                "their chain begins anew.",
+                self._marked, error.strerror,
+            )  # fmt: skip
+
+
+def digest(hashes: Iterable[str]) -> str:
+    """SHA-256 over the SHA-256 of each summary (hex in, 32 bytes each), in the order given."""
+    joint = hashlib.sha256()
+    for each in hashes:
+        joint.update(bytes.fromhex(each))
+    return joint.hexdigest()
+
+
+def units_hash(folders: Sequence[Path] = UNIT_FOLDERS) -> str | None:
+    """The first 16 hex digits of the SHA-256 over the systemd units in force and what was changed
+    on site: for each file, by name, its path, a zero byte, its SHA-256. None where there are none.
+    """
+    joint, found = hashlib.sha256(), False
+    for path in sorted(file for at in folders for name in _UNIT_FILES for file in _glob(at, name)):
+        found = found or path.name.startswith("fleeting")
+        try:
+            with path.open("rb") as file:
+                content = file.read(_MOST_UNIT_BYTES)
+        except OSError:
+            content = b""  # its name still counts
+        joint.update(str(path).encode() + b"\0" + hashlib.sha256(content).digest())
+    return joint.hexdigest()[:16] if found else None
+
+
+def _glob(folder: Path, name: str) -> list[Path]:
+    try:
+        return list(folder.glob(name))
+    except OSError:
+        return []
+
+
+def _most_spent(releases: Iterable[Release]) -> int:
+    most = max((release.epsilon_milli for release in releases), default=0)
+    return _bounded(-(-most // 10) * 10, 10_000)
+
+
+def _bounded(value: int, most: int) -> int:
+    return max(0, min(most, value))
+
+
+def _utc_tens(utc: float | None) -> int | None:
+    """Rounded down, so that a day's last seconds stay in it."""
+    return 10 * int(utc // 10) if utc is not None and _FIRST_UTC <= utc <= _LAST_UTC else None
+
+
+def _parse(body: bytes | None) -> Receipt | None:
+    if body is None:
+        return None
+    try:
+        return Receipt.model_validate_json(body)
+    except ValidationError:
+        log.error("The last receipt cannot be read; a new chain of receipts begins.")
+        return None
+
+
+def _read_mark(path: Path) -> _Mark | None:
+    try:
+        with path.open("rb") as file:
+            data = json.loads(file.read(10_000))
+        return _Mark(str(data["receipt"]).encode(), str(data["machine"]), float(data["monotonic"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        log.warning("%s cannot be read; it is written anew with the next receipt.", path)
+        return None
+
+
+def _write_mark(path: Path, mark: _Mark) -> None:
+    data = {
+        "receipt": mark.receipt.decode(), "machine": mark.machine, "monotonic": mark.monotonic
+    }  # fmt: skip
+    new = path.with_name(path.name + ".new")
+    with new.open("w") as file:
+        json.dump(data, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(new, path)
+    sync_folder(path.parent)

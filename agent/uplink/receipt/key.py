@@ -1,0 +1,128 @@
+"""The key that receipts are signed with: Ed25519 (RFC 8032), made at first, never replaced.
+
+A lost key means a new chain of receipts under another key; whoever has the old chain keeps it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from agent.base.config import StoreConfig
+from agent.base.errors import ConfigError, StoreError
+
+_NAME = "receipt.key"
+_MOST_BYTES = 4096
+_NEW_CHAIN = (
+    "Restore it from a copy, or move it away: a new key is made at the next start, and receipts "
+    "begin a new chain."
+)
+
+
+def key_path(params: StoreConfig) -> Path:
+    """Where the key lies: as configured, else in the folder that systemd made for this process,
+    else beside the outbox."""
+    if params.receipt_key is not None:
+        return params.receipt_key
+    folder = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return Path(folder) / _NAME if folder else params.outbox.with_name(_NAME)
+
+
+def open_key(path: Path) -> Ed25519PrivateKey:
+    """The key in `path` (PEM, PKCS #8), made where there is none.
+
+    Raises
+    ------
+    ConfigError
+        It is damaged, no Ed25519 key, or others than its owner may read it.
+    StoreError
+        It cannot be made: folder missing, disk full or read-only.
+    """
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise ConfigError(
+            f"The receipt key {path} cannot be read: {error.strerror}. It must belong to the user "
+            "that the uplink runs as."
+        ) from None
+    try:
+        _make(path)
+        return _read(path)
+    except OSError as error:
+        raise StoreError(
+            f"The receipt key {path} cannot be made: {error.strerror}. Make its folder writable "
+            "for the user that the uplink runs as, or set store.receipt_key."
+        ) from None
+
+
+def public_hex(key: Ed25519PrivateKey) -> str:
+    """The public half, 64 hex digits, as in `Meta.key`."""
+    return key.public_key().public_bytes_raw().hex()
+
+
+def _read(path: Path) -> Ed25519PrivateKey:
+    # Without O_NONBLOCK a pipe in its place would hold the process.
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(number).st_mode
+        if not stat.S_ISREG(mode):
+            raise ConfigError(f"The receipt key {path} is not a file. {_NEW_CHAIN}")
+        if mode & 0o077:
+            raise ConfigError(
+                f"The receipt key {path} may be read by others (mode {stat.S_IMODE(mode):04o}), "
+                f"who could sign in this box's name. Run: chmod 600 {path}"
+            )
+        content = os.read(number, _MOST_BYTES)
+    finally:
+        os.close(number)
+    try:
+        key = load_pem_private_key(content, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ConfigError(f"The receipt key {path} is damaged. {_NEW_CHAIN}") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigError(f"The receipt key {path} is no Ed25519 key. {_NEW_CHAIN}")
+    return key
+
+
+def _make(path: Path) -> None:
+    """Write a new key under a name of its own, then link it: the whole key appears or none, and
+    one that is there already stays."""
+    content = Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+    try:
+        with open(number, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            return  # another process was quicker: its key it is
+        sync_folder(path.parent)
+    finally:
+        os.unlink(name)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder survive power loss (fsync(2): the file's own sync does not)."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

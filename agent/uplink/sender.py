@@ -1,0 +1,120 @@
+"""The outbox on its way out: streamed, checked byte for byte, removed when the broker has it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from agent.base.errors import PublishError
+from agent.base.report import ClosedModel, Event, Receipt, Summary
+from agent.uplink.client import Connection
+from agent.uplink.health import valid
+from agent.uplink.limits import Tally
+from agent.uplink.topics import CHANNELS, Topics
+from agent.wall.outbox import Outbox, Row
+
+log = logging.getLogger(__name__)
+
+POLL = 0.5
+"""Seconds between looks at the outbox when it was empty."""
+_KINDS: dict[str, type[ClosedModel]] = {"summary": Summary, "event": Event, "receipt": Receipt}
+
+
+class Queue:
+    """At least once: a row is removed on PUBACK; on every new connection those that were in flight
+    are sent again. (boot, seq) makes the second copy recognisable."""
+
+    def __init__(self, topics: Topics, outbox: Outbox, path: Path, tally: Tally) -> None:
+        """`path`: the outbox's file."""
+        self._path = path
+        self._file = _identity(path)
+        self._topics = topics
+        self._outbox = outbox
+        self._tally = tally
+        self._next_poll = 0.0
+        self._last_id = 0
+        """The newest row sent over this connection."""
+        self._taken: list[int] = []
+        """Rows that the broker has taken and the outbox still holds."""
+        self._refused: list[int] = []
+        """Rows that will never be sent, likewise."""
+        self._found = 0
+        """Rows that the last look at the outbox found."""
+        self._stale = False
+        """This connection still carries rows of an outbox that is no more."""
+
+    @property
+    def drained(self) -> bool:
+        """The last look found nothing."""
+        return not self._found
+
+    def connected(self) -> None:
+        """A new connection: begin with the oldest row."""
+        self._last_id, self._next_poll, self._stale = 0, 0.0, False
+
+    def check_file(self) -> None:
+        """A damaged outbox is moved aside, by either half, and a new one begins its numbers anew.
+        What is in flight then belongs to the old one: raises `PublishError`, to connect anew."""
+        found = _identity(self._path)
+        if found != self._file:
+            self._file = found
+            self._taken.clear()
+            self._refused.clear()
+            self._stale = True
+            raise PublishError("The outbox was replaced.")
+
+    def hurry(self) -> None:
+        """Look again now."""
+        self._next_poll = 0.0
+
+    def collect(self, connection: Connection) -> bool:
+        """Remember what the broker has taken; whether it took any."""
+        taken = connection.acknowledged
+        if not self._stale:
+            self._taken += taken
+        some = bool(taken)
+        taken.clear()
+        return some
+
+    def remove(self) -> None:
+        """Remove what was taken or refused. Raises `StoreError`; what was taken is remembered."""
+        if self._taken:
+            self._outbox.acknowledge(*self._taken)
+            self._taken.clear()
+        if self._refused:
+            self._outbox.acknowledge(*self._refused, taken=False)
+            self._refused.clear()
+
+    def feed(self, connection: Connection) -> None:
+        """Send rows while there is room; look again after `POLL` when there was none. Raises
+        `PublishError`, `StoreError`."""
+        if connection.free == 0 or time.monotonic() < self._next_poll:
+            return
+        rows = self._outbox.peek(connection.free, self._last_id)
+        for row in rows:
+            kind = _KINDS.get(row.kind)
+            if kind is not None and valid(row.body, kind) is not None:
+                connection.publish(
+                    CHANNELS[row.kind], self._topics.of(row.kind), row.body, tag=row.id
+                )
+            else:
+                self._refuse(row)
+            self._last_id = row.id
+        self._found = len(rows)
+        if not rows:
+            self._next_poll = time.monotonic() + POLL
+
+    def _refuse(self, row: Row) -> None:
+        """The wall's other side: what is not a message of ours, byte for byte, is not sent."""
+        log.error("Row %d of the outbox is no valid message: removed, not sent.", row.id)
+        self._tally("row_refused")
+        self._refused.append(row.id)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,192 @@
+"""Finding faces: one grey picture in, boxes and five keypoints in frame pixels out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+
+from agent.base.types import Detections, Float, Frame, Grey, Infer
+from agent.vision.kernels.anchors import decode_detections
+from agent.vision.kernels.nms import nms
+
+INPUT = (320, 256)
+"""Width and height of the network's picture, pixels."""
+STRIDES = (8, 16, 32)
+SIZE_UNIT = 3.0
+"""Box sides are coded as log(side / (SIZE_UNIT * stride))."""
+OVERLAP = 0.25
+"""Share of a tile's side that it has in common with its neighbour."""
+
+
+def letterbox(luma: Grey, out: Grey) -> tuple[float, float]:
+    """Draw a grey picture into the top-left corner of `out`, as large as fits; black elsewhere.
+
+    Parameters
+    ----------
+    luma : uint8[H, W]
+        H, W >= 1. Shrinking more than twofold averages areas: bilinear sampling would alias.
+    out : uint8[256, 320]
+        Overwritten.
+
+    Returns
+    -------
+    (float, float)
+        Input pixels per frame pixel, across and down; they differ by the rounding of a side.
+    """
+    height, width = luma.shape
+    rows, columns = out.shape
+    scale = min(columns / width, rows / height)
+    new_width = min(max(round(width * scale), 1), columns)
+    new_height = min(max(round(height * scale), 1), rows)
+    method = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+    out[new_height:] = 0
+    out[:new_height, new_width:] = 0
+    out[:new_height, :new_width] = cv2.resize(luma, (new_width, new_height), interpolation=method)
+    return new_width / width, new_height / height
+
+
+def decode(
+    maps: Mapping[str, Float], score_above: float, across: float = 1.0, down: float = 1.0
+) -> tuple[Float, Float, Float]:
+    """Read the cells whose score passes; no other cell is touched.
+
+    Parameters
+    ----------
+    maps : float32[1, H/s, W/s, C] by name
+        Per stride s: `score_s` (C = 1, logit), `box_s` (C = 4) and `keypoints_s` (C = 10). A cell's
+        box is its centre + (t0, t1) * s with sides exp((t2, t3)) * 3 s; keypoint k lies at the
+        centre + (t2k, t2k+1) * s. The cells' centres are (i + 1/2) s - 1/2.
+    score_above : float
+        Probability in (0, 1).
+    across, down : float
+        Input pixels per frame pixel, from `letterbox`.
+
+    Returns
+    -------
+    (float32[N, 4], float32[N], float32[N, 5, 2])
+        Boxes (xyxy), probabilities and keypoints, frame pixels, before suppression.
+    """
+    logit = math.log(score_above / (1.0 - score_above))
+    cells = sum(maps[f"score_{stride}"].size for stride in STRIDES)
+    boxes = np.empty((cells, 4), np.float32)
+    scores = np.empty(cells, np.float32)
+    keypoints = np.empty((cells, 5, 2), np.float32)
+    filled = 0
+    for stride in STRIDES:
+        filled = decode_detections(
+            maps[f"score_{stride}"],
+            maps[f"box_{stride}"],
+            maps[f"keypoints_{stride}"],
+            stride,
+            SIZE_UNIT,
+            logit,
+            across,
+            down,
+            boxes,
+            scores,
+            keypoints,
+            filled,
+        )
+    return boxes[:filled], scores[:filled], keypoints[:filled]
+
+
+class FaceDetector:
+    """Anchor-free grey face detector: whole picture, and overlapping tiles where configured.
+
+    Card: models/detector/CARD.md
+
+    Parameters
+    ----------
+    infer
+        The network: uint8[256, 320] in, the nine maps of `decode` out.
+    score_above
+        Probability from which a cell counts, in (0, 1). The model's own is `score_above` in its
+        manifest parameters.
+    nms_above
+        Of two boxes with an intersection over union above this the weaker goes.
+    tiles
+        0 or 1: the whole picture only. n >= 2: also n x n tiles, for faces too small in the whole
+        picture; costs n * n more inferences.
+    """
+
+    def __init__(
+        self, infer: Infer, score_above: float = 0.5, nms_above: float = 0.4, tiles: int = 0
+    ) -> None:
+        if not 0.0 < score_above < 1.0:
+            raise ValueError(f"score_above must lie between 0 and 1; it is {score_above}.")
+        if tiles < 0:
+            raise ValueError(f"tiles must not be negative; it is {tiles}.")
+        self._infer = infer
+        self._score_above = score_above
+        self._nms_above = nms_above
+        self._tiles = tiles
+        self._input: Grey = np.zeros((INPUT[1], INPUT[0]), np.uint8)
+
+    def __call__(self, frame: Frame, tiles: int | None = None) -> Detections:
+        """Faces of one frame, strongest first, boxes cut to the picture; each frame by itself.
+
+        `tiles` replaces the detector's own for this frame.
+        """
+        tiles = self._tiles if tiles is None else tiles
+        luma = frame.luma
+        height, width = luma.shape
+        if not luma.size:
+            return Detections(*_empty())
+        boxes, scores, keypoints = self._look(luma)
+        if tiles > 1:
+            parts = [(boxes, scores, keypoints)]
+            for x0, x1 in _spans(width, tiles):
+                for y0, y1 in _spans(height, tiles):
+                    parts.append(self._look_at_tile(luma, x0, y0, x1, y1))
+            boxes, scores, keypoints = (
+                np.concatenate(column) for column in zip(*parts, strict=True)
+            )
+        if not len(boxes):
+            return Detections(boxes, scores, keypoints)
+        keep = nms(boxes, scores, self._nms_above)
+        boxes = boxes[keep]
+        np.clip(boxes, 0, np.array([width, height, width, height], np.float32) - 1, out=boxes)
+        return Detections(boxes, scores[keep], keypoints[keep])
+
+    def _look(self, luma: Grey) -> tuple[Float, Float, Float]:
+        """All candidates of one picture, pixels of that picture."""
+        across, down = letterbox(luma, self._input)
+        return decode(self._infer(self._input), self._score_above, across, down)
+
+    def _look_at_tile(
+        self, luma: Grey, x0: int, y0: int, x1: int, y1: int
+    ) -> tuple[Float, Float, Float]:
+        """Candidates of one tile in frame pixels, without those that an inner edge cuts: the
+        neighbour or the whole picture shows them whole."""
+        boxes, scores, keypoints = self._look(luma[y0:y1, x0:x1])
+        height, width = luma.shape
+        edge = 0.01 * np.array([x1 - x0, y1 - y0], np.float32)
+        whole = np.ones(len(boxes), bool)
+        for axis, (low, high, end, size) in enumerate(
+            ((x0, x1, width, x1 - x0), (y0, y1, height, y1 - y0))
+        ):
+            if low > 0:
+                whole &= boxes[:, axis] > edge[axis]
+            if high < end:
+                whole &= boxes[:, axis + 2] < size - 1 - edge[axis]
+        shift = np.array([x0, y0], np.float32)
+        return boxes[whole] + np.tile(shift, 2), scores[whole], keypoints[whole] + shift
+
+
+def _empty() -> tuple[Float, Float, Float]:
+    return (
+        np.zeros((0, 4), np.float32),
+        np.zeros(0, np.float32),
+        np.zeros((0, 5, 2), np.float32),
+    )
+
+
+def _spans(length: int, count: int) -> list[tuple[int, int]]:
+    """`count` equal stretches that cover `length` and overlap by `OVERLAP` of their own length."""
+    size = length / (count - (count - 1) * OVERLAP)
+    step = size * (1.0 - OVERLAP)
+    spans = [(int(i * step), min(math.ceil(i * step + size), length)) for i in range(count)]
+    return [(low, high) for low, high in spans if high > low]

@@ -1,0 +1,97 @@
+"""Placing the 68 landmarks of one face, given a rough idea of where it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.base.types import Float, Grey, Infer
+from agent.vision.faces.align import LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, cut
+from agent.vision.kernels.geometry import extent, fit_similarity, landmarks_in_frame
+
+_TARGET = LANDMARK_CROP.place(MEAN_SHAPE)
+_TARGET_FIVE = LANDMARK_CROP.place(MEAN_FIVE)
+_EQUAL = np.ones(68, np.float32)
+_EQUAL_FIVE = np.ones(5, np.float32)
+
+FOREHEAD = 0.28
+"""How far a box reaches beyond the landmarks, which end at the brows, share of their height."""
+
+
+@dataclass(slots=True, eq=False)
+class LandmarkEstimate:
+    """Where the network sees the landmarks, and what it looked at. Never changed (see `types`)."""
+
+    points: Float
+    """float32[68, 2], frame pixels."""
+    presence: float
+    """Probability that the crop showed a face, in [0, 1]."""
+    crop: Grey
+    """uint8[112, 112], cut around the guess."""
+    matrix: Float
+    """float32[2, 3], frame to crop pixels."""
+    log_spread: Float | None = None
+    """float32[1, 68], logarithm of the expected distance of each point from its true place, in
+    inter-ocular distances; None where the model does not tell."""
+
+    @property
+    def spread(self) -> Float | None:
+        """float32[68], expected distance of each point from its true place, frame pixels."""
+        if self.log_spread is None:
+            return None
+        return np.exp(self.log_spread.reshape(68)) * np.float32(interocular(self.points))
+
+
+class LandmarkEstimator:
+    """Cuts an aligned crop around a guess and asks the network.
+
+    Card: models/landmarks/CARD.md
+    """
+
+    def __init__(self, infer: Infer) -> None:
+        self._infer = infer
+
+    def __call__(self, luma: Grey, guess: Float) -> LandmarkEstimate:
+        """Landmarks of the face near a guess.
+
+        Parameters
+        ----------
+        luma : uint8[H, W]
+        guess : float32[68, 2] or float32[5, 2]
+            Earlier landmarks, or the detector's five keypoints; frame pixels.
+        """
+        matrix = crop_matrix(guess)
+        crop = cut(luma, matrix, LANDMARK_CROP.size)
+        answer = self._infer(crop)
+        points = np.empty((68, 2), np.float32)
+        presence = landmarks_in_frame(
+            matrix, answer["points"], answer["presence"], LANDMARK_CROP.size, points
+        )
+        return LandmarkEstimate(points, presence, crop, matrix, answer.get("spread"))
+
+    def settle(self, luma: Grey, guess: Float) -> LandmarkEstimate:
+        """Twice: the second crop is cut around the first answer, which a rough guess needs."""
+        return self(luma, self(luma, guess).points)
+
+
+def crop_matrix(guess: Float) -> Float:
+    """Frame to landmark-crop pixels, float32[2, 3], for 68 landmarks or five keypoints."""
+    if len(guess) == 5:
+        return fit_similarity(guess, _TARGET_FIVE, _EQUAL_FIVE)
+    return fit_similarity(guess, _TARGET, _EQUAL)
+
+
+def face_box(points: Float) -> Float:
+    """Box float32[4] xyxy, forehead to chin, of landmarks float32[68, 2]."""
+    box = extent(points)
+    box[1] -= np.float32(FOREHEAD) * (box[3] - box[1])
+    return box
+
+
+def interocular(points: Float) -> float:
+    """Distance between the outer eye corners, pixels."""
+    across = points.item(45, 0) - points.item(36, 0)
+    down = points.item(45, 1) - points.item(36, 1)
+    return math.hypot(across, down)

@@ -1,0 +1,81 @@
+"""From what the expression network says to what is told: probabilities, and units above rest."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+
+
+@njit(nogil=True, cache=True)
+def softmax_at_temperature(
+    logits: Float, temperature: float, valence: Float, arousal: Float, probabilities: Float
+) -> tuple[float, float, float]:  # pragma: no cover
+    """Softmax at a temperature, and expectations under it.
+
+    Parameters
+    ----------
+    logits : float32[K]
+    temperature : float
+        Above 0; divides the logits.
+    valence, arousal : float32[K]
+        Coordinates of the classes.
+    probabilities : float32[K]
+        Overwritten; sums to 1.
+
+    Returns
+    -------
+    highest probability, expected valence, expected arousal
+    """
+    top = logits[0]
+    for k in range(1, logits.shape[0]):
+        top = max(top, logits[k])
+    total = 0.0
+    for k in range(logits.shape[0]):
+        odds = np.exp((logits[k] - top) / temperature)
+        probabilities[k] = odds
+        total += odds
+    highest = 0.0
+    v = 0.0
+    a = 0.0
+    for k in range(logits.shape[0]):
+        share = probabilities[k] / total
+        probabilities[k] = share
+        highest = max(highest, share)
+        v += share * valence[k]
+        a += share * arousal[k]
+    return highest, v, a
+
+
+@njit(nogil=True, cache=True)
+def subtract_baseline(
+    units: Float, neutral: float, rest: Float, weight: float, out: Float
+) -> float:  # pragma: no cover
+    """Intensities relative to a face's own rest, which is learnt on the way.
+
+    Parameters
+    ----------
+    units : float32[U]
+        Intensities in [0, 1].
+    neutral : float
+        Probability that the face rests; its square weighs this answer.
+    rest : float32[U]
+        Updated: weighted sum of the answers so far.
+    weight : float
+        Sum of their weights, above 0.
+    out : float32[U]
+        Overwritten: 0 at rest, 1 at full intensity.
+
+    Returns
+    -------
+    float
+        The new sum of weights.
+    """
+    weight += neutral * neutral
+    for k in range(units.shape[0]):
+        rest[k] += neutral * neutral * units[k]
+        base = rest[k] / weight
+        out[k] = min(max((units[k] - base) / max(1.0 - base, 0.1), 0.0), 1.0)
+    return weight

@@ -1,0 +1,350 @@
+"""Sparse optical flow between two crops of a face, with the certainty of each vector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import config, njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+Grey = NDArray[np.uint8]
+
+
+_SIDE = 8
+"""Of a patch, pixels; `_lerp8` is made for it."""
+_WIDE = _SIDE + 2
+"""With a pixel around it. Patches lie flat in rows of this length, so that the loops are long."""
+_AREA = _SIDE * _SIDE
+_FLAT = _SIDE * _WIDE
+_INSIDE = (np.arange(_FLAT) % _WIDE < _SIDE).astype(np.float32)
+"""0 where a row of the flat patch has its two spare pixels."""
+
+
+def _lerp8_plain(target: Float, to: int, greys: Grey, at: int, share: float) -> None:
+    """As `_lerp8`, where nothing is compiled (NUMBA_DISABLE_JIT)."""
+    left, right = greys[at : at + 8].astype(np.float32), greys[at + 1 : at + 9].astype(np.float32)
+    target[to : to + 8] = left + np.float32(share) * (right - left)
+
+
+@intrinsic
+def _lerp8(typing: Any, target: Any, to: Any, greys: Any, at: Any, share: Any) -> Any:
+    """target[to : to + 8] = (1 - share) greys[at : at + 8] + share greys[at + 1 : at + 9].
+
+    As vectors from the start: LLVM unrolls loops of eight before it could vectorise them, and this
+    is where the time goes.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        out = context.make_array(signature.args[0])(context, builder, args[0]).data
+        source = context.make_array(signature.args[2])(context, builder, args[2]).data
+        octet = ir.VectorType(ir.IntType(8), 8)
+        floats = ir.VectorType(ir.FloatType(), 8)
+
+        def pixels(place: Any) -> Any:
+            pointer = builder.bitcast(builder.gep(source, [place]), octet.as_pointer())
+            return builder.uitofp(builder.load(pointer, align=1), floats)
+
+        left = pixels(args[3])
+        right = pixels(builder.add(args[3], args[3].type(1)))
+        empty = ir.Constant(floats, ir.Undefined)
+        first = builder.insert_element(empty, args[4], ir.IntType(32)(0))
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8)
+        shares = builder.shuffle_vector(first, empty, lanes)
+        change = builder.fmul(shares, builder.fsub(right, left), flags=("fast",))
+        value = builder.fadd(left, change, flags=("fast",))
+        pointer = builder.bitcast(builder.gep(out, [args[1]]), floats.as_pointer())
+        builder.store(value, pointer, align=4)
+        return context.get_dummy_value()
+
+    return types.void(target, types.int64, greys, types.int64, types.float32), generate
+
+
+if config.DISABLE_JIT:
+    _lerp8 = _lerp8_plain
+
+
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+def lucas_kanade(
+    before: Grey, after: Grey, start: Float, guess: Float, ridge: float, iterations: int
+) -> Float:  # pragma: no cover
+    """Follow points from one crop to the next.
+
+    Parameters
+    ----------
+    before, after : uint8[S, S]
+        The same crop of two successive frames, C-contiguous.
+    start : float32[N, 2]
+        Points in `before`, crop pixels.
+    guess : float32[N, 2]
+        Where they should be in `after` if the head moved rigidly, crop pixels.
+    ridge : float
+        Pull towards the guess, squared grey levels per pixel; decides along edges and on bare skin.
+    iterations : int
+        At most; a point is done when a step is below a hundredth of a pixel.
+
+    Returns
+    -------
+    float32[N, 7]
+        x and y in `after`; the patch's squared gradients xx, xy, yy, summed; the mean square of
+        what the movement does not explain, squared grey levels; and how far off the start the way
+        back ends, crop pixels. Where a patch left the crop: the guess, zeros, and -1.
+
+    Notes
+    -----
+    O(64 N) per iteration, six allocations. Lucas & Kanade 1981 in the inverse compositional form
+    (Baker & Matthews, IJCV 56, 2004), translation only, patch means removed against changing light;
+    ours adds the ridge. The way back (Kalal, Mikolajczyk & Matas, ICPR 2010) is one step from the
+    start, which is all it takes when both ways agree.
+    Twin: tests/kernels/naive_flow.py.
+    """
+    size_y, size_x = before.shape
+    one = np.float32(1.0)
+    pull = np.float32(ridge) * np.float32(_AREA)
+    per_pixel = one / np.float32(_AREA)
+    old = before.reshape(-1)
+    new = after.reshape(-1)
+    out = np.zeros((start.shape[0], 7), np.float32)
+    lines = np.zeros((_WIDE + 1) * _WIDE, np.float32)
+    wide = np.zeros(_WIDE * _WIDE + 1, np.float32)
+    found = np.zeros(_WIDE * _WIDE + 1, np.float32)
+    gx = np.empty(_FLAT, np.float32)
+    gy = np.empty(_FLAT, np.float32)
+    for i in range(start.shape[0]):
+        out[i, 0] = guess[i, 0]
+        out[i, 1] = guess[i, 1]
+        out[i, 6] = -one
+        floor_x = np.floor(start[i, 0])
+        floor_y = np.floor(start[i, 1])
+        x0 = int(floor_x) - _SIDE // 2 - 1
+        y0 = int(floor_y) - _SIDE // 2 - 1
+        if x0 < 0 or y0 < 0 or x0 + _WIDE >= size_x or y0 + _WIDE >= size_y:
+            continue
+        # The patch with one pixel around it: between columns, then between rows.
+        fx = start[i, 0] - floor_x
+        fy = start[i, 1] - floor_y
+        for y in range(_WIDE + 1):
+            at = (y0 + y) * size_x + x0
+            _lerp8(lines, y * _WIDE, old, at, fx)
+            _lerp8(lines, y * _WIDE + 2, old, at + 2, fx)
+        for k in range(_WIDE * _WIDE):
+            wide[k] = lines[k] + fy * (lines[k + _WIDE] - lines[k])
+        mean_gx = np.float32(0)
+        mean_gy = np.float32(0)
+        for k in range(_FLAT):
+            # The two spare pixels of each row count for nothing.
+            x = (wide[k + _WIDE + 2] - wide[k + _WIDE]) * np.float32(0.5)
+            y = (wide[k + 2 * _WIDE + 1] - wide[k + 1]) * np.float32(0.5)
+            gx[k] = x
+            gy[k] = y
+            mean_gx += x * _INSIDE[k]
+            mean_gy += y * _INSIDE[k]
+        mean_gx *= per_pixel
+        mean_gy *= per_pixel
+        # Gradients without their mean make the means of the patches drop out of every product.
+        hxx = np.float32(0)
+        hxy = np.float32(0)
+        hyy = np.float32(0)
+        wanted_x = np.float32(0)
+        wanted_y = np.float32(0)
+        for k in range(_FLAT):
+            x = (gx[k] - mean_gx) * _INSIDE[k]
+            y = (gy[k] - mean_gy) * _INSIDE[k]
+            gx[k] = x
+            gy[k] = y
+            hxx += x * x
+            hxy += x * y
+            hyy += y * y
+            wanted_x += x * wide[k + _WIDE + 1]
+            wanted_y += y * wide[k + _WIDE + 1]
+        inverse_det = one / ((hxx + pull) * (hyy + pull) - hxy * hxy)
+        qx = guess[i, 0]
+        qy = guess[i, 1]
+        inside = iterations > 0
+        for _ in range(iterations):
+            floor_x = np.floor(qx)
+            floor_y = np.floor(qy)
+            x0 = int(floor_x) - _SIDE // 2
+            y0 = int(floor_y) - _SIDE // 2
+            if x0 < 0 or y0 < 0 or x0 + _SIDE >= size_x or y0 + _SIDE >= size_y:
+                inside = False
+                break
+            fx = qx - floor_x
+            fy = qy - floor_y
+            for y in range(_SIDE + 1):
+                _lerp8(lines, y * _WIDE, new, (y0 + y) * size_x + x0, fx)
+            ex = wanted_x + pull * (guess[i, 0] - qx)
+            ey = wanted_y + pull * (guess[i, 1] - qy)
+            for k in range(_FLAT):
+                grey = lines[k] + fy * (lines[k + _WIDE] - lines[k])
+                ex -= gx[k] * grey
+                ey -= gy[k] * grey
+            dx = ((hyy + pull) * ex - hxy * ey) * inverse_det
+            dy = ((hxx + pull) * ey - hxy * ex) * inverse_det
+            qx += dx
+            qy += dy
+            if dx * dx + dy * dy < np.float32(1e-4):
+                break
+        floor_x = np.floor(qx)
+        floor_y = np.floor(qy)
+        x0 = int(floor_x) - _SIDE // 2 - 1
+        y0 = int(floor_y) - _SIDE // 2 - 1
+        if x0 < 0 or y0 < 0 or x0 + _WIDE >= size_x or y0 + _WIDE >= size_y or not inside:
+            continue
+        out[i, 0] = qx
+        out[i, 1] = qy
+        out[i, 2] = hxx
+        out[i, 3] = hxy
+        out[i, 4] = hyy
+        # The way back, with the gradients of where it came to.
+        fx = qx - floor_x
+        fy = qy - floor_y
+        for y in range(_WIDE + 1):
+            at = (y0 + y) * size_x + x0
+            _lerp8(lines, y * _WIDE, new, at, fx)
+            _lerp8(lines, y * _WIDE + 2, new, at + 2, fx)
+        for k in range(_WIDE * _WIDE):
+            found[k] = lines[k] + fy * (lines[k + _WIDE] - lines[k])
+        mean_gx = np.float32(0)
+        mean_gy = np.float32(0)
+        hxx = pull
+        hxy = np.float32(0)
+        hyy = pull
+        ex = np.float32(0)
+        ey = np.float32(0)
+        change = np.float32(0)
+        squared = np.float32(0)
+        for k in range(_FLAT):
+            x = (found[k + _WIDE + 2] - found[k + _WIDE]) * np.float32(0.5) * _INSIDE[k]
+            y = (found[k + 2 * _WIDE + 1] - found[k + 1]) * np.float32(0.5) * _INSIDE[k]
+            grey = (found[k + _WIDE + 1] - wide[k + _WIDE + 1]) * _INSIDE[k]
+            mean_gx += x
+            mean_gy += y
+            hxx += x * x
+            hxy += x * y
+            hyy += y * y
+            ex += x * grey
+            ey += y * grey
+            change += grey
+            squared += grey * grey
+        change *= per_pixel
+        ex -= mean_gx * change
+        ey -= mean_gy * change
+        hxx -= mean_gx * mean_gx * per_pixel
+        hxy -= mean_gx * mean_gy * per_pixel
+        hyy -= mean_gy * mean_gy * per_pixel
+        inverse_det = one / (hxx * hyy - hxy * hxy)
+        dx = (hyy * ex - hxy * ey) * inverse_det
+        dy = (hxx * ey - hxy * ex) * inverse_det
+        out[i, 5] = max(squared * per_pixel - change * change, np.float32(0))
+        out[i, 6] = np.sqrt(dx * dx + dy * dy)
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _through(matrix: Float, points: Float) -> Float:  # pragma: no cover
+    out = np.empty((points.shape[0], 2), np.float32)
+    for i in range(points.shape[0]):
+        x = points[i, 0]
+        y = points[i, 1]
+        out[i, 0] = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
+        out[i, 1] = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _moved_rigidly(source: Float, target: Float) -> Float:  # pragma: no cover
+    """`source` after the least-squares similarity onto `target`; as `kernels.geometry`."""
+    n = source.shape[0]
+    ax = 0.0
+    ay = 0.0
+    bx = 0.0
+    by = 0.0
+    for i in range(n):
+        ax += source[i, 0]
+        ay += source[i, 1]
+        bx += target[i, 0]
+        by += target[i, 1]
+    ax /= n
+    ay /= n
+    bx /= n
+    by /= n
+    real = 0.0
+    imag = 0.0
+    norm = 1e-12
+    for i in range(n):
+        zx = source[i, 0] - ax
+        zy = source[i, 1] - ay
+        wx = target[i, 0] - bx
+        wy = target[i, 1] - by
+        real += zx * wx + zy * wy
+        imag += zx * wy - zy * wx
+        norm += zx * zx + zy * zy
+    c = real / norm
+    s = imag / norm
+    out = np.empty_like(source)
+    for i in range(n):
+        zx = source[i, 0] - ax
+        zy = source[i, 1] - ay
+        out[i, 0] = c * zx - s * zy + bx
+        out[i, 1] = s * zx + c * zy + by
+    return out
+
+
+@njit(nogil=True, cache=True)
+def follow(
+    before: Grey,
+    after: Grey,
+    matrix_before: Float,
+    matrix_after: Float,
+    earlier: Float,
+    network: Float,
+    ridge: float,
+    iod: float,
+    places: Float,
+) -> tuple[Float, float]:  # pragma: no cover
+    """`lucas_kanade` for landmarks given in frame pixels.
+
+    Parameters
+    ----------
+    before, after : uint8[S, S]
+        The face's aligned crops of the two frames. Each was cut around its own guess; what turn and
+        scale lie between them within a frame is too little to matter to a patch.
+    matrix_before, matrix_after : float32[2, 3]
+        Frame to crop pixels of either.
+    earlier : float32[N, 2]
+        Landmarks in the older frame, frame pixels.
+    network : float32[N, 2]
+        The network's landmarks in the newer frame, frame pixels. They only say where to begin.
+    ridge : float
+        As in `lucas_kanade`.
+    iod : float
+        Inter-ocular distance, crop pixels.
+    places : float32[3, N, 2]
+        Overwritten, in pixels of the newer crop: `earlier`, `network`, and the guess from which
+        flow began: `earlier` moved as a rigid whole to `network`.
+
+    Returns
+    -------
+    float32[N, 7]
+        As from `lucas_kanade`.
+    float
+        Mean distance from `earlier` to the guess, inter-ocular distances; -1, and no flow, where
+        the network's points lie a quarter of an IOD off in the mean: that is no movement.
+    """
+    places[0] = _through(matrix_after, earlier)
+    places[1] = _through(matrix_after, network)
+    places[2] = _moved_rigidly(places[0], places[1])
+    n = earlier.shape[0]
+    apart = 0.0
+    moved = 0.0
+    for i in range(n):
+        apart += np.hypot(places[1, i, 0] - places[0, i, 0], places[1, i, 1] - places[0, i, 1])
+        moved += np.hypot(places[2, i, 0] - places[0, i, 0], places[2, i, 1] - places[0, i, 1])
+    if not apart <= 0.25 * iod * n:
+        return np.zeros((n, 7), np.float32), -1.0
+    flow = lucas_kanade(before, after, _through(matrix_before, earlier), places[2], ridge, 8)
+    return flow, moved / (iod * n)

@@ -1,0 +1,123 @@
+"""Similarity fits between point sets, the inner loop of tracking and alignment."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+
+
+@njit(nogil=True, cache=True)
+def fit_similarity(source: Float, target: Float, weights: Float) -> Float:  # pragma: no cover
+    """Weighted least-squares similarity (rotation, uniform scale, shift) between matched points.
+
+    Parameters
+    ----------
+    source, target : float32[N, 2]
+        Matching points, any unit.
+    weights : float32[N]
+        Non-negative, not all zero.
+
+    Returns
+    -------
+    float32[2, 3]
+        Source to target; the identity scaled to zero when all source points coincide.
+
+    Notes
+    -----
+    O(N), one allocation. Umeyama, IEEE TPAMI 13(4), 1991, in complex form: with z and w the centred
+    points as complex numbers the best linear part is sum(conj(z) w) / sum(|z|^2); we never reflect.
+    Twin: `agent.vision.faces.align.similarity`.
+    """
+    total = 0.0
+    ax = 0.0
+    ay = 0.0
+    bx = 0.0
+    by = 0.0
+    for i in range(source.shape[0]):
+        w = weights[i]
+        total += w
+        ax += w * source[i, 0]
+        ay += w * source[i, 1]
+        bx += w * target[i, 0]
+        by += w * target[i, 1]
+    ax /= total
+    ay /= total
+    bx /= total
+    by /= total
+    real = 0.0
+    imag = 0.0
+    norm = 1e-12
+    for i in range(source.shape[0]):
+        w = weights[i]
+        zx = source[i, 0] - ax
+        zy = source[i, 1] - ay
+        wx = target[i, 0] - bx
+        wy = target[i, 1] - by
+        real += w * (zx * wx + zy * wy)
+        imag += w * (zx * wy - zy * wx)
+        norm += w * (zx * zx + zy * zy)
+    c = real / norm
+    s = imag / norm
+    out = np.empty((2, 3), np.float32)
+    out[0, 0] = c
+    out[0, 1] = -s
+    out[1, 0] = s
+    out[1, 1] = c
+    out[0, 2] = bx - (c * ax - s * ay)
+    out[1, 2] = by - (s * ax + c * ay)
+    return out
+
+
+@njit(nogil=True, cache=True)
+def landmarks_in_frame(
+    matrix: Float, answer: Float, logit: Float, size: float, points: Float
+) -> float:  # pragma: no cover
+    """What the landmark network said about a crop, in terms of the frame.
+
+    Parameters
+    ----------
+    matrix : float32[2, 3]
+        Similarity, frame to crop pixels.
+    answer : float32[1, 2 N]
+        x and y of each point, shares of the crop's size.
+    logit : float32[1, 1]
+        Of the presence of a face.
+    size : float
+        Of the crop, pixels.
+    points : float32[N, 2]
+        Overwritten, frame pixels; all zero where the matrix has no inverse.
+
+    Returns
+    -------
+    float
+        Presence, probability.
+    """
+    a = float(matrix[0, 0])
+    c = float(matrix[1, 0])
+    area = a * a + c * c
+    if area > 1e-18:
+        for i in range(points.shape[0]):
+            x = size * answer[0, 2 * i] - matrix[0, 2]
+            y = size * answer[0, 2 * i + 1] - matrix[1, 2]
+            points[i, 0] = (a * x + c * y) / area
+            points[i, 1] = (a * y - c * x) / area
+    else:
+        points[:] = 0
+    return 1.0 / (1.0 + np.exp(-float(logit[0, 0])))
+
+
+@njit(nogil=True, cache=True)
+def extent(points: Float) -> Float:  # pragma: no cover
+    """Smallest upright box float32[4], xyxy, around points float32[N, 2], N >= 1. O(N)."""
+    out = np.empty(4, np.float32)
+    out[0] = out[2] = points[0, 0]
+    out[1] = out[3] = points[0, 1]
+    for i in range(1, points.shape[0]):
+        out[0] = min(out[0], points[i, 0])
+        out[1] = min(out[1], points[i, 1])
+        out[2] = max(out[2], points[i, 0])
+        out[3] = max(out[3], points[i, 1])
+    return out

@@ -1,0 +1,96 @@
+"""The facial channels that the spotter watches, and what they are measured against."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.base.types import Float
+from agent.vision.faces.shape3d import MEAN_SHAPE_3D
+from agent.vision.kernels.channels import face_channels as _measure
+
+_MADE_OF: tuple[tuple[str, str, tuple[int, ...]], ...] = (
+    ("inner_brow_left", "y", (21,)),
+    ("inner_brow_right", "y", (22,)),
+    ("mid_brow_left", "y", (19, 20)),
+    ("mid_brow_right", "y", (23, 24)),
+    ("outer_brow_left", "y", (17, 18)),
+    ("outer_brow_right", "y", (25, 26)),
+    ("inner_brow_left_x", "x", (20, 21)),
+    ("inner_brow_right_x", "x", (22, 23)),
+    ("upper_lid_left", "y", (37, 38)),
+    ("upper_lid_right", "y", (43, 44)),
+    ("lower_lid_left", "y", (40, 41)),
+    ("lower_lid_right", "y", (46, 47)),
+    ("nose_wing_left", "y", (31, 32)),
+    ("nose_wing_right", "y", (34, 35)),
+    ("lip_corner_left_x", "x", (48, 60)),
+    ("lip_corner_left", "y", (48, 60)),
+    ("lip_corner_right_x", "x", (54, 64)),
+    ("lip_corner_right", "y", (54, 64)),
+    ("upper_lip", "y", (50, 51, 52, 61, 62, 63)),
+    ("lower_lip", "y", (56, 57, 58, 65, 66, 67)),
+    ("chin", "y", (7, 8, 9)),
+)
+"""Name, axis (y down the face, x across it) and landmarks, iBUG indices; sides of the picture."""
+
+CHANNEL_NAMES = tuple(name for name, _, _ in _MADE_OF)
+CHANNELS = len(_MADE_OF)
+VALUES = CHANNELS + 6
+"""The channels, then yaw, pitch, roll, log of the scale, shift across and down."""
+BROWS, LIDS, NOSE, MOUTH = slice(0, 8), slice(8, 12), slice(12, 14), slice(14, 21)
+VERTICAL: NDArray[np.bool_] = np.array([axis == "y" for _, axis, _ in _MADE_OF])
+
+
+def _matrices() -> tuple[Float, Float]:
+    """`inverse` and `weights` of `agent.vision.kernels.channels.face_channels`."""
+    trust = np.zeros(68)
+    # What expressions do not move: eye corners, bridge and base of the nose; the upper jaw's
+    # visible contour slides with the pose and counts less.
+    trust[[27, 28, 29, 30, 33, 36, 39, 42, 45]] = 1.0
+    trust[[31, 35]] = 0.3
+    trust[[0, 1, 2, 14, 15, 16]] = 0.4
+    shape = np.concatenate([MEAN_SHAPE_3D.astype(np.float64), np.ones((68, 1))], axis=1)
+    weighted = shape * trust[:, None]
+    inverse = np.linalg.solve(weighted.T @ shape, weighted.T)
+    means = np.zeros((CHANNELS, 68))
+    for row, (_, _, points) in enumerate(_MADE_OF):
+        means[row, list(points)] = 1.0 / len(points)
+    weights = means @ (np.eye(68) - shape @ inverse)
+    return (
+        np.ascontiguousarray(inverse, np.float32),
+        np.ascontiguousarray(weights, np.float32),
+    )
+
+
+_INVERSE, _WEIGHTS = _matrices()
+
+
+def measure(points: Float, values: Float) -> float:
+    """Channels and pose of one face; `face_channels` of the kernels with this face model.
+
+    Parameters
+    ----------
+    points : float32[68, 2]
+        Landmarks, frame pixels.
+    values : float32[27]
+        Overwritten: see `VALUES`; channels in per cent of the inter-ocular distance.
+
+    Returns
+    -------
+    float
+        Pixels per inter-ocular distance.
+    """
+    scale: float = _measure(points, _INVERSE, _WEIGHTS, VERTICAL, values)
+    return scale
+
+
+def face_channels(points: Float) -> Float:
+    """The 21 channels of `CHANNEL_NAMES`, float32[21], inter-ocular distances.
+
+    Heights grow down the face, the others to the right of the picture; each has an offset of the
+    person's own. `points` : float32[68, 2], frame pixels.
+    """
+    values = np.empty(VALUES, np.float32)
+    measure(points, values)
+    return np.asarray(values[:CHANNELS] / 100.0, np.float32)

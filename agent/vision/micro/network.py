@@ -1,0 +1,112 @@
+"""The spotter's network: weights, what it keeps between steps, and what its outputs mean."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from agent.base.errors import ModelError
+from agent.base.types import MICRO_ACTION_UNITS, Float
+from agent.vision.kernels.temporal import network_step
+from agent.vision.micro.stream import INPUTS
+
+KINDS = ("macro", "blink", "speech", "head_motion", "tracking_jump")
+"""Movements that are no micro-expressions."""
+HEAT, CENTRE, DURATION, AMPLITUDE, APEX = range(5)
+UNITS = slice(5, 5 + len(MICRO_ACTION_UNITS))
+OTHERS = slice(UNITS.stop, UNITS.stop + len(KINDS))
+OUTPUTS = OTHERS.stop
+LOOK_AHEAD = 15
+"""Steps between a movement's centre and the output that speaks of it."""
+
+
+class SpotterNetwork:
+    """Weights, shared by all faces.
+
+    Outputs float32[26] of one step speak of the step `LOOK_AHEAD` before it: the logit that a
+    micro-expression has its centre there; from there to the centre, in fives of steps; log of the
+    duration over .35 s; log of the amplitude over .022 inter-ocular distances; from the centre to
+    the apex, in fives of steps; logits of `MICRO_ACTION_UNITS`, and of `KINDS` being under way.
+    """
+
+    def __init__(self, arrays: Mapping[str, Any]) -> None:
+        """`arrays`: as `network_step` names them.
+
+        Raises `ModelError` when one is missing or does not fit the others.
+        """
+        try:
+            floats = [
+                np.ascontiguousarray(arrays[name], np.float32)
+                for name in ("first", "first_bias", "middle", "middle_bias", "head", "head_bias")
+            ]
+            dilations = np.ascontiguousarray(arrays["dilations"], np.int64)
+        except (KeyError, ValueError, TypeError) as error:
+            raise ModelError(f"The spotter's weights cannot be read: {error}.") from None
+        self.first, self.first_bias, self.middle, self.middle_bias, self.head, self.head_bias = (
+            floats
+        )
+        self.dilations = dilations
+        width, layers = self.first.shape[-1], len(dilations)
+        fits = (
+            self.first.ndim == 3
+            and self.first.shape[1] == INPUTS
+            and self.first_bias.shape == (width,)
+            and self.middle.ndim == 4
+            and self.middle.shape[0] == layers
+            and self.middle.shape[2:] == (width, width)
+            and self.middle_bias.shape == (layers, width)
+            and self.head.shape == (width, OUTPUTS)
+            and self.head_bias.shape == (OUTPUTS,)
+            and dilations.min(initial=1) >= 1
+            and all(np.isfinite(array).all() for array in floats)
+        )
+        if not fits:
+            raise ModelError("The spotter's weights do not belong to this version of the agent.")
+
+    @classmethod
+    def load(cls, content: bytes) -> SpotterNetwork:
+        """From the bytes of an `.npz` file. Raises `ModelError`."""
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                return cls(dict(arrays))
+        except (ValueError, OSError, EOFError) as error:
+            raise ModelError(f"The spotter's weights cannot be read: {error}.") from None
+
+
+class NetworkState:
+    """What the network keeps of one face; bounded."""
+
+    __slots__ = ("_network", "_past", "_past_inputs", "_position", "outputs")
+
+    def __init__(self, network: SpotterNetwork) -> None:
+        taps, inputs, width = network.first.shape
+        layers, span = network.middle.shape[:2]
+        longest = (span - 1) * int(network.dilations.max(initial=1)) + 1
+        self._network = network
+        self._past_inputs = np.zeros((taps, inputs), np.float32)
+        self._past = np.zeros((layers, longest, width), np.float32)
+        self._position = np.zeros(1, np.int64)
+        self.outputs = np.zeros(OUTPUTS, np.float32)
+        """Of the newest step."""
+
+    def step(self, inputs: Float) -> Float:
+        """Outputs float32[26] at the step with these inputs float32[38]; valid until the next."""
+        net = self._network
+        network_step(
+            inputs,
+            net.first,
+            net.first_bias,
+            net.middle,
+            net.middle_bias,
+            net.dilations,
+            net.head,
+            net.head_bias,
+            self._past_inputs,
+            self._past,
+            self._position,
+            self.outputs,
+        )
+        return self.outputs

@@ -1,0 +1,121 @@
+"""What came in for the seeing half: one small validated file, written by `uplink`, read by
+`perceive`.
+
+It can hold the settings that a fleet may change and what a command asked for, as bounded numbers;
+never code, paths or text. `perceive` validates it again and trusts nothing in it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from agent.base.config import AgentConfig, parse
+from agent.base.errors import StoreError
+from agent.base.report import ClosedModel, to_json
+from agent.base.report.device import Rejected, Version
+
+MOST_BYTES = 4096
+"""A longer file is not ours."""
+
+
+class Patch(ClosedModel):
+    """Wishes of the fleet, each optional; the values are those of `AgentConfig`."""
+
+    class Detection(ClosedModel):
+        tiles: Annotated[int, Field(ge=0, le=4)] | None = None
+
+    class Micro(ClosedModel):
+        enabled: bool | None = None
+
+    class Mqtt(ClosedModel):
+        discovery: bool | None = None
+
+    class Privacy(ClosedModel):
+        k: Annotated[int, Field(ge=1, le=100)] | None = None
+        window: Literal[10, 60, 300, 900, 3600] | None = None
+
+    class Tracking(ClosedModel):
+        max_faces: Annotated[int, Field(ge=1, le=200)] | None = None
+
+    detection: Detection = Detection()
+    micro: Micro = Micro()
+    mqtt: Mqtt = Mqtt()
+    privacy: Privacy = Privacy()
+    tracking: Tracking = Tracking()
+
+
+Refusals = Annotated[tuple[Rejected, ...], Field(max_length=16)]
+
+
+class Settings(ClosedModel):
+    """All that the network can tell the seeing half."""
+
+    v: Literal[1] = 1
+    version: Version = 0
+    """Of what the fleet wishes of this device alone; it only grows."""
+    patch: Patch = Patch()
+    """In force: the group's defaults, and over them what is wished of this device alone."""
+    own: Patch = Patch()
+    rejected: Refusals = ()
+    defaults_version: Version = 0
+    """Of the group's defaults, counted apart."""
+    defaults: Patch = Patch()
+    defaults_rejected: Refusals = ()
+    announced: bool = False
+    """Whether Home Assistant was told of this device, and must be told when that ends."""
+    paused: bool = False
+    content: Annotated[int, Field(ge=0, le=255)] | None = None
+    """The slot that a command named last; null: none did."""
+    content_count: Annotated[int, Field(ge=0, le=4_294_967_295)] = 0
+    """Grows with each such command, so that naming the same slot again is noticed."""
+
+
+def read(path: Path) -> Settings:
+    """The file's content, or the defaults where there is none.
+
+    Raises `StoreError` where it cannot be read or is not valid: what was in force stays.
+    """
+    try:
+        with path.open("rb") as file:
+            body = file.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        return Settings()
+    except OSError as error:
+        raise StoreError(f"The settings {path} cannot be read: {error.strerror}.") from None
+    try:
+        if len(body) > MOST_BYTES:
+            raise ValueError("it is too long")
+        return Settings.model_validate_json(body)
+    except (ValidationError, ValueError) as error:
+        what = f"{error.error_count()} errors" if isinstance(error, ValidationError) else error
+        raise StoreError(
+            f"The settings {path} are not valid ({what}). "
+            "Remove the file: the uplink writes it anew."
+        ) from None
+
+
+def write(path: Path, settings: Settings) -> None:
+    """Replace the file, whole or not at all. Raises `StoreError`."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(to_json(settings))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StoreError(
+            f"The settings {path} cannot be written: {error.strerror}. Free disk space."
+        ) from None
+
+
+def apply(config: AgentConfig, patch: Patch) -> AgentConfig:
+    """The configuration with the fleet's wishes in it. Raises `ConfigError`."""
+    merged: dict[str, Any] = config.model_dump()
+    for name, section in patch.model_dump(exclude_none=True).items():
+        merged[name] = {**merged[name], **section}
+    return parse(merged, "the fleet's settings")

@@ -1,0 +1,47 @@
+"""A wall time is used only while somebody vouches for it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from agent.base import clock
+from agent.base.clock import WallClock
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    state = {"ntp": False, "rtc": False}
+    monkeypatch.setattr(clock, "_synchronised", lambda: state["ntp"])
+    monkeypatch.setattr(clock, "_battery_backed", lambda: state["rtc"])
+    return state
+
+
+def test_trust_follows_synchronisation_and_remembers_it(world: dict[str, bool]) -> None:
+    wall = WallClock()
+    assert (wall().trust, wall().ahead, wall.utc()) == ("none", None, None)
+    world["rtc"] = True
+    assert wall().trust == "rtc"
+    world["ntp"] = True
+    assert wall().trust == "ntp"
+    world["ntp"] = False
+    assert wall().trust == "holdover"
+    ahead, utc = wall().ahead, wall.utc()
+    assert ahead is not None
+    assert utc is not None
+    assert abs(time.monotonic() + ahead - time.time()) < 0.1
+    assert abs(utc - time.time()) < 0.1
+
+
+def test_a_clock_in_the_past_is_not_believed_whoever_vouches(
+    world: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.update(ntp=True, rtc=True)
+    monkeypatch.setattr("agent.base.clock.time.time", lambda: 1_000.0)
+    assert WallClock()().trust == "none"
+    assert WallClock().utc() is None
+
+
+def test_the_kernel_is_asked_without_harm() -> None:
+    assert clock._kernel_synchronised() in (True, False)

@@ -1,0 +1,66 @@
+"""Summaries as people read them."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from agent.base.config import parse
+from agent.base.report import Summary
+from agent.desk.demo import truth as script
+from agent.desk.demo.table import COLUMNS, row, summaries_table
+from agent.privacy.policy.rules import resolve
+from agent.privacy.release import Releaser
+from tests.desk.demo.generated import perceived
+
+RATE = 1.2
+"""False alarms per analysable face-minute."""
+
+
+def summaries() -> list[Summary]:
+    """The whole clip, flawlessly perceived, released under the demo profile."""
+    config = parse({"privacy": {"policy": "demo"}}, "test")
+    policy = resolve(config, live=False)
+    releaser = Releaser(config, policy, model="0" * 16, false_alarms=RATE)
+    done = [s for each in perceived(script.load()) for s in releaser.observe(each)]
+    return done + releaser.finish()
+
+
+def test_every_visit_is_counted_once_in_the_table() -> None:
+    rows = [dict(zip(COLUMNS, row(each), strict=True)) for each in summaries()]
+    assert [r["window"] for r in rows] == ["0-10 s", "10-20 s", "20-30 s", "30-40 s", "40-50 s"]
+    visits = [int(r["visits"]) for r in rows if r["visits"].isdigit()]
+    assert sum(visits) == 4
+    empty = rows[0]
+    assert empty["visits"] == "below k"
+    assert empty["expression"] == empty["micro"] == "-"
+
+
+def test_numbers_are_told_in_words() -> None:
+    shown = {r["window"]: r for r in (dict(zip(COLUMNS, row(s), strict=True)) for s in summaries())}
+    first = shown["10-20 s"]
+    assert first["expression"] == "neutral"
+    assert first["in view"] == "15-30 s"
+    assert first["facing"] == "5-15 s"
+    told = first["micro"].split("\n")
+    assert {"positive", "surprise"} <= set(told)
+    assert [line.split()[0] for line in told[-2:]] == ["chance", "in"]
+    minutes = float(told[-1].split()[1])
+    assert 0.2 < minutes < 0.5  # one visit of 15 to 30 s
+    assert float(told[-2].split()[1]) == pytest.approx(RATE * minutes, abs=0.06 + 0.06 * RATE)
+    assert float(first["valence"]) > 0
+    assert "window merged" in first["flags"]
+
+
+def test_the_table_has_a_row_per_summary_and_fits_80_columns() -> None:
+    every = summaries()
+    table = summaries_table(every, "title")
+    assert table.row_count == len(every)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table)
+    text = console.export_text()
+    assert "…" not in text
+    assert "happiness" in text or "neutral" in text
+    assert [str(column.header) for column in table.columns] == list(COLUMNS)

@@ -1,0 +1,88 @@
+"""Points that are no face in iBUG order, and what is said about them."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from agent.desk.spot.order import what_is_wrong
+from agent.vision.faces.align import MEAN_SHAPE
+from agent.vision.faces.shape3d import MEAN_SHAPE_3D
+
+Points = NDArray[np.float64]
+FACE: Points = MEAN_SHAPE.astype(np.float64)
+
+
+def verdict(face: Points, size: float = 80.0, noise: float = 0.01) -> str | None:
+    rng = np.random.default_rng(0)
+    samples = (face + rng.normal(scale=noise, size=(9, 68, 2))) * size + 200
+    return what_is_wrong(samples.astype(np.float32))
+
+
+def moved(*exchanges: tuple[slice, slice]) -> Points:
+    """The face with the points of the second place at the first."""
+    out = FACE.copy()
+    for to, origin in exchanges:
+        out[to] = FACE[origin]
+    return out
+
+
+def turned(yaw: float, pitch: float, roll: float) -> Points:
+    a, b, c = np.radians([yaw, pitch, roll])
+    about_y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    about_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    return np.asarray((MEAN_SHAPE_3D @ (about_z @ about_x @ about_y).T)[:, :2], np.float64)
+
+
+@pytest.mark.parametrize("yaw", [-60, -20, 0, 40, 60])
+@pytest.mark.parametrize("pitch", [-25, 0, 30])
+@pytest.mark.parametrize("roll", [0, 90, 180])
+def test_a_face_is_a_face_however_it_is_turned(yaw: float, pitch: float, roll: float) -> None:
+    assert verdict(turned(yaw, pitch, roll)) is None
+
+
+def test_an_open_mouth_and_raised_brows_are_no_other_order() -> None:
+    shouting = FACE.copy()
+    shouting[55:60, 1] += 0.35
+    shouting[65:68, 1] += 0.35
+    shouting[5:12, 1] += 0.3
+    shouting[17:27, 1] -= 0.1
+    assert verdict(shouting) is None
+
+
+@pytest.mark.parametrize(
+    ("face", "words"),
+    [
+        (FACE * [-1, 1], "the face is mirrored"),
+        (FACE * [1, -1], "y grows upwards"),
+        (FACE[:, ::-1], "x and y are exchanged"),
+        (np.roll(FACE, -17, axis=0), "17-26"),
+        (moved((slice(36, 42), slice(42, 48)), (slice(42, 48), slice(36, 42))), "36-41 and 42-47"),
+        (moved((slice(17, 27), slice(26, 16, -1))), "17 .brow. is not to the left of 26"),
+        (moved((slice(0, 17), slice(16, None, -1))), "0 .jaw. is not to the left of 16"),
+        (moved((slice(27, 31), slice(30, 26, -1))), "27-30 .bridge of the nose. run in reverse"),
+        (moved((slice(48, 60), slice(59, 47, -1))), "48-59 .outer lips. run in reverse"),
+        (moved((slice(36, 42), slice(41, 35, -1))), "36-41 .left eye. run in reverse"),
+        (np.zeros((68, 2)), "one place"),
+    ],
+)
+def test_what_is_wrong_is_named(face: Points, words: str) -> None:
+    said = verdict(face, noise=0.0 if not face.any() else 0.01)
+    assert said is not None
+    assert re.search(words, said)
+
+
+def test_any_mixture_of_points_is_refused() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(30):
+        assert verdict(rng.permutation(FACE)) is not None
+        assert verdict(rng.normal(size=(68, 2))) is not None
+
+
+@pytest.mark.parametrize(("size", "words"), [(0.2, "shares of the picture"), (9e4, "give pixels")])
+def test_a_scale_that_no_face_has_is_named(size: float, words: str) -> None:
+    assert words in (what_is_wrong((FACE[None] * size + 0.5).astype(np.float32)) or "")

@@ -1,0 +1,289 @@
+"""`fleeting check` on a healthy box and on each kind of ill one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.base.clock import ClockReading
+from agent.base.config import AgentConfig, parse
+from agent.desk import check
+from agent.desk.check import CheckLine, main, run_check
+
+TINY = Path(__file__).parents[1] / "golden" / "tiny"
+SHIPPED = Path(__file__).parents[2] / "models"
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, Any]:
+    """A healthy box, apart from its broker: a film, three models, a writable folder."""
+    models = tmp_path / "models"
+    shutil.copytree(TINY, models)
+    text = (models / "manifest.toml").read_text()
+    head, first, second = text.split("[[model]]\n")
+    tables = [
+        first.replace('"tiny"', '"detector"'),
+        first.replace('"tiny"', '"landmarks"'),
+        second.replace('"tiny_float"', '"expression"'),
+    ]
+    shutil.copytree(SHIPPED / "micro", models / "micro")
+    weights = "[[weights]]" + (SHIPPED / "manifest.toml").read_text().split("[[weights]]")[1]
+    (models / "manifest.toml").write_text("[[model]]\n".join([head, *tables]) + weights)
+    film = tmp_path / "film.mkv"
+    writer = cv2.VideoWriter(str(film), cv2.VideoWriter.fourcc(*"FFV1"), 30, (64, 48))
+    for n in range(75):
+        writer.write(np.full((48, 64, 3), 60 + n, np.uint8))
+    writer.release()
+    return {
+        "source": {"kind": "file", "target": str(film), "pace": "fast"},
+        "models": str(models),
+        "store": {"outbox": str(tmp_path / "outbox.db")},
+        "mqtt": {"host": "127.0.0.1", "port": free_port()},
+    }
+
+
+def line(settings: dict[str, Any], name: str) -> CheckLine:
+    lines = {found.name: found for found in run_check(parse(settings, "test"))}
+    assert list(lines) == ["camera", "microphone", "models", "broker", "clock", "disk", "walls"]
+    return lines[name]
+
+
+def test_camera_models_and_disk_of_a_healthy_box(settings: dict[str, Any]) -> None:
+    lines = {found.name: found for found in run_check(parse(settings, "test"))}
+    assert lines["camera"].ok
+    assert "64x48, 30.0 frames/s of 30 asked" in lines["camera"].detail
+    assert lines["models"].ok
+    assert "detector" in lines["models"].detail
+    assert "verified" in lines["models"].detail
+    assert "set research " in lines["models"].detail
+    assert lines["disk"].ok
+    assert lines["clock"].ok
+    if sys.platform == "linux" and os.uname().machine in ("x86_64", "aarch64"):
+        assert lines["walls"].ok
+        assert "network closed" in lines["walls"].detail
+    assert list(Path(settings["store"]["outbox"]).parent.glob("tmp*")) == []
+
+
+def test_slow_and_dark_cameras(settings: dict[str, Any], tmp_path: Path) -> None:
+    film = tmp_path / "slow.mkv"
+    writer = cv2.VideoWriter(str(film), cv2.VideoWriter.fourcc(*"FFV1"), 10, (64, 48))
+    for _ in range(30):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    settings["source"]["target"] = str(film)
+    found = line(settings, "camera")
+    assert found.ok
+    assert "Below 25 frames/s no micro-expressions" in found.advice
+    settings["micro"] = {"enabled": False}
+    assert "Very dark" in line(settings, "camera").advice
+
+
+def test_a_camera_below_its_rate_fails(settings: dict[str, Any]) -> None:
+    from agent.perceive.capture.video_file import VideoFile
+
+    source = VideoFile(Path(settings["source"]["target"]))
+    source.live = True
+    settings["source"]["fps"] = 60.0
+    found = check._watch(source, parse(settings, "test"))
+    assert not found.ok
+    assert "30.0 frames/s of 60 asked" in found.detail
+    assert "light" in found.advice
+
+
+def test_missing_things_are_failures_with_advice(settings: dict[str, Any], tmp_path: Path) -> None:
+    settings["source"]["target"] = str(tmp_path / "none.mkv")
+    settings["store"]["outbox"] = str(tmp_path / "none" / "outbox.db")
+    (tmp_path / "models" / "tiny.tflite").unlink()
+    lines = {found.name: found for found in run_check(parse(settings, "test"))}
+    for name, said in (
+        ("camera", "none.mkv does not exist"),
+        ("models", "cannot be read"),
+        ("broker", "refused"),
+        ("disk", "No such file"),
+    ):
+        assert not lines[name].ok
+        assert said in lines[name].detail
+        assert lines[name].advice
+    assert lines["microphone"].ok  # optional: a note only
+
+
+def test_a_manifest_without_a_needed_model_fails(settings: dict[str, Any]) -> None:
+    settings["models"] = str(TINY)
+    found = line(settings, "models")
+    assert not found.ok
+    assert "no model 'detector'" in found.detail
+
+
+def test_altered_weights_of_the_spotter_fail(settings: dict[str, Any]) -> None:
+    (Path(settings["models"]) / "micro" / "weights.npz").write_bytes(b"something else")
+    found = line(settings, "models")
+    assert not found.ok
+    assert "not the file that the manifest describes" in found.detail
+
+
+def test_the_other_set_of_models_fails_where_it_is_not_there(settings: dict[str, Any]) -> None:
+    found = line(settings | {"model_set": "clean"}, "models")
+    assert not found.ok
+    assert "'clean' is incomplete" in found.detail
+
+
+def test_a_small_disk_fails(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage("/")._replace(free=1_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    found = line(settings, "disk")
+    assert not found.ok
+    assert "1 MB free" in found.detail
+    assert "64 MB" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("trust", "said"),
+    [("ntp", "synchronised"), ("none", "not synchronised"), ("rtc", "battery-backed")],
+)
+def test_clock(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, trust: Any, said: str
+) -> None:
+    monkeypatch.setattr(check, "WallClock", lambda: lambda: ClockReading(trust, None))
+    found = line(settings, "clock")
+    assert found.ok
+    assert said in found.detail
+    assert bool(found.advice) == (trust != "ntp")
+
+
+@pytest.fixture
+def broker(tmp_path: Path, settings: dict[str, Any]) -> Iterator[None]:
+    """A Mosquitto that knows one user."""
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed")
+    passwords = tmp_path / "passwords"
+    subprocess.run(
+        ["mosquitto_passwd", "-b", "-c", str(passwords), "ann", "secret"],
+        check=True,
+        capture_output=True,
+    )
+    passwords.chmod(0o644)
+    conf = tmp_path / "mosquitto.conf"
+    conf.write_text(
+        f"listener {settings['mqtt']['port']} 127.0.0.1\nallow_anonymous false\n"
+        f"password_file {passwords}\nuser root\n"
+    )
+    process = subprocess.Popen([MOSQUITTO, "-c", str(conf)], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", settings["mqtt"]["port"])) == 0:
+                    break
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.mark.usefixtures("broker")
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_real_broker_says_yes_or_no(
+    settings: dict[str, Any], tmp_path: Path, protocol: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings["mqtt"]["protocol"] = protocol
+    refused = line(settings, "broker")
+    assert not refused.ok
+    assert "the broker says: Not authorized" in refused.detail
+    assert "mqtt.username" in refused.advice
+    (tmp_path / "password").write_text("secret\n")
+    settings["mqtt"] |= {"username": "ann", "password_file": str(tmp_path / "password")}
+    assert line(settings, "broker").ok
+    assert main(parse(settings, "test"), as_json=True) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ok"] is True
+    assert answer["checks"][0]["name"] == "camera"
+
+
+def test_brokers_that_cannot_be_reached(settings: dict[str, Any], tmp_path: Path) -> None:
+    settings["mqtt"]["host"] = "no-such-host.invalid"
+    assert "name is unknown" in line(settings, "broker").detail
+    settings["mqtt"] |= {
+        "host": "127.0.0.1",
+        "password_file": str(tmp_path / "no"),
+        "username": "a",
+    }
+    found = line(settings, "broker")
+    assert not found.ok
+    assert str(tmp_path / "no") in found.detail
+
+
+def test_a_port_that_talks_something_else(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "BROKER_WAIT", 0.5)
+    with socket.create_server(("127.0.0.1", settings["mqtt"]["port"])) as server:
+        server.settimeout(10)
+        silent: list[socket.socket] = []
+
+        def accept() -> None:
+            while True:
+                try:
+                    silent.append(server.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        found = line(settings, "broker")
+        assert not found.ok
+        assert "no MQTT answer" in found.detail
+        settings["mqtt"]["tls"] = True
+        found = line(settings, "broker")
+        assert not found.ok
+        assert found.advice
+    for connection in silent:
+        connection.close()
+
+
+def test_lines_for_people_and_the_exit_code(
+    settings: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(parse(settings, "test"), as_json=False) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 7
+    assert lines[0].startswith("ok    camera")
+    assert lines[3].startswith("FAIL  broker")
+    assert "->  Start the broker" in lines[3]
+
+
+def test_with_no_configuration_nothing_is_thrown(tmp_path: Path) -> None:
+    lines = run_check(AgentConfig())
+    assert len(lines) == 7
+    assert not lines[0].ok  # no Raspberry Pi camera here
+
+
+def test_check_does_not_load_opencv_or_models_for_its_help() -> None:
+    """`fleeting --help` must not pay for what a check needs."""
+    run = subprocess.run(
+        [sys.executable, "-c", "import agent.cli, sys; print('cv2' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=60,
+    )
+    assert run.stdout.strip() == "False", run.stderr

@@ -1,0 +1,110 @@
+"""Words to the service manager: the right ones, not too many, and none where nobody listens."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.host import sd_notify
+
+
+class Manager:
+    """The other end of $NOTIFY_SOCKET."""
+
+    def __init__(self, address: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(address)
+        self._socket.setblocking(False)
+
+    def heard(self) -> list[str]:
+        found = []
+        while True:
+            try:
+                found.append(self._socket.recv(4096).decode())
+            except BlockingIOError:
+                return found
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
+    path = str(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", path)
+    monkeypatch.setattr(sd_notify, "_next_alive", 0.0)
+    found = Manager(path)
+    yield found
+    found.close()
+
+
+def test_ready_status_and_stopping_are_said_as_the_manual_has_it(manager: Manager) -> None:
+    sd_notify.ready("kernels warm")
+    sd_notify.status("12 faces\nREADY=0")
+    sd_notify.stopping()
+    assert manager.heard() == [
+        "READY=1\nSTATUS=kernels warm",
+        "STATUS=12 faces READY=0",  # no second assignment through a line break
+        "STOPPING=1",
+    ]
+
+
+def test_an_abstract_address_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"fleeting-test-{os.getpid()}"
+    manager = Manager(f"\0{name}")
+    monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
+    sd_notify.ready()
+    assert manager.heard() == ["READY=1"]
+    manager.close()
+
+
+def test_signs_of_life_are_rationed(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setenv("WATCHDOG_USEC", "8000000")
+    for _ in range(80):  # 8 seconds at ten a second
+        sd_notify.alive()
+        now[0] += 0.1
+    assert manager.heard() == ["WATCHDOG=1"] * 4
+
+
+@pytest.mark.parametrize(
+    ("patience", "process"), [(None, None), ("0", None), ("soon", None), ("8000000", "1")]
+)
+def test_without_a_watchdog_of_ours_none_is_fed(
+    patience: str | None,
+    process: str | None,
+    manager: Manager,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for key, value in (("WATCHDOG_USEC", patience), ("WATCHDOG_PID", process)):
+        if value is None:
+            monkeypatch.delenv(key, raising=False)
+        else:
+            monkeypatch.setenv(key, value)
+    sd_notify.alive()
+    assert manager.heard() == []
+
+
+@pytest.mark.parametrize("address", [None, "", "relative", "/no/such/socket", "@" + "x" * 300])
+def test_nobody_listening_is_no_trouble(
+    address: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if address is None:
+        monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    else:
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+    sd_notify.ready("x")
+    sd_notify.status("x")
+    sd_notify.stopping()
+
+
+def test_a_manager_that_does_not_read_holds_nobody_up(manager: Manager) -> None:
+    for number in range(5000):
+        sd_notify.status(str(number))
+    assert manager.heard()[0] == "STATUS=0"

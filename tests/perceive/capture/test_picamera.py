@@ -1,0 +1,161 @@
+"""The Raspberry Pi camera, against a stand-in for picamera2."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent.base.config import SourceConfig
+from agent.base.errors import CaptureError
+from agent.perceive.capture.picamera import PiCamera, sensor_mode
+from agent.perceive.capture.source import StuckError
+from tests.fakes import MODES, FakePicamera2, picamera2_modules
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FakePicamera2]]:
+    camera, modules = picamera2_modules()
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    yield camera
+    for made in camera.made:
+        made.wake.set()
+
+
+def test_frames_are_luma_at_the_sensors_time(fake: type[FakePicamera2]) -> None:
+    source = PiCamera(SourceConfig(width=320, height=240))
+    frames = list(islice(source, 5))
+    source.close()
+    made = fake.made[0]
+    for frame in frames:
+        assert frame.luma.shape == (240, 320)
+        assert frame.luma.flags.c_contiguous
+        np.testing.assert_array_equal(frame.luma[:, 0], 10 + np.arange(240) % 200)
+        assert abs(frame.time - time.monotonic()) < 60
+    steps = np.diff([frame.time for frame in frames])
+    assert (np.round(steps / 0.033333333) >= 1).all()
+    np.testing.assert_allclose(steps / 0.033333333, np.round(steps / 0.033333333), atol=1e-3)
+    assert made.closed
+    assert not made.started
+    assert made.released == made.requests
+    assert source.live
+    assert not source.stuck
+
+
+def test_configuration_asks_for_the_sensor_mode_and_full_range(fake: type[FakePicamera2]) -> None:
+    PiCamera(SourceConfig(width=640, height=360, fps=60.0)).close()
+    config: dict[str, Any] = fake.made[0].config
+    assert config["lores"] == {"size": (640, 360), "format": "YUV420"}
+    assert config["main"]["format"] == "YUV420"
+    assert config["main"]["size"] >= config["lores"]["size"]
+    assert config["sensor"] == {"output_size": (1536, 864), "bit_depth": 10}
+    assert config["controls"] == {
+        "FrameDurationLimits": (16667, 16667),
+        "NoiseReductionMode": 0,
+    }
+    assert config["colour_space"] == "sYCC"
+
+
+@pytest.mark.parametrize(
+    ("fps", "width", "height", "expected"),
+    [
+        (30.0, 640, 480, (2304, 1296)),  # widest view that is fast enough
+        (120.0, 640, 480, (1536, 864)),
+        (240.0, 640, 480, (1536, 864)),  # none is: the fastest
+        (10.0, 640, 480, (2304, 1296)),  # same view: the smaller one
+        (10.0, 3840, 2160, (4608, 2592)),
+    ],
+)
+def test_sensor_mode(fps: float, width: int, height: int, expected: tuple[int, int]) -> None:
+    config = SourceConfig(fps=fps, width=width, height=height)
+    assert sensor_mode(list(MODES), config)["size"] == expected
+
+
+def test_a_slow_reader_gets_the_newest_and_the_rest_is_counted(fake: type[FakePicamera2]) -> None:
+    source = PiCamera(SourceConfig())
+    next(source)
+    time.sleep(0.1)
+    next(source)
+    assert source.counters.dropped > 5
+    assert source.flags == {"frames_dropped"}
+    source.close()
+
+
+def test_a_hang_is_noticed_and_never_opened_twice(fake: type[FakePicamera2]) -> None:
+    fake.hang_after = 3
+    source = PiCamera(SourceConfig(stall=0.5))
+    start = time.monotonic()
+    with pytest.raises(CaptureError, match=r"gave no frame for 0\.5 s"):
+        for _ in source:
+            pass
+    assert time.monotonic() - start < 5
+    source.close()
+    assert source.stuck
+    with pytest.raises(StuckError, match="Restart the agent"):
+        PiCamera(SourceConfig())
+    fake.made[0].wake.set()  # the driver comes back after all
+    source._thread.join(5)
+    assert fake.made[0].closed
+    fake.hang_after = None
+    again = PiCamera(SourceConfig())
+    next(again)
+    again.close()
+
+
+def test_a_failing_driver_is_a_capture_error(fake: type[FakePicamera2]) -> None:
+    fake.fail_after = 2
+    source = PiCamera(SourceConfig())
+    with pytest.raises(CaptureError, match="Camera frontend has timed out"):
+        for _ in source:
+            pass
+    source.close()
+    assert fake.made[0].closed
+
+
+def test_repeated_sensor_timestamps_are_replaced_and_counted(fake: type[FakePicamera2]) -> None:
+    fake.stamps = staticmethod(lambda count: 1_000_000_000)
+    source = PiCamera(SourceConfig(fps=30.0))
+    times = [frame.time for frame in islice(source, 4)]
+    source.close()
+    np.testing.assert_allclose(np.diff(times), 1 / 30, atol=1e-9)
+    assert source.counters.bad_timestamps == 3
+    assert "bad_timestamps" in source.flags
+
+
+def test_without_sensor_timestamps_the_clock_is_read(fake: type[FakePicamera2]) -> None:
+    fake.stamps = staticmethod(lambda count: None)
+    before = time.monotonic()
+    source = PiCamera(SourceConfig())
+    times = [frame.time for frame in islice(source, 3)]
+    source.close()
+    assert before <= times[0] < times[1] < times[2] <= time.monotonic()
+
+
+@pytest.mark.parametrize(("step", "said"), [("open", "cannot be opened"), ("configure", "refuses")])
+def test_a_camera_that_refuses_is_named(fake: type[FakePicamera2], step: str, said: str) -> None:
+    fake.refuse = step
+    with pytest.raises(CaptureError, match=f"Raspberry Pi camera 0 {said}"):
+        PiCamera(SourceConfig())
+    assert all(made.closed for made in fake.made)
+
+
+def test_a_camera_that_is_not_there(fake: type[FakePicamera2]) -> None:
+    with pytest.raises(CaptureError, match=r"camera 1 is not there \(1 found\)"):
+        PiCamera(SourceConfig(target="1"))
+    with pytest.raises(CaptureError, match="'front' is no camera number"):
+        PiCamera(SourceConfig(target="front"))
+
+
+def test_without_picamera2_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    monkeypatch.setitem(sys.modules, "libcamera", None)
+    with pytest.raises(
+        CaptureError, match=r"apt install python3-picamera2.*--system-site-packages"
+    ):
+        PiCamera(SourceConfig())

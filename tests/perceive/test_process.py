@@ -1,0 +1,314 @@
+"""Process 1 as a whole: sources that fail, disks that are full, policies that refuse."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent.base.assets import CLIP
+from agent.base.config import AgentConfig, as_toml, parse
+from agent.base.errors import CaptureError, ConfigError, StoreError
+from agent.base.report import Birth, Event, Summary, Vitals
+from agent.base.types import Frame, Perceived
+from agent.base.vocabulary import Flag
+from agent.perceive import process as room
+from agent.perceive.capture import resilient as reopen
+from agent.perceive.capture.source import Counters
+from agent.perceive.process import Perceiver, perceive
+from agent.wall.outbox import Outbox
+from agent.wall.remote_settings import Settings, write
+
+
+def _config(folder: Path, **source: Any) -> AgentConfig:
+    return parse(
+        {
+            "source": {"kind": "file", "target": str(CLIP), "pace": "fast", **source},
+            "privacy": {"policy": "demo"},
+            "store": {"outbox": str(folder / "outbox.db")},
+        },
+        "the test",
+    )
+
+
+def _stored(config: AgentConfig) -> list[Summary]:
+    with Outbox(config.store) as outbox:
+        rows = [row for row in outbox.peek(1000) if row.kind == "summary"]
+        return [Summary.model_validate_json(row.body) for row in rows]
+
+
+class Camera:
+    """A live source that gives grey frames and then fails or ends."""
+
+    name = "test camera"
+    fps_nominal = 30.0
+    live = True
+
+    def __init__(self, start: float, frames: int, fails: bool) -> None:
+        self.flags: set[Flag] = set()
+        self.counters = Counters()
+        self.closed = False
+        self._start, self._frames, self._fails = start, frames, fails
+        self._given = 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __next__(self) -> Frame:
+        if self._given == self._frames:
+            if self._fails:
+                raise CaptureError("The camera stopped.")
+            raise StopIteration
+        self._given += 1
+        return Frame(self._start + self._given / 30, np.full((120, 160), 90, np.uint8))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _live(folder: Path) -> AgentConfig:
+    return _config(folder).model_copy(
+        update={"source": parse({"source": {"kind": "v4l2"}}, "the test").source}
+    )
+
+
+def test_a_camera_that_stops_is_opened_again_and_flagged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = time.monotonic()
+    cameras = [Camera(start, 400, True), Camera(start + 60, 400, False)]
+    opened = list(cameras)
+    monkeypatch.setattr(reopen, "open_source", lambda config: opened.pop(0))
+    report = perceive(_live(tmp_path), stop=threading.Event())
+    assert report.frames == 800
+    assert report.reopened == 1
+    assert all(camera.closed for camera in cameras)
+    flags = {flag for summary in _stored(_live(tmp_path)) for flag in summary.quality.flags}
+    assert "camera_restart" in flags
+
+
+def test_a_file_is_not_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Camera(0.0, 3, True)
+    source.live = False
+    monkeypatch.setattr(reopen, "open_source", lambda config: source)
+    with pytest.raises(CaptureError, match="stopped"):
+        perceive(_config(tmp_path), stop=threading.Event())
+    assert source.closed
+
+
+def test_summaries_wait_in_memory_while_the_disk_takes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _config(tmp_path)
+    perceiver = Perceiver(config)
+    add = Outbox.add
+    full = True
+
+    def maybe(self: Outbox, summary: Summary, visits: int = 0) -> None:
+        if full:
+            raise StoreError("No space left on device.")
+        add(self, summary, visits)
+
+    monkeypatch.setattr(Outbox, "add", maybe)
+    monkeypatch.setattr(room, "_RETRY", 1e-6)
+    luma = np.full((120, 160), 90, np.uint8)
+    for second in range(45):
+        perceiver.step(Frame(float(second), luma), 0, set())
+    assert perceiver.report.summaries > 2
+    assert _stored(config) == []
+    full = False
+    perceiver.step(Frame(46.0, luma), 0, set())
+    perceiver.finish()
+    stored = _stored(config)
+    assert len(stored) == perceiver.report.summaries
+    assert [s.seq for s in stored] == list(range(len(stored))), "in order, none missing"
+    assert _events(config) == ["store_failed"], "told once it can be"
+
+
+def test_a_forbidden_use_does_not_start(tmp_path: Path) -> None:
+    outbox = str(tmp_path / "outbox.db")
+    config = parse(
+        {
+            "device": {"place": "education"},
+            "privacy": {"policy": "retail-eu"},
+            "store": {"outbox": outbox},
+        },
+        "x",
+    )
+    with pytest.raises(ConfigError, match="classroom"):
+        Perceiver(config)
+    assert _events(config) == ["policy_refused"], "whoever looks after the device is told"
+
+
+def _events(config: AgentConfig) -> list[str]:
+    with Outbox(config.store) as outbox:
+        rows = [row.body for row in outbox.peek(1000) if row.kind == "event"]
+    return [Event.model_validate_json(body).code for body in rows]
+
+
+def _frames(first: float, last: float) -> list[Frame]:
+    luma = np.full((120, 160), 90, np.uint8)
+    return [Frame(first + n / 5, luma) for n in range(round(5 * (last - first)))]
+
+
+def _wish(config: AgentConfig, perceiver: Perceiver, **wishes: Any) -> None:
+    """As the uplink would; the perceiver looks at the file before its next frame."""
+    write(config.store.settings, Settings.model_validate(wishes))
+    perceiver._directions._next = 0.0
+
+
+def test_while_paused_no_frame_is_looked_at_and_windows_still_end(tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    seen: list[float] = []
+    perceiver = Perceiver(config, lambda perceived: seen.append(perceived.time))
+    for frame in _frames(0, 12):
+        perceiver.step(frame, 0, set())
+    _wish(config, perceiver, paused=True)
+    for frame in _frames(12, 40):
+        perceiver.step(frame, 0, set())
+    assert max(seen) < 12
+    assert perceiver.report.unseen == 140
+    assert [s.window.offset for s in _stored(config)] == [0, 10]
+    for frame in _frames(40, 45):
+        perceiver.step(frame, 0, set())
+    _wish(config, perceiver, paused=False)
+    for frame in _frames(45, 55):
+        perceiver.step(frame, 0, set())
+    perceiver.finish()
+    assert min(t for t in seen if t >= 12) == 50, "resumed with the next window"
+    assert _events(config) == ["paused", "resumed"]
+
+
+def test_new_settings_are_put_in_force_between_frames(tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    perceiver = Perceiver(config)
+    for frame in _frames(0, 5):
+        perceiver.step(frame, 0, set())
+    patch = {"privacy": {"window": 60, "k": 7}, "tracking": {"max_faces": 3}}
+    _wish(config, perceiver, version=4, patch=patch)
+    for frame in _frames(5, 70):
+        perceiver.step(frame, 0, set())
+        if frame.time == 9:
+            assert _events(config) == []
+    with Outbox(config.store) as outbox:
+        birth = Birth.model_validate_json((outbox.get(Birth) or (b"", 0))[0])
+    assert (birth.settings, birth.k, birth.window) == (4, 7, 60)
+    assert _events(config) == ["settings_applied"]
+    perceiver.finish()
+    stored = _stored(config)
+    assert [(s.window.length, s.privacy.k) for s in stored] == [(10, 1), (60, 7), (60, 7)]
+    assert [s.seq for s in stored] == [0, 1, 2]
+    assert len({s.policy_hash for s in stored}) == 2
+
+
+def test_settings_that_the_policy_refuses_change_nothing(tmp_path: Path) -> None:
+    config = parse(
+        {
+            "source": {"kind": "file", "target": str(CLIP)},
+            "store": {"outbox": str(tmp_path / "outbox.db")},
+        },
+        "the test",
+    )
+    perceiver = Perceiver(config)
+    _wish(config, perceiver, version=1, patch={"privacy": {"k": 2}})
+    for frame in _frames(0, 1):
+        perceiver.step(frame, 0, set())
+    config.store.settings.write_bytes(b"[" * 100_000)
+    perceiver._directions._next = 0.0
+    for frame in _frames(1, 2):
+        perceiver.step(frame, 0, set())
+    with Outbox(config.store) as outbox:
+        birth = Birth.model_validate_json((outbox.get(Birth) or (b"", 0))[0])
+    assert birth.k == 10
+    assert _events(config) == ["settings_refused"]
+    perceiver.finish()
+
+
+def test_what_the_kiosk_shows_is_told_apart(tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    perceiver = Perceiver(config)
+    for number, second in enumerate((0, 10, 20)):
+        if number:
+            _wish(config, perceiver, content=number + 6, content_count=number)
+        for frame in _frames(second, second + 10):
+            perceiver.step(frame, 0, set())
+    perceiver.finish()
+    assert [s.slot for s in _stored(config)] == [0, 7, 8]
+
+
+def test_a_camera_that_stalls_is_told_of(tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    perceiver = Perceiver(config)
+    perceiver.stalled()
+    with Outbox(config.store) as outbox:
+        said, _ = outbox.get(Vitals) or (b"", 0)
+    assert Vitals.model_validate_json(said).perception == "stalled"
+    perceiver.reopened()
+    assert _events(config) == ["camera_stalled", "camera_restarted"]
+    perceiver.finish()
+
+
+def test_the_observer_sees_every_frame_and_stop_is_obeyed(tmp_path: Path) -> None:
+    stop = threading.Event()
+    seen: list[Perceived] = []
+
+    def observe(perceived: Perceived) -> None:
+        seen.append(perceived)
+        if len(seen) == 50:
+            stop.set()
+
+    report = perceive(_config(tmp_path), stop=stop, observer=observe)
+    assert report.frames == len(seen) == 50
+    assert len(_stored(_config(tmp_path))) == report.summaries == 1
+
+
+def test_at_its_own_pace_a_file_takes_its_own_time(tmp_path: Path) -> None:
+    stop = threading.Event()
+    started = time.monotonic()
+    times: list[float] = []
+
+    def observe(perceived: Perceived) -> None:
+        times.append(time.monotonic() - started - perceived.time)
+        if perceived.time > 1.0:
+            stop.set()
+
+    report = perceive(_config(tmp_path, pace="realtime"), stop=stop, observer=observe)
+    assert min(times) > -0.05, "no frame before its time"
+    assert report.frames + report.dropped >= 25
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_kill_9_loses_nothing_that_was_stored(tmp_path: Path, after: int) -> None:
+    """Killed in the middle and started again: (boot, seq) stays unique, rows are whole."""
+    config = _config(tmp_path, loop=True)
+    settings = tmp_path / "fleeting.toml"
+    settings.write_text(as_toml(config))
+    for _ in range(2):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "agent.cli", "perceive", "--config", str(settings)],
+            stderr=subprocess.PIPE,
+        )
+        deadline = time.monotonic() + 60
+        before = len(_stored(config)) if config.store.outbox.exists() else 0
+        while time.monotonic() < deadline and child.poll() is None:
+            if config.store.outbox.exists() and len(_stored(config)) >= before + after:
+                break
+            time.sleep(0.05)
+        assert child.poll() is None, child.stderr and child.stderr.read()
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        assert child.stderr
+        child.stderr.close()
+    stored = _stored(config)
+    names = [(summary.boot, summary.seq) for summary in stored]
+    assert len(names) == len(set(names)) >= 2 * after
+    assert len({boot for boot, _ in names}) == 2

@@ -1,0 +1,84 @@
+"""The landmark placer: points and expected errors in frame pixels, whatever the face's size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from agent.base.types import Float, Grey
+from agent.vision.faces.align import LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, apply
+from agent.vision.faces.landmarks import LandmarkEstimator, crop_matrix, face_box, interocular
+
+LUMA = np.random.default_rng(0).integers(0, 256, (240, 320), dtype=np.uint8)
+
+
+def _in_frame(shape: Float, iod: float, degrees: float, x: float, y: float) -> Float:
+    c, s = iod * math.cos(math.radians(degrees)), iod * math.sin(math.radians(degrees))
+    return apply(np.array([[c, -s, x], [s, c, y]], np.float32), shape)
+
+
+def _mean_face(crop: Grey) -> Mapping[str, Float]:
+    """Whatever the crop shows: the mean face, well in place, all points alike."""
+    points = LANDMARK_CROP.place(MEAN_SHAPE) / np.float32(LANDMARK_CROP.size)
+    return {
+        "points": points.reshape(1, 136),
+        "presence": np.full((1, 1), math.log(3), np.float32),
+        "spread": np.full((1, 68), math.log(0.02), np.float32),
+    }
+
+
+@pytest.mark.parametrize(("iod", "degrees"), [(20, 0), (53, -25), (110, 40)])
+def test_points_land_where_the_guess_put_the_crop(iod: float, degrees: float) -> None:
+    face = _in_frame(MEAN_SHAPE, iod, degrees, 160, 110)
+    placed = LandmarkEstimator(_mean_face)(LUMA, _in_frame(MEAN_FIVE, iod, degrees, 160, 110))
+    np.testing.assert_allclose(placed.points, face, atol=0.01 * iod)
+    assert placed.presence == pytest.approx(0.75)
+    assert placed.crop.shape == (112, 112)
+    np.testing.assert_allclose(placed.matrix, crop_matrix(face), atol=0.05)
+
+
+@pytest.mark.parametrize("iod", [15.0, 60.0])
+def test_expected_errors_grow_with_the_face(iod: float) -> None:
+    placed = LandmarkEstimator(_mean_face)(LUMA, _in_frame(MEAN_SHAPE, iod, 10, 150, 100))
+    assert placed.spread is not None
+    assert placed.spread.dtype == np.float32
+    np.testing.assert_allclose(placed.spread, np.full(68, 0.02 * iod), rtol=0.01)
+
+
+def test_a_model_that_does_not_tell_leaves_the_errors_open() -> None:
+    def silent(crop: Grey) -> Mapping[str, Float]:
+        answer = dict(_mean_face(crop))
+        del answer["spread"]
+        return answer
+
+    placed = LandmarkEstimator(silent)(LUMA, _in_frame(MEAN_SHAPE, 50, 0, 150, 100))
+    assert placed.spread is None
+
+
+def test_settling_cuts_the_second_crop_around_the_first_answer() -> None:
+    seen: list[Grey] = []
+
+    def moved(crop: Grey) -> Mapping[str, Float]:
+        seen.append(crop)
+        answer = dict(_mean_face(crop))
+        answer["points"] = answer["points"] + np.float32(5 / LANDMARK_CROP.size)
+        return answer
+
+    guess = _in_frame(MEAN_SHAPE, LANDMARK_CROP.iod, 0, 160, 110)
+    placed = LandmarkEstimator(moved).settle(LUMA, guess)
+    assert len(seen) == 2
+    # crop pixels are frame pixels here, so that every pass moves five of them
+    np.testing.assert_allclose(placed.points - guess, np.full((68, 2), 10.0), atol=0.1)
+    np.testing.assert_array_equal(seen[0][5:, 5:], seen[1][:-5, :-5])
+
+
+def test_box_reaches_from_forehead_to_chin() -> None:
+    face = _in_frame(MEAN_SHAPE, 50, 0, 160, 110)
+    low, high = face_box(face)[:2], face_box(face)[2:]
+    assert low[0] == pytest.approx(face[:, 0].min())
+    assert high[1] == pytest.approx(face[:, 1].max())
+    assert face[:, 1].min() - low[1] == pytest.approx(0.28 * (high[1] - face[:, 1].min()), rel=0.01)
+    assert interocular(face) == pytest.approx(50, rel=1e-4)

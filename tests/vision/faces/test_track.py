@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agent.base.config import DetectionConfig, TrackingConfig
+from agent.base.types import Detections, Float, Frame, Grey
+from agent.vision.faces.align import LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, cut, five_points
+from agent.vision.faces.landmarks import LandmarkEstimate, crop_matrix, face_box
+from agent.vision.faces.track import FaceTracker, Track
+
+
+class World:
+    """Faces with known places; a detector and a landmark placer that look them up."""
+
+    def __init__(self) -> None:
+        self.faces: dict[str, Float] = {}
+        self.looks = 0
+        self.placed = 0
+        self.undetectable: set[str] = set()
+
+    def put(self, name: str, x: float, y: float, iod: float = 40.0) -> None:
+        self.faces[name] = (MEAN_SHAPE * iod + [x, y]).astype(np.float32)
+
+    def detect(self, frame: Frame) -> Detections:
+        self.looks += 1
+        seen = [p for name, p in self.faces.items() if name not in self.undetectable]
+        return Detections(
+            np.array([face_box(p) for p in seen], np.float32).reshape(-1, 4),
+            np.full(len(seen), 0.9, np.float32),
+            np.array([five_points(p) for p in seen], np.float32).reshape(-1, 5, 2),
+        )
+
+    def __call__(self, luma: Grey, guess: Float) -> LandmarkEstimate:
+        points, presence = self.find(guess)
+        matrix = crop_matrix(guess)
+        return LandmarkEstimate(points, presence, cut(luma, matrix, LANDMARK_CROP.size), matrix)
+
+    def settle(self, luma: Grey, guess: Float) -> LandmarkEstimate:
+        return self(luma, guess)
+
+    def find(self, guess: Float) -> tuple[Float, float]:
+        self.placed += 1
+        middle = guess.mean(0) if len(guess) == 68 else guess.mean(0) + 0
+        best, distance = guess, np.inf
+        for points in self.faces.values():
+            reference = points if len(guess) == 68 else five_points(points)
+            apart = float(np.hypot(*(reference.mean(0) - middle)))
+            if apart < distance:
+                best, distance = points, apart
+        if distance > 30:
+            return (guess if len(guess) == 68 else np.zeros((68, 2), np.float32)), 0.01
+        return best.copy(), 0.99
+
+
+LUMA = np.random.default_rng(0).integers(0, 255, (480, 640)).astype(np.uint8)
+
+
+def _tracker(world: World, budget: float | None = None, **tracking: float) -> FaceTracker:
+    return FaceTracker(
+        world.detect,
+        world,
+        DetectionConfig(),
+        TrackingConfig(**tracking),  # type: ignore[arg-type]
+        0.5,
+        budget,
+    )
+
+
+def _ids(tracks: list[Track]) -> list[int]:
+    return [track.track_id for track in tracks]
+
+
+def test_one_person_keeps_one_id_while_moving() -> None:
+    world = World()
+    tracker = _tracker(world)
+    for i in range(90):
+        world.put("a", 200 + 2 * i, 200)
+        tracks = tracker.update(Frame(i / 30, LUMA))
+        assert _ids(tracks) == [1]
+        np.testing.assert_allclose(tracks[0].placed.points, world.faces["a"])
+
+
+def test_the_detector_rests_between_looks() -> None:
+    world = World()
+    world.put("a", 300, 200)
+    tracker = _tracker(world)
+    for i in range(60):
+        tracker.update(Frame(i / 30, LUMA))
+    assert world.looks <= 5, "two seconds at one look per half second"
+
+
+def test_a_newcomer_gets_an_id_of_his_own() -> None:
+    world = World()
+    world.put("a", 150, 200)
+    tracker = _tracker(world)
+    tracker.update(Frame(0.0, LUMA))
+    world.put("b", 450, 200)
+    for i in range(1, 30):
+        tracks = tracker.update(Frame(i / 30, LUMA))
+    assert _ids(tracks) == [1, 2]
+
+
+def test_a_face_hidden_for_a_moment_is_resumed() -> None:
+    world = World()
+    tracker = _tracker(world)
+    seen = []
+    for i in range(120):
+        world.faces.clear()
+        if not 40 <= i < 70:
+            world.put("a", 300, 200)
+        seen.append(_ids(tracker.update(Frame(i / 30, LUMA))))
+    assert seen[39] == [1]
+    assert seen[60] == []
+    assert seen[-1] == [1]
+
+
+def test_a_face_gone_for_long_comes_back_as_another() -> None:
+    world = World()
+    tracker = _tracker(world, lost_after=1.0)
+    for i in range(150):
+        world.faces.clear()
+        if not 30 <= i < 90:
+            world.put("a", 300, 200)
+        tracks = tracker.update(Frame(i / 30, LUMA))
+    assert _ids(tracks) == [2]
+
+
+def test_two_tracks_on_one_face_become_one() -> None:
+    world = World()
+    world.put("a", 200, 200)
+    world.put("b", 420, 200)
+    tracker = _tracker(world)
+    tracker.update(Frame(0.0, LUMA))
+    for i in range(1, 40):
+        world.put("b", max(200, 420 - 20 * i), 200)
+        if i == 11:
+            del world.faces["b"]
+        if i > 11:
+            world.faces.pop("b", None)
+        tracks = tracker.update(Frame(i / 30, LUMA))
+    assert _ids(tracks) == [1]
+
+
+def test_forty_faces_are_held_and_no_more_than_allowed() -> None:
+    world = World()
+    for i in range(48):
+        world.put(str(i), 45 + 78 * (i % 8), 30 + 78 * (i // 8), 12.0)
+    tracker = _tracker(world)
+    for i in range(20):
+        tracks = tracker.update(Frame(i / 30, LUMA))
+    assert len(tracks) == 40
+    assert len(set(_ids(tracks))) == 40
+
+
+def test_a_small_budget_goes_round_and_says_what_it_left_out() -> None:
+    world = World()
+    for i in range(6):
+        world.put(str(i), 60 + 100 * i, 200, 20.0)
+    tracker = _tracker(world, budget=0.0)
+    turns: list[int] = []
+    for i in range(30):
+        tracks = tracker.update(Frame(i / 30, LUMA))
+        if i > 1:
+            assert tracker.skipped == sum(not track.fresh for track in tracks) == 5
+            turns += [track.track_id for track in tracks if track.fresh]
+    assert len(tracks) == 6
+    assert turns[:6] == turns[6:12], "every face has its turn"
+    assert sorted(turns[:6]) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_change_of_picture_size_starts_anew() -> None:
+    world = World()
+    world.put("a", 100, 100)
+    tracker = _tracker(world)
+    tracker.update(Frame(0.0, LUMA))
+    tracks = tracker.update(Frame(0.04, LUMA[:240, :320]))
+    assert _ids(tracks) == [2]
+
+
+@pytest.mark.parametrize("presence", [0.0, 0.4])
+def test_a_detection_that_is_no_face_starts_nothing(presence: float) -> None:
+    class Unsure(World):
+        def find(self, guess: Float) -> tuple[Float, float]:
+            return (MEAN_SHAPE * 30 + 35).astype(np.float32), presence
+
+    unsure = Unsure()
+    tracker = FaceTracker(
+        lambda frame: Detections(
+            np.array([[10, 10, 60, 60]], np.float32),
+            np.array([0.9], np.float32),
+            (MEAN_FIVE * 30 + 35)[None].astype(np.float32),
+        ),
+        unsure,
+        DetectionConfig(),
+        TrackingConfig(),
+        0.5,
+    )
+    assert tracker.update(Frame(0.0, LUMA)) == []
+
+
+def test_landmarks_are_steady_until_something_breaks_them_off() -> None:
+    """0 in the first frame, after a jump, after a gap and when resumed; near 1 in between."""
+    world = World()
+    tracker = _tracker(world)
+    steady: list[float] = []
+    times = [i / 30 for i in range(60)] + [2.5 + i / 30 for i in range(40)]
+    for i, time in enumerate(times):
+        world.faces.clear()
+        if i < 80 or i >= 85:
+            world.put("a", 200 + (15 if i >= 30 else 0), 200)
+        tracks = tracker.update(Frame(time, LUMA))
+        steady.append(tracks[0].continuity if tracks else -1.0)
+    assert [steady[i] for i in (0, 30, 60)] == [0.0, 0.0, 0.0]
+    assert min(steady[1:30] + steady[31:60] + steady[61:80]) > 0.8
+    resumed = next(i for i in range(80, 100) if steady[i] >= 0 and steady[i - 1] < 0)
+    assert steady[resumed] == 0.0
+    assert min(steady[resumed + 1 :]) > 0.8

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from agent.base.types import Float, Grey
+from agent.vision.kernels.flow import follow, lucas_kanade
+from tests.vision.kernels import naive_flow
+
+
+def _texture(seed: int = 0) -> Grey:
+    noise = np.random.default_rng(seed).integers(0, 255, (200, 200)).astype(np.uint8)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 2.5)
+    return np.asarray(cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX), np.uint8)
+
+
+def _crop(picture: Grey, x: float, y: float) -> Grey:
+    matrix = np.array([[1, 0, -x], [0, 1, -y]], np.float32)
+    return np.asarray(cv2.warpAffine(picture, matrix, (112, 112)), np.uint8)
+
+
+POINTS: Float = np.random.default_rng(3).uniform(12, 100, (24, 2)).astype(np.float32)
+
+
+def test_a_shift_is_followed_to_a_tenth_of_a_pixel() -> None:
+    picture = _texture()
+    before, after = _crop(picture, 40, 40), _crop(picture, 38.6, 40.9)
+    found = lucas_kanade(before, after, POINTS, POINTS, 0.5, 8)
+    assert np.median(np.abs(found[:, :2] - POINTS - [1.4, -0.9])) < 0.1
+    assert (found[:, 6] >= 0).all()
+
+
+def test_the_kernel_agrees_with_its_twin() -> None:
+    picture = _texture(1)
+    before, after = _crop(picture, 40, 40), _crop(picture, 39.5, 40.4)
+    found = lucas_kanade(before, after, POINTS, POINTS, 4.0, 30)
+    for point, answer in zip(POINTS, found, strict=True):
+        expected = naive_flow.flow_point(before, after, point, point, 4.0)
+        np.testing.assert_allclose(answer[:2], expected[:2], atol=0.05)
+        np.testing.assert_allclose(answer[2:5], expected[2:5], rtol=0.02, atol=30)
+        np.testing.assert_allclose(answer[5], expected[5], rtol=0.05, atol=0.3)
+        np.testing.assert_allclose(answer[6], expected[6], atol=0.02)
+
+
+def test_bare_skin_follows_the_guess_and_knows_nothing() -> None:
+    flat = np.full((112, 112), 128, np.uint8)
+    guess = POINTS + 2
+    found = lucas_kanade(flat, flat, POINTS, guess, 4.0, 4)
+    np.testing.assert_allclose(found[:, :2], guess)
+    np.testing.assert_allclose(found[:, 2:5], 0)
+
+
+def test_a_change_of_light_moves_nothing() -> None:
+    picture = _crop(_texture(), 40, 40)
+    brighter, darker = picture // 2 + 60, picture // 2 + 40
+    found = lucas_kanade(brighter, darker, POINTS, POINTS, 4.0, 4)
+    np.testing.assert_allclose(found[:, :2], POINTS, atol=1e-3)
+    np.testing.assert_allclose(found[:, 5:], 0, atol=1e-3)
+
+
+def test_points_outside_are_marked_and_keep_the_guess() -> None:
+    picture = _crop(_texture(), 40, 40)
+    outside = np.array([[-5, 50], [2, 2], [200, 200], [50, 111]], np.float32)
+    found = lucas_kanade(picture, picture, outside, outside, 4.0, 4)
+    np.testing.assert_array_equal(found[:, :2], outside)
+    np.testing.assert_array_equal(found[:, 2:], [[0, 0, 0, 0, -1]] * 4)
+
+
+def test_the_way_back_betrays_what_is_not_there_any_more() -> None:
+    here, elsewhere = _crop(_texture(), 40, 40), _crop(_texture(5), 40, 40)
+    same = lucas_kanade(here, here, POINTS, POINTS, 0.25, 4)
+    covered = lucas_kanade(here, elsewhere, POINTS, POINTS, 0.25, 4)
+    assert (same[:, 6] < 0.01).all()
+    assert np.mean((covered[:, 6] > 0.4) | (covered[:, 6] < 0)) > 0.6
+    assert np.median(covered[:, 5]) > 100
+
+
+def test_landmarks_in_the_frame_are_followed_between_two_crops() -> None:
+    """The head moved by (3, -2); each crop was cut elsewhere; the network is off by a pixel."""
+    picture = _texture(4)
+    matrix_before = np.array([[1, 0, -40], [0, 1, -40]], np.float32)
+    matrix_after = np.array([[1, 0, -44], [0, 1, -37]], np.float32)
+    before, after = _crop(picture, 40, 40), _crop(picture, 41, 39)
+    earlier = POINTS + np.float32(40)
+    network = earlier + np.array([4, -2], np.float32)
+    places = np.empty((3, len(POINTS), 2), np.float32)
+    flow, moved = follow(
+        before, after, matrix_before, matrix_after, earlier, network, 0.1, 53.0, places
+    )
+    held = flow[:, 6] >= 0
+    assert held.sum() > 15
+    expected = earlier + [3, -2] + matrix_after[:, 2]
+    assert np.median(np.abs(flow[held, :2] - expected[held])) < 0.05
+    np.testing.assert_allclose(moved, np.hypot(4, 2) / 53, rtol=1e-4)
+    np.testing.assert_allclose(places[0], earlier + matrix_after[:, 2], atol=1e-4)
+    np.testing.assert_allclose(places[1], network + matrix_after[:, 2], atol=1e-4)
+    np.testing.assert_allclose(places[2], places[1], atol=1e-3)
+
+
+def test_a_jump_is_no_movement() -> None:
+    crop = _crop(_texture(), 40, 40)
+    matrix = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
+    places = np.empty((3, len(POINTS), 2), np.float32)
+    for network in (POINTS + np.float32(20), np.full_like(POINTS, np.nan)):
+        _, moved = follow(crop, crop, matrix, matrix, POINTS, network, 0.1, 53.0, places)
+        assert moved == -1
