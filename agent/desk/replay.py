@@ -17,8 +17,8 @@ from agent.base.errors import CaptureError
 from agent.base.report import Summary, to_json
 from agent.base.types import Perceived
 from agent.base.vocabulary import Flag
-from agent.desk.demo.table import summaries_table
-from agent.desk.trace import TraceRecorder, check_target, event_record
+from agent.desk.trace.recorder import TraceRecorder, check_target, event_record
+from agent.desk.trace.table import summaries_table
 from agent.perceive.capture.video_file import VideoFile
 from agent.privacy.false_alarms import false_alarm_rate
 from agent.privacy.policy.rules import resolve
@@ -85,7 +85,7 @@ def replay(
     if recorder and trace:
         recorder.write(trace)
     if recorder and plot:
-        from agent.desk.demo.timeline import draw_trace
+        from agent.desk.trace.timeline import draw_trace
 
         draw_trace(recorder, plot, title=video.name)
     if not as_json:

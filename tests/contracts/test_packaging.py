@@ -108,7 +108,7 @@ def test_models_and_clip_are_found_in_the_installed_package(
 ) -> None:
     script = (
         "from agent.vision.inference.manifest import load_manifest, models_folder\n"
-        "from agent.base.assets import CLIP\nfrom agent.desk.demo import truth\n"
+        "from agent.base.assets import CLIP\nfrom agent.desk.trace import truth\n"
         "manifest = load_manifest(models_folder(None))\n"
         "for entry in manifest.models.values(): entry.read()\n"
         "assert CLIP.stat().st_size and truth.load().events\n"

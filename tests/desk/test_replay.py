@@ -13,8 +13,8 @@ from agent.base.assets import CLIP
 from agent.base.report import Summary
 from agent.base.types import Frame, MicroExpression, Perceived
 from agent.cli import main
-from agent.desk.demo import truth as script
-from tests.desk.demo.generated import perceived
+from agent.desk.trace import truth as script
+from tests.desk.trace.generated import perceived
 
 
 class Flawless:

@@ -20,7 +20,7 @@ from agent.base.errors import ModelError
 from agent.base.report import Summary
 from agent.base.types import EXPRESSIONS, Frame, Infer
 from agent.cli import main
-from agent.desk.trace import TraceRecorder
+from agent.desk.trace.recorder import TraceRecorder
 from agent.perceive.capture.video_file import VideoFile
 from agent.vision.faces.align import MEAN_SHAPE
 from agent.vision.inference.manifest import Manifest, models_folder

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from agent.base.config import AgentConfig
 from agent.base.types import Float, Frame, Grey
-from agent.desk.trace import TraceRecorder
+from agent.desk.trace.recorder import TraceRecorder
 from agent.vision.pipeline import Pipeline
 from tools.bench.errors import BenchError
 from tools.bench.micro_images_sources import FPS, Source

@@ -25,14 +25,14 @@ def main(argv: list[str]) -> int:
 
 def _behind_the_walls(leak: Leak) -> None:
     """Perception is replaced where it is imported: after the process has sealed itself."""
-    seal = vars(start)["seal_perceive"]  # perhaps another leak's already
+    seal = vars(start)["enter_perceive"]  # perhaps another leak's already
 
     def then_leak(*args: Any, **options: Any) -> Any:
         found = seal(*args, **options)
         leak.in_perceive()
         return found
 
-    replace(start, "seal_perceive", then_leak)
+    replace(start, "enter_perceive", then_leak)
 
 
 if __name__ == "__main__":

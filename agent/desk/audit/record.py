@@ -33,7 +33,7 @@ _FAREWELL = 20.0
 _EMPTY = 8
 """Quarters of a second for which the outbox is empty: what has not arrived by then never will."""
 _ROOT = Path(__file__).resolve().parents[3]
-_KERNELS = _ROOT / "agent" / "kernels" / "__pycache__"
+_KERNELS = _ROOT / "agent" / "vision" / "kernels" / "__pycache__"
 _OUTBOX = re.compile(
     r"outbox/(outbox\.db(-wal|-shm|-journal|\.lock)?|\.?(settings\.json|receipt\.key)(\.[a-z0-9_]{3,8})?)"
 )

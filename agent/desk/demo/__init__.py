@@ -1,1 +1,2 @@
-"""The bundled clip through everything, on this machine."""
+"""`fleeting demo`: the bundled clip through everything on this machine.
+May import what `desk` may."""

@@ -21,12 +21,12 @@ from agent.base.config import AgentConfig, as_toml, parse
 from agent.base.errors import PublishError
 from agent.base.report import Summary
 from agent.base.types import Perceived
-from agent.desk.demo import truth as script
-from agent.desk.demo.table import summaries_table
-from agent.desk.demo.timeline import draw_trace, lanes
 from agent.desk.loopback.broker import Broker
 from agent.desk.loopback.subscriber import Subscriber
-from agent.desk.trace import TraceRecorder, check_target
+from agent.desk.trace import truth as script
+from agent.desk.trace.recorder import TraceRecorder, check_target
+from agent.desk.trace.table import summaries_table
+from agent.desk.trace.timeline import draw_trace, lanes
 from agent.host import child_process
 
 DEVICE = "demo"

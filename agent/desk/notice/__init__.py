@@ -1,1 +1,2 @@
-"""The notice kit: a sign for those in view, and a page about what leaves the box."""
+"""`fleeting notice`: the sign for the door and the page of what leaves.
+May import what `desk` may."""

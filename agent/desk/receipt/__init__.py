@@ -1,1 +1,2 @@
-"""Receipts: what left in a day, signed, each naming the one before; and their check, offline."""
+"""`fleeting receipt verify`: signed receipts checked without a network.
+May import what `desk` may."""

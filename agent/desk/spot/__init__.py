@@ -1,1 +1,2 @@
-"""`fleeting spot`: micro-expressions in landmark tracks that somebody else measured."""
+"""`fleeting spot`: micro-expressions in landmark tracks of one's own.
+May import what `desk` may."""

@@ -1,4 +1,4 @@
-"""Cameras, video files and microphones: the rooms that wait. They hand out `Frame`s.
+"""Cameras, video files and the microphone to frames and sound. May import what `perceive` may.
 
 OpenCV and the FFmpeg inside it write to the screen on their own; both are told to be silent before
 they are first used, because this package says itself what went wrong.

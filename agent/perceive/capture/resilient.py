@@ -11,8 +11,9 @@ from agent.base.config import SourceConfig
 from agent.base.errors import CaptureError
 from agent.base.types import Frame
 from agent.base.vocabulary import Flag
-from agent.perceive.capture.source import Source, StuckError, open_source
-from agent.perceive.handoff import Latest
+from agent.perceive.capture.handoff import Latest
+from agent.perceive.capture.opening import open_source
+from agent.perceive.capture.source import Source, StuckError
 
 log = logging.getLogger(__name__)
 

@@ -7,14 +7,13 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from agent.base.config import SourceConfig
 from agent.base.errors import CaptureError
 from agent.base.types import Frame
 from agent.base.vocabulary import Flag
-from agent.perceive.handoff import Latest
+from agent.perceive.capture.handoff import Latest
 
 LEAP = 60.0
 """Seconds between two frames beyond which their timestamps are not believed."""
@@ -222,23 +221,3 @@ class ThreadedCamera(ABC):
     def stuck(self) -> bool:
         """True after `close` when the device still holds the reading thread."""
         return self._stop.is_set() and self._thread.is_alive()
-
-
-def open_source(config: SourceConfig) -> Source:
-    """Open the configured camera or file.
-
-    Raises `CaptureError`. Libraries are imported only for the kind that is asked for.
-    """
-    if config.kind == "file":
-        from agent.perceive.capture.video_file import VideoFile
-
-        if not config.target:
-            raise CaptureError("source.kind is 'file' but source.target names none. Set its path.")
-        return VideoFile(Path(config.target), config.pace, config.loop)
-    if config.kind == "picamera2":
-        from agent.perceive.capture.picamera import PiCamera
-
-        return PiCamera(config)
-    from agent.perceive.capture.opencv_camera import OpenCvCamera
-
-    return OpenCvCamera(config)

@@ -1,1 +1,1 @@
-"""Detect, track, place landmarks, estimate pose: where the faces are."""
+"""Frames to tracked, stabilised landmarks and head pose. May import what `vision` may."""

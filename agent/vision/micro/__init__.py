@@ -1,0 +1,1 @@
+"""Landmarks over time to micro-expressions. May import what `vision` may."""

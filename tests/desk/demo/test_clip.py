@@ -10,7 +10,7 @@ import pytest
 
 from agent.base.assets import CLIP
 from agent.base.types import Grey
-from agent.desk.demo import truth as script
+from agent.desk.trace import truth as script
 from agent.perceive.capture.video_file import VideoFile
 
 

@@ -18,15 +18,15 @@ from agent.base.errors import PublishError, StoreError
 from agent.base.report import Summary, to_json
 from agent.base.types import Perceived
 from agent.desk.demo import run
-from agent.desk.demo import truth as script
 from agent.desk.loopback.broker import Broker
 from agent.desk.loopback.subscriber import Subscriber
+from agent.desk.trace import truth as script
 from agent.perceive.process import PerceiveReport
 from agent.privacy.policy.rules import resolve
 from agent.privacy.release import Releaser
 from agent.wall.outbox import Outbox
-from tests.desk.demo.generated import perceived
-from tests.desk.demo.test_table import summaries
+from tests.desk.trace.generated import perceived
+from tests.desk.trace.test_table import summaries
 
 
 def flawless(

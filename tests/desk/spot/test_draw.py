@@ -10,9 +10,9 @@ import pytest
 
 from agent.base.errors import StoreError
 from agent.base.types import MicroExpression
-from agent.desk.demo.timeline import POLARITIES
 from agent.desk.spot.draw import Drawing
 from agent.desk.spot.survey import Seen, Span, Survey
+from agent.desk.trace.timeline import POLARITIES
 from agent.vision.micro.channels import CHANNEL_NAMES
 from tests.desk.spot.tracks import still
 

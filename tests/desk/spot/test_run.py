@@ -17,7 +17,7 @@ from agent.base.errors import ConfigError
 from agent.base.types import Float, MicroExpression
 from agent.cli import main
 from agent.desk.spot import run
-from agent.desk.trace import event_record
+from agent.desk.trace.recorder import event_record
 from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.vision.micro.network import SpotterNetwork
 from agent.vision.micro.spotter import MicroSpotter

@@ -17,7 +17,7 @@ PRELUDE = """
 import ctypes, errno, json, os, signal, socket, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from agent.host.sandbox import seal_perceive, seal_uplink, kernel, landlock, seccomp, probe
+from agent.host.sandbox import enter_perceive, enter_uplink, kernel, landlock, seccomp, probe
 own = Path({own!r})
 
 def code(attempt):

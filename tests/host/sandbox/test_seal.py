@@ -51,7 +51,7 @@ said = {
 @needs_seccomp
 def test_perceive_has_no_way_to_the_network(inside: Inside) -> None:
     found = inside(
-        f"cage = seal_perceive([own])\n{ESCAPES}\n"
+        f"cage = enter_perceive([own])\n{ESCAPES}\n"
         "said['server'] = code(lambda: socket.socket(socket.AF_UNIX).connect('/run/nobody'))\n"
         "say(closed=cage.network == 'closed', layers=cage.layers, said=said,\n"
         "    uevent=code(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)),\n"
@@ -69,7 +69,7 @@ def test_perceive_has_no_way_to_the_network(inside: Inside) -> None:
 def test_programs_that_perceive_starts_are_in_the_same_cage(inside: Inside) -> None:
     ask = "import socket; socket.socket(socket.AF_INET)"
     found = inside(
-        "seal_perceive([own])\nimport subprocess\n"
+        "enter_perceive([own])\nimport subprocess\n"
         f"done = subprocess.run([sys.executable, '-c', {ask!r}], stderr=subprocess.PIPE, text=True)"
         "\nsay(code=done.returncode, why=done.stderr)"
     )
@@ -85,7 +85,7 @@ def test_threads_from_before_are_off_the_network_too(inside: Inside) -> None:
         "    codes.append(code(lambda: socket.socket(socket.AF_INET)))\n"
         "thread = threading.Thread(target=late)\nthread.start()\n"
         "import logging\nlogging.basicConfig()\n"
-        "seal_perceive([own])\ngo.set()\nthread.join()\nsay(codes=codes)"
+        "enter_perceive([own])\ngo.set()\nthread.join()\nsay(codes=codes)"
     )
     assert found["codes"] == [errno.EPERM]
     if 1 <= abi() < 8:
@@ -113,7 +113,7 @@ def test_perceive_writes_in_its_own_folders_only(inside: Inside, tmp_path: Path)
     there.write_text("before")
     found = inside(
         f"there = Path({str(there)!r})\n"
-        "cage = seal_perceive([own, own / 'absent'])\n"
+        "cage = enter_perceive([own, own / 'absent'])\n"
         "say(confined=cage.writes == 'confined', read=there.read_text(),\n"
         "    refused=[code(lambda: there.open('a')), code(there.unlink),\n"
         "             code(lambda: there.with_name('new').touch()),\n"
@@ -148,7 +148,7 @@ def test_a_camera_stack_may_be_let_talk_to_its_daemon(inside: Inside) -> None:
     found = inside(
         "server = socket.socket(socket.AF_UNIX)\n"
         "server.bind(str(own / 'daemon'))\nserver.listen()\n"
-        "cage = seal_perceive([own], local_clients=True)\n"
+        "cage = enter_perceive([own], local_clients=True)\n"
         "client = socket.socket(socket.AF_UNIX)\n"
         "say(code=code(lambda: client.connect(str(own / 'daemon'))),\n"
         "    closed=cage.network == 'closed')"
@@ -161,14 +161,14 @@ def test_a_camera_stack_may_be_let_talk_to_its_daemon(inside: Inside) -> None:
 def test_the_kiosk_can_still_talk_to_perceive(inside: Inside) -> None:
     """The socket that says what is shown is served from inside the cage."""
     found = inside(
-        "seal_perceive([own])\nserver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "enter_perceive([own])\nserver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
         "say(bind=code(lambda: server.bind(str(own / 'content.sock'))))"
     )
     assert found["bind"] == 0
 
 
 @pytest.mark.parametrize("address", ["/notify", "@fleeting-test-{pid}"])
-@pytest.mark.parametrize("half", ["seal_perceive([own])", "seal_uplink([], [own], 1883)"])
+@pytest.mark.parametrize("half", ["enter_perceive([own])", "enter_uplink([], [own], 1883)"])
 def test_the_service_manager_still_hears(half: str, address: str, inside: Inside) -> None:
     """Also where it listens at an abstract address, which Landlock would else put out of reach."""
     found = inside(
@@ -191,7 +191,7 @@ def test_uplink_opens_no_device_and_no_foreign_file(inside: Inside, tmp_path: Pa
     given.write_text("g")
     found = inside(
         f"given, secret = Path({str(given)!r}), Path({str(secret)!r})\n"
-        "cage = seal_uplink([given, given.with_name('absent')], [own], 1883)\n"
+        "cage = enter_uplink([given, given.with_name('absent')], [own], 1883)\n"
         "import sqlite3\n"
         "base = sqlite3.connect(own / 'outbox.db')\n"
         "base.execute('PRAGMA journal_mode=WAL')\n"
@@ -218,7 +218,7 @@ def test_uplink_opens_no_device_and_no_foreign_file(inside: Inside, tmp_path: Pa
 @needs_seccomp
 def test_uplink_speaks_tcp_and_udp_and_starts_no_program(inside: Inside) -> None:
     found = inside(
-        f"seal_uplink([], [own], 1883)\n{ESCAPES}\n"
+        f"enter_uplink([], [own], 1883)\n{ESCAPES}\n"
         "stream = lambda protocol: socket.socket(socket.AF_INET, socket.SOCK_STREAM, protocol)\n"
         "fast = lambda: stream(0).sendto(b'x', 0x20000000, ('127.0.0.1', 1883))\n"
         "say(open=[said.pop('tcp'), said.pop('udp6')], said=said,\n"
@@ -238,7 +238,7 @@ def test_uplink_connects_to_the_brokers_port_only(inside: Inside) -> None:
     found = inside(
         "broker, other = socket.create_server(('127.0.0.1', 0)), "
         "socket.create_server(('127.0.0.1', 0))\n"
-        "seal_uplink([], [own], broker.getsockname()[1])\n"
+        "enter_uplink([], [own], broker.getsockname()[1])\n"
         "to = lambda server: code(lambda: socket.create_connection(server.getsockname(), 5))\n"
         "say(broker=to(broker), other=to(other), elsewhere=probe.no_connection_elsewhere(),\n"
         "    listen=code(lambda: socket.create_server(('127.0.0.1', 0))))"
@@ -251,7 +251,7 @@ def test_uplink_connects_to_the_brokers_port_only(inside: Inside) -> None:
 def test_uplink_has_what_its_libraries_need(inside: Inside) -> None:
     """Lazy imports, name look-ups, certificates, signatures, in executable memory of its own."""
     found = inside(
-        "cage = seal_uplink([], [own], 8883)\n"
+        "cage = enter_uplink([], [own], 8883)\n"
         "import ssl, sqlite3, zoneinfo, encodings.idna\n"
         "import paho.mqtt.client\nimport agent.uplink.process\n"
         "from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey\n"
@@ -267,7 +267,7 @@ def test_mdwe_is_left_out_where_numba_is(inside: Inside) -> None:
     found = inside(
         "import logging, types\nlogging.basicConfig()\n"
         "sys.modules['numba'] = types.ModuleType('numba')\n"
-        "say(layers=seal_uplink([], [own], 1883).layers)"
+        "say(layers=enter_uplink([], [own], 1883).layers)"
     )
     assert "mdwe" not in found["layers"]
     assert "Numba is loaded here" in found["log"]
@@ -275,13 +275,13 @@ def test_mdwe_is_left_out_where_numba_is(inside: Inside) -> None:
 
 def test_sealing_twice_does_no_harm(inside: Inside) -> None:
     found = inside(
-        "first, second = seal_perceive([own]), seal_perceive([own])\n"
+        "first, second = enter_perceive([own]), enter_perceive([own])\n"
         "say(same=first == second, writes=code(lambda: (own / 'x').touch()))"
     )
     assert found == {"same": True, "writes": 0, "log": found["log"]}
 
 
-@pytest.mark.parametrize("half", ["seal_perceive([own])", "seal_uplink([], [own], 1883)"])
+@pytest.mark.parametrize("half", ["enter_perceive([own])", "enter_uplink([], [own], 1883)"])
 def test_a_kernel_that_offers_nothing_is_told_as_it_is(half: str, inside: Inside) -> None:
     """Every layer fails; the start goes on, and the report claims nothing."""
     found = inside(

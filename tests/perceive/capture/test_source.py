@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from agent.base.config import SourceConfig
 from agent.base.errors import CaptureError
-from agent.perceive.capture.source import Timeline, open_source
+from agent.perceive.capture.opening import open_source
+from agent.perceive.capture.source import Timeline
 
 
 def run(stamps: list[float], period: float = 0.04) -> tuple[list[float], int]:

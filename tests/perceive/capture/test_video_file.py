@@ -17,7 +17,7 @@ from PIL import Image
 
 from agent.base.config import SourceConfig
 from agent.base.errors import CaptureError
-from agent.perceive.capture.source import open_source
+from agent.perceive.capture.opening import open_source
 from agent.perceive.capture.video_file import VideoFile
 
 

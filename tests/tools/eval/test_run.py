@@ -18,7 +18,7 @@ from tools.eval import latency
 from tools.eval.__main__ import main
 from tools.train import packs
 
-CLIP = Path(packs.ROOT) / "agent" / "demo" / "clip.mp4"
+CLIP = Path(packs.ROOT) / "agent" / "base" / "assets" / "clip.mp4"
 BLENDSHAPES = (
     *("browInnerUp", "mouthPucker", "jawOpen"),
     *(

@@ -7,7 +7,7 @@ import pytest
 
 from agent.base.errors import StoreError
 from agent.base.types import Expression, Face, Landmarks, MicroExpression, Perceived, Pose
-from agent.desk.trace import TraceRecorder
+from agent.desk.trace.recorder import TraceRecorder
 from agent.vision.faces.align import MEAN_SHAPE
 
 

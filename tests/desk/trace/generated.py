@@ -16,7 +16,7 @@ from agent.base.types import (
     Perceived,
     Pose,
 )
-from agent.desk.demo.truth import Truth
+from agent.desk.trace.truth import Truth
 
 SHOWS = {"smile": "happiness", "surprise": "surprise", "frown": "anger"}
 ENTERING = 1.3

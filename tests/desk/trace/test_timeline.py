@@ -10,10 +10,10 @@ import pytest
 
 from agent.base.errors import StoreError
 from agent.base.types import EXPRESSIONS
-from agent.desk.demo import timeline
-from agent.desk.demo import truth as script
-from agent.desk.trace import TraceRecorder
-from tests.desk.demo.generated import perceived
+from agent.desk.trace import timeline
+from agent.desk.trace import truth as script
+from agent.desk.trace.recorder import TraceRecorder
+from tests.desk.trace.generated import perceived
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from rich.console import Console
 
 from agent.base.config import parse
 from agent.base.report import Summary
-from agent.desk.demo import truth as script
-from agent.desk.demo.table import COLUMNS, row, summaries_table
+from agent.desk.trace import truth as script
+from agent.desk.trace.table import COLUMNS, row, summaries_table
 from agent.privacy.policy.rules import resolve
 from agent.privacy.release import Releaser
-from tests.desk.demo.generated import perceived
+from tests.desk.trace.generated import perceived
 
 RATE = 1.2
 """False alarms per analysable face-minute."""

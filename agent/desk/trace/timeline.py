@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import EXPRESSIONS, Float
-from agent.desk.demo.truth import Spotted, Truth, who
-from agent.desk.trace import TraceRecorder, write_whole
+from agent.desk.trace.recorder import TraceRecorder, write_whole
+from agent.desk.trace.truth import Spotted, Truth, who
 
 COLOURS = {
     "neutral": "#d9dde2",

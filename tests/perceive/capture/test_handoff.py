@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from agent.perceive.handoff import Latest
+from agent.perceive.capture.handoff import Latest
 
 
 def test_reader_gets_the_newest_and_the_rest_is_counted() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from agent.base.errors import CaptureError
-from agent.desk.demo import truth as script
-from agent.desk.demo.truth import Planted, Score, Spotted, Truth
+from agent.desk.trace import truth as script
+from agent.desk.trace.truth import Planted, Score, Spotted, Truth
 
 TRUTH = Truth(
     duration=20.0,

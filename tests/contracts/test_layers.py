@@ -1,0 +1,194 @@
+"""The plan of the house, read from the source: one table of who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+LAYERS: dict[str, set[str]] = {
+    "base": set(),
+    "base.types": {"base"},
+    "vision.kernels": set(),
+    "vision": {"base", "base.types", "vision.kernels"},
+    "privacy.policy": {"base"},
+    "privacy": {"base", "base.types", "privacy.policy"},
+    "wall": {"base"},
+    "host": {"base"},
+    "uplink": {"base", "privacy.policy", "wall", "host"},
+    "perceive": {"base", "base.types", "vision", "vision.kernels", "privacy", "privacy.policy",
+                 "wall", "host"},
+    "desk": {"base", "base.types", "vision", "vision.kernels", "privacy", "privacy.policy", "wall",
+             "host", "uplink", "perceive"},
+    "cli": {"base", "desk", "host", "perceive", "uplink"},
+}  # fmt: skip
+"""Row: what it may import beside itself. A module belongs to the longest row it begins with."""
+
+LIBRARIES: dict[str, set[str]] = {
+    "numba": {"vision.kernels"},
+    "llvmlite": {"vision.kernels"},
+    "cv2": {"vision", "privacy", "perceive", "desk"},
+    "ai_edge_litert": {"vision"},
+    "tflite_runtime": {"vision"},
+    "picamera2": {"perceive"},
+    "pyaudio": {"perceive"},
+    "pydantic": {"base", "wall", "privacy.policy", "uplink", "desk"},
+    "paho": {"uplink", "desk"},
+    "ssl": {"uplink", "desk"},
+    "socket": {"uplink", "desk", "host", "perceive"},
+    "http": set(),
+    "urllib": {"desk"},
+    "asyncio": {"desk"},
+    "sqlite3": {"wall", "uplink", "desk"},
+    "matplotlib": {"desk"},
+    "rich": {"desk"},
+}
+"""Which rows may import a library directly; one that is not named here may be imported anywhere."""
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted((ROOT / "agent").rglob("*.py"))}
+
+
+def row(module: str) -> str:
+    """The row of LAYERS that a module of ours belongs to; empty for `agent` itself."""
+    parts = module.split(".")[1:]
+    found = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+    return next((each for each in found if each in LAYERS), "")
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of every import, wherever in the file it stands; of `from a import b` the
+    module `a.b` where there is one, else `a`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}:{node.lineno} imports relatively"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield node.lineno, full if full in MODULES else str(node.module)
+
+
+def arrows() -> Iterator[tuple[str, str, str]]:
+    """Every import in `agent/`: importer, imported, and where."""
+    for module, path in MODULES.items():
+        for line, name in imports(path):
+            yield module, name, f"{path.relative_to(ROOT)}:{line}"
+
+
+def forbidden(importer: str, imported: str) -> bool:
+    if imported.split(".")[0] != "agent":
+        allowed = LIBRARIES.get(imported.split(".")[0])
+        return allowed is not None and row(importer) not in allowed
+    return row(imported) not in ("", row(importer), *LAYERS[row(importer)])
+
+
+def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """One cycle for each import that closes one."""
+    found: list[list[str]] = []
+    done: set[str] = set()
+
+    def visit(node: str, path: list[str]) -> None:
+        if node in path:
+            found.append([*path[path.index(node) :], node])
+        elif node not in done:
+            for each in sorted(graph.get(node, ())):
+                visit(each, [*path, node])
+            done.add(node)
+
+    for node in graph:
+        visit(node, [])
+    return found
+
+
+def test_no_arrow_runs_back() -> None:
+    """Every forbidden import with its line; cycles among modules, and among folders."""
+    every = list(arrows())
+    assert len(every) > 1000, "the graph is empty: these tests see nothing"
+    rows = {row(module) for module in MODULES}
+    assert rows == {"", *LAYERS}, "rows of the table without a module, or modules without a row"
+    wrong = [
+        f"{where}: {importer} must not import {imported}"
+        for importer, imported, where in every
+        if row(importer) and forbidden(importer, imported)
+    ]
+    modules: dict[str, set[str]] = {}
+    folders: dict[str, set[str]] = {}
+    for importer, imported, _ in every:
+        if imported in MODULES and imported != importer:
+            modules.setdefault(importer, set()).add(imported)
+            one, other = (folder(MODULES[each]) for each in (importer, imported))
+            if one != other and imported != "agent":
+                folders.setdefault(one, set()).add(other)
+    wrong += [f"cycle: {' -> '.join(each)}" for each in cycles(modules) + cycles(folders)]
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def folder(path: Path) -> str:
+    return path.relative_to(ROOT).parent.as_posix()
+
+
+def test_the_root_holds_rooms_only_and_each_says_what_it_is() -> None:
+    root = {path.name for path in (ROOT / "agent").iterdir() if path.name != "__pycache__"}
+    rooms = {each.split(".")[0] for each in LAYERS} - {"cli"}
+    assert root == {"__init__.py", "cli.py", "py.typed", "DECISIONS.md", *rooms}
+    for path in (ROOT / "agent").rglob("__init__.py"):
+        said = ast.get_docstring(ast.parse(path.read_text())) or ""
+        assert said, f"{path} does not say what lives there"
+        assert len(said.splitlines()) < 30
+
+
+def builds_summary(tree: ast.AST) -> bool:
+    """A call of `Summary`, however it was imported, or of a back door of its base class."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = node.func
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            if name in ("Summary", "model_construct"):
+                return True
+            owner = called.value if isinstance(called, ast.Attribute) else None
+            if name == "model_validate" and "Summary" in ast.dump(owner or ast.Pass()):
+                return True
+    return False
+
+
+def test_only_release_builds_a_summary() -> None:
+    trees = {module: ast.parse(path.read_text()) for module, path in MODULES.items()}
+    assert [module for module, tree in trees.items() if builds_summary(tree)] == [
+        "agent.privacy.release"
+    ]
+    renamed = {
+        module
+        for module, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name == "Summary" and alias.asname
+    }
+    assert not renamed, f"{renamed} hide Summary behind another name"
+    assert builds_summary(ast.parse("report.Summary(v=1)"))
+    assert builds_summary(ast.parse("Summary.model_validate({})"))
+    assert not builds_summary(ast.parse("Summary.model_validate_json(body)"))
+
+
+def test_sockets_in_perceive_and_host_are_no_way_out() -> None:
+    """Outside uplink and desk, sockets belong to this machine, or are made to be refused."""
+    for module, path in MODULES.items():
+        uses = any(name == "socket" for _, name in imports(path))
+        if uses and row(module) in ("perceive", "host") and module != "agent.host.sandbox.probe":
+            text = path.read_text()
+            assert "AF_UNIX" in text, module
+            assert "AF_INET" not in text, module
+
+
+def test_the_kernels_package_finds_a_cache_before_numba_is_loaded() -> None:
+    tops = {name.split(".")[0] for _, name in imports(MODULES["agent.vision.kernels"])}
+    assert tops <= sys.stdlib_module_names
