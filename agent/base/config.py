@@ -138,8 +138,6 @@ class PrivacyConfig(Section):
     staff_zones: tuple[Polygon, ...] = Field((), max_length=16, strict=False)
     """Polygons of [x, y] corners, shares of the picture's width and height, that are painted over
     before anything looks at the picture."""
-    engine: Literal["own", "opendp"] = "own"
-    """Where noise comes from: the sampler of this package, or OpenDP where it is installed."""
 
 
 class ContentConfig(Section):
@@ -244,8 +242,12 @@ def parse(data: dict[str, Any], origin: str) -> AgentConfig:
         return AgentConfig.model_validate(_paths(data))
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: "
-            f"{_advice(item['type'], item['msg'], item.get('input'))}"
+            _problem(
+                ".".join(str(part) for part in item["loc"]),
+                item["type"],
+                item["msg"],
+                item.get("input"),
+            )
             for item in error.errors()
         )
         raise ConfigError(
@@ -266,12 +268,22 @@ def load(path: Path) -> AgentConfig:
     return parse(data, str(path))
 
 
-def _advice(kind: str, message: str, value: Any) -> str:
+_REMOVED = {
+    "privacy.engine": "is gone: noise always comes from the built-in sampler; remove the key",
+}
+
+
+def _problem(path: str, kind: str, message: str, value: Any) -> str:
+    """What is wrong with a key, and what to do."""
+    if path in _REMOVED:
+        return f"{path} {_REMOVED[path]}"
     if kind == "extra_forbidden":
-        return "unknown key"
-    if isinstance(value, str) and kind in ("float_type", "int_type"):
-        return f"{value!r} is text; give a plain number in the documented unit (seconds, pixels)"
-    return f"{message.removeprefix('Value error, ')} (got {value!r})"
+        advice = "unknown key"
+    elif isinstance(value, str) and kind in ("float_type", "int_type"):
+        advice = f"{value!r} is text; give a plain number in the documented unit (seconds, pixels)"
+    else:
+        advice = f"{message.removeprefix('Value error, ')} (got {value!r})"
+    return f"{path or 'file'}: {advice}"
 
 
 _PATH_KEYS = {

@@ -22,6 +22,8 @@ def test_the_defaults_stand_alone_and_are_frozen() -> None:
     ("text", "says"),
     [
         ("[micro]\nminfps = 30.0", "micro.minfps: unknown key"),
+        ('[privacy]\nengine = "own"', "privacy.engine is gone: .* remove the key"),
+        ("[privacy]\nengine = 3", "privacy.engine is gone: .* remove the key"),
         ("colour = true", "colour: unknown key"),
         ('[source]\nstall = "5 s"', "plain number"),
         ("[source]\nstall = 5000.0", "source.stall"),

@@ -177,10 +177,7 @@ def test_a_us_store_goes_by_its_state(site: Path, state: str, consent: bool, run
         (PLAIN + "min_k = " + "9" * 30_000, "more than 1000 characters"),
         (PLAIN + ".".join("a" * 2000) + " = 1", "more than 1000 characters"),
         (PLAIN + "a = " + "[\n" * 9000, "nested too deep"),
-        (PLAIN + "a = [", "not valid TOML"),
         (PLAIN * 2, "not valid TOML"),
-        ("", "extends: Field required"),
-        ("\0", "not valid TOML"),
         (PLAIN + "#" * 40_000, "larger than 32768 bytes"),
     ],
 )  # fmt: skip
@@ -213,7 +210,9 @@ def test_one_changed_byte_is_noticed(site: Path) -> None:
 
 def test_a_missing_signature_names_the_command(site: Path) -> None:
     site.write_text(PLAIN)
-    with pytest.raises(ConfigError, match=r"-m agent\.privacy\.sign PRIVATE_KEY .*profile\.toml"):
+    with pytest.raises(
+        ConfigError, match=r"policy\.signing PRIVATE_KEY .*profile\.toml"
+    ):
         resolve(config(site, site.with_name("site.pub")))
 
 
@@ -371,7 +370,7 @@ def test_where_root_is_unknown_only_a_signature_counts(
         resolve(asked)
 
 
-def test_the_talking_half_loads_no_cryptography_without_a_key() -> None:
+def test_the_uplink_process_loads_no_cryptography_without_a_key() -> None:
     program = (
         "import sys; from agent.privacy.policy.rules import resolve;"
         "from agent.base.config import parse;"
