@@ -161,7 +161,7 @@ class StoreConfig(Section):
 
     @property
     def settings(self) -> Path:
-        """What the fleet wishes: `uplink` writes it, `perceive` reads it."""
+        """The fleet's settings: `uplink` writes the file, `perceive` reads it."""
         return self.outbox.with_name("settings.json")
 
 

@@ -70,7 +70,7 @@ _TAU_DEVIATIONS = 2.0
 to the number of visits."""
 _ROUNDING = 5
 _LOAD_FLAGS: frozenset[Flag] = frozenset({"frames_dropped", "faces_skipped"})
-"""Suppressed where noise is added: they depend on how many faces were in view and are not noised."""
+"""Suppressed where noise is added: they depend on how many faces were in view, without noise."""
 
 
 @dataclass(slots=True)

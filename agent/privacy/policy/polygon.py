@@ -1,4 +1,5 @@
-"""Is a list of corners a polygon that somebody meant? Plain Python: both halves check settings.
+"""Validation of staff zones as simple polygons. Plain Python: the uplink process, which loads no
+NumPy, checks settings too.
 
 Corners are shares of the picture's width and height, [x, y], origin at its top left.
 """

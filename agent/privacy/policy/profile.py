@@ -11,7 +11,7 @@ operator = "Example Stores GmbH"
 contact = "privacy@stores.example"
 ```
 
-What such a file is trusted for is judged in `trusted`, what it means for a box in `policy`.
+Whether a file is trusted is decided in `trusted_file`, what it means for a device in `rules`.
 """
 
 from __future__ import annotations

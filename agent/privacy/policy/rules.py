@@ -108,7 +108,7 @@ class Policy:
     region: Region
     place: Place
     cells: tuple[Cell, ...]
-    """What may be published, in the order of `report.Cell`."""
+    """What may be published, in the order of `vocabulary.Cell`."""
     k: int
     epsilon_milli: int
     """Thousandths, per visit, all cells together; 0: no noise."""
