@@ -9,12 +9,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from agent.base.errors import ConfigError
-from agent.base.vocabulary import PolicyName, WindowLength
+from agent.base.vocabulary import Place, PolicyName, Region, WindowLength
 
 TopicLevel = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
+FilePath = Annotated[Path, Field(strict=False)]
+"""TOML has no paths: text is one."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Polygon = Annotated[
     tuple[Annotated[tuple[Share, Share], Field(strict=False)], ...],
@@ -40,8 +43,8 @@ class DeviceConfig(Section):
     """One MQTT topic level; equals the certificate's common name."""
     group: TopicLevel | None = None
     """Devices that share default settings; null: none."""
-    region: Literal["eu", "us", "other"] = "eu"
-    place: Literal["retail", "workplace", "education", "laboratory", "clinic", "home"] = "retail"
+    region: Region = "eu"
+    place: Place = "retail"
 
 
 class SourceConfig(Section):
@@ -117,9 +120,9 @@ class PrivacyConfig(Section):
     """What a summary may say."""
 
     policy: PolicyName = "retail-eu"
-    profile: Path | None = None
+    profile: FilePath | None = None
     """A profile file that makes the policy stricter; owned by root or signed."""
-    profile_key: Path | None = None
+    profile_key: FilePath | None = None
     """Ed25519 public key that the profile file must be signed with; null: root must own it."""
     notice_shown: bool = False
     """A person confirms that the notice the profile asks for is displayed on site."""
@@ -143,19 +146,19 @@ class PrivacyConfig(Section):
 class ContentConfig(Section):
     """How a kiosk says what it is showing."""
 
-    socket: Path | None = None
+    socket: FilePath | None = None
     """Unix socket to listen on; null: `content.sock` in the folder that systemd made, else none."""
 
 
 class StoreConfig(Section):
     """What is kept on disk: messages on their way out, and what came in for this device."""
 
-    outbox: Path = Path("/var/lib/fleeting/outbox.db")
+    outbox: FilePath = Path("/var/lib/fleeting/outbox.db")
     max_bytes: int = Field(32_000_000, ge=100_000, le=10_000_000_000)
     max_age: float = Field(30 * 86_400.0, ge=60, le=366 * 86_400)
     """Seconds."""
     max_rows: int = Field(50_000, ge=100, le=1_000_000)
-    receipt_key: Path | None = None
+    receipt_key: FilePath | None = None
     """Key that receipts are signed with, made at the first start; null: `receipt.key` in the
     uplink's own folder, as systemd made it, else beside the outbox."""
 
@@ -172,12 +175,12 @@ class MqttConfig(Section):
     port: int = Field(1883, ge=1, le=65_535)
     protocol: Literal["5", "3.1.1"] = "5"
     username: str = Field("", max_length=255)
-    password_file: Path | None = None
+    password_file: FilePath | None = None
     tls: bool = False
-    ca_file: Path | None = None
+    ca_file: FilePath | None = None
     """Null: the system's certificate authorities."""
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
     keepalive: int = Field(60, ge=5, le=3600)
     """Seconds."""
     in_flight: int = Field(20, ge=1, le=20)
@@ -203,7 +206,7 @@ class AgentConfig(Section):
 
     device: DeviceConfig = DeviceConfig()
     source: SourceConfig = SourceConfig()
-    models: Path | None = None
+    models: FilePath | None = None
     """Folder with `manifest.toml`; null: the models that came with the package."""
     model_set: Literal["research", "clean"] = "research"
     """`clean`: trained only on sources whose terms allow any use; less accurate, see the cards."""
@@ -219,15 +222,11 @@ class AgentConfig(Section):
 
 def remote_fields() -> dict[str, FieldInfo]:
     """The fields marked `REMOTE` by their paths ("section.key"), in alphabetical order."""
-    sections = (
-        (name, info.annotation)
-        for name, info in AgentConfig.model_fields.items()
-        if isinstance(info.annotation, type) and issubclass(info.annotation, Section)
-    )
     marked = {
         f"{name}.{key}": info
-        for name, section in sections
-        for key, info in section.model_fields.items()
+        for name, section in AgentConfig()
+        if isinstance(section, Section)
+        for key, info in type(section).model_fields.items()
         if REMOTE in info.metadata
     }
     return dict(sorted(marked.items()))
@@ -239,17 +238,9 @@ def parse(data: dict[str, Any], origin: str) -> AgentConfig:
     Raises `ConfigError` naming every offending key.
     """
     try:
-        return AgentConfig.model_validate(_paths(data))
+        return AgentConfig.model_validate(data)
     except ValidationError as error:
-        problems = "; ".join(
-            _problem(
-                ".".join(str(part) for part in item["loc"]),
-                item["type"],
-                item["msg"],
-                item.get("input"),
-            )
-            for item in error.errors()
-        )
+        problems = "; ".join(map(_problem, error.errors()))
         raise ConfigError(
             f"{origin} cannot be used: {problems}. "
             "Correct it; `fleeting config show` prints every key with its default."
@@ -273,8 +264,9 @@ _REMOVED = {
 }
 
 
-def _problem(path: str, kind: str, message: str, value: Any) -> str:
+def _problem(error: ErrorDetails) -> str:
     """What is wrong with a key, and what to do."""
+    path, kind, value = ".".join(map(str, error["loc"])), error["type"], error["input"]
     if path in _REMOVED:
         return f"{path} {_REMOVED[path]}"
     if kind == "extra_forbidden":
@@ -282,26 +274,8 @@ def _problem(path: str, kind: str, message: str, value: Any) -> str:
     elif isinstance(value, str) and kind in ("float_type", "int_type"):
         advice = f"{value!r} is text; give a plain number in the documented unit (seconds, pixels)"
     else:
-        advice = f"{message.removeprefix('Value error, ')} (got {value!r})"
+        advice = f"{error['msg'].removeprefix('Value error, ')} (got {value!r})"
     return f"{path or 'file'}: {advice}"
-
-
-_PATH_KEYS = {
-    "models", "outbox", "password_file", "ca_file", "cert_file", "key_file", "profile",
-    "profile_key", "receipt_key", "socket",
-}  # fmt: skip
-
-
-def _paths(data: dict[str, Any]) -> dict[str, Any]:
-    """TOML has no paths: turn the text of path keys into `Path` (strict models refuse text)."""
-    return {
-        key: _paths(value)
-        if isinstance(value, dict)
-        else Path(value)
-        if key in _PATH_KEYS and isinstance(value, str)
-        else value
-        for key, value in data.items()
-    }
 
 
 def as_toml(config: AgentConfig) -> str:

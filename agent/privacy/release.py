@@ -143,7 +143,7 @@ def release(
     published = pending.visits >= pending.threshold(policy)
     cells, reasons = _cells(pending, published, policy, context, draw)
     flags = _flags(pending, window, policy, context, published)
-    if cells.get("visits") == COUNT[-1][1]:
+    if cells["visits"] == COUNT[-1][1]:
         flags.add("saturated")
     return Summary(
         boot=context.boot,
@@ -162,22 +162,15 @@ def release(
         model=context.model[:8],
         policy=policy.name,
         policy_hash=policy.hash[:8],
-        visits=cells.get("visits"),
-        expression=cells.get("expression"),
-        valence=cells.get("valence"),
-        arousal=cells.get("arousal"),
-        attention=cells.get("attention"),
-        dwell=cells.get("dwell"),
-        micro=cells.get("micro"),
-        tone=cells.get("tone"),
+        **cells,
     )
 
 
 def _cells(
     pending: PendingRelease, published: bool, policy: Policy, context: ReleaseContext, draw: Draw
-) -> tuple[dict[Cell, Any], dict[Cell, Reason]]:
-    """The published cells, and why the others are withheld."""
-    values: dict[Cell, Any] = {}
+) -> tuple[dict[str, Any], dict[Cell, Reason]]:
+    """All cells, None where withheld, and why."""
+    values: dict[str, Any] = dict.fromkeys(get_args(Cell))
     reasons: dict[Cell, Reason] = {}
     for cell in get_args(Cell):
         if cell == "tone":
@@ -228,14 +221,10 @@ def _report(cell: Cell, numbers: list[int], context: ReleaseContext) -> ClosedMo
         return ClippedSum(sum=quantize(SUM, numbers[0]))
     counts = [quantize(COUNT, number) for number in numbers]
     if cell == "micro":
-        positive, negative, surprise, unspecified, analysable = counts[: len(POLARITIES) + 1]
         seconds = quantize(SECONDS, numbers[-1])
         return MicroCounts(
-            positive=positive,
-            negative=negative,
-            surprise=surprise,
-            unspecified=unspecified,
-            analysable_visits=analysable,
+            **dict(zip(POLARITIES, counts, strict=False)),
+            analysable_visits=counts[len(POLARITIES)],
             analysable_seconds=seconds,
             expected_false_alarms_tenths=_expected_false_alarms(seconds, context),
         )

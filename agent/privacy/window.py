@@ -7,7 +7,8 @@ exist, so a long silence costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -234,22 +235,15 @@ class Windows:
 
     def due(self, time: float) -> list[Window]:
         """Remove and return the windows that are complete at `time`, oldest first."""
-        return self._take(lambda window: time - self._grace >= window.start + self._length)
+        ends = {index: (index + 1) * self._length for index in sorted(self._open)}
+        complete = [self._open.pop(i) for i, end in ends.items() if time - self._grace >= end]
+        if self._second is not None and any(self._second.window is each for each in complete):
+            self._end_second()
+        return complete
 
     def finish(self) -> list[Window]:
         """Remove and return all windows, the last one perhaps partial."""
-        return self._take(lambda window: True)
-
-    def _take(self, complete: Callable[[Window], bool]) -> list[Window]:
-        taken = sorted(
-            (window for window in self._open.values() if complete(window)),
-            key=lambda window: window.index,
-        )
-        for window in taken:
-            if self._second is not None and self._second.window is window:
-                self._end_second()
-            del self._open[window.index]
-        return taken
+        return self.due(math.inf)
 
     def _count_second(self, perceived: Perceived, window: Window) -> None:
         number = int(perceived.time)
