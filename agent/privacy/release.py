@@ -270,7 +270,7 @@ def _quality(window: Window, policy: Policy, flags: set[Flag]) -> Quality:
     step = _ROUNDING if policy.noised else 1
     usable = 100 * window.frames / (window.frames + window.dropped)
     return Quality(
-        fps=max(0, min(240, step * round(window.fps / step))),
+        fps=step * round(min(240, window.fps) / step),
         usable=max(0, min(100, _ROUNDING * round(usable / _ROUNDING))),
         flags=tuple(flag for flag in get_args(Flag) if flag in flags),
     )

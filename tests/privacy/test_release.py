@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -206,10 +206,10 @@ def test_released_counts_are_unbiased() -> None:
     """What is published scatters around the truth as far as the noise should let it."""
     policy = resolve(noised(k=3, epsilon=2.0))
     scale = float(1 / policy.epsilon("expression"))
-    done = releases(policy, 2000, answers=9, expression=answer("happiness").probabilities)
+    done = releases(policy, 1000, answers=9, expression=answer("happiness").probabilities)
     values = [s.expression.happiness for s in done if s.expression is not None]
     mean = sum(values) / len(values)
-    assert len(values) > 1990
+    assert len(values) > 990
     assert abs(mean - 40) < 5 * scale * sqrt(2 / len(values))
     spread = sqrt(sum((value - mean) ** 2 for value in values) / len(values))
     assert spread == pytest.approx(scale * sqrt(2), rel=0.15)
@@ -342,6 +342,7 @@ def test_timestamps_that_jump_back_are_flagged_and_lose_no_visit() -> None:
     assert "bad_timestamps" in summary.quality.flags
 
 
+@example([(0.0, set(), 0), (5e-324, set(), 0)])  # a frame rate beyond all numbers
 @given(st.lists(st.tuples(st.floats(0, 120), st.sets(st.integers(0, 4)), st.integers(0, 2))))
 def test_no_order_of_frames_tracks_and_slots_loses_or_doubles_a_visit(
     seen: list[tuple[float, set[int], int]],
