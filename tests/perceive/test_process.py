@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from agent.base.assets import CLIP
+from agent.base.clock import FILE_CLOCK
 from agent.base.config import AgentConfig, parse
 from agent.base.errors import CaptureError, ConfigError, StoreError
 from agent.base.report import Birth, Event, Summary, Vitals
@@ -21,8 +22,12 @@ from agent.perceive import controls, process, summary_store
 from agent.perceive.capture import resilient
 from agent.perceive.capture.source import Counters
 from agent.perceive.process import Perceiver, perceive
+from agent.perceive.status import PerceiveReport, StatusReporter
+from agent.perceive.summary_store import SummaryStore
+from agent.privacy.release import Released
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import Settings, write
+from tests.summaries import birth, summary
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +139,15 @@ def test_summaries_wait_in_memory_while_the_disk_takes_none(
     assert len(stored) == perceiver.report.summaries
     assert [s.seq for s in stored] == list(range(len(stored))), "in order, none missing"
     assert _events(config) == ["store_failed"], "told once it can be"
+
+
+def test_the_noised_visits_of_a_withheld_window_reach_the_ledger(tmp_path: Path) -> None:
+    report = PerceiveReport()
+    with Outbox(_config(tmp_path).store) as outbox:
+        status = StatusReporter(outbox, lambda: FILE_CLOCK, report, birth().cage)
+        SummaryStore(outbox, status, report).add([Released(summary(0), 7)])
+        assert [release.visits for release in outbox.receipt_basis().releases] == [7]
+    assert report.summaries == 1
 
 
 def test_a_forbidden_use_does_not_start(tmp_path: Path) -> None:
