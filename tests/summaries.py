@@ -8,7 +8,7 @@ from agent.base.report import Birth, Meta, PerceiveCage, Summary, UplinkCage
 from agent.privacy.noise import discrete_laplace
 from agent.privacy.policy.rules import resolve
 from agent.privacy.release import PendingRelease, ReleaseContext, release
-from agent.privacy.window import Tally, Window
+from agent.privacy.window import ExactCounts, Window
 
 POLICY = resolve(parse({"privacy": {"policy": "demo"}}, "test"))
 MODEL = "0123456789abcdef"
@@ -16,11 +16,11 @@ MODEL = "0123456789abcdef"
 
 def summary(seq: int, boot: str = "0a1b2c3d") -> Summary:
     """One window without visitors."""
-    window = Window(seq % 1000, 10, {0: Tally()}, frames=300, last=9.9, seconds=10)
-    stock = PendingRelease()
-    stock.take(window, 0, POLICY, discrete_laplace)
-    stamp = ReleaseContext(boot, seq, MODEL, FILE_CLOCK, micro_enabled=True)
-    return release(stock, window, 0, POLICY, stamp, discrete_laplace)
+    window = Window(seq % 1000, 10, {0: ExactCounts()}, frames=300, last=9.9, seconds=10)
+    pending = PendingRelease()
+    pending.add_window(window, 0, POLICY, discrete_laplace)
+    context = ReleaseContext(boot, seq, MODEL, FILE_CLOCK, micro_enabled=True)
+    return release(pending, window, 0, POLICY, context, discrete_laplace)
 
 
 def birth(boot: str = "0a1b2c3d") -> Birth:

@@ -8,17 +8,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from agent.base.errors import ConfigError
-from agent.base.vocabulary import PolicyName, WindowLength
+from agent.base.vocabulary import Place, PolicyName, Region, WindowLength
 
 TopicLevel = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
+FilePath = Annotated[Path, Field(strict=False)]
+"""TOML has no paths: text is one."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Polygon = Annotated[
     tuple[Annotated[tuple[Share, Share], Field(strict=False)], ...],
     Field(min_length=3, max_length=32, strict=False),
 ]
+REMOTE = "remote"
+"""Marks the fields that a fleet may change. Place, policy, epsilon, consent and addresses are not
+among them: they are decided on site."""
 
 
 class Section(BaseModel):
@@ -36,8 +43,8 @@ class DeviceConfig(Section):
     """One MQTT topic level; equals the certificate's common name."""
     group: TopicLevel | None = None
     """Devices that share default settings; null: none."""
-    region: Literal["eu", "us", "other"] = "eu"
-    place: Literal["retail", "workplace", "education", "laboratory", "clinic", "home"] = "retail"
+    region: Region = "eu"
+    place: Place = "retail"
 
 
 class SourceConfig(Section):
@@ -67,7 +74,7 @@ class DetectionConfig(Section):
     """Seconds between looks for new faces while others are tracked."""
     score_above: float | None = Field(None, ge=0.05, le=0.99)
     """Null: the threshold of the model's card."""
-    tiles: int | None = Field(None, ge=0, le=4)
+    tiles: Annotated[int | None, REMOTE] = Field(None, ge=0, le=4)
     """Also look at n x n overlapping tiles, for faces far away; 0: never; null: as many as keep the
     detector's view at half the picture's resolution or finer."""
 
@@ -75,7 +82,7 @@ class DetectionConfig(Section):
 class TrackingConfig(Section):
     """Following faces from frame to frame."""
 
-    max_faces: int = Field(40, ge=1, le=200)
+    max_faces: Annotated[int, REMOTE] = Field(40, ge=1, le=200)
     lost_after: float = Field(2.0, ge=0.1, le=10)
     """Seconds unseen after which a track ends; before that it is resumed where it was."""
     budget: float = Field(0.025, ge=0.002, le=1)
@@ -96,7 +103,7 @@ class ExpressionConfig(Section):
 class MicroConfig(Section):
     """Spotting micro-expressions."""
 
-    enabled: bool = True
+    enabled: Annotated[bool, REMOTE] = True
     min_fps: float = Field(25.0, ge=25, le=240)
     """Frames per second below which none is reported."""
     min_face: float = Field(40.0, ge=20, le=1000)
@@ -113,19 +120,19 @@ class PrivacyConfig(Section):
     """What a summary may say."""
 
     policy: PolicyName = "retail-eu"
-    profile: Path | None = None
+    profile: FilePath | None = None
     """A profile file that makes the policy stricter; owned by root or signed."""
-    profile_key: Path | None = None
+    profile_key: FilePath | None = None
     """Ed25519 public key that the profile file must be signed with; null: root must own it."""
     notice_shown: bool = False
     """A person confirms that the notice the profile asks for is displayed on site."""
     consent: bool = False
     """A person confirms that those in view consented (research, clinic)."""
-    window: WindowLength | None = None
+    window: Annotated[WindowLength | None, REMOTE] = None
     """Seconds; null: the policy's own."""
     visit_gap: float = Field(2.0, ge=0.1, le=60)
     """Seconds out of sight that do not end a visit."""
-    k: int | None = Field(None, ge=1, le=100)
+    k: Annotated[int | None, REMOTE] = Field(None, ge=1, le=100)
     """Cells with fewer visits (noised count) are withheld; null: the policy's own."""
     epsilon: float | None = Field(None, ge=0.01, le=10)
     """Per visit, all cells together; null: the policy's own."""
@@ -134,32 +141,30 @@ class PrivacyConfig(Section):
     staff_zones: tuple[Polygon, ...] = Field((), max_length=16, strict=False)
     """Polygons of [x, y] corners, shares of the picture's width and height, that are painted over
     before anything looks at the picture."""
-    engine: Literal["own", "opendp"] = "own"
-    """Where noise comes from: the sampler of this package, or OpenDP where it is installed."""
 
 
 class ContentConfig(Section):
     """How a kiosk says what it is showing."""
 
-    socket: Path | None = None
+    socket: FilePath | None = None
     """Unix socket to listen on; null: `content.sock` in the folder that systemd made, else none."""
 
 
 class StoreConfig(Section):
     """What is kept on disk: messages on their way out, and what came in for this device."""
 
-    outbox: Path = Path("/var/lib/fleeting/outbox.db")
+    outbox: FilePath = Path("/var/lib/fleeting/outbox.db")
     max_bytes: int = Field(32_000_000, ge=100_000, le=10_000_000_000)
     max_age: float = Field(30 * 86_400.0, ge=60, le=366 * 86_400)
     """Seconds."""
     max_rows: int = Field(50_000, ge=100, le=1_000_000)
-    receipt_key: Path | None = None
+    receipt_key: FilePath | None = None
     """Key that receipts are signed with, made at the first start; null: `receipt.key` in the
     uplink's own folder, as systemd made it, else beside the outbox."""
 
     @property
     def settings(self) -> Path:
-        """What the fleet wishes: `uplink` writes it, `perceive` reads it."""
+        """The fleet's settings: `uplink` writes the file, `perceive` reads it."""
         return self.outbox.with_name("settings.json")
 
 
@@ -170,12 +175,12 @@ class MqttConfig(Section):
     port: int = Field(1883, ge=1, le=65_535)
     protocol: Literal["5", "3.1.1"] = "5"
     username: str = Field("", max_length=255)
-    password_file: Path | None = None
+    password_file: FilePath | None = None
     tls: bool = False
-    ca_file: Path | None = None
+    ca_file: FilePath | None = None
     """Null: the system's certificate authorities."""
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
     keepalive: int = Field(60, ge=5, le=3600)
     """Seconds."""
     in_flight: int = Field(20, ge=1, le=20)
@@ -184,7 +189,7 @@ class MqttConfig(Section):
     """Seconds between attempts to connect, at most."""
     health_interval: int = Field(900, ge=300, le=86_400)
     """Seconds between two messages about the device's health."""
-    discovery: bool = False
+    discovery: Annotated[bool, REMOTE] = False
     """Also announce this device to Home Assistant."""
 
     @model_validator(mode="after")
@@ -201,7 +206,7 @@ class AgentConfig(Section):
 
     device: DeviceConfig = DeviceConfig()
     source: SourceConfig = SourceConfig()
-    models: Path | None = None
+    models: FilePath | None = None
     """Folder with `manifest.toml`; null: the models that came with the package."""
     model_set: Literal["research", "clean"] = "research"
     """`clean`: trained only on sources whose terms allow any use; less accurate, see the cards."""
@@ -215,19 +220,27 @@ class AgentConfig(Section):
     mqtt: MqttConfig = MqttConfig()
 
 
+def remote_fields() -> dict[str, FieldInfo]:
+    """The fields marked `REMOTE` by their paths ("section.key"), in alphabetical order."""
+    marked = {
+        f"{name}.{key}": info
+        for name, section in AgentConfig()
+        if isinstance(section, Section)
+        for key, info in type(section).model_fields.items()
+        if REMOTE in info.metadata
+    }
+    return dict(sorted(marked.items()))
+
+
 def parse(data: dict[str, Any], origin: str) -> AgentConfig:
     """Validate a nested mapping; `origin` names it in errors.
 
     Raises `ConfigError` naming every offending key.
     """
     try:
-        return AgentConfig.model_validate(_paths(data))
+        return AgentConfig.model_validate(data)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: "
-            f"{_advice(item['type'], item['msg'], item.get('input'))}"
-            for item in error.errors()
-        )
+        problems = "; ".join(map(_problem, error.errors()))
         raise ConfigError(
             f"{origin} cannot be used: {problems}. "
             "Correct it; `fleeting config show` prints every key with its default."
@@ -246,30 +259,23 @@ def load(path: Path) -> AgentConfig:
     return parse(data, str(path))
 
 
-def _advice(kind: str, message: str, value: Any) -> str:
+_REMOVED = {
+    "privacy.engine": "is gone: noise always comes from the built-in sampler; remove the key",
+}
+
+
+def _problem(error: ErrorDetails) -> str:
+    """What is wrong with a key, and what to do."""
+    path, kind, value = ".".join(map(str, error["loc"])), error["type"], error["input"]
+    if path in _REMOVED:
+        return f"{path} {_REMOVED[path]}"
     if kind == "extra_forbidden":
-        return "unknown key"
-    if isinstance(value, str) and kind in ("float_type", "int_type"):
-        return f"{value!r} is text; give a plain number in the documented unit (seconds, pixels)"
-    return f"{message.removeprefix('Value error, ')} (got {value!r})"
-
-
-_PATH_KEYS = {
-    "models", "outbox", "password_file", "ca_file", "cert_file", "key_file", "profile",
-    "profile_key", "receipt_key", "socket",
-}  # fmt: skip
-
-
-def _paths(data: dict[str, Any]) -> dict[str, Any]:
-    """TOML has no paths: turn the text of path keys into `Path` (strict models refuse text)."""
-    return {
-        key: _paths(value)
-        if isinstance(value, dict)
-        else Path(value)
-        if key in _PATH_KEYS and isinstance(value, str)
-        else value
-        for key, value in data.items()
-    }
+        advice = "unknown key"
+    elif isinstance(value, str) and kind in ("float_type", "int_type"):
+        advice = f"{value!r} is text; give a plain number in the documented unit (seconds, pixels)"
+    else:
+        advice = f"{error['msg'].removeprefix('Value error, ')} (got {value!r})"
+    return f"{path or 'file'}: {advice}"
 
 
 def as_toml(config: AgentConfig) -> str:

@@ -5,6 +5,8 @@ from typing import Literal
 PolicyName = Literal[
     "retail-eu", "retail-us-notice", "research-consented", "classroom", "medical-safety", "demo"
 ]
+Region = Literal["eu", "us", "other"]
+Place = Literal["retail", "workplace", "education", "laboratory", "clinic", "home"]
 WindowLength = Literal[10, 60, 300, 900, 3600]
 """Seconds."""
 Trust = Literal["ntp", "rtc", "holdover", "none"]

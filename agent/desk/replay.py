@@ -20,9 +20,8 @@ from agent.base.vocabulary import Flag
 from agent.desk.trace.recorder import TraceRecorder, check_target, event_record
 from agent.desk.trace.table import summaries_table
 from agent.perceive.capture.video_file import VideoFile
-from agent.privacy.false_alarms import false_alarm_rate
 from agent.privacy.policy.rules import resolve
-from agent.privacy.release import Releaser
+from agent.privacy.release import Released, Releaser
 from agent.vision.pipeline import Pipeline
 
 
@@ -60,16 +59,16 @@ def replay(
         config,
         policy,
         model=pipeline.model_hash,
-        false_alarms=false_alarm_rate(config.micro, pipeline.models.manifest.weights),
+        false_alarms_per_minute=pipeline.false_alarms_per_minute,
     )
     recorder = TraceRecorder() if plot or trace else None
     summaries: list[Summary] = []
 
-    def take(done: list[Summary]) -> None:
-        summaries.extend(done)
-        if as_json:
-            for summary in done:
-                print(to_json(summary).decode(), flush=True)
+    def take(done: list[Released]) -> None:
+        for released in done:
+            summaries.append(released.summary)
+            if as_json:
+                print(to_json(released.summary).decode(), flush=True)
 
     with _progress() as progress:
         task = progress.add_task(video.name, total=source.frame_count)

@@ -1,9 +1,9 @@
-"""How a kiosk says what it is showing: a number from 0 to 255 and a newline, over a Unix socket.
+"""Unix socket on which a kiosk names the content on show: a number from 0 to 255 and a newline.
 
     printf '17\\n' | socat - UNIX-CONNECT:/run/fleeting-perceive/content.sock
 
 Each line is answered with `ok` or `refused`. The socket is read between frames, without a thread,
-and nobody who connects can hold the camera up.
+and no client can delay the camera.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from agent.base.errors import ConfigError
 log = logging.getLogger(__name__)
 
 SLOTS = 256
-_LONGEST = 16
-"""Bytes of a line; whoever sends more is cut off."""
-_MOST_CLIENTS = 8
+_MAX_LINE = 16
+"""Bytes of a line; a client that sends more is dropped."""
+_MAX_CLIENTS = 8
 """A further one takes the place of the one that has been silent longest."""
-_MOST_LINES = 32
+_MAX_LINES = 32
 """Read from one client at a time."""
 
 
@@ -53,7 +53,7 @@ class ContentSocket:
                 self._listener.bind(str(path))
             finally:
                 os.umask(before)
-            self._listener.listen(_MOST_CLIENTS)
+            self._listener.listen(_MAX_CLIENTS)
         except OSError as error:
             self._listener.close()
             raise ConfigError(
@@ -79,21 +79,21 @@ class ContentSocket:
             self._path.unlink()
 
     def _accept(self) -> None:
-        for _ in range(_MOST_CLIENTS):
+        for _ in range(_MAX_CLIENTS):
             try:
                 client, _ = self._listener.accept()
             except OSError:
                 return
             client.setblocking(False)
-            if len(self._clients) >= _MOST_CLIENTS:
+            if len(self._clients) >= _MAX_CLIENTS:
                 self._drop(next(iter(self._clients)))
             self._clients[client] = b""
 
     def _read(self, client: socket.socket) -> int | None:
         newest = None
-        for _ in range(_MOST_LINES):
+        for _ in range(_MAX_LINES):
             try:
-                given = client.recv(_LONGEST)
+                given = client.recv(_MAX_LINE)
             except BlockingIOError:
                 break
             except OSError:
@@ -106,7 +106,7 @@ class ContentSocket:
                 slot = _slot(line)
                 self._answer(client, slot is not None)
                 newest = slot if slot is not None else newest
-            if len(rest) > _LONGEST:
+            if len(rest) > _MAX_LINE:
                 self._drop(client)
                 break
             self._clients[client] = rest

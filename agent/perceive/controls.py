@@ -1,4 +1,5 @@
-"""What the seeing half is told: settings, commands, the kiosk's content, quiet hours."""
+"""What controls the perceive process while it runs: settings, commands, the kiosk's content, quiet
+hours."""
 
 from __future__ import annotations
 
@@ -16,10 +17,10 @@ from agent.wall.remote_settings import Settings, read
 
 log = logging.getLogger(__name__)
 
-Looking = Literal["running", "paused", "quiet"]
+Mode = Literal["running", "paused", "quiet"]
 
-_EVERY = 0.2
-"""Seconds between two looks at the settings file and the clock."""
+_POLL_INTERVAL = 0.2
+"""Seconds between two reads of the settings file and the clock."""
 
 
 class RuntimeControls:
@@ -43,38 +44,38 @@ class RuntimeControls:
         path = socket_path(config.content.socket)
         self._socket = ContentSocket(path) if path is not None else None
         self._next = 0.0
-        self._stamp: tuple[int, int, int] | None = None
+        self._file_version: tuple[int, int, int] | None = None
         self._content_count = 0
         self.slot = 0
         """What the kiosk shows, 0-255."""
-        self.looking: Looking = "running"
+        self.mode: Mode = "running"
         self.settings = Settings()
         """The newest valid ones; the defaults until there are any."""
         self.refused = 0
         """Times that a settings file was there and could not be used."""
         self.poll()
 
-    def keep_quiet(self, hours: tuple[str, ...]) -> None:
-        """Quiet hours of the policy in force."""
+    def set_quiet_hours(self, hours: tuple[str, ...]) -> None:
+        """Those of the policy in force."""
         self._quiet = QuietHours(hours if self._live else ())
         self._next = 0.0
         self.poll()
 
     def poll(self) -> None:
-        """Bring `slot`, `looking` and `settings` up to date."""
+        """Bring `slot`, `mode` and `settings` up to date."""
         if self._socket is not None:
             named = self._socket.poll()
             self.slot = self.slot if named is None else named
         now = time.monotonic()
         if now < self._next:
             return
-        self._next = now + _EVERY
+        self._next = now + _POLL_INTERVAL
         self._read_settings()
         if self.settings.paused:
-            self.looking = "paused"
+            self.mode = "paused"
         else:
             quiet = self._quiet.now(self._clock()) == "quiet"
-            self.looking = "quiet" if quiet else "running"
+            self.mode = "quiet" if quiet else "running"
 
     def close(self) -> None:
         if self._socket is not None:
@@ -83,12 +84,12 @@ class RuntimeControls:
     def _read_settings(self) -> None:
         try:
             found = self._path.stat()
-            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+            version = (found.st_mtime_ns, found.st_size, found.st_ino)
         except OSError:
-            return  # none yet, or none any more: what was said still holds
-        if stamp == self._stamp:
+            return  # none yet, or none any more: the last settings still hold
+        if version == self._file_version:
             return
-        self._stamp = stamp
+        self._file_version = version
         try:
             self.settings = read(self._path)
         except StoreError as error:

@@ -1,4 +1,4 @@
-"""How each half starts: its walls first, then the libraries that need them."""
+"""Start of the perceive process: the sandbox first, then the libraries that start threads."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ log = logging.getLogger(__name__)
 
 
 def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
-    """Seal this process, then perceive. Returns the exit code; raises as `perceive.perceive`."""
-    cage = enter_perceive(
+    """Enter the sandbox, then perceive. Returns the exit code; raises as `process.perceive`."""
+    sandbox = enter_perceive(
         [*_own_folders(config), *kernel_caches()],
         local_clients=config.source.kind == "gstreamer",
     )
     log.info(
-        "Network %s, writing %s (%s).", cage.network, cage.writes, ", ".join(cage.layers) or "-"
+        "Network %s, writing %s (%s).",
+        sandbox.network,
+        sandbox.writes,
+        ", ".join(sandbox.layers) or "-",
     )
-    if cage.network == "open":
+    if sandbox.network == "open":
         log.warning("This process could reach the network; the lines above say why.")
-    # Imported behind the walls: NumPy and others start threads, which inherit them only then.
+    # Imported inside: threads that NumPy and others start inherit the sandbox only then.
     from agent.perceive.process import perceive
 
-    perceive(config, stop=stop, cage=cage)
+    perceive(config, stop=stop, sandbox=sandbox)
     return 0
 
 
@@ -42,7 +45,7 @@ def enter_replay(folders: list[Path]) -> None:
 
 
 def _own_folders(config: AgentConfig) -> list[Path]:
-    """Where this half writes; made where missing, for a wall is built around what is there."""
+    """Where this process writes; made where missing, as rules can name existing folders only."""
     path = socket_path(config.content.socket)
     folders = [config.store.outbox.parent, *([path.parent] if path else [])]
     for folder in folders:

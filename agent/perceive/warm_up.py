@@ -1,4 +1,4 @@
-"""Everything compiled and every model run once, before the first real frame."""
+"""Compiles every kernel and runs every model once, before the first real frame."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from agent.vision.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
-_ENOUGH = 40
+_FACE_FRAMES = 40
 """Frames with a face after which every kernel has run."""
-_MOST = 200
+_MAX_FRAMES = 200
 
 
 def warm(config: AgentConfig) -> None:
-    """Show the bundled clip to a pipeline that is then thrown away. Raises `ModelError`."""
+    """Run the bundled clip through a pipeline that is then discarded. Raises `ModelError`."""
     started = time.monotonic()
     pipeline = Pipeline(config)
     seen = 0
@@ -27,7 +27,7 @@ def warm(config: AgentConfig) -> None:
         source = VideoFile(CLIP)
         for index, frame in enumerate(source):
             seen += bool(pipeline(frame).faces)
-            if seen >= _ENOUGH or index >= _MOST:
+            if seen >= _FACE_FRAMES or index >= _MAX_FRAMES:
                 break
         source.close()
     except CaptureError as error:

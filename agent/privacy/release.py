@@ -1,18 +1,19 @@
 """From windows to summaries: the only place where one is built.
 
-How a visit is protected (unit: one visit, added or removed):
+Disclosure control, with one visit added or removed as the unit of protection:
 
-- It is counted in exactly one window, with an influence bounded per cell (`window.SENSITIVITY`).
-- The number of visits of a window and slot is noised once, when the window closes. Whether the
-  window is published is decided on noised numbers alone.
-- A window below `k` is withheld; its visits wait for the slot's next windows. The noised number of
-  all waiting windows is the sum of their noised numbers: post-processing, so however long they
-  wait nobody's budget is spent twice. As that sum's noise grows with every window, it must also
-  stand clear of the noise, lest an empty night look like a visit.
+- Contribution bounding: a visit is counted in exactly one window and slot, and its contribution to
+  each cell is bounded to the cell's L1 sensitivity (`window.SENSITIVITY`).
+- The number of visits of a window and slot is noised once, when the window closes. Whether a window
+  is published depends on noised numbers alone.
+- Suppression below `k`: a withheld window's counts are added to the slot's next windows. The noised
+  number of visits of several windows is the sum of theirs (post-processing: no further budget). The
+  variance of that sum grows with every window, so the suppression threshold grows with it
+  (tau-thresholding); else an empty night would be published as visits.
 - All other cells are noised once, when their windows are published together.
 
-So every visit takes part in one release per cell, and epsilon is per visit whatever the number of
-windows (parallel composition: Dwork & Roth 2014, section 3.5). Quality figures are rounded.
+Every visit thus takes part in one release per cell, and epsilon holds per visit whatever the number
+of windows (parallel composition: Dwork & Roth 2014, section 3.5). Quality figures are rounded.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from dataclasses import replace as replaced
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, cast, get_args
 
 from agent.base.clock import FILE_CLOCK, ClockReading
@@ -48,34 +49,35 @@ from agent.base.report import (
 )
 from agent.base.types import Perceived
 from agent.base.vocabulary import Cell, Flag, Reason, WindowLength
-from agent.privacy.noise import SYSTEM, Draw, sampler
+from agent.privacy.noise import SYSTEM, Draw, discrete_laplace
 from agent.privacy.policy.rules import Policy
 from agent.privacy.visits import VisitBook
 from agent.privacy.window import (
+    OUTCOMES,
     POLARITIES,
-    SEEN,
     SENSITIVITY,
-    Tally,
+    ExactCounts,
     Window,
     Windows,
     units,
 )
 
-WHY_UNSEEN = cast(tuple[Reason, ...], SEEN[1:])
 FILE_BOOT = "00000000"
 """The boot id of summaries made from files."""
-_CLEAR_OF_NOISE = 2.0
-"""Standard deviations of the noise that waiting added to a slot's number of visits."""
+_NOT_ANALYSABLE = cast(tuple[Reason, ...], OUTCOMES[1:])
+_TAU_DEVIATIONS = 2.0
+"""Suppression threshold where windows wait, in standard deviations of the noise that waiting added
+to the number of visits."""
 _ROUNDING = 5
-_BETRAY_LOAD: frozenset[Flag] = frozenset({"frames_dropped", "faces_skipped"})
-"""Left out where noise is added: load betrays presence, and no noise covers it."""
+_LOAD_FLAGS: frozenset[Flag] = frozenset({"frames_dropped", "faces_skipped"})
+"""Suppressed where noise is added: they depend on how many faces were in view, without noise."""
 
 
 @dataclass(slots=True)
 class PendingRelease:
     """What one slot has to release: its newest window and those withheld before it."""
 
-    tally: Tally = field(default_factory=Tally)
+    counts: ExactCounts = field(default_factory=ExactCounts)
     visits: int = 0
     """Noised."""
     windows: int = 0
@@ -83,10 +85,10 @@ class PendingRelease:
     capable_seconds: int = 0
     """Those whose frame rate can show a micro-expression."""
 
-    def take(self, window: Window, slot: int, policy: Policy, draw: Draw) -> int:
+    def add_window(self, window: Window, slot: int, policy: Policy, draw: Draw) -> int:
         """Add one window's visits; returns their noised number."""
-        visits = _noised(window.tallies[slot], "visits", policy, draw)[0]
-        self.tally.merge(window.tallies[slot])
+        visits = _noised(window.counts[slot], "visits", policy, draw)[0]
+        self.counts.merge(window.counts[slot])
         self.visits += visits
         self.windows += 1
         self.seconds += window.seconds
@@ -94,17 +96,17 @@ class PendingRelease:
         return visits
 
     def threshold(self, policy: Policy) -> float:
-        """The number of visits from which the stock is released."""
+        """The noised number of visits below which everything is suppressed."""
         if not policy.noised:
             return policy.k
         variance = 2 * float(SENSITIVITY["visits"] / policy.epsilon("visits")) ** 2
-        clear = _CLEAR_OF_NOISE * math.sqrt(variance * (self.windows - 1))
-        return max(policy.k, clear)
+        tau = _TAU_DEVIATIONS * math.sqrt(variance * (self.windows - 1))
+        return max(policy.k, tau)
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseContext:
-    """Who says it and when: everything in a summary that does not come from visits."""
+    """Everything in a summary that does not come from visits."""
 
     boot: str
     seq: int
@@ -115,29 +117,38 @@ class ReleaseContext:
     """Of the spotter, per analysable face-minute; None where that is not known."""
 
 
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A summary, and what the receipt needs to know where it was withheld."""
+
+    summary: Summary
+    withheld_visits: int = 0
+    """Noised, of the summary's own window; 0 for one that was published."""
+
+
 def release(
-    stock: PendingRelease,
+    pending: PendingRelease,
     window: Window,
     slot: int,
     policy: Policy,
-    stamp: ReleaseContext,
+    context: ReleaseContext,
     draw: Draw,
 ) -> Summary:
-    """Turn what a slot has in stock into something that may leave the device.
+    """Turn what a slot has pending into a summary that may leave the device.
 
-    Where the noised number of visits is below the policy's `k` every cell is null, with the reason
-    in `withheld`; the caller keeps the stock for the slot's next window. The only function that
-    builds a `Summary`. `window` is the newest of the stock.
+    Where the noised number of visits is below the threshold every cell is null, with the reason in
+    `withheld`; the caller keeps `pending` for the slot's next window. The only function that builds
+    a `Summary`. `window` is the newest that is pending.
     """
-    published = stock.visits >= stock.threshold(policy)
-    cells, reasons = _cells(stock, published, policy, stamp, draw)
-    flags = _flags(stock, window, policy, stamp, published)
-    if _saturated(cells):
+    published = pending.visits >= pending.threshold(policy)
+    cells, reasons = _cells(pending, published, policy, context, draw)
+    flags = _flags(pending, window, policy, context, published)
+    if cells["visits"] == COUNT[-1][1]:
         flags.add("saturated")
     return Summary(
-        boot=stamp.boot,
-        seq=stamp.seq,
-        window=_report_window(stock, window, stamp.clock, published),
+        boot=context.boot,
+        seq=context.seq,
+        window=_report_window(pending, window, context.clock, published),
         slot=slot,
         withheld=tuple(
             Withheld(cell=cell, reason=reasons[cell]) for cell in get_args(Cell) if cell in reasons
@@ -148,56 +159,49 @@ def release(
             k=policy.k,
         ),
         quality=_quality(window, policy, flags),
-        model=stamp.model[:8],
+        model=context.model[:8],
         policy=policy.name,
         policy_hash=policy.hash[:8],
-        visits=cells.get("visits"),
-        expression=cells.get("expression"),
-        valence=cells.get("valence"),
-        arousal=cells.get("arousal"),
-        attention=cells.get("attention"),
-        dwell=cells.get("dwell"),
-        micro=cells.get("micro"),
-        tone=cells.get("tone"),
+        **cells,
     )
 
 
 def _cells(
-    stock: PendingRelease, published: bool, policy: Policy, stamp: ReleaseContext, draw: Draw
-) -> tuple[dict[Cell, Any], dict[Cell, Reason]]:
-    """The cells that may be said, and why the others may not."""
-    values: dict[Cell, Any] = {}
+    pending: PendingRelease, published: bool, policy: Policy, context: ReleaseContext, draw: Draw
+) -> tuple[dict[str, Any], dict[Cell, Reason]]:
+    """All cells, None where withheld, and why."""
+    values: dict[str, Any] = dict.fromkeys(get_args(Cell))
     reasons: dict[Cell, Reason] = {}
     for cell in get_args(Cell):
         if cell == "tone":
             reasons[cell] = "no_microphone"
-        elif cell not in policy.cells or (cell == "micro" and not stamp.micro_enabled):
+        elif cell not in policy.cells or (cell == "micro" and not context.micro_enabled):
             reasons[cell] = "policy"
-        elif cell == "micro" and _too_slow(stock):
+        elif cell == "micro" and _too_slow(pending):
             reasons[cell] = "fps_too_low"
         elif not published:
             reasons[cell] = "below_k"
         elif cell == "visits":
-            values[cell] = quantize(COUNT, stock.visits)
+            values[cell] = quantize(COUNT, pending.visits)
         else:
-            numbers = _noised(stock.tally, cell, policy, draw)
-            reason = _unseen(numbers, policy) if cell == "micro" else None
+            numbers = _noised(pending.counts, cell, policy, draw)
+            reason = _not_analysable(numbers, policy) if cell == "micro" else None
             if reason:
                 reasons[cell] = reason
             else:
-                values[cell] = _report(cell, numbers, stamp)
+                values[cell] = _report(cell, numbers, context)
     return values, reasons
 
 
-def _unseen(numbers: list[int], policy: Policy) -> Reason | None:
+def _not_analysable(numbers: list[int], policy: Policy) -> Reason | None:
     """Why too few visits were analysable for micro-expressions, by the noised numbers."""
     analysable, *others = numbers[len(POLARITIES) : -1]
-    return None if analysable >= policy.k else WHY_UNSEEN[others.index(max(others))]
+    return None if analysable >= policy.k else _NOT_ANALYSABLE[others.index(max(others))]
 
 
-def _noised(tally: Tally, cell: Cell, policy: Policy, draw: Draw) -> list[int]:
-    """A cell's numbers with this cell's part of the budget spent on them."""
-    numbers = tally.counts[cell]
+def _noised(counts: ExactCounts, cell: Cell, policy: Policy, draw: Draw) -> list[int]:
+    """A cell's numbers with noise that spends this cell's part of the budget."""
+    numbers = counts.cells[cell]
     if not policy.noised:
         return numbers
     scale = SENSITIVITY[cell] / policy.epsilon(cell)
@@ -211,58 +215,53 @@ _COUNTS: dict[Cell, type[ClosedModel]] = {
 }
 
 
-def _report(cell: Cell, numbers: list[int], stamp: ReleaseContext) -> ClosedModel:
-    """Noised numbers in their report type, as fine as it can say them: that costs no privacy."""
+def _report(cell: Cell, numbers: list[int], context: ReleaseContext) -> ClosedModel:
+    """Noised numbers, quantized to their report type (post-processing)."""
     if cell in ("valence", "arousal"):
         return ClippedSum(sum=quantize(SUM, numbers[0]))
     counts = [quantize(COUNT, number) for number in numbers]
     if cell == "micro":
-        positive, negative, surprise, unspecified, analysable = counts[: len(POLARITIES) + 1]
         seconds = quantize(SECONDS, numbers[-1])
         return MicroCounts(
-            positive=positive,
-            negative=negative,
-            surprise=surprise,
-            unspecified=unspecified,
-            analysable_visits=analysable,
+            **dict(zip(POLARITIES, counts, strict=False)),
+            analysable_visits=counts[len(POLARITIES)],
             analysable_seconds=seconds,
-            expected_false_alarms_tenths=_by_chance(seconds, stamp),
+            expected_false_alarms_tenths=_expected_false_alarms(seconds, context),
         )
     shape = _COUNTS[cell]
     return shape(**dict(zip(shape.model_fields, counts, strict=True)))
 
 
-def _by_chance(seconds: int, stamp: ReleaseContext) -> int | None:
-    """Tenths of false alarms in that time; made of noised seconds alone, so it costs nothing."""
-    rate = stamp.false_alarms_per_minute
+def _expected_false_alarms(seconds: int, context: ReleaseContext) -> int | None:
+    """Tenths, for that many noised seconds (post-processing); None where the rate is unknown."""
+    rate = context.false_alarms_per_minute
     if rate is None:
         return None
     return quantize(TENTHS, round(10 * rate * seconds / 60))
 
 
-def _saturated(cells: dict[Cell, Any]) -> bool:
-    """Whether the busiest number that a summary can hold was reached."""
-    return cells.get("visits") == COUNT[-1][1]
-
-
-def _too_slow(stock: PendingRelease) -> bool:
+def _too_slow(pending: PendingRelease) -> bool:
     """Whether most of the time the frame rate could not show a micro-expression."""
-    return 2 * stock.capable_seconds < stock.seconds
+    return 2 * pending.capable_seconds < pending.seconds
 
 
 def _flags(
-    stock: PendingRelease, window: Window, policy: Policy, stamp: ReleaseContext, published: bool
+    pending: PendingRelease,
+    window: Window,
+    policy: Policy,
+    context: ReleaseContext,
+    published: bool,
 ) -> set[Flag]:
     flags = set(window.flags)
     if window.dropped:
         flags.add("frames_dropped")
-    if window.crowded:
+    if window.over_budget:
         flags.add("faces_skipped")
     if policy.noised:
-        flags -= _BETRAY_LOAD
-    if published and stock.windows > 1:
+        flags -= _LOAD_FLAGS
+    if published and pending.windows > 1:
         flags.add("window_merged")
-    if "micro" in policy.cells and stamp.micro_enabled and _too_slow(stock):
+    if "micro" in policy.cells and context.micro_enabled and _too_slow(pending):
         flags.add("fps_too_low_for_micro")
     return flags
 
@@ -271,17 +270,17 @@ def _quality(window: Window, policy: Policy, flags: set[Flag]) -> Quality:
     step = _ROUNDING if policy.noised else 1
     usable = 100 * window.frames / (window.frames + window.dropped)
     return Quality(
-        fps=max(0, min(240, step * round(window.fps / step))),
+        fps=step * round(min(240, window.fps) / step),
         usable=max(0, min(100, _ROUNDING * round(usable / _ROUNDING))),
         flags=tuple(flag for flag in get_args(Flag) if flag in flags),
     )
 
 
 def _report_window(
-    stock: PendingRelease, window: Window, clock: ClockReading, published: bool
+    pending: PendingRelease, window: Window, clock: ClockReading, published: bool
 ) -> TimedWindow | UntimedWindow:
     length: WindowLength = window.length  # type: ignore[assignment]
-    merged = min(stock.windows - 1, 255) if published else 0
+    merged = min(pending.windows - 1, 255) if published else 0
     if clock.ahead is None or clock.trust == "none":
         offset = max(0, min(999_999_990, window.start))
         return UntimedWindow(offset=offset, length=length, merged=merged)
@@ -290,10 +289,10 @@ def _report_window(
 
 
 class Releaser:
-    """Everything between perception and the outbox: visits, windows, release.
+    """From perceived frames to summaries for the outbox: visits, windows, release.
 
     `observe` takes each frame's result in turn, `finish` ends all visits and windows. Visits of a
-    slot's last windows that stayed below `k` are never released.
+    slot's last windows that stayed below the threshold are never released.
     """
 
     def __init__(
@@ -302,39 +301,38 @@ class Releaser:
         policy: Policy,
         *,
         model: str,
-        false_alarms: float | None = None,
+        false_alarms_per_minute: float | None = None,
         boot: str = FILE_BOOT,
         seq: int = 0,
         clock: Callable[[], ClockReading] = lambda: FILE_CLOCK,
         rng: random.Random = SYSTEM,
     ) -> None:
-        """`model`: 16 hex digits of the models' joint hash. `false_alarms`: the micro-expression
-        spotter's, per analysable face-minute; None where that is not known. `boot`, `seq`: those
-        of the outbox for a live source, whose frames must be timed by the monotonic clock. `clock`:
-        by default that of recorded frames, without wall time. Raises `ConfigError` where the engine
-        that noise is to come from is missing."""
+        """`model`: 16 hex digits of the models' joint hash. `false_alarms_per_minute`: as in
+        `ReleaseContext`. `boot`, `seq`: those of the outbox for a live source, whose frames must be
+        timed by the monotonic clock. `clock`: by default that of recorded frames, without wall
+        time. `rng`: anything but the operating system's generator is for tests only."""
         self._policy = policy
-        self._draw = sampler(config.privacy.engine, rng)
+        self._draw = partial(discrete_laplace, rng=rng)
         self._clock = clock
-        self._stamp = ReleaseContext(
-            boot, seq, model, FILE_CLOCK, config.micro.enabled, false_alarms
+        self._context = ReleaseContext(
+            boot, seq, model, FILE_CLOCK, config.micro.enabled, false_alarms_per_minute
         )
         self._book = VisitBook(config.privacy)
         self._windows = Windows(
             policy.window, config.privacy.visit_gap, config.micro, bounded=policy.noised
         )
-        self._stocks: dict[int, PendingRelease] = {}
-        self._withheld: dict[int, int] = {}
+        self._pending: dict[int, PendingRelease] = {}
+        """By slot."""
         self._time = float("-inf")
 
     @property
     def seq(self) -> int:
         """The next summary's number."""
-        return self._stamp.seq
+        return self._context.seq
 
     def observe(
         self, perceived: Perceived, *, slot: int = 0, dropped: int = 0, flags: Iterable[Flag] = ()
-    ) -> list[Summary]:
+    ) -> list[Released]:
         """Add one frame's result; return the summaries of windows that are now complete.
 
         Parameters
@@ -342,13 +340,13 @@ class Releaser:
         slot
             The content that was on show, 0-255.
         dropped
-            Frames since the last call that the source delivered and nobody looked at.
+            Frames since the last call that the source delivered and that were not analysed.
         flags
-            What the source has to say about its quality.
+            What the source reports about its quality.
         """
         flags = set(flags)
         if perceived.time < self._time:
-            perceived = replaced(perceived, time=self._time)
+            perceived = replace(perceived, time=self._time)
             flags.add("bad_timestamps")
         self._time = perceived.time
         ended = self._book.update(perceived, slot)
@@ -356,34 +354,28 @@ class Releaser:
         self._windows.add_visits(ended)
         return self._release(self._windows.due(perceived.time))
 
-    def pass_time(self, time: float) -> list[Summary]:
-        """Nothing was looked at until `time`: end the visits and windows that are over by then."""
+    def pass_time(self, time: float) -> list[Released]:
+        """No frame was analysed until `time`: end the visits and windows that are over by then."""
         self._time = max(self._time, time)
         self._windows.add_visits(self._book.end_before(self._time))
         return self._release(self._windows.due(self._time))
 
-    def withheld(self, summary: Summary) -> int:
-        """The noised number of visits in a withheld summary's own window, told once; 0 for one that
-        was published. For the receipt, which adds them up."""
-        return self._withheld.pop(summary.seq, 0)
-
-    def finish(self) -> list[Summary]:
+    def finish(self) -> list[Released]:
         """End all visits; return the summaries of all windows that are left, the last perhaps
         partial."""
         self._windows.add_visits(self._book.finish())
         return self._release(self._windows.finish())
 
-    def _release(self, windows: list[Window]) -> list[Summary]:
-        return [self._release_slot(window, slot) for window in windows for slot in window.tallies]
+    def _release(self, windows: list[Window]) -> list[Released]:
+        return [self._release_slot(window, slot) for window in windows for slot in window.counts]
 
-    def _release_slot(self, window: Window, slot: int) -> Summary:
-        stock = self._stocks.setdefault(slot, PendingRelease())
-        visits = stock.take(window, slot, self._policy, self._draw)
-        stamp = replaced(self._stamp, clock=self._clock())
-        summary = release(stock, window, slot, self._policy, stamp, self._draw)
-        if summary.visits is not None:
-            del self._stocks[slot]
-        else:
-            self._withheld[summary.seq] = visits
-        self._stamp = replaced(self._stamp, seq=(summary.seq + 1) % SEQ_LIMIT)
-        return summary
+    def _release_slot(self, window: Window, slot: int) -> Released:
+        pending = self._pending.setdefault(slot, PendingRelease())
+        visits = pending.add_window(window, slot, self._policy, self._draw)
+        context = replace(self._context, clock=self._clock())
+        summary = release(pending, window, slot, self._policy, context, self._draw)
+        self._context = replace(context, seq=(summary.seq + 1) % SEQ_LIMIT)
+        if summary.visits is None:
+            return Released(summary, visits)
+        del self._pending[slot]
+        return Released(summary)

@@ -7,7 +7,8 @@ exist, so a long silence costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,22 +19,22 @@ from agent.base.types import EXPRESSIONS, Perceived, Visit
 from agent.base.vocabulary import Cell, Flag, Reason
 
 POLARITIES = ("positive", "negative", "surprise", "unspecified")
-"""Most telling first: where a visit's influence is bounded, the first ones count."""
+"""In order of priority: contribution bounding keeps the first `MICRO_BOUND` that a visit showed."""
 MICRO_BOUND = 2
-"""Polarities that one visit may count under where noise is added."""
+"""Contribution bound: polarities that one visit may count under where noise is added."""
 MICRO_SECONDS = 120
-"""Analysable seconds that one visit may count for where noise is added. At about one false alarm a
-minute, chance shows as many polarities in that time as the visit may count under."""
+"""Clipping bound: analysable seconds that one visit may count for where noise is added. At about
+one false alarm a minute, as many are expected in that time as polarities are counted at most."""
 MICRO_LEAST = 1.0
 """Analysable seconds from which a visit counts as analysable: a movement with its surroundings."""
-SEEN: tuple[Literal["analysable"] | Reason, ...] = (
+OUTCOMES: tuple[Literal["analysable"] | Reason, ...] = (
     "analysable",
     "face_too_small",
     "too_noisy",
     "fps_too_low",
     "no_evidence",
 )
-"""How a visit's face could be seen: analysable, or why mostly not."""
+"""Whether a visit could be analysed for micro-expressions, or the main reason why not."""
 SENSITIVITY: dict[Cell, int] = {
     "visits": 1,
     "expression": 1,
@@ -43,8 +44,8 @@ SENSITIVITY: dict[Cell, int] = {
     "dwell": 1,
     "micro": MICRO_BOUND + 2,
 }
-"""How far one visit more or less moves a cell: the sum over its numbers, each in its unit (L1)."""
-MICRO_NOISE_UNITS = (*[1] * len(POLARITIES), *[1] * len(SEEN), MICRO_SECONDS)
+"""L1 sensitivity of each cell to one visit added or removed, its numbers in their `units`."""
+MICRO_NOISE_UNITS = (*[1] * len(POLARITIES), *[1] * len(OUTCOMES), MICRO_SECONDS)
 
 
 def units(cell: Cell) -> tuple[int, ...]:
@@ -54,6 +55,7 @@ def units(cell: Cell) -> tuple[int, ...]:
 
 
 CLIP = 100
+"""Clipping bound of a visit's mean valence and arousal, hundredths."""
 _ATTENTION_EDGES = (1.0, 5.0, 15.0)
 _DWELL_EDGES = (5.0, 15.0, 30.0, 60.0)
 _FPS_TOLERANCE = 0.95
@@ -72,27 +74,28 @@ def _no_counts() -> dict[Cell, list[int]]:
 
 
 @dataclass(slots=True)
-class Tally:
-    """Exact counts over visits, not yet fit to leave.
+class ExactCounts:
+    """Counts over visits without noise: not to be published.
 
     `expression`: `EXPRESSIONS` order, then unsure. `micro`: `POLARITIES` order, then visits in
-    `SEEN` order, then analysable seconds. The others follow the field order of their report type.
+    `OUTCOMES` order, then analysable seconds. The others follow the field order of their report
+    type.
     """
 
-    counts: dict[Cell, list[int]] = field(default_factory=_no_counts)
+    cells: dict[Cell, list[int]] = field(default_factory=_no_counts)
 
     def add(self, visit: Visit, min_size: float, bounded: bool) -> None:
-        """Count one visit. `min_size`: pixels between the eyes that micro-expressions need.
-        `bounded`: keep its influence within `SENSITIVITY`."""
+        """Count one visit. `min_size`: inter-ocular distance that micro-expressions need, pixels.
+        `bounded`: bound its contribution to `SENSITIVITY`."""
         for cell, numbers in _contribution(visit, min_size, bounded).items():
             self._add(cell, numbers)
 
-    def merge(self, other: Tally) -> None:
-        for cell, numbers in other.counts.items():
+    def merge(self, other: ExactCounts) -> None:
+        for cell, numbers in other.cells.items():
             self._add(cell, numbers)
 
     def _add(self, cell: Cell, numbers: list[int]) -> None:
-        self.counts[cell] = [a + b for a, b in zip(self.counts[cell], numbers, strict=True)]
+        self.cells[cell] = [a + b for a, b in zip(self.cells[cell], numbers, strict=True)]
 
 
 def _contribution(visit: Visit, min_size: float, bounded: bool) -> dict[Cell, list[int]]:
@@ -115,18 +118,18 @@ def _micro(visit: Visit, min_size: float, bounded: bool) -> list[int]:
         shown, seconds = shown[:MICRO_BOUND], min(seconds, MICRO_SECONDS)
     return [
         *(int(polarity in shown) for polarity in POLARITIES),
-        *_one_hot(SEEN.index(seen(visit, min_size)), len(SEEN)),
+        *_one_hot(OUTCOMES.index(outcome(visit, min_size)), len(OUTCOMES)),
         seconds,
     ]
 
 
-def seen(visit: Visit, min_size: float) -> Literal["analysable"] | Reason:
-    """Whether micro-expressions could be seen in a visit, or why mostly not, of `SEEN`."""
+def outcome(visit: Visit, min_size: float) -> Literal["analysable"] | Reason:
+    """Of `OUTCOMES`; `min_size` as for `ExactCounts.add`."""
     if visit.analysable >= MICRO_LEAST:
         return "analysable"
     if visit.size < min_size:
         return "face_too_small"
-    reason = max(SEEN, key=lambda each: visit.refused.get(each, 0.0))
+    reason = max(OUTCOMES, key=lambda each: visit.refused.get(each, 0.0))
     return reason if visit.refused.get(reason) else "no_evidence"
 
 
@@ -152,17 +155,17 @@ def _bucket(seconds: float, edges: tuple[float, ...]) -> list[int]:
 
 @dataclass(slots=True)
 class Window:
-    """One window's tallies by content slot, and how well it was seen."""
+    """One window's counts by content slot, and its capture quality."""
 
     index: int
     length: int
     """Seconds."""
-    tallies: dict[int, Tally] = field(default_factory=dict)
+    counts: dict[int, ExactCounts] = field(default_factory=dict)
     """By slot, in the order in which they were shown."""
     frames: int = 0
     dropped: int = 0
-    """Frames that the source delivered and nobody looked at."""
-    crowded: int = 0
+    """Frames that the source delivered and that were not analysed."""
+    over_budget: int = 0
     """Frames in which the time budget left faces out."""
     first: float = 0.0
     last: float = 0.0
@@ -194,11 +197,11 @@ class _Second:
 
 
 class Windows:
-    """Sorts frames and ended visits into windows, and hands on those that are complete."""
+    """Assigns frames and ended visits to windows and returns those that are complete."""
 
     def __init__(self, length: int, grace: float, micro: MicroConfig, bounded: bool) -> None:
-        """`grace`: seconds between a window's end and its closing. `bounded`: keep each visit's
-        influence within `SENSITIVITY`."""
+        """`grace`: seconds between a window's end and its closing. `bounded`: bound each visit's
+        contribution to `SENSITIVITY`."""
         self._length = length
         self._grace = grace
         self._micro = micro
@@ -214,10 +217,10 @@ class Windows:
         window = self._open.get(index)
         if window is None:
             window = self._open[index] = Window(index, self._length, first=perceived.time)
-        window.tallies.setdefault(slot, Tally())
+        window.counts.setdefault(slot, ExactCounts())
         window.frames += 1
         window.dropped += dropped
-        window.crowded += perceived.skipped > 0
+        window.over_budget += perceived.skipped > 0
         window.last = perceived.time
         window.flags.update(flags)
         self._count_second(perceived, window)
@@ -226,28 +229,21 @@ class Windows:
         """Count visits that have ended, each in the window and with a slot of its last sight."""
         for visit in visits:
             window = self._open[int(visit.last // self._length)]
-            # A slot that went off before this window began must not come to life through a visit.
-            slot = visit.slot if visit.slot in window.tallies else next(reversed(window.tallies))
-            window.tallies[slot].add(visit, self._micro.min_face, self._bounded)
+            # A visit must not create a slot that was no longer shown when this window began.
+            slot = visit.slot if visit.slot in window.counts else next(reversed(window.counts))
+            window.counts[slot].add(visit, self._micro.min_face, self._bounded)
 
     def due(self, time: float) -> list[Window]:
         """Remove and return the windows that are complete at `time`, oldest first."""
-        return self._take(lambda window: time - self._grace >= window.start + self._length)
+        ends = {index: (index + 1) * self._length for index in sorted(self._open)}
+        complete = [self._open.pop(i) for i, end in ends.items() if time - self._grace >= end]
+        if self._second is not None and any(self._second.window is each for each in complete):
+            self._end_second()
+        return complete
 
     def finish(self) -> list[Window]:
         """Remove and return all windows, the last one perhaps partial."""
-        return self._take(lambda window: True)
-
-    def _take(self, complete: Callable[[Window], bool]) -> list[Window]:
-        taken = sorted(
-            (window for window in self._open.values() if complete(window)),
-            key=lambda window: window.index,
-        )
-        for window in taken:
-            if self._second is not None and self._second.window is window:
-                self._end_second()
-            del self._open[window.index]
-        return taken
+        return self.due(math.inf)
 
     def _count_second(self, perceived: Perceived, window: Window) -> None:
         number = int(perceived.time)
@@ -261,5 +257,6 @@ class Windows:
             return
         second, self._second = self._second, None
         second.window.seconds += 1
-        # By the frames alone: what the spotter says of the rate, it says only of a face in view.
+        # From frame times, which do not depend on visits and so need no noise; the spotter's own
+        # refusals would reveal whether a face was in view.
         second.window.capable_seconds += second.frames >= _FPS_TOLERANCE * self._micro.min_fps

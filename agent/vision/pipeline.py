@@ -32,6 +32,7 @@ from agent.vision.faces.pose import head_of
 from agent.vision.faces.track import FaceTracker, Track
 from agent.vision.inference.manifest import Manifest, load_manifest, models_folder
 from agent.vision.inference.tflite import open_model
+from agent.vision.micro.false_alarms import false_alarm_rate
 from agent.vision.micro.network import SpotterNetwork
 from agent.vision.micro.spotter import MicroSpotter
 
@@ -156,6 +157,11 @@ class Pipeline:
     def model_hash(self) -> str:
         """16 hex digits over all models, as published."""
         return self.models.manifest.hash16
+
+    @property
+    def false_alarms_per_minute(self) -> float | None:
+        """Of the micro-expression spotter, per analysable face-minute; None where not known."""
+        return false_alarm_rate(self._config.micro, self.models.manifest.weights)
 
     def __call__(self, frame: Frame) -> Perceived:
         """What one frame shows. Frames come in order of time."""

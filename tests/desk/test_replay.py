@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,11 +20,7 @@ class Flawless:
     """Perceives the bundled clip as its script has it."""
 
     model_hash = "0" * 16
-    models = SimpleNamespace(
-        manifest=SimpleNamespace(
-            weights={"micro": SimpleNamespace(parameters={"false_alarms_per_minute": 0.5})}
-        )
-    )
+    false_alarms_per_minute = 0.5
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self._script = perceived(script.load())

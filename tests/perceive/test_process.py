@@ -1,11 +1,7 @@
-"""Process 1 as a whole: sources that fail, disks that are full, policies that refuse."""
+"""The perceive process as a whole: sources that fail, full disks, policies that refuse."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,17 +12,27 @@ import numpy as np
 import pytest
 
 from agent.base.assets import CLIP
-from agent.base.config import AgentConfig, as_toml, parse
+from agent.base.clock import FILE_CLOCK
+from agent.base.config import AgentConfig, parse
 from agent.base.errors import CaptureError, ConfigError, StoreError
 from agent.base.report import Birth, Event, Summary, Vitals
 from agent.base.types import Frame, Perceived
 from agent.base.vocabulary import Flag
-from agent.perceive import process as room
-from agent.perceive.capture import resilient as reopen
+from agent.perceive import controls, process, summary_store
+from agent.perceive.capture import resilient
 from agent.perceive.capture.source import Counters
 from agent.perceive.process import Perceiver, perceive
+from agent.perceive.status import PerceiveReport, StatusReporter
+from agent.perceive.summary_store import SummaryStore
+from agent.privacy.release import Released
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import Settings, write
+from tests.summaries import birth, summary
+
+
+@pytest.fixture(autouse=True)
+def polled_at_every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controls, "_POLL_INTERVAL", 0.0)
 
 
 def _config(folder: Path, **source: Any) -> AgentConfig:
@@ -85,11 +91,12 @@ def test_a_camera_that_stops_is_opened_again_and_flagged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = time.monotonic()
-    cameras = [Camera(start, 400, True), Camera(start + 60, 400, False)]
+    cameras = [Camera(start, 20, True), Camera(start + 60, 20, False)]
     opened = list(cameras)
-    monkeypatch.setattr(reopen, "open_source", lambda config: opened.pop(0))
+    monkeypatch.setattr(process, "warm", lambda config: None)
+    monkeypatch.setattr(resilient, "open_source", lambda config: opened.pop(0))
     report = perceive(_live(tmp_path), stop=threading.Event())
-    assert report.frames == 800
+    assert report.frames == 40
     assert report.reopened == 1
     assert all(camera.closed for camera in cameras)
     flags = {flag for summary in _stored(_live(tmp_path)) for flag in summary.quality.flags}
@@ -99,7 +106,7 @@ def test_a_camera_that_stops_is_opened_again_and_flagged(
 def test_a_file_is_not_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Camera(0.0, 3, True)
     source.live = False
-    monkeypatch.setattr(reopen, "open_source", lambda config: source)
+    monkeypatch.setattr(resilient, "open_source", lambda config: source)
     with pytest.raises(CaptureError, match="stopped"):
         perceive(_config(tmp_path), stop=threading.Event())
     assert source.closed
@@ -119,7 +126,7 @@ def test_summaries_wait_in_memory_while_the_disk_takes_none(
         add(self, summary, visits)
 
     monkeypatch.setattr(Outbox, "add", maybe)
-    monkeypatch.setattr(room, "_RETRY", 1e-6)
+    monkeypatch.setattr(summary_store, "_RETRY", 1e-6)
     luma = np.full((120, 160), 90, np.uint8)
     for second in range(45):
         perceiver.step(Frame(float(second), luma), 0, set())
@@ -132,6 +139,15 @@ def test_summaries_wait_in_memory_while_the_disk_takes_none(
     assert len(stored) == perceiver.report.summaries
     assert [s.seq for s in stored] == list(range(len(stored))), "in order, none missing"
     assert _events(config) == ["store_failed"], "told once it can be"
+
+
+def test_the_noised_visits_of_a_withheld_window_reach_the_ledger(tmp_path: Path) -> None:
+    report = PerceiveReport()
+    with Outbox(_config(tmp_path).store) as outbox:
+        status = StatusReporter(outbox, lambda: FILE_CLOCK, report, birth().cage)
+        SummaryStore(outbox, status, report).add([Released(summary(0), 7)])
+        assert [release.visits for release in outbox.receipt_basis().releases] == [7]
+    assert report.summaries == 1
 
 
 def test_a_forbidden_use_does_not_start(tmp_path: Path) -> None:
@@ -160,10 +176,9 @@ def _frames(first: float, last: float) -> list[Frame]:
     return [Frame(first + n / 5, luma) for n in range(round(5 * (last - first)))]
 
 
-def _wish(config: AgentConfig, perceiver: Perceiver, **wishes: Any) -> None:
-    """As the uplink would; the perceiver looks at the file before its next frame."""
-    write(config.store.settings, Settings.model_validate(wishes))
-    perceiver._directions._next = 0.0
+def _set(config: AgentConfig, **settings: Any) -> None:
+    """As the uplink would."""
+    write(config.store.settings, Settings.model_validate(settings))
 
 
 def test_while_paused_no_frame_is_looked_at_and_windows_still_end(tmp_path: Path) -> None:
@@ -172,7 +187,7 @@ def test_while_paused_no_frame_is_looked_at_and_windows_still_end(tmp_path: Path
     perceiver = Perceiver(config, lambda perceived: seen.append(perceived.time))
     for frame in _frames(0, 12):
         perceiver.step(frame, 0, set())
-    _wish(config, perceiver, paused=True)
+    _set(config, paused=True)
     for frame in _frames(12, 40):
         perceiver.step(frame, 0, set())
     assert max(seen) < 12
@@ -180,7 +195,7 @@ def test_while_paused_no_frame_is_looked_at_and_windows_still_end(tmp_path: Path
     assert [s.window.offset for s in _stored(config)] == [0, 10]
     for frame in _frames(40, 45):
         perceiver.step(frame, 0, set())
-    _wish(config, perceiver, paused=False)
+    _set(config, paused=False)
     for frame in _frames(45, 55):
         perceiver.step(frame, 0, set())
     perceiver.finish()
@@ -194,7 +209,7 @@ def test_new_settings_are_put_in_force_between_frames(tmp_path: Path) -> None:
     for frame in _frames(0, 5):
         perceiver.step(frame, 0, set())
     patch = {"privacy": {"window": 60, "k": 7}, "tracking": {"max_faces": 3}}
-    _wish(config, perceiver, version=4, patch=patch)
+    _set(config, version=4, patch=patch)
     for frame in _frames(5, 70):
         perceiver.step(frame, 0, set())
         if frame.time == 9:
@@ -219,11 +234,10 @@ def test_settings_that_the_policy_refuses_change_nothing(tmp_path: Path) -> None
         "the test",
     )
     perceiver = Perceiver(config)
-    _wish(config, perceiver, version=1, patch={"privacy": {"k": 2}})
+    _set(config, version=1, patch={"privacy": {"k": 2}})
     for frame in _frames(0, 1):
         perceiver.step(frame, 0, set())
     config.store.settings.write_bytes(b"[" * 100_000)
-    perceiver._directions._next = 0.0
     for frame in _frames(1, 2):
         perceiver.step(frame, 0, set())
     with Outbox(config.store) as outbox:
@@ -238,7 +252,7 @@ def test_what_the_kiosk_shows_is_told_apart(tmp_path: Path) -> None:
     perceiver = Perceiver(config)
     for number, second in enumerate((0, 10, 20)):
         if number:
-            _wish(config, perceiver, content=number + 6, content_count=number)
+            _set(config, content=number + 6, content_count=number)
         for frame in _frames(second, second + 10):
             perceiver.step(frame, 0, set())
     perceiver.finish()
@@ -284,31 +298,3 @@ def test_at_its_own_pace_a_file_takes_its_own_time(tmp_path: Path) -> None:
     report = perceive(_config(tmp_path, pace="realtime"), stop=stop, observer=observe)
     assert min(times) > -0.05, "no frame before its time"
     assert report.frames + report.dropped >= 25
-
-
-@pytest.mark.parametrize("after", [1, 2])
-def test_kill_9_loses_nothing_that_was_stored(tmp_path: Path, after: int) -> None:
-    """Killed in the middle and started again: (boot, seq) stays unique, rows are whole."""
-    config = _config(tmp_path, loop=True)
-    settings = tmp_path / "fleeting.toml"
-    settings.write_text(as_toml(config))
-    for _ in range(2):
-        child = subprocess.Popen(
-            [sys.executable, "-m", "agent.cli", "perceive", "--config", str(settings)],
-            stderr=subprocess.PIPE,
-        )
-        deadline = time.monotonic() + 60
-        before = len(_stored(config)) if config.store.outbox.exists() else 0
-        while time.monotonic() < deadline and child.poll() is None:
-            if config.store.outbox.exists() and len(_stored(config)) >= before + after:
-                break
-            time.sleep(0.05)
-        assert child.poll() is None, child.stderr and child.stderr.read()
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-        assert child.stderr
-        child.stderr.close()
-    stored = _stored(config)
-    names = [(summary.boot, summary.seq) for summary in stored]
-    assert len(names) == len(set(names)) >= 2 * after
-    assert len({boot for boot, _ in names}) == 2

@@ -18,7 +18,6 @@ from agent.base.types import (
     Perceived,
     Pose,
 )
-from agent.privacy.policy.rules import Policy, resolve
 
 MODEL = "0123456789abcdef"
 
@@ -43,10 +42,6 @@ def noised(**privacy: object) -> AgentConfig:
         },
         "test",
     )
-
-
-def policy(settings: AgentConfig) -> Policy:
-    return resolve(settings)
 
 
 def answer(shown: str = "neutral", valence: float = 0.0, unsure: bool = False) -> Expression:

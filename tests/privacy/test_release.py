@@ -5,29 +5,28 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable
+from functools import partial
 from math import sqrt
-from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from agent.base import schemas
 from agent.base.clock import FILE_CLOCK, ClockReading
-from agent.base.config import AgentConfig, MicroConfig, parse
+from agent.base.config import AgentConfig, parse
 from agent.base.report import TENTHS, Summary, quantize, to_json
 from agent.base.types import Perceived, Visit
 from agent.base.vocabulary import Flag
-from agent.privacy import noise as noise_module
-from agent.privacy.false_alarms import false_alarm_rate
-from agent.privacy.noise import sampler
-from agent.privacy.policy.rules import resolve
+from agent.privacy import release as release_module
+from agent.privacy.noise import discrete_laplace
+from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.release import PendingRelease, ReleaseContext, Releaser, release
 from agent.privacy.visits import VisitBook
-from agent.privacy.window import Tally, Window
+from agent.privacy.window import ExactCounts, Window
 from tests.privacy.people import MODEL, Person, answer, config, face, frames, noised, reasons
 
 RATE = 0.8
@@ -35,19 +34,18 @@ RATE = 0.8
 VALIDATOR = jsonschema.Draft202012Validator(schemas.load("summary-1"))
 
 
+def new_releaser(settings: AgentConfig, **options: Any) -> Releaser:
+    return Releaser(settings, resolve(settings), model=MODEL, **options)
+
+
 def summaries(
     seen: Iterable[Perceived], settings: AgentConfig, seed: int = 0, **options: Any
 ) -> list[Summary]:
-    releaser = Releaser(
-        settings,
-        resolve(settings),
-        model=MODEL,
-        false_alarms=RATE,
-        rng=random.Random(seed),
-        **options,
-    )
-    done = [summary for each in seen for summary in releaser.observe(each)]
-    done += releaser.finish()
+    options = {"false_alarms_per_minute": RATE, "rng": random.Random(seed), **options}
+    releaser = new_releaser(settings, **options)
+    released = [each for frame in seen for each in releaser.observe(frame)] + releaser.finish()
+    assert all(each.summary.visits is None or not each.withheld_visits for each in released)
+    done = [each.summary for each in released]
     for summary in done[:: max(1, len(done) // 4)]:
         VALIDATOR.validate(json.loads(to_json(summary)))
     assert [summary.seq for summary in done] == list(range(len(done)))
@@ -133,15 +131,15 @@ def slots(each: Perceived) -> int:
 
 
 def test_each_content_slot_has_its_own_summary_and_its_own_waiting() -> None:
-    settings = config(k=2)
-    releaser = Releaser(settings, resolve(settings), model=MODEL)
+    releaser = new_releaser(config(k=2))
     there = [Person(1, 0, 4), Person(2, 1, 4), Person(3, 6, 9), Person(4, 15.5, 19)]
     done = []
     for each in frames(there, 20):
         done += releaser.observe(each, slot=slots(each))
     done += releaser.finish()
-    counts = {(s.window.offset, s.slot): s.visits for s in done}
+    counts = {(r.summary.window.offset, r.summary.slot): r.summary.visits for r in done}
     assert counts == {(0, 0): 2, (0, 1): None, (10, 0): None, (10, 1): 2}
+    assert [r.withheld_visits for r in done] == [0, 1, 0, 0], "for the receipt: of its own window"
 
 
 def test_counts_below_k_after_noise_are_never_published() -> None:
@@ -161,7 +159,7 @@ def test_the_noise_spent_on_a_window_is_what_the_policy_says(
         scales.append(scale)
         return 0
 
-    monkeypatch.setattr(noise_module, "discrete_laplace", record)
+    monkeypatch.setattr(release_module, "discrete_laplace", record)
     settings = noised(k=3)
     policy = resolve(settings)
     there = [Person(n, 1, 20) for n in range(5)]
@@ -180,22 +178,61 @@ def test_the_noise_spent_on_a_window_is_what_the_policy_says(
     }
     expected = [number / policy.epsilon(cell) for cell in policy.cells for number in numbers[cell]]
     assert sorted(scales) == sorted(expected)
-
-
-def test_waiting_costs_no_budget_a_window_is_noised_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    draws = 0
-
-    def count(scale: Any, rng: Any) -> int:
-        nonlocal draws
-        draws += 1
-        return 0
-
-    monkeypatch.setattr(noise_module, "discrete_laplace", count)
-    there = [Person(n, 60 * n + 1, 60 * n + 20) for n in range(3)]
-    settings = noised(k=3)
-    withheld = summaries(frames(there[:2], 120, 10), settings)
+    scales.clear()
+    thin = [Person(n, 60 * n + 1, 60 * n + 20) for n in range(2)]
+    withheld = summaries(frames(thin, 120, 10), settings)
     assert [summary.visits for summary in withheld] == [None, None]
-    assert draws == 2  # one number of visits per window and nothing else
+    assert scales == [1 / policy.epsilon("visits")] * 2, "waiting spends no more"
+
+
+def releases(policy: Policy, rounds: int, **visit: Any) -> list[Summary]:
+    """One window with 40 such visits, noised as often."""
+    context = ReleaseContext("00000000", 0, MODEL, FILE_CLOCK, True, RATE)
+    window = Window(
+        0, 60, {0: ExactCounts()}, frames=100, last=50.0, seconds=50, capable_seconds=50
+    )
+    for _ in range(40):
+        window.counts[0].add(Visit(1, 0.0, 50.0, 0, **visit), 40, bounded=True)
+    draw = partial(discrete_laplace, rng=random.Random(4))
+    done = []
+    for _ in range(rounds):
+        pending = PendingRelease()
+        pending.add_window(window, 0, policy, draw)
+        done.append(release(pending, window, 0, policy, context, draw))
+    return done
+
+
+def test_released_counts_are_unbiased() -> None:
+    """What is published scatters around the truth as far as the noise should let it."""
+    policy = resolve(noised(k=3, epsilon=2.0))
+    scale = float(1 / policy.epsilon("expression"))
+    done = releases(policy, 1000, answers=9, expression=answer("happiness").probabilities)
+    values = [s.expression.happiness for s in done if s.expression is not None]
+    mean = sum(values) / len(values)
+    assert len(values) > 990
+    assert abs(mean - 40) < 5 * scale * sqrt(2 / len(values))
+    spread = sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+    assert spread == pytest.approx(scale * sqrt(2), rel=0.15)
+
+
+def test_expected_false_alarms_say_no_more_than_the_noised_seconds() -> None:
+    policy = resolve(noised(k=3, epsilon=4.0))
+    published = [s.micro for s in releases(policy, 400, analysable=45.0) if s.micro is not None]
+    for micro in published:
+        expected = round(10 * RATE * micro.analysable_seconds / 60)
+        assert micro.expected_false_alarms_tenths == quantize(TENTHS, expected)
+    seconds = [micro.analysable_seconds for micro in published]
+    spread = float(4 * 120 / policy.epsilon("micro")) * sqrt(2)
+    assert len(set(seconds)) > 100
+    assert abs(sum(seconds) / len(seconds) - 40 * 45) < 5 * spread / sqrt(len(seconds))
+
+
+def test_where_the_rate_is_not_known_no_false_alarms_are_expected() -> None:
+    seen = frames([Person(1, 1, 8)], 10)
+    (summary,) = summaries(seen, config(), false_alarms_per_minute=None)
+    assert summary.micro is not None
+    assert summary.micro.analysable_seconds == 7
+    assert summary.micro.expected_false_alarms_tenths is None
 
 
 def test_an_empty_night_does_not_look_like_visits() -> None:
@@ -207,30 +244,6 @@ def test_an_empty_night_does_not_look_like_visits() -> None:
         for summary in summaries(night, noised(k=10, epsilon=1.0), seed)
     ]
     assert sum(published) / len(published) < 0.02  # 0.006; 0.05 if the threshold did not grow
-
-
-def test_released_counts_are_unbiased() -> None:
-    """What is published scatters around the truth as far as the noise should let it."""
-    policy = resolve(noised(k=3, epsilon=2.0))
-    scale = float(1 / policy.epsilon("expression"))
-    stamp = ReleaseContext("00000000", 0, MODEL, FILE_CLOCK, micro_enabled=True)
-    window = Window(0, 60, {0: Tally()}, frames=100, last=50.0, seconds=50, capable_seconds=50)
-    for _ in range(40):
-        shown = Visit(1, 0.0, 9.0, 0, answers=9, expression=answer("happiness").probabilities)
-        window.tallies[0].add(shown, 40, bounded=True)
-    values = []
-    draw = sampler("own", random.Random(4))
-    for _ in range(2000):
-        stock = PendingRelease()
-        stock.take(window, 0, policy, draw)
-        summary = release(stock, window, 0, policy, stamp, draw)
-        if summary.expression is not None:
-            values.append(summary.expression.happiness)
-    mean = sum(values) / len(values)
-    assert len(values) > 1990
-    assert abs(mean - 40) < 5 * scale * sqrt(2 / len(values))
-    spread = sqrt(sum((value - mean) ** 2 for value in values) / len(values))
-    assert spread == pytest.approx(scale * sqrt(2), rel=0.15)
 
 
 def test_a_flood_of_noise_stays_inside_the_schema() -> None:
@@ -262,45 +275,6 @@ def test_micro_expressions_are_null_with_the_reason() -> None:
     assert reasons(disabled)["micro"] == "policy"
 
 
-def test_expected_false_alarms_say_no_more_than_the_noised_seconds() -> None:
-    policy = resolve(noised(k=3, epsilon=4.0))
-    stamp = ReleaseContext("00000000", 0, MODEL, FILE_CLOCK, True, false_alarms_per_minute=RATE)
-    window = Window(0, 60, {0: Tally()}, frames=100, last=50.0, seconds=50, capable_seconds=50)
-    for _ in range(40):
-        window.tallies[0].add(Visit(1, 0.0, 50.0, 0, analysable=45.0), 40, bounded=True)
-    told, draw = [], sampler("own", random.Random(6))
-    for _ in range(400):
-        stock = PendingRelease()
-        stock.take(window, 0, policy, draw)
-        micro = release(stock, window, 0, policy, stamp, draw).micro
-        if micro is not None:
-            told.append(micro.analysable_seconds)
-            by_chance = round(10 * RATE * told[-1] / 60)
-            assert micro.expected_false_alarms_tenths == quantize(TENTHS, by_chance)
-    spread = float(4 * 120 / policy.epsilon("micro")) * sqrt(2)
-    assert len(set(told)) > 100
-    assert abs(sum(told) / len(told) - 40 * 45) < 5 * spread / sqrt(len(told))
-
-
-def test_where_the_rate_is_not_known_nothing_is_claimed_about_false_alarms() -> None:
-    settings = config()
-    releaser = Releaser(settings, resolve(settings), model=MODEL)
-    for each in frames([Person(1, 1, 8)], 10):
-        releaser.observe(each)
-    (summary,) = releaser.finish()
-    assert summary.micro is not None
-    assert summary.micro.analysable_seconds == 7
-    assert summary.micro.expected_false_alarms_tenths is None
-
-
-def test_the_rate_is_that_of_the_weights_at_the_threshold_it_was_measured_at() -> None:
-    weights = {"micro": SimpleNamespace(parameters={"false_alarms_per_minute": 0.5})}
-    assert false_alarm_rate(MicroConfig(), weights) == 0.5
-    assert false_alarm_rate(MicroConfig(threshold=0.7), weights) is None
-    assert false_alarm_rate(MicroConfig(), {}) is None
-    assert false_alarm_rate(MicroConfig(), {"micro": SimpleNamespace(parameters={})}) is None
-
-
 def test_a_classroom_publishes_counts_and_attention_only() -> None:
     settings = parse(
         {
@@ -319,25 +293,24 @@ def test_a_classroom_publishes_counts_and_attention_only() -> None:
 
 
 def test_load_is_rounded_where_noise_is_added() -> None:
-    settings = noised()
-    releaser = Releaser(settings, resolve(settings), model=MODEL)
+    releaser = new_releaser(noised())
     for each in frames([], 60, 23):
         releaser.observe(each, dropped=each.time > 50 and round(each.time * 23) % 15 == 0)
-    (summary,) = releaser.finish()
+    summary = releaser.finish()[0].summary
     assert (summary.quality.fps, summary.quality.usable) == (25, 100)
     assert summary.quality.flags == ("fps_too_low_for_micro",)
 
 
 def test_where_noise_is_added_nothing_says_that_it_was_crowded() -> None:
     def crowded(settings: AgentConfig) -> tuple[Flag, ...]:
-        releaser = Releaser(settings, resolve(settings), model=MODEL)
+        releaser = new_releaser(settings)
         for each in frames([Person(n, 1, 9) for n in range(30)], 10):
             releaser.observe(
                 Perceived(each.time, each.faces, micro_refused=each.micro_refused, skipped=1),
                 dropped=1,
                 flags={"frames_dropped"},
             )
-        (summary,) = releaser.finish()
+        summary = releaser.finish()[0].summary
         assert summary.visits is not None
         return summary.quality.flags
 
@@ -357,25 +330,25 @@ def test_a_trusted_clock_dates_the_window_and_an_untrusted_one_does_not() -> Non
 
 
 def test_timestamps_that_jump_back_are_flagged_and_lose_no_visit() -> None:
-    settings = config()
-    releaser = Releaser(settings, resolve(settings), model=MODEL)
+    releaser = new_releaser(config())
     done = []
     for each in frames([Person(1, 0, 8)], 9):
         jumped = 5.0 < each.time < 6.0
         time = each.time - 3 if jumped else each.time
         done += releaser.observe(Perceived(time, each.faces, micro_refused=None))
     done += releaser.finish()
-    (summary,) = done
+    (summary,) = [released.summary for released in done]
     assert summary.visits == 1
     assert "bad_timestamps" in summary.quality.flags
 
 
+@example([(0.0, set(), 0), (5e-324, set(), 0)])  # a frame rate beyond all numbers
 @given(st.lists(st.tuples(st.floats(0, 120), st.sets(st.integers(0, 4)), st.integers(0, 2))))
 def test_no_order_of_frames_tracks_and_slots_loses_or_doubles_a_visit(
     seen: list[tuple[float, set[int], int]],
 ) -> None:
     settings = config(visit_gap=1.0)
-    releaser = Releaser(settings, resolve(settings), model=MODEL)
+    releaser = new_releaser(settings)
     book, now, visits = VisitBook(settings.privacy), 0.0, 0
     done = []
     for time, tracks, slot in seen:
@@ -384,7 +357,7 @@ def test_no_order_of_frames_tracks_and_slots_loses_or_doubles_a_visit(
         visits += len(book.update(Perceived(now, faces), slot))
         done += releaser.observe(Perceived(time, faces), slot=slot)
     done += releaser.finish()
-    assert sum(summary.visits or 0 for summary in done) == visits + len(book.finish())
+    assert sum(each.summary.visits or 0 for each in done) == visits + len(book.finish())
 
 
 def test_a_long_silence_prints_nothing() -> None:
@@ -393,9 +366,8 @@ def test_a_long_silence_prints_nothing() -> None:
 
 
 def test_the_counts_of_many_windows_do_not_grow_in_memory() -> None:
-    settings = noised(k=10)
-    releaser = Releaser(settings, resolve(settings), model=MODEL, rng=random.Random(3))
+    releaser = new_releaser(noised(k=10), rng=random.Random(3))
     for number in range(2000):
         releaser.observe(Perceived(30.0 * number, ()), slot=number % 7)
-    assert len(releaser._stocks) <= 7
+    assert len(releaser._pending) <= 7
     assert len(releaser._windows._open) <= 2

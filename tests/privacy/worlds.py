@@ -21,8 +21,8 @@ from agent.base.types import Perceived, Visit
 from agent.base.vocabulary import Cell
 from agent.privacy import release as release_module
 from agent.privacy.policy.rules import Policy, resolve
-from agent.privacy.release import Releaser
-from agent.privacy.window import SENSITIVITY, Tally, units
+from agent.privacy.release import Released, Releaser
+from agent.privacy.window import SENSITIVITY, ExactCounts, units
 from tests.privacy.people import MODEL, Person, frames
 
 Draws = list[tuple[Cell, list[int]]]
@@ -40,7 +40,7 @@ class World:
 
 def run(
     patch: pytest.MonkeyPatch,
-    drive: Callable[[Releaser], Iterable[Summary]],
+    drive: Callable[[Releaser], Iterable[Released]],
     settings: AgentConfig,
     least: int = -5,
 ) -> World:
@@ -48,15 +48,15 @@ def run(
     draws: Draws = []
     told = random.Random("the same in every world")
 
-    def prescribed(tally: Tally, cell: Cell, *_: Any) -> list[int]:
-        numbers = tally.counts[cell]
+    def prescribed(counts: ExactCounts, cell: Cell, *_: Any) -> list[int]:
+        numbers = counts.cells[cell]
         draws.append((cell, list(numbers)))
         return [told.randrange(least, 30) for _ in numbers]
 
     with patch.context() as inner:
         inner.setattr(release_module, "_noised", prescribed)
         releaser = Releaser(settings, resolve(settings), model=MODEL)
-        summaries = [*drive(releaser), *releaser.finish()]
+        summaries = [released.summary for released in [*drive(releaser), *releaser.finish()]]
     return World([to_json(summary) for summary in summaries], draws, summaries)
 
 
@@ -65,24 +65,24 @@ def see(people: Sequence[Person], end: float, fps: float = 25.0) -> list[Perceiv
     return [replace(frame, skipped=len(frame.faces)) for frame in frames(people, end, fps)]
 
 
-def watch(seen: list[Perceived]) -> Callable[[Releaser], list[Summary]]:
+def watch(seen: list[Perceived]) -> Callable[[Releaser], list[Released]]:
     """Show frames to a releaser, with two contents in turn of 37 s each."""
 
-    def drive(releaser: Releaser) -> list[Summary]:
+    def drive(releaser: Releaser) -> list[Released]:
         return [
-            summary
+            released
             for frame in seen
-            for summary in releaser.observe(frame, slot=int(frame.time // 37) % 2)
+            for released in releaser.observe(frame, slot=int(frame.time // 37) % 2)
         ]
 
     return drive
 
 
-def admit(visits: Sequence[Visit], end: float, step: float) -> Callable[[Releaser], list[Summary]]:
+def admit(visits: Sequence[Visit], end: float, step: float) -> Callable[[Releaser], list[Released]]:
     """Hand visits that are over to a releaser, with an empty frame every `step` seconds."""
     coming = sorted(visits, key=lambda visit: visit.last)
 
-    def drive(releaser: Releaser) -> list[Summary]:
+    def drive(releaser: Releaser) -> list[Released]:
         done, place = [], 0
         for number in range(round(end / step)):
             time = number * step

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from agent.base.assets import CLIP
 from agent.base.config import AgentConfig, as_toml, parse
 from agent.desk.loopback.broker import Broker
@@ -17,7 +19,7 @@ from tests.uplink.conftest import DEVICE, Listener, eventually
 
 
 def children(process: int) -> dict[str, int]:
-    """Process ids of the two halves by their verb, from /proc."""
+    """Process ids of the two processes by their verb, from /proc."""
     found: dict[str, int] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -45,6 +47,7 @@ def configured(folder: Path, port: int) -> AgentConfig:
     )
 
 
+@pytest.mark.slow
 def test_a_clip_is_seen_to_its_end_while_the_uplink_is_killed(
     tmp_path: Path,
 ) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -121,22 +119,6 @@ def test_replay_prints_summaries_of_the_published_form(
         assert trace["landmarks"].shape[1:] == (68, 2)
         assert len(trace["frame_time"]) == 1440
     assert cv2.imread(str(picture)) is not None
-
-
-def test_replay_opens_no_socket(tmp_path: Path) -> None:
-    program = f"""
-import socket, sys
-def refuse(*_, **__):
-    raise AssertionError("a socket")
-socket.socket.__init__ = refuse
-from agent.cli import main
-code = main(["replay", {str(_short(tmp_path))!r}, "--json", "--plot", {str(tmp_path / "p.png")!r}])
-assert "paho" not in sys.modules
-sys.exit(code)
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert Summary.model_validate_json(done.stdout.splitlines()[0])
 
 
 def _short(folder: Path) -> Path:

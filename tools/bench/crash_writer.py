@@ -21,7 +21,7 @@ from agent.base.report import Summary
 from agent.privacy.noise import discrete_laplace
 from agent.privacy.policy.rules import resolve
 from agent.privacy.release import PendingRelease, ReleaseContext, release
-from agent.privacy.window import Tally, Window
+from agent.privacy.window import ExactCounts, Window
 from agent.wall.outbox import Outbox
 
 SCRIPT = ("add 0", "add 1", "acknowledge 0", "close")
@@ -36,11 +36,11 @@ def summaries(count: int) -> list[Summary]:
     policy = resolve(parse({"privacy": {"policy": "demo"}}, "the crash test"))
     made = []
     for seq in range(count):
-        window = Window(seq, 10, {0: Tally()}, frames=300, last=9.9, seconds=10)
-        stock = PendingRelease()
-        stock.take(window, 0, policy, discrete_laplace)
-        stamp = ReleaseContext(_BOOT, seq, "0123456789abcdef", FILE_CLOCK, micro_enabled=True)
-        made.append(release(stock, window, 0, policy, stamp, discrete_laplace))
+        window = Window(seq, 10, {0: ExactCounts()}, frames=300, last=9.9, seconds=10)
+        pending = PendingRelease()
+        pending.add_window(window, 0, policy, discrete_laplace)
+        context = ReleaseContext(_BOOT, seq, "0123456789abcdef", FILE_CLOCK, micro_enabled=True)
+        made.append(release(pending, window, 0, policy, context, discrete_laplace))
     return made
 
 

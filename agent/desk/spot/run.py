@@ -15,9 +15,9 @@ from agent.base.types import MicroExpression
 from agent.desk.spot.survey import Flags, Seen, Survey, in_order, survey
 from agent.desk.spot.track import TrackFile
 from agent.desk.trace.recorder import check_target, event_record
-from agent.privacy.false_alarms import false_alarm_rate
 from agent.privacy.window import POLARITIES
 from agent.vision.inference.manifest import load_manifest, models_folder
+from agent.vision.micro.false_alarms import false_alarm_rate
 from agent.vision.micro.network import KINDS, SpotterNetwork
 from agent.vision.micro.spotter import MicroSpotter
 

@@ -1,4 +1,5 @@
-"""Is a list of corners a polygon that somebody meant? Plain Python: both halves check settings.
+"""Validation of staff zones as simple polygons. Plain Python: the uplink process, which loads no
+NumPy, checks settings too.
 
 Corners are shares of the picture's width and height, [x, y], origin at its top left.
 """
@@ -6,7 +7,7 @@ Corners are shares of the picture's width and height, [x, y], origin at its top 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from agent.base.config import Polygon
 from agent.base.errors import ConfigError
@@ -57,17 +58,16 @@ def _problem(corners: Polygon) -> str:
 def _crossing(closed: Sequence[Corner]) -> tuple[int, int] | None:
     """Two edges that share more than the corner between them; edge n begins at corner n."""
     edges = list(pairwise(closed))
-    for first in range(len(edges)):
-        for second in range(first + 1, len(edges)):
-            neighbours = second == first + 1 or (first == 0 and second == len(edges) - 1)
-            meets = _folded if neighbours else _touch
-            one, other = edges[first], edges[second]
-            if second == first + 1 or not neighbours:
-                found = meets(*one, *other)
-            else:
-                found = meets(*other, *one)
-            if found:
-                return first, second
+    for first, second in combinations(range(len(edges)), 2):
+        one, other = edges[first], edges[second]
+        if second == first + 1:
+            found = _folded(*one, *other)
+        elif first == 0 and second == len(edges) - 1:
+            found = _folded(*other, *one)
+        else:
+            found = _touch(*one, *other)
+        if found:
+            return first, second
     return None
 
 
@@ -85,12 +85,8 @@ def _touch(a: Corner, b: Corner, c: Corner, d: Corner) -> bool:
              _sign(_turn(a, b, d))]  # fmt: skip
     if sides[0] * sides[1] < 0 and sides[2] * sides[3] < 0:
         return True
-    return (
-        (sides[0] == 0 and _between(c, d, a))
-        or (sides[1] == 0 and _between(c, d, b))
-        or (sides[2] == 0 and _between(a, b, c))
-        or (sides[3] == 0 and _between(a, b, d))
-    )
+    ends = ((c, d, a), (c, d, b), (a, b, c), (a, b, d))
+    return any(side == 0 and _between(*end) for side, end in zip(sides, ends, strict=True))
 
 
 def _turn(a: Corner, b: Corner, c: Corner) -> float:

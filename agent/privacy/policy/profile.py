@@ -11,7 +11,7 @@ operator = "Example Stores GmbH"
 contact = "privacy@stores.example"
 ```
 
-What such a file is trusted for is judged in `trusted`, what it means for a box in `policy`.
+Whether a file is trusted is decided in `trusted_file`, what it means for a device in `rules`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from agent.base.config import Hours, Polygon, PrivacyConfig
 from agent.base.errors import ConfigError
-from agent.base.vocabulary import Cell, PolicyName, WindowLength
+from agent.base.vocabulary import Cell, Place, PolicyName, Region, WindowLength
 from agent.privacy.policy.polygon import check_polygons
 from agent.privacy.policy.trusted_file import read_owned_by_root, read_signed
 
-Region = Literal["eu", "us", "other"]
-Place = Literal["retail", "workplace", "education", "laboratory", "clinic", "home"]
 Language = Literal["en", "de", "fr", "es"]
 """Those that the sign's own words come in."""
 

@@ -19,12 +19,13 @@ import ipaddress
 import json
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from typing import get_args
 
 from agent.base.config import AgentConfig, Polygon
 from agent.base.errors import ConfigError
-from agent.base.vocabulary import Cell, PolicyName
+from agent.base.vocabulary import Cell, Place, PolicyName, Region
 from agent.privacy.policy.polygon import check_polygons
-from agent.privacy.policy.profile import Place, Region, SiteProfile, load_profile
+from agent.privacy.policy.profile import SiteProfile, load_profile
 
 _PRESENCE: tuple[Cell, ...] = ("visits", "attention", "dwell")
 _EVERYTHING: tuple[Cell, ...] = (
@@ -32,10 +33,8 @@ _EVERYTHING: tuple[Cell, ...] = (
 )  # fmt: skip
 INFERS_EMOTION: frozenset[Cell] = frozenset({"expression", "valence", "arousal", "micro", "tone"})
 """Cells that say how people look or sound; where none may be published none is computed."""
-_ANY_REGION: tuple[Region, ...] = ("eu", "us", "other")
-_ANY_PLACE: tuple[Place, ...] = (
-    "retail", "workplace", "education", "laboratory", "clinic", "home",
-)  # fmt: skip
+_ANY_REGION: tuple[Region, ...] = get_args(Region)
+_ANY_PLACE: tuple[Place, ...] = get_args(Place)
 
 CONSENT_STATES = {"IL": "Illinois", "TX": "Texas", "WA": "Washington"}
 """Where the law asks for consent before face geometry is used, by its letters in a profile."""
@@ -108,7 +107,7 @@ class Policy:
     region: Region
     place: Place
     cells: tuple[Cell, ...]
-    """What may be published, in the order of `report.Cell`."""
+    """What may be published, in the order of `vocabulary.Cell`."""
     k: int
     epsilon_milli: int
     """Thousandths, per visit, all cells together; 0: no noise."""
@@ -258,7 +257,6 @@ def _refuse_missing_duties(config: AgentConfig, profile: Profile, site: SiteProf
             f"Policy {asked.policy} needs the consent of everyone in view. Obtain it, then set "
             "privacy.consent = true."
         )
-
     if asked.policy == "retail-us-notice" and config.device.region == "us" and not asked.consent:
         _refuse_where_consent_is_law(site.state if site else None)
 

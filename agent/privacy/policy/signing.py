@@ -1,6 +1,6 @@
 """Sign a profile file; `python -m agent.privacy.policy.signing KEY PROFILE` writes `PROFILE.sig`.
 
-`--new PRIVATE_KEY` makes a pair first: the private half stays with whoever answers for the
+`--new PRIVATE_KEY` makes a pair first: the private key stays with whoever answers for the
 profiles, `PRIVATE_KEY.pub` goes to the boxes (`privacy.profile_key`). Ed25519, RFC 8032.
 """
 
@@ -41,7 +41,7 @@ def sign_profile(key_file: Path, profile: Path) -> Path:
 
 
 def make_key(path: Path) -> Path:
-    """Write a new private key, and its public half beside it, whose path is returned.
+    """Write a new private key, and its public key beside it, whose path is returned.
 
     Raises `ConfigError` where one is already there, `StoreError`.
     """

@@ -25,6 +25,7 @@ LARGEST = 32_768
 """Bytes of a profile; more is refused unread."""
 _LARGEST_KEY = 4096
 _ROOT = 0
+_TRUSTED_OWNERS = {_ROOT}
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _UID_MAP = Path("/proc/self/uid_map")
 _PLAIN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -163,12 +164,12 @@ def _judge_folder(folder: Path, found: os.stat_result, path: Path) -> None:
 
 
 def _is_root_s(found: os.stat_result) -> bool:
-    return found.st_uid == _ROOT and not found.st_mode & _OTHERS_WRITE
+    return found.st_uid in _TRUSTED_OWNERS and not found.st_mode & _OTHERS_WRITE
 
 
 def _who(found: os.stat_result) -> str:
     """Why somebody else than root could write."""
-    if found.st_uid == _ROOT:
+    if found.st_uid in _TRUSTED_OWNERS:
         return f"others than root may write it (mode {stat.S_IMODE(found.st_mode):o})"
     return f"user {found.st_uid} owns it, not root"
 

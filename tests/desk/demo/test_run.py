@@ -21,7 +21,7 @@ from agent.desk.demo import run
 from agent.desk.loopback.broker import Broker
 from agent.desk.loopback.subscriber import Subscriber
 from agent.desk.trace import truth as script
-from agent.perceive.process import PerceiveReport
+from agent.perceive.status import PerceiveReport
 from agent.privacy.policy.rules import resolve
 from agent.privacy.release import Releaser
 from agent.wall.outbox import Outbox
@@ -46,11 +46,11 @@ def flawless(
             report.frames += 1
             if observer:
                 observer(each)
-            for summary in releaser.observe(each):
-                outbox.add(summary)
+            for released in releaser.observe(each):
+                outbox.add(released.summary)
                 report.summaries += 1
-        for summary in releaser.finish():
-            outbox.add(summary)
+        for released in releaser.finish():
+            outbox.add(released.summary)
             report.summaries += 1
     return report
 

@@ -23,9 +23,9 @@ def summaries() -> list[Summary]:
     """The whole clip, flawlessly perceived, released under the demo profile."""
     config = parse({"privacy": {"policy": "demo"}}, "test")
     policy = resolve(config, live=False)
-    releaser = Releaser(config, policy, model="0" * 16, false_alarms=RATE)
-    done = [s for each in perceived(script.load()) for s in releaser.observe(each)]
-    return done + releaser.finish()
+    releaser = Releaser(config, policy, model="0" * 16, false_alarms_per_minute=RATE)
+    done = [r for each in perceived(script.load()) for r in releaser.observe(each)]
+    return [released.summary for released in done + releaser.finish()]
 
 
 def test_every_visit_is_counted_once_in_the_table() -> None:

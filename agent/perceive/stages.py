@@ -1,0 +1,64 @@
+"""The pipeline and the releaser that the settings in force call for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agent.base.clock import ClockReading
+from agent.base.config import AgentConfig
+from agent.privacy.policy.rules import Policy
+from agent.privacy.release import Released, Releaser
+from agent.vision.pipeline import Pipeline
+from agent.wall.outbox import Outbox
+
+
+class Stages:
+    """Rebuilt where another configuration or policy differs. Raises `ModelError`."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        policy: Policy,
+        outbox: Outbox,
+        clock: Callable[[], ClockReading],
+    ) -> None:
+        self._config = config
+        self.policy = policy
+        self._outbox = outbox
+        self._clock = clock
+        self.pipeline = self._new_pipeline()
+        self.releaser = self._new_releaser(outbox.next_seq)
+
+    def rebuild(self, config: AgentConfig, policy: Policy) -> list[Released]:
+        """Put another configuration and its policy in force. Where the policy changes all visits
+        and windows end here: returns their summaries."""
+        before, same_policy = self._config, policy == self.policy
+        self._config, self.policy = config, policy
+        if (before.detection, before.tracking, before.micro) != (
+            config.detection, config.tracking, config.micro,
+        ):  # fmt: skip
+            self.pipeline = self._new_pipeline()
+        if same_policy and before.micro == config.micro:
+            return []
+        done = self.releaser.finish()
+        self.releaser = self._new_releaser(self.releaser.seq)
+        return done
+
+    def _new_pipeline(self) -> Pipeline:
+        return Pipeline(
+            self._config,
+            expressions=self.policy.infers_emotion,
+            limited=self._config.source.kind != "file",
+            zones=self.policy.zones,
+        )
+
+    def _new_releaser(self, seq: int) -> Releaser:
+        return Releaser(
+            self._config,
+            self.policy,
+            model=self.pipeline.model_hash,
+            false_alarms_per_minute=self.pipeline.false_alarms_per_minute,
+            boot=self._outbox.boot,
+            seq=seq,
+            clock=self._clock,
+        )

@@ -1,0 +1,124 @@
+"""What the perceive process tells the uplink process about itself, through the outbox."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from agent import __version__
+from agent.base.clock import ClockReading
+from agent.base.errors import StoreError
+from agent.base.report import Birth, EventCode, PerceiveCage, Vitals
+from agent.privacy.policy.rules import Policy
+from agent.wall.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+VITALS_INTERVAL = 60.0
+"""Seconds."""
+_CLOCK_STEP = 60
+"""Seconds that the wall clock may drift against the monotonic one before it counts as stepped."""
+
+
+@dataclass(slots=True)
+class PerceiveReport:
+    """Counters of a run."""
+
+    frames: int = 0
+    dropped: int = 0
+    """Frames that the source delivered and that were not analysed."""
+    summaries: int = 0
+    lost: int = 0
+    """Summaries given up because the disk was full for too long."""
+    reopened: int = 0
+    """Times the camera was opened again."""
+    unseen: int = 0
+    """Frames discarded without analysis: paused, or quiet hours."""
+
+
+class StatusReporter:
+    """Writes events, vitals and births. Failing to write one is logged and never raised.
+
+    `sandbox`: what the process found when it entered its sandbox.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        clock: Callable[[], ClockReading],
+        report: PerceiveReport,
+        sandbox: PerceiveCage,
+    ) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        self._report = report
+        self._sandbox = sandbox
+        self._vitals_at = 0.0
+        self._frames_then = 0
+        self._running: tuple[Policy, str, int] | None = None
+        self._ahead: float | None = None
+
+    def record_event(self, code: EventCode) -> None:
+        try:
+            self._outbox.say(code)
+        except StoreError as error:
+            log.error("The event %s is lost: %s", code, error)
+
+    def publish_vitals(
+        self, perception: Literal["running", "paused", "quiet", "stalled"], at_once: bool = False
+    ) -> None:
+        """At most once per `VITALS_INTERVAL`, unless `at_once`; the clock is checked with it."""
+        now = time.monotonic()
+        past = now - self._vitals_at
+        if past < VITALS_INTERVAL and not at_once:
+            return
+        frames = self._report.frames
+        fps = (frames - self._frames_then) / past if self._vitals_at else 0.0
+        self._vitals_at, self._frames_then = now, frames
+        self._put(Vitals(perception=perception, fps=min(240, 5 * round(fps / 5))))
+        self._check_clock()
+
+    def publish_birth(self, policy: Policy, model: str, settings: int) -> None:
+        """`model`: the pipeline's hash; `settings`: the version of the fleet's settings."""
+        self._running = policy, model, settings
+        self._put_birth()
+
+    def _put_birth(self) -> None:
+        if self._running is None:
+            return
+        policy, model, settings = self._running
+        reading = self._clock()
+        self._ahead = reading.ahead
+        self._put(
+            Birth(
+                boot=self._outbox.boot,
+                software=__version__,
+                model=model,
+                policy=policy.name,
+                policy_hash=policy.hash,
+                epoch=None if reading.ahead is None else 10 * round(reading.ahead / 10),
+                clock=reading.trust,
+                settings=settings,
+                k=policy.k,
+                window=policy.window,  # type: ignore[arg-type]
+                cage=self._sandbox,
+            )
+        )
+
+    def _check_clock(self) -> None:
+        """A new birth, which places windows in time, once the clock is trusted or has stepped."""
+        ahead = self._clock().ahead
+        if ahead is None or (self._ahead is not None and abs(ahead - self._ahead) < _CLOCK_STEP):
+            return
+        if self._ahead is not None:
+            self.record_event("clock_stepped")
+        self._put_birth()
+
+    def _put(self, message: Birth | Vitals) -> None:
+        try:
+            self._outbox.put(message)
+        except StoreError as error:
+            log.error("%s", error)

@@ -1,0 +1,57 @@
+"""Summaries on their way into the outbox; they wait in memory while the disk is full."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from agent.base.errors import StoreError
+from agent.perceive.status import PerceiveReport, StatusReporter
+from agent.privacy.release import Released
+from agent.wall.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+_MAX_WAITING = 1000
+"""Summaries held in memory; beyond these the oldest is dropped and counted."""
+_RETRY = 5.0
+"""Seconds between attempts to store what waits."""
+
+
+class SummaryStore:
+    """Adds summaries to the outbox in order, each once; counts them in `report`."""
+
+    def __init__(self, outbox: Outbox, status: StatusReporter, report: PerceiveReport) -> None:
+        self._outbox = outbox
+        self._status = status
+        self._report = report
+        self._waiting: deque[Released] = deque()
+        self._retry_at = 0.0
+
+    def add(self, released: Sequence[Released]) -> None:
+        """Store these and what waits. A failure is logged, and reported once storing works."""
+        self._report.summaries += len(released)
+        self._waiting.extend(released)
+        if not self._waiting or time.monotonic() < self._retry_at:
+            return
+        try:
+            self.flush()
+        except StoreError as error:
+            self._retry_at = time.monotonic() + _RETRY
+            log.error("%s %d summaries wait in memory.", error, len(self._waiting))
+        else:
+            if self._retry_at:
+                self._retry_at = 0.0
+                self._status.record_event("store_failed")
+        while len(self._waiting) > _MAX_WAITING:
+            self._waiting.popleft()
+            self._report.lost += 1
+            self._status.record_event("summaries_lost")
+
+    def flush(self) -> None:
+        """Store all that waits. Raises `StoreError`."""
+        while self._waiting:
+            self._outbox.add(self._waiting[0].summary, self._waiting[0].withheld_visits)
+            self._waiting.popleft()
