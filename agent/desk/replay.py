@@ -23,6 +23,7 @@ from agent.perceive.capture.video_file import VideoFile
 from agent.privacy.false_alarms import false_alarm_rate
 from agent.privacy.policy.rules import resolve
 from agent.privacy.release import Releaser
+from agent.privacy.zones import StaffZones
 from agent.vision.pipeline import Pipeline
 
 
@@ -55,7 +56,7 @@ def replay(
     config = _windowed(config or parse({"privacy": {"policy": "demo"}}, "the demo profile"), window)
     policy = resolve(config, live=False)
     source = VideoFile(video)
-    pipeline = Pipeline(config, expressions=policy.infers_emotion, zones=policy.zones)
+    pipeline = Pipeline(config, expressions=policy.infers_emotion, zones=StaffZones(policy.zones))
     releaser = Releaser(
         config,
         policy,

@@ -24,6 +24,7 @@ from agent.perceive.warm_up import warm
 from agent.privacy.false_alarms import false_alarm_rate
 from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.release import Releaser
+from agent.privacy.zones import StaffZones
 from agent.vision.pipeline import Pipeline
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import Settings, apply
@@ -208,7 +209,7 @@ class Perceiver:
             self._config,
             expressions=self._policy.infers_emotion,
             limited=self._live,
-            zones=self._policy.zones,
+            zones=StaffZones(self._policy.zones),
         )
 
     def _new_releaser(self, seq: int) -> Releaser:

@@ -22,10 +22,11 @@ from agent.base.types import EXPRESSIONS, Frame, Infer
 from agent.cli import main
 from agent.desk.trace.recorder import TraceRecorder
 from agent.perceive.capture.video_file import VideoFile
+from agent.privacy.zones import StaffZones
 from agent.vision.faces.align import MEAN_SHAPE
 from agent.vision.inference.manifest import Manifest, models_folder
 from agent.vision.inference.tflite import open_model
-from agent.vision.pipeline import Pipeline, tiles_for
+from agent.vision.pipeline import Pipeline
 
 Trace = dict[str, NDArray[Any]]
 
@@ -198,8 +199,7 @@ class _Spied:
 def test_no_model_is_shown_what_lies_in_a_staff_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same pictures reach every model, whoever stands in the zone."""
     spied = _Spied(monkeypatch)
-    zone = [[0.1, 0.1], [0.55, 0.1], [0.55, 0.9], [0.1, 0.9]]
-    config = parse({"privacy": {"staff_zones": [zone]}}, "x")
+    zone = ((0.1, 0.1), (0.55, 0.1), (0.55, 0.9), (0.1, 0.9))
     face = _still()
     guest = _shifted(face, 270)  # the same face again, to the right of the zone
     face[:, 380:] = guest[:, 380:]
@@ -208,7 +208,7 @@ def test_no_model_is_shown_what_lies_in_a_staff_zone(monkeypatch: pytest.MonkeyP
     noise[48:432, 64:352] = np.random.default_rng(0).integers(0, 255, (384, 288))
     shown = []
     for picture in (face, nobody, noise):
-        pipeline = Pipeline(config)
+        pipeline = Pipeline(AgentConfig(), zones=StaffZones([zone]))
         spied.shown.clear()
         for i in range(6):
             perceived = pipeline(Frame(i / 30, picture))
@@ -229,14 +229,14 @@ def test_no_model_is_shown_what_lies_in_a_staff_zone(monkeypatch: pytest.MonkeyP
     ids=["half in", "only the centre in", "an ear in", "beside"],
 )
 def test_a_face_is_dropped_when_its_centre_is_in_a_zone(zone: Polygon, faces: int) -> None:
-    pipeline = Pipeline(AgentConfig(), zones=[zone])
+    pipeline = Pipeline(AgentConfig(), zones=StaffZones([zone]))
     assert [len(pipeline(Frame(i / 30, _still())).faces) for i in range(4)] == [faces] * 4
 
 
 def test_a_track_that_walks_into_a_zone_ends() -> None:
     face = _still()
     stripe = ((0.40, 0.0), (0.44, 0.0), (0.44, 1.0), (0.40, 1.0))
-    pipeline = Pipeline(AgentConfig(), zones=[stripe])
+    pipeline = Pipeline(AgentConfig(), zones=StaffZones([stripe]))
     ids: dict[str, set[int]] = {"before": set(), "within": set(), "behind": set()}
     for i in range(90):
         dx = 3 * i - 60
@@ -249,10 +249,11 @@ def test_a_track_that_walks_into_a_zone_ends() -> None:
     assert ids == {"before": {1}, "within": set(), "behind": {2}}, "on the far side somebody new"
 
 
-def test_zones_of_the_policy_replace_those_of_the_configuration() -> None:
+def test_zones_of_the_configuration_cannot_be_forgotten() -> None:
     config = parse({"privacy": {"staff_zones": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}}, "x")
-    assert Pipeline(config)(Frame(0, _still())).faces == ()
-    assert len(Pipeline(config, zones=())(Frame(0, _still())).faces) == 1
+    with pytest.raises(ValueError, match="staff zones"):
+        Pipeline(config)
+    assert len(Pipeline(config, zones=StaffZones(()))(Frame(0, _still())).faces) == 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 700), (4320, 7680), (480, 640)])
@@ -263,18 +264,6 @@ def test_pictures_of_any_size_without_a_face_show_none(shape: tuple[int, int]) -
     for i in range(3):
         perceived = pipeline(Frame(i / 30, np.ascontiguousarray(luma)))
         assert perceived.faces == ()
-        assert perceived.micro_refused == "no_evidence"
-
-
-def test_tiles_follow_the_size_of_the_picture() -> None:
-    def tiles(width: int, height: int) -> int:
-        return tiles_for(Frame(0, np.zeros((height, width), np.uint8)), None)
-
-    assert tiles(640, 480) == 0
-    assert tiles(1280, 720) == 2
-    assert tiles(1920, 1080) == 3
-    assert tiles(7680, 4320) == 4
-    assert tiles_for(Frame(0, np.zeros((9, 9), np.uint8)), 3) == 3
 
 
 def test_an_altered_model_stops_everything(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from agent.base.types import Float, Pose
 from agent.vision.faces.landmarks import FOREHEAD
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
-from agent.vision.kernels.pose import head, scaled_orthographic_pose
+from agent.vision.kernels.pose import measure_head, scaled_orthographic_pose
 
 _WEIGHTS = np.full(68, 0.3)
 _WEIGHTS[[27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45]] = 1.0
@@ -32,8 +32,8 @@ def head_pose(points: Float) -> Pose:
     return Pose(yaw, pitch, roll)
 
 
-def head_of(points: Float, box: Float) -> tuple[float, float, float, float, float]:
-    """Yaw, pitch and roll in degrees, how squarely it faces the camera, and its size.
+def head_geometry(points: Float, box: Float) -> tuple[float, float, float, float, float]:
+    """Pose, box and size of one face in one call.
 
     Parameters
     ----------
@@ -45,11 +45,13 @@ def head_of(points: Float, box: Float) -> tuple[float, float, float, float, floa
     Returns
     -------
     yaw, pitch, roll : float
-        As `head_pose`.
+        Degrees, as `agent.base.types.Pose`.
     facing : float
         Cosine of the angle to the direction of the camera.
     interocular : float
         As `agent.vision.faces.landmarks.interocular`.
     """
-    answer: tuple[float, float, float, float, float] = head(points, _INVERSE, FOREHEAD, box)
-    return answer
+    geometry: tuple[float, float, float, float, float] = measure_head(
+        points, _INVERSE, FOREHEAD, box
+    )
+    return geometry

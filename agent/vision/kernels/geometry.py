@@ -73,15 +73,15 @@ def fit_similarity(source: Float, target: Float, weights: Float) -> Float:  # pr
 
 @njit(nogil=True, cache=True)
 def landmarks_in_frame(
-    matrix: Float, answer: Float, logit: Float, size: float, points: Float
+    matrix: Float, shares: Float, logit: Float, size: float, points: Float
 ) -> float:  # pragma: no cover
-    """What the landmark network said about a crop, in terms of the frame.
+    """Outputs of the landmark network for a crop, brought back to the frame.
 
     Parameters
     ----------
     matrix : float32[2, 3]
         Similarity, frame to crop pixels.
-    answer : float32[1, 2 N]
+    shares : float32[1, 2 N]
         x and y of each point, shares of the crop's size.
     logit : float32[1, 1]
         Of the presence of a face.
@@ -100,8 +100,8 @@ def landmarks_in_frame(
     area = a * a + c * c
     if area > 1e-18:
         for i in range(points.shape[0]):
-            x = size * answer[0, 2 * i] - matrix[0, 2]
-            y = size * answer[0, 2 * i + 1] - matrix[1, 2]
+            x = size * shares[0, 2 * i] - matrix[0, 2]
+            y = size * shares[0, 2 * i + 1] - matrix[1, 2]
             points[i, 0] = (a * x + c * y) / area
             points[i, 1] = (a * y - c * x) / area
     else:

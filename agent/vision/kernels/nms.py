@@ -65,7 +65,7 @@ def nms(
 
 
 @njit(nogil=True, cache=True)
-def overlaps(
+def pairwise_iou(
     a: NDArray[np.float32], b: NDArray[np.float32]
 ) -> NDArray[np.float32]:  # pragma: no cover
     """Intersection over union of boxes float32[N, 4] and float32[M, 4] (xyxy), float32[N, M]."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from agent.base.config import MicroConfig
-from agent.base.types import Float, MicroExpression
+from agent.base.types import Float, MicroExpression, MicroStatus
 from agent.vision.micro.channels import BROWS, MOUTH
 from agent.vision.micro.decide import LATENCY, Decider
 from agent.vision.micro.network import NetworkState, SpotterNetwork
@@ -68,19 +68,13 @@ class MicroSpotter:
         self._params = params
         self._network = network
         self._faces: dict[int, _Face] = {}
-        self.refused: str | None = "no_evidence"
-        """Why the newest frame could not be analysed; None when at least one face was."""
-        self.analysed: tuple[int, ...] = ()
-        """Track ids analysable in the newest frame."""
-        self.reasons: dict[int, str] = {}
-        """By track id, why the others in the newest frame were not."""
         self.rejected: Counter[str] = Counter()
         """Movements refused, by kind: macro, blink, speech, head_motion, tracking_jump."""
 
     def update(
         self, time: float, faces: Iterable[tuple[int, Float, float]]
-    ) -> list[MicroExpression]:
-        """Add one frame's faces; return the movements that were just decided, oldest first.
+    ) -> tuple[list[MicroExpression], dict[int, MicroStatus]]:
+        """Add one frame's faces.
 
         Parameters
         ----------
@@ -89,32 +83,33 @@ class MicroSpotter:
         faces : track id, float32[68, 2] and confidence
             Stabilised landmarks, frame pixels; in [0, 1], 0 where the landmarks do not continue
             those of the frame before. NaN, and landmarks that are not finite, count as 0.
+
+        Returns
+        -------
+        list[MicroExpression]
+            Movements that were just decided, of any face, by onset.
+        dict[int, MicroStatus]
+            Of each of `faces` in this frame, by track id.
         """
         found: list[MicroExpression] = []
-        reasons: dict[int, str | None] = {}
+        statuses: dict[int, MicroStatus] = {}
         for track_id, points, confidence in faces:
-            reasons[track_id] = self._see(track_id, time, points, confidence, found)
-        if len(self._faces) > len(reasons):
-            for track_id in [k for k in self._faces if k not in reasons]:
-                self._wait(track_id, time, found)
-        self.analysed = tuple([k for k, reason in reasons.items() if reason is None])
-        self.reasons = {k: reason for k, reason in reasons.items() if reason is not None}
-        self.refused = None if self.analysed else next(iter(self.reasons.values()), "no_evidence")
+            reason = self._add(track_id, time, points, confidence, found)
+            face = self._faces.get(track_id)
+            noise = math.nan if face is None else face.noise
+            statuses[track_id] = MicroStatus(reason is None, reason, noise)
+        if len(self._faces) > len(statuses):
+            for track_id in [k for k in self._faces if k not in statuses]:
+                self._advance(track_id, time, found)
         found.sort(key=lambda event: event.onset)
-        return found
-
-    def noise(self, track_id: int) -> float:
-        """What brows and mouth of a face show at rest at the pace of a micro-expression, standard
-        deviation, inter-ocular distances; NaN while that is not known."""
-        face = self._faces.get(track_id)
-        return math.nan if face is None else face.noise
+        return found, statuses
 
     def tick(self, time: float) -> list[MicroExpression]:
         """Time has passed without a frame; return what is due. A decision does not wait for the
         next frame."""
         found: list[MicroExpression] = []
         for track_id in list(self._faces):
-            self._wait(track_id, time, found)
+            self._advance(track_id, time, found)
         return found
 
     def finish(self) -> list[MicroExpression]:
@@ -125,7 +120,7 @@ class MicroSpotter:
         self._faces.clear()
         return found
 
-    def _see(
+    def _add(
         self,
         track_id: int,
         time: float,
@@ -154,13 +149,14 @@ class MicroSpotter:
                 face.noise = float(np.sort(face.stream.noise[_JUDGED])[_JUDGED_AT])
             face.reason, face.checked = self._refusal(face), 0
         if done < 0:
-            self._wait(track_id, time, found)
+            self._advance(track_id, time, found)
             return "no_evidence" if time - stream.last > _STALE else face.reason
         self._run(track_id, face, done, time, found)
         self._release(track_id, face, time, time, found)
         return face.reason
 
-    def _wait(self, track_id: int, time: float, found: list[MicroExpression]) -> None:
+    def _advance(self, track_id: int, time: float, found: list[MicroExpression]) -> None:
+        """Complete the steps of a face that this frame does not show, or forget it."""
         face = self._faces[track_id]
         if not face.stream.started or time - face.stream.last > LONGEST_GAP:
             self._release(track_id, face, math.inf, time, found)

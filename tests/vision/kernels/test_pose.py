@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agent.base.types import Pose
-from agent.vision.faces.pose import head_of, head_pose
+from agent.vision.faces.pose import head_geometry, head_pose
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
 from tests.vision.kernels.naive_geometry import rotation
 
@@ -38,6 +38,6 @@ def test_facing_is_the_cosine_to_the_camera(angles: tuple[float, float, float]) 
     """Attention is a cone: rolling the head does not leave it."""
     turned = MEAN_SHAPE_3D @ rotation(*angles).T
     points = (turned[:, :2] * 80 + [320, 240]).astype(np.float32)
-    _, _, _, facing, _ = head_of(points, np.empty(4, np.float32))
+    _, _, _, facing, _ = head_geometry(points, np.empty(4, np.float32))
     yaw, pitch, _ = np.radians(angles)
     assert facing == pytest.approx(np.cos(yaw) * np.cos(pitch), abs=0.01)
