@@ -24,7 +24,7 @@ from agent.vision import pipeline as whole
 from agent.vision.expression import classifier as read
 from agent.vision.faces import detect, landmarks, pose, stabilise, track
 from agent.vision.inference import tflite
-from agent.vision.micro import decide, network, spotter, stream
+from agent.vision.micro import network, peaks, spotter, stream
 from tools.bench.frames import decode
 from tools.bench.machine import machine
 
@@ -51,11 +51,11 @@ TIMED: tuple[tuple[Any, str, str], ...] = (
     (detect, "decode", "detect: decoding"),
     (spotter.MicroSpotter, "update", "micro: the rest"),
     (stream.FaceStream, "push", "micro: stream, the rest"),
-    (stream, "measure", "micro: channels kernel"),
+    (stream, "measure_channels", "micro: channels kernel"),
     (stream, "resample_uniform", "micro: grid kernel"),
     (stream, "normalise", "micro: inputs kernel"),
     (network.NetworkState, "step", "micro: network kernel"),
-    (decide.Decider, "step", "micro: decision"),
+    (peaks.PeakPicker, "step", "micro: decision"),
     (tflite.Model, "__call__", "model."),
 )
 """Whose attribute, which, and what it is called in the table."""

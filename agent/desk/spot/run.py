@@ -19,7 +19,8 @@ from agent.desk.trace.recorder import check_target, event_record
 from agent.privacy.false_alarms import false_alarm_rate
 from agent.privacy.window import POLARITIES
 from agent.vision.inference.manifest import load_manifest, models_folder
-from agent.vision.micro.network import KINDS, SpotterNetwork
+from agent.vision.micro.network import SpotterNetwork
+from agent.vision.micro.outputs import KINDS
 from agent.vision.micro.spotter import MicroSpotter
 
 _TICK = 0.05

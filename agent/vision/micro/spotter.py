@@ -1,7 +1,7 @@
 """Spotting micro-expressions on-line, face by face, in bounded memory and time.
 
-Landmarks -> channels with the head's movement taken out -> an even grid of 30 steps per second ->
-over each channel's own noise -> a causal temporal network -> peaks -> one decision per movement.
+Landmarks -> channels with the head's movement taken out -> resampled to 30 steps per second ->
+over each channel's own noise -> a causal temporal network -> peaks -> one report per movement.
 The network was trained on synthetic tracks (tools/micro). On real faces published methods reach F1
 of .2 to .4: what is reported is an indication, never a finding about a person.
 """
@@ -17,37 +17,37 @@ import numpy as np
 from agent.base.config import MicroConfig
 from agent.base.types import Float, MicroExpression, MicroStatus
 from agent.vision.micro.channels import BROWS, MOUTH
-from agent.vision.micro.decide import LATENCY, Decider
 from agent.vision.micro.network import NetworkState, SpotterNetwork
+from agent.vision.micro.peaks import LATENCY, PeakPicker
 from agent.vision.micro.stream import LONGEST_GAP, FaceStream
 
-_GAPS = 31
-"""Times between frames of which the median gives the frame rate."""
+_INTERVALS = 31
+"""Frame intervals of which the median gives the frame rate."""
 _CHECK_EVERY = 6
-"""Frames after which it is asked anew whether a face can be analysed."""
+"""Frames after which it is checked anew whether a face can be analysed."""
 _STALE = 0.25
 """Seconds unseen after which a face does not count as analysed."""
-_JUDGED = np.r_[BROWS, MOUTH]
-_JUDGED_AT = len(_JUDGED) // 2
-"""The median noise of brows and mouth says whether a face is too noisy."""
+_BROWS_AND_MOUTH = np.r_[BROWS, MOUTH]
+_MEDIAN = len(_BROWS_AND_MOUTH) // 2
+"""The median noise of brows and mouth decides whether a face is too noisy."""
 
 
 class _Face:
     """What is kept of one face."""
 
-    __slots__ = ("checked", "decider", "gaps", "network", "noise", "reason", "stream")
+    __slots__ = ("checked", "intervals", "network", "noise", "picker", "reason", "stream")
 
     def __init__(self, network: SpotterNetwork, threshold: float, rejected: Counter[str]) -> None:
         self.stream = FaceStream()
         self.network = NetworkState(network)
-        self.decider = Decider(threshold, rejected)
-        self.gaps: deque[float] = deque(maxlen=_GAPS)
+        self.picker = PeakPicker(threshold, rejected)
+        self.intervals: deque[float] = deque(maxlen=_INTERVALS)
         self.reason: str | None = "no_evidence"
         """Why it cannot be analysed."""
         self.noise = math.nan
-        """At rest, inter-ocular distances."""
+        """Of brows and mouth at rest, inter-ocular distances; NaN while it is not known."""
         self.checked = 0
-        """Frames since that was last asked."""
+        """Frames since that was last checked."""
 
 
 class MicroSpotter:
@@ -87,7 +87,7 @@ class MicroSpotter:
         Returns
         -------
         list[MicroExpression]
-            Movements that were just decided, of any face, by onset.
+            Movements that were just decided on, of any face, by onset.
         dict[int, MicroStatus]
             Of each of `faces` in this frame, by track id.
         """
@@ -105,7 +105,7 @@ class MicroSpotter:
         return found, statuses
 
     def tick(self, time: float) -> list[MicroExpression]:
-        """Time has passed without a frame; return what is due. A decision does not wait for the
+        """Time has passed without a frame; return what is due. A report does not wait for the
         next frame."""
         found: list[MicroExpression] = []
         for track_id in list(self._faces):
@@ -142,12 +142,12 @@ class MicroSpotter:
         continued = stream.started and time > before
         done = stream.push(time, points, confidence)
         if done >= 0 and continued:
-            face.gaps.append(time - before)
+            face.intervals.append(time - before)
         face.checked += 1
         if face.checked >= _CHECK_EVERY or face.reason == "no_evidence":
-            if face.stream.settled:
-                face.noise = float(np.sort(face.stream.noise[_JUDGED])[_JUDGED_AT])
-            face.reason, face.checked = self._refusal(face), 0
+            if face.stream.noise_known:
+                face.noise = float(np.sort(face.stream.noise[_BROWS_AND_MOUTH])[_MEDIAN])
+            face.reason, face.checked = self._reason(face), 0
         if done < 0:
             self._advance(track_id, time, found)
             return "no_evidence" if time - stream.last > _STALE else face.reason
@@ -162,34 +162,34 @@ class MicroSpotter:
             self._release(track_id, face, math.inf, time, found)
             del self._faces[track_id]
             return
-        self._run(track_id, face, face.stream.wait(time), time, found)
+        self._run(track_id, face, face.stream.tick(time), time, found)
         self._release(track_id, face, time, time, found)
 
     def _run(
         self, track_id: int, face: _Face, done: int, now: float, found: list[MicroExpression]
     ) -> None:
-        """Decide on the steps that were just completed; what became due before each goes first."""
+        """Run the network on the steps just completed; report first what became due before each."""
         stream = face.stream
         for k in range(done):
-            self._release(track_id, face, stream.known.item(k), now, found)
+            self._release(track_id, face, stream.completed_at.item(k), now, found)
             outputs = face.network.step(stream.inputs[k])
-            face.decider.step(stream.times.item(k), outputs, counts=face.reason is None)
+            face.picker.step(stream.times.item(k), outputs, counts=face.reason is None)
 
     def _release(
         self, track_id: int, face: _Face, until: float, now: float, found: list[MicroExpression]
     ) -> None:
-        if (event := face.decider.release(track_id, until, now)) is not None:
+        if (event := face.picker.pop_due(track_id, until, now)) is not None:
             found.append(event)
 
-    def _refusal(self, face: _Face) -> str | None:
+    def _reason(self, face: _Face) -> str | None:
         stream = face.stream
         if stream.started and stream.scale < self._params.min_face:
             return "face_too_small"
-        if len(face.gaps) < _GAPS // 2:
+        if len(face.intervals) < _INTERVALS // 2:
             return "no_evidence"
         # Half a frame of tolerance: cameras name 25 and deliver 24.9.
-        if 1.0 / sorted(face.gaps)[len(face.gaps) // 2] < self._params.min_fps - 0.5:
+        if 1.0 / sorted(face.intervals)[len(face.intervals) // 2] < self._params.min_fps - 0.5:
             return "fps_too_low"
-        if not stream.settled:
+        if not stream.noise_known:
             return "no_evidence"
         return "too_noisy" if face.noise > self._params.max_noise else None
