@@ -13,8 +13,6 @@ from agent.vision.faces.align import MEAN_SHAPE, CropSpec, cut
 from agent.vision.kernels.calibrate import softmax_at_temperature, subtract_baseline
 from agent.vision.kernels.geometry import fit_similarity
 
-_EQUAL = np.ones(len(MEAN_SHAPE), np.float32)
-
 
 class ExpressionClassifier:
     """Classifies one aligned grey crop.
@@ -38,7 +36,7 @@ class ExpressionClassifier:
 
     def __call__(self, luma: Grey, points: Float) -> Expression:
         """Expression of the face with these landmarks float32[68, 2] in uint8[H, W]."""
-        matrix = fit_similarity(points, self._target, _EQUAL)
+        matrix = fit_similarity(points, self._target)
         return self.classify_crop(cut(luma, matrix, self._crop.size))
 
     def classify_crop(self, crop: Grey) -> Expression:

@@ -13,8 +13,6 @@ from agent.vision.kernels.geometry import extent, fit_similarity, landmarks_in_f
 
 _TARGET = LANDMARK_CROP.place(MEAN_SHAPE)
 _TARGET_FIVE = LANDMARK_CROP.place(MEAN_FIVE)
-_EQUAL = np.ones(68, np.float32)
-_EQUAL_FIVE = np.ones(5, np.float32)
 
 FOREHEAD = 0.28
 """How far a box reaches beyond the landmarks, which end at the brows, share of their height."""
@@ -78,9 +76,7 @@ class LandmarkEstimator:
 
 def crop_matrix(guess: Float) -> Float:
     """Frame to landmark-crop pixels, float32[2, 3], for 68 landmarks or five keypoints."""
-    if len(guess) == 5:
-        return fit_similarity(guess, _TARGET_FIVE, _EQUAL_FIVE)
-    return fit_similarity(guess, _TARGET, _EQUAL)
+    return fit_similarity(guess, _TARGET_FIVE if len(guess) == 5 else _TARGET)
 
 
 def face_box(points: Float) -> Float:

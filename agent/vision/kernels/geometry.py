@@ -10,15 +10,13 @@ Float = NDArray[np.float32]
 
 
 @njit(nogil=True, cache=True)
-def fit_similarity(source: Float, target: Float, weights: Float) -> Float:  # pragma: no cover
-    """Weighted least-squares similarity (rotation, uniform scale, shift) between matched points.
+def fit_similarity(source: Float, target: Float) -> Float:  # pragma: no cover
+    """Least-squares similarity (rotation, uniform scale, shift) between matched points.
 
     Parameters
     ----------
     source, target : float32[N, 2]
         Matching points, any unit.
-    weights : float32[N]
-        Non-negative, not all zero.
 
     Returns
     -------
@@ -31,34 +29,31 @@ def fit_similarity(source: Float, target: Float, weights: Float) -> Float:  # pr
     points as complex numbers the best linear part is sum(conj(z) w) / sum(|z|^2); we never reflect.
     Twin: `agent.vision.faces.align.similarity`.
     """
-    total = 0.0
+    n = source.shape[0]
     ax = 0.0
     ay = 0.0
     bx = 0.0
     by = 0.0
-    for i in range(source.shape[0]):
-        w = weights[i]
-        total += w
-        ax += w * source[i, 0]
-        ay += w * source[i, 1]
-        bx += w * target[i, 0]
-        by += w * target[i, 1]
-    ax /= total
-    ay /= total
-    bx /= total
-    by /= total
+    for i in range(n):
+        ax += source[i, 0]
+        ay += source[i, 1]
+        bx += target[i, 0]
+        by += target[i, 1]
+    ax /= n
+    ay /= n
+    bx /= n
+    by /= n
     real = 0.0
     imag = 0.0
     norm = 1e-12
-    for i in range(source.shape[0]):
-        w = weights[i]
+    for i in range(n):
         zx = source[i, 0] - ax
         zy = source[i, 1] - ay
         wx = target[i, 0] - bx
         wy = target[i, 1] - by
-        real += w * (zx * wx + zy * wy)
-        imag += w * (zx * wy - zy * wx)
-        norm += w * (zx * zx + zy * zy)
+        real += zx * wx + zy * wy
+        imag += zx * wy - zy * wx
+        norm += zx * zx + zy * zy
     c = real / norm
     s = imag / norm
     out = np.empty((2, 3), np.float32)

@@ -71,14 +71,14 @@ class PeakPicker:
         if counts:
             self._count_others(outputs)
 
-    def pop_due(self, track_id: int, until: float, now: float) -> MicroExpression | None:
+    def pop_due(self, track_id: int, until: float, now: float) -> list[MicroExpression]:
         """The pending movement, if it is due by `until`; it is reported `now`, seconds."""
         event = self._pending
         if event is None or event.offset + LATENCY > until:
-            return None
+            return []
         self._pending = None
         self._reported = event.offset
-        return replace(event, track_id=track_id, emitted=now)
+        return [replace(event, track_id=track_id, emitted=now)]
 
     def _consider(self, score: float, time: float, outputs: Float) -> None:
         found = _event(time, score, outputs)

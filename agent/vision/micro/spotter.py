@@ -116,7 +116,7 @@ class MicroSpotter:
         """The stream has ended: return what was still held back."""
         found: list[MicroExpression] = []
         for track_id, face in self._faces.items():
-            self._release(track_id, face, math.inf, face.stream.last, found)
+            found += face.picker.pop_due(track_id, math.inf, face.stream.last)
         self._faces.clear()
         return found
 
@@ -131,7 +131,7 @@ class MicroSpotter:
         """Add one face of a frame; return why it cannot be analysed."""
         face = self._faces.get(track_id)
         if face is not None and abs(time - face.stream.last) > LONGEST_GAP:
-            self._release(track_id, face, math.inf, time, found)
+            found += face.picker.pop_due(track_id, math.inf, time)
             face = None
         if face is None:
             face = self._faces[track_id] = _Face(
@@ -152,18 +152,18 @@ class MicroSpotter:
             self._advance(track_id, time, found)
             return "no_evidence" if time - stream.last > _STALE else face.reason
         self._run(track_id, face, done, time, found)
-        self._release(track_id, face, time, time, found)
+        found += face.picker.pop_due(track_id, time, time)
         return face.reason
 
     def _advance(self, track_id: int, time: float, found: list[MicroExpression]) -> None:
         """Complete the steps of a face that this frame does not show, or forget it."""
         face = self._faces[track_id]
         if not face.stream.started or time - face.stream.last > LONGEST_GAP:
-            self._release(track_id, face, math.inf, time, found)
+            found += face.picker.pop_due(track_id, math.inf, time)
             del self._faces[track_id]
             return
         self._run(track_id, face, face.stream.tick(time), time, found)
-        self._release(track_id, face, time, time, found)
+        found += face.picker.pop_due(track_id, time, time)
 
     def _run(
         self, track_id: int, face: _Face, done: int, now: float, found: list[MicroExpression]
@@ -171,15 +171,9 @@ class MicroSpotter:
         """Run the network on the steps just completed; report first what became due before each."""
         stream = face.stream
         for k in range(done):
-            self._release(track_id, face, stream.completed_at.item(k), now, found)
+            found += face.picker.pop_due(track_id, stream.completed_at.item(k), now)
             outputs = face.network.step(stream.inputs[k])
             face.picker.step(stream.times.item(k), outputs, counts=face.reason is None)
-
-    def _release(
-        self, track_id: int, face: _Face, until: float, now: float, found: list[MicroExpression]
-    ) -> None:
-        if (event := face.picker.pop_due(track_id, until, now)) is not None:
-            found.append(event)
 
     def _reason(self, face: _Face) -> str | None:
         stream = face.stream
