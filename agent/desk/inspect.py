@@ -16,7 +16,7 @@ from agent.base.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Frame
 from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, five_points
 from agent.vision.faces.detect import tiles_for
 from agent.vision.faces.landmarks import LandmarkEstimate
-from agent.vision.faces.pose import head_pose
+from agent.vision.faces.pose import measure_head
 from agent.vision.faces.track import intersection_over_smaller
 from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.vision.pipeline import Models
@@ -209,7 +209,7 @@ def _record(
     answer: Expression,
     pad: int = 0,
 ) -> dict[str, Any]:
-    pose = head_pose(placed.points)
+    pose = measure_head(placed.points).pose
     return {
         "box": _rounded(box),
         "score": round(score, 4),

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import cv2
-import numpy as np
 
 from agent.base.config import AgentConfig
 from agent.base.types import (
@@ -22,12 +21,11 @@ from agent.base.types import (
     MicroExpression,
     MicroStatus,
     Perceived,
-    Pose,
 )
 from agent.vision.expression.classifier import ExpressionClassifier, NeutralBaseline
 from agent.vision.faces.detect import FaceDetector
 from agent.vision.faces.landmarks import LandmarkEstimator
-from agent.vision.faces.pose import head_geometry
+from agent.vision.faces.pose import measure_head
 from agent.vision.faces.track import ExcludedZones, FaceTracker, Track
 from agent.vision.inference.manifest import Manifest, load_manifest, models_folder
 from agent.vision.inference.tflite import open_model
@@ -189,22 +187,21 @@ class Pipeline:
         return Perceived(frame.time, tuple(faces), tuple(events), self._tracker.skipped, stages)
 
     def finish(self) -> tuple[MicroExpression, ...]:
-        """The source has ended: movements that were still held back."""
+        """The source has ended: movements that were not reported yet."""
         return tuple(self._spotter.finish()) if self._spotter is not None else ()
 
     def _face(self, track: Track, frame: Frame, micro: MicroStatus) -> Face:
-        points = track.points
-        box = np.empty(4, np.float32)
-        yaw, pitch, roll, facing, size = head_geometry(points, box)
-        expression, is_new = self._expression(track, frame, size)
+        points, estimate = track.points, track.estimate
+        head = measure_head(points)
+        expression, is_new = self._expression(track, frame, head.interocular)
         return Face(
             track.track_id,
-            box,
+            head.box,
             track.score,
-            Landmarks(points, track.estimate.presence),
-            track.estimate.points,
-            Pose(yaw, pitch, roll),
-            facing >= self._attention_cosine,
+            Landmarks(points, estimate.presence),
+            estimate.points,
+            head.pose,
+            head.facing >= self._attention_cosine,
             expression,
             is_new,
             micro,

@@ -22,8 +22,9 @@ from agent.base.config import AgentConfig
 from agent.base.types import Frame
 from agent.vision import pipeline as whole
 from agent.vision.expression import classifier as read
-from agent.vision.faces import detect, landmarks, pose, stabilise, track
+from agent.vision.faces import detect, landmarks, stabilise, track
 from agent.vision.inference import tflite
+from agent.vision.kernels import pose
 from agent.vision.micro import network, peaks, spotter, stream
 from tools.bench.frames import decode
 from tools.bench.machine import machine

@@ -16,8 +16,6 @@ from agent.vision.faces.landmarks import LandmarkEstimate, face_box, interocular
 from agent.vision.faces.stabilise import Stabiliser
 from agent.vision.kernels.nms import pairwise_iou
 
-Detector = Callable[[Frame], Detections]
-
 
 class Estimator(Protocol):
     """As `agent.vision.faces.landmarks.LandmarkEstimator`."""
@@ -98,7 +96,7 @@ class FaceTracker:
 
     def __init__(
         self,
-        detector: Detector,
+        detector: Callable[[Frame], Detections],
         estimator: Estimator,
         detection: DetectionConfig,
         tracking: TrackingConfig,

@@ -38,7 +38,9 @@ CHANNEL_NAMES = tuple(name for name, _, _ in _TABLE)
 FACE_CHANNELS = len(_TABLE)
 VALUES = FACE_CHANNELS + 6
 """The channels, then yaw, pitch, roll, log of the scale, shift across and down."""
-BROWS, LIDS, NOSE, MOUTH = slice(0, 8), slice(8, 12), slice(12, 14), slice(14, 21)
+REGIONS = np.array([0, 8, 12, 14, FACE_CHANNELS], np.int64)
+"""First channel of brows, lids, nose and mouth, and the end."""
+BROWS_AND_MOUTH = np.r_[0:8, 14:FACE_CHANNELS]
 VERTICAL: NDArray[np.bool_] = np.array([axis == "y" for _, axis, _ in _TABLE])
 
 

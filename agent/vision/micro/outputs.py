@@ -1,4 +1,4 @@
-"""What the spotter's network is trained to say: layout, encoding and decoding of its outputs."""
+"""Outputs of the spotter's network: layout, encoding for training, decoding on the device."""
 
 from __future__ import annotations
 

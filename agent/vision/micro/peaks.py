@@ -88,12 +88,12 @@ class PeakPicker:
             self._pending = found
 
     def _count_others(self, outputs: Float) -> None:
-        for place, logit in enumerate(outputs[OTHERS].tolist()):
-            if self._under_way[place]:
-                self._under_way[place] = logit >= _OVER
+        for k, logit in enumerate(outputs[OTHERS].tolist()):
+            if self._under_way[k]:
+                self._under_way[k] = logit >= _OVER
             elif logit > _BEGUN:
-                self._under_way[place] = True
-                self._rejected[KINDS[place]] += 1
+                self._under_way[k] = True
+                self._rejected[KINDS[k]] += 1
 
 
 def _event(time: float, score: float, outputs: Float) -> MicroExpression:
@@ -106,7 +106,7 @@ def _units(logits: Float) -> tuple[str, ...]:
     """Those more probable than not, most probable first; the best one at the least."""
     order = np.argsort(-logits).tolist()
     return tuple(
-        MICRO_ACTION_UNITS[k] for place, k in enumerate(order) if place == 0 or logits[k] > 0.0
+        MICRO_ACTION_UNITS[k] for rank, k in enumerate(order) if rank == 0 or logits[k] > 0.0
     )
 
 

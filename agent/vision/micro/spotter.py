@@ -16,7 +16,7 @@ import numpy as np
 
 from agent.base.config import MicroConfig
 from agent.base.types import Float, MicroExpression, MicroStatus
-from agent.vision.micro.channels import BROWS, MOUTH
+from agent.vision.micro.channels import BROWS_AND_MOUTH
 from agent.vision.micro.network import NetworkState, SpotterNetwork
 from agent.vision.micro.peaks import LATENCY, PeakPicker
 from agent.vision.micro.stream import LONGEST_GAP, FaceStream
@@ -27,8 +27,7 @@ _CHECK_EVERY = 6
 """Frames after which it is checked anew whether a face can be analysed."""
 _STALE = 0.25
 """Seconds unseen after which a face does not count as analysed."""
-_BROWS_AND_MOUTH = np.r_[BROWS, MOUTH]
-_MEDIAN = len(_BROWS_AND_MOUTH) // 2
+_MEDIAN = len(BROWS_AND_MOUTH) // 2
 """The median noise of brows and mouth decides whether a face is too noisy."""
 
 
@@ -113,7 +112,7 @@ class MicroSpotter:
         return found
 
     def finish(self) -> list[MicroExpression]:
-        """The stream has ended: return what was still held back."""
+        """The stream has ended: return what was not reported yet."""
         found: list[MicroExpression] = []
         for track_id, face in self._faces.items():
             found += face.picker.pop_due(track_id, math.inf, face.stream.last)
@@ -146,7 +145,7 @@ class MicroSpotter:
         face.checked += 1
         if face.checked >= _CHECK_EVERY or face.reason == "no_evidence":
             if face.stream.noise_known:
-                face.noise = float(np.sort(face.stream.noise[_BROWS_AND_MOUTH])[_MEDIAN])
+                face.noise = float(np.sort(face.stream.noise[BROWS_AND_MOUTH])[_MEDIAN])
             face.reason, face.checked = self._reason(face), 0
         if done < 0:
             self._advance(track_id, time, found)

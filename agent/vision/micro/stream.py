@@ -9,15 +9,7 @@ import numpy as np
 from agent.base.types import Float
 from agent.vision.kernels.normalise import normalise
 from agent.vision.kernels.resample import resample_uniform
-from agent.vision.micro.channels import (
-    BROWS,
-    FACE_CHANNELS,
-    LIDS,
-    MOUTH,
-    NOSE,
-    VALUES,
-    measure_channels,
-)
+from agent.vision.micro.channels import FACE_CHANNELS, REGIONS, VALUES, measure_channels
 
 STEP = 1.0 / 30.0
 """Seconds. Micro-expressions hold nothing above 15 Hz: faster cameras are averaged."""
@@ -26,7 +18,6 @@ PATIENCE = 0.1
 LONGEST_GAP = 1.0
 """Seconds unseen that a stream can bridge; after more, another one is to be begun."""
 INPUTS = FACE_CHANNELS + 17
-_REGIONS = np.array([BROWS.start, LIDS.start, NOSE.start, MOUTH.start, FACE_CHANNELS], np.int64)
 _MAX_STEPS = int(LONGEST_GAP / STEP) + 4
 
 
@@ -153,7 +144,7 @@ class FaceStream:
             normalise(
                 self._steps[k],
                 STEP,
-                _REGIONS,
+                REGIONS,
                 self._level,
                 self._noise,
                 self._past,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agent.base.types import Float, Pose
-from agent.vision.faces.pose import head_geometry, head_pose
+from agent.vision.faces.pose import measure_head
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
 
 
@@ -24,7 +24,7 @@ def rotation(yaw: float, pitch: float, roll: float) -> Float:
 def test_angles_of_a_turned_shape_are_found_again(angles: tuple[float, float, float]) -> None:
     turned = MEAN_SHAPE_3D @ rotation(*angles).T
     points = (turned[:, :2] * 80 + [320, 240]).astype(np.float32)
-    pose = head_pose(points)
+    pose = measure_head(points).pose
     assert (pose.yaw, pose.pitch, pose.roll) == pytest.approx(angles, abs=0.5)
 
 
@@ -38,7 +38,7 @@ def test_signs_are_those_a_person_would_see() -> None:
 
 
 def test_points_without_extent_have_no_pose() -> None:
-    assert head_pose(np.zeros((68, 2), np.float32)) == Pose(0.0, 0.0, 0.0)
+    assert measure_head(np.zeros((68, 2), np.float32)).pose == Pose(0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("angles", [(0, 0, 60), (20, 0, 0), (16, -16, 0), (-25, 10, 30)])
@@ -46,6 +46,5 @@ def test_facing_is_the_cosine_to_the_camera(angles: tuple[float, float, float]) 
     """Attention is a cone: rolling the head does not leave it."""
     turned = MEAN_SHAPE_3D @ rotation(*angles).T
     points = (turned[:, :2] * 80 + [320, 240]).astype(np.float32)
-    _, _, _, facing, _ = head_geometry(points, np.empty(4, np.float32))
     yaw, pitch, _ = np.radians(angles)
-    assert facing == pytest.approx(np.cos(yaw) * np.cos(pitch), abs=0.01)
+    assert measure_head(points).facing == pytest.approx(np.cos(yaw) * np.cos(pitch), abs=0.01)
