@@ -9,6 +9,7 @@ same: that would set field by field through `object.__setattr__`, at five times 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -154,6 +155,23 @@ class MicroExpression:
 
 
 @dataclass(slots=True, eq=False)
+class MicroStatus:
+    """Whether a micro-expression of one face could be seen in one frame."""
+
+    analysed: bool
+    reason: str | None
+    """Why none could: `fps_too_low` | `face_too_small` | `too_noisy` | `no_evidence` (not long
+    enough in view). None where one could, and where the spotter was not given the face."""
+    noise: float
+    """What brows and mouth show at rest at the pace of a micro-expression: standard deviation,
+    inter-ocular distances; NaN while that is not known."""
+
+
+NOT_LOOKED_AT = MicroStatus(False, None, math.nan)
+"""Of a face skipped by the time budget, or where no spotter runs."""
+
+
+@dataclass(slots=True, eq=False)
 class Face:
     """One tracked face in one frame, all stages together."""
 
@@ -164,12 +182,14 @@ class Face:
     landmarks: Landmarks
     """Stabilised."""
     raw_points: Float
-    """float32[68, 2], frame pixels: the network's answer before stabilising."""
+    """float32[68, 2], frame pixels: the network's, before stabilising."""
     pose: Pose
     attentive: bool
     expression: Expression | None
-    """The newest answer for this track; None until the first."""
+    """The newest of this track; None until the first."""
     expression_is_new: bool = False
+    """Whether it is of this frame."""
+    micro: MicroStatus = NOT_LOOKED_AT
 
 
 @dataclass(slots=True, eq=False)
@@ -179,21 +199,11 @@ class Perceived:
     time: float
     faces: tuple[Face, ...]
     micro: tuple[MicroExpression, ...] = ()
-    micro_refused: str | None = None
-    """Why no micro-expression could be seen in this frame: `fps_too_low` | `face_too_small` |
-    `too_noisy` | `no_evidence` (no face long enough in view); None when at least one face was
-    analysable."""
+    """Those that became known, of any track."""
     skipped: int = 0
     """Tracks left out of this frame by the time budget."""
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall seconds per stage; those named `model.*` were spent inside the runtime."""
-    micro_analysed: tuple[int, ...] = ()
-    """Track ids whose micro-expressions could be seen in this frame."""
-    micro_reasons: Mapping[int, str] = field(default_factory=dict)
-    """By track id, why none could be seen on this face in this frame, as in `micro_refused`."""
-    micro_noise: Mapping[int, float] = field(default_factory=dict)
-    """By track id, what brows and mouth show at rest at the pace of a micro-expression: standard
-    deviation, inter-ocular distances; NaN while that is not known."""
 
 
 @dataclass(slots=True)
@@ -207,17 +217,18 @@ class Visit:
     attention: float = 0.0
     """Seconds facing the camera."""
     expression: Float = field(default_factory=lambda: np.zeros(8, np.float32))
-    """float32[8], summed probabilities of the sure answers."""
+    """float32[8], summed probabilities of the sure estimates."""
     answers: int = 0
+    """Estimates of expression."""
     unsure: int = 0
     valence: float = 0.0
-    """Sum over answers."""
+    """Sum over estimates."""
     arousal: float = 0.0
     micro: set[str] = field(default_factory=set)
     """Polarities seen at least once."""
     analysable: float = 0.0
     """Seconds in which a micro-expression of this face could be seen."""
     refused: dict[str, float] = field(default_factory=dict)
-    """Seconds in which none could, by `Perceived.micro_reasons`."""
+    """Seconds in which none could, by `MicroStatus.reason`."""
     size: float = 0.0
     """Largest inter-ocular distance (outer eye corners), pixels."""

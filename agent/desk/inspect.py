@@ -14,11 +14,12 @@ from agent.base.config import AgentConfig
 from agent.base.errors import CaptureError, ConfigError
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Frame, Grey
 from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, five_points
+from agent.vision.faces.detect import tiles_for
 from agent.vision.faces.landmarks import LandmarkEstimate
-from agent.vision.faces.pose import head_pose
-from agent.vision.faces.track import contained
+from agent.vision.faces.pose import measure_head
+from agent.vision.faces.track import intersection_over_smaller
 from agent.vision.inference.manifest import load_manifest, models_folder
-from agent.vision.pipeline import Models, tiles_for
+from agent.vision.pipeline import Models
 
 _WEAK = 0.3
 """Detector's score from which a place is looked at with the landmark network at all."""
@@ -104,10 +105,9 @@ class Inspector:
         picture without any face is looked at once more from further away: the detector knows faces
         with something around them, and stills are often cut at the chin.
         """
-        frame = Frame(0.0, luma)
-        tiles = tiles_for(frame, self._tiles)
-        if self._tiles is None and max(luma.shape) >= _FINE:
-            tiles = max(tiles, 2)
+        tiles = self._tiles
+        if tiles is None:
+            tiles = max(tiles_for(luma.shape), 2 if max(luma.shape) >= _FINE else 0)
         faces = self._faces(luma, tiles, 0)
         if not faces and max(luma.shape) <= _LARGE:
             pad = max(luma.shape) // 3
@@ -117,7 +117,10 @@ class Inspector:
         for face in sorted(faces, key=lambda face: -float(face["score"])):
             box = np.array(face["box"], np.float32)
             # A weaker face inside a stronger one is its mouth, or the same face from a tile.
-            if all(contained(box, np.array(k["box"], np.float32)) < _INSIDE for k in kept):
+            if all(
+                intersection_over_smaller(box, np.array(k["box"], np.float32)) < _INSIDE
+                for k in kept
+            ):
                 kept.append(face)
         return kept
 
@@ -125,13 +128,13 @@ class Inspector:
         """Faces of a picture that has `pad` pixels around it; coordinates without them."""
         height, width = luma.shape[0] - 2 * pad, luma.shape[1] - 2 * pad
         edge = np.array([width, height, width, height], np.float32) - 1
-        found = self._models.detect(Frame(0.0, luma), tiles)
+        found = self._models.detector(Frame(0.0, luma), tiles)
         faces = []
         for box, score, keypoints in zip(found.boxes, found.scores, found.keypoints, strict=True):
-            placed = self._models.place.settle(luma, keypoints)
+            placed = self._models.landmarks.refine(luma, keypoints)
             joint = float(score) * (0.5 + 0.5 * placed.presence)
             if joint >= self._score_above:
-                answer = self._models.read(luma, placed.points)
+                answer = self._models.expression(luma, placed.points)
                 inside = np.clip(box - pad, 0, edge)
                 faces.append(_record(inside, joint, keypoints, placed, answer, pad))
         return faces
@@ -145,10 +148,10 @@ class Inspector:
         height, width = luma.shape
         scale = np.array([width, height], np.float32) / EXPRESSION_CROP.size
         start = (EXPRESSION_CROP.place(MEAN_SHAPE) + 0.5) * scale - 0.5
-        found = self._models.detect(Frame(0.0, luma), 0)
+        found = self._models.detector(Frame(0.0, luma), 0)
         starts = [start.astype(np.float32), *found.keypoints[:1]]
         placed = max(
-            (self._models.place.settle(luma, guess) for guess in starts),
+            (self._models.landmarks.refine(luma, guess) for guess in starts),
             key=lambda candidate: candidate.presence,
         )
         size = EXPRESSION_CROP.size
@@ -156,7 +159,7 @@ class Inspector:
         whole = cv2.resize(
             luma, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
         )
-        answer = self._models.read.read_crop(np.asarray(whole, np.uint8))
+        answer = self._models.expression.classify_crop(np.asarray(whole, np.uint8))
         box = np.array([0, 0, width, height], np.float32)
         keypoints = found.keypoints[0] if len(found.keypoints) else five_points(placed.points)
         score = float(found.scores[0]) if len(found.scores) else placed.presence
@@ -206,7 +209,7 @@ def _record(
     answer: Expression,
     pad: int = 0,
 ) -> dict[str, Any]:
-    pose = head_pose(placed.points)
+    pose = measure_head(placed.points).pose
     return {
         "box": _rounded(box),
         "score": round(score, 4),

@@ -22,6 +22,7 @@ from agent.desk.trace.table import summaries_table
 from agent.perceive.capture.video_file import VideoFile
 from agent.privacy.policy.rules import resolve
 from agent.privacy.release import Released, Releaser
+from agent.privacy.zones import StaffZones
 from agent.vision.pipeline import Pipeline
 
 
@@ -54,7 +55,7 @@ def replay(
     config = _windowed(config or parse({"privacy": {"policy": "demo"}}, "the demo profile"), window)
     policy = resolve(config, live=False)
     source = VideoFile(video)
-    pipeline = Pipeline(config, expressions=policy.infers_emotion, zones=policy.zones)
+    pipeline = Pipeline(config, expressions=policy.infers_emotion, zones=StaffZones(policy.zones))
     releaser = Releaser(
         config,
         policy,

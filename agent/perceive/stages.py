@@ -8,6 +8,7 @@ from agent.base.clock import ClockReading
 from agent.base.config import AgentConfig
 from agent.privacy.policy.rules import Policy
 from agent.privacy.release import Released, Releaser
+from agent.privacy.zones import StaffZones
 from agent.vision.pipeline import Pipeline
 from agent.wall.outbox import Outbox
 
@@ -49,7 +50,7 @@ class Stages:
             self._config,
             expressions=self.policy.infers_emotion,
             limited=self._config.source.kind != "file",
-            zones=self.policy.zones,
+            zones=StaffZones(self.policy.zones),
         )
 
     def _new_releaser(self, seq: int) -> Releaser:

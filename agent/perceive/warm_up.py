@@ -9,6 +9,7 @@ from agent.base.assets import CLIP
 from agent.base.config import AgentConfig
 from agent.base.errors import CaptureError
 from agent.perceive.capture.video_file import VideoFile
+from agent.privacy.zones import StaffZones
 from agent.vision.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ _MAX_FRAMES = 200
 def warm(config: AgentConfig) -> None:
     """Run the bundled clip through a pipeline that is then discarded. Raises `ModelError`."""
     started = time.monotonic()
-    pipeline = Pipeline(config)
+    pipeline = Pipeline(config, zones=StaffZones(config.privacy.staff_zones))
     seen = 0
     try:
         source = VideoFile(CLIP)

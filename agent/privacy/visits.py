@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from agent.base.config import PrivacyConfig
-from agent.base.types import Face, Perceived, Visit
+from agent.base.types import Face, MicroStatus, Perceived, Visit
 
 MIN_SIGHTS = 3
 """Frames. With `MIN_SECONDS`: anything seen more briefly is a false detection or a passer-by whom
@@ -84,7 +84,7 @@ class VisitBook:
             if entry.was_attentive and face.attentive:
                 entry.visit.attention += gap
             entry.seconds_by_slot[slot] = entry.seconds_by_slot.get(slot, 0.0) + gap
-            _account(entry.visit, perceived, gap)
+            _account(entry.visit, face.micro, gap)
             entry.sights += 1
             entry.visit.last = time
         entry.was_attentive = face.attentive
@@ -93,14 +93,13 @@ class VisitBook:
         _read(entry.visit, face)
 
 
-def _account(visit: Visit, perceived: Perceived, seconds: float) -> None:
+def _account(visit: Visit, micro: MicroStatus, seconds: float) -> None:
     """Add the seconds since the last sight to those in which a micro-expression could be seen, or
     to the reason why none could: of this face alone, as no visit may change what another counts."""
-    reason = perceived.micro_reasons.get(visit.track_id)
-    if visit.track_id in perceived.micro_analysed:
+    if micro.analysed:
         visit.analysable += seconds
-    elif reason is not None:
-        visit.refused[reason] = visit.refused.get(reason, 0.0) + seconds
+    elif micro.reason is not None:
+        visit.refused[micro.reason] = visit.refused.get(micro.reason, 0.0) + seconds
 
 
 def _read(visit: Visit, face: Face) -> None:

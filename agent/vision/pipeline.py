@@ -4,67 +4,53 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import cv2
-import numpy as np
 
-from agent.base.config import AgentConfig, Polygon
+from agent.base.config import AgentConfig
 from agent.base.types import (
-    Detections,
+    NOT_LOOKED_AT,
     Expression,
     Face,
-    Float,
     Frame,
-    Grey,
     Infer,
     Landmarks,
     MicroExpression,
+    MicroStatus,
     Perceived,
-    Pose,
 )
-from agent.privacy.zones import StaffZones, centres
 from agent.vision.expression.classifier import ExpressionClassifier, NeutralBaseline
 from agent.vision.faces.detect import FaceDetector
 from agent.vision.faces.landmarks import LandmarkEstimator
-from agent.vision.faces.pose import head_of
-from agent.vision.faces.track import FaceTracker, Track
+from agent.vision.faces.pose import measure_head
+from agent.vision.faces.track import ExcludedZones, FaceTracker, Track
 from agent.vision.inference.manifest import Manifest, load_manifest, models_folder
 from agent.vision.inference.tflite import open_model
 from agent.vision.micro.false_alarms import false_alarm_rate
 from agent.vision.micro.network import SpotterNetwork
 from agent.vision.micro.spotter import MicroSpotter
 
-
-@dataclass(slots=True)
-class _Reading:
-    """What is remembered of one track's expression."""
-
-    baseline: NeutralBaseline = field(default_factory=NeutralBaseline)
-    answer: Expression | None = None
-    due: float = 0.0
-
-
+A = TypeVar("A")
+B = TypeVar("B")
 Clock = Callable[[], float]
 """Seconds since some moment."""
 
 
-class Clocked:
-    """An `Infer` that adds the seconds it took to a shared account."""
+def timed(
+    function: Callable[[A], B], seconds: dict[str, float], name: str, clock: Clock
+) -> Callable[[A], B]:
+    """`function`, adding the seconds that each call takes to `seconds[name]`."""
 
-    def __init__(self, infer: Infer, account: dict[str, float], name: str, clock: Clock) -> None:
-        self._infer = infer
-        self._account = account
-        self._name = name
-        self._clock = clock
+    def call(argument: A) -> B:
+        started = clock()
+        result = function(argument)
+        seconds[name] = seconds.get(name, 0.0) + clock() - started
+        return result
 
-    def __call__(self, picture: Grey) -> Mapping[str, Float]:
-        started = self._clock()
-        answer = self._infer(picture)
-        account, name = self._account, self._name
-        account[name] = account.get(name, 0.0) + self._clock() - started
-        return answer
+    return call
 
 
 class Models:
@@ -85,20 +71,31 @@ class Models:
         self.manifest: Manifest = load_manifest(folder, config.model_set)
         self.seconds: dict[str, float] = {}
         """Seconds spent inside the runtime since last cleared, by `model.<name>`."""
-        self.detect = FaceDetector(
+        self.detector = FaceDetector(
             self._open("detector"),
             config.detection.score_above
             or score_above
             or float(self.manifest.parameters("detector")["score_above"]),
+            tiles=config.detection.tiles,
         )
-        self.place = LandmarkEstimator(self._open("landmarks"))
+        self.landmarks = LandmarkEstimator(self._open("landmarks"))
         self.presence_above = float(self.manifest.parameters("landmarks")["presence_above"])
-        self.read = ExpressionClassifier(
+        self.expression = ExpressionClassifier(
             self._open("expression"), self.manifest.parameters("expression")
         )
 
     def _open(self, name: str) -> Infer:
-        return Clocked(open_model(self.manifest, name), self.seconds, f"model.{name}", self._clock)
+        return timed(open_model(self.manifest, name), self.seconds, f"model.{name}", self._clock)
+
+
+@dataclass(slots=True)
+class _ExpressionState:
+    """What is remembered of one track's expression."""
+
+    baseline: NeutralBaseline = field(default_factory=NeutralBaseline)
+    newest: Expression | None = None
+    due: float = 0.0
+    """Seconds; when the classifier is to run next."""
 
 
 class Pipeline:
@@ -112,9 +109,9 @@ class Pipeline:
         is computed.
     limited : bool
         True on a live source: at most `tracking.budget` seconds of landmarks per frame.
-    zones : Sequence[Polygon] | None
-        Staff zones of the policy in force; None: those of `config` alone. What is in them is
-        painted over before any model looks, and a face that is centred in one is dropped.
+    zones : ExcludedZones | None
+        Staff zones of the policy in force. What is in them is masked before any model sees the
+        frame, and a face that is centred in one is dropped.
     clock : Clock
         For the seconds per stage.
     """
@@ -125,33 +122,35 @@ class Pipeline:
         *,
         expressions: bool = True,
         limited: bool = False,
-        zones: Sequence[Polygon] | None = None,
+        zones: ExcludedZones | None = None,
         clock: Clock = time.perf_counter,
     ) -> None:
-        """Raises `ModelError`; `ConfigError` for a zone that is no polygon."""
+        """Raises `ModelError`; `ValueError` where `config` has staff zones and `zones` is None."""
+        if zones is None and config.privacy.staff_zones:
+            raise ValueError("The configuration has staff zones; the pipeline was given none.")
         # OpenCV's workers spin between calls: 75 % more CPU time for nothing at these sizes.
         cv2.setNumThreads(1)
         self._config = config
-        self._zones = StaffZones(config.privacy.staff_zones if zones is None else zones)
+        self._zones = zones or None
         self.models = Models(config, clock=clock)
         self._clock = clock
         self._tracker = FaceTracker(
-            self._detect,
-            self.models.place,
+            timed(self.models.detector, self.models.seconds, "detect", clock),
+            self.models.landmarks,
             config.detection,
             config.tracking,
             self.models.presence_above,
             config.tracking.budget if limited else None,
+            self._zones,
         )
-        self._expressions = expressions
-        self._readings: dict[int, _Reading] = {}
+        self._reads_expressions = expressions
+        self._expressions: dict[int, _ExpressionState] = {}
+        """By track id."""
         self._spotter: MicroSpotter | None = None
         if config.micro.enabled and expressions:
             network = SpotterNetwork.load(self.models.manifest.network("micro").read())
             self._spotter = MicroSpotter(config.micro, network)
-        self._detecting = 0.0
-        self._cone = math.cos(math.radians(config.tracking.attention_cone))
-        self._least_read = config.expression.min_face
+        self._attention_cosine = math.cos(math.radians(config.tracking.attention_cone))
 
     @property
     def model_hash(self) -> str:
@@ -165,106 +164,69 @@ class Pipeline:
 
     def __call__(self, frame: Frame) -> Perceived:
         """What one frame shows. Frames come in order of time."""
-        self.models.seconds.clear()
-        self._detecting = 0.0
+        seconds = self.models.seconds
+        seconds.clear()
         started = self._clock()
-        frame = self._zones.cover(frame)
-        tracks = self._outside(self._tracker.update(frame))
+        if self._zones is not None:
+            frame = self._zones.mask(frame)
+        tracks = self._tracker.update(frame)
         tracked = self._clock()
-        faces = tuple([self._face(track, frame) for track in tracks])
-        if len(self._readings) > 2 * len(tracks) + 8:
-            known = {track.track_id for track in tracks}
-            self._readings = {k: v for k, v in self._readings.items() if k in known}
-        read = self._clock()
-        micro: tuple[MicroExpression, ...] = ()
-        refused: str | None = "no_evidence"
-        analysed: tuple[int, ...] = ()
-        reasons: dict[int, str] = {}
-        noise: dict[int, float] = {}
+        events: list[MicroExpression] = []
+        micro: dict[int, MicroStatus] = {}
         if self._spotter is not None:
             fresh = [(t.track_id, t.points, t.continuity) for t in tracks if t.fresh]
-            micro = tuple(self._spotter.update(frame.time, fresh))
-            refused, analysed = self._spotter.refused, self._spotter.analysed
-            reasons = self._spotter.reasons
-            noise = {track_id: self._spotter.noise(track_id) for track_id, _, _ in fresh}
+            events, micro = self._spotter.update(frame.time, fresh)
+        spotted = self._clock()
+        faces = [self._face(t, frame, micro.get(t.track_id, NOT_LOOKED_AT)) for t in tracks]
+        if len(self._expressions) > 2 * len(tracks) + 8:
+            known = {track.track_id for track in tracks}
+            self._expressions = {k: v for k, v in self._expressions.items() if k in known}
         ended = self._clock()
+        detecting = seconds.pop("detect", 0.0)
         stages = {
-            "detect": self._detecting,
-            "track": tracked - started - self._detecting,
-            "expression": read - tracked,
-            "micro": ended - read,
+            "detect": detecting,
+            "track": tracked - started - detecting,
+            "expression": ended - spotted,
+            "micro": spotted - tracked,
         }
-        stages.update(self.models.seconds)
-        return Perceived(
-            frame.time,
-            faces,
-            micro,
-            refused,
-            self._tracker.skipped,
-            stages,
-            analysed,
-            reasons,
-            noise,
-        )
+        stages.update(seconds)
+        return Perceived(frame.time, tuple(faces), tuple(events), self._tracker.skipped, stages)
 
     def finish(self) -> tuple[MicroExpression, ...]:
-        """The source has ended: movements that were still held back."""
+        """The source has ended: movements that were not reported yet."""
         return tuple(self._spotter.finish()) if self._spotter is not None else ()
 
-    def _outside(self, tracks: list[Track]) -> list[Track]:
-        """Those that are not in a staff zone; the others end."""
-        if not self._zones or not tracks:
-            return tracks
-        inside = self._zones.hold(centres(np.array([track.box for track in tracks])))
-        for track, ends in zip(tracks, inside, strict=True):
-            if ends:
-                self._tracker.end(track)
-        return [track for track, ends in zip(tracks, inside, strict=True) if not ends]
-
-    def _detect(self, frame: Frame) -> Detections:
-        started = self._clock()
-        found = self.models.detect(frame, tiles_for(frame, self._config.detection.tiles))
-        found = self._zones.keep(found)
-        self._detecting += self._clock() - started
-        return found
-
-    def _face(self, track: Track, frame: Frame) -> Face:
-        box = np.empty(4, np.float32)
-        yaw, pitch, roll, facing, size = head_of(track.points, box)
-        answer, is_new = self._expression(track, frame, size)
+    def _face(self, track: Track, frame: Frame, micro: MicroStatus) -> Face:
+        points, estimate = track.points, track.estimate
+        head = measure_head(points)
+        expression, is_new = self._expression(track, frame, head.interocular)
         return Face(
             track.track_id,
-            box,
+            head.box,
             track.score,
-            Landmarks(track.points, track.placed.presence),
-            track.placed.points,
-            Pose(yaw, pitch, roll),
-            facing >= self._cone,
-            answer,
+            Landmarks(points, estimate.presence),
+            estimate.points,
+            head.pose,
+            head.facing >= self._attention_cosine,
+            expression,
             is_new,
+            micro,
         )
 
     def _expression(
         self, track: Track, frame: Frame, size: float
     ) -> tuple[Expression | None, bool]:
-        """The newest answer for this face of `size` pixels between the eyes; whether it is new."""
-        if not self._expressions:
+        """The newest expression of this face of `size` pixels between the eyes; whether it is of
+        this frame."""
+        if not self._reads_expressions:
             return None, False
-        reading = self._readings.get(track.track_id)
-        if reading is None:
-            reading = self._readings[track.track_id] = _Reading()
+        state = self._expressions.get(track.track_id)
+        if state is None:
+            state = self._expressions[track.track_id] = _ExpressionState()
+        params = self._config.expression
         # Half a millisecond of slack, or the rounding of frame times would skip a frame.
-        if frame.time < reading.due - 5e-4 or not track.fresh or size < self._least_read:
-            return reading.answer, False
-        reading.due = frame.time + self._config.expression.interval
-        reading.answer = reading.baseline.subtract(self.models.read(frame.luma, track.points))
-        return reading.answer, True
-
-
-def tiles_for(frame: Frame, asked: int | None) -> int:
-    """How many tiles across the detector shall look at, 0 for the whole picture only."""
-    if asked is not None:
-        return asked
-    height, width = frame.luma.shape
-    shrunk = max(width / 320, height / 256)
-    return 0 if shrunk <= 2.5 else min(int(-(-shrunk // 2)), 4)
+        if frame.time < state.due - 5e-4 or not track.fresh or size < params.min_face:
+            return state.newest, False
+        state.due = frame.time + params.interval
+        state.newest = state.baseline.subtract(self.models.expression(frame.luma, track.points))
+        return state.newest, True

@@ -11,10 +11,12 @@ from agent.base.config import AgentConfig, parse
 from agent.base.report import Summary
 from agent.base.types import (
     EXPRESSIONS,
+    NOT_LOOKED_AT,
     Expression,
     Face,
     Landmarks,
     MicroExpression,
+    MicroStatus,
     Perceived,
     Pose,
 )
@@ -56,6 +58,7 @@ def face(
     expression: Expression | None = None,
     size: float = 100.0,
     is_new: bool = True,
+    micro: MicroStatus = NOT_LOOKED_AT,
 ) -> Face:
     points = np.zeros((68, 2), np.float32)
     points[45, 0] = size
@@ -69,6 +72,7 @@ def face(
         attentive=attentive,
         expression=expression,
         expression_is_new=is_new and expression is not None,
+        micro=micro,
     )
 
 
@@ -106,30 +110,25 @@ def frames(people: Iterable[Person], end: float, fps: float = 30.0) -> Iterator[
         yield Perceived(
             time=time,
             faces=tuple(
-                face(p.track, p.attentive, answer(p.shows, p.valence), p.size) for p in there
+                face(
+                    p.track, p.attentive, answer(p.shows, p.valence), p.size, micro=status(p, fast)
+                )
+                for p in there
             ),
             micro=tuple(events),
-            micro_refused=why_unseen(there, fast),
-            micro_analysed=tuple(p.track for p in there if fast and analysable(p)),
-            micro_reasons={
-                p.track: why for p in there if (why := why_unseen([p], fast)) is not None
-            },
         )
 
 
-def analysable(person: Person) -> bool:
-    return person.size >= 40 and not person.noisy
-
-
-def why_unseen(there: list[Person], fast: bool) -> str | None:
-    """As the spotter would say it."""
-    if not there:
-        return "no_evidence"
+def status(person: Person, fast: bool) -> MicroStatus:
+    """As the spotter would give it."""
+    reason = None
     if not fast:
-        return "fps_too_low"
-    if any(analysable(person) for person in there):
-        return None
-    return "too_noisy" if there[0].noisy else "face_too_small"
+        reason = "fps_too_low"
+    elif person.noisy:
+        reason = "too_noisy"
+    elif person.size < 40:
+        reason = "face_too_small"
+    return MicroStatus(reason is None, reason, 0.001)
 
 
 def reasons(summary: Summary) -> dict[str, str]:

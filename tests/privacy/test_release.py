@@ -306,7 +306,7 @@ def test_where_noise_is_added_nothing_says_that_it_was_crowded() -> None:
         releaser = new_releaser(settings)
         for each in frames([Person(n, 1, 9) for n in range(30)], 10):
             releaser.observe(
-                Perceived(each.time, each.faces, micro_refused=each.micro_refused, skipped=1),
+                Perceived(each.time, each.faces, skipped=1),
                 dropped=1,
                 flags={"frames_dropped"},
             )
@@ -335,7 +335,7 @@ def test_timestamps_that_jump_back_are_flagged_and_lose_no_visit() -> None:
     for each in frames([Person(1, 0, 8)], 9):
         jumped = 5.0 < each.time < 6.0
         time = each.time - 3 if jumped else each.time
-        done += releaser.observe(Perceived(time, each.faces, micro_refused=None))
+        done += releaser.observe(Perceived(time, each.faces))
     done += releaser.finish()
     (summary,) = [released.summary for released in done]
     assert summary.visits == 1

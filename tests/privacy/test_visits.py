@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agent.base.config import PrivacyConfig
-from agent.base.types import MicroExpression, Perceived, Visit
+from agent.base.types import NOT_LOOKED_AT, MicroExpression, MicroStatus, Perceived, Visit
 from agent.privacy.visits import VisitBook
 from tests.privacy.people import Person, answer, face, frames
 
@@ -91,18 +91,14 @@ def test_a_visit_belongs_to_the_content_that_was_on_for_most_of_it() -> None:
     assert visit.slot == 5
 
 
-def test_time_counts_as_analysable_while_the_face_was_and_as_refused_while_none_was() -> None:
+def test_time_counts_as_analysable_or_as_refused_by_what_is_said_of_this_face() -> None:
     book = VisitBook(PARAMS)
+    refused, analysed = MicroStatus(False, "no_evidence", 0.0), MicroStatus(True, None, 0.0)
     for number in range(301):
         time = number / 30
-        if time < 4:
-            seen = Perceived(time, (face(1),), micro_reasons={1: "no_evidence"})
-        elif time < 7:
-            seen = Perceived(time, (face(1),), micro_analysed=(2,))  # another face
-        else:
-            seen = Perceived(time, (face(1),), micro_analysed=(1, 2))
-        book.update(seen, 0)
-    (visit,) = book.finish()
+        micro = refused if time < 4 else NOT_LOOKED_AT if time < 7 else analysed
+        book.update(Perceived(time, (face(1, micro=micro), face(2, micro=analysed))), 0)
+    visit, _ = book.finish()
     assert visit.analysable == pytest.approx(3.0, abs=0.05)
     assert visit.refused == {"no_evidence": pytest.approx(4.0, abs=0.05)}
 

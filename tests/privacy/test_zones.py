@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from agent.base.config import DetectionConfig, Polygon, TrackingConfig
 from agent.base.errors import ConfigError
-from agent.base.types import Detections, Frame, Grey
-from agent.privacy.zones import PAINT, StaffZones, covered
+from agent.base.types import Frame, Grey
+from agent.privacy.zones import FILL, StaffZones, rasterise
 from agent.vision.faces.track import FaceTracker
 from tests.vision.faces.test_track import LUMA, World
 
@@ -34,10 +34,8 @@ def test_without_zones_a_frame_is_not_even_copied() -> None:
     frame = Frame(0.0, LUMA)
     zones = StaffZones(())
     assert not zones
-    assert zones.cover(frame) is frame
-    found = Detections(np.zeros((1, 4), np.float32), np.ones(1, np.float32),
-                       np.zeros((1, 5, 2), np.float32))  # fmt: skip
-    assert zones.keep(found) is found
+    assert zones.mask(frame) is frame
+    assert not zones.contains(np.zeros((3, 2), np.float32)).any()
 
 
 def test_a_zone_s_content_makes_no_difference_and_the_rest_stays() -> None:
@@ -45,12 +43,12 @@ def test_a_zone_s_content_makes_no_difference_and_the_rest_stays() -> None:
     inside = even_odd(MIDDLE, (480, 640))
     other = np.where(inside, 255 - LUMA, LUMA)
     before = LUMA.copy()
-    one, two = zones.cover(Frame(1.5, LUMA)), zones.cover(Frame(1.5, other))
+    one, two = zones.mask(Frame(1.5, LUMA)), zones.mask(Frame(1.5, other))
     assert one.time == 1.5
     np.testing.assert_array_equal(one.luma, two.luma)
-    assert (one.luma[inside] == PAINT).all()
+    assert (one.luma[inside] == FILL).all()
     np.testing.assert_array_equal(LUMA, before, "the source's own picture is left alone")
-    far = covered([MIDDLE], (480, 640)) == 0
+    far = rasterise([MIDDLE], (480, 640)) == 0
     np.testing.assert_array_equal(one.luma[far], LUMA[far])
     assert inside.sum() < (~far).sum() < 1.03 * inside.sum()
 
@@ -69,16 +67,16 @@ def test_every_pixel_of_a_zone_is_painted(corners: int, seed: int, shape: tuple[
         (float(0.5 + r * np.cos(a)), float(0.5 + r * np.sin(a)))
         for r, a in zip(radii, angles, strict=True)
     )
-    assert (covered([polygon], shape)[even_odd(polygon, shape)] == 255).all()
+    assert (rasterise([polygon], shape)[even_odd(polygon, shape)] == 255).all()
 
 
 def test_a_zone_up_to_the_edge_covers_the_edge() -> None:
     whole: Polygon = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
-    assert (StaffZones([whole]).cover(Frame(0, LUMA)).luma == PAINT).all()
+    assert (StaffZones([whole]).mask(Frame(0, LUMA)).luma == FILL).all()
 
 
 def test_overlapping_zones_add_up() -> None:
-    mask = covered([LEFT, MIDDLE], (48, 64))
+    mask = rasterise([LEFT, MIDDLE], (48, 64))
     assert (mask[even_odd(LEFT, (48, 64)) | even_odd(MIDDLE, (48, 64))] == 255).all()
 
 
@@ -86,37 +84,46 @@ def test_zones_follow_the_size_of_the_frame() -> None:
     zones = StaffZones([LEFT])
     for shape in ((480, 640), (240, 320), (480, 640), (7, 9)):
         luma: Grey = np.full(shape, 7, np.uint8)
-        painted = zones.cover(Frame(0, luma)).luma == PAINT
+        painted = zones.mask(Frame(0, luma)).luma == FILL
         assert painted[:, : shape[1] // 2].all()
         assert not painted[:, shape[1] // 2 + 2 :].any()
 
 
-def test_detections_go_by_their_centre() -> None:
-    zones = StaffZones([LEFT])
-    zones.cover(Frame(0, LUMA))
-    boxes = np.array([[280, 0, 350, 90], [300, 0, 390, 90], [0, 0, 9, 9]], np.float32)
-    keypoints = np.arange(30, dtype=np.float32).reshape(3, 5, 2)
-    kept = zones.keep(Detections(boxes, np.array([0.9, 0.8, 0.7], np.float32), keypoints))
-    np.testing.assert_array_equal(kept.boxes, boxes[1:2])
-    np.testing.assert_array_equal(kept.scores, np.array([0.8], np.float32))
-    np.testing.assert_array_equal(kept.keypoints, keypoints[1:2])
-
-
 def test_a_centre_beyond_the_edge_counts_as_the_edge() -> None:
     zones = StaffZones([LEFT])
-    zones.cover(Frame(0, LUMA))
+    zones.mask(Frame(0, LUMA))
     points = np.array([[-50, 240], [700, 240], [100, -9], [100, 900]], np.float32)
-    assert zones.hold(points).tolist() == [True, False, True, True]
+    assert zones.contains(points).tolist() == [True, False, True, True]
 
 
-def test_an_ended_track_is_not_resumed() -> None:
-    world = World()
-    world.put("a", 300, 200)
-    tracker = FaceTracker(world.detect, world, DetectionConfig(), TrackingConfig(), 0.5)
-    (track,) = tracker.update(Frame(0.0, LUMA))
-    tracker.end(track)
-    ids = [t.track_id for i in range(1, 30) for t in tracker.update(Frame(i / 30, LUMA))]
-    assert set(ids) == {2}
+def _tracker(world: World, zones: StaffZones) -> FaceTracker:
+    detection, tracking = DetectionConfig(), TrackingConfig()
+    return FaceTracker(world.detect, world, detection, tracking, 0.5, zones=zones)
+
+
+def test_detections_go_by_their_centre() -> None:
+    """Of two faces that reach out of the zone only the one centred beside it is tracked."""
+    world, zones = World(), StaffZones([LEFT])
+    world.put("staff", 310, 120)
+    world.put("guest", 340, 360)
+    tracker = _tracker(world, zones)
+    for i in range(10):
+        (track,) = tracker.update(zones.mask(Frame(i / 30, LUMA)))
+        assert track.track_id == 1
+        np.testing.assert_allclose(track.points, world.faces["guest"], atol=0.5)
+
+
+def test_a_track_that_enters_a_zone_ends_and_is_not_resumed() -> None:
+    world, zones = World(), StaffZones([LEFT])
+    tracker = _tracker(world, zones)
+    ids: list[set[int]] = []
+    for x in (*range(400, 300, -5), *range(300, 400, 5)):
+        world.put("a", x, 200)
+        frame = zones.mask(Frame(len(ids) / 30, LUMA))
+        ids.append({track.track_id for track in tracker.update(frame)})
+    assert ids[:15] == [{1}] * 15
+    assert ids[20] == set()
+    assert ids[-1] == {2}
 
 
 def test_a_zone_that_is_no_polygon_is_refused() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agent.desk.spot.track import TrackError
-from agent.vision.micro.network import OUTPUTS
+from agent.vision.micro.outputs import OUTPUTS
 from agent.vision.micro.stream import INPUTS
 from tools.bench import __main__ as bench
 from tools.bench.errors import BenchError

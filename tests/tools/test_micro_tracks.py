@@ -10,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from agent.base.types import MICRO_ACTION_UNITS
+from agent.vision.faces.align import FLIP
 from tools.micro.faults import landmark_noise
 from tools.micro.movements import MICRO_SETS, Event, Schedule, activate, micro_schedule
-from tools.micro.people import COLUMN, FIELDS, LIDS, MIRROR, make_person
+from tools.micro.people import COLUMN, FIELDS, LIDS, make_person
 from tools.micro.recipe import TEST_SEEDS, TRAIN_SEEDS, TUNE_SEEDS, Recipe
 from tools.micro.tracks import make
 
@@ -168,10 +169,9 @@ def test_one_sided_movements_leave_the_other_side() -> None:
     assert moved[others] < 0.15 * event.amplitude
 
 
-def test_mirror_is_the_other_side() -> None:
-    np.testing.assert_array_equal(MIRROR[MIRROR], np.arange(68))
+def test_a_face_without_personal_shape_is_symmetric() -> None:
     shape = make_person(np.random.default_rng(0), Recipe(shape_spread=0.0)).shape
-    np.testing.assert_allclose(shape[MIRROR] * (-1, 1, 1), shape, atol=2e-3)
+    np.testing.assert_allclose(shape[FLIP] * (-1, 1, 1), shape, atol=2e-3)
 
 
 def test_lids_meet_and_do_not_cross() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from agent.base.types import MICRO_ACTION_UNITS
-from agent.vision.micro.network import KINDS, LOOK_AHEAD, NetworkState, SpotterNetwork
+from agent.vision.micro.network import NetworkState, SpotterNetwork
+from agent.vision.micro.outputs import CENTRE, KINDS, LOOK_AHEAD, OUTPUTS, UNITS, decode
 from agent.vision.micro.stream import INPUTS, STEP
 from tools.train import micro_tracks
 from tools.train.micro_samples import Material, as_tracked, red_noise, sample
@@ -49,11 +50,11 @@ def test_truth_lies_where_the_network_speaks_of_it(material: Material) -> None:
         peak = row - 2 + int(one.heat[row - 2 : row + 3].argmax())
         assert one.heat[peak] == 1.0
         assert one.near[peak] == 1.0
-        spoken = start + (peak - LOOK_AHEAD + 5 * one.shape[peak, 0]) * STEP
-        assert spoken == pytest.approx(centre, abs=1e-4)
-        assert 0.35 * np.exp(one.shape[peak, 1]) == pytest.approx(event.offset - event.onset)
-        apex = centre + 5 * STEP * one.shape[peak, 3]
-        assert apex == pytest.approx(event.apex, abs=1e-4)
+        outputs = np.zeros(OUTPUTS, np.float32)
+        outputs[CENTRE : UNITS.start] = one.shape[peak]
+        decoded = decode(start + peak * STEP, outputs)
+        planted = (event.onset, event.apex, event.offset, event.amplitude)
+        assert decoded == pytest.approx(planted, abs=1e-4)
         named = {unit for unit, on in zip(MICRO_ACTION_UNITS, one.units[peak], strict=True) if on}
         assert named == set(event.units)
     assert (one.kinds[:, KINDS.index("blink")].sum() > 0) == bool(material.kinds["blink"])

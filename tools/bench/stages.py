@@ -22,41 +22,41 @@ from agent.base.config import AgentConfig
 from agent.base.types import Frame
 from agent.vision import pipeline as whole
 from agent.vision.expression import classifier as read
-from agent.vision.faces import detect, landmarks, pose, stabilise, track
+from agent.vision.faces import detect, landmarks, stabilise, track
 from agent.vision.inference import tflite
-from agent.vision.micro import decide, network, spotter, stream
+from agent.vision.kernels import pose
+from agent.vision.micro import network, peaks, spotter, stream
 from tools.bench.frames import decode
 from tools.bench.machine import machine
 
 TIMED: tuple[tuple[Any, str, str], ...] = (
     (whole.Pipeline, "__call__", "pipeline"),
     (whole.Pipeline, "_face", "face: the rest"),
-    (pose, "head", "face: pose and box kernel"),
+    (pose, "measure_head", "face: pose and box kernel"),
     (whole.Pipeline, "_expression", "expression: the rest"),
     (read.ExpressionClassifier, "__call__", "expression: placing"),
     (read, "cut", "expression: crop"),
-    (read.ExpressionClassifier, "read_crop", "expression: answer"),
+    (read.ExpressionClassifier, "classify_crop", "expression: answer"),
     (read.NeutralBaseline, "subtract", "expression: baseline"),
     (track.FaceTracker, "update", "track: the rest"),
-    (track.FaceTracker, "_follow", "track: following"),
+    (track.FaceTracker, "_propagate_track", "track: following"),
     (track.FaceTracker, "_match", "track: matching detections"),
-    (stabilise.Stabiliser, "follow", "track: stabiliser"),
-    (stabilise, "follow", "track: flow kernel"),
-    (stabilise, "settle", "track: fusion kernel"),
+    (stabilise.Stabiliser, "update", "track: stabiliser"),
+    (stabilise, "propagate_landmarks", "track: flow kernel"),
+    (stabilise, "fuse_landmarks", "track: fusion kernel"),
     (landmarks.LandmarkEstimator, "__call__", "landmarks: the rest"),
     (landmarks, "cut", "landmarks: crop"),
     (landmarks, "landmarks_in_frame", "landmarks: back to the frame"),
-    (whole.Pipeline, "_detect", "detect: the rest"),
     (detect.FaceDetector, "__call__", "detect: suppression and scaling"),
     (detect, "letterbox", "detect: letterbox"),
     (detect, "decode", "detect: decoding"),
     (spotter.MicroSpotter, "update", "micro: the rest"),
     (stream.FaceStream, "push", "micro: stream, the rest"),
-    (stream, "measure", "micro: channels kernel"),
-    (stream, "fill_steps", "micro: grid kernel"),
+    (stream, "measure_channels", "micro: channels kernel"),
+    (stream, "resample_uniform", "micro: grid kernel"),
     (stream, "normalise", "micro: inputs kernel"),
     (network.NetworkState, "step", "micro: network kernel"),
-    (decide.Decider, "step", "micro: decision"),
+    (peaks.PeakPicker, "step", "micro: decision"),
     (tflite.Model, "__call__", "model."),
 )
 """Whose attribute, which, and what it is called in the table."""

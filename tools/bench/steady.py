@@ -255,8 +255,8 @@ def _drift(faces: list[Photograph], seconds: float, models: Models) -> dict[str,
 def _cost(face: Photograph, models: Models) -> dict[str, Any]:
     """CPU microseconds of the stabiliser per face and frame, median over blocks of frames."""
     scene = Scene(face, 100.0, 2.0, 300)
-    place = models.place
-    placed = [place.settle(scene.noisy(scene.swaying(0.0)[0]), scene.points)]
+    place = models.landmarks
+    placed = [place.refine(scene.noisy(scene.swaying(0.0)[0]), scene.points)]
     for index in range(1, 31):
         luma = scene.noisy(scene.swaying(index / FPS)[0])
         placed.append(place(luma, placed[-1].points))
@@ -265,7 +265,7 @@ def _cost(face: Photograph, models: Models) -> dict[str, Any]:
         stabiliser = Stabiliser(placed[0])
         started = time.thread_time()
         for one in placed[1:]:
-            stabiliser.follow(one, 1 / FPS)
+            stabiliser.update(one, 1 / FPS)
         blocks.append((time.thread_time() - started) / (len(placed) - 1))
     return {"us_per_face_and_frame": round(1e6 * float(np.median(blocks)), 1)}
 

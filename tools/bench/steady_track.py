@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.config import AgentConfig
-from agent.base.types import Detections, Frame, Grey
+from agent.base.types import Frame, Grey
 from agent.vision.faces.landmarks import interocular
 from agent.vision.faces.track import FaceTracker, Track
 from agent.vision.pipeline import Models
@@ -32,8 +32,8 @@ class Follower:
         config = AgentConfig()
         self.models = models or Models(config)
         self._tracker = FaceTracker(
-            self._detect,
-            self.models.place,
+            lambda frame: self.models.detector(frame, 0),
+            self.models.landmarks,
             config.detection,
             config.tracking,
             self.models.presence_above,
@@ -41,9 +41,6 @@ class Follower:
 
     def __call__(self, frame: Frame) -> list[Track]:
         return self._tracker.update(frame)
-
-    def _detect(self, frame: Frame) -> Detections:
-        return self.models.detect(frame, 0)
 
 
 @dataclass(slots=True, eq=False)
@@ -71,7 +68,7 @@ def follow(pictures: Iterable[Grey], models: Models, fps: float = FPS) -> list[C
             course = courses.setdefault(track.track_id, Course())
             course.indices.append(index)
             course.stable.append(track.points.astype(np.float64))
-            course.network.append(track.placed.points.astype(np.float64))
+            course.network.append(track.estimate.points.astype(np.float64))
             course.continuity.append(track.continuity)
             course.iod.append(interocular(track.points))
     return sorted(courses.values(), key=lambda course: -len(course.indices))

@@ -204,7 +204,7 @@ def with_presence(
 
     def confirmed(picture: Grey) -> Found:
         found = detect(Frame(0.0, picture))
-        presences = [place.settle(picture, five).presence for five in found.keypoints]
+        presences = [place.refine(picture, five).presence for five in found.keypoints]
         sure = np.array(presences) >= least
         return Found(found.boxes[sure], found.scores[sure])
 

@@ -281,7 +281,7 @@ def monotony(infer: Infer, sweeps: Sweeps, settings: Any) -> dict[str, Any]:
     pairs = list(zip(sweeps.pictures, sweeps.points, strict=True))
     for picture, points in along(pairs, "rendered action units"):
         crop = cut(picture, similarity(points, target), EXPRESSION_CROP.size)
-        outputs.append(reader.read_crop(crop).action_units)
+        outputs.append(reader.classify_crop(crop).action_units)
     values = np.stack(outputs)
     report: dict[str, Any] = {}
     for k, name in enumerate(ACTION_UNITS):

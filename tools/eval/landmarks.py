@@ -161,7 +161,7 @@ def expected_errors(ours: Ours, faces: Faces, people: Resampler) -> dict[str, An
     said, made, unit = [], [], []
     pairs = list(zip(faces.pictures, faces.points, faces.seen, faces.person, strict=True))
     for picture, points, seen, person in along(pairs, "expected errors"):
-        placed = place.settle(picture, rough(points, rng, 1.0))
+        placed = place.refine(picture, rough(points, rng, 1.0))
         if placed.spread is None:
             return None
         inner = np.flatnonzero(seen[INNER]) + INNER.start

@@ -11,26 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.vision.faces.align import FLIP
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
 from tools.micro.recipe import Recipe
 
 Array = NDArray[np.float64]
 _Field = dict[int, tuple[float, float]]
-
-MIRROR = np.concatenate(
-    [
-        np.arange(16, -1, -1),
-        np.arange(26, 16, -1),
-        np.arange(27, 31),
-        np.arange(35, 30, -1),
-        [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40],
-        np.arange(54, 47, -1),
-        np.arange(59, 54, -1),
-        np.arange(64, 59, -1),
-        [67, 66, 65],
-    ]
-)
-"""int[68]: the landmark on the other side of the face."""
 
 LIDS = ((37, 41), (38, 40), (43, 47), (44, 46))
 """Upper and lower lid, one above the other."""
@@ -203,7 +189,7 @@ def _shape(rng: np.random.Generator, recipe: Recipe) -> Array:
     for point in (49, 50, 51, 52, 53, 55, 56, 57, 58, 59):
         shape[point, 1] = middle + lips * (shape[point, 1] - middle)
     own = rng.normal(0.0, 0.15 * spread, (68, 3))
-    shape += own + own[MIRROR] * (-1.0, 1.0, 1.0) + rng.normal(0.0, 0.05 * spread, (68, 3))
+    shape += own + own[FLIP] * (-1.0, 1.0, 1.0) + rng.normal(0.0, 0.05 * spread, (68, 3))
     shape -= (shape[36] + shape[45]) / 2
     return np.asarray(shape / np.linalg.norm(shape[36] - shape[45]))
 
@@ -228,7 +214,7 @@ def _fields(rng: np.random.Generator, recipe: Recipe) -> Array:
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         left[:, :2] = left[:, :2] @ turn
         left *= gain * own
-        right = left[MIRROR] * (-1.0, 1.0, 1.0)
+        right = left[FLIP] * (-1.0, 1.0, 1.0)
         fields[COLUMN[name, 0]] = left * sides[0]
         fields[COLUMN[name, 1]] = right * sides[1]
     return fields

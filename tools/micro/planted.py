@@ -15,18 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import Float
+from agent.vision.faces.align import FLIP
 
-MIRRORED = np.array(
-    [
-        *range(16, -1, -1),
-        *range(26, 16, -1),
-        *[27, 28, 29, 30, 35, 34, 33, 32, 31],
-        *[45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40],
-        *[54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55],
-        *[64, 63, 62, 61, 60, 67, 66, 65],
-    ]
-)
-"""int[68]: the point on the other side of the face."""
 _MIDDLE = (8, 27, 28, 29, 30, 33, 51, 57, 62, 66)
 
 Half = Mapping[int, tuple[float, float]]
@@ -109,7 +99,7 @@ def displacements(units: Sequence[str], side: str = "both") -> Float:
         share = 0.5 if unit == "AU07" and len(units) > 1 else 1.0
         for point, (x, y) in HALVES[unit].items():
             half[point] = share * x, share * y
-        other = half[MIRRORED] * (-1.0, 1.0)
+        other = half[FLIP] * (-1.0, 1.0)
         middle = list(_MIDDLE)
         if side == "both":
             both = half + other

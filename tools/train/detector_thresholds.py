@@ -73,11 +73,11 @@ def measured(
 
 def _followed(models: Models, luma: Grey) -> list[float]:
     """Scores of what would start a track: found, and a face to the landmark network too."""
-    found = models.detect(Frame(0.0, luma), 0)
+    found = models.detector(Frame(0.0, luma), 0)
     return [
         float(score)
         for score, keypoints in zip(found.scores, found.keypoints, strict=True)
-        if models.place.settle(luma, keypoints).presence >= models.presence_above
+        if models.landmarks.refine(luma, keypoints).presence >= models.presence_above
     ]
 
 

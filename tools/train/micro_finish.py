@@ -77,5 +77,5 @@ def spot(network: SpotterNetwork, track: Track) -> list[MicroExpression]:
     found: list[MicroExpression] = []
     rows = zip(track.timestamps.tolist(), track.landmarks, track.confidence, strict=True)
     for time, points, confidence in rows:
-        found += spotter.update(time, [(0, points, float(confidence))])
+        found += spotter.update(time, [(0, points, float(confidence))])[0]
     return found + spotter.finish()

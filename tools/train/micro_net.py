@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agent.vision.micro.channels import CHANNEL_NAMES, CHANNELS
-from agent.vision.micro.network import AMPLITUDE, CENTRE, HEAT, OTHERS, OUTPUTS, UNITS
+from agent.vision.micro.channels import CHANNEL_NAMES, FACE_CHANNELS
+from agent.vision.micro.outputs import AMPLITUDE, CENTRE, HEAT, OTHERS, OUTPUTS, UNITS
 from agent.vision.micro.stream import INPUTS
 
 Float = NDArray[np.float32]
@@ -106,7 +106,7 @@ def _mirror() -> tuple[NDArray[np.int64], Float]:
         swap[row] = CHANNEL_NAMES.index(other)
         if name.endswith("_x"):
             sign[row] = -1.0
-    yaw, roll, across = CHANNELS + 1, CHANNELS + 3, CHANNELS + 5
+    yaw, roll, across = FACE_CHANNELS + 1, FACE_CHANNELS + 3, FACE_CHANNELS + 5
     sign[[yaw, roll, across]] = -1.0
     return swap, sign
 
@@ -121,18 +121,18 @@ def disturbed(rng: np.random.Generator, inputs: Float) -> Float:
     inputs = inputs.copy()
     count = len(inputs)
     step = np.arange(count, dtype=np.float32)
-    plain = 4.0 * np.sinh(inputs[:, :CHANNELS] / 4.0)
-    plain *= np.exp(rng.normal(0.0, 0.15, CHANNELS)).astype(np.float32)
+    plain = 4.0 * np.sinh(inputs[:, :FACE_CHANNELS] / 4.0)
+    plain *= np.exp(rng.normal(0.0, 0.15, FACE_CHANNELS)).astype(np.float32)
     if rng.random() < 0.5:
-        plain += rng.normal(0.0, 1.0, CHANNELS).astype(np.float32)
+        plain += rng.normal(0.0, 1.0, FACE_CHANNELS).astype(np.float32)
     for _ in range(rng.integers(0, 4)):
-        taking_part = rng.random(CHANNELS) < rng.uniform(0.05, 1.0)
-        direction = rng.normal(0.0, 1.0, CHANNELS) * taking_part
+        taking_part = rng.random(FACE_CHANNELS) < rng.uniform(0.05, 1.0)
+        direction = rng.normal(0.0, 1.0, FACE_CHANNELS) * taking_part
         size = np.exp(rng.uniform(np.log(1.5), np.log(14.0)))
         start = rng.uniform(0.0, count)
         course = (_ramp, _fading, _oscillation, _glitch, _swell)[rng.integers(5)]
         plain += (size * course(rng, step - start)[:, None] * direction).astype(np.float32)
-    inputs[:, :CHANNELS] = 4.0 * np.arcsinh(plain / 4.0)
+    inputs[:, :FACE_CHANNELS] = 4.0 * np.arcsinh(plain / 4.0)
     return inputs
 
 

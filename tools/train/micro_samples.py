@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import MICRO_ACTION_UNITS
-from agent.vision.micro.network import KINDS, LOOK_AHEAD
+from agent.vision.micro.outputs import KINDS, LOOK_AHEAD, encode
 from agent.vision.micro.stream import INPUTS, LONGEST_GAP, STEP, FaceStream
 from tools.micro.movements import Event
 
@@ -42,7 +42,7 @@ class Sample:
     """float32[T]: 1 at each centre, falling off over a tenth of the duration; `LOOK_AHEAD` late,
     as everything here."""
     shape: Float
-    """float32[T, 4]: centre, duration, amplitude, apex as `SpotterNetwork` has them."""
+    """float32[T, 4]: centre, duration, amplitude, apex as `agent.vision.micro.outputs` has them."""
     units: Float
     """float32[T, 16]."""
     near: Float
@@ -70,7 +70,7 @@ def steps_of(material: Material) -> tuple[Array, Float]:
             stream = FaceStream()
         done = stream.push(time, points, float(confidence))
         if done < 0:
-            done = stream.wait(time)
+            done = stream.tick(time)
         if done:
             times.append(stream.times[:done].copy())
             inputs.append(stream.inputs[:done].copy())
@@ -99,10 +99,7 @@ def sample(material: Material) -> Sample:
         if count and np.abs(away).min() <= 0.6:
             heat[np.abs(away).argmin()] = 1.0
         close = np.abs(away) <= max(2.0, 0.2 * duration / STEP)
-        shape[close, 0] = away[close] / 5
-        shape[close, 1] = np.log(duration / 0.35)
-        shape[close, 2] = np.log(event.amplitude / 0.022)
-        shape[close, 3] = (event.apex - centre) / STEP / 5
+        shape[close] = encode(spoken[close], event.onset, event.apex, event.offset, event.amplitude)
         near[close] = 1.0
         for unit in event.units:
             if unit in MICRO_ACTION_UNITS:

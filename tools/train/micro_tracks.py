@@ -13,17 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.vision.faces.align import FLIP
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
 from tools.micro.movements import Event
 from tools.train.micro_samples import Material
 
 Array = NDArray[np.float64]
 
-_MIRROR = np.r_[
-    np.arange(16, -1, -1), np.arange(26, 16, -1), 27:31, np.arange(35, 30, -1),
-    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
-    np.arange(54, 47, -1), np.arange(59, 54, -1), np.arange(64, 59, -1), 67, 66, 65,
-]  # fmt: skip
 _MIDDLE = [8, 27, 28, 29, 30, 33, 51, 57, 62, 66]
 _HALVES: dict[str, dict[int, tuple[float, float]]] = {
     "AU01": {21: (0, -1), 20: (0, -0.75), 19: (0, -0.3)},
@@ -313,7 +309,7 @@ def _personal(
         left[point] = move
     left[_MIDDLE] *= 0.5
     right = np.zeros((68, 2))
-    right[_MIRROR] = left * np.array([-1, 1])
+    right[FLIP] = left * np.array([-1, 1])
     parts = []
     for part in (left, right):
         angle = rng.normal(0, np.radians(12))

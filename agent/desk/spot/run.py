@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from agent.base.config import MicroConfig, parse
-from agent.base.types import MicroExpression
+from agent.base.types import MicroExpression, MicroStatus
 from agent.desk.spot.survey import Flags, Seen, Survey, in_order, survey
 from agent.desk.spot.track import TrackFile
 from agent.desk.trace.recorder import check_target, event_record
 from agent.privacy.window import POLARITIES
 from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.vision.micro.false_alarms import false_alarm_rate
-from agent.vision.micro.network import KINDS, SpotterNetwork
+from agent.vision.micro.network import SpotterNetwork
+from agent.vision.micro.outputs import KINDS
 from agent.vision.micro.spotter import MicroSpotter
 
 _TICK = 0.05
@@ -64,9 +66,9 @@ class Spotting:
         for seen in in_order(self._track, self.flags):
             found = self._wait_until(seen.time)
             points = _NOWHERE if seen.points is None else seen.points
-            found += self._spotter.update(seen.time, [(_FACE, points, seen.confidence)])
-            self._account(seen)
-            yield seen, self._counted(found)
+            decided, micro = self._spotter.update(seen.time, [(_FACE, points, seen.confidence)])
+            self._account(seen, micro[_FACE])
+            yield seen, self._counted(found + decided)
         yield None, self._counted(self._spotter.finish())
 
     def _wait_until(self, time: float) -> list[MicroExpression]:
@@ -80,24 +82,21 @@ class Spotting:
                 found += self._spotter.tick(now)
         return found
 
-    def _account(self, seen: Seen) -> None:
+    def _account(self, seen: Seen, micro: MicroStatus) -> None:
         newest, self._newest = self._newest, seen.time
         if newest is None:
             return
         step = seen.time - newest
-        noise = self._spotter.noise(_FACE)
-        if seen.points is not None and noise == noise:
+        if seen.points is not None and not math.isnan(micro.noise):
             self._noise[0] += step
-            self._noise[1] += step * noise
+            self._noise[1] += step * micro.noise
         if step > self.overview.gap:
             self.flags.add("gap", newest, seen.time, 0)
             self.seconds["gap"] += step
         elif seen.points is None:
             self.seconds["lost"] += step
-        elif _FACE in self._spotter.analysed:
-            self.seconds["analysable"] += step
         else:
-            self.seconds[self._spotter.refused or "no_evidence"] += step
+            self.seconds[micro.reason or "analysable"] += step
 
     def _counted(self, found: list[MicroExpression]) -> list[MicroExpression]:
         self.found.update(event.polarity for event in found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.errors import StoreError
-from agent.base.types import ACTION_UNITS, EXPRESSIONS, MicroExpression, Perceived
+from agent.base.types import ACTION_UNITS, EXPRESSIONS, Face, MicroExpression, Perceived
 
 MICRO_COLUMNS = ("track_id", "onset", "apex", "offset", "intensity", "score", "emitted")
 
@@ -79,7 +79,7 @@ class TraceRecorder:
     def add(self, perceived: Perceived) -> None:
         """Record one frame."""
         self._frames.append(perceived.time)
-        self._refused.append(perceived.micro_refused or "")
+        self._refused.append(_why_none_analysed(perceived.faces))
         for face in perceived.faces:
             answer = face.expression
             self._rows.append(
@@ -98,8 +98,8 @@ class TraceRecorder:
                     answer.unsure if answer else True,
                     (answer.valence, answer.arousal) if answer else (np.nan, np.nan),
                     answer.action_units if answer else np.full(len(ACTION_UNITS), np.nan),
-                    face.track_id in perceived.micro_analysed,
-                    perceived.micro_noise.get(face.track_id, np.nan),
+                    face.micro.analysed,
+                    face.micro.noise,
                 )
             )
         self._micro += perceived.micro
@@ -159,6 +159,13 @@ class TraceRecorder:
         """Write the trace as one `.npz`, whole or not at all. Raises `StoreError`."""
         arrays: dict[str, Any] = self.arrays()
         write_whole(path, lambda file: np.savez_compressed(file, **arrays), "trace")
+
+
+def _why_none_analysed(faces: Sequence[Face]) -> str:
+    """The first face's reason why no micro-expression could be seen; empty where one could."""
+    if any(face.micro.analysed for face in faces):
+        return ""
+    return next((face.micro.reason for face in faces if face.micro.reason), "no_evidence")
 
 
 def _micro_arrays(events: list[MicroExpression]) -> dict[str, NDArray[Any]]:

@@ -1,8 +1,9 @@
-"""From a face to its expression: eight classes, valence and arousal, action units."""
+"""Expression of a face: eight classes, valence and arousal, action units."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,9 @@ from agent.vision.faces.align import MEAN_SHAPE, CropSpec, cut
 from agent.vision.kernels.calibrate import softmax_at_temperature, subtract_baseline
 from agent.vision.kernels.geometry import fit_similarity
 
-_EQUAL = np.ones(len(MEAN_SHAPE), np.float32)
-
 
 class ExpressionClassifier:
-    """Reads one aligned grey crop.
+    """Classifies one aligned grey crop.
 
     Card: models/expression/CARD.md. Valence and arousal are the expectation of published
     coordinates per class under the class probabilities, not a measurement of their own.
@@ -37,15 +36,15 @@ class ExpressionClassifier:
 
     def __call__(self, luma: Grey, points: Float) -> Expression:
         """Expression of the face with these landmarks float32[68, 2] in uint8[H, W]."""
-        matrix = fit_similarity(points, self._target, _EQUAL)
-        return self.read_crop(cut(luma, matrix, self._crop.size))
+        matrix = fit_similarity(points, self._target)
+        return self.classify_crop(cut(luma, matrix, self._crop.size))
 
-    def read_crop(self, crop: Grey) -> Expression:
+    def classify_crop(self, crop: Grey) -> Expression:
         """Expression of a crop uint8[48, 48] framed like FER pictures."""
-        answer = self._infer(crop)
+        outputs = self._infer(crop)
         probabilities = np.empty(len(EXPRESSIONS), np.float32)
         highest, valence, arousal = softmax_at_temperature(
-            answer["logits"].reshape(-1),
+            outputs["logits"].reshape(-1),
             self._temperature,
             self._valence,
             self._arousal,
@@ -56,28 +55,30 @@ class ExpressionClassifier:
             highest < self._unsure_below,
             valence,
             arousal,
-            answer["action_units"].reshape(-1).clip(0.0, 1.0),
+            outputs["action_units"].reshape(-1).clip(0.0, 1.0),
         )
 
 
 class NeutralBaseline:
-    """How a face's action units read when it rests, learnt while it is watched.
+    """A face's action units at rest, learnt while it is tracked.
 
-    People differ at rest (hooded lids read as AU07, full lips as AU18). The mean over answers,
-    each weighted by its probability of being neutral, starts at zero with the weight of `prior`
-    answers, so that the first answers are hardly changed.
+    People differ at rest (hooded lids look like AU07, full lips like AU18). The mean over
+    estimates, each weighted by its squared probability of being neutral, starts at zero with the
+    weight of `prior` estimates, so that the first ones are hardly changed.
     """
 
     def __init__(self, prior: float = 5.0) -> None:
         self._sum = np.zeros(len(ACTION_UNITS), np.float32)
         self._weight = prior
 
-    def subtract(self, answer: Expression) -> Expression:
-        """The answer relative to this face's own rest; also learns from it."""
+    def subtract(self, expression: Expression) -> Expression:
+        """The expression relative to this face's own rest; also learns from it."""
         units = np.empty(len(ACTION_UNITS), np.float32)
         self._weight = subtract_baseline(
-            answer.action_units, answer.probabilities.item(0), self._sum, self._weight, units
+            expression.action_units,
+            expression.probabilities.item(0),
+            self._sum,
+            self._weight,
+            units,
         )
-        return Expression(
-            answer.probabilities, answer.unsure, answer.valence, answer.arousal, units
-        )
+        return replace(expression, action_units=units)

@@ -174,10 +174,5 @@ def cut(picture: Grey, matrix: Float, size: int) -> Grey:
     Pictures much larger than the crop are shrunk by area first, as bilinear sampling would alias.
     """
     crop = np.empty((size, size), np.uint8)
-    cut_crop(flat_rows(picture), matrix, crop)
+    cut_crop(np.ascontiguousarray(picture), matrix, crop)
     return crop
-
-
-def flat_rows(picture: Grey) -> Grey:
-    """The same picture with one row directly behind the other, as the crop kernels read it."""
-    return picture if picture.flags.c_contiguous else np.ascontiguousarray(picture)

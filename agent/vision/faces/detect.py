@@ -1,4 +1,4 @@
-"""Finding faces: one grey picture in, boxes and five keypoints in frame pixels out."""
+"""Face detection: one grey picture in, boxes and five keypoints in frame pixels out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from agent.base.types import Detections, Float, Frame, Grey, Infer
-from agent.vision.kernels.anchors import decode_detections
+from agent.vision.kernels.decode_detections import decode_detections
 from agent.vision.kernels.nms import nms
 
 INPUT = (320, 256)
@@ -51,7 +51,7 @@ def letterbox(luma: Grey, out: Grey) -> tuple[float, float]:
 def decode(
     maps: Mapping[str, Float], score_above: float, across: float = 1.0, down: float = 1.0
 ) -> tuple[Float, Float, Float]:
-    """Read the cells whose score passes; no other cell is touched.
+    """Decode the grid cells whose score passes; no other cell is touched.
 
     Parameters
     ----------
@@ -109,15 +109,15 @@ class FaceDetector:
         Of two boxes with an intersection over union above this the weaker goes.
     tiles
         0 or 1: the whole picture only. n >= 2: also n x n tiles, for faces too small in the whole
-        picture; costs n * n more inferences.
+        picture; costs n * n more inferences. None: as `tiles_for` the frame's size.
     """
 
     def __init__(
-        self, infer: Infer, score_above: float = 0.5, nms_above: float = 0.4, tiles: int = 0
+        self, infer: Infer, score_above: float = 0.5, nms_above: float = 0.4, tiles: int | None = 0
     ) -> None:
         if not 0.0 < score_above < 1.0:
             raise ValueError(f"score_above must lie between 0 and 1; it is {score_above}.")
-        if tiles < 0:
+        if tiles is not None and tiles < 0:
             raise ValueError(f"tiles must not be negative; it is {tiles}.")
         self._infer = infer
         self._score_above = score_above
@@ -130,17 +130,22 @@ class FaceDetector:
 
         `tiles` replaces the detector's own for this frame.
         """
-        tiles = self._tiles if tiles is None else tiles
         luma = frame.luma
         height, width = luma.shape
         if not luma.size:
-            return Detections(*_empty())
-        boxes, scores, keypoints = self._look(luma)
+            return Detections(
+                np.zeros((0, 4), np.float32),
+                np.zeros(0, np.float32),
+                np.zeros((0, 5, 2), np.float32),
+            )
+        tiles = self._tiles if tiles is None else tiles
+        tiles = tiles_for(luma.shape) if tiles is None else tiles
+        boxes, scores, keypoints = self._candidates(luma)
         if tiles > 1:
             parts = [(boxes, scores, keypoints)]
             for x0, x1 in _spans(width, tiles):
                 for y0, y1 in _spans(height, tiles):
-                    parts.append(self._look_at_tile(luma, x0, y0, x1, y1))
+                    parts.append(self._tile_candidates(luma, x0, y0, x1, y1))
             boxes, scores, keypoints = (
                 np.concatenate(column) for column in zip(*parts, strict=True)
             )
@@ -151,17 +156,17 @@ class FaceDetector:
         np.clip(boxes, 0, np.array([width, height, width, height], np.float32) - 1, out=boxes)
         return Detections(boxes, scores[keep], keypoints[keep])
 
-    def _look(self, luma: Grey) -> tuple[Float, Float, Float]:
-        """All candidates of one picture, pixels of that picture."""
+    def _candidates(self, luma: Grey) -> tuple[Float, Float, Float]:
+        """Boxes, scores and keypoints of one picture before suppression, pixels of that picture."""
         across, down = letterbox(luma, self._input)
         return decode(self._infer(self._input), self._score_above, across, down)
 
-    def _look_at_tile(
+    def _tile_candidates(
         self, luma: Grey, x0: int, y0: int, x1: int, y1: int
     ) -> tuple[Float, Float, Float]:
         """Candidates of one tile in frame pixels, without those that an inner edge cuts: the
         neighbour or the whole picture shows them whole."""
-        boxes, scores, keypoints = self._look(luma[y0:y1, x0:x1])
+        boxes, scores, keypoints = self._candidates(luma[y0:y1, x0:x1])
         height, width = luma.shape
         edge = 0.01 * np.array([x1 - x0, y1 - y0], np.float32)
         whole = np.ones(len(boxes), bool)
@@ -176,12 +181,11 @@ class FaceDetector:
         return boxes[whole] + np.tile(shift, 2), scores[whole], keypoints[whole] + shift
 
 
-def _empty() -> tuple[Float, Float, Float]:
-    return (
-        np.zeros((0, 4), np.float32),
-        np.zeros(0, np.float32),
-        np.zeros((0, 5, 2), np.float32),
-    )
+def tiles_for(shape: tuple[int, ...]) -> int:
+    """How many tiles across a frame of this height and width is searched in; 0: in none."""
+    height, width = shape
+    shrunk = max(width / INPUT[0], height / INPUT[1])
+    return 0 if shrunk <= 2.5 else min(int(-(-shrunk // 2)), 4)
 
 
 def _spans(length: int, count: int) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Placing the 68 landmarks of one face, given a rough idea of where it is."""
+"""Estimating the 68 landmarks of one face, given a rough idea of where it is."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from agent.vision.kernels.geometry import extent, fit_similarity, landmarks_in_f
 
 _TARGET = LANDMARK_CROP.place(MEAN_SHAPE)
 _TARGET_FIVE = LANDMARK_CROP.place(MEAN_FIVE)
-_EQUAL = np.ones(68, np.float32)
-_EQUAL_FIVE = np.ones(5, np.float32)
 
 FOREHEAD = 0.28
 """How far a box reaches beyond the landmarks, which end at the brows, share of their height."""
@@ -22,7 +20,7 @@ FOREHEAD = 0.28
 
 @dataclass(slots=True, eq=False)
 class LandmarkEstimate:
-    """Where the network sees the landmarks, and what it looked at. Never changed (see `types`)."""
+    """The network's landmarks, and the crop that it saw. Never changed (see `types`)."""
 
     points: Float
     """float32[68, 2], frame pixels."""
@@ -34,7 +32,7 @@ class LandmarkEstimate:
     """float32[2, 3], frame to crop pixels."""
     log_spread: Float | None = None
     """float32[1, 68], logarithm of the expected distance of each point from its true place, in
-    inter-ocular distances; None where the model does not tell."""
+    inter-ocular distances; None where the model has no such output."""
 
     @property
     def spread(self) -> Float | None:
@@ -45,7 +43,7 @@ class LandmarkEstimate:
 
 
 class LandmarkEstimator:
-    """Cuts an aligned crop around a guess and asks the network.
+    """Cuts an aligned crop around a guess and runs the network on it.
 
     Card: models/landmarks/CARD.md
     """
@@ -64,23 +62,21 @@ class LandmarkEstimator:
         """
         matrix = crop_matrix(guess)
         crop = cut(luma, matrix, LANDMARK_CROP.size)
-        answer = self._infer(crop)
+        outputs = self._infer(crop)
         points = np.empty((68, 2), np.float32)
         presence = landmarks_in_frame(
-            matrix, answer["points"], answer["presence"], LANDMARK_CROP.size, points
+            matrix, outputs["points"], outputs["presence"], LANDMARK_CROP.size, points
         )
-        return LandmarkEstimate(points, presence, crop, matrix, answer.get("spread"))
+        return LandmarkEstimate(points, presence, crop, matrix, outputs.get("spread"))
 
-    def settle(self, luma: Grey, guess: Float) -> LandmarkEstimate:
-        """Twice: the second crop is cut around the first answer, which a rough guess needs."""
+    def refine(self, luma: Grey, guess: Float) -> LandmarkEstimate:
+        """Two passes: the second crop is cut around the first estimate, as a rough guess needs."""
         return self(luma, self(luma, guess).points)
 
 
 def crop_matrix(guess: Float) -> Float:
     """Frame to landmark-crop pixels, float32[2, 3], for 68 landmarks or five keypoints."""
-    if len(guess) == 5:
-        return fit_similarity(guess, _TARGET_FIVE, _EQUAL_FIVE)
-    return fit_similarity(guess, _TARGET, _EQUAL)
+    return fit_similarity(guess, _TARGET_FIVE if len(guess) == 5 else _TARGET)
 
 
 def face_box(points: Float) -> Float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from agent.base.types import Float, Pose
 from agent.vision.faces.landmarks import FOREHEAD
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
-from agent.vision.kernels.pose import head, scaled_orthographic_pose
+from agent.vision.kernels import pose as kernel
 
 _WEIGHTS = np.full(68, 0.3)
 _WEIGHTS[[27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45]] = 1.0
@@ -26,30 +28,20 @@ def _inverse() -> Float:
 _INVERSE = _inverse()
 
 
-def head_pose(points: Float) -> Pose:
-    """Pose of one face from its landmarks float32[68, 2], frame pixels."""
-    yaw, pitch, roll, _ = scaled_orthographic_pose(points, _INVERSE)
-    return Pose(yaw, pitch, roll)
+class Head(NamedTuple):
+    """Pose, box and size of one head."""
+
+    pose: Pose
+    box: Float
+    """float32[4], as `agent.vision.faces.landmarks.face_box`."""
+    facing: float
+    """Cosine of the angle to the direction of the camera."""
+    interocular: float
+    """As `agent.vision.faces.landmarks.interocular`."""
 
 
-def head_of(points: Float, box: Float) -> tuple[float, float, float, float, float]:
-    """Yaw, pitch and roll in degrees, how squarely it faces the camera, and its size.
-
-    Parameters
-    ----------
-    points : float32[68, 2]
-        Landmarks, frame pixels.
-    box : float32[4]
-        Overwritten: as `agent.vision.faces.landmarks.face_box`.
-
-    Returns
-    -------
-    yaw, pitch, roll : float
-        As `head_pose`.
-    facing : float
-        Cosine of the angle to the direction of the camera.
-    interocular : float
-        As `agent.vision.faces.landmarks.interocular`.
-    """
-    answer: tuple[float, float, float, float, float] = head(points, _INVERSE, FOREHEAD, box)
-    return answer
+def measure_head(points: Float) -> Head:
+    """From the landmarks float32[68, 2] of one face, frame pixels."""
+    box = np.empty(4, np.float32)
+    yaw, pitch, roll, facing, interocular = kernel.measure_head(points, _INVERSE, FOREHEAD, box)
+    return Head(Pose(yaw, pitch, roll), box, facing, interocular)

@@ -1,35 +1,46 @@
-"""Following faces: one frame's landmarks place the next crop; detections start and rescue."""
+"""Face tracking: each frame's landmarks place the next crop; detections start and resume tracks."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.base.config import DetectionConfig, TrackingConfig
 from agent.base.types import Detections, Float, Frame, Grey
 from agent.vision.faces.landmarks import LandmarkEstimate, face_box, interocular
 from agent.vision.faces.stabilise import Stabiliser
-from agent.vision.kernels.nms import overlaps
-
-Detect = Callable[[Frame], Detections]
+from agent.vision.kernels.nms import pairwise_iou
 
 
-class Place(Protocol):
+class Estimator(Protocol):
     """As `agent.vision.faces.landmarks.LandmarkEstimator`."""
 
     def __call__(self, luma: Grey, guess: Float) -> LandmarkEstimate: ...
 
-    def settle(self, luma: Grey, guess: Float) -> LandmarkEstimate: ...
+    def refine(self, luma: Grey, guess: Float) -> LandmarkEstimate: ...
 
 
-_EAGER = 0.1
-"""Seconds between looks while nobody, or somebody lost, is in view."""
-_UNSUPPORTED = 6
-"""Looks in a row without a matching detection after which a weak track is given up."""
+class ExcludedZones(Protocol):
+    """Parts of the picture in which no face is detected or tracked."""
+
+    def mask(self, frame: Frame) -> Frame:
+        """The frame without their content."""
+
+    def contains(self, points: Float) -> NDArray[np.bool_]:
+        """Which points float32[N, 2], pixels of the newest masked frame, lie in one: bool[N]."""
+
+
+_SEARCH_INTERVAL = 0.1
+"""Seconds between detections while there is no track, or a lost one."""
+_MAX_MISSES = 6
+"""Detections in a row without a match after which a track of low presence is lost."""
+_MIN_IOU = 0.2
+"""Intersection over union from which a detection matches a track."""
 _MIN_IOD = 5.0
 """Outer eye-corner distance, pixels, below which landmarks mean nothing."""
 
@@ -39,24 +50,29 @@ class Track:
     """One face across frames."""
 
     track_id: int
-    points: Float
-    """float32[68, 2], stabilised, frame pixels."""
-    placed: LandmarkEstimate
-    """The network's newest answer."""
+    estimate: LandmarkEstimate
+    """The network's newest."""
     stabiliser: Stabiliser
     score: float
     """Of the newest matching detection."""
     first: float
+    """Seconds; of its beginning."""
     last_seen: float
     lost: bool = False
-    unsupported: int = 0
+    misses: int = 0
+    """Detections in a row without a match."""
     fresh: bool = True
-    """Followed in the current frame, not left out by the budget."""
+    """Tracked in the current frame, not skipped by the budget."""
     continuity: float = 0.0
     """In [0, 1], how far `points` continue those of the frame before: the network's presence times
-    the share of points that optical flow held, allowing for blinks and speech. 0 where they do not:
-    in a track's first frame, when it is resumed, after a cut, a gap, heavy blur, something in front
-    of the face. Their difference across such a frame is no movement."""
+    the share of points that optical flow tracked, allowing for blinks and speech. 0 where they do
+    not: in a track's first frame, when it is resumed, after a cut, a gap, heavy blur, an occlusion.
+    Their difference across such a frame is no movement."""
+
+    @property
+    def points(self) -> Float:
+        """float32[68, 2], stabilised, frame pixels."""
+        return self.stabiliser.points
 
     @property
     def box(self) -> Float:
@@ -73,27 +89,32 @@ class FaceTracker:
         Threshold of the landmark model's card for a crop to count as a face.
     budget : float | None
         Seconds of work per frame; None: no limit (files).
+    zones : ExcludedZones | None
+        Where detections are ignored, and tracks end and are not resumed, by the centre of their
+        box. The frames are masked already.
     """
 
     def __init__(
         self,
-        detect: Detect,
-        place: Place,
+        detector: Callable[[Frame], Detections],
+        estimator: Estimator,
         detection: DetectionConfig,
         tracking: TrackingConfig,
         presence_above: float,
         budget: float | None = None,
+        zones: ExcludedZones | None = None,
     ) -> None:
-        self._detect = detect
-        self._place = place
+        self._detector = detector
+        self._estimator = estimator
         self._detection = detection
         self._tracking = tracking
         self._presence_above = presence_above
         self._budget = budget
+        self._zones = zones
         self._tracks: list[Track] = []
         """Oldest first."""
         self._next_id = 1
-        self._last_look = -np.inf
+        self._last_detection = -np.inf
         self._shape: tuple[int, ...] | None = None
         self.skipped = 0
         """Tracks left out of the newest frame by the budget."""
@@ -105,114 +126,117 @@ class FaceTracker:
         """
         if self._shape not in (None, frame.luma.shape):
             self._tracks = []
-            self._last_look = -np.inf
-        self._follow_all(frame)
-        active = [track for track in self._tracks if not track.lost]
-        settled = active and len(active) == len(self._tracks)
-        if frame.time - self._last_look >= (self._detection.interval if settled else _EAGER):
-            self._last_look = frame.time
-            self._match(frame, self._detect(frame))
+            self._last_detection = -np.inf
+        self._shape = frame.luma.shape
+        self._propagate(frame)
+        active = self._active()
+        none_missing = active and len(active) == len(self._tracks)
+        interval = self._detection.interval if none_missing else _SEARCH_INTERVAL
+        if frame.time - self._last_detection >= interval:
+            self._last_detection = frame.time
+            found = self._detector(frame)
+            kept = self._outside_zones(found.boxes)
+            self._match(
+                frame, Detections(found.boxes[kept], found.scores[kept], found.keypoints[kept])
+            )
             self._drop_duplicates()
-            active = [track for track in self._tracks if not track.lost]
+            active = self._active()
+        if self._zones is not None:
+            kept = self._outside_zones([track.box for track in active])
+            active = [track for track, stays in zip(active, kept, strict=True) if stays]
         if len(active) < len(self._tracks):
             oldest = frame.time - self._tracking.lost_after
-            self._tracks = [t for t in self._tracks if not t.lost or t.last_seen >= oldest]
-        self._shape = frame.luma.shape
+            self._tracks = [
+                t for t in self._tracks if t in active or (t.lost and t.last_seen >= oldest)
+            ]
         return active
 
-    def end(self, track: Track) -> None:
-        """Forget a track at once: it is not resumed, whoever comes back is somebody new."""
-        self._tracks.remove(track)
+    def _active(self) -> list[Track]:
+        return [track for track in self._tracks if not track.lost]
 
-    def _follow_all(self, frame: Frame) -> None:
+    def _outside_zones(self, boxes: Float | Sequence[Float]) -> NDArray[np.bool_]:
+        """Which boxes float32[N, 4] are not centred in an excluded zone: bool[N]."""
+        if self._zones is None or not len(boxes):
+            return np.ones(len(boxes), bool)
+        corners = np.asarray(boxes)
+        return ~self._zones.contains((corners[:, :2] + corners[:, 2:]) * np.float32(0.5))
+
+    def _propagate(self, frame: Frame) -> None:
+        """Take every track over into this frame, as far as the budget reaches."""
         self.skipped = 0
+        active = self._active()
         if self._budget is None:
-            for track in self._tracks:
-                if not track.lost:
-                    self._follow(track, frame)
+            for track in active:
+                self._propagate_track(track, frame)
             return
         started = time.perf_counter()
         # Those who waited longest go first, so that a short budget goes round.
-        waiting = sorted((t for t in self._tracks if not t.lost), key=lambda t: t.last_seen)
-        for place, track in enumerate(waiting):
-            if place and time.perf_counter() - started > self._budget:
+        for number, track in enumerate(sorted(active, key=lambda t: t.last_seen)):
+            if number and time.perf_counter() - started > self._budget:
                 track.fresh = False
                 self.skipped += 1
             else:
-                self._follow(track, frame)
+                self._propagate_track(track, frame)
 
-    def _follow(self, track: Track, frame: Frame) -> None:
-        placed = self._place(frame.luma, track.points)
-        if not self._plausible(placed, frame.luma, 0.5):
+    def _propagate_track(self, track: Track, frame: Frame) -> None:
+        estimate = self._estimator(frame.luma, track.points)
+        if not self._plausible(estimate, frame.luma, 0.5):
             track.lost = True
             return
-        elapsed = frame.time - track.last_seen
-        track.continuity = track.stabiliser.follow(placed, elapsed)
-        track.points = track.stabiliser.points
-        track.placed = placed
+        track.continuity = track.stabiliser.update(estimate, frame.time - track.last_seen)
+        track.estimate = estimate
         track.last_seen = frame.time
         track.fresh = True
 
-    def _plausible(self, placed: LandmarkEstimate, luma: Grey, leniency: float) -> bool:
-        too_weak = placed.presence < self._presence_above * leniency
-        if too_weak or interocular(placed.points) < _MIN_IOD:
+    def _plausible(self, estimate: LandmarkEstimate, luma: Grey, leniency: float) -> bool:
+        """Whether this is a face: present, large enough, its nose inside the picture."""
+        points = estimate.points
+        if estimate.presence < self._presence_above * leniency or interocular(points) < _MIN_IOD:
             return False
         height, width = luma.shape
-        nose_x, nose_y = placed.points.item(30, 0), placed.points.item(30, 1)
-        return 0 <= nose_x < width and 0 <= nose_y < height
+        return 0 <= points.item(30, 0) < width and 0 <= points.item(30, 1) < height
 
     def _match(self, frame: Frame, found: Detections) -> None:
-        active = [track for track in self._tracks if not track.lost]
+        """Greedy matching by overlap; detections without a track start or resume one."""
+        active = self._active()
         boxes = np.empty((len(active), 4), np.float32)
         for index, track in enumerate(active):
             boxes[index] = track.box
-        overlap = overlaps(found.boxes, boxes)
-        taken: set[int] = set()
-        supported: set[int] = set()
+            track.misses += 1
+        overlap = pairwise_iou(found.boxes, boxes)
+        matched: set[int] = set()
         for _ in range(min(overlap.shape)):
             row, column = divmod(int(overlap.argmax()), overlap.shape[1])
-            if overlap[row, column] < 0.2:
+            if overlap[row, column] < _MIN_IOU:
                 break
             active[column].score = float(found.scores[row])
-            taken.add(row)
-            supported.add(column)
+            active[column].misses = 0
+            matched.add(row)
             overlap[row, :] = 0
             overlap[:, column] = 0
-        for index, track in enumerate(active):
-            track.unsupported = 0 if index in supported else track.unsupported + 1
-            if track.unsupported >= _UNSUPPORTED and track.placed.presence < 0.9:
+        for track in active:
+            if track.misses >= _MAX_MISSES and track.estimate.presence < 0.9:
                 track.lost = True
-        for index in range(len(found.boxes)):
-            if index not in taken:
-                self._begin(frame, found, index)
+        for row in range(len(found.boxes)):
+            if row not in matched:
+                self._begin(frame, found.keypoints[row], float(found.scores[row]))
 
-    def _begin(self, frame: Frame, found: Detections, row: int) -> None:
+    def _begin(self, frame: Frame, keypoints: Float, score: float) -> None:
         """Resume a lost track at this detection, or start a new one."""
-        placed = self._place.settle(frame.luma, found.keypoints[row])
-        if not self._plausible(placed, frame.luma, 1.0):
+        estimate = self._estimator.refine(frame.luma, keypoints)
+        if not self._plausible(estimate, frame.luma, 1.0):
             return
-        points, score = placed.points, float(found.scores[row])
-        box = face_box(points)
-        if any(not t.lost and contained(t.box, box) > 0.6 for t in self._tracks):
+        box = face_box(estimate.points)
+        active = self._active()
+        if any(intersection_over_smaller(track.box, box) > 0.6 for track in active):
             return
+        begun = Track(self._next_id, estimate, Stabiliser(estimate), score, frame.time, frame.time)
         resumed = self._nearest_lost(box)
         if resumed is not None:
-            resumed.points, resumed.placed, resumed.score = points, placed, score
-            resumed.last_seen, resumed.lost, resumed.fresh = frame.time, False, True
-            resumed.unsupported = 0
-            resumed.stabiliser, resumed.continuity = Stabiliser(placed), 0.0
-        elif sum(not t.lost for t in self._tracks) < self._tracking.max_faces:
-            self._tracks.append(
-                Track(
-                    track_id=self._next_id,
-                    points=points,
-                    placed=placed,
-                    stabiliser=Stabiliser(placed),
-                    score=score,
-                    first=frame.time,
-                    last_seen=frame.time,
-                )
-            )
+            begun.track_id, begun.first = resumed.track_id, resumed.first
+            self._tracks[self._tracks.index(resumed)] = begun
+        elif len(active) < self._tracking.max_faces:
+            self._tracks.append(begun)
             self._next_id += 1
 
     def _nearest_lost(self, box: Float) -> Track | None:
@@ -234,14 +258,14 @@ class FaceTracker:
     def _drop_duplicates(self) -> None:
         """Two tracks on one face, or one inside the other: the younger goes."""
         kept: list[Track] = []
-        for track in [t for t in self._tracks if not t.lost]:
-            if any(contained(track.box, other.box) > 0.7 for other in kept):
+        for track in self._active():
+            if any(intersection_over_smaller(track.box, other.box) > 0.7 for other in kept):
                 self._tracks.remove(track)
             else:
                 kept.append(track)
 
 
-def contained(a: Float, b: Float) -> float:
+def intersection_over_smaller(a: Float, b: Float) -> float:
     """Share of the smaller of two boxes float32[4] that lies in the other."""
     left, top, right, bottom = a.tolist()
     x0, y0, x1, y1 = b.tolist()

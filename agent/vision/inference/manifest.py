@@ -219,17 +219,11 @@ class _Table:
 
 
 def _entry(table: _Table, folder: Path) -> ModelEntry:
-    name = table.take("name", str)
     which = table.take("set", str) if "set" in table.data else SETS[0]
     if which not in SETS:
         table.refuse("set", f"must be one of {', '.join(SETS)}, not {which!r}")
     entry = ModelEntry(
-        name=name,
-        file=_file(table, folder),
-        sha256=_sha256(table),
-        training_data=table.numbers("training_data", str),
-        terms=table.take("terms", str),
-        parameters=_parameters(table),
+        **_common(table, folder),
         delegated=_share(table, "delegated"),
         inputs=tuple(_tensor(t) for t in table.tables("input")),
         outputs=tuple(_tensor(t) for t in table.tables("output")),
@@ -243,16 +237,21 @@ def _entry(table: _Table, folder: Path) -> ModelEntry:
 
 
 def _weights(table: _Table, folder: Path) -> WeightsEntry:
-    entry = WeightsEntry(
-        name=table.take("name", str),
-        file=_file(table, folder),
-        sha256=_sha256(table),
-        training_data=table.numbers("training_data", str),
-        terms=table.take("terms", str),
-        parameters=_parameters(table),
-    )
+    entry = WeightsEntry(**_common(table, folder))
     table.end()
     return entry
+
+
+def _common(table: _Table, folder: Path) -> dict[str, Any]:
+    """The fields of `WeightsEntry`."""
+    return {
+        "name": table.take("name", str),
+        "file": _file(table, folder),
+        "sha256": _sha256(table),
+        "training_data": table.numbers("training_data", str),
+        "terms": table.take("terms", str),
+        "parameters": _parameters(table),
+    }
 
 
 def _file(table: _Table, folder: Path) -> Path:

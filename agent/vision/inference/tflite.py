@@ -14,7 +14,6 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agent.base.errors import ModelError
 from agent.base.types import Float, Grey
@@ -24,7 +23,7 @@ RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 """In order of preference."""
 SIGN = np.array(0x80, np.uint8)
 """uint8 to int8 is a flip of this bit."""
-CHATTER = (b"INFO:", b"I0000 ", b"W0000 ")
+LOG_PREFIXES = (b"INFO:", b"I0000 ", b"W0000 ")
 """How lines begin that the runtime writes at every start."""
 Detail = Mapping[str, Any]
 
@@ -45,7 +44,7 @@ class Model:
         self.entry = entry
         self._interpreter = interpreter
         inputs = _verify(entry, "input", entry.inputs, interpreter.get_input_details())
-        outputs = _verify(entry, "output", entry.outputs, interpreter.get_output_details())
+        indices = _verify(entry, "output", entry.outputs, interpreter.get_output_details())
         self.size = _picture_size(entry)
         self._input = interpreter.tensor(inputs[0])
         self._outputs = tuple(
@@ -56,11 +55,11 @@ class Model:
                 np.array(spec.zero_point, np.float32),
                 np.array(spec.scale, np.float32),
             )
-            for spec, index in zip(entry.outputs, outputs, strict=True)
+            for spec, index in zip(entry.outputs, indices, strict=True)
         )
         # also packs the weights, so that the first real picture is not the slow one
-        answers = self(np.zeros(self.size, np.uint8))
-        broken = [name for name, value in answers.items() if not np.isfinite(value).all()]
+        outputs = self(np.zeros(self.size, np.uint8))
+        broken = [name for name, value in outputs.items() if not np.isfinite(value).all()]
         if broken:
             raise ModelError(
                 f"Model {entry.name!r} answers with infinities in {', '.join(broken)} on this "
@@ -75,30 +74,6 @@ class Model:
         picture
             uint8[H, W], grey, of `size`.
         """
-        answers: dict[str, Float] = {}
-        self._invoke(picture)
-        for name, index, quantised, zero_point, scale in self._outputs:
-            value = self._interpreter.get_tensor(index)
-            if quantised:
-                value = np.subtract(value, zero_point, dtype=np.float32)
-                np.multiply(value, scale, value)
-            answers[name] = value
-        return answers
-
-    def raw(self, picture: Grey) -> dict[str, NDArray[Any]]:
-        """Outputs by manifest name as stored (int8 or float32); new arrays at every call.
-
-        For decoders that look at few cells of a large map: compare in int8 first (see
-        `TensorSpec.scale` and `zero_point`), dequantise what is left.
-        """
-        self._invoke(picture)
-        return {name: self._interpreter.get_tensor(index) for name, index, *_ in self._outputs}
-
-    def output(self, name: str) -> TensorSpec:
-        """How the manifest declares one output."""
-        return next(spec for spec in self.entry.outputs if spec.name == name)
-
-    def _invoke(self, picture: Grey) -> None:
         if picture.shape != self.size or picture.dtype != np.uint8:
             raise ValueError(
                 f"Model {self.entry.name!r} takes uint8{list(self.size)}, "
@@ -113,6 +88,14 @@ class Model:
                 f"Model {self.entry.name!r} failed while running: {_last_line(str(error))}. "
                 "Restart; if it happens again, report the board and runtime."
             ) from None
+        outputs: dict[str, Float] = {}
+        for name, index, quantised, zero_point, scale in self._outputs:
+            value = self._interpreter.get_tensor(index)
+            if quantised:
+                value = np.subtract(value, zero_point, dtype=np.float32)
+                np.multiply(value, scale, value)
+            outputs[name] = value
+        return outputs
 
 
 def open_model(manifest: Manifest, name: str) -> Model:
@@ -224,20 +207,20 @@ def _quiet() -> Iterator[None]:
     """
     sys.stderr.flush()
     try:
-        screen = os.dup(2)
+        stderr = os.dup(2)
     except OSError:  # no stderr at all
         yield
         return
-    # In memory: the half that sees may write no file.
+    # In memory: the perceive process may write no file.
     with open(os.memfd_create("runtime-messages", os.MFD_CLOEXEC), "w+b") as caught:
         os.dup2(caught.fileno(), 2)
         try:
             yield
         finally:
             sys.stderr.flush()
-            os.dup2(screen, 2)
+            os.dup2(stderr, 2)
             caught.seek(0)
-            kept = [line for line in caught if not line.startswith(CHATTER)]
+            kept = [line for line in caught if not line.startswith(LOG_PREFIXES)]
             if kept:
-                os.write(screen, b"".join(kept))
-            os.close(screen)
+                os.write(stderr, b"".join(kept))
+            os.close(stderr)

@@ -1,4 +1,4 @@
-"""From what the expression network says to what is told: probabilities, and units above rest."""
+"""Softmax and baseline correction of expression outputs."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def subtract_baseline(
     units : float32[U]
         Intensities in [0, 1].
     neutral : float
-        Probability that the face rests; its square weighs this answer.
+        Probability that the face rests; its square weighs this estimate.
     rest : float32[U]
-        Updated: weighted sum of the answers so far.
+        Updated: weighted sum of the estimates so far.
     weight : float
         Sum of their weights, above 0.
     out : float32[U]

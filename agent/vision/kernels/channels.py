@@ -1,4 +1,4 @@
-"""Facial channels: what moved in a face once the head's own movement is taken out."""
+"""Facial channels: movement within a face, the head's own taken out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cutting an aligned crop out of a picture: the inner loop of every look at a face."""
+"""Cutting an aligned crop out of a picture: the inner loop of every network that sees a face."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def cut_crop(picture: Grey, matrix: Float, crop: Grey) -> None:  # pragma: no co
     # loads are vectorised.
     step_x = i32(dx)
     step_y = i32(dy)
-    places = np.empty(size, np.int32)
+    offsets = np.empty(size, np.int32)
     upper = np.empty(size, np.uint16)
     lower = np.empty(size, np.uint16)
     for y in range(size):
@@ -206,10 +206,10 @@ def cut_crop(picture: Grey, matrix: Float, crop: Grey) -> None:  # pragma: no co
         for x in range(count):
             at_x = i32(from_x + i32(i32(x) * step_x))
             at_y = i32(from_y + i32(i32(x) * step_y))
-            places[x] = i32(i32(i32(at_y >> i32(16)) * wide) + (at_x >> i32(16)))
+            offsets[x] = i32(i32(i32(at_y >> i32(16)) * wide) + (at_x >> i32(16)))
         for x in range(count):
-            upper[x] = _two_at(flat, places[x])
-            lower[x] = _two_at(flat, i32(places[x] + wide))
+            upper[x] = _two_at(flat, offsets[x])
+            lower[x] = _two_at(flat, i32(offsets[x] + wide))
         for x in range(count):
             at_x = i32(from_x + i32(i32(x) * step_x))
             at_y = i32(from_y + i32(i32(x) * step_y))

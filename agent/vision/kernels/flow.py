@@ -13,6 +13,12 @@ from numpy.typing import NDArray
 Float = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 
+X, Y, GXX, GXY, GYY, RESIDUAL, BACKWARD_ERROR = range(7)
+"""Columns of the flow that `lucas_kanade` returns."""
+EARLIER, NETWORK, GUESS = range(3)
+"""Rows of `in_crop` in `propagate_landmarks`."""
+# `kernels.fusion` has the same two lines: a compiled kernel is made anew when its own file changes,
+# and would keep an older value of a constant that it imports. tests/vision/kernels compares them.
 
 _SIDE = 8
 """Of a patch, pixels; `_lerp8` is made for it."""
@@ -71,7 +77,7 @@ if config.DISABLE_JIT:
 def lucas_kanade(
     before: Grey, after: Grey, start: Float, guess: Float, ridge: float, iterations: int
 ) -> Float:  # pragma: no cover
-    """Follow points from one crop to the next.
+    """Sparse flow of points from one crop to the next.
 
     Parameters
     ----------
@@ -89,15 +95,16 @@ def lucas_kanade(
     Returns
     -------
     float32[N, 7]
-        x and y in `after`; the patch's squared gradients xx, xy, yy, summed; the mean square of
-        what the movement does not explain, squared grey levels; and how far off the start the way
-        back ends, crop pixels. Where a patch left the crop: the guess, zeros, and -1.
+        X, Y: place in `after`, crop pixels. GXX, GXY, GYY: the patch's structure tensor, summed.
+        RESIDUAL: mean square of what the movement does not explain, squared grey levels.
+        BACKWARD_ERROR: how far off the start backward flow ends, crop pixels. Where a patch left
+        the crop: the guess, zeros, and -1.
 
     Notes
     -----
     O(64 N) per iteration, six allocations. Lucas & Kanade 1981 in the inverse compositional form
     (Baker & Matthews, IJCV 56, 2004), translation only, patch means removed against changing light;
-    ours adds the ridge. The way back (Kalal, Mikolajczyk & Matas, ICPR 2010) is one step from the
+    ours adds the ridge. Backward flow (Kalal, Mikolajczyk & Matas, ICPR 2010) is one step from the
     start, which is all it takes when both ways agree.
     Twin: tests/kernels/naive_flow.py.
     """
@@ -114,9 +121,9 @@ def lucas_kanade(
     gx = np.empty(_FLAT, np.float32)
     gy = np.empty(_FLAT, np.float32)
     for i in range(start.shape[0]):
-        out[i, 0] = guess[i, 0]
-        out[i, 1] = guess[i, 1]
-        out[i, 6] = -one
+        out[i, X] = guess[i, 0]
+        out[i, Y] = guess[i, 1]
+        out[i, BACKWARD_ERROR] = -one
         floor_x = np.floor(start[i, 0])
         floor_y = np.floor(start[i, 1])
         x0 = int(floor_x) - _SIDE // 2 - 1
@@ -194,12 +201,12 @@ def lucas_kanade(
         y0 = int(floor_y) - _SIDE // 2 - 1
         if x0 < 0 or y0 < 0 or x0 + _WIDE >= size_x or y0 + _WIDE >= size_y or not inside:
             continue
-        out[i, 0] = qx
-        out[i, 1] = qy
-        out[i, 2] = hxx
-        out[i, 3] = hxy
-        out[i, 4] = hyy
-        # The way back, with the gradients of where it came to.
+        out[i, X] = qx
+        out[i, Y] = qy
+        out[i, GXX] = hxx
+        out[i, GXY] = hxy
+        out[i, GYY] = hyy
+        # Backward flow, with the gradients of where the forward one ended.
         fx = qx - floor_x
         fy = qy - floor_y
         for y in range(_WIDE + 1):
@@ -239,13 +246,13 @@ def lucas_kanade(
         inverse_det = one / (hxx * hyy - hxy * hxy)
         dx = (hyy * ex - hxy * ey) * inverse_det
         dy = (hxx * ey - hxy * ex) * inverse_det
-        out[i, 5] = max(squared * per_pixel - change * change, np.float32(0))
-        out[i, 6] = np.sqrt(dx * dx + dy * dy)
+        out[i, RESIDUAL] = max(squared * per_pixel - change * change, np.float32(0))
+        out[i, BACKWARD_ERROR] = np.sqrt(dx * dx + dy * dy)
     return out
 
 
 @njit(nogil=True, cache=True)
-def _through(matrix: Float, points: Float) -> Float:  # pragma: no cover
+def _transformed(matrix: Float, points: Float) -> Float:  # pragma: no cover
     out = np.empty((points.shape[0], 2), np.float32)
     for i in range(points.shape[0]):
         x = points[i, 0]
@@ -295,7 +302,7 @@ def _moved_rigidly(source: Float, target: Float) -> Float:  # pragma: no cover
 
 
 @njit(nogil=True, cache=True)
-def follow(
+def propagate_landmarks(
     before: Grey,
     after: Grey,
     matrix_before: Float,
@@ -304,7 +311,7 @@ def follow(
     network: Float,
     ridge: float,
     iod: float,
-    places: Float,
+    in_crop: Float,
 ) -> tuple[Float, float]:  # pragma: no cover
     """`lucas_kanade` for landmarks given in frame pixels.
 
@@ -323,9 +330,9 @@ def follow(
         As in `lucas_kanade`.
     iod : float
         Inter-ocular distance, crop pixels.
-    places : float32[3, N, 2]
-        Overwritten, in pixels of the newer crop: `earlier`, `network`, and the guess from which
-        flow began: `earlier` moved as a rigid whole to `network`.
+    in_crop : float32[3, N, 2]
+        Overwritten, in pixels of the newer crop. EARLIER and NETWORK: those points. GUESS: where
+        flow begins, `earlier` moved onto `network` by a similarity.
 
     Returns
     -------
@@ -335,16 +342,19 @@ def follow(
         Mean distance from `earlier` to the guess, inter-ocular distances; -1, and no flow, where
         the network's points lie a quarter of an IOD off in the mean: that is no movement.
     """
-    places[0] = _through(matrix_after, earlier)
-    places[1] = _through(matrix_after, network)
-    places[2] = _moved_rigidly(places[0], places[1])
+    in_crop[EARLIER] = _transformed(matrix_after, earlier)
+    in_crop[NETWORK] = _transformed(matrix_after, network)
+    in_crop[GUESS] = _moved_rigidly(in_crop[EARLIER], in_crop[NETWORK])
     n = earlier.shape[0]
     apart = 0.0
     moved = 0.0
     for i in range(n):
-        apart += np.hypot(places[1, i, 0] - places[0, i, 0], places[1, i, 1] - places[0, i, 1])
-        moved += np.hypot(places[2, i, 0] - places[0, i, 0], places[2, i, 1] - places[0, i, 1])
+        x = in_crop[EARLIER, i, 0]
+        y = in_crop[EARLIER, i, 1]
+        apart += np.hypot(in_crop[NETWORK, i, 0] - x, in_crop[NETWORK, i, 1] - y)
+        moved += np.hypot(in_crop[GUESS, i, 0] - x, in_crop[GUESS, i, 1] - y)
     if not apart <= 0.25 * iod * n:
         return np.zeros((n, 7), np.float32), -1.0
-    flow = lucas_kanade(before, after, _through(matrix_before, earlier), places[2], ridge, 8)
+    start = _transformed(matrix_before, earlier)
+    flow = lucas_kanade(before, after, start, in_crop[GUESS], ridge, 8)
     return flow, moved / (iod * n)

@@ -1,4 +1,4 @@
-"""Optical flow, a rigid head and the network's landmarks made into one answer."""
+"""Fusion of optical flow, the head's rigid motion and the network's landmarks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from numpy.typing import NDArray
 Float = NDArray[np.float32]
 Double = NDArray[np.float64]
 
+X, Y, GXX, GXY, GYY, RESIDUAL, BACKWARD_ERROR = range(7)
+EARLIER, NETWORK, GUESS = range(3)
+"""Columns and rows, as `kernels.flow` declares them, which also says why they stand here again."""
+DEPTH, FIT_DEVIATION, SKIN_DEVIATION = range(3)
+"""Columns of the face model."""
+
 _TERMS = 4
 """Of the head's movement per coordinate: a shift, and shares of x, y and depth."""
 _SIZE = 2 * _TERMS
@@ -17,8 +23,8 @@ _ROUNDS = 3
 _NOISE = 1.0
 """Variance of a pixel, squared grey levels, at the least: what rounding leaves."""
 MAX_FORWARD_BACKWARD_ERROR = 0.4
-"""Crop pixels off the start where the way back may end."""
-_QUICK = 0.08
+"""Crop pixels off the start where backward flow may end."""
+_TAKE_OVER = 0.08
 """IODs beyond what is trusted, within which the network takes over wholly."""
 
 
@@ -48,21 +54,20 @@ def _solve(system: Double, right: Double) -> None:  # pragma: no cover
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def fit_rigid_motion(
-    flow: Float, places: Float, face: Float, ridge: float, iod: float
+    flow: Float, in_crop: Float, face: Float, ridge: float, iod: float
 ) -> Float:  # pragma: no cover
-    """How the head moved, from all flow vectors: where each point would be on a rigid face.
+    """The head's rigid motion from all flow vectors: where each point would be on a rigid face.
 
     Parameters
     ----------
     flow : float32[N, 7]
-        From `kernels.flow`, crop pixels; points with -1 in the last column are left out.
-    places : float32[3, N, 2]
-        Where the points were, where the network sees them, and the guess that flow began with;
-        crop pixels.
+        From `kernels.flow`, crop pixels; points with -1 as BACKWARD_ERROR are left out.
+    in_crop : float32[3, N, 2]
+        From `kernels.flow`, crop pixels.
     face : float32[N, 3]
-        Of each point the depth in a mean face, away from the camera, and, as standard deviations,
-        how far its movement within a frame differs from the head's and how far it is let differ
-        (`settle`); inter-ocular distances.
+        Inter-ocular distances. DEPTH: in a mean face, away from the camera. FIT_DEVIATION and
+        SKIN_DEVIATION: standard deviation of a point's movement within a frame from the head's, as
+        assumed in this fit and in `fuse_landmarks`.
     ridge : float
         With which flow was drawn to the guess, squared grey levels per pixel. It is taken out.
     iod : float
@@ -82,8 +87,8 @@ def fit_rigid_motion(
     Twin: tests/kernels/naive_fusion.py.
     """
     n = flow.shape[0]
-    start = places[0]
-    guess = places[2]
+    start = in_crop[EARLIER]
+    guess = in_crop[GUESS]
     pull = 64.0 * ridge
     terms = np.empty((n, _TERMS))
     weight = np.zeros((n, 3))
@@ -98,17 +103,17 @@ def fit_rigid_motion(
         terms[i, 0] = 1.0
         terms[i, 1] = (start[i, 0] - middle_x) / iod
         terms[i, 2] = (start[i, 1] - middle_y) / iod
-        terms[i, 3] = face[i, 0]
-        if flow[i, 6] < 0.0:
+        terms[i, 3] = face[i, DEPTH]
+        if flow[i, BACKWARD_ERROR] < 0.0:
             continue
-        noise = flow[i, 5] + _NOISE
-        skin = (face[i, 1] * iod) ** 2
-        xx = float(flow[i, 2])
-        xy = float(flow[i, 3])
-        yy = float(flow[i, 4])
+        noise = flow[i, RESIDUAL] + _NOISE
+        skin = (face[i, FIT_DEVIATION] * iod) ** 2
+        xx = float(flow[i, GXX])
+        xy = float(flow[i, GXY])
+        yy = float(flow[i, GYY])
         # What the patch says of the movement, without the pull towards the guess.
-        gx = float(flow[i, 0]) - guess[i, 0]
-        gy = float(flow[i, 1]) - guess[i, 1]
+        gx = float(flow[i, X]) - guess[i, 0]
+        gy = float(flow[i, Y]) - guess[i, 1]
         sx = float(guess[i, 0]) - start[i, 0]
         sy = float(guess[i, 1]) - start[i, 1]
         bx = (xx + pull) * gx + xy * gy + xx * sx + xy * sy
@@ -126,7 +131,7 @@ def fit_rigid_motion(
     system = np.empty((_SIZE, _SIZE))
     right = np.empty(_SIZE)
     for turn in range(_ROUNDS):
-        # A little faith in a head that only shifts keeps the rest within bounds.
+        # A weak prior for a head that only shifts keeps the rest within bounds.
         system[:] = 0.0
         right[:] = 0.0
         for k in range(_SIZE):
@@ -138,8 +143,8 @@ def fit_rigid_motion(
             vx = target[i, 0]
             vy = target[i, 1]
             if turn:
-                ex = float(flow[i, 0]) - start[i, 0]
-                ey = float(flow[i, 1]) - start[i, 1]
+                ex = float(flow[i, X]) - start[i, 0]
+                ey = float(flow[i, Y]) - start[i, 1]
                 for k in range(_TERMS):
                     ex -= motion[k] * terms[i, k]
                     ey -= motion[_TERMS + k] * terms[i, k]
@@ -175,9 +180,9 @@ def fit_rigid_motion(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def settle(
+def fuse_landmarks(
     flow: Float,
-    places: Float,
+    in_crop: Float,
     face: Float,
     log_spread: Float,
     ridge: float,
@@ -186,17 +191,16 @@ def settle(
     matrix: Float,
     out: Float,
 ) -> float:  # pragma: no cover
-    """Each point from its flow and `fit_rigid_motion`, drawn slowly to the network.
+    """Each point from its flow and `fit_rigid_motion`, slowly corrected by the network.
 
     Parameters
     ----------
-    flow, places, face, ridge, iod
-        As in `fit_rigid_motion`. Vectors whose way back ends more than 0.4 pixels off the start
-        count for nothing.
+    flow, in_crop, face, ridge, iod
+        As in `fit_rigid_motion`. Vectors beyond `MAX_FORWARD_BACKWARD_ERROR` count for nothing.
     log_spread : float32[N]
         Logarithm of the expected distance of the network's points from their true places, in
-        inter-ocular distances. It draws less where it is less sure, and overrules flow only where
-        it disagrees by more than 6 % of the IOD and twice the spread.
+        inter-ocular distances. It corrects less where it is less sure, and overrules flow only
+        where it disagrees by more than 6 % of the IOD and twice the spread.
     gain : float
         Share of the difference to the network taken over in this frame, in [0, 1]; up to five times
         less where the network is unsure.
@@ -208,41 +212,41 @@ def settle(
     Returns
     -------
     float
-        Share in [0, 1] of the points inside the outline (from 17 on) that kept their hold: their
-        flow counted, and the network did not overrule it.
+        Share in [0, 1] of the points inside the outline (from 17 on) that were tracked: their flow
+        counted, and the network did not overrule it.
 
     Notes
     -----
-    O(N). The most probable place given the patch (its squared gradients over what it leaves
-    unexplained are the information it has) and a Gaussian around the head's movement.
+    O(N). The maximum a posteriori place given the patch (information: its structure tensor over its
+    residual) and a Gaussian prior around the head's movement.
     Twin: tests/kernels/naive_fusion.py.
     """
-    rigid = fit_rigid_motion(flow, places, face, ridge, iod)
+    rigid = fit_rigid_motion(flow, in_crop, face, ridge, iod)
     n = flow.shape[0]
-    network = places[1]
-    guess = places[2]
+    network = in_crop[NETWORK]
+    guess = in_crop[GUESS]
     pull = 64.0 * ridge
     a = float(matrix[0, 0])
     c = float(matrix[1, 0])
     area = a * a + c * c
-    kept = 0
+    tracked = 0
     for i in range(n):
         x = float(rigid[i, 0])
         y = float(rigid[i, 1])
-        good = 0.0 <= flow[i, 6] <= MAX_FORWARD_BACKWARD_ERROR
+        good = 0.0 <= flow[i, BACKWARD_ERROR] <= MAX_FORWARD_BACKWARD_ERROR
         if good:
-            xx = float(flow[i, 2])
-            xy = float(flow[i, 3])
-            yy = float(flow[i, 4])
-            gx = float(flow[i, 0]) - guess[i, 0]
-            gy = float(flow[i, 1]) - guess[i, 1]
+            xx = float(flow[i, GXX])
+            xy = float(flow[i, GXY])
+            yy = float(flow[i, GYY])
+            gx = float(flow[i, X]) - guess[i, 0]
+            gy = float(flow[i, Y]) - guess[i, 1]
             sx = guess[i, 0] - x
             sy = guess[i, 1] - y
             vx = (xx + pull) * gx + xy * gy + xx * sx + xy * sy
             vy = xy * gx + (yy + pull) * gy + xy * sx + yy * sy
-            trust = (flow[i, 5] + _NOISE) / (face[i, 2] * iod) ** 2
-            xx += trust
-            yy += trust
+            prior = (flow[i, RESIDUAL] + _NOISE) / (face[i, SKIN_DEVIATION] * iod) ** 2
+            xx += prior
+            yy += prior
             det = xx * yy - xy * xy
             x += (yy * vx - xy * vy) / det
             y += (xx * vy - xy * vx) / det
@@ -254,13 +258,13 @@ def settle(
         share = gain / min(max(unsure * unsure, 1.0), 5.0)
         near = max(0.06, 2.0 * spread) * iod
         if apart > near:
-            quick = min(1.0, (apart - near) / (_QUICK * iod))
-            share = max(share, quick)
-            good &= quick < 0.2
+            taken_over = min(1.0, (apart - near) / (_TAKE_OVER * iod))
+            share = max(share, taken_over)
+            good &= taken_over < 0.2
         if good and i >= 17:
-            kept += 1
+            tracked += 1
         x += share * dx - matrix[0, 2]
         y += share * dy - matrix[1, 2]
         out[i, 0] = (a * x + c * y) / area
         out[i, 1] = (a * y - c * x) / area
-    return kept / max(n - 17, 1)
+    return tracked / max(n - 17, 1)

@@ -10,15 +10,13 @@ Float = NDArray[np.float32]
 
 
 @njit(nogil=True, cache=True)
-def fit_similarity(source: Float, target: Float, weights: Float) -> Float:  # pragma: no cover
-    """Weighted least-squares similarity (rotation, uniform scale, shift) between matched points.
+def fit_similarity(source: Float, target: Float) -> Float:  # pragma: no cover
+    """Least-squares similarity (rotation, uniform scale, shift) between matched points.
 
     Parameters
     ----------
     source, target : float32[N, 2]
         Matching points, any unit.
-    weights : float32[N]
-        Non-negative, not all zero.
 
     Returns
     -------
@@ -31,34 +29,31 @@ def fit_similarity(source: Float, target: Float, weights: Float) -> Float:  # pr
     points as complex numbers the best linear part is sum(conj(z) w) / sum(|z|^2); we never reflect.
     Twin: `agent.vision.faces.align.similarity`.
     """
-    total = 0.0
+    n = source.shape[0]
     ax = 0.0
     ay = 0.0
     bx = 0.0
     by = 0.0
-    for i in range(source.shape[0]):
-        w = weights[i]
-        total += w
-        ax += w * source[i, 0]
-        ay += w * source[i, 1]
-        bx += w * target[i, 0]
-        by += w * target[i, 1]
-    ax /= total
-    ay /= total
-    bx /= total
-    by /= total
+    for i in range(n):
+        ax += source[i, 0]
+        ay += source[i, 1]
+        bx += target[i, 0]
+        by += target[i, 1]
+    ax /= n
+    ay /= n
+    bx /= n
+    by /= n
     real = 0.0
     imag = 0.0
     norm = 1e-12
-    for i in range(source.shape[0]):
-        w = weights[i]
+    for i in range(n):
         zx = source[i, 0] - ax
         zy = source[i, 1] - ay
         wx = target[i, 0] - bx
         wy = target[i, 1] - by
-        real += w * (zx * wx + zy * wy)
-        imag += w * (zx * wy - zy * wx)
-        norm += w * (zx * zx + zy * zy)
+        real += zx * wx + zy * wy
+        imag += zx * wy - zy * wx
+        norm += zx * zx + zy * zy
     c = real / norm
     s = imag / norm
     out = np.empty((2, 3), np.float32)
@@ -73,15 +68,15 @@ def fit_similarity(source: Float, target: Float, weights: Float) -> Float:  # pr
 
 @njit(nogil=True, cache=True)
 def landmarks_in_frame(
-    matrix: Float, answer: Float, logit: Float, size: float, points: Float
+    matrix: Float, shares: Float, logit: Float, size: float, points: Float
 ) -> float:  # pragma: no cover
-    """What the landmark network said about a crop, in terms of the frame.
+    """Outputs of the landmark network for a crop, brought back to the frame.
 
     Parameters
     ----------
     matrix : float32[2, 3]
         Similarity, frame to crop pixels.
-    answer : float32[1, 2 N]
+    shares : float32[1, 2 N]
         x and y of each point, shares of the crop's size.
     logit : float32[1, 1]
         Of the presence of a face.
@@ -100,8 +95,8 @@ def landmarks_in_frame(
     area = a * a + c * c
     if area > 1e-18:
         for i in range(points.shape[0]):
-            x = size * answer[0, 2 * i] - matrix[0, 2]
-            y = size * answer[0, 2 * i + 1] - matrix[1, 2]
+            x = size * shares[0, 2 * i] - matrix[0, 2]
+            y = size * shares[0, 2 * i + 1] - matrix[1, 2]
             points[i, 0] = (a * x + c * y) / area
             points[i, 1] = (a * y - c * x) / area
     else:

@@ -41,8 +41,8 @@ def nms(
         width = max(float(boxes[i, 2]) - float(boxes[i, 0]), 0.0)
         areas[i] = width * max(float(boxes[i, 3]) - float(boxes[i, 1]), 0.0)
     total = 0
-    for place in range(count):
-        i = order[place]
+    for rank in range(count):
+        i = order[rank]
         stays = True
         for k in range(total):
             j = kept[k]
@@ -65,7 +65,7 @@ def nms(
 
 
 @njit(nogil=True, cache=True)
-def overlaps(
+def pairwise_iou(
     a: NDArray[np.float32], b: NDArray[np.float32]
 ) -> NDArray[np.float32]:  # pragma: no cover
     """Intersection over union of boxes float32[N, 4] and float32[M, 4] (xyxy), float32[N, M]."""

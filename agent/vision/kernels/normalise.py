@@ -1,4 +1,4 @@
-"""What the spotter's network sees: channels against the face's own recent level and noise."""
+"""Inputs of the spotter's network: channels over the face's own recent level and noise."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def normalise(
     count: Count,
     inputs: Float,
 ) -> None:  # pragma: no cover
-    """One step of the even grid as network inputs.
+    """One step of the resampled channels as network inputs.
 
     Parameters
     ----------
     step : float32[C + 7]
-        Channels (per cent of the inter-ocular distance), pose (6), known share, as
+        Channels (per cent of the inter-ocular distance), pose (6), covered share, as
         `resample_uniform` leaves them.
     length : float
         Of a step, seconds.
@@ -58,8 +58,8 @@ def normalise(
         Kept: steps so far; 0 at first, which sets everything else anew.
     inputs : float32[C + 17]
         Overwritten: channels over their noise, compressed beyond four times it; lid closure; six
-        speeds of the pose; known share; log noise of each region at both scales; 1 once the noise
-        is settled.
+        speeds of the pose; covered share; log noise of each region at both scales; 1 once the noise
+        is known.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Where a face is and where it looks, from its landmarks."""
+"""Head pose, box and size of a face from its landmarks."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ def scaled_orthographic_pose(
 
 
 @njit(nogil=True, cache=True)
-def head(
+def measure_head(
     points: Float, inverse: Float, forehead: float, box: Float
 ) -> tuple[float, float, float, float, float]:  # pragma: no cover
-    """All that a frame asks about one head, in one call.
+    """Pose, box and size of one head in one call.
 
     Parameters
     ----------

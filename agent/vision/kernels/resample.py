@@ -1,4 +1,4 @@
-"""From frames that come when they come to even steps in time."""
+"""Resampling of frames at uneven times to even steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def resample_uniform(
     before: Float,
     partial: Float,
     steps: Float,
-    known: Times,
+    completed_at: Times,
     length: float,
     patience: float,
 ) -> int:  # pragma: no cover
@@ -33,23 +33,23 @@ def resample_uniform(
     time : float
         Seconds, after `clock[0]`.
     values : float32[V]
-        What the frame showed; with `trust` < 0, no frame: time has only passed.
+        Of the frame; with `trust` < 0, no frame: time has only passed.
     trust : float
-        How far the line from the frame before can be believed, in [0, 1].
+        Confidence in the line from the frame before, in [0, 1].
     clock : float64[3]
         Kept between calls: time of the frame before, end of the open step, time for which the open
         step is filled so far times its trust.
     before, partial : float32[V]
         Kept between calls: the frame before; the open step's integral.
     steps : float32[M, V + 1]
-        Overwritten: the completed steps' means, and the share of each that is known.
-    known : float64[M]
-        Overwritten: the time at which each step was complete.
+        Overwritten: the completed steps' means, and the share of each that frames cover.
+    completed_at : float64[M]
+        Overwritten: the time at which each step became complete.
     length : float
         Of a step, seconds.
     patience : float
-        Seconds after a step's end at which it is completed without a frame, by what was seen last
-        and trusted for nothing. Longer gaps between frames are bridged the same way.
+        Seconds after a step's end at which it is completed without a frame, by the last values
+        and with trust 0. Longer gaps between frames are bridged the same way.
 
     Returns
     -------
@@ -62,27 +62,27 @@ def resample_uniform(
     """
     count = 0
     width = values.shape[0]
-    passing = trust < 0.0
+    no_frame = trust < 0.0
     at = clock[0]
     if clock[1] - length > at:
         at = clock[1] - length
     # What the open step holds already reaches up to the frame before, or to where it was bridged.
-    late = time - patience
-    while clock[1] <= late and count < steps.shape[0]:
+    overdue = time - patience
+    while clock[1] <= overdue and count < steps.shape[0]:
         rest = clock[1] - max(clock[1] - length, clock[0])
         for k in range(width):
             steps[count, k] = (partial[k] + rest * before[k]) / length
             partial[k] = 0.0
         steps[count, width] = clock[2] / length
         clock[2] = 0.0
-        known[count] = clock[1] + patience
+        completed_at[count] = clock[1] + patience
         clock[1] += length
         count += 1
         at = clock[1] - length
-    if passing:
+    if no_frame:
         return count
     gap = time - clock[0]
-    believed = trust if gap <= patience + 0.5 * length else 0.0
+    weight = trust if gap <= patience + 0.5 * length else 0.0
     while clock[1] <= time and count < steps.shape[0]:
         part = clock[1] - at
         middle = (0.5 * (at + clock[1]) - clock[0]) / gap
@@ -90,9 +90,9 @@ def resample_uniform(
             line = before[k] + (values[k] - before[k]) * middle
             steps[count, k] = (partial[k] + part * line) / length
             partial[k] = 0.0
-        steps[count, width] = (clock[2] + part * believed) / length
+        steps[count, width] = (clock[2] + part * weight) / length
         clock[2] = 0.0
-        known[count] = time
+        completed_at[count] = time
         at = clock[1]
         clock[1] += length
         count += 1
@@ -101,6 +101,6 @@ def resample_uniform(
     for k in range(width):
         partial[k] += part * (before[k] + (values[k] - before[k]) * middle)
         before[k] = values[k]
-    clock[2] += part * believed
+    clock[2] += part * weight
     clock[0] = time
     return count

@@ -1,4 +1,4 @@
-"""The facial channels that the spotter watches, and what they are measured against."""
+"""The facial channels that the spotter watches, and the face model that they are measured with."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from agent.base.types import Float
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
-from agent.vision.kernels.channels import face_channels as _measure
+from agent.vision.kernels import channels as kernel
 
-_MADE_OF: tuple[tuple[str, str, tuple[int, ...]], ...] = (
+_TABLE: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("inner_brow_left", "y", (21,)),
     ("inner_brow_right", "y", (22,)),
     ("mid_brow_left", "y", (19, 20)),
@@ -34,27 +34,29 @@ _MADE_OF: tuple[tuple[str, str, tuple[int, ...]], ...] = (
 )
 """Name, axis (y down the face, x across it) and landmarks, iBUG indices; sides of the picture."""
 
-CHANNEL_NAMES = tuple(name for name, _, _ in _MADE_OF)
-CHANNELS = len(_MADE_OF)
-VALUES = CHANNELS + 6
+CHANNEL_NAMES = tuple(name for name, _, _ in _TABLE)
+FACE_CHANNELS = len(_TABLE)
+VALUES = FACE_CHANNELS + 6
 """The channels, then yaw, pitch, roll, log of the scale, shift across and down."""
-BROWS, LIDS, NOSE, MOUTH = slice(0, 8), slice(8, 12), slice(12, 14), slice(14, 21)
-VERTICAL: NDArray[np.bool_] = np.array([axis == "y" for _, axis, _ in _MADE_OF])
+REGIONS = np.array([0, 8, 12, 14, FACE_CHANNELS], np.int64)
+"""First channel of brows, lids, nose and mouth, and the end."""
+BROWS_AND_MOUTH = np.r_[0:8, 14:FACE_CHANNELS]
+VERTICAL: NDArray[np.bool_] = np.array([axis == "y" for _, axis, _ in _TABLE])
 
 
 def _matrices() -> tuple[Float, Float]:
     """`inverse` and `weights` of `agent.vision.kernels.channels.face_channels`."""
-    trust = np.zeros(68)
+    rigidity = np.zeros(68)
     # What expressions do not move: eye corners, bridge and base of the nose; the upper jaw's
     # visible contour slides with the pose and counts less.
-    trust[[27, 28, 29, 30, 33, 36, 39, 42, 45]] = 1.0
-    trust[[31, 35]] = 0.3
-    trust[[0, 1, 2, 14, 15, 16]] = 0.4
+    rigidity[[27, 28, 29, 30, 33, 36, 39, 42, 45]] = 1.0
+    rigidity[[31, 35]] = 0.3
+    rigidity[[0, 1, 2, 14, 15, 16]] = 0.4
     shape = np.concatenate([MEAN_SHAPE_3D.astype(np.float64), np.ones((68, 1))], axis=1)
-    weighted = shape * trust[:, None]
+    weighted = shape * rigidity[:, None]
     inverse = np.linalg.solve(weighted.T @ shape, weighted.T)
-    means = np.zeros((CHANNELS, 68))
-    for row, (_, _, points) in enumerate(_MADE_OF):
+    means = np.zeros((FACE_CHANNELS, 68))
+    for row, (_, _, points) in enumerate(_TABLE):
         means[row, list(points)] = 1.0 / len(points)
     weights = means @ (np.eye(68) - shape @ inverse)
     return (
@@ -66,8 +68,8 @@ def _matrices() -> tuple[Float, Float]:
 _INVERSE, _WEIGHTS = _matrices()
 
 
-def measure(points: Float, values: Float) -> float:
-    """Channels and pose of one face; `face_channels` of the kernels with this face model.
+def measure_channels(points: Float, values: Float) -> float:
+    """Channels and pose of one face, by the kernel with this face model.
 
     Parameters
     ----------
@@ -81,7 +83,7 @@ def measure(points: Float, values: Float) -> float:
     float
         Pixels per inter-ocular distance.
     """
-    scale: float = _measure(points, _INVERSE, _WEIGHTS, VERTICAL, values)
+    scale: float = kernel.face_channels(points, _INVERSE, _WEIGHTS, VERTICAL, values)
     return scale
 
 
@@ -92,5 +94,5 @@ def face_channels(points: Float) -> Float:
     person's own. `points` : float32[68, 2], frame pixels.
     """
     values = np.empty(VALUES, np.float32)
-    measure(points, values)
-    return np.asarray(values[:CHANNELS] / 100.0, np.float32)
+    measure_channels(points, values)
+    return np.asarray(values[:FACE_CHANNELS] / 100.0, np.float32)

@@ -1,4 +1,4 @@
-"""The spotter's network: weights, what it keeps between steps, and what its outputs mean."""
+"""The spotter's network: its weights, and what it keeps of one face between steps."""
 
 from __future__ import annotations
 
@@ -9,28 +9,14 @@ from typing import Any
 import numpy as np
 
 from agent.base.errors import ModelError
-from agent.base.types import MICRO_ACTION_UNITS, Float
+from agent.base.types import Float
 from agent.vision.kernels.temporal import network_step
+from agent.vision.micro.outputs import OUTPUTS
 from agent.vision.micro.stream import INPUTS
-
-KINDS = ("macro", "blink", "speech", "head_motion", "tracking_jump")
-"""Movements that are no micro-expressions."""
-HEAT, CENTRE, DURATION, AMPLITUDE, APEX = range(5)
-UNITS = slice(5, 5 + len(MICRO_ACTION_UNITS))
-OTHERS = slice(UNITS.stop, UNITS.stop + len(KINDS))
-OUTPUTS = OTHERS.stop
-LOOK_AHEAD = 15
-"""Steps between a movement's centre and the output that speaks of it."""
 
 
 class SpotterNetwork:
-    """Weights, shared by all faces.
-
-    Outputs float32[26] of one step speak of the step `LOOK_AHEAD` before it: the logit that a
-    micro-expression has its centre there; from there to the centre, in fives of steps; log of the
-    duration over .35 s; log of the amplitude over .022 inter-ocular distances; from the centre to
-    the apex, in fives of steps; logits of `MICRO_ACTION_UNITS`, and of `KINDS` being under way.
-    """
+    """Weights, shared by all faces."""
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
         """`arrays`: as `network_step` names them.
@@ -42,14 +28,13 @@ class SpotterNetwork:
                 np.ascontiguousarray(arrays[name], np.float32)
                 for name in ("first", "first_bias", "middle", "middle_bias", "head", "head_bias")
             ]
-            dilations = np.ascontiguousarray(arrays["dilations"], np.int64)
+            self.dilations = np.ascontiguousarray(arrays["dilations"], np.int64)
         except (KeyError, ValueError, TypeError) as error:
             raise ModelError(f"The spotter's weights cannot be read: {error}.") from None
         self.first, self.first_bias, self.middle, self.middle_bias, self.head, self.head_bias = (
             floats
         )
-        self.dilations = dilations
-        width, layers = self.first.shape[-1], len(dilations)
+        width, layers = self.first.shape[-1], len(self.dilations)
         fits = (
             self.first.ndim == 3
             and self.first.shape[1] == INPUTS
@@ -60,7 +45,7 @@ class SpotterNetwork:
             and self.middle_bias.shape == (layers, width)
             and self.head.shape == (width, OUTPUTS)
             and self.head_bias.shape == (OUTPUTS,)
-            and dilations.min(initial=1) >= 1
+            and self.dilations.min(initial=1) >= 1
             and all(np.isfinite(array).all() for array in floats)
         )
         if not fits:
@@ -77,7 +62,7 @@ class SpotterNetwork:
 
 
 class NetworkState:
-    """What the network keeps of one face; bounded."""
+    """What the network keeps of one face between steps; bounded."""
 
     __slots__ = ("_network", "_past", "_past_inputs", "_position", "outputs")
 

@@ -1,7 +1,7 @@
 """Spotting micro-expressions on-line, face by face, in bounded memory and time.
 
-Landmarks -> channels with the head's movement taken out -> an even grid of 30 steps per second ->
-over each channel's own noise -> a causal temporal network -> peaks -> one decision per movement.
+Landmarks -> channels with the head's movement taken out -> resampled to 30 steps per second ->
+over each channel's own noise -> a causal temporal network -> peaks -> one report per movement.
 The network was trained on synthetic tracks (tools/micro). On real faces published methods reach F1
 of .2 to .4: what is reported is an indication, never a finding about a person.
 """
@@ -15,39 +15,38 @@ from collections.abc import Iterable
 import numpy as np
 
 from agent.base.config import MicroConfig
-from agent.base.types import Float, MicroExpression
-from agent.vision.micro.channels import BROWS, MOUTH
-from agent.vision.micro.decide import LATENCY, Decider
+from agent.base.types import Float, MicroExpression, MicroStatus
+from agent.vision.micro.channels import BROWS_AND_MOUTH
 from agent.vision.micro.network import NetworkState, SpotterNetwork
+from agent.vision.micro.peaks import LATENCY, PeakPicker
 from agent.vision.micro.stream import LONGEST_GAP, FaceStream
 
-_GAPS = 31
-"""Times between frames of which the median gives the frame rate."""
+_INTERVALS = 31
+"""Frame intervals of which the median gives the frame rate."""
 _CHECK_EVERY = 6
-"""Frames after which it is asked anew whether a face can be analysed."""
+"""Frames after which it is checked anew whether a face can be analysed."""
 _STALE = 0.25
 """Seconds unseen after which a face does not count as analysed."""
-_JUDGED = np.r_[BROWS, MOUTH]
-_JUDGED_AT = len(_JUDGED) // 2
-"""The median noise of brows and mouth says whether a face is too noisy."""
+_MEDIAN = len(BROWS_AND_MOUTH) // 2
+"""The median noise of brows and mouth decides whether a face is too noisy."""
 
 
 class _Face:
     """What is kept of one face."""
 
-    __slots__ = ("checked", "decider", "gaps", "network", "noise", "reason", "stream")
+    __slots__ = ("checked", "intervals", "network", "noise", "picker", "reason", "stream")
 
     def __init__(self, network: SpotterNetwork, threshold: float, rejected: Counter[str]) -> None:
         self.stream = FaceStream()
         self.network = NetworkState(network)
-        self.decider = Decider(threshold, rejected)
-        self.gaps: deque[float] = deque(maxlen=_GAPS)
+        self.picker = PeakPicker(threshold, rejected)
+        self.intervals: deque[float] = deque(maxlen=_INTERVALS)
         self.reason: str | None = "no_evidence"
         """Why it cannot be analysed."""
         self.noise = math.nan
-        """At rest, inter-ocular distances."""
+        """Of brows and mouth at rest, inter-ocular distances; NaN while it is not known."""
         self.checked = 0
-        """Frames since that was last asked."""
+        """Frames since that was last checked."""
 
 
 class MicroSpotter:
@@ -68,19 +67,13 @@ class MicroSpotter:
         self._params = params
         self._network = network
         self._faces: dict[int, _Face] = {}
-        self.refused: str | None = "no_evidence"
-        """Why the newest frame could not be analysed; None when at least one face was."""
-        self.analysed: tuple[int, ...] = ()
-        """Track ids analysable in the newest frame."""
-        self.reasons: dict[int, str] = {}
-        """By track id, why the others in the newest frame were not."""
         self.rejected: Counter[str] = Counter()
         """Movements refused, by kind: macro, blink, speech, head_motion, tracking_jump."""
 
     def update(
         self, time: float, faces: Iterable[tuple[int, Float, float]]
-    ) -> list[MicroExpression]:
-        """Add one frame's faces; return the movements that were just decided, oldest first.
+    ) -> tuple[list[MicroExpression], dict[int, MicroStatus]]:
+        """Add one frame's faces.
 
         Parameters
         ----------
@@ -89,43 +82,44 @@ class MicroSpotter:
         faces : track id, float32[68, 2] and confidence
             Stabilised landmarks, frame pixels; in [0, 1], 0 where the landmarks do not continue
             those of the frame before. NaN, and landmarks that are not finite, count as 0.
+
+        Returns
+        -------
+        list[MicroExpression]
+            Movements that were just decided on, of any face, by onset.
+        dict[int, MicroStatus]
+            Of each of `faces` in this frame, by track id.
         """
         found: list[MicroExpression] = []
-        reasons: dict[int, str | None] = {}
+        statuses: dict[int, MicroStatus] = {}
         for track_id, points, confidence in faces:
-            reasons[track_id] = self._see(track_id, time, points, confidence, found)
-        if len(self._faces) > len(reasons):
-            for track_id in [k for k in self._faces if k not in reasons]:
-                self._wait(track_id, time, found)
-        self.analysed = tuple([k for k, reason in reasons.items() if reason is None])
-        self.reasons = {k: reason for k, reason in reasons.items() if reason is not None}
-        self.refused = None if self.analysed else next(iter(self.reasons.values()), "no_evidence")
+            reason = self._add(track_id, time, points, confidence, found)
+            face = self._faces.get(track_id)
+            noise = math.nan if face is None else face.noise
+            statuses[track_id] = MicroStatus(reason is None, reason, noise)
+        if len(self._faces) > len(statuses):
+            for track_id in [k for k in self._faces if k not in statuses]:
+                self._advance(track_id, time, found)
         found.sort(key=lambda event: event.onset)
-        return found
-
-    def noise(self, track_id: int) -> float:
-        """What brows and mouth of a face show at rest at the pace of a micro-expression, standard
-        deviation, inter-ocular distances; NaN while that is not known."""
-        face = self._faces.get(track_id)
-        return math.nan if face is None else face.noise
+        return found, statuses
 
     def tick(self, time: float) -> list[MicroExpression]:
-        """Time has passed without a frame; return what is due. A decision does not wait for the
+        """Time has passed without a frame; return what is due. A report does not wait for the
         next frame."""
         found: list[MicroExpression] = []
         for track_id in list(self._faces):
-            self._wait(track_id, time, found)
+            self._advance(track_id, time, found)
         return found
 
     def finish(self) -> list[MicroExpression]:
-        """The stream has ended: return what was still held back."""
+        """The stream has ended: return what was not reported yet."""
         found: list[MicroExpression] = []
         for track_id, face in self._faces.items():
-            self._release(track_id, face, math.inf, face.stream.last, found)
+            found += face.picker.pop_due(track_id, math.inf, face.stream.last)
         self._faces.clear()
         return found
 
-    def _see(
+    def _add(
         self,
         track_id: int,
         time: float,
@@ -136,7 +130,7 @@ class MicroSpotter:
         """Add one face of a frame; return why it cannot be analysed."""
         face = self._faces.get(track_id)
         if face is not None and abs(time - face.stream.last) > LONGEST_GAP:
-            self._release(track_id, face, math.inf, time, found)
+            found += face.picker.pop_due(track_id, math.inf, time)
             face = None
         if face is None:
             face = self._faces[track_id] = _Face(
@@ -147,53 +141,48 @@ class MicroSpotter:
         continued = stream.started and time > before
         done = stream.push(time, points, confidence)
         if done >= 0 and continued:
-            face.gaps.append(time - before)
+            face.intervals.append(time - before)
         face.checked += 1
         if face.checked >= _CHECK_EVERY or face.reason == "no_evidence":
-            if face.stream.settled:
-                face.noise = float(np.sort(face.stream.noise[_JUDGED])[_JUDGED_AT])
-            face.reason, face.checked = self._refusal(face), 0
+            if face.stream.noise_known:
+                face.noise = float(np.sort(face.stream.noise[BROWS_AND_MOUTH])[_MEDIAN])
+            face.reason, face.checked = self._reason(face), 0
         if done < 0:
-            self._wait(track_id, time, found)
+            self._advance(track_id, time, found)
             return "no_evidence" if time - stream.last > _STALE else face.reason
         self._run(track_id, face, done, time, found)
-        self._release(track_id, face, time, time, found)
+        found += face.picker.pop_due(track_id, time, time)
         return face.reason
 
-    def _wait(self, track_id: int, time: float, found: list[MicroExpression]) -> None:
+    def _advance(self, track_id: int, time: float, found: list[MicroExpression]) -> None:
+        """Complete the steps of a face that this frame does not show, or forget it."""
         face = self._faces[track_id]
         if not face.stream.started or time - face.stream.last > LONGEST_GAP:
-            self._release(track_id, face, math.inf, time, found)
+            found += face.picker.pop_due(track_id, math.inf, time)
             del self._faces[track_id]
             return
-        self._run(track_id, face, face.stream.wait(time), time, found)
-        self._release(track_id, face, time, time, found)
+        self._run(track_id, face, face.stream.tick(time), time, found)
+        found += face.picker.pop_due(track_id, time, time)
 
     def _run(
         self, track_id: int, face: _Face, done: int, now: float, found: list[MicroExpression]
     ) -> None:
-        """Decide on the steps that were just completed; what became due before each goes first."""
+        """Run the network on the steps just completed; report first what became due before each."""
         stream = face.stream
         for k in range(done):
-            self._release(track_id, face, stream.known.item(k), now, found)
+            found += face.picker.pop_due(track_id, stream.completed_at.item(k), now)
             outputs = face.network.step(stream.inputs[k])
-            face.decider.step(stream.times.item(k), outputs, counts=face.reason is None)
+            face.picker.step(stream.times.item(k), outputs, counts=face.reason is None)
 
-    def _release(
-        self, track_id: int, face: _Face, until: float, now: float, found: list[MicroExpression]
-    ) -> None:
-        if (event := face.decider.release(track_id, until, now)) is not None:
-            found.append(event)
-
-    def _refusal(self, face: _Face) -> str | None:
+    def _reason(self, face: _Face) -> str | None:
         stream = face.stream
         if stream.started and stream.scale < self._params.min_face:
             return "face_too_small"
-        if len(face.gaps) < _GAPS // 2:
+        if len(face.intervals) < _INTERVALS // 2:
             return "no_evidence"
         # Half a frame of tolerance: cameras name 25 and deliver 24.9.
-        if 1.0 / sorted(face.gaps)[len(face.gaps) // 2] < self._params.min_fps - 0.5:
+        if 1.0 / sorted(face.intervals)[len(face.intervals) // 2] < self._params.min_fps - 0.5:
             return "fps_too_low"
-        if not stream.settled:
+        if not stream.noise_known:
             return "no_evidence"
         return "too_noisy" if face.noise > self._params.max_noise else None

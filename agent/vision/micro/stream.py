@@ -1,4 +1,4 @@
-"""One face's landmarks as an even stream of what the spotter's network sees."""
+"""One face's landmarks as evenly sampled inputs of the spotter's network."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ import numpy as np
 from agent.base.types import Float
 from agent.vision.kernels.normalise import normalise
 from agent.vision.kernels.resample import resample_uniform
-from agent.vision.micro.channels import BROWS, CHANNELS, LIDS, MOUTH, NOSE, VALUES, measure
+from agent.vision.micro.channels import FACE_CHANNELS, REGIONS, VALUES, measure_channels
 
 STEP = 1.0 / 30.0
 """Seconds. Micro-expressions hold nothing above 15 Hz: faster cameras are averaged."""
 PATIENCE = 0.1
-"""Seconds that a step waits for a frame before it is filled with what was seen last."""
+"""Seconds that a step waits for a frame before it is filled with the last values."""
 LONGEST_GAP = 1.0
 """Seconds unseen that a stream can bridge; after more, another one is to be begun."""
-INPUTS = CHANNELS + 17
-_REGIONS = np.array([BROWS.start, LIDS.start, NOSE.start, MOUTH.start, CHANNELS], np.int64)
-_MOST = int(LONGEST_GAP / STEP) + 4
+INPUTS = FACE_CHANNELS + 17
+_MAX_STEPS = int(LONGEST_GAP / STEP) + 4
 
 
 class FaceStream:
@@ -27,9 +26,9 @@ class FaceStream:
 
     __slots__ = (
         "_before",
-        "_broken",
         "_clock",
         "_count",
+        "_interrupted",
         "_level",
         "_noise",
         "_partial",
@@ -37,8 +36,8 @@ class FaceStream:
         "_pose",
         "_steps",
         "_values",
+        "completed_at",
         "inputs",
-        "known",
         "scale",
         "started",
         "times",
@@ -49,21 +48,21 @@ class FaceStream:
         self._before = np.zeros(VALUES, np.float32)
         self._partial = np.zeros(VALUES, np.float32)
         self._clock = np.zeros(3)
-        self._steps = np.zeros((_MOST, VALUES + 1), np.float32)
-        self._level = np.zeros(CHANNELS + 1, np.float32)
-        self._noise = np.zeros((2, CHANNELS), np.float32)
-        self._past = np.zeros((11, CHANNELS), np.float32)
+        self._steps = np.zeros((_MAX_STEPS, VALUES + 1), np.float32)
+        self._level = np.zeros(FACE_CHANNELS + 1, np.float32)
+        self._noise = np.zeros((2, FACE_CHANNELS), np.float32)
+        self._past = np.zeros((11, FACE_CHANNELS), np.float32)
         self._pose = np.zeros(6, np.float32)
         self._count = np.zeros(1, np.int64)
-        self._broken = False
+        self._interrupted = False
         self.started = False
         self.scale = 0.0
         """Pixels per inter-ocular distance in the newest frame."""
-        self.inputs = np.zeros((_MOST, INPUTS), np.float32)
+        self.inputs = np.zeros((_MAX_STEPS, INPUTS), np.float32)
         """Of the steps that the newest call completed."""
-        self.known = np.zeros(_MOST)
-        """When each of them was complete, seconds."""
-        self.times = np.zeros(_MOST)
+        self.completed_at = np.zeros(_MAX_STEPS)
+        """When each of them became complete, seconds."""
+        self.times = np.zeros(_MAX_STEPS)
         """Their middles, seconds."""
 
     @property
@@ -72,8 +71,8 @@ class FaceStream:
         return self._clock.item(0)
 
     @property
-    def settled(self) -> bool:
-        """Whether the noise is known well enough to decide anything."""
+    def noise_known(self) -> bool:
+        """Whether the noise is known well enough to report anything."""
         return self._count.item(0) >= 40
 
     @property
@@ -100,9 +99,9 @@ class FaceStream:
         int
             -1 where the frame was left out for that.
         """
-        scale = measure(points, self._values) if confidence >= 0.5 else math.nan
+        scale = measure_channels(points, self._values) if confidence >= 0.5 else math.nan
         if not math.isfinite(scale):
-            self._broken = True
+            self._interrupted = True
             return -1
         self.scale = scale
         if not self.started:
@@ -110,14 +109,14 @@ class FaceStream:
             return 0
         if time <= self.last:
             return 0
-        roll = self._values.item(CHANNELS + 2)
-        turns = round((roll - self._before.item(CHANNELS + 2)) / (2 * math.pi))
-        self._values[CHANNELS + 2] = roll - 2 * math.pi * turns
-        trust = 0.0 if self._broken else min(1.0, (confidence - 0.5) / 0.3)
-        self._broken = False
+        roll = self._values.item(FACE_CHANNELS + 2)
+        turns = round((roll - self._before.item(FACE_CHANNELS + 2)) / (2 * math.pi))
+        self._values[FACE_CHANNELS + 2] = roll - 2 * math.pi * turns
+        trust = 0.0 if self._interrupted else min(1.0, (confidence - 0.5) / 0.3)
+        self._interrupted = False
         return self._advance(time, trust)
 
-    def wait(self, time: float) -> int:
+    def tick(self, time: float) -> int:
         """Time has passed without a frame; return how many steps that completed."""
         return self._advance(time, -1.0) if self.started else 0
 
@@ -125,7 +124,7 @@ class FaceStream:
         self._clock[:] = time, time + STEP, 0.0
         self._before[:] = self._values
         self._partial[:] = 0.0
-        self.started, self._broken = True, False
+        self.started, self._interrupted = True, False
 
     def _advance(self, time: float, trust: float) -> int:
         done = resample_uniform(
@@ -136,7 +135,7 @@ class FaceStream:
             self._before,
             self._partial,
             self._steps,
-            self.known,
+            self.completed_at,
             STEP,
             PATIENCE,
         )
@@ -145,7 +144,7 @@ class FaceStream:
             normalise(
                 self._steps[k],
                 STEP,
-                _REGIONS,
+                REGIONS,
                 self._level,
                 self._noise,
                 self._past,

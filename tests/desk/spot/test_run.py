@@ -14,7 +14,7 @@ import pytest
 
 from agent.base.config import MicroConfig
 from agent.base.errors import ConfigError
-from agent.base.types import Float, MicroExpression
+from agent.base.types import Float, MicroExpression, MicroStatus
 from agent.cli import main
 from agent.desk.spot import run
 from agent.desk.trace.recorder import event_record
@@ -40,8 +40,6 @@ class Scripted:
     def __init__(self, params: MicroConfig, network: object) -> None:
         self.params = params
         self.rejected: Counter[str] = Counter(blink=2)
-        self.refused: str | None = "no_evidence"
-        self.analysed: tuple[int, ...] = ()
         self.frames: list[tuple[float, float]] = []
         self.ticks: list[float] = []
         self.finished = False
@@ -50,16 +48,13 @@ class Scripted:
 
     def update(
         self, time: float, faces: Iterable[tuple[int, Float, float]]
-    ) -> list[MicroExpression]:
+    ) -> tuple[list[MicroExpression], dict[int, MicroStatus]]:
         ((track, points, confidence),) = faces
         assert np.isfinite(points).all()
         self.frames.append((time, confidence))
-        self.refused = self.unseen if time >= 0.5 else "no_evidence"
-        self.analysed = () if self.refused else (track,)
-        return [] if self.refused else self._due(time)
-
-    def noise(self, track_id: int) -> float:
-        return 0.00123 if self.frames[-1][0] >= 0.5 else math.nan
+        noise, reason = (0.00123, self.unseen) if time >= 0.5 else (math.nan, "no_evidence")
+        status = MicroStatus(reason is None, reason, noise)
+        return ([] if reason else self._due(time)), {track: status}
 
     def tick(self, time: float) -> list[MicroExpression]:
         self.ticks.append(time)
@@ -244,7 +239,7 @@ def test_a_file_is_seen_as_the_camera_s_faces_are(
     spotter = MicroSpotter(MicroConfig(), SpotterNetwork.load(manifest.network("micro").read()))
     direct: list[MicroExpression] = []
     for time, points in zip(track["timestamps"].tolist(), track["landmarks"], strict=True):
-        direct += spotter.update(time, [(7, points, 0.95)])
+        direct += spotter.update(time, [(7, points, 0.95)])[0]
     direct += spotter.finish()
     assert len(direct) > 3
     assert events == [event_record(event) for event in direct]

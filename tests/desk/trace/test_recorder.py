@@ -6,12 +6,21 @@ import numpy as np
 import pytest
 
 from agent.base.errors import StoreError
-from agent.base.types import Expression, Face, Landmarks, MicroExpression, Perceived, Pose
+from agent.base.types import (
+    NOT_LOOKED_AT,
+    Expression,
+    Face,
+    Landmarks,
+    MicroExpression,
+    MicroStatus,
+    Perceived,
+    Pose,
+)
 from agent.desk.trace.recorder import TraceRecorder
 from agent.vision.faces.align import MEAN_SHAPE
 
 
-def _face(track_id: int, answer: Expression | None) -> Face:
+def _face(track_id: int, answer: Expression | None, micro: MicroStatus = NOT_LOOKED_AT) -> Face:
     points = (MEAN_SHAPE * 50 + 100).astype(np.float32)
     return Face(
         track_id=track_id,
@@ -22,6 +31,7 @@ def _face(track_id: int, answer: Expression | None) -> Face:
         pose=Pose(1.0, 2.0, 3.0),
         attentive=True,
         expression=answer,
+        micro=micro,
     )
 
 
@@ -30,13 +40,11 @@ ANSWER = Expression(np.full(8, 0.125, np.float32), True, 0.1, -0.2, np.zeros(12,
 
 def _recorder() -> TraceRecorder:
     recorder = TraceRecorder()
-    recorder.add(Perceived(0.0, (), micro_refused="no_evidence"))
-    recorder.add(Perceived(0.04, (_face(1, None), _face(2, ANSWER))))
+    recorder.add(Perceived(0.0, ()))
+    refused = MicroStatus(False, "face_too_small", np.nan)
+    recorder.add(Perceived(0.04, (_face(1, None), _face(2, ANSWER, refused))))
     event = MicroExpression(2, 0.01, 0.1, 0.2, 0.03, "surprise", ("AU01", "AU02"), 0.75, 0.5)
-    seen = Perceived(
-        0.08, (_face(2, ANSWER),), (event,), micro_analysed=(2,), micro_noise={2: 0.002}
-    )
-    recorder.add(seen)
+    recorder.add(Perceived(0.08, (_face(2, ANSWER, MicroStatus(True, None, 0.002)),), (event,)))
     return recorder
 
 
@@ -62,7 +70,7 @@ def test_one_row_per_face_and_frame(tmp_path: Path) -> None:
         assert trace["micro_action_units"].tolist() == ["AU01+AU02"]
         assert trace["micro_analysable"].tolist() == [False, False, True]
         np.testing.assert_allclose(trace["micro_noise"], [np.nan, np.nan, 0.002], rtol=1e-6)
-        assert trace["micro_refused"].tolist() == ["no_evidence", "", ""]
+        assert trace["micro_refused"].tolist() == ["no_evidence", "face_too_small", ""]
 
 
 def test_a_video_without_faces_gives_empty_arrays_of_the_right_shape(tmp_path: Path) -> None:

@@ -54,9 +54,9 @@ def small_packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = Models(AgentConfig())
     seen: list[Any] = []
     for frame in clip_frames(20):
-        found = models.detect(Frame(0.0, frame))
+        found = models.detector(Frame(0.0, frame))
         if len(found.boxes) == 1 and len(seen) < 5:
-            placed = models.place.settle(frame, found.keypoints[0])
+            placed = models.landmarks.refine(frame, found.keypoints[0])
             seen.append((frame, found.boxes[0], found.keypoints[0], placed.points))
     assert len(seen) >= 3
     pictures, count = [row[0] for row in seen], len(seen)

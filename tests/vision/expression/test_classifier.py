@@ -30,7 +30,7 @@ def _reader(logits: list[float], crops: list[Grey] | None = None) -> ExpressionC
 
 
 def test_probabilities_are_the_tempered_softmax() -> None:
-    answer = _reader([0, 4, 0, 0, 0, 0, 0, 0]).read_crop(np.zeros((48, 48), np.uint8))
+    answer = _reader([0, 4, 0, 0, 0, 0, 0, 0]).classify_crop(np.zeros((48, 48), np.uint8))
     assert answer.probabilities.sum() == pytest.approx(1)
     assert answer.probabilities[1] == pytest.approx(np.exp(2) / (np.exp(2) + 7))
     assert answer.unsure, "below the threshold"
@@ -38,7 +38,7 @@ def test_probabilities_are_the_tempered_softmax() -> None:
 
 
 def test_a_clear_answer_is_sure_and_units_are_clipped() -> None:
-    answer = _reader([0, 12, 0, 0, 0, 0, 0, 0]).read_crop(np.zeros((48, 48), np.uint8))
+    answer = _reader([0, 12, 0, 0, 0, 0, 0, 0]).classify_crop(np.zeros((48, 48), np.uint8))
     assert not answer.unsure
     assert answer.valence == pytest.approx(0.8, abs=0.03)
     np.testing.assert_allclose(answer.action_units[:3], [0.0, 0.5, 1.0])

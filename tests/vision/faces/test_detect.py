@@ -192,6 +192,18 @@ def test_tiles_find_what_the_whole_picture_is_too_coarse_for() -> None:
     np.testing.assert_allclose(found.boxes, [[49.5, 39.5, 97.5, 99.5]], atol=2.0)
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "tiles"),
+    [(9, 9, 0), (640, 480, 0), (1280, 720, 2), (1920, 1080, 3), (7680, 4320, 4)],
+)
+def test_tiles_follow_the_size_of_the_picture_where_none_are_configured(
+    width: int, height: int, tiles: int
+) -> None:
+    white = FindsWhite()
+    FaceDetector(white, tiles=None)(Frame(0.0, np.zeros((height, width), np.uint8)))
+    assert white.calls == 1 + tiles**2
+
+
 def test_a_face_cut_by_a_tile_is_left_to_the_tile_that_shows_it_whole() -> None:
     """The face reaches from one tile past its inner edge; the overlap holds it whole."""
     luma = np.zeros((512, 640), np.uint8)

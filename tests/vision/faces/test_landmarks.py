@@ -1,4 +1,4 @@
-"""The landmark placer: points and expected errors in frame pixels, whatever the face's size."""
+"""The landmark estimator: points and expected errors in frame pixels, whatever the face's size."""
 
 from __future__ import annotations
 
@@ -33,45 +33,45 @@ def _mean_face(crop: Grey) -> Mapping[str, Float]:
 @pytest.mark.parametrize(("iod", "degrees"), [(20, 0), (53, -25), (110, 40)])
 def test_points_land_where_the_guess_put_the_crop(iod: float, degrees: float) -> None:
     face = _in_frame(MEAN_SHAPE, iod, degrees, 160, 110)
-    placed = LandmarkEstimator(_mean_face)(LUMA, _in_frame(MEAN_FIVE, iod, degrees, 160, 110))
-    np.testing.assert_allclose(placed.points, face, atol=0.01 * iod)
-    assert placed.presence == pytest.approx(0.75)
-    assert placed.crop.shape == (112, 112)
-    np.testing.assert_allclose(placed.matrix, crop_matrix(face), atol=0.05)
+    estimate = LandmarkEstimator(_mean_face)(LUMA, _in_frame(MEAN_FIVE, iod, degrees, 160, 110))
+    np.testing.assert_allclose(estimate.points, face, atol=0.01 * iod)
+    assert estimate.presence == pytest.approx(0.75)
+    assert estimate.crop.shape == (112, 112)
+    np.testing.assert_allclose(estimate.matrix, crop_matrix(face), atol=0.05)
 
 
 @pytest.mark.parametrize("iod", [15.0, 60.0])
 def test_expected_errors_grow_with_the_face(iod: float) -> None:
-    placed = LandmarkEstimator(_mean_face)(LUMA, _in_frame(MEAN_SHAPE, iod, 10, 150, 100))
-    assert placed.spread is not None
-    assert placed.spread.dtype == np.float32
-    np.testing.assert_allclose(placed.spread, np.full(68, 0.02 * iod), rtol=0.01)
+    estimate = LandmarkEstimator(_mean_face)(LUMA, _in_frame(MEAN_SHAPE, iod, 10, 150, 100))
+    assert estimate.spread is not None
+    assert estimate.spread.dtype == np.float32
+    np.testing.assert_allclose(estimate.spread, np.full(68, 0.02 * iod), rtol=0.01)
 
 
 def test_a_model_that_does_not_tell_leaves_the_errors_open() -> None:
     def silent(crop: Grey) -> Mapping[str, Float]:
-        answer = dict(_mean_face(crop))
-        del answer["spread"]
-        return answer
+        outputs = dict(_mean_face(crop))
+        del outputs["spread"]
+        return outputs
 
-    placed = LandmarkEstimator(silent)(LUMA, _in_frame(MEAN_SHAPE, 50, 0, 150, 100))
-    assert placed.spread is None
+    estimate = LandmarkEstimator(silent)(LUMA, _in_frame(MEAN_SHAPE, 50, 0, 150, 100))
+    assert estimate.spread is None
 
 
-def test_settling_cuts_the_second_crop_around_the_first_answer() -> None:
+def test_refining_cuts_the_second_crop_around_the_first_estimate() -> None:
     seen: list[Grey] = []
 
     def moved(crop: Grey) -> Mapping[str, Float]:
         seen.append(crop)
-        answer = dict(_mean_face(crop))
-        answer["points"] = answer["points"] + np.float32(5 / LANDMARK_CROP.size)
-        return answer
+        outputs = dict(_mean_face(crop))
+        outputs["points"] = outputs["points"] + np.float32(5 / LANDMARK_CROP.size)
+        return outputs
 
     guess = _in_frame(MEAN_SHAPE, LANDMARK_CROP.iod, 0, 160, 110)
-    placed = LandmarkEstimator(moved).settle(LUMA, guess)
+    estimate = LandmarkEstimator(moved).refine(LUMA, guess)
     assert len(seen) == 2
     # crop pixels are frame pixels here, so that every pass moves five of them
-    np.testing.assert_allclose(placed.points - guess, np.full((68, 2), 10.0), atol=0.1)
+    np.testing.assert_allclose(estimate.points - guess, np.full((68, 2), 10.0), atol=0.1)
     np.testing.assert_array_equal(seen[0][5:, 5:], seen[1][:-5, :-5])
 
 

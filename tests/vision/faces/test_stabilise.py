@@ -25,11 +25,11 @@ def _shifted(picture: Grey, x: float, y: float) -> Grey:
     return np.asarray(cv2.warpAffine(picture, matrix, picture.shape[::-1]), np.uint8)
 
 
-def _placed(luma: Grey, raw: Float, spread: float | None = None) -> LandmarkEstimate:
+def _estimate(luma: Grey, raw: Float, spread: float | None = None) -> LandmarkEstimate:
     """As the network would answer, its crop cut around where it answers."""
     matrix = crop_matrix(raw)
-    told = None if spread is None else np.full((1, 68), np.log(spread), np.float32)
-    return LandmarkEstimate(raw, 1.0, cut(luma, matrix, LANDMARK_CROP.size), matrix, told)
+    log_spread = None if spread is None else np.full((1, 68), np.log(spread), np.float32)
+    return LandmarkEstimate(raw, 1.0, cut(luma, matrix, LANDMARK_CROP.size), matrix, log_spread)
 
 
 def _run(
@@ -39,30 +39,30 @@ def _run(
     picture = _face()
     stable: list[Float] = []
     raws: list[Float] = []
-    steady: list[float] = []
+    continuity: list[float] = []
     stabiliser: Stabiliser | None = None
     for shift in movement:
         frame = _shifted(picture, *shift).astype(int) + rng.normal(0, 3, picture.shape)
         luma = frame.clip(0, 255).astype(np.uint8)
         raw = POINTS + shift + rng.normal(0, network_noise * IOD, POINTS.shape)
-        placed = _placed(luma, raw.astype(np.float32))
+        estimate = _estimate(luma, raw.astype(np.float32))
         if stabiliser is None:
-            stabiliser = Stabiliser(placed)
+            stabiliser = Stabiliser(estimate)
         else:
-            steady.append(stabiliser.follow(placed, 1 / 30))
+            continuity.append(stabiliser.update(estimate, 1 / 30))
         stable.append(stabiliser.points)
-        raws.append(placed.points)
-    return np.array(stable), np.array(raws), steady
+        raws.append(estimate.points)
+    return np.array(stable), np.array(raws), continuity
 
 
 def test_a_still_face_is_still() -> None:
-    stable, raw, steady = _run(np.random.default_rng(0), np.zeros((40, 2), np.float32))
+    stable, raw, continuity = _run(np.random.default_rng(0), np.zeros((40, 2), np.float32))
     steps = np.abs(np.diff(stable[10:], axis=0)).mean() / IOD
     raw_steps = np.abs(np.diff(raw[10:], axis=0)).mean() / IOD
     assert steps < 0.12 * raw_steps
     noise = np.median(np.abs(np.diff(stable[10:, RIGID], 2, axis=0))) / IOD
     assert noise < 0.0015
-    assert min(steady) > 0.9
+    assert min(continuity) > 0.9
 
 
 def test_a_quick_movement_is_not_delayed() -> None:
@@ -80,13 +80,13 @@ def test_a_movement_of_one_lip_corner_passes_undiminished() -> None:
     picture = _face(3)
     y, x = np.mgrid[0:480, 0:640].astype(np.float32)
     near = np.exp(-((x - POINTS[54, 0]) ** 2 + (y - POINTS[54, 1]) ** 2) / (2 * (0.2 * IOD) ** 2))
-    stabiliser = Stabiliser(_placed(picture, POINTS))
+    stabiliser = Stabiliser(_estimate(picture, POINTS))
     heights, tracked = [], []
     for frame in range(16):
         phase = (frame - 5) / 6
         height = 0.03 * IOD * (0.5 - 0.5 * np.cos(2 * np.pi * phase) if 0 < phase < 1 else 0.0)
         luma = cv2.remap(picture, x, y + np.float32(height) * near, cv2.INTER_CUBIC)
-        assert stabiliser.follow(_placed(np.asarray(luma, np.uint8), POINTS), 1 / 30) > 0.8
+        assert stabiliser.update(_estimate(np.asarray(luma, np.uint8), POINTS), 1 / 30) > 0.8
         heights.append(height)
         tracked.append(POINTS[54, 1] - stabiliser.points[54, 1])
     assert int(np.argmax(tracked)) == int(np.argmax(heights))
@@ -97,21 +97,21 @@ def test_a_movement_of_one_lip_corner_passes_undiminished() -> None:
 def test_it_returns_to_the_network_and_does_not_drift_away() -> None:
     """Begun 4 % of IOD off, it is drawn to where the network says within seconds."""
     picture = _face()
-    stabiliser = Stabiliser(_placed(picture, POINTS + np.float32(0.04 * IOD)))
+    stabiliser = Stabiliser(_estimate(picture, POINTS + np.float32(0.04 * IOD)))
     for _ in range(150):
-        stabiliser.follow(_placed(picture, POINTS), 1 / 30)
+        stabiliser.update(_estimate(picture, POINTS), 1 / 30)
     left = np.abs(stabiliser.points - POINTS) / IOD
     assert left.mean() < 0.004
     assert left.max() < 0.012
 
 
-def test_a_network_that_is_unsure_draws_less() -> None:
+def test_a_network_that_is_unsure_corrects_less() -> None:
     picture = _face()
     left = []
     for spread in (0.02, 0.06):
-        stabiliser = Stabiliser(_placed(picture, POINTS + np.float32(0.02 * IOD)))
+        stabiliser = Stabiliser(_estimate(picture, POINTS + np.float32(0.02 * IOD)))
         for _ in range(30):
-            stabiliser.follow(_placed(picture, POINTS, spread), 1 / 30)
+            stabiliser.update(_estimate(picture, POINTS, spread), 1 / 30)
         left.append(np.abs(stabiliser.points - POINTS).mean())
     assert left[0] < 0.6 * left[1]
 
@@ -119,11 +119,11 @@ def test_a_network_that_is_unsure_draws_less() -> None:
 def test_a_jump_or_a_gap_takes_the_network_s_word_and_says_so() -> None:
     picture = _face()
     far = POINTS + np.float32(100)
-    stabiliser = Stabiliser(_placed(picture, POINTS))
-    assert stabiliser.follow(_placed(picture, far), 1 / 30) == 0.0
+    stabiliser = Stabiliser(_estimate(picture, POINTS))
+    assert stabiliser.update(_estimate(picture, far), 1 / 30) == 0.0
     np.testing.assert_array_equal(stabiliser.points, far)
     near = far + np.float32(1)
-    assert stabiliser.follow(_placed(picture, near), 1.0) == 0.0
+    assert stabiliser.update(_estimate(picture, near), 1.0) == 0.0
     np.testing.assert_array_equal(stabiliser.points, near)
 
 
@@ -139,17 +139,17 @@ def test_a_cut_blur_or_a_hand_is_never_a_movement(cover: str) -> None:
         after = picture.copy()
         after[215:, :] = 140 + (np.arange(640) % 2).astype(np.uint8)
     network = POINTS + np.random.default_rng(0).normal(0, 0.015 * IOD, POINTS.shape)
-    stabiliser = Stabiliser(_placed(picture, POINTS))
-    assert stabiliser.follow(_placed(picture, POINTS), 1 / 30) > 0.95
-    steady = stabiliser.follow(_placed(after, network.astype(np.float32)), 1 / 30)
-    assert steady < (0.7 if cover == "hand" else 0.3)
+    stabiliser = Stabiliser(_estimate(picture, POINTS))
+    assert stabiliser.update(_estimate(picture, POINTS), 1 / 30) > 0.95
+    continuity = stabiliser.update(_estimate(after, network.astype(np.float32)), 1 / 30)
+    assert continuity < (0.7 if cover == "hand" else 0.3)
 
 
 def test_the_same_frame_again_changes_nothing() -> None:
     picture = _face()
-    stabiliser = Stabiliser(_placed(picture, POINTS))
-    steady = stabiliser.follow(_placed(picture, POINTS + np.float32(0.3)), 0.0)
-    assert steady > 0.9
+    stabiliser = Stabiliser(_estimate(picture, POINTS))
+    continuity = stabiliser.update(_estimate(picture, POINTS + np.float32(0.3)), 0.0)
+    assert continuity > 0.9
     off = np.hypot(*(stabiliser.points - POINTS).T)
     assert np.median(off) < 0.04
     assert off.max() < 0.2

@@ -11,12 +11,11 @@ from agent.vision.faces.track import FaceTracker, Track
 
 
 class World:
-    """Faces with known places; a detector and a landmark placer that look them up."""
+    """Faces at known points; a detector and a landmark estimator that look them up."""
 
     def __init__(self) -> None:
         self.faces: dict[str, Float] = {}
         self.looks = 0
-        self.placed = 0
         self.undetectable: set[str] = set()
 
     def put(self, name: str, x: float, y: float, iod: float = 40.0) -> None:
@@ -36,12 +35,11 @@ class World:
         matrix = crop_matrix(guess)
         return LandmarkEstimate(points, presence, cut(luma, matrix, LANDMARK_CROP.size), matrix)
 
-    def settle(self, luma: Grey, guess: Float) -> LandmarkEstimate:
+    def refine(self, luma: Grey, guess: Float) -> LandmarkEstimate:
         return self(luma, guess)
 
     def find(self, guess: Float) -> tuple[Float, float]:
-        self.placed += 1
-        middle = guess.mean(0) if len(guess) == 68 else guess.mean(0) + 0
+        middle = guess.mean(0)
         best, distance = guess, np.inf
         for points in self.faces.values():
             reference = points if len(guess) == 68 else five_points(points)
@@ -78,7 +76,7 @@ def test_one_person_keeps_one_id_while_moving() -> None:
         world.put("a", 200 + 2 * i, 200)
         tracks = tracker.update(Frame(i / 30, LUMA))
         assert _ids(tracks) == [1]
-        np.testing.assert_allclose(tracks[0].placed.points, world.faces["a"])
+        np.testing.assert_allclose(tracks[0].estimate.points, world.faces["a"])
 
 
 def test_the_detector_rests_between_looks() -> None:

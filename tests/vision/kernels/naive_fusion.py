@@ -14,28 +14,28 @@ def _information(row: Float) -> Double:
     return np.array([[row[2], row[3]], [row[3], row[4]]], float)
 
 
-def _told(row: Float, guess: Float, origin: Float | Double, ridge: float) -> Double:
+def _gradient(row: Float, guess: Float, origin: Float | Double, ridge: float) -> Double:
     """Squared gradients times the movement from `origin` that the patch alone asks for."""
     own = _information(row)
     pulled = (own + 64 * ridge * np.eye(2)) @ (row[:2].astype(float) - guess)
     return np.asarray(pulled + own @ (guess.astype(float) - origin))
 
 
-def fit_rigid_motion(flow: Float, places: Float, face: Float, ridge: float, iod: float) -> Double:
-    """Rigid places float64[N, 2], by stacked weighted normal equations."""
-    start, _, guess = places.astype(float)
+def fit_rigid_motion(flow: Float, in_crop: Float, face: Float, ridge: float, iod: float) -> Double:
+    """Rigid positions float64[N, 2], by stacked weighted normal equations."""
+    start, _, guess = in_crop.astype(float)
     terms = np.column_stack([np.ones(len(flow)), (start - start.mean(0)) / iod, face[:, 0]])
-    faith = np.diag([1e-6, 1, 1, 1] * 2)
+    prior = np.diag([1e-6, 1, 1, 1] * 2)
     motion = np.zeros(8)
     for turn in range(3):
-        system, right = faith.copy(), np.zeros(8)
+        system, right = prior.copy(), np.zeros(8)
         for i, row in enumerate(flow):
             if row[6] < 0:
                 continue
             own = _information(row)
             mixed = (row[5] + 1) * np.eye(2) + (face[i, 1] * iod) ** 2 * own
             weight = np.linalg.solve(mixed, own)
-            asked = np.linalg.solve(mixed, _told(row, guess[i], start[i], ridge))
+            asked = np.linalg.solve(mixed, _gradient(row, guess[i], start[i], ridge))
             design = np.kron(np.eye(2), terms[i])
             share = 1.0
             if turn:
@@ -47,9 +47,9 @@ def fit_rigid_motion(flow: Float, places: Float, face: Float, ridge: float, iod:
     return np.asarray(start + terms @ motion.reshape(2, 4).T)
 
 
-def settle(
+def fuse_landmarks(
     flow: Float,
-    places: Float,
+    in_crop: Float,
     face: Float,
     log_spread: Float,
     ridge: float,
@@ -57,24 +57,24 @@ def settle(
     iod: float,
     matrix: Float,
 ) -> tuple[Double, float]:
-    """Points float64[N, 2] in frame pixels, and the share that kept their hold."""
-    network, guess = places[1].astype(float), places[2].astype(float)
-    out = fit_rigid_motion(flow, places, face, ridge, iod)
+    """Points float64[N, 2] in frame pixels, and the share that were tracked."""
+    network, guess = in_crop[1].astype(float), in_crop[2].astype(float)
+    out = fit_rigid_motion(flow, in_crop, face, ridge, iod)
     spread = np.exp(log_spread.astype(float))
-    held = np.zeros(len(flow), bool)
+    tracked = np.zeros(len(flow), bool)
     for i, row in enumerate(flow):
-        held[i] = 0 <= row[6] <= 0.4
-        if held[i]:
-            trust = (row[5] + 1) / (face[i, 2] * iod) ** 2 * np.eye(2)
-            told = _told(row, guess[i], out[i], ridge)
-            out[i] += np.linalg.solve(_information(row) + trust, told)
+        tracked[i] = 0 <= row[6] <= 0.4
+        if tracked[i]:
+            prior = (row[5] + 1) / (face[i, 2] * iod) ** 2 * np.eye(2)
+            asked = _gradient(row, guess[i], out[i], ridge)
+            out[i] += np.linalg.solve(_information(row) + prior, asked)
         share = gain / np.clip((spread[i] / 0.03) ** 2, 1, 5)
         apart = float(np.hypot(*(network[i] - out[i])))
-        quick = (apart - max(0.06, 2 * spread[i]) * iod) / (0.08 * iod)
-        if quick > 0:
-            share = max(share, min(1.0, quick))
-            held[i] &= quick < 0.2
+        taken_over = (apart - max(0.06, 2 * spread[i]) * iod) / (0.08 * iod)
+        if taken_over > 0:
+            share = max(share, min(1.0, taken_over))
+            tracked[i] &= taken_over < 0.2
         out[i] += share * (network[i] - out[i])
     back = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]).astype(float))
     frame = out @ back[:2, :2].T + back[:2, 2]
-    return frame, float(held[17:].mean())
+    return frame, float(tracked[17:].mean())

@@ -45,34 +45,35 @@ with install_recorder("numba:compile") as compiled:
 """
 
 
-def test_a_read_only_installation_without_a_home_still_runs() -> None:
-    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+def _run(program: str, environment: dict[str, str]) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         cwd=Path(kernels.__file__).parents[3],
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
-    assert done.stdout.split("\n")[:2] == ["[0.0, 0.0, 0.0, 0.0]", "True"], done.stderr
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()
 
 
+@pytest.mark.slow
+def test_a_read_only_installation_without_a_home_still_runs() -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    assert _run(PROGRAM, environment) == ["[0.0, 0.0, 0.0, 0.0]", "True"]
+
+
+@pytest.mark.slow
 def test_a_second_start_compiles_nothing() -> None:
-    """The whole pipeline, after another process filled the cache."""
+    """The whole pipeline, after another process filled the cache, if it was not full already."""
     for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", START],
-            cwd=Path(kernels.__file__).parents[3],
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-    answer = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
-    assert int(answer["faces"]) > 30
-    assert answer["compiled"] == "[]"
-    assert "recorder works True" in done.stdout
+        faces, compiled, recorder = _run(START, dict(os.environ))
+        if compiled == "compiled []":
+            break
+    assert int(faces.removeprefix("faces ")) > 30
+    assert compiled == "compiled []"
+    assert recorder == "recorder works True"
 
 
 def test_a_folder_that_can_be_made_counts_as_writable(

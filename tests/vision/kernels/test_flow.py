@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from agent.base.types import Float, Grey
-from agent.vision.kernels.flow import follow, lucas_kanade
+from agent.vision.kernels.flow import BACKWARD_ERROR, RESIDUAL, lucas_kanade, propagate_landmarks
 from tests.vision.kernels import naive_flow
 
 
@@ -27,19 +27,19 @@ def test_a_shift_is_followed_to_a_tenth_of_a_pixel() -> None:
     before, after = _crop(picture, 40, 40), _crop(picture, 38.6, 40.9)
     found = lucas_kanade(before, after, POINTS, POINTS, 0.5, 8)
     assert np.median(np.abs(found[:, :2] - POINTS - [1.4, -0.9])) < 0.1
-    assert (found[:, 6] >= 0).all()
+    assert (found[:, BACKWARD_ERROR] >= 0).all()
 
 
 def test_the_kernel_agrees_with_its_twin() -> None:
     picture = _texture(1)
     before, after = _crop(picture, 40, 40), _crop(picture, 39.5, 40.4)
     found = lucas_kanade(before, after, POINTS, POINTS, 4.0, 30)
-    for point, answer in zip(POINTS, found, strict=True):
+    for point, row in zip(POINTS, found, strict=True):
         expected = naive_flow.flow_point(before, after, point, point, 4.0)
-        np.testing.assert_allclose(answer[:2], expected[:2], atol=0.05)
-        np.testing.assert_allclose(answer[2:5], expected[2:5], rtol=0.02, atol=30)
-        np.testing.assert_allclose(answer[5], expected[5], rtol=0.05, atol=0.3)
-        np.testing.assert_allclose(answer[6], expected[6], atol=0.02)
+        np.testing.assert_allclose(row[:2], expected[:2], atol=0.05)
+        np.testing.assert_allclose(row[2:5], expected[2:5], rtol=0.02, atol=30)
+        np.testing.assert_allclose(row[RESIDUAL], expected[RESIDUAL], rtol=0.05, atol=0.3)
+        np.testing.assert_allclose(row[BACKWARD_ERROR], expected[BACKWARD_ERROR], atol=0.02)
 
 
 def test_bare_skin_follows_the_guess_and_knows_nothing() -> None:
@@ -66,13 +66,13 @@ def test_points_outside_are_marked_and_keep_the_guess() -> None:
     np.testing.assert_array_equal(found[:, 2:], [[0, 0, 0, 0, -1]] * 4)
 
 
-def test_the_way_back_betrays_what_is_not_there_any_more() -> None:
+def test_backward_flow_betrays_what_is_not_there_any_more() -> None:
     here, elsewhere = _crop(_texture(), 40, 40), _crop(_texture(5), 40, 40)
     same = lucas_kanade(here, here, POINTS, POINTS, 0.25, 4)
     covered = lucas_kanade(here, elsewhere, POINTS, POINTS, 0.25, 4)
-    assert (same[:, 6] < 0.01).all()
-    assert np.mean((covered[:, 6] > 0.4) | (covered[:, 6] < 0)) > 0.6
-    assert np.median(covered[:, 5]) > 100
+    assert (same[:, BACKWARD_ERROR] < 0.01).all()
+    assert np.mean((covered[:, BACKWARD_ERROR] > 0.4) | (covered[:, BACKWARD_ERROR] < 0)) > 0.6
+    assert np.median(covered[:, RESIDUAL]) > 100
 
 
 def test_landmarks_in_the_frame_are_followed_between_two_crops() -> None:
@@ -83,24 +83,26 @@ def test_landmarks_in_the_frame_are_followed_between_two_crops() -> None:
     before, after = _crop(picture, 40, 40), _crop(picture, 41, 39)
     earlier = POINTS + np.float32(40)
     network = earlier + np.array([4, -2], np.float32)
-    places = np.empty((3, len(POINTS), 2), np.float32)
-    flow, moved = follow(
-        before, after, matrix_before, matrix_after, earlier, network, 0.1, 53.0, places
+    in_crop = np.empty((3, len(POINTS), 2), np.float32)
+    flow, moved = propagate_landmarks(
+        before, after, matrix_before, matrix_after, earlier, network, 0.1, 53.0, in_crop
     )
-    held = flow[:, 6] >= 0
+    held = flow[:, BACKWARD_ERROR] >= 0
     assert held.sum() > 15
     expected = earlier + [3, -2] + matrix_after[:, 2]
     assert np.median(np.abs(flow[held, :2] - expected[held])) < 0.05
     np.testing.assert_allclose(moved, np.hypot(4, 2) / 53, rtol=1e-4)
-    np.testing.assert_allclose(places[0], earlier + matrix_after[:, 2], atol=1e-4)
-    np.testing.assert_allclose(places[1], network + matrix_after[:, 2], atol=1e-4)
-    np.testing.assert_allclose(places[2], places[1], atol=1e-3)
+    np.testing.assert_allclose(in_crop[0], earlier + matrix_after[:, 2], atol=1e-4)
+    np.testing.assert_allclose(in_crop[1], network + matrix_after[:, 2], atol=1e-4)
+    np.testing.assert_allclose(in_crop[2], in_crop[1], atol=1e-3)
 
 
 def test_a_jump_is_no_movement() -> None:
     crop = _crop(_texture(), 40, 40)
     matrix = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
-    places = np.empty((3, len(POINTS), 2), np.float32)
+    in_crop = np.empty((3, len(POINTS), 2), np.float32)
     for network in (POINTS + np.float32(20), np.full_like(POINTS, np.nan)):
-        _, moved = follow(crop, crop, matrix, matrix, POINTS, network, 0.1, 53.0, places)
+        _, moved = propagate_landmarks(
+            crop, crop, matrix, matrix, POINTS, network, 0.1, 53.0, in_crop
+        )
         assert moved == -1

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from agent.vision.kernels.nms import nms, overlaps
+from agent.vision.kernels.nms import nms, pairwise_iou
 from tests.vision.kernels import naive_nms
 
 
@@ -71,8 +71,8 @@ def test_few_boxes(count: int) -> None:
 @given(st.lists(st.tuples(*[st.integers(0, 12)] * 4), min_size=1, max_size=8))
 def test_overlaps_are_those_of_the_twin(rows: list[tuple[int, ...]]) -> None:
     boxes = _boxes([(x, y, x + w, y + h) for x, y, w, h in rows])
-    found = overlaps(boxes, boxes[:3])
+    found = pairwise_iou(boxes, boxes[:3])
     for i, box in enumerate(boxes):
         for k, other in enumerate(boxes[:3]):
             assert found[i, k] == pytest.approx(naive_nms.iou(box, other), abs=1e-6)
-    assert overlaps(boxes[:0], boxes).shape == (0, len(boxes))
+    assert pairwise_iou(boxes[:0], boxes).shape == (0, len(boxes))

@@ -3,10 +3,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.base.types import Pose
-from agent.vision.faces.pose import head_of, head_pose
+from agent.base.types import Float, Pose
+from agent.vision.faces.pose import measure_head
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
-from tests.vision.kernels.naive_geometry import rotation
+
+
+def rotation(yaw: float, pitch: float, roll: float) -> Float:
+    """Camera-frame rotation of a shape that looks along -z, for angles as in `Pose`."""
+    y, p, r = np.radians([yaw, pitch, roll])
+    turn = np.array([[np.cos(y), 0, -np.sin(y)], [0, 1, 0], [np.sin(y), 0, np.cos(y)]])
+    nod = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
+    tilt = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
+    return np.asarray(turn @ nod @ tilt, np.float32)
 
 
 @pytest.mark.parametrize(
@@ -16,7 +24,7 @@ from tests.vision.kernels.naive_geometry import rotation
 def test_angles_of_a_turned_shape_are_found_again(angles: tuple[float, float, float]) -> None:
     turned = MEAN_SHAPE_3D @ rotation(*angles).T
     points = (turned[:, :2] * 80 + [320, 240]).astype(np.float32)
-    pose = head_pose(points)
+    pose = measure_head(points).pose
     assert (pose.yaw, pose.pitch, pose.roll) == pytest.approx(angles, abs=0.5)
 
 
@@ -30,7 +38,7 @@ def test_signs_are_those_a_person_would_see() -> None:
 
 
 def test_points_without_extent_have_no_pose() -> None:
-    assert head_pose(np.zeros((68, 2), np.float32)) == Pose(0.0, 0.0, 0.0)
+    assert measure_head(np.zeros((68, 2), np.float32)).pose == Pose(0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("angles", [(0, 0, 60), (20, 0, 0), (16, -16, 0), (-25, 10, 30)])
@@ -38,6 +46,5 @@ def test_facing_is_the_cosine_to_the_camera(angles: tuple[float, float, float]) 
     """Attention is a cone: rolling the head does not leave it."""
     turned = MEAN_SHAPE_3D @ rotation(*angles).T
     points = (turned[:, :2] * 80 + [320, 240]).astype(np.float32)
-    _, _, _, facing, _ = head_of(points, np.empty(4, np.float32))
     yaw, pitch, _ = np.radians(angles)
-    assert facing == pytest.approx(np.cos(yaw) * np.cos(pitch), abs=0.01)
+    assert measure_head(points).facing == pytest.approx(np.cos(yaw) * np.cos(pitch), abs=0.01)

@@ -16,7 +16,6 @@ from agent.vision.kernels.temporal import network_step
 from agent.vision.micro import channels
 from tests.vision.kernels import naive_spot
 
-REGIONS = np.array([0, 8, 12, 14, 21], np.int64)
 LENGTH = 1 / 30
 
 
@@ -130,8 +129,8 @@ def test_inputs_agree_with_their_twin() -> None:
     )
     found = np.zeros((150, 38), np.float32)
     for row, step in zip(found, steps, strict=True):
-        normalise(step, LENGTH, REGIONS, *state, row)
-    wanted = naive_spot.normalise(steps.astype(np.float64), LENGTH, REGIONS)
+        normalise(step, LENGTH, channels.REGIONS, *state, row)
+    wanted = naive_spot.normalise(steps.astype(np.float64), LENGTH, channels.REGIONS)
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=2e-3)
 
 

@@ -13,6 +13,7 @@ from numba import config
 HERE = Path(__file__).parent
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled as it is")
 def test_the_kernels_agree_with_their_twins_without_the_compiler() -> None:
     tests = sorted(

@@ -30,7 +30,7 @@ def _spot(spotter: MicroSpotter, track: Track, *, ticks: bool = False) -> list[M
         if ticks and before is not None:
             for at in np.arange(before + 0.02, time, 0.02):
                 found += spotter.tick(float(at))
-        found += spotter.update(time, [(1, points, float(confidence))])
+        found += spotter.update(time, [(1, points, float(confidence))])[0]
         before = time
     return found + spotter.finish()
 
@@ -66,11 +66,10 @@ def test_a_still_face_shows_nothing_and_can_be_analysed(network: SpotterNetwork)
     spotter = MicroSpotter(MicroConfig(), network)
     track = _still(30, 3)
     for time, points in zip(track.timestamps.tolist(), track.landmarks, strict=True):
-        spotter.update(time, [(7, points, 1.0)])
-    assert spotter.analysed == (7,)
-    assert spotter.refused is None
-    assert 0.0 < spotter.noise(7) < 0.002
-    assert np.isnan(spotter.noise(8))
+        _, statuses = spotter.update(time, [(7, points, 1.0)])
+    assert statuses[7].analysed
+    assert statuses[7].reason is None
+    assert 0.0 < statuses[7].noise < 0.002
 
 
 def test_blinks_are_refused_and_counted(network: SpotterNetwork) -> None:
@@ -97,15 +96,14 @@ def test_what_cannot_be_seen_is_refused_with_its_reason(
 ) -> None:
     spotter = MicroSpotter(MicroConfig(), network)
     for time, points in zip(track.timestamps.tolist(), track.landmarks, strict=True):
-        spotter.update(time, [(1, points, 1.0)])
-    assert spotter.refused == reason
-    assert spotter.analysed == ()
+        _, statuses = spotter.update(time, [(1, points, 1.0)])
+    assert statuses[1].reason == reason
+    assert not statuses[1].analysed
 
 
-def test_nobody_in_view_is_no_evidence(network: SpotterNetwork) -> None:
+def test_nobody_in_view_is_nothing_found(network: SpotterNetwork) -> None:
     spotter = MicroSpotter(MicroConfig(), network)
-    assert spotter.update(1.0, []) == []
-    assert spotter.refused == "no_evidence"
+    assert spotter.update(1.0, []) == ([], {})
     assert spotter.tick(2.0) == []
     assert spotter.finish() == []
 
@@ -119,11 +117,11 @@ def test_one_frame_and_bad_frames(network: SpotterNetwork) -> None:
     times = track.timestamps.copy()
     times[100:110] = times[99]
     times[150] = times[140]
-    found: list[MicroExpression] = spotter.update(0.0, [(1, points, 1.0)])
+    found: list[MicroExpression] = spotter.update(0.0, [(1, points, 1.0)])[0]
     for k, (time, seen) in enumerate(zip(times.tolist(), track.landmarks, strict=True)):
         lost = 200 <= k < 290
         face = (1, nothing if lost else seen, float("nan") if k % 50 == 0 else 1.0)
-        found += spotter.update(time + 0.5, [face])
+        found += spotter.update(time + 0.5, [face])[0]
     assert found + spotter.finish() == []
 
 
@@ -134,7 +132,7 @@ def test_two_faces_do_not_touch_each_other(network: SpotterNetwork) -> None:
     alone: list[MicroExpression] = []
     spotter = MicroSpotter(MicroConfig(), network)
     for k in range(count):
-        alone += spotter.update(float(left.timestamps[k]), [(1, left.landmarks[k], 1.0)])
+        alone += spotter.update(float(left.timestamps[k]), [(1, left.landmarks[k], 1.0)])[0]
     both = MicroSpotter(MicroConfig(), network)
     together: list[MicroExpression] = []
     for k in range(count):
@@ -142,7 +140,7 @@ def test_two_faces_do_not_touch_each_other(network: SpotterNetwork) -> None:
             (1, left.landmarks[k], 1.0),
             (2, right.landmarks[k], 1.0),
         ]
-        together += both.update(float(left.timestamps[k]), faces)
+        together += both.update(float(left.timestamps[k]), faces)[0]
     assert [event for event in together if event.track_id == 1] == alone
 
 

@@ -54,8 +54,9 @@ class Ours:
         for k, now in enumerate(times):
             for late in range(1, int(min(now - before, _TICKED) / _TICK) + 1):
                 events += spotter.tick(min(before + late * _TICK, now))
-            events += spotter.update(now, [(_FACE, landmarks[k], trust[k])])
-            analysed += _FACE in spotter.analysed
+            decided, micro = spotter.update(now, [(_FACE, landmarks[k], trust[k])])
+            events += decided
+            analysed += micro[_FACE].analysed
             before = now
         events += spotter.finish()
         cpu = time.process_time() - start

@@ -1,4 +1,4 @@
-"""Slow, plain twin of the kernel that reads the detector's maps."""
+"""Slow, plain twin of the kernel that decodes the detector's maps."""
 
 from __future__ import annotations
 

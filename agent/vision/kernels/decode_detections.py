@@ -1,4 +1,4 @@
-"""Reading the few cells of the detector's maps that show a face."""
+"""Decoding the output maps of an anchor-free detector."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def decode_detections(
     points: Float,
     filled: int,
 ) -> int:  # pragma: no cover
-    """Add the faces of one map to those of the maps before.
+    """Append the detections of one stride to those of the strides before.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def decode_detections(
 
     Notes
     -----
-    O(R C). Twin: tests/kernels/naive_cells.py.
+    O(R C). Twin: tests/kernels/naive_decode_detections.py.
     """
     for row in range(score.shape[1]):
         for column in range(score.shape[2]):

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.vision.kernels.anchors import decode_detections
-from tests.vision.kernels import naive_anchors
+from agent.vision.kernels.decode_detections import decode_detections
+from tests.vision.kernels import naive_decode_detections as naive
 
 
 @pytest.mark.parametrize("logit", [-9.0, 0.0, 1.5, 9.0])
@@ -19,7 +19,7 @@ def test_the_kernel_agrees_with_its_twin(logit: float) -> None:
     end = decode_detections(
         score, box, keypoints, 16, 3.0, logit, 0.5, 0.4, boxes, scores, points, 7
     )
-    expected = naive_anchors.decode_detections(score, box, keypoints, 16, 3.0, logit, 0.5, 0.4)
+    expected = naive.decode_detections(score, box, keypoints, 16, 3.0, logit, 0.5, 0.4)
     assert end - 7 == len(expected[0]) == (score > logit).sum()
     np.testing.assert_allclose(boxes[7:end], expected[0], rtol=1e-5, atol=1e-3)
     np.testing.assert_allclose(scores[7:end], expected[1], rtol=1e-5)

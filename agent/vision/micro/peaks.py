@@ -1,4 +1,4 @@
-"""From the network's outputs, step by step, to decisions: one per movement, in bounded time."""
+"""Peak picking in the network's outputs: one report per movement, in bounded time."""
 
 from __future__ import annotations
 
@@ -9,18 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from agent.base.types import MICRO_ACTION_UNITS, Float, MicroExpression
-from agent.vision.micro.network import (
-    AMPLITUDE,
-    APEX,
-    CENTRE,
-    DURATION,
-    HEAT,
-    KINDS,
-    LOOK_AHEAD,
-    OTHERS,
-    UNITS,
-)
-from agent.vision.micro.stream import STEP
+from agent.vision.micro.outputs import HEAT, KINDS, OTHERS, UNITS, decode
 
 LATENCY = 0.52
 """Seconds after its offset from which on a movement is reported; until then a stronger one may
@@ -28,23 +17,23 @@ replace it."""
 _OVERLAP = 0.05
 """Seconds that two movements reported in turn may share."""
 _BEGUN, _OVER = 0.0, -1.0
-"""Logits at which another movement counts as begun, and as over."""
+"""Logits at which a movement of `KINDS` counts as begun, and as over."""
 _NEGATIVE = {"AU04", "AU07", "AU09", "AU10", "AU15", "AU17", "AU20", "AU24"}
 _POSITIVE = {"AU06", "AU12"}
 _SURPRISE = {"AU01", "AU02", "AU05", "AU26"}
 
 
-class Decider:
-    """Peaks of one face's outputs, the best of those that overlap, and what else moved."""
+class PeakPicker:
+    """Peaks of one face's scores, the best of those that overlap; counts other movements."""
 
     __slots__ = (
         "_before",
         "_newest",
-        "_on",
         "_pending",
         "_rejected",
         "_reported",
         "_threshold",
+        "_under_way",
     )
 
     def __init__(self, threshold: float, rejected: Counter[str]) -> None:
@@ -59,7 +48,7 @@ class Decider:
         """Not reported yet."""
         self._reported = -math.inf
         """Offset of the newest movement reported, seconds."""
-        self._on = [False] * len(KINDS)
+        self._under_way = [False] * len(KINDS)
 
     def step(self, time: float, outputs: Float, counts: bool) -> None:
         """Add one step.
@@ -70,7 +59,7 @@ class Decider:
             The step's middle, seconds.
         outputs : float32[26]
         counts : bool
-            False where nothing may be decided: the face is too small, slow or noisy.
+            False where nothing may be reported: the face is too small, slow or noisy.
         """
         score = 1.0 / (1.0 + math.exp(-min(max(outputs.item(HEAT), -50.0), 50.0)))
         newest = self._newest
@@ -82,58 +71,42 @@ class Decider:
         if counts:
             self._count_others(outputs)
 
-    def release(self, track_id: int, until: float, now: float) -> MicroExpression | None:
-        """The pending movement, where it is due by `until`; it is reported `now`, seconds."""
+    def pop_due(self, track_id: int, until: float, now: float) -> list[MicroExpression]:
+        """The pending movement, if it is due by `until`; it is reported `now`, seconds."""
         event = self._pending
         if event is None or event.offset + LATENCY > until:
-            return None
+            return []
         self._pending = None
         self._reported = event.offset
-        return replace(event, track_id=track_id, emitted=now)
+        return [replace(event, track_id=track_id, emitted=now)]
 
     def _consider(self, score: float, time: float, outputs: Float) -> None:
-        found = read(time, score, outputs)
+        found = _event(time, score, outputs)
         if found.onset < self._reported - _OVERLAP:
             return
         if self._pending is None or score > self._pending.score:
             self._pending = found
 
     def _count_others(self, outputs: Float) -> None:
-        for place, logit in enumerate(outputs[OTHERS].tolist()):
-            if self._on[place]:
-                self._on[place] = logit >= _OVER
+        for k, logit in enumerate(outputs[OTHERS].tolist()):
+            if self._under_way[k]:
+                self._under_way[k] = logit >= _OVER
             elif logit > _BEGUN:
-                self._on[place] = True
-                self._rejected[KINDS[place]] += 1
+                self._under_way[k] = True
+                self._rejected[KINDS[k]] += 1
 
 
-def read(time: float, score: float, outputs: Float) -> MicroExpression:
-    """What the outputs float32[26] at a peak say, not yet given to a track or reported.
-
-    `time`: the step's middle, seconds.
-    """
-    centre = time - STEP * (LOOK_AHEAD - 5.0 * outputs.item(CENTRE))
-    duration = 0.35 * math.exp(min(max(outputs.item(DURATION), -1.25), 0.6))
-    onset, offset = centre - duration / 2, centre + duration / 2
-    apex = centre + 5.0 * STEP * outputs.item(APEX)
+def _event(time: float, score: float, outputs: Float) -> MicroExpression:
+    """The movement at a peak of the outputs float32[26], without track and time of report."""
     units = _units(outputs[UNITS])
-    return MicroExpression(
-        track_id=-1,
-        onset=onset,
-        apex=min(max(apex, onset), offset),
-        offset=offset,
-        intensity=0.022 * math.exp(min(max(outputs.item(AMPLITUDE), -2.0), 2.0)),
-        polarity=polarity(units),
-        action_units=units,
-        score=score,
-    )
+    return MicroExpression(-1, *decode(time, outputs), polarity(units), units, score)
 
 
 def _units(logits: Float) -> tuple[str, ...]:
     """Those more probable than not, most probable first; the best one at the least."""
     order = np.argsort(-logits).tolist()
     return tuple(
-        MICRO_ACTION_UNITS[k] for place, k in enumerate(order) if place == 0 or logits[k] > 0.0
+        MICRO_ACTION_UNITS[k] for rank, k in enumerate(order) if rank == 0 or logits[k] > 0.0
     )
 
 
