@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from agent.base.errors import ConfigError
 from agent.base.vocabulary import PolicyName, WindowLength
@@ -19,6 +20,9 @@ Polygon = Annotated[
     tuple[Annotated[tuple[Share, Share], Field(strict=False)], ...],
     Field(min_length=3, max_length=32, strict=False),
 ]
+REMOTE = "remote"
+"""Marks the fields that a fleet may change. Place, policy, epsilon, consent and addresses are not
+among them: they are decided on site."""
 
 
 class Section(BaseModel):
@@ -67,7 +71,7 @@ class DetectionConfig(Section):
     """Seconds between looks for new faces while others are tracked."""
     score_above: float | None = Field(None, ge=0.05, le=0.99)
     """Null: the threshold of the model's card."""
-    tiles: int | None = Field(None, ge=0, le=4)
+    tiles: Annotated[int | None, REMOTE] = Field(None, ge=0, le=4)
     """Also look at n x n overlapping tiles, for faces far away; 0: never; null: as many as keep the
     detector's view at half the picture's resolution or finer."""
 
@@ -75,7 +79,7 @@ class DetectionConfig(Section):
 class TrackingConfig(Section):
     """Following faces from frame to frame."""
 
-    max_faces: int = Field(40, ge=1, le=200)
+    max_faces: Annotated[int, REMOTE] = Field(40, ge=1, le=200)
     lost_after: float = Field(2.0, ge=0.1, le=10)
     """Seconds unseen after which a track ends; before that it is resumed where it was."""
     budget: float = Field(0.025, ge=0.002, le=1)
@@ -96,7 +100,7 @@ class ExpressionConfig(Section):
 class MicroConfig(Section):
     """Spotting micro-expressions."""
 
-    enabled: bool = True
+    enabled: Annotated[bool, REMOTE] = True
     min_fps: float = Field(25.0, ge=25, le=240)
     """Frames per second below which none is reported."""
     min_face: float = Field(40.0, ge=20, le=1000)
@@ -121,11 +125,11 @@ class PrivacyConfig(Section):
     """A person confirms that the notice the profile asks for is displayed on site."""
     consent: bool = False
     """A person confirms that those in view consented (research, clinic)."""
-    window: WindowLength | None = None
+    window: Annotated[WindowLength | None, REMOTE] = None
     """Seconds; null: the policy's own."""
     visit_gap: float = Field(2.0, ge=0.1, le=60)
     """Seconds out of sight that do not end a visit."""
-    k: int | None = Field(None, ge=1, le=100)
+    k: Annotated[int | None, REMOTE] = Field(None, ge=1, le=100)
     """Cells with fewer visits (noised count) are withheld; null: the policy's own."""
     epsilon: float | None = Field(None, ge=0.01, le=10)
     """Per visit, all cells together; null: the policy's own."""
@@ -184,7 +188,7 @@ class MqttConfig(Section):
     """Seconds between attempts to connect, at most."""
     health_interval: int = Field(900, ge=300, le=86_400)
     """Seconds between two messages about the device's health."""
-    discovery: bool = False
+    discovery: Annotated[bool, REMOTE] = False
     """Also announce this device to Home Assistant."""
 
     @model_validator(mode="after")
@@ -213,6 +217,22 @@ class AgentConfig(Section):
     content: ContentConfig = ContentConfig()
     store: StoreConfig = StoreConfig()
     mqtt: MqttConfig = MqttConfig()
+
+
+def remote_fields() -> dict[str, FieldInfo]:
+    """The fields marked `REMOTE` by their paths ("section.key"), in alphabetical order."""
+    sections = (
+        (name, info.annotation)
+        for name, info in AgentConfig.model_fields.items()
+        if isinstance(info.annotation, type) and issubclass(info.annotation, Section)
+    )
+    marked = {
+        f"{name}.{key}": info
+        for name, section in sections
+        for key, info in section.model_fields.items()
+        if REMOTE in info.metadata
+    }
+    return dict(sorted(marked.items()))
 
 
 def parse(data: dict[str, Any], origin: str) -> AgentConfig:

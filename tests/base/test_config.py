@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from pydantic import ValidationError
 
-from agent.base.config import AgentConfig, as_toml, load, parse
+from agent.base.config import AgentConfig, as_toml, load, parse, remote_fields
 from agent.base.errors import ConfigError
+from agent.base.report.device import RemotePath, RemoteSettings
 
 
 def test_the_defaults_stand_alone_and_are_frozen() -> None:
@@ -76,3 +80,30 @@ def test_what_is_shown_can_be_loaded_again(tmp_path: Path) -> None:
     file = tmp_path / "fleeting.toml"
     file.write_text(as_toml(config))
     assert load(file) == config
+
+
+IN_FORCE: dict[str, dict[str, Any]] = {
+    "detection": {"tiles": 1},
+    "micro": {"enabled": True},
+    "mqtt": {"discovery": False},
+    "privacy": {"k": 10, "window": 60},
+    "tracking": {"max_faces": 40},
+}
+VALUES = (True, False, "1", *range(-1, 302), 900, 3600, 3601)
+
+
+def test_what_a_fleet_may_set_is_what_a_device_can_report() -> None:
+    assert tuple(remote_fields()) == get_args(RemotePath)
+    for section, key in (path.split(".") for path in remote_fields()):
+        for value in VALUES:
+            data = {**IN_FORCE, section: {**IN_FORCE[section], key: value}}
+            reportable = accepts(RemoteSettings.model_validate, data)
+            assert accepts(lambda it: parse(it, "here"), data) == reportable, (section, key, value)
+
+
+def accepts(check: Callable[[dict[str, Any]], object], data: dict[str, Any]) -> bool:
+    try:
+        check(data)
+    except (ConfigError, ValidationError):
+        return False
+    return True
