@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 from rich.table import Table
 
-from agent.base import schemas
 from agent.base.config import MqttConfig
 from agent.base.errors import AgentError
+from agent.base.schemas import registry as schemas
 from agent.base.schemas.capacity import Capacity, capacity, per_day
 from agent.wall.outbox.store import EVENTS_A_DAY
 

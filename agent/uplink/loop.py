@@ -15,7 +15,7 @@ from agent.base.clock import WallClock
 from agent.base.config import AgentConfig
 from agent.base.errors import AgentError, PublishError, StoreError
 from agent.base.report import Response, to_json
-from agent.base.schemas import joint_hash
+from agent.base.schemas.registry import joint_hash
 from agent.host import sd_notify
 from agent.uplink.access import open_access
 from agent.uplink.client import Connection, OversizedError

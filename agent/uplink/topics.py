@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.base import schemas
 from agent.base.config import AgentConfig
+from agent.base.schemas import registry as schemas
 
 _DAY = 86_400
 

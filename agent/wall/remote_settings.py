@@ -7,7 +7,6 @@ never code, paths or text. `perceive` validates it again and trusts nothing in i
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from agent.base.config import AgentConfig, parse
 from agent.base.errors import StoreError
+from agent.base.files import write_atomically
 from agent.base.report import ClosedModel, to_json
 from agent.base.report.device import Rejected, Version
 
@@ -100,13 +100,8 @@ def read(path: Path) -> Settings:
 
 def write(path: Path, settings: Settings) -> None:
     """Replace the file, whole or not at all. Raises `StoreError`."""
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(to_json(settings))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_atomically(path, to_json(settings))
     except OSError as error:
         raise StoreError(
             f"The settings {path} cannot be written: {error.strerror}. Free disk space."

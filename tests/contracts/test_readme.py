@@ -10,7 +10,7 @@ import pytest
 
 from agent.base.config import AgentConfig, DeviceConfig
 from agent.base.report import Summary
-from agent.base.schemas import load
+from agent.base.schemas.registry import load
 from agent.cli import build_parser
 from agent.privacy.policy.profile import parse_profile
 from agent.uplink.topics import CHANNELS, Topics

@@ -15,9 +15,9 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent.base import schemas
 from agent.base.config import AgentConfig
 from agent.base.report import Event, Health, Meta, Receipt, Reported, Response, Vitals, to_json
+from agent.base.schemas import registry as schemas
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import read
 from tests.summaries import birth

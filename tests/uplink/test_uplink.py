@@ -18,10 +18,10 @@ import jsonschema
 import paho.mqtt.client as mqtt
 import pytest
 
-from agent.base import schemas
 from agent.base.config import AgentConfig
 from agent.base.errors import ConfigError
 from agent.base.report import Meta, to_json
+from agent.base.schemas import registry as schemas
 from agent.desk.loopback.broker import Broker
 from agent.uplink.loop import Uplink
 from agent.uplink.process import run_uplink

@@ -6,9 +6,9 @@ import json
 from typing import Any, get_args
 
 from agent import __version__
-from agent.base import schemas
 from agent.base.config import AgentConfig
 from agent.base.report.device import Command, RemotePath
+from agent.base.schemas import registry as schemas
 from agent.base.schemas.capacity import capacity, per_day
 from agent.base.vocabulary import Cell
 from agent.desk.notice.document import Document

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from agent.base.config import AgentConfig
 from agent.base.report import Birth, Receipt, Statement, to_json
-from agent.base.schemas import joint_hash
+from agent.base.schemas.registry import joint_hash
 from agent.uplink.receipt.due import Last, is_due, machine_start
 from agent.uplink.receipt.key import key_path, open_key, public_hex, sync_folder
 from agent.wall.outbox import Outbox

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from agent.base.config import StoreConfig
 from agent.base.errors import ConfigError, StoreError
+from agent.base.files import sync_folder
 
 _NAME = "receipt.key"
 _MOST_BYTES = 4096
@@ -117,12 +118,3 @@ def _make(path: Path) -> None:
         sync_folder(path.parent)
     finally:
         os.unlink(name)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder survive power loss (fsync(2): the file's own sync does not)."""
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

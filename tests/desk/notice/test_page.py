@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from agent.base import schemas
 from agent.base.config import AgentConfig, parse
 from agent.base.errors import AgentError
+from agent.base.schemas import registry as schemas
 from agent.base.schemas.capacity import capacity
 from agent.desk.notice.document import Document
 from agent.desk.notice.example import example

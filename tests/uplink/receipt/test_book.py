@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.base.errors import ConfigError, StoreError
 from agent.base.report import Receipt, to_json
-from agent.base.schemas import joint_hash
+from agent.base.schemas.registry import joint_hash
 from agent.uplink.receipt import book as book_module
 from agent.uplink.receipt.book import ZEROS, ReceiptBook, digest, units_hash
 from agent.wall.outbox import Outbox
