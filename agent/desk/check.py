@@ -25,7 +25,7 @@ from agent.base.clock import WallClock
 from agent.base.config import AgentConfig, MqttConfig
 from agent.base.errors import AgentError
 from agent.base.report import PerceiveCage
-from agent.host import child_process
+from agent.host.supervise import child_environment
 from agent.perceive.capture.microphone import listen
 from agent.perceive.capture.opening import open_source
 from agent.perceive.capture.source import Source
@@ -302,7 +302,7 @@ def _walls(config: AgentConfig) -> CheckLine:
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "agent.host.sandbox"],
-            env=child_process.environment(),
+            env=child_environment(),
             capture_output=True,
             timeout=30,
             check=False,

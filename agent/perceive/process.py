@@ -251,7 +251,7 @@ class Perceiver:
     def _say(self, code: EventCode) -> None:
         """An event that cannot be stored is not worth stopping for."""
         try:
-            self._outbox.say(code)
+            self._outbox.events.record(code)
         except StoreError as error:
             log.error("The event %s is lost: %s", code, error)
 
@@ -266,7 +266,7 @@ class Perceiver:
         fps = (self.report.frames - self._frames_then) / past if self._vitals_at else 0.0
         self._vitals_at, self._frames_then = now, self.report.frames
         try:
-            self._outbox.put(Vitals(perception=perception, fps=min(240, 5 * round(fps / 5))))
+            self._outbox.latest.put(Vitals(perception=perception, fps=min(240, 5 * round(fps / 5))))
         except StoreError as error:
             log.error("%s", error)
         self._watch_clock()
@@ -297,7 +297,7 @@ class Perceiver:
             cage=self._cage,
         )
         try:
-            self._outbox.put(birth)
+            self._outbox.latest.put(birth)
         except StoreError as error:
             log.error("%s", error)
 

@@ -200,7 +200,9 @@ def test_new_settings_are_put_in_force_between_frames(tmp_path: Path) -> None:
         if frame.time == 9:
             assert _events(config) == []
     with Outbox(config.store) as outbox:
-        birth = Birth.model_validate_json((outbox.get(Birth) or (b"", 0))[0])
+        found = outbox.latest.get(Birth)
+    assert found is not None
+    birth = found[0]
     assert (birth.settings, birth.k, birth.window) == (4, 7, 60)
     assert _events(config) == ["settings_applied"]
     perceiver.finish()
@@ -227,7 +229,9 @@ def test_settings_that_the_policy_refuses_change_nothing(tmp_path: Path) -> None
     for frame in _frames(1, 2):
         perceiver.step(frame, 0, set())
     with Outbox(config.store) as outbox:
-        birth = Birth.model_validate_json((outbox.get(Birth) or (b"", 0))[0])
+        found = outbox.latest.get(Birth)
+    assert found is not None
+    birth = found[0]
     assert birth.k == 10
     assert _events(config) == ["settings_refused"]
     perceiver.finish()
@@ -250,8 +254,9 @@ def test_a_camera_that_stalls_is_told_of(tmp_path: Path) -> None:
     perceiver = Perceiver(config)
     perceiver.stalled()
     with Outbox(config.store) as outbox:
-        said, _ = outbox.get(Vitals) or (b"", 0)
-    assert Vitals.model_validate_json(said).perception == "stalled"
+        found = outbox.latest.get(Vitals)
+    assert found is not None
+    assert found[0].perception == "stalled"
     perceiver.reopened()
     assert _events(config) == ["camera_stalled", "camera_restarted"]
     perceiver.finish()

@@ -122,7 +122,7 @@ def test_noise_is_drawn_once_even_when_the_power_goes_before_publishing(tmp_path
         stored = outbox.peek(10)
     with Outbox(config.store) as after_the_cut:
         assert after_the_cut.peek(10) == stored
-        assert len(after_the_cut.ledger()) == 1
+        assert len(after_the_cut.ledger.entries()) == 1
 
 
 def test_what_a_reader_gets_satisfies_the_published_schema(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from agent.base.config import AgentConfig
 from agent.base.report import Event, Summary, to_json
 from agent.desk.loopback import packets
 from agent.desk.loopback.broker import Broker, _Session
-from agent.uplink.loop import Uplink
-from agent.uplink.wire import MOST_INBOUND
+from agent.uplink.client import MOST_INBOUND
+from agent.uplink.process import Uplink
 from agent.wall.outbox import Outbox
 from tests.summaries import birth, summary
 from tests.uplink.conftest import DEVICE, Listener, Mosquitto, agent_config, eventually
@@ -170,7 +170,7 @@ def test_a_half_open_connection_is_noticed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other end is gone and no packet says so: keep-alive finds out."""
-    monkeypatch.setattr("agent.uplink.client.ACK_TIMEOUT", 3600.0)
+    monkeypatch.setattr("agent.uplink.connection.ACK_TIMEOUT", 3600.0)
     with Broker() as broker, talking(agent_config(tmp_path, broker.port)) as (uplink, _):
         until(uplink, lambda: uplink.connected, "connected")
         for _ in range(20):
@@ -189,8 +189,8 @@ def test_a_half_open_connection_is_noticed(
 def test_bytes_that_are_no_mqtt_raise_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.uplink.client.CONNECT_TIMEOUT", 1.0)
-    monkeypatch.setattr("agent.uplink.loop.DEAF", 0.0)
+    monkeypatch.setattr("agent.uplink.connection.CONNECT_TIMEOUT", 1.0)
+    monkeypatch.setattr("agent.uplink.process.SUBSCRIBE_COOLDOWN", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     config = agent_config(tmp_path, port)
@@ -223,7 +223,7 @@ def test_ten_megabytes_over_3_1_1_end_the_connection_and_then_we_are_deaf_for_a_
         until(uplink, lambda: summaries(outbox) == 0, "all is sent all the same")
         assert uplink.connected
         assert uplink._subscribed == set()
-        uplink._deaf_until = 0.0
+        uplink._subscribe_at = 0.0
         uplink.step(0.0)
         assert DESIRED in uplink._subscribed
         uplink.stop()
@@ -240,7 +240,7 @@ def test_ten_megabytes_over_5_are_kept_by_the_broker(
     with talking(config) as (uplink, outbox):
         until(uplink, lambda: summaries(outbox) == 0, "all is sent")
         assert uplink.connected
-        assert uplink._tally.total.total() == 0
+        assert uplink._events.total.total() == 0
         uplink.stop()
 
 
@@ -251,7 +251,7 @@ def test_a_packet_within_the_limit_is_heard(tmp_path: Path, listen: Listen) -> N
         until(uplink, lambda: uplink.connected, "connected")
         until(uplink, lambda: listener.bodies("shadow/reported"), "it listens")
         listener._client.publish(DESIRED, b" " * (MOST_INBOUND - 200), qos=1)
-        until(uplink, lambda: uplink._tally.total["inbound_refused"] == 1, "it is refused as long")
+        until(uplink, lambda: uplink._events.total["inbound_refused"] == 1, "it is refused as long")
         assert uplink.connected
         uplink.stop()
 
@@ -264,7 +264,7 @@ def test_a_broker_that_wants_one_at_a_time_gets_it(
     config = agent_config(tmp_path, broker.port, discovery=True)
     fill(config, 10)
     with talking(config) as (uplink, outbox):
-        outbox.put(birth())
+        outbox.latest.put(birth())
         for _ in range(400):
             uplink.step(0.02)
             assert uplink._connection is not None
@@ -356,7 +356,7 @@ def test_a_disk_that_becomes_read_only_while_connected(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """What the broker took cannot be removed: it is remembered and not sent again."""
-    monkeypatch.setattr("agent.uplink.loop._STORE_DELAY", 0.05)
+    monkeypatch.setattr("agent.uplink.process._STORE_DELAY", 0.05)
     with Broker() as broker:
         config = agent_config(tmp_path, broker.port)
         listener = listen(broker.port)
@@ -364,7 +364,7 @@ def test_a_disk_that_becomes_read_only_while_connected(
             until(uplink, lambda: listener.bodies("shadow/reported"), "it is there")
             expected = fill(config, 10)
             lock = sqlite3.connect(config.store.outbox, isolation_level=None)
-            monkeypatch.setattr("agent.wall.outbox.file._WAIT", 0.05)
+            monkeypatch.setattr("agent.wall.outbox._database._WAIT", 0.05)
             outbox.close()
             lock.execute("BEGIN IMMEDIATE")  # nobody else can write; everybody can read
             until(uplink, lambda: listener.summaries() == expected, "they are sent")
@@ -383,7 +383,7 @@ def test_a_disk_that_becomes_read_only_while_connected(
 def test_rows_that_are_no_messages_are_removed_and_that_is_said(
     tmp_path: Path, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.uplink.limits._FLUSH", 0.05)
+    monkeypatch.setattr("agent.uplink.inbound._FLUSH", 0.05)
     with Broker() as broker:
         config = agent_config(tmp_path, broker.port)
         listener = listen(broker.port)

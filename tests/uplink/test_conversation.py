@@ -69,10 +69,10 @@ def start(
     running: Callable[[AgentConfig], threading.Event],
 ) -> Start:
     """The uplink in a thread, with the waits that are only there for a device's sake taken out."""
-    for name in ("META_PAUSE", "AGAIN", "HEALTH_FIRST", "CAUGHT_UP_ABSENT"):
+    for name in ("META_PAUSE", "STATE_PAUSE", "HEALTH_FIRST", "CAUGHT_UP_ABSENT"):
         monkeypatch.setattr(f"agent.uplink.state.{name}", 0.1)
     monkeypatch.setattr("agent.uplink.state.POLL", 0.05)
-    monkeypatch.setattr("agent.uplink.limits._FLUSH", 0.1)
+    monkeypatch.setattr("agent.uplink.inbound._FLUSH", 0.1)
 
     def run(group: str | None = None, **mqtt_options: Any) -> AgentConfig:
         config = agent_config(tmp_path, mosquitto.port, **mqtt_options)
@@ -127,15 +127,15 @@ def test_reported_waits_for_the_seeing_half(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     with Outbox(agent_config(tmp_path, mosquitto.port).store) as outbox:
-        outbox.put(birth())
-        outbox.put(Vitals(perception="running", fps=30))
+        outbox.latest.put(birth())
+        outbox.latest.put(Vitals(perception="running", fps=30))
         start()
         eventually(lambda: fleet.reported, "what is in force")
         fleet.wish(f"{BASE}/shadow/desired", 3, tracking={"max_faces": 5})
         eventually(lambda: outbox.depth() == 0, "all is sent")
         time.sleep(1.0)
         assert [each.version for each in fleet.reported] == [0]
-        outbox.put(birth().model_copy(update={"settings": 3}))
+        outbox.latest.put(birth().model_copy(update={"settings": 3}))
         eventually(lambda: fleet.reported[-1].version == 3, "confirmed")
 
 
@@ -176,7 +176,7 @@ def test_report_says_everything_again(
     fleet: Fleet, start: Start, tmp_path: Path, mosquitto: Mosquitto
 ) -> None:
     with Outbox(agent_config(tmp_path, mosquitto.port).store) as outbox:
-        outbox.put(birth())
+        outbox.latest.put(birth())
     start()
     kinds = ("meta", "shadow/reported", "health")
     eventually(lambda: all(fleet.bodies(kind) for kind in kinds), "all is said")
@@ -234,7 +234,7 @@ def test_the_first_receipt_is_delivered_and_its_key_is_in_meta(
 ) -> None:  # fmt: skip
     monkeypatch.setattr("agent.base.clock._synchronised", lambda: True)
     with Outbox(agent_config(tmp_path, mosquitto.port).store) as outbox:
-        outbox.put(birth())
+        outbox.latest.put(birth())
     start()
     eventually(lambda: fleet.bodies("receipt") and fleet.bodies("meta"), "both arrive")
     receipt = Receipt.model_validate_json(fleet.bodies("receipt")[0])

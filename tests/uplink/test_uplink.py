@@ -23,8 +23,7 @@ from agent.base.errors import ConfigError
 from agent.base.report import Meta, to_json
 from agent.base.schemas import registry as schemas
 from agent.desk.loopback.broker import Broker
-from agent.uplink.loop import Uplink
-from agent.uplink.process import run_uplink
+from agent.uplink.process import Uplink, run_uplink
 from agent.wall.outbox import Outbox
 from tests.summaries import birth, summary
 from tests.uplink.conftest import DEVICE, Listener, Mosquitto, agent_config, eventually
@@ -107,7 +106,7 @@ def test_birth_certificate_and_state_are_retained_and_the_goodbye_is_said(
 ) -> None:  # fmt: skip
     config = agent_config(tmp_path, mosquitto.port)
     with Outbox(config.store) as outbox:
-        outbox.put(birth())
+        outbox.latest.put(birth())
     monkeypatch.setattr("agent.uplink.state.META_PAUSE", 0.1)
     stop = running(config)
     watcher = listen(mosquitto.port)
@@ -120,7 +119,7 @@ def test_birth_certificate_and_state_are_retained_and_the_goodbye_is_said(
     assert (len(first.key or ""), first.schemas) == (64, schemas.joint_hash())
     jsonschema.validate(json.loads(late.bodies("meta")[0]), schemas.load("meta-1"))
     with Outbox(config.store) as outbox:
-        outbox.put(birth("00000009"))
+        outbox.latest.put(birth("00000009"))
     eventually(lambda: len(late.bodies("meta")) == 2, "the new one")
     assert Meta.model_validate_json(late.bodies("meta")[1]).birth == birth("00000009")
     stop.set()
@@ -367,7 +366,7 @@ def test_a_broker_that_takes_connections_and_says_nothing(
 ) -> None:
     import socket
 
-    monkeypatch.setattr("agent.uplink.client.CONNECT_TIMEOUT", 0.5)
+    monkeypatch.setattr("agent.uplink.connection.CONNECT_TIMEOUT", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         config = agent_config(tmp_path, mute.getsockname()[1])
         fill(config, 0, 1)
@@ -378,7 +377,7 @@ def test_a_broker_that_takes_connections_and_says_nothing(
 def test_a_broker_that_never_acknowledges_counts_as_gone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.uplink.client.ACK_TIMEOUT", 0.3)
+    monkeypatch.setattr("agent.uplink.connection.ACK_TIMEOUT", 0.3)
     monkeypatch.setattr("agent.desk.loopback.broker.Broker._serve_packet", lambda *_: None)
     with Broker() as broker:
         config = agent_config(tmp_path, broker.port)
@@ -399,7 +398,7 @@ def test_a_device_with_an_outbox_that_breaks_stays_connected_and_goes_on(
 ) -> None:
     from agent.base.errors import StoreError
 
-    monkeypatch.setattr("agent.uplink.loop._STORE_DELAY", 0.1)
+    monkeypatch.setattr("agent.uplink.process._STORE_DELAY", 0.1)
     with Broker() as broker:
         config = agent_config(tmp_path, broker.port)
         fill(config, 0, 5)

@@ -70,7 +70,7 @@ def open_key(path: Path) -> Ed25519PrivateKey:
 
 
 def public_hex(key: Ed25519PrivateKey) -> str:
-    """The public half, 64 hex digits, as in `Meta.key`."""
+    """The public key, 64 hex digits, as in `Meta.key`."""
     return key.public_key().public_bytes_raw().hex()
 
 

@@ -46,10 +46,10 @@ def stored(box: Box) -> list[Receipt]:
 
 def test_a_receipt_states_the_day(tmp_path: Path) -> None:
     box = Box(tmp_path)
-    box.outbox.put(birth())
+    box.outbox.latest.put(birth())
     (first,) = box.tick()
     done = box.release(3, visits=4) + box.release(2, visits=-7)
-    box.outbox.meter(7, 700)
+    box.outbox.ledger.meter(7, 700)
     row = box.outbox.peek(1)[0]
     box.outbox.acknowledge(row.id)
     (second,) = box.pass_time(12 * HOUR)
@@ -152,7 +152,7 @@ def test_a_damaged_mark_is_made_anew(tmp_path: Path, content: bytes) -> None:
 
 def test_a_mark_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     box = Box(tmp_path)
-    (tmp_path / "receipt.key.last.new").mkdir()
+    (tmp_path / ".receipt.key.last.tmp").mkdir()
     told = box.tick() + box.pass_time(3 * DAY)
     check_chain(told, box.book.public_key)
     assert len(told) == 4
@@ -172,7 +172,7 @@ def test_power_fails_before_the_receipt_is_stored(
     box.tick()
     box.release(3)
     with monkeypatch.context() as cut:
-        cut.setattr("agent.wall.outbox.store._count", failing("within the transaction"))
+        cut.setattr("agent.wall.outbox._ledger.meter", failing("within the transaction"))
         with pytest.raises(KeyboardInterrupt):
             box.pass_time(12 * HOUR)
     assert len(stored(box)) == 1
@@ -208,7 +208,7 @@ def test_a_full_disk_is_an_error_that_may_be_tried_again(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as cut:
-        cut.setattr("agent.wall.outbox.store._insert", full)
+        cut.setattr("agent.wall.outbox._ledger.insert_message", full)
         with pytest.raises(StoreError, match="No space left"):
             box.tick()
     assert len(box.tick()) == 1
@@ -223,7 +223,7 @@ def test_killed_at_any_instant_the_chain_stays_whole(tmp_path: Path) -> None:
         if not child:
             try:  # the child signs days until it is killed
                 each = Box(tmp_path, monotonic=1000.0 + 1e7 * cycle)
-                last = each.outbox.receipt_basis().previous
+                last = each.outbox.ledger.receipt_basis().previous
                 end = last and Receipt.model_validate_json(last).statement.end
                 each.utc, each.seq = float(end or 0) or each.utc, each.outbox.next_seq
                 for _ in range(25):
@@ -285,4 +285,4 @@ def test_the_book_needs_no_memory_that_is_written_and_run(tmp_path: Path) -> Non
         pytest.skip("this kernel knows no PR_SET_MDWE")
     assert code == 0
     with Outbox(Box(tmp_path).config.store) as outbox:
-        assert outbox.receipt_basis().previous is not None
+        assert outbox.ledger.receipt_basis().previous is not None
