@@ -25,10 +25,18 @@ _MOST_HELD = 100
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Read before the process enters its sandbox, so that a wrong file is found at the start."""
+    """Credentials, read before the process enters its sandbox, so that a wrong file is found at the
+    start."""
 
     password: str | None
     tls: ssl.SSLContext | None
+
+    def authenticate(self, client: mqtt.Client, username: str) -> None:
+        """Have `client` use these credentials; to be called before it connects."""
+        if username:
+            client.username_pw_set(username, self.password)
+        if self.tls is not None:
+            client.tls_set_context(self.tls)
 
 
 def open_access(params: MqttConfig) -> Access:
@@ -65,13 +73,6 @@ class BoundedClient(mqtt.Client):
 
     oversize = False
     """Whether that is why the connection ended."""
-
-    def authenticate(self, username: str, access: Access) -> None:
-        """Use these credentials; to be called before `connect`."""
-        if username:
-            self.username_pw_set(username, access.password)
-        if access.tls is not None:
-            self.tls_set_context(access.tls)
 
     def exchange(self, timeout: float) -> MQTTErrorCode:
         """Wait for at most `timeout` seconds, then read, write, and keep alive: paho's own `loop`

@@ -238,7 +238,7 @@ class Connection:
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         client.will_set(self._topics.of("state"), b"offline", qos=1, retain=True)
-        client.authenticate(self._params.username, access)
+        access.authenticate(client, self._params.username)
         return client
 
     def _connect(self) -> None:
