@@ -95,7 +95,7 @@ class Uplink:
     def connected(self) -> bool:
         return self._connection is not None
 
-    def step(self, timeout: float = POLL) -> None:
+    def step(self, timeout: float) -> None:
         """Do what there is to do, for about `timeout` seconds. A failure is logged in one line and
         tried again later."""
         try:
@@ -280,7 +280,7 @@ def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
             log.warning("Not the main thread of a process: it enters no sandbox.")
         sd_notify.ready(f"sending to {config.mqtt.host}:{config.mqtt.port}")
         while not stop.is_set():
-            uplink.step()
+            uplink.step(POLL)
         sd_notify.stopping()
         uplink.stop()
     return 0

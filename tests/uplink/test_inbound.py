@@ -262,9 +262,9 @@ def test_nothing_that_comes_in_raises_or_weakens(
     assert reported.window >= 300
 
 
-def test_two_thousand_hostile_messages_change_and_raise_nothing() -> None:
+def test_hundreds_of_hostile_messages_change_and_raise_nothing() -> None:
     """The whole: `python -m tools.bench fuzz --messages 100000`."""
-    report = fuzz.run(2000, seed=3)
+    report = fuzz.run(800, seed=3)
     assert report["problems"] == []
     assert len(report["flavours"]) == 12
     assert report["changes"] > 20  # the way in is open for what is valid

@@ -8,7 +8,6 @@ import resource
 import signal
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -242,36 +241,29 @@ def test_nothing_is_lost_or_doubled_whatever_the_order(steps: list[tuple[str, in
         outbox.close()
 
 
-_WRITER = """
-import sys
-from pathlib import Path
-from agent.base.config import StoreConfig
-from agent.wall.outbox import Outbox
-from tests.summaries import summary
-
-outbox = Outbox(StoreConfig(outbox=Path(sys.argv[1])))
-while True:
-    seq = outbox.next_seq
-    outbox.add(summary(seq, outbox.boot))
-    print(outbox.boot, seq, flush=True)
-"""
-
-
 def test_kill_9_at_random_instants_loses_no_summary_that_was_taken(tmp_path: Path) -> None:
     """More rounds: FLEETING_KILLS=1000."""
-    path = tmp_path / "outbox.db"
     told: list[tuple[str, int]] = []
     for kill in range(int(os.environ.get("FLEETING_KILLS", "8"))):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", _WRITER, str(path)], stdout=subprocess.PIPE, text=True
-        )
-        assert writer.stdout is not None
-        told.append(_pair(writer.stdout.readline()))
-        time.sleep(0.003 * (kill * 7 % 23))
-        writer.send_signal(signal.SIGKILL)
-        told += [_pair(line) for line in writer.stdout if line.endswith("\n")]
-        writer.wait()
-    with Outbox(StoreConfig(outbox=path)) as outbox:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            try:  # adds, and tells of each summary that was taken, until it is killed
+                outbox = box(tmp_path)
+                while True:
+                    seq = outbox.next_seq
+                    outbox.add(summary(seq, outbox.boot))
+                    os.write(writer, f"{outbox.boot} {seq}\n".encode())
+            finally:
+                os._exit(1)
+        os.close(writer)
+        with open(reader, "rb") as lines:
+            told.append(_pair(lines.readline()))
+            time.sleep(0.003 * (kill * 7 % 23))
+            os.kill(child, signal.SIGKILL)
+            told += [_pair(line) for line in lines if line.endswith(b"\n")]
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    with box(tmp_path) as outbox:
         assert outbox.moved_aside is None
         ledger = [(boot, seq) for boot, seq, _, _ in outbox.ledger.entries()]
         assert set(told) <= set(ledger)
@@ -279,8 +271,8 @@ def test_kill_9_at_random_instants_loses_no_summary_that_was_taken(tmp_path: Pat
         assert [seq for _, seq in ledger] == list(range(len(ledger)))
 
 
-def _pair(line: str) -> tuple[str, int]:
-    boot, seq = line.split()
+def _pair(line: bytes) -> tuple[str, int]:
+    boot, seq = line.decode().split()
     return boot, int(seq)
 
 
