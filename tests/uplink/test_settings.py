@@ -248,8 +248,3 @@ def test_what_is_in_force_satisfies_the_policy_whatever_is_wished(tmp_path: Path
             policy = resolve(control.config, live=False)
             assert policy.k == (k if k >= 10 else 10)
             assert policy.window == (window if window >= 300 else 900)
-
-
-def test_the_tests_above_can_see() -> None:
-    with pytest.raises(ConfigError):
-        resolve(shop(k=9), live=False)

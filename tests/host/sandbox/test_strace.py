@@ -125,6 +125,7 @@ def traced(log: Path, *arguments: str) -> Log:
     return Log(log)
 
 
+@pytest.mark.slow
 def test_perceive_makes_no_internet_socket_and_writes_where_it_may(
     tmp_path: Path, short: Path
 ) -> None:
@@ -149,6 +150,7 @@ def test_perceive_makes_no_internet_socket_and_writes_where_it_may(
     assert any(path.is_relative_to(tmp_path / "outbox") for path in written)
 
 
+@pytest.mark.slow
 def test_a_replay_makes_no_internet_socket(tmp_path: Path, short: Path) -> None:
     log = traced(tmp_path / "log", "replay", str(short), "--json")
     assert log.families() <= {"AF_UNIX"}
