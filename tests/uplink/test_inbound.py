@@ -66,7 +66,7 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def test_a_wish_is_on_disk_before_it_is_in_force(desk: Desk) -> None:
+def test_a_desired_state_is_on_disk_before_it_is_in_force(desk: Desk) -> None:
     desk.send(DESIRED, {"version": 4, "config": {"privacy": {"k": 20}}}, retain=True)
     assert read(desk.config.store.settings) == desk.control.settings
     assert desk.control.settings.patch.privacy.k == 20
@@ -75,7 +75,7 @@ def test_a_wish_is_on_disk_before_it_is_in_force(desk: Desk) -> None:
     assert desk.control.config.privacy.window == 300
 
 
-def test_a_retained_wish_that_is_taken_away_changes_nothing(desk: Desk) -> None:
+def test_a_retained_document_that_is_taken_away_changes_nothing(desk: Desk) -> None:
     desk.send(DESIRED, {"version": 4, "config": {"privacy": {"k": 20}}})
     before = desk.file
     assert desk.send(DESIRED, b"") == Handled()

@@ -60,10 +60,8 @@ def test_each_path_is_judged_by_itself(config: dict[str, Any], refused: dict[str
     found = parse_desired({"version": 1, "config": config | {"tracking": {"max_faces": 7}}})
     assert found.refused == refused
     assert found.patch.tracking.max_faces == 7  # the rest of the document still counts
-    wished = {
-        name for name, section in found.patch.model_dump(exclude_none=True).items() if section
-    }
-    assert wished == {"tracking", *(config if not refused else ())}
+    taken = {name for name, section in found.patch.model_dump(exclude_none=True).items() if section}
+    assert taken == {"tracking", *(config if not refused else ())}
 
 
 @pytest.mark.parametrize(
@@ -75,12 +73,12 @@ def test_each_path_is_judged_by_itself(config: dict[str, Any], refused: dict[str
         {"version": -1, "config": {}}, {"version": 2**31, "config": {}},
     ],
 )  # fmt: skip
-def test_what_is_no_wish_is_refused_whole(document: Any) -> None:
+def test_what_is_no_desired_state_is_refused_whole(document: Any) -> None:
     with pytest.raises(MalformedError):
         parse_desired(document)
 
 
-def test_an_unknown_key_beside_the_wish_is_named_but_stops_nothing() -> None:
+def test_an_unknown_key_beside_the_settings_is_named_but_stops_nothing() -> None:
     found = parse_desired({"version": 1, "config": {"privacy": {"k": 20}}, "token": "abc"})
     assert found.refused == {"other": "unknown_key"}
     assert found.patch.privacy.k == 20
@@ -102,7 +100,7 @@ def test_the_device_wins_over_its_group_key_by_key() -> None:
     assert (patch.privacy.k, patch.privacy.window, refused) == (30, 3600, {})
 
 
-def test_where_the_own_wish_is_refused_the_groups_holds() -> None:
+def test_where_the_own_value_is_refused_the_groups_holds() -> None:
     own = Patch.model_validate({"privacy": {"k": 2}})
     group = Patch.model_validate({"privacy": {"k": 20}})
     patch, refused = resolve_desired(shop(), own, group)
@@ -121,7 +119,7 @@ def test_newer_documents_replace_and_older_ones_change_nothing(tmp_path: Path) -
     assert config.store.settings.read_bytes() == before
     assert count == ["settings_refused", "settings_refused"]  # the same again is no refusal
     control.desire(desired(6, tracking={"max_faces": 9}), "own")
-    assert control.config.privacy.k is None  # no longer wished
+    assert control.config.privacy.k is None  # no longer desired
     assert control.reported.config.privacy.k == 10  # the policy's own
     assert control.reported.config.tracking.max_faces == 9
 
@@ -151,7 +149,7 @@ def test_refusals_are_reported_once_per_path_and_survive_a_restart(tmp_path: Pat
     assert control.reported.rejected == expected
     again = RemoteControl(config, Counted())
     assert again.reported == control.reported
-    again.desire(desired(1, privacy={"k": 50}), "own")  # the retained wish comes again
+    again.desire(desired(1, privacy={"k": 50}), "own")  # the retained document comes again
     assert again.reported == control.reported
 
 
@@ -195,7 +193,7 @@ def test_a_file_lost_or_changed_by_another_is_written_again(tmp_path: Path) -> N
     assert read(config.store.settings) == control.settings
 
 
-def test_a_full_disk_keeps_a_wish_waiting_and_the_old_settings_in_force(
+def test_a_full_disk_keeps_a_desired_state_waiting_and_the_old_settings_in_force(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = shop(tmp_path)
@@ -238,7 +236,7 @@ def test_a_policy_that_cannot_be_asked_any_more_keeps_what_is_in_force(
     assert (control.settings.version, control.reported.config.privacy.k) == (2, 30)
 
 
-def test_what_is_in_force_satisfies_the_policy_whatever_is_wished(tmp_path: Path) -> None:
+def test_what_is_in_force_satisfies_the_policy_whatever_is_desired(tmp_path: Path) -> None:
     control = RemoteControl(shop(tmp_path), Counted())
     version = 0
     for k in (1, 5, 9, 10, 11, 100):

@@ -15,15 +15,15 @@ from agent.wall.remote_settings import Patch, Settings, apply, read, write
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     assert read(path) == Settings()
-    wished = Settings(
+    given = Settings(
         version=3,
         patch=Patch.model_validate({"privacy": {"k": 12}, "micro": {"enabled": False}}),
         paused=True,
         content=200,
         content_count=4,
     )
-    write(path, wished)
-    assert read(path) == wished
+    write(path, given)
+    assert read(path) == given
     assert [each.name for each in tmp_path.iterdir()] == ["settings.json"]
 
 
