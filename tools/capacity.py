@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 from rich.table import Table
 
-from agent.base import schemas
 from agent.base.config import MqttConfig
 from agent.base.errors import AgentError
+from agent.base.schemas import registry as schemas
 from agent.base.schemas.capacity import Capacity, capacity, per_day
-from agent.wall.outbox.store import EVENTS_A_DAY
+from agent.wall.outbox import EVENTS_A_DAY
 
 DAY = 86_400
 SUMMARY_MOST = 64

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import paho.mqtt.client as mqtt
@@ -23,12 +22,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.base.clock import WallClock
 from agent.base.config import AgentConfig, MqttConfig
-from agent.base.errors import AgentError
-from agent.base.report import PerceiveCage
-from agent.host import child_process
+from agent.base.errors import AgentError, ConfigError
+from agent.base.report import PerceiveCage, from_json
+from agent.host.supervise import child_environment
 from agent.perceive.capture.microphone import listen
 from agent.perceive.capture.opening import open_source
 from agent.perceive.capture.source import Source
+from agent.uplink.client import open_access
 from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.vision.inference.tflite import open_model, runtime_name
 from agent.vision.micro.network import NetworkState, SpotterNetwork
@@ -208,15 +208,10 @@ def _connect(settings: MqttConfig, client_id: str) -> tuple[str, str]:
     client.on_connect = on_connect
     client.connect_timeout = BROKER_WAIT
     try:
-        if settings.username:
-            client.username_pw_set(settings.username, _password(settings.password_file))
-        if settings.tls:
-            ca, cert, key = (
-                str(file) if file else None
-                for file in (settings.ca_file, settings.cert_file, settings.key_file)
-            )
-            client.tls_set(ca_certs=ca, certfile=cert, keyfile=key)
+        open_access(settings).authenticate(client, settings.username)
         client.connect(settings.host, settings.port, keepalive=settings.keepalive)
+    except ConfigError as error:
+        return str(error), "Check the files that the mqtt section names."
     except ssl.SSLError as error:
         return f"TLS failed: {error.reason or error}", "Check mqtt.ca_file, cert_file and key_file."
     except socket.gaierror:
@@ -226,7 +221,7 @@ def _connect(settings: MqttConfig, client_id: str) -> tuple[str, str]:
     except ConnectionRefusedError:
         return "refused: nothing listens there", "Start the broker, or check mqtt.port."
     except (OSError, ValueError) as error:
-        return str(error), "Check the network, and the files that the mqtt section names."
+        return str(error), "Check the network."
     client.loop_start()
     try:
         if not answered.wait(BROKER_WAIT):
@@ -243,10 +238,6 @@ def _connect(settings: MqttConfig, client_id: str) -> tuple[str, str]:
     finally:
         client.loop_stop()
     return "", ""
-
-
-def _password(path: Path | None) -> str | None:
-    return path.read_text(encoding="utf-8").strip() if path else None
 
 
 def _clock(config: AgentConfig) -> CheckLine:
@@ -302,14 +293,16 @@ def _walls(config: AgentConfig) -> CheckLine:
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "agent.host.sandbox"],
-            env=child_process.environment(),
+            env=child_environment(),
             capture_output=True,
             timeout=30,
             check=False,
         )
-        found = PerceiveCage.model_validate_json(done.stdout)
-    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+    except (OSError, subprocess.TimeoutExpired) as error:
         return CheckLine("walls", False, f"they could not be tried: {error}", "See the journal.")
+    found = from_json(PerceiveCage, done.stdout.strip())
+    if found is None:
+        return CheckLine("walls", False, "they could not be tried", "See the journal.")
     detail = (
         f"network {found.network}, writing {found.writes} ({', '.join(found.layers) or 'no layer'})"
     )

@@ -1,6 +1,6 @@
-"""Telling the service manager how it goes: sd_notify(3), without its library.
+"""Status and watchdog messages to the service manager: sd_notify(3), without its library.
 
-Everything here does nothing where there is no service manager, and never raises: a lost word to
+Everything here does nothing where there is no service manager, and never raises: a lost message to
 systemd must not stop what it watches over.
 
 `alive` is to be called on progress only (a frame perceived, the outbox drained), never from a timer

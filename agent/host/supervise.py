@@ -1,8 +1,9 @@
-"""Keeps the two processes alive: one sees, one talks. systemd does this job on a real box.
+"""Keeps the perceive and the uplink process alive, as systemd does on a real box.
 
-The half that sees is started in a network namespace of its own, where the system allows that: there
-is no interface in it, so nothing can be reached whatever the process does. Users, groups and so the
-permissions of cameras and files stay as they are (network_namespaces(7), user_namespaces(7)).
+The perceive process is started in a network namespace of its own, where the system allows that:
+there is no interface in it, so nothing can be reached whatever the process does. Users, groups and
+so the permissions of cameras and files stay as they are (network_namespaces(7),
+user_namespaces(7)).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from agent.base.errors import ConfigError
@@ -31,6 +33,14 @@ _TICK = 0.2
 _PR_SET_PDEATHSIG = 1
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def child_environment() -> dict[str, str]:
+    """In which `python -P -m agent.…` finds this package. With -P a folder called `agent` where the
+    user happens to be is not taken for ours."""
+    package = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path}
 
 
 @dataclass(slots=True)
@@ -105,21 +115,21 @@ def supervise(
     logging.basicConfig(level=logging.INFO, format="supervisor: %(message)s")
     stopping = stop or threading.Event()
     before = _on_signals(stopping)
-    # Downstream first: whoever talks is there before there is anything to say.
-    talker = _Child("uplink", uplink, _die_with_parent)
+    # Downstream first: whoever publishes is there before there is anything to publish.
+    publisher = _Child("uplink", uplink, _die_with_parent)
     apart = _in_own_network if same_users else _in_own_namespaces
-    seer = _Child("perceive", perceive, apart if _possible(apart) else _die_with_parent)
+    perceiver = _Child("perceive", perceive, apart if _possible(apart) else _die_with_parent)
     try:
-        while not stopping.is_set() and not seer.finished:
-            for child in (talker, seer):
+        while not stopping.is_set() and not perceiver.finished:
+            for child in (publisher, perceiver):
                 code = child.tick()
                 if code is not None:
                     return code
             stopping.wait(_TICK)
         return 0
     finally:
-        seer.end()
-        talker.end()
+        perceiver.end()
+        publisher.end()
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -145,7 +155,7 @@ def _die_with_parent() -> None:
 
 
 def _possible(apart: Callable[[], None]) -> bool:
-    """Try with a child that does nothing; half of a namespace could not be undone later."""
+    """Try with a child that does nothing; a namespace half entered could not be undone later."""
     try:
         subprocess.run(["/bin/sh", "-c", ":"], preexec_fn=apart, check=True, timeout=PATIENCE)
     except (OSError, subprocess.SubprocessError):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.base.config import AgentConfig
 from agent.base.errors import StoreError
-from agent.host.sandbox import enter_perceive, restrict_perceive
+from agent.host.sandbox.enter import enter_perceive, restrict_perceive
 from agent.perceive.content_socket import socket_path
 
 log = logging.getLogger(__name__)

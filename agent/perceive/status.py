@@ -63,7 +63,7 @@ class StatusReporter:
 
     def record_event(self, code: EventCode) -> None:
         try:
-            self._outbox.say(code)
+            self._outbox.events.record(code)
         except StoreError as error:
             log.error("The event %s is lost: %s", code, error)
 
@@ -119,6 +119,6 @@ class StatusReporter:
 
     def _put(self, message: Birth | Vitals) -> None:
         try:
-            self._outbox.put(message)
+            self._outbox.latest.put(message)
         except StoreError as error:
             log.error("%s", error)

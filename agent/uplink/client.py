@@ -1,325 +1,137 @@
-"""One connection to an MQTT broker, driven by its owner: no thread that could die unseen.
-
-MQTT 5.0 and 3.1.1 (OASIS standards), through paho-mqtt 2. A connection that ends is thrown away
-with everything that it still held: what was not acknowledged is sent again from the outbox.
-"""
+"""paho-mqtt's client with an end to what a broker can make it hold, and what it takes to get in at
+the broker: password and certificates, read once at the start."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import time
-from collections import deque
-from collections.abc import Iterable
+import select
+import socket
+import ssl
 from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
-from agent.base.config import AgentConfig
-from agent.base.errors import PublishError
-from agent.uplink.access import Access
-from agent.uplink.topics import STATE, Channel, Topics
-from agent.uplink.wire import Client, connect_properties, correlation_of, publish_properties
+from agent.base.config import MqttConfig
+from agent.base.errors import ConfigError
 
-log = logging.getLogger(__name__)
-
-CONNECT_TIMEOUT = 10.0
-"""Seconds for TCP, TLS and the broker's welcome, each."""
-ACK_TIMEOUT = 20.0
-"""Seconds after which an unacknowledged message counts as a hung broker."""
-MOST_CORRELATION = 64
-"""Bytes of a request's correlation data that are given back."""
-_MOST_INBOX = 100
-_REFUSED = 128
-"""Reason codes from here on are failures (MQTT 5.0, section 2.4)."""
-_BAD_VERSION = 0x84
-
-
-class VersionError(PublishError):
-    """The broker does not welcome this version of MQTT, or nobody; `certain`: it said so."""
-
-    def __init__(self, text: str, certain: bool) -> None:
-        super().__init__(text)
-        self.certain = certain
-
-
-class OversizedError(PublishError):
-    """The broker sent more than we hold; what we subscribed to is too much for us."""
+MOST_INBOUND = 16_384
+"""Bytes of a packet from the broker. Ours have 4 KiB of payload, a topic and some properties."""
+_MOST_HELD = 100
+"""Messages of QoS 2 that a broker began to hand over; we ask for QoS 1 and less."""
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """What came in, as it came in."""
+class Access:
+    """Credentials, read before the process enters its sandbox, so that a wrong file is found at the
+    start."""
 
-    topic: str | None
-    """None: not UTF-8."""
-    payload: bytes
-    retain: bool
-    correlation: bytes | None = None
+    password: str | None
+    tls: ssl.SSLContext | None
 
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """On its way, not acknowledged."""
-
-    tag: int | None
-    at: float
-    size: int
-    vital: bool
+    def authenticate(self, client: mqtt.Client, username: str) -> None:
+        """Have `client` use these credentials; to be called before it connects."""
+        if username:
+            client.username_pw_set(username, self.password)
+        if self.tls is not None:
+            client.tls_set_context(self.tls)
 
 
-class Connection:
-    """A connection from its first packet to its last; use it once.
-
-    `acknowledged` collects the tags of messages whose PUBACK came; `taken` and `taken_bytes` count
-    the messages without a tag that the broker took; `inbox` holds what came in.
-    """
-
-    def __init__(self, config: AgentConfig, access: Access, protocol: str) -> None:
-        """Connect and wait for the broker's welcome; `protocol`: "5" or "3.1.1".
-
-        Raises `PublishError`; `VersionError` where another protocol is worth a try.
-        """
-        self._params = config.mqtt
-        self.version5 = protocol == "5"
-        self._topics = Topics(config)
-        self.acknowledged: list[int] = []
-        self.taken = self.taken_bytes = 0
-        self.inbox: deque[Message] = deque()
-        self.missed = 0
-        """Messages dropped because the inbox was full."""
-        self._waiting: dict[int, _Sent] = {}
-        self._welcome: ReasonCode | None = None
-        self._farewell: ReasonCode | None = None
-        self._refusal: ReasonCode | None = None
-        self.room = config.mqtt.in_flight
-        """Messages that may be in flight at once; the broker may ask for fewer."""
-        self._client = self._make_client(config.device.id, access)
+def open_access(params: MqttConfig) -> Access:
+    """Read password and certificates. Raises `ConfigError` naming the file."""
+    password = None
+    if params.password_file is not None:
         try:
-            self._connect()
-        except PublishError:
-            self.close(farewell=False)
-            raise
-
-    @property
-    def free(self) -> int:
-        """How many messages may be sent now."""
-        return max(0, self.room - len(self._waiting))
-
-    @property
-    def idle(self) -> bool:
-        """Everything sent was acknowledged."""
-        return not self._waiting
-
-    def publish(
-        self,
-        channel: Channel,
-        topic: str,
-        body: bytes,
-        *,
-        tag: int | None = None,
-        correlation: bytes | None = None,
-    ) -> None:
-        """Send one message; its `tag` turns up in `acknowledged`. Raises `PublishError`."""
-        properties = None
-        if self.version5:
-            properties = publish_properties(channel.urn, channel.expiry, correlation)
-        info = self._client.publish(
-            topic, body, qos=channel.qos, retain=channel.retain, properties=properties
-        )
-        if info.rc != mqtt.MQTT_ERR_SUCCESS:
-            raise self._gone(info.rc)
-        if channel.qos:
-            self._waiting[info.mid] = _Sent(tag, time.monotonic(), len(body), channel.vital)
-        else:
-            self._count(len(body))
-
-    def subscribe(self, topics: Iterable[tuple[str, bool]]) -> None:
-        """(topic filter, whether retained messages are wanted too). A broker that does not let us
-        is named in the log; the rest goes on. Raises `PublishError`."""
-        for topic, retained in topics:
-            if self.version5:
-                options = SubscribeOptions(
-                    qos=1,
-                    retainAsPublished=True,
-                    retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
-                    if retained
-                    else SubscribeOptions.RETAIN_DO_NOT_SEND,
-                )
-                code, _ = self._client.subscribe(topic, options=options)
-            else:
-                code, _ = self._client.subscribe(topic, qos=1)
-            if code != mqtt.MQTT_ERR_SUCCESS:
-                raise self._gone(code)
-
-    def unsubscribe(self, topic: str) -> None:
-        """Raises `PublishError`."""
-        code, _ = self._client.unsubscribe(topic)
-        if code != mqtt.MQTT_ERR_SUCCESS:
-            raise self._gone(code)
-
-    def loop(self, timeout: float) -> None:
-        """Exchange packets for at most `timeout` seconds. Raises `PublishError` once the connection
-        is of no more use."""
-        code = self._exchange(timeout)
-        if self._refusal is not None:
-            raise PublishError(
-                f"{self._where} does not take our messages: {self._refusal}. "
-                f"Check that it lets this device write to {self._topics.base}/#."
-            )
-        if code != mqtt.MQTT_ERR_SUCCESS or self._farewell is not None:
-            raise self._gone(code)
-        if self._client.overfull:
-            raise PublishError(f"{self._where} begins messages and ends none of them.")
-        oldest = min((sent.at for sent in self._waiting.values()), default=None)
-        if oldest is not None and time.monotonic() - oldest > ACK_TIMEOUT:
-            raise PublishError(
-                f"{self._where} has not acknowledged a message for {ACK_TIMEOUT:.0f} s. "
-                "It may be overloaded."
-            )
-
-    def close(self, farewell: bool) -> None:
-        """End the connection. With `farewell`, the broker is told so and drops the will; without,
-        it publishes the will."""
-        with contextlib.suppress(OSError, ValueError, PublishError):
-            if farewell:
-                self.publish(STATE, self._topics.of("state"), b"offline")
-                deadline = time.monotonic() + 2.0
-                while not self.idle and time.monotonic() < deadline:
-                    self.loop(0.1)
-                self._client.disconnect()
-                self._exchange(0.1)
-        sock = self._client.socket()
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.close()
-
-    @property
-    def _where(self) -> str:
-        return f"The broker at {self._params.host}:{self._params.port}"
-
-    def _make_client(self, device: str, access: Access) -> Client:
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=device,
-            clean_session=None if self.version5 else True,
-            protocol=mqtt.MQTTv5 if self.version5 else mqtt.MQTTv311,
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = CONNECT_TIMEOUT
-        client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_publish = self._on_publish
-        client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
-        client.will_set(self._topics.of("state"), b"offline", qos=1, retain=True)
-        if self._params.username:
-            client.username_pw_set(self._params.username, access.password)
-        if access.tls is not None:
-            client.tls_set_context(access.tls)
-        return client
-
-    def _connect(self) -> None:
-        properties = connect_properties() if self.version5 else None
-        try:
-            self._client.connect(
-                self._params.host, self._params.port, self._params.keepalive, properties=properties
-            )
-        except (OSError, ValueError) as error:
-            raise PublishError(f"{self._where} cannot be reached: {error}.") from None
-        deadline = time.monotonic() + CONNECT_TIMEOUT
-        while self._welcome is None:
-            code = self._exchange(0.2)
-            if self._welcome is None and code != mqtt.MQTT_ERR_SUCCESS:
-                raise VersionError(f"{self._gone(code)} It had not welcomed us yet.", certain=False)
-            if self._welcome is None and time.monotonic() > deadline:
-                raise PublishError(f"{self._where} takes connections but does not answer.")
-        if self._welcome.value == _BAD_VERSION:
-            spoken = "5.0" if self.version5 else "3.1.1"
-            raise VersionError(f"{self._where} does not speak MQTT {spoken}.", certain=True)
-        if self._welcome.is_failure:
-            raise PublishError(f"{self._where} refuses us: {self._welcome}.{self._advice()}")
-
-    def _exchange(self, timeout: float) -> int:
-        """paho's loop. Raises `PublishError` for whatever a broker can make it stumble over."""
-        try:
-            return self._client.exchange(timeout)
-        except PublishError:
-            raise
-        except OSError as error:
-            raise PublishError(f"{self._where} went away: {error}.") from None
-        except Exception as error:
-            # paho takes packets apart without checking all: struct.error, IndexError, KeyError …
-            raise PublishError(
-                f"{self._where} sent what is not MQTT ({type(error).__name__})."
+            password = params.password_file.read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"mqtt.password_file {params.password_file} cannot be read: {error}. "
+                "Check the path and its permissions."
             ) from None
+    return Access(password, _tls(params) if params.tls else None)
 
-    def _advice(self) -> str:
-        name = str(self._welcome).lower()
-        if "user name" in name or "authori" in name:
-            return " Check mqtt.username, mqtt.password_file and the certificate."
-        return ""
 
-    def _gone(self, code: int | None) -> PublishError:
-        if self._client.oversize:
-            return OversizedError(f"{self._where} sent a packet that is far too long.")
-        reason = str(self._farewell or mqtt.error_string(MQTTErrorCode(code or 0))).rstrip(".")
-        if reason == "Unspecified error":  # paho's word for a connection that just ended
-            reason = "the connection was cut"
-        return PublishError(f"{self._where} went away: {reason}.")
+def _tls(params: MqttConfig) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=params.ca_file)
+        if params.cert_file and params.key_file:
+            context.load_cert_chain(params.cert_file, params.key_file)
+    except (OSError, ssl.SSLError) as error:
+        named = [str(each) for each in (params.ca_file, params.cert_file, params.key_file) if each]
+        raise ConfigError(
+            f"The TLS files {', '.join(named)} cannot be used: {error}. They must exist and be PEM."
+        ) from None
+    return context
 
-    def _count(self, size: int) -> None:
-        self.taken += 1
-        self.taken_bytes += size
 
-    def _on_connect(
-        self, client: mqtt.Client, data: Any, flags: Any, code: ReasonCode, properties: Any
-    ) -> None:
-        self._welcome = code
-        self.room = min(self.room, getattr(properties, "ReceiveMaximum", None) or self.room)
+class BoundedClient(mqtt.Client):
+    """As its base class; a packet longer than `MOST_INBOUND` ends the connection before a byte of
+    its body is read. MQTT 5.0 brokers are told the limit; earlier ones cannot be. Opens one socket,
+    to the broker, and binds none: Landlock refuses that to this process."""
 
-    def _on_disconnect(
-        self, client: mqtt.Client, data: Any, flags: Any, code: ReasonCode, properties: Any
-    ) -> None:
-        self._farewell = code
+    oversize = False
+    """Whether that is why the connection ended."""
 
-    def _on_publish(
-        self, client: mqtt.Client, data: Any, mid: int, code: ReasonCode, properties: Any
-    ) -> None:
-        sent = self._waiting.pop(mid, None)
-        if sent is None:
-            return
-        if code.value < _REFUSED:
-            if sent.tag is None:
-                self._count(sent.size)
-            else:
-                self.acknowledged.append(sent.tag)
-        elif sent.vital:
-            self._refusal = code
-        else:
-            log.info("%s does not take an optional message: %s.", self._where, code)
+    def exchange(self, timeout: float) -> MQTTErrorCode:
+        """Wait for at most `timeout` seconds, then read, write, and keep alive: paho's own `loop`
+        without the loopback listener that it wakes itself with."""
+        sock = self.socket()
+        if sock is None:
+            return MQTTErrorCode.MQTT_ERR_NO_CONN
+        pending = getattr(sock, "pending", lambda: 0)()  # TLS: decrypted already
+        writing = [sock] if self.want_write() else []
+        readable, writable, _ = select.select([sock], writing, [], 0 if pending else timeout)
+        code = MQTTErrorCode.MQTT_ERR_SUCCESS
+        if readable or pending:
+            code = self.loop_read()
+        if writable and not code and self.socket() is not None:
+            code = self.loop_write()
+        return code or self.loop_misc()
 
-    def _on_subscribe(
-        self, client: mqtt.Client, data: Any, mid: int, codes: list[ReasonCode], properties: Any
-    ) -> None:
-        for code in codes:
-            if code.is_failure:
-                log.warning(
-                    "%s does not let us read all that is meant for this device: %s.",
-                    self._where, code,
-                )  # fmt: skip
+    def _create_socket_connection(self) -> socket.socket:
+        return socket.create_connection((self._host, self._port), timeout=self._connect_timeout)
 
-    def _on_message(self, client: mqtt.Client, data: Any, message: mqtt.MQTTMessage) -> None:
-        if len(self.inbox) >= _MOST_INBOX:
-            self.missed += 1
-            return
-        try:
-            topic: str | None = message.topic
-        except UnicodeDecodeError:
-            topic = None
-        correlation = correlation_of(message.properties, MOST_CORRELATION)
-        self.inbox.append(Message(topic, bytes(message.payload), message.retain, correlation))
+    def _sock_recv(self, bufsize: int) -> bytes:
+        # paho asks for all that is missing of the packet it is at.
+        if bufsize > MOST_INBOUND:
+            self.oversize = True
+            raise ConnectionError(f"a packet of {bufsize} bytes")
+        return super()._sock_recv(bufsize)
+
+    @property
+    def overfull(self) -> bool:
+        """The broker begins message after message and ends none."""
+        return len(self._in_messages) > _MOST_HELD
+
+
+def connect_properties() -> Properties:
+    """What we ask of an MQTT 5.0 broker: no large packet, no flood, no session."""
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.MaximumPacketSize = MOST_INBOUND
+    properties.ReceiveMaximum = 20
+    properties.SessionExpiryInterval = 0
+    properties.RequestProblemInformation = 0
+    return properties
+
+
+def publish_properties(
+    schema: str | None, expiry: int | None, correlation: bytes | None
+) -> Properties:
+    """`schema`: its URN, None for plain text; `expiry`: seconds, None: for ever."""
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    if schema is not None:
+        properties.ContentType = "application/json"
+        properties.UserProperty = ("schema", schema)
+    if expiry is not None:
+        properties.MessageExpiryInterval = expiry
+    if correlation is not None:
+        properties.CorrelationData = correlation
+    return properties
+
+
+def correlation_of(properties: Any, most: int) -> bytes | None:
+    """The correlation data of a request, None where there is none or too much."""
+    data = getattr(properties, "CorrelationData", None)
+    return bytes(data) if isinstance(data, bytes) and len(data) <= most else None

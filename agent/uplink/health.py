@@ -6,21 +6,17 @@ import os
 import resource
 import shutil
 from pathlib import Path
-from typing import Literal, TypeVar
-
-from pydantic import ValidationError
+from typing import Literal
 
 from agent.base.clock import WallClock
-from agent.base.report import Birth, ClosedModel, Health, Vitals, to_json
+from agent.base.report import Birth, Health, Vitals
 from agent.wall.outbox import Outbox
 
-Kind = TypeVar("Kind", bound=ClosedModel)
-
 ABSENT_AFTER = 180.0
-"""Seconds without a word of the seeing half after which it counts as absent."""
+"""Seconds without vitals of the perceive process after which it counts as absent."""
 THERMAL = Path("/sys/class/thermal")
 THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
-"""The Pi's firmware: hex bits, of which 0-3 tell of now and 16-19 of the time since the start
+"""The Pi's firmware: hex bits, of which 0-3 are about now and 16-19 about the time since the start
 (raspberrypi.com/documentation/computers/os.html#get_throttled)."""
 SOURCES = (THERMAL, Path("/sys/devices/virtual/thermal"), THROTTLED)
 """What this module reads beside /proc."""
@@ -53,40 +49,21 @@ class HealthReporter:
             memory=min(64 * round(_resident() / 2**26), 1024),
             disk=disk(self._folder),
             waiting=waiting(self._outbox.depth()),
-            trimmed=min(self._outbox.trimmed, 1023),
+            trimmed=min(self._outbox.evicted, 1023),
             clock=self._clock().trust,
         )
 
     @property
     def boot(self) -> str | None:
-        """Of the seeing half; None while there is none. Raises `StoreError`."""
-        birth = said(self._outbox, Birth)
+        """Of the perceive process; None while there is none. Raises `StoreError`."""
+        birth = self._outbox.latest.get(Birth)
         present = fresh_vitals(self._outbox) is not None
         return birth[0].boot if birth is not None and present else None
 
 
-def said(outbox: Outbox, kind: type[Kind]) -> tuple[Kind, float] | None:
-    """What the seeing half left, if it is valid byte for byte, and its age in seconds. Raises
-    `StoreError`."""
-    found = outbox.get(kind)
-    if found is None:
-        return None
-    message = valid(found[0], kind)
-    return (message, found[1]) if message is not None else None
-
-
-def valid(body: bytes, kind: type[Kind]) -> Kind | None:
-    """The message, if the bytes are exactly what `to_json` makes of it."""
-    try:
-        message = kind.model_validate_json(body)
-    except ValidationError:
-        return None
-    return message if to_json(message) == body else None
-
-
 def fresh_vitals(outbox: Outbox) -> Vitals | None:
-    """Raises `StoreError`."""
-    found = said(outbox, Vitals)
+    """Those of a perceive process that runs, else None. Raises `StoreError`."""
+    found = outbox.latest.get(Vitals)
     return found[0] if found is not None and found[1] <= ABSENT_AFTER else None
 
 

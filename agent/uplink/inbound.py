@@ -1,34 +1,113 @@
 """Everything from the network comes through here: hostile until validated.
 
 Exact topics, few bytes, shallow JSON, few messages a second. Whatever does not fit is dropped and
-counted; nothing of it is logged or repeated.
+counted; nothing of it is logged or repeated. Commands (ping, content, pause, resume, report) are
+answered on this device's own topic; a response topic that a request names is ignored.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
 
+from agent.base.errors import StoreError
 from agent.base.report import EventCode
-from agent.uplink import shadow, strict_json
-from agent.uplink.client import Message
-from agent.uplink.commands import Commands, Reply
-from agent.uplink.control import Control, Origin
-from agent.uplink.limits import TokenBucket
+from agent.base.report.device import Answer, Command
+from agent.uplink import strict_json
+from agent.uplink.connection import Message
+from agent.uplink.settings import Origin, RemoteControl, parse_desired
 from agent.uplink.strict_json import MOST_BYTES, MalformedError
 from agent.uplink.topics import HOME_ASSISTANT, Topics
+from agent.wall.outbox import Outbox
 
 _BURST, _RATE = 50, 10.0
 """Messages looked at at once, and a second on average."""
+_COMMAND_BURST, _COMMAND_RATE = 20, 0.5
+_REPORT_PAUSE = 60.0
+"""Seconds between two full reports."""
+_MOST_SLOT = 255
+_FLUSH = 60.0
+"""Seconds between two times that counted events are written."""
+_MOST_COUNTED = 1023
+"""Of one code and not yet written."""
+
+
+class TokenBucket:
+    """Allows `burst` at once and `rate` a second on average."""
+
+    def __init__(self, burst: int, rate: float, clock: Callable[[], float]) -> None:
+        """`clock`: monotonic seconds."""
+        self._burst, self._rate, self._clock = float(burst), rate, clock
+        self._tokens = float(burst)
+        self._at = clock()
+
+    def take(self) -> bool:
+        """Whether one more is allowed now."""
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class EventCounter:
+    """Counts events in memory and hands them to the outbox once a minute: hostile messages must not
+    wear out the disk."""
+
+    def __init__(self) -> None:
+        self.total: Counter[EventCode] = Counter()
+        """Since the start."""
+        self._waiting: Counter[EventCode] = Counter()
+        self._next = 0.0
+
+    def __call__(self, code: EventCode, times: int = 1) -> None:
+        self.total[code] += times
+        self._waiting[code] = min(self._waiting[code] + times, _MOST_COUNTED)
+
+    def flush(self, outbox: Outbox, now: float) -> None:
+        """Record what was counted, where it is time. Raises `StoreError`."""
+        if now < self._next:
+            return
+        for code in list(self._waiting):
+            outbox.events.record(code, self._waiting[code])
+            del self._waiting[code]
+        outbox.events.flush()
+        self._next = now + _FLUSH
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """To be sent to `res/{command}`."""
+
+    command: Command | str
+    """One of ours, or `other`."""
+    answer: Answer
+    correlation: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What is to be done after one message."""
+
+    reply: Reply | None = None
+    republish: Literal["state", "report"] | None = None
+    """`state`: birth certificate, settings and discovery; `report`: health as well."""
+    flooded: bool = False
+    """It was one too many and was dropped unread."""
 
 
 class Inbound:
-    """Looks at one message after the other; raises nothing."""
+    """Handles one message after the other; raises nothing."""
 
     def __init__(
         self,
         topics: Topics,
-        control: Control,
+        control: RemoteControl,
         count: Callable[[EventCode], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -36,52 +115,94 @@ class Inbound:
         self._topics = topics
         self._control = control
         self._count = count
-        self._bucket = TokenBucket(_BURST, _RATE, clock)
-        self.commands = Commands(control, count, clock)
-        self.flooded = False
-        """The last message was one too many."""
-        self.birth_wanted = False
-        """Home Assistant has started; whoever announces us again clears it."""
+        self._clock = clock
+        self._messages = TokenBucket(_BURST, _RATE, clock)
+        self._commands = TokenBucket(_COMMAND_BURST, _COMMAND_RATE, clock)
+        self._silent = False
+        """The sender was told that commands come too fast."""
+        self._next_report = float("-inf")
 
-    def __call__(self, message: Message) -> Reply | None:
-        """Act on it; the answer to a command, None for all else."""
-        self.flooded = not self._bucket.take()
+    def __call__(self, message: Message) -> Handled:
+        """Act on it."""
+        flooded = not self._messages.take()
         try:
-            if self.flooded or len(message.payload) > MOST_BYTES:
+            if flooded or len(message.payload) > MOST_BYTES:
                 raise MalformedError("too much")
-            return self._sort(message)
+            return self._dispatch(message)
         except MalformedError:
             self._count("inbound_refused")
-            return None
+            return Handled(flooded=flooded)
 
-    def _sort(self, message: Message) -> Reply | None:
+    def _dispatch(self, message: Message) -> Handled:
         """Raises `MalformedError`."""
-        topics, topic = self._topics, message.topic
+        topics, topic, body = self._topics, message.topic, message.payload
         if topic is None:
             raise MalformedError("no topic")
         if topic == topics.desired:
-            self._wish(message.payload, "own")
+            self._desire(body, "own")
         elif topic == topics.defaults:
-            self._wish(message.payload, "defaults")
+            self._desire(body, "defaults")
         elif topic == HOME_ASSISTANT and self._control.config.mqtt.discovery:
-            self._home_assistant(message.payload)
+            if body == b"online":
+                return Handled(republish="state")
+            if body != b"offline":
+                raise MalformedError("no status of Home Assistant's")
         elif topic.startswith(topics.commands) and "/" not in topic[len(topics.commands) :]:
-            if message.retain:
-                # Somebody asked once upon a time; each connection would hear it again.
-                self._count("command_refused")
-                return None
-            name = topic[len(topics.commands) :]
-            return self.commands(name, message.payload, message.correlation)
+            if not message.retain:
+                return self._command(topic[len(topics.commands) :], body, message.correlation)
+            # An old request, which every connection would receive again.
+            self._count("command_refused")
         else:
             raise MalformedError("a topic that is not ours")
-        return None
+        return Handled()
 
-    def _wish(self, body: bytes, origin: Origin) -> None:
-        if body:  # an empty one only takes a retained wish away; what is in force stays
-            self._control.wish(shadow.read(strict_json.parse(body)), origin)
+    def _desire(self, body: bytes, origin: Origin) -> None:
+        if body:  # an empty one only takes the retained one away; what is in force stays
+            self._control.desire(parse_desired(strict_json.parse(body)), origin)
 
-    def _home_assistant(self, body: bytes) -> None:
-        if body == b"online":
-            self.birth_wanted = True
-        elif body != b"offline":
-            raise MalformedError("no word of Home Assistant's")
+    def _command(self, name: str, body: bytes, correlation: bytes | None) -> Handled:
+        """Carry it out and answer; no answer where there was one too many already."""
+        command = name if name in get_args(Command) else "other"
+        if not self._commands.take():
+            self._count("command_refused")
+            was_silent, self._silent = self._silent, True
+            return Handled(None if was_silent else Reply(command, "too_many", correlation))
+        self._silent = False
+        answer: Answer
+        try:
+            answer = self._run(cast(Command, command), body)
+        except MalformedError:
+            answer = "malformed"
+        except StoreError:
+            answer = "failed"
+        if answer != "done":
+            self._count("command_refused")
+        wanted = command == "report" and answer == "done"
+        return Handled(Reply(command, answer, correlation), "report" if wanted else None)
+
+    def _run(self, command: Command, body: bytes) -> Answer:
+        """Raises `MalformedError`, `StoreError`."""
+        if command not in get_args(Command):
+            return "unknown_command"
+        if command == "content":
+            return self._show(strict_json.parse(body))
+        if body and strict_json.parse(body) != {}:
+            raise MalformedError("this command takes nothing")
+        if command in ("pause", "resume"):
+            self._control.pause(command == "pause")
+        elif command == "report":
+            now = self._clock()
+            if now < self._next_report:
+                return "too_many"
+            self._next_report = now + _REPORT_PAUSE
+        return "done"
+
+    def _show(self, given: Any) -> Answer:
+        if isinstance(given, dict) and set(given) == {"slot"}:
+            given = given["slot"]
+        if type(given) is not int:
+            raise MalformedError("not a slot")
+        if not 0 <= given <= _MOST_SLOT:
+            return "out_of_range"
+        self._control.show(given)
+        return "done"

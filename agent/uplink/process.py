@@ -1,29 +1,271 @@
-"""The process that talks: outbox to MQTT. It knows reports and nothing about what was seen."""
+"""The uplink process: outbox to MQTT. It knows reports and nothing about what was seen.
+
+Every time here is monotonic: a wall clock that steps changes nothing.
+"""
 
 from __future__ import annotations
 
 import logging
+import random
 import threading
+import time
+from collections import deque
+from collections.abc import Callable
 
+from agent.base.clock import WallClock
 from agent.base.config import AgentConfig
-from agent.base.report import UplinkCage
-from agent.host import sandbox, sd_notify
+from agent.base.errors import AgentError, PublishError, StoreError
+from agent.base.report import Response, UplinkCage, to_json
+from agent.base.schemas.registry import joint_hash
+from agent.host import sd_notify
+from agent.host.sandbox.enter import enter_uplink
 from agent.privacy.policy.rules import resolve
-from agent.uplink.health import SOURCES
-from agent.uplink.loop import Uplink
-from agent.uplink.receipt.book import UNIT_FOLDERS
+from agent.uplink.client import open_access
+from agent.uplink.connection import Connection, OversizeError, VersionNegotiator
+from agent.uplink.health import SOURCES, HealthReporter
+from agent.uplink.inbound import EventCounter, Inbound, Reply
+from agent.uplink.receipt.book import UNIT_FOLDERS, ReceiptBook
 from agent.uplink.receipt.key import key_path
+from agent.uplink.sender import POLL, OutboxSender
+from agent.uplink.settings import RemoteControl
+from agent.uplink.state import Identity, StatePublisher
+from agent.uplink.topics import HOME_ASSISTANT, MESSAGE_KINDS, Topics
 from agent.wall.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Uplink", "run_uplink"]
+DRAIN_TIMEOUT = 5.0
+"""Seconds to send what is left when asked to stop."""
+SUBSCRIBE_COOLDOWN = 600.0
+"""Seconds without subscriptions after a broker sent a packet that is far too long: before MQTT 5.0
+it would send the same one again at once, and nothing would ever get out."""
+HOUSEKEEPING = 60.0
+_FIRST_DELAY = 0.5
+_STORE_DELAY = 5.0
+_STEADY = 10.0
+"""Seconds after which a connection counts as good and the backoff begins anew."""
+_FLOOD_PAUSE = 0.02
+_SLICE = 10.0
+"""Longest single wait, seconds: the watchdog hears of a broker that is known to be away."""
+_MOST_REPLIES = 20
+
+
+class Uplink:
+    """Keeps a connection, empties the outbox, handles what comes in, step by step; `step` and
+    `stop` never raise an `AgentError`."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        outbox: Outbox,
+        wait: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """Opens certificates and keys. `wait`: sleeps for at most the given seconds; a true answer
+        means that it was woken. Raises `ConfigError`, `StoreError`."""
+        self._config = config
+        self._outbox = outbox
+        self._access = open_access(config.mqtt)
+        self._receipts = ReceiptBook(config, outbox)
+        self.identity = Identity(self._receipts.public_key, joint_hash())
+        self._wait = wait
+        self._topics = Topics(config)
+        self._events = EventCounter()
+        self._control = RemoteControl(config, self._events)
+        self._inbound = Inbound(self._topics, self._control, self._events)
+        self._health = HealthReporter(outbox, config.store.outbox.parent)
+        self._state = StatePublisher(
+            self._topics, self.identity, outbox, self._control, self._health,
+            config.mqtt.health_interval,
+        )  # fmt: skip
+        self._sender = OutboxSender(self._topics, outbox, config.store.outbox, self._events)
+        self._clock = WallClock()
+        self._negotiator = VersionNegotiator(config.mqtt.protocol)
+        self._connection: Connection | None = None
+        self._connected_at = 0.0
+        self._failures = 0
+        self._replies: deque[Reply] = deque(maxlen=_MOST_REPLIES)
+        self._subscribed: set[str] = set()
+        self._subscribe_at = 0.0
+        self._unmetered = (0, 0)
+        """Messages that never were in the outbox, and their bytes, not metered yet."""
+        self._store_retry = 0.0
+        self._next_housekeeping = 0.0
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None
+
+    def step(self, timeout: float) -> None:
+        """Do what there is to do, for about `timeout` seconds. A failure is logged in one line and
+        tried again later."""
+        try:
+            self._with_store(self._keep_house)
+            connection = self._connection or self._open()
+            self._subscribe(connection)
+            self._handle_inbox(connection)
+            self._with_store(lambda: self._publish_pending(connection))
+            connection.loop(timeout)
+        except PublishError as error:
+            self._drop(error)
+            self._back_off(error)
+
+    def stop(self) -> None:
+        """Send what is left, as far as a few seconds allow, and disconnect."""
+        deadline = time.monotonic() + DRAIN_TIMEOUT
+        while self._connection is not None and time.monotonic() < deadline:
+            self._sender.poll_now()
+            self.step(0.1)
+            if self._connection is not None and self._connection.idle and self._sender.drained:
+                break
+        if self._connection is not None:
+            self._connection.close(graceful=True)
+        self._drop()
+        try:
+            self._sender.remove()
+            self._meter()
+        except StoreError as error:
+            log.error("%s Some summaries will be sent twice.", error)
+
+    def _open(self) -> Connection:
+        connection = self._negotiator.open(self._config, self._access)
+        self._connection = connection
+        self._connected_at = time.monotonic()
+        self._subscribed.clear()
+        self._replies.clear()  # whoever asked has given up by now
+        self._sender.connected()
+        self._state.connected()
+        self._publish(connection, "state", b"online")
+        where = f"{self._config.mqtt.host}:{self._config.mqtt.port}"
+        log.info("Connected to %s, MQTT %s", where, "5.0" if connection.version5 else "3.1.1")
+        sd_notify.status(f"connected to {where}")
+        return connection
+
+    def _publish(self, connection: Connection, kind: str, body: bytes) -> None:
+        connection.publish(MESSAGE_KINDS[kind], self._topics.of(kind), body)
+
+    def _with_store(self, work: Callable[[], None]) -> None:
+        """Do what needs the outbox. While the file cannot be used the connection goes on, and what
+        the broker has taken is remembered. Raises `PublishError`."""
+        if time.monotonic() < self._store_retry:
+            return
+        try:
+            work()
+        except StoreError as error:
+            self._store_retry = time.monotonic() + _STORE_DELAY
+            # Known and tried again: a new process would know no better.
+            sd_notify.alive()
+            log.error("%s Next try in %.0f s.", error, _STORE_DELAY)
+
+    def _keep_house(self) -> None:
+        """What is due whether the broker is there or not. Raises `StoreError`."""
+        now = time.monotonic()
+        self._control.tick(now)
+        self._events.flush(self._outbox, now)
+        if now >= self._next_housekeeping:
+            self._meter()
+            self._receipts.tick(self._clock.utc(), now)
+            self._next_housekeeping = now + HOUSEKEEPING
+
+    def _subscribe(self, connection: Connection) -> None:
+        """To exactly what is meant for this device; to nothing for a while after a broker sent too
+        much."""
+        wanted: dict[str, bool] = {}
+        if time.monotonic() >= self._subscribe_at:
+            wanted[self._topics.desired] = True
+            wanted[f"{self._topics.commands}+"] = False
+            if self._topics.defaults:
+                wanted[self._topics.defaults] = True
+            if self._control.config.mqtt.discovery:
+                wanted[HOME_ASSISTANT] = False
+        for topic in self._subscribed - wanted.keys():
+            connection.unsubscribe(topic)
+        connection.subscribe(
+            (topic, retained) for topic, retained in wanted.items() if topic not in self._subscribed
+        )
+        self._subscribed = set(wanted)
+
+    def _handle_inbox(self, connection: Connection) -> None:
+        messages, missed = connection.drain_inbox()
+        if missed:
+            self._events("inbound_refused", missed)
+        flooded = False
+        for message in messages:
+            handled = self._inbound(message)
+            flooded = flooded or handled.flooded
+            if handled.reply is not None:
+                self._replies.append(handled.reply)
+            if handled.republish is not None:
+                self._state.request(handled.republish)
+        if flooded:
+            self._wait(_FLOOD_PAUSE)  # what comes faster waits at the broker
+
+    def _publish_pending(self, connection: Connection) -> None:
+        """Raises `PublishError`, `StoreError`."""
+        self._sender.check_file()
+        acknowledged = self._collect(connection)
+        if acknowledged or time.monotonic() - self._connected_at > _STEADY:
+            self._failures = 0
+        self._sender.remove()
+        self._state.step(lambda kind, body: self._publish(connection, kind, body), connection.free)
+        while self._replies and connection.free:
+            self._respond(connection, self._replies.popleft())
+        self._sender.send_pending(connection)
+        if acknowledged or (self._sender.drained and connection.idle):
+            sd_notify.alive()
+
+    def _respond(self, connection: Connection, reply: Reply) -> None:
+        response = Response(
+            command=reply.command,  # type: ignore[arg-type]
+            answer=reply.answer,
+            boot=self._health.boot,
+        )
+        connection.publish(
+            MESSAGE_KINDS["res"],
+            self._topics.of("res", reply.command),
+            to_json(response),
+            correlation=reply.correlation,
+        )
+
+    def _collect(self, connection: Connection) -> bool:
+        """Take over what the broker has acknowledged; whether it was something of the outbox."""
+        messages, size = connection.drain_untagged()
+        self._unmetered = self._unmetered[0] + messages, self._unmetered[1] + size
+        return self._sender.collect(connection)
+
+    def _meter(self) -> None:
+        messages, size = self._unmetered
+        if messages:
+            self._outbox.ledger.meter(messages, size)
+            self._unmetered = 0, 0
+
+    def _drop(self, error: PublishError | None = None) -> None:
+        if isinstance(error, OversizeError):
+            self._subscribe_at = time.monotonic() + SUBSCRIBE_COOLDOWN
+            self._events("inbound_refused")
+        if self._connection is not None:
+            self._connection.close(graceful=False)
+            self._collect(self._connection)
+            self._connection = None
+
+    def _back_off(self, error: AgentError) -> None:
+        """Exponential, with jitter so that a fleet does not return all at once."""
+        longest = self._config.mqtt.backoff_max
+        delay = min(longest, _FIRST_DELAY * 2 ** min(self._failures, 16))
+        delay *= random.uniform(0.5, 1.0)
+        self._failures += 1
+        log.warning("%s Next try in %.1f s; summaries wait in the outbox.", error, delay)
+        sd_notify.status("the broker is away; summaries wait in the outbox")
+        while delay > 0:
+            sd_notify.alive()
+            if self._wait(min(delay, _SLICE)):
+                break
+            delay -= _SLICE
 
 
 def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
-    """Seal this process for good, then publish until `stop` is set. Returns the exit code.
+    """Enter the sandbox for good, then publish until `stop` is set. Returns the exit code.
 
-    A thread of somebody else's process does not seal it, and says so. Raises `ConfigError` or
+    A thread of somebody else's process does not enter it, and says so. Raises `ConfigError` or
     `StoreError` at the start only.
     """
     logging.basicConfig(level=logging.INFO, format="uplink: %(message)s")
@@ -31,23 +273,23 @@ def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
     with Outbox(config.store) as outbox:
         uplink = Uplink(config, outbox, stop.wait)
         if threading.current_thread() is threading.main_thread():
-            walls = uplink.identity.cage = _seal(config)
-            if "open" in (walls.devices, walls.egress, walls.writes):
-                outbox.say("cage_open")
+            found = uplink.identity.sandbox = _enter_sandbox(config)
+            if "open" in (found.devices, found.egress, found.writes):
+                outbox.events.record("cage_open")
         else:
-            log.warning("Not the main thread of a process: nothing is sealed.")
+            log.warning("Not the main thread of a process: it enters no sandbox.")
         sd_notify.ready(f"sending to {config.mqtt.host}:{config.mqtt.port}")
         while not stop.is_set():
-            uplink.step()
+            uplink.step(POLL)
         sd_notify.stopping()
         uplink.stop()
     return 0
 
 
-def _seal(config: AgentConfig) -> UplinkCage:
+def _enter_sandbox(config: AgentConfig) -> UplinkCage:
     """What is open by now (outbox, certificates, password) needs no grant."""
     policy = [each for each in (config.privacy.profile, config.privacy.profile_key) if each]
-    return sandbox.enter_uplink(
+    return enter_uplink(
         readable=(*SOURCES, *UNIT_FOLDERS, *policy),
         writable=(config.store.outbox.parent, key_path(config.store).parent),
         broker_port=config.mqtt.port,

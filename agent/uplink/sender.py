@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.base.errors import PublishError
-from agent.base.report import ClosedModel, Event, Receipt, Summary
-from agent.uplink.client import Connection
-from agent.uplink.health import valid
-from agent.uplink.limits import Tally
-from agent.uplink.topics import CHANNELS, Topics
+from agent.base.report import ClosedModel, Event, EventCode, Receipt, Summary, from_json
+from agent.uplink.connection import Connection
+from agent.uplink.topics import MESSAGE_KINDS, Topics
 from agent.wall.outbox import Outbox, Row
 
 log = logging.getLogger(__name__)
 
 POLL = 0.5
 """Seconds between looks at the outbox when it was empty."""
-_KINDS: dict[str, type[ClosedModel]] = {"summary": Summary, "event": Event, "receipt": Receipt}
+_MODELS: dict[str, type[ClosedModel]] = {"summary": Summary, "event": Event, "receipt": Receipt}
 
 
-class Queue:
+class OutboxSender:
     """At least once: a row is removed on PUBACK; on every new connection those that were in flight
     are sent again. (boot, seq) makes the second copy recognisable."""
 
-    def __init__(self, topics: Topics, outbox: Outbox, path: Path, tally: Tally) -> None:
-        """`path`: the outbox's file."""
+    def __init__(
+        self, topics: Topics, outbox: Outbox, path: Path, count: Callable[[EventCode], object]
+    ) -> None:
+        """`path`: the outbox's file; `count`: notes an event."""
         self._path = path
         self._file = _identity(path)
         self._topics = topics
         self._outbox = outbox
-        self._tally = tally
+        self._count = count
         self._next_poll = 0.0
         self._last_id = 0
         """The newest row sent over this connection."""
@@ -54,8 +55,9 @@ class Queue:
         self._last_id, self._next_poll, self._stale = 0, 0.0, False
 
     def check_file(self) -> None:
-        """A damaged outbox is moved aside, by either half, and a new one begins its numbers anew.
-        What is in flight then belongs to the old one: raises `PublishError`, to connect anew."""
+        """A damaged outbox is moved aside, by either process, and a new one begins its numbers
+        anew. What is in flight then belongs to the old one: raises `PublishError`, to connect
+        anew."""
         found = _identity(self._path)
         if found != self._file:
             self._file = found
@@ -64,18 +66,16 @@ class Queue:
             self._stale = True
             raise PublishError("The outbox was replaced.")
 
-    def hurry(self) -> None:
-        """Look again now."""
+    def poll_now(self) -> None:
+        """Look at the outbox with the next `send_pending`, whenever the last look was."""
         self._next_poll = 0.0
 
     def collect(self, connection: Connection) -> bool:
         """Remember what the broker has taken; whether it took any."""
-        taken = connection.acknowledged
+        taken = connection.drain_acknowledged()
         if not self._stale:
             self._taken += taken
-        some = bool(taken)
-        taken.clear()
-        return some
+        return bool(taken)
 
     def remove(self) -> None:
         """Remove what was taken or refused. Raises `StoreError`; what was taken is remembered."""
@@ -86,18 +86,17 @@ class Queue:
             self._outbox.acknowledge(*self._refused, taken=False)
             self._refused.clear()
 
-    def feed(self, connection: Connection) -> None:
+    def send_pending(self, connection: Connection) -> None:
         """Send rows while there is room; look again after `POLL` when there was none. Raises
         `PublishError`, `StoreError`."""
         if connection.free == 0 or time.monotonic() < self._next_poll:
             return
         rows = self._outbox.peek(connection.free, self._last_id)
         for row in rows:
-            kind = _KINDS.get(row.kind)
-            if kind is not None and valid(row.body, kind) is not None:
-                connection.publish(
-                    CHANNELS[row.kind], self._topics.of(row.kind), row.body, tag=row.id
-                )
+            model = _MODELS.get(row.kind)
+            if model is not None and from_json(model, row.body) is not None:
+                topic = self._topics.of(row.kind)
+                connection.publish(MESSAGE_KINDS[row.kind], topic, row.body, tag=row.id)
             else:
                 self._refuse(row)
             self._last_id = row.id
@@ -106,9 +105,9 @@ class Queue:
             self._next_poll = time.monotonic() + POLL
 
     def _refuse(self, row: Row) -> None:
-        """The wall's other side: what is not a message of ours, byte for byte, is not sent."""
+        """What is not a message of ours, byte for byte, is not sent."""
         log.error("Row %d of the outbox is no valid message: removed, not sent.", row.id)
-        self._tally("row_refused")
+        self._count("row_refused")
         self._refused.append(row.id)
 
 

@@ -1,147 +1,202 @@
-"""What a device says of itself on every connection, and again whenever it has changed: birth
+"""What a device publishes of itself on every connection, and again whenever it has changed: birth
 certificate, settings in force, Home Assistant's description; and its health, now and then."""
 
 from __future__ import annotations
 
-import logging
+import json
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from agent.base.report import Birth, Meta, UplinkCage, to_json
-from agent.uplink.control import Control
-from agent.uplink.discovery import announcement
-from agent.uplink.health import HealthReporter, fresh_vitals, said
-from agent.uplink.inbound import Inbound
+from agent.uplink.health import HealthReporter, fresh_vitals
+from agent.uplink.settings import RemoteControl
 from agent.uplink.topics import Topics
 from agent.wall.outbox import Outbox
-
-log = logging.getLogger(__name__)
 
 POLL = 1.0
 """Seconds between looks whether something has changed."""
 META_PAUSE = 60.0
 """Seconds between two birth certificates on one connection; a change in between waits."""
-AGAIN = 10.0
-"""Seconds between two rounds for Home Assistant."""
+STATE_PAUSE = 10.0
+"""Seconds between two rounds that Home Assistant asks for."""
 CAUGHT_UP = 60.0
-"""Seconds beyond its window that the seeing half has to take over new settings, which it does where
-a window begins; then they are reported anyway."""
+"""Seconds beyond its window that the perceive process has to take over new settings, which it does
+where a window begins; then they are reported anyway."""
 CAUGHT_UP_ABSENT = 5.0
 """Seconds where it does not run: the settings are what will be in force."""
 HEALTH_FIRST = 5.0
 _JITTER = 0.1
 
-_NO_CAGE = UplinkCage(devices="open", egress="open", writes="open", layers=())
+_NO_SANDBOX = UplinkCage(devices="open", egress="open", writes="open", layers=())
 
 Publish = Callable[[str, bytes], None]
-"""Kind of message (`topics.CHANNELS`) and body; raises `PublishError`."""
+"""Kind of message (`topics.MESSAGE_KINDS`) and body; raises `PublishError`."""
 
 
 @dataclass(slots=True)
 class Identity:
-    """What of the birth certificate only this half knows."""
+    """What of the birth certificate only the uplink process knows."""
 
     key: str | None
     schemas: str
-    cage: UplinkCage = _NO_CAGE
-    """Open until the process was sealed."""
+    sandbox: UplinkCage = _NO_SANDBOX
+    """Open until the process has entered it."""
 
 
 class StatePublisher:
-    """Says what is due while there is room. Time is monotonic seconds."""
+    """Publishes what is due while there is room. Time is monotonic seconds."""
 
     def __init__(
         self,
         topics: Topics,
         identity: Identity,
         outbox: Outbox,
-        control: Control,
-        inbound: Inbound,
-        heart: HealthReporter,
+        control: RemoteControl,
+        health: HealthReporter,
         health_interval: float,
     ) -> None:
         self._topics = topics
         self._identity = identity
         self._outbox = outbox
         self._control = control
-        self._inbound = inbound
-        self._heart = heart
+        self._health = health
         self._interval = health_interval
-        self._device = topics.base.rpartition("/")[2]
-        self._said: dict[str, bytes] = {}
+        self._published: dict[str, bytes] = {}
         """By kind, over this connection."""
+        self._state_requested = False
         self._next_look = 0.0
         self._next_meta = 0.0
-        self._next_round = 0.0
+        self._next_state = 0.0
         self._next_health = 0.0
 
     def connected(self) -> None:
-        """A new connection: all is said again, health only where its time has come."""
-        now = time.monotonic()
-        self._said.clear()
-        self._next_look = self._next_meta = 0.0
-        self._next_health = max(self._next_health, now + HEALTH_FIRST * random.uniform(0.5, 1.0))
+        """A new connection: all is published again, health only where its time has come."""
+        self._forget()
+        soon = time.monotonic() + HEALTH_FIRST * random.uniform(0.5, 1.0)
+        self._next_health = max(self._next_health, soon)
+
+    def request(self, what: Literal["state", "report"]) -> None:
+        """Publish all again: a `report`, with health, at once; the `state` after a pause."""
+        if what == "state":
+            self._state_requested = True
+        else:
+            self._forget()
+            self._next_health = 0.0
 
     def step(self, publish: Publish, room: int) -> None:
-        """Say at most `room` of what is due. Raises `PublishError`, `StoreError`."""
+        """Publish at most `room` of what is due. Raises `PublishError`, `StoreError`."""
         now = time.monotonic()
-        self._hear_wishes(now)
+        if self._state_requested and now >= self._next_state:
+            self._state_requested = False
+            self._next_state = now + STATE_PAUSE
+            self._forget()
         if now < self._next_look:
             return
         self._next_look = now + POLL
         for kind, body in self._due(now)[:room]:
             if kind == "discovery" and body:
-                self._control.announced(True)  # first remembered, then said: never forgotten
+                self._control.announced(True)  # first remembered, then sent: never forgotten
             publish(kind, body)
-            self._said[kind] = body
+            self._published[kind] = body
             if kind == "meta":
                 self._next_meta = now + META_PAUSE
             elif kind == "discovery" and not body:
                 self._control.announced(False)
         if now >= self._next_health and room:
-            publish("health", to_json(self._heart()))
+            publish("health", to_json(self._health()))
             self._next_health = now + self._interval * random.uniform(1.0, 1.0 + _JITTER)
 
-    def _hear_wishes(self, now: float) -> None:
-        commands = self._inbound.commands
-        if commands.report_wanted:
-            commands.report_wanted = False
-            self._said.clear()
-            self._next_look = self._next_meta = self._next_health = 0.0
-        if self._inbound.birth_wanted and now >= self._next_round:
-            self._inbound.birth_wanted = False
-            self._next_round = now + AGAIN
-            self._said.clear()
-            self._next_look = self._next_meta = 0.0
+    def _forget(self) -> None:
+        self._published.clear()
+        self._next_look = self._next_meta = 0.0
 
     def _due(self, now: float) -> list[tuple[str, bytes]]:
-        """What was not said yet over this connection as it is now. Raises `StoreError`."""
+        """What this connection has not seen as it is now. Raises `StoreError`."""
         found: list[tuple[str, bytes]] = []
-        birth = said(self._outbox, Birth)
+        birth = self._outbox.latest.get(Birth)
         if birth is not None and now >= self._next_meta:
-            found.append(("meta", to_json(self._meta(birth[0]))))
-        if self._settled(birth, now):
+            own = self._identity
+            meta = Meta(birth=birth[0], uplink=own.sandbox, key=own.key, schemas=own.schemas)
+            found.append(("meta", to_json(meta)))
+        if self._taken_over(birth, now):
             found.append(("shadow/reported", to_json(self._control.reported)))
         if self._control.config.mqtt.discovery:
-            found.append(("discovery", announcement(self._device, self._topics)))
+            found.append(("discovery", announcement(self._topics)))
         elif self._control.settings.announced:
             found.append(("discovery", b""))  # an empty retained message takes it away
-        return [(kind, body) for kind, body in found if self._said.get(kind) != body]
+        return [(kind, body) for kind, body in found if self._published.get(kind) != body]
 
-    def _meta(self, birth: Birth) -> Meta:
-        own = self._identity
-        return Meta(birth=birth, uplink=own.cage, key=own.key, schemas=own.schemas)
-
-    def _settled(self, birth: tuple[Birth, float] | None, now: float) -> bool:
-        """Whether the seeing half has taken over the settings, or will not do so soon."""
+    def _taken_over(self, birth: tuple[Birth, float] | None, now: float) -> bool:
+        """Whether the perceive process has taken over the settings, or will not do so soon."""
         changed = self._control.changed_at
         if changed is None:
             return True
         since = now - changed
         if birth is None or fresh_vitals(self._outbox) is None:
             return since >= CAUGHT_UP_ABSENT
-        seeing, age = birth
-        caught_up = seeing.settings == self._control.settings.version and age < since
-        return caught_up or since >= seeing.window + CAUGHT_UP
+        message, age = birth
+        caught_up = message.settings == self._control.settings.version and age < since
+        return caught_up or since >= message.window + CAUGHT_UP
+
+
+_HAPPY = (
+    "{% set e = value_json.expression %}"
+    "{{ (100 * [e.happiness, 0] | max / [e.values() | sum, 1] | max) | round | int"
+    " if e else None }}"
+)
+_ATTENTIVE = (
+    "{% set a = value_json.attention %}"
+    "{{ a.from_1_to_5 + a.from_5_to_15 + a.over_15 if a else None }}"
+)
+_SENSORS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
+    # key, name, kind of message, template, more
+    ("visits", "Visits", "summary", "{{ value_json.visits }}", {"state_class": "measurement"}),
+    ("happy", "Happy visits", "summary", _HAPPY, {"unit_of_measurement": "%"}),
+    ("attentive", "Attentive visits", "summary", _ATTENTIVE, {"state_class": "measurement"}),
+    ("perception", "Perception", "health", "{{ value_json.perception }}", {}),
+    (
+        "temperature", "Temperature", "health", "{{ value_json.temperature }}",
+        {"device_class": "temperature", "unit_of_measurement": "°C"},
+    ),
+    ("waiting", "Messages waiting", "health", "{{ value_json.waiting }}", {}),
+)  # fmt: skip
+_BUTTONS = (("pause", "Pause"), ("resume", "Resume"))
+
+
+def announcement(topics: Topics) -> bytes:
+    """Home Assistant's device discovery: one retained message with what this device's messages
+    mean. A function of the device id alone, so it can carry nothing that was seen.
+
+    Keys: https://www.home-assistant.io/integrations/mqtt/#discovery-messages
+    """
+    device = topics.device
+    parts: dict[str, dict[str, Any]] = {}
+    for key, name, kind, template, more in _SENSORS:
+        parts[key] = {
+            "p": "sensor",
+            "name": name,
+            "unique_id": f"fleeting_{device}_{key}",
+            "state_topic": topics.of(kind),
+            "value_template": template,
+            **({"entity_category": "diagnostic"} if kind == "health" else {}),
+            **more,
+        }
+    for command, name in _BUTTONS:
+        parts[command] = {
+            "p": "button",
+            "name": name,
+            "unique_id": f"fleeting_{device}_{command}",
+            "command_topic": f"{topics.commands}{command}",
+            "payload_press": "{}",
+            "entity_category": "config",
+        }
+    whole = {
+        "dev": {"ids": [f"fleeting_{device}"], "name": f"Fleeting {device}"},
+        "o": {"name": "fleeting"},
+        "availability_topic": topics.of("state"),
+        "cmps": parts,
+    }
+    return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()

@@ -13,7 +13,7 @@ from typing import Any
 
 MOST_BYTES = 4096
 MOST_DEPTH = 4
-"""Of nested objects and arrays; a wish has three."""
+"""Of nested objects and arrays; a desired state has three."""
 _MOST_DIGITS = 12
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+["\\]?', re.DOTALL)
 """To its end or, where it has none, to the last byte: one pass whatever comes."""

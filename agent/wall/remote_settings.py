@@ -1,5 +1,5 @@
-"""What came in for the seeing half: one small validated file, written by `uplink`, read by
-`perceive`.
+"""The remote settings file: what came in for the perceive process, small and validated. `uplink`
+writes it, `perceive` reads it.
 
 It can hold the settings that a fleet may change and what a command asked for, as bounded numbers;
 never code, paths or text. `perceive` validates it again and trusts nothing in it.
@@ -7,14 +7,15 @@ never code, paths or text. `perceive` validates it again and trusts nothing in i
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, create_model
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig, parse, remote_fields
 from agent.base.errors import StoreError
+from agent.base.files import write_atomically
 from agent.base.report import ClosedModel, to_json
 from agent.base.report.device import Rejected, Version
 
@@ -22,43 +23,51 @@ MOST_BYTES = 4096
 """A longer file is not ours."""
 
 
-class Patch(ClosedModel):
-    """Wishes of the fleet, each optional; the values are those of `AgentConfig`."""
+def nested(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """`{"section.key": value}` -> `{"section": {"key": value}}`."""
+    sections: dict[str, dict[str, Any]] = {}
+    for path, value in values.items():
+        name, _, key = path.partition(".")
+        sections.setdefault(name, {})[key] = value
+    return sections
 
-    class Detection(ClosedModel):
-        tiles: Annotated[int, Field(ge=0, le=4)] | None = None
 
-    class Micro(ClosedModel):
-        enabled: bool | None = None
+def _patch_model() -> type[ClosedModel]:
+    """The remote fields of the configuration, each optional and bounded as there."""
+    optional = {
+        path: (Annotated[(info.annotation | None, *info.metadata)], None)  # type: ignore[operator]
+        for path, info in remote_fields().items()
+    }
+    sections: dict[str, Any] = {}
+    for name, fields in nested(optional).items():
+        section = create_model(name.title(), __base__=ClosedModel, **fields)
+        sections[name] = (section, section())
+    return create_model("Sections", __base__=ClosedModel, **sections)
 
-    class Mqtt(ClosedModel):
-        discovery: bool | None = None
 
-    class Privacy(ClosedModel):
-        k: Annotated[int, Field(ge=1, le=100)] | None = None
-        window: Literal[10, 60, 300, 900, 3600] | None = None
+class Patch(_patch_model()):  # type: ignore[misc]
+    """Desired values of remote settings, by section and key; null: none."""
 
-    class Tracking(ClosedModel):
-        max_faces: Annotated[int, Field(ge=1, le=200)] | None = None
-
-    detection: Detection = Detection()
-    micro: Micro = Micro()
-    mqtt: Mqtt = Mqtt()
-    privacy: Privacy = Privacy()
-    tracking: Tracking = Tracking()
+    def values(self) -> dict[str, Any]:
+        """By path ("section.key"), without those that are null."""
+        return {
+            f"{name}.{key}": value
+            for name, section in self.model_dump(exclude_none=True).items()
+            for key, value in section.items()
+        }
 
 
 Refusals = Annotated[tuple[Rejected, ...], Field(max_length=16)]
 
 
 class Settings(ClosedModel):
-    """All that the network can tell the seeing half."""
+    """All that the network can tell the perceive process."""
 
     v: Literal[1] = 1
     version: Version = 0
-    """Of what the fleet wishes of this device alone; it only grows."""
+    """Of what the fleet desires of this device alone; it only grows."""
     patch: Patch = Patch()
-    """In force: the group's defaults, and over them what is wished of this device alone."""
+    """In force: the group's defaults, and over them what is desired of this device alone."""
     own: Patch = Patch()
     rejected: Refusals = ()
     defaults_version: Version = 0
@@ -90,7 +99,7 @@ def read(path: Path) -> Settings:
         if len(body) > MOST_BYTES:
             raise ValueError("it is too long")
         return Settings.model_validate_json(body)
-    except (ValidationError, ValueError) as error:
+    except ValueError as error:
         what = f"{error.error_count()} errors" if isinstance(error, ValidationError) else error
         raise StoreError(
             f"The settings {path} are not valid ({what}). "
@@ -100,13 +109,8 @@ def read(path: Path) -> Settings:
 
 def write(path: Path, settings: Settings) -> None:
     """Replace the file, whole or not at all. Raises `StoreError`."""
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(to_json(settings))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_atomically(path, to_json(settings))
     except OSError as error:
         raise StoreError(
             f"The settings {path} cannot be written: {error.strerror}. Free disk space."
@@ -114,7 +118,7 @@ def write(path: Path, settings: Settings) -> None:
 
 
 def apply(config: AgentConfig, patch: Patch) -> AgentConfig:
-    """The configuration with the fleet's wishes in it. Raises `ConfigError`."""
+    """The configuration with a patch in it. Raises `ConfigError`."""
     merged: dict[str, Any] = config.model_dump()
     for name, section in patch.model_dump(exclude_none=True).items():
         merged[name] = {**merged[name], **section}

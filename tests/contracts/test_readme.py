@@ -10,10 +10,10 @@ import pytest
 
 from agent.base.config import AgentConfig, DeviceConfig
 from agent.base.report import Summary
-from agent.base.schemas import load
+from agent.base.schemas.registry import load
 from agent.cli import build_parser
 from agent.privacy.policy.profile import parse_profile
-from agent.uplink.topics import CHANNELS, Topics
+from agent.uplink.topics import MESSAGE_KINDS, Topics
 from tools.bench import __main__ as bench
 from tools.train.__main__ import MODELS
 
@@ -105,7 +105,7 @@ def test_the_summary_shown_is_valid() -> None:
 def test_topics_are_those_of_the_uplink() -> None:
     named = DeviceConfig.model_construct(id="{id}", group="{group}")
     topics = Topics(AgentConfig().model_copy(update={"device": named}))
-    written = {topics.of(kind) for kind in CHANNELS if kind != "res"}
+    written = {topics.of(kind) for kind in MESSAGE_KINDS if kind != "res"}
     heard = {topics.desired, topics.defaults, f"{topics.commands}{{name}}"}
     stated = {topic.strip("`") for topic, *_ in rows("Topics")}
     assert stated == written | heard

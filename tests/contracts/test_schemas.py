@@ -13,8 +13,8 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from agent.base import schemas
 from agent.base.report import Quality, Summary, to_json
+from agent.base.schemas import registry as schemas
 from agent.base.schemas.__main__ import main
 from agent.base.schemas.capacity import OpenSchemaError, capacity
 from tests.summaries import meta, summary

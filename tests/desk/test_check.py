@@ -177,7 +177,7 @@ def broker(tmp_path: Path, settings: dict[str, Any]) -> Iterator[None]:
         pytest.skip("mosquitto is not installed")
     passwords = tmp_path / "passwords"
     subprocess.run(
-        ["mosquitto_passwd", "-b", "-c", str(passwords), "ann", "secret"],
+        ["mosquitto_passwd", "-b", "-c", str(passwords), "ann", "secret "],
         check=True,
         capture_output=True,
     )
@@ -210,7 +210,7 @@ def test_a_real_broker_says_yes_or_no(
     assert not refused.ok
     assert "the broker says: Not authorized" in refused.detail
     assert "mqtt.username" in refused.advice
-    (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "password").write_text("secret \n")  # the space is part of it
     settings["mqtt"] |= {"username": "ann", "password_file": str(tmp_path / "password")}
     assert line(settings, "broker").ok
     assert main(parse(settings, "test"), as_json=True) == 0

@@ -112,7 +112,10 @@ def test_the_end_of_the_source_ends_the_uplink_politely(tmp_path: Path) -> None:
     assert (tmp_path / "bye").exists()
 
 
-def test_a_child_that_does_not_listen_is_killed(tmp_path: Path) -> None:
+def test_a_child_that_ignores_sigterm_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise_module, "PATIENCE", 0.2)
     deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nopen('deaf', 'w').close()\n"
     argv = child(tmp_path, "deaf-pid", f"os.chdir({str(tmp_path)!r})\n{deaf}time.sleep(60)")
     run = Running(argv, child(tmp_path, "uplink", "time.sleep(60)"))
@@ -163,14 +166,14 @@ def test_perceive_is_alone_and_the_uplink_is_not(tmp_path: Path) -> None:
     perceive = child(
         tmp_path,
         "perceive",
-        body.format(tmp_path / "seer") + f"\nassert {INTERFACES}[0] == 'lo'\n"
+        body.format(tmp_path / "perceiver") + f"\nassert {INTERFACES}[0] == 'lo'\n"
         f"while not os.path.exists({str(tmp_path / 'talker')!r}): time.sleep(0.01)\n",
     )
     talker = body.format(tmp_path / "half") + (
         f"\nos.rename({str(tmp_path / 'half')!r}, {str(tmp_path / 'talker')!r})\ntime.sleep(60)"
     )
     assert supervise(perceive, child(tmp_path, "uplink", talker)) == 0
-    assert (tmp_path / "seer").read_text() != namespace("self")
+    assert (tmp_path / "perceiver").read_text() != namespace("self")
     assert (tmp_path / "talker").read_text() == namespace("self")
 
 

@@ -146,7 +146,7 @@ def test_the_noised_visits_of_a_withheld_window_reach_the_ledger(tmp_path: Path)
     with Outbox(_config(tmp_path).store) as outbox:
         status = StatusReporter(outbox, lambda: FILE_CLOCK, report, birth().cage)
         SummaryStore(outbox, status, report).add([Released(summary(0), 7)])
-        assert [release.visits for release in outbox.receipt_basis().releases] == [7]
+        assert [release.visits for release in outbox.ledger.receipt_basis().releases] == [7]
     assert report.summaries == 1
 
 
@@ -215,7 +215,9 @@ def test_new_settings_are_put_in_force_between_frames(tmp_path: Path) -> None:
         if frame.time == 9:
             assert _events(config) == []
     with Outbox(config.store) as outbox:
-        birth = Birth.model_validate_json((outbox.get(Birth) or (b"", 0))[0])
+        found = outbox.latest.get(Birth)
+    assert found is not None
+    birth = found[0]
     assert (birth.settings, birth.k, birth.window) == (4, 7, 60)
     assert _events(config) == ["settings_applied"]
     perceiver.finish()
@@ -241,7 +243,9 @@ def test_settings_that_the_policy_refuses_change_nothing(tmp_path: Path) -> None
     for frame in _frames(1, 2):
         perceiver.step(frame, 0, set())
     with Outbox(config.store) as outbox:
-        birth = Birth.model_validate_json((outbox.get(Birth) or (b"", 0))[0])
+        found = outbox.latest.get(Birth)
+    assert found is not None
+    birth = found[0]
     assert birth.k == 10
     assert _events(config) == ["settings_refused"]
     perceiver.finish()
@@ -264,8 +268,9 @@ def test_a_camera_that_stalls_is_told_of(tmp_path: Path) -> None:
     perceiver = Perceiver(config)
     perceiver.stalled()
     with Outbox(config.store) as outbox:
-        said, _ = outbox.get(Vitals) or (b"", 0)
-    assert Vitals.model_validate_json(said).perception == "stalled"
+        found = outbox.latest.get(Vitals)
+    assert found is not None
+    assert found[0].perception == "stalled"
     perceiver.reopened()
     assert _events(config) == ["camera_stalled", "camera_restarted"]
     perceiver.finish()

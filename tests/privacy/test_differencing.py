@@ -201,6 +201,6 @@ def test_averaging_what_is_sent_again_gains_nothing(tmp_path: Path) -> None:
         with Outbox(stored) as outbox:
             outbox.add(other)
             sent.update(row.body for row in outbox.peek(10))
-            hashes = [line[3] for line in outbox.ledger()]
+            hashes = [line[3] for line in outbox.ledger.entries()]
     assert sent == set(before) == {to_json(one)}
     assert hashes == [hashlib.sha256(to_json(one)).hexdigest()]

@@ -15,10 +15,10 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from agent.base import schemas
 from agent.base.clock import FILE_CLOCK, ClockReading
 from agent.base.config import AgentConfig, parse
 from agent.base.report import TENTHS, Summary, quantize, to_json
+from agent.base.schemas import registry as schemas
 from agent.base.types import Perceived, Visit
 from agent.base.vocabulary import Flag
 from agent.privacy import release as release_module

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import jsonschema
 
-from agent.base import schemas
 from agent.base.config import AgentConfig, parse
 from agent.base.report import Summary, to_json
+from agent.base.schemas import registry as schemas
 from agent.base.types import Perceived
 from agent.desk.loopback.broker import Broker
 from agent.privacy.policy.rules import resolve

@@ -78,7 +78,7 @@ def test_a_clip_is_seen_to_its_end_while_the_uplink_is_killed(
         got = [json.loads(body) for body in listener.summaries()]
         listener.close()
     with Outbox(config.store) as outbox:
-        ledger = {(boot, seq) for boot, seq, _, _ in outbox.ledger()}
+        ledger = {(boot, seq) for boot, seq, _, _ in outbox.ledger.entries()}
         left = {(body["boot"], body["seq"]) for body in map(_body, outbox.peek(1000))}
     assert {(each["boot"], each["seq"]) for each in got} | left == ledger
     assert not left

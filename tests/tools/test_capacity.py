@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from agent.base import schemas
+from agent.base.schemas import registry as schemas
 from tools import capacity
 
 

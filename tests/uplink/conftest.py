@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -20,7 +21,11 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from agent.base.config import AgentConfig, parse
-from agent.uplink.process import run_uplink
+from agent.base.report import to_json
+from agent.desk.loopback.broker import Broker
+from agent.uplink.process import Uplink, run_uplink
+from agent.wall.outbox import Outbox
+from tests.summaries import summary
 
 DEVICE = "box-7"
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
@@ -64,6 +69,21 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks at the outbox more often than a device should."""
+    monkeypatch.setattr("agent.uplink.sender.POLL", 0.05)
+    monkeypatch.setattr("agent.uplink.process.POLL", 0.05)
+    monkeypatch.setattr("agent.uplink.state.POLL", 0.05)
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    """The demo's own."""
+    with Broker() as started:
+        yield started
+
+
 @pytest.fixture
 def make_mosquitto(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
     if MOSQUITTO is None:
@@ -100,7 +120,7 @@ class Listener:
         self._client.on_connect = lambda client, *_: client.subscribe("fleeting/#", qos=1)
         self._client.on_subscribe = lambda *_: self._ready.set()
         self._client.on_message = lambda _client, _data, message: self.messages.append(message)
-        self._client.reconnect_delay_set(1, 1)
+        self._client.reconnect_delay_set(0.05, 0.05)  # type: ignore[arg-type]
         if username:
             self._client.username_pw_set(username, password)
         session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -119,6 +139,9 @@ class Listener:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+
+Listen = Callable[..., Listener]
 
 
 @pytest.fixture
@@ -173,3 +196,39 @@ def eventually(true: Callable[[], object], what: str, within: float = 60.0) -> N
     while not true():
         assert time.monotonic() < deadline, f"not within {within} s: {what}"
         time.sleep(0.02)
+
+
+def fill(config: AgentConfig, number: int, first: int = 0) -> list[bytes]:
+    """Add so many summaries; their bytes."""
+    made = [summary(first + seq) for seq in range(number)]
+    with Outbox(config.store) as outbox:
+        for each in made:
+            outbox.add(each)
+    return [to_json(each) for each in made]
+
+
+def depth(config: AgentConfig) -> int:
+    with Outbox(config.store) as outbox:
+        return outbox.depth()
+
+
+def summaries(outbox: Outbox) -> int:
+    return sum(row.kind == "summary" for row in outbox.peek(1000))
+
+
+@contextlib.contextmanager
+def talking(config: AgentConfig) -> Iterator[tuple[Uplink, Outbox]]:
+    """An uplink to be stepped, which does not wait between attempts to connect."""
+    with Outbox(config.store) as outbox:
+        uplink = Uplink(config, outbox, lambda _: None)
+        yield uplink, outbox
+        uplink.stop()
+
+
+def until(uplink: Uplink, true: Callable[[], object], what: str, steps: int = 400) -> None:
+    """Step until it is true."""
+    for _ in range(steps):
+        if true():
+            return
+        uplink.step(0.02)
+    raise AssertionError(f"not after {steps} steps: {what}")

@@ -15,22 +15,22 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent.base import schemas
 from agent.base.config import AgentConfig
 from agent.base.report import Event, Health, Meta, Receipt, Reported, Response, Vitals, to_json
+from agent.base.schemas import registry as schemas
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import read
 from tests.summaries import birth
-from tests.uplink.conftest import DEVICE, Listener, Mosquitto, agent_config, eventually
+from tests.uplink.conftest import DEVICE, Listen, Listener, Mosquitto, agent_config, eventually
 
 BASE = f"fleeting/1/d/{DEVICE}"
 Start = Callable[..., AgentConfig]
 
 
 class Fleet(Listener):
-    """Who reads everything and writes wishes and commands."""
+    """Reads everything, and publishes desired states and commands."""
 
-    def wish(self, topic: str, version: int, **config: Any) -> None:
+    def desire(self, topic: str, version: int, **config: Any) -> None:
         body = json.dumps({"version": version, "config": config})
         self._client.publish(topic, body, qos=1, retain=True)
 
@@ -40,10 +40,10 @@ class Fleet(Listener):
             setattr(said, name, value)
         self._client.publish(f"{BASE}/cmd/{command}", body, qos=1, properties=said)
 
-    def say(self, topic: str, body: bytes, retain: bool = False) -> None:
+    def publish(self, topic: str, body: bytes, retain: bool = False) -> None:
         self._client.publish(topic, body, qos=1, retain=retain)
 
-    def hear(self, topic: str) -> None:
+    def subscribe(self, topic: str) -> None:
         self._client.subscribe(topic, qos=1)
 
     @property
@@ -61,18 +61,19 @@ def fleet(mosquitto: Mosquitto) -> Iterator[Fleet]:
     reader.close()
 
 
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the waits that are only there for a device's sake."""
+    for name in ("META_PAUSE", "STATE_PAUSE", "HEALTH_FIRST", "CAUGHT_UP_ABSENT"):
+        monkeypatch.setattr(f"agent.uplink.state.{name}", 0.1)
+    monkeypatch.setattr("agent.uplink.inbound._FLUSH", 0.1)
+
+
 @pytest.fixture
 def start(
-    tmp_path: Path,
-    mosquitto: Mosquitto,
-    monkeypatch: pytest.MonkeyPatch,
-    running: Callable[[AgentConfig], threading.Event],
+    tmp_path: Path, mosquitto: Mosquitto, running: Callable[[AgentConfig], threading.Event]
 ) -> Start:
-    """The uplink in a thread, with the waits that are only there for a device's sake taken out."""
-    for name in ("META_PAUSE", "AGAIN", "HEALTH_FIRST", "CAUGHT_UP_ABSENT"):
-        monkeypatch.setattr(f"agent.uplink.state.{name}", 0.1)
-    monkeypatch.setattr("agent.uplink.state.POLL", 0.05)
-    monkeypatch.setattr("agent.uplink.limits._FLUSH", 0.1)
+    """The uplink in a thread."""
 
     def run(group: str | None = None, **mqtt_options: Any) -> AgentConfig:
         config = agent_config(tmp_path, mosquitto.port, **mqtt_options)
@@ -88,8 +89,35 @@ def checked(name: str, body: bytes) -> None:
     jsonschema.validate(json.loads(body), schemas.load(name))
 
 
-def test_a_wish_comes_back_as_reported(fleet: Fleet, start: Start) -> None:
-    fleet.wish(f"{BASE}/shadow/desired", 7, tracking={"max_faces": 5}, privacy={"k": 200}, x={})
+def test_birth_certificate_and_state_are_retained_and_the_goodbye_is_said(
+    tmp_path: Path,
+    mosquitto: Mosquitto,
+    listen: Listen,
+    running: Callable[[AgentConfig], threading.Event],
+) -> None:
+    config = agent_config(tmp_path, mosquitto.port)
+    with Outbox(config.store) as outbox:
+        outbox.latest.put(birth())
+    stop = running(config)
+    watcher = listen(mosquitto.port)
+    eventually(lambda: watcher.bodies("meta") and watcher.bodies("state"), "the birth is seen")
+    late = listen(mosquitto.port)
+    eventually(lambda: late.bodies("meta") and late.bodies("state"), "both are retained")
+    assert late.bodies("state") == [b"online"]
+    first = Meta.model_validate_json(late.bodies("meta")[0])
+    assert first.birth == birth()
+    assert (len(first.key or ""), first.schemas) == (64, schemas.joint_hash())
+    jsonschema.validate(json.loads(late.bodies("meta")[0]), schemas.load("meta-1"))
+    with Outbox(config.store) as outbox:
+        outbox.latest.put(birth("00000009"))
+    eventually(lambda: len(late.bodies("meta")) == 2, "the new one")
+    assert Meta.model_validate_json(late.bodies("meta")[1]).birth == birth("00000009")
+    stop.set()
+    eventually(lambda: late.bodies("state")[1:] == [b"offline"], "the goodbye is seen")
+
+
+def test_a_desired_state_comes_back_as_reported(fleet: Fleet, start: Start) -> None:
+    fleet.desire(f"{BASE}/shadow/desired", 7, tracking={"max_faces": 5}, privacy={"k": 200}, x={})
     config = start()
     eventually(lambda: fleet.reported and fleet.reported[-1].version == 7, "it is reported")
     last = fleet.reported[-1]
@@ -100,8 +128,8 @@ def test_a_wish_comes_back_as_reported(fleet: Fleet, start: Start) -> None:
     }
     checked("reported-1", fleet.bodies("shadow/reported")[-1])
     assert read(config.store.settings).patch.tracking.max_faces == 5
-    fleet.wish(f"{BASE}/shadow/desired", 6, tracking={"max_faces": 6})
-    fleet.wish(f"{BASE}/shadow/desired", 8, tracking={"max_faces": 8})
+    fleet.desire(f"{BASE}/shadow/desired", 6, tracking={"max_faces": 6})
+    fleet.desire(f"{BASE}/shadow/desired", 8, tracking={"max_faces": 8})
     eventually(lambda: fleet.reported[-1].version == 8, "the next is reported")
     assert 6 not in [each.version for each in fleet.reported]
     eventually(lambda: any(Event.model_validate_json(body).code == "settings_refused"
@@ -109,11 +137,11 @@ def test_a_wish_comes_back_as_reported(fleet: Fleet, start: Start) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-def test_a_groups_defaults_hold_where_the_device_has_no_wish(
+def test_a_groups_defaults_hold_where_the_device_has_no_desired_value(
     fleet: Fleet, start: Start, protocol: str
 ) -> None:
-    fleet.wish("fleeting/1/g/shop/desired", 40, tracking={"max_faces": 4}, detection={"tiles": 2})
-    fleet.wish(f"{BASE}/shadow/desired", 2, tracking={"max_faces": 9})
+    fleet.desire("fleeting/1/g/shop/desired", 40, tracking={"max_faces": 4}, detection={"tiles": 2})
+    fleet.desire(f"{BASE}/shadow/desired", 2, tracking={"max_faces": 9})
     start("shop", protocol=protocol)
     eventually(
         lambda: any((each.version, each.defaults) == (2, 40) for each in fleet.reported), "both"
@@ -122,27 +150,27 @@ def test_a_groups_defaults_hold_where_the_device_has_no_wish(
     assert (config.tracking.max_faces, config.detection.tiles) == (9, 2)
 
 
-def test_reported_waits_for_the_seeing_half(
+def test_reported_waits_for_perceive(
     fleet: Fleet, start: Start, tmp_path: Path, mosquitto: Mosquitto,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     with Outbox(agent_config(tmp_path, mosquitto.port).store) as outbox:
-        outbox.put(birth())
-        outbox.put(Vitals(perception="running", fps=30))
+        outbox.latest.put(birth())
+        outbox.latest.put(Vitals(perception="running", fps=30))
         start()
         eventually(lambda: fleet.reported, "what is in force")
-        fleet.wish(f"{BASE}/shadow/desired", 3, tracking={"max_faces": 5})
+        fleet.desire(f"{BASE}/shadow/desired", 3, tracking={"max_faces": 5})
         eventually(lambda: outbox.depth() == 0, "all is sent")
-        time.sleep(1.0)
+        time.sleep(0.3)
         assert [each.version for each in fleet.reported] == [0]
-        outbox.put(birth().model_copy(update={"settings": 3}))
+        outbox.latest.put(birth().model_copy(update={"settings": 3}))
         eventually(lambda: fleet.reported[-1].version == 3, "confirmed")
 
 
 def test_commands_are_answered_on_our_own_topic_only(fleet: Fleet, start: Start) -> None:
     config = start()
     eventually(lambda: fleet.bodies("shadow/reported"), "it listens")
-    fleet.hear("elsewhere/#")
+    fleet.subscribe("elsewhere/#")
     fleet.ask("ping", ResponseTopic="elsewhere/ping", CorrelationData=b"a token")
     fleet.ask("content", b"9", ResponseTopic=f"{BASE}/shadow/desired", CorrelationData=b"x" * 65)
     fleet.ask("dance", ResponseTopic="fleeting/1/d/another/res/dance")
@@ -162,10 +190,10 @@ def test_commands_are_answered_on_our_own_topic_only(fleet: Fleet, start: Start)
 
 
 def test_a_command_left_behind_as_retained_is_never_carried_out(fleet: Fleet, start: Start) -> None:
-    fleet.say(f"{BASE}/cmd/pause", b"", retain=True)
+    fleet.publish(f"{BASE}/cmd/pause", b"", retain=True)
     config = start()
     eventually(lambda: fleet.bodies("shadow/reported"), "it listens")
-    fleet.say(f"{BASE}/cmd/pause", b"", retain=True)  # and one while it is there
+    fleet.publish(f"{BASE}/cmd/pause", b"", retain=True)  # and one while it is there
     fleet.ask("ping")
     eventually(lambda: fleet.answers("ping"), "answered")
     assert not fleet.answers("pause")
@@ -176,7 +204,7 @@ def test_report_says_everything_again(
     fleet: Fleet, start: Start, tmp_path: Path, mosquitto: Mosquitto
 ) -> None:
     with Outbox(agent_config(tmp_path, mosquitto.port).store) as outbox:
-        outbox.put(birth())
+        outbox.latest.put(birth())
     start()
     kinds = ("meta", "shadow/reported", "health")
     eventually(lambda: all(fleet.bodies(kind) for kind in kinds), "all is said")
@@ -200,28 +228,28 @@ def test_health_is_not_said_again_on_every_connection(
     mosquitto.start()
     eventually(lambda: len(fleet.bodies("state")) > states, "it is back")
     eventually(lambda: len(fleet.bodies("shadow/reported")) > 1, "the settings are said again")
-    time.sleep(0.5)
+    time.sleep(0.2)
     assert len(fleet.bodies("health")) == 1
 
 
 def test_home_assistant_is_told_and_told_again_and_told_off(fleet: Fleet, start: Start) -> None:
     topic = f"homeassistant/device/{DEVICE}/config"
-    fleet.hear("homeassistant/#")
+    fleet.subscribe("homeassistant/#")
     config = start(discovery=True)
 
     def told() -> list[bytes]:
         return [bytes(each.payload) for each in list(fleet.messages) if each.topic == topic]
 
     eventually(lambda: len(told()) == 1, "it is told")
-    fleet.say("homeassistant/status", b"online")
+    fleet.publish("homeassistant/status", b"online")
     eventually(lambda: len(told()) == 2, "and again")
     assert told()[0] == told()[1] != b""
     assert read(config.store.settings).announced
-    fleet.wish(f"{BASE}/shadow/desired", 1, mqtt={"discovery": False})
+    fleet.desire(f"{BASE}/shadow/desired", 1, mqtt={"discovery": False})
     eventually(lambda: told()[-1] == b"", "it is taken away")
     eventually(lambda: not read(config.store.settings).announced, "and that is remembered")
     late = Fleet(config.mqtt.port)
-    late.hear(topic)
+    late.subscribe(topic)
     late.ask("ping")
     eventually(lambda: late.answers("ping"), "later")
     assert not [each for each in late.messages if each.topic == topic]
@@ -234,7 +262,7 @@ def test_the_first_receipt_is_delivered_and_its_key_is_in_meta(
 ) -> None:  # fmt: skip
     monkeypatch.setattr("agent.base.clock._synchronised", lambda: True)
     with Outbox(agent_config(tmp_path, mosquitto.port).store) as outbox:
-        outbox.put(birth())
+        outbox.latest.put(birth())
     start()
     eventually(lambda: fleet.bodies("receipt") and fleet.bodies("meta"), "both arrive")
     receipt = Receipt.model_validate_json(fleet.bodies("receipt")[0])

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from agent.base.report import Vitals, to_json
+from agent.base.report import Vitals, from_json, to_json
 from agent.uplink.health import (
     ABSENT_AFTER,
     HealthReporter,
     disk,
     power,
     temperature,
-    valid,
     waiting,
 )
 from agent.wall.outbox import Outbox
@@ -83,26 +82,26 @@ def test_disk_that_cannot_be_asked(tmp_path: Path) -> None:
     assert disk(tmp_path / "nowhere") == "unknown"
 
 
-def test_the_seeing_half_is_absent_until_it_says_something_and_when_it_falls_silent(
+def test_perceive_is_absent_until_it_says_something_and_when_it_falls_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Outbox(agent_config(tmp_path, 1).store) as outbox:
-        heart = HealthReporter(outbox, tmp_path)
-        assert (heart().perception, heart().boot, heart().fps) == ("absent", None, 0)
-        outbox.put(birth())
-        outbox.put(Vitals(perception="paused", fps=25))
+        health = HealthReporter(outbox, tmp_path)
+        assert (health().perception, health().boot, health().fps) == ("absent", None, 0)
+        outbox.latest.put(birth())
+        outbox.latest.put(Vitals(perception="paused", fps=25))
         outbox.add(summary(0))
-        said = heart()
+        said = health()
         assert (said.perception, said.boot, said.fps) == ("paused", birth().boot, 25)
         assert said.waiting == 1
         assert said.memory % 64 == 0
-        assert valid(to_json(said), type(said)) == said
-        found: Any = outbox.get(Vitals)
+        assert from_json(type(said), to_json(said)) == said
+        found: Any = outbox.latest.get(Vitals)
         monkeypatch.setattr(
-            outbox, "get",
-            lambda kind: (found[0], ABSENT_AFTER + 1) if kind is Vitals else (to_json(birth()), 9),
+            outbox.latest, "get",
+            lambda kind: (found[0], ABSENT_AFTER + 1) if kind is Vitals else (birth(), 9),
         )  # fmt: skip
-        assert (heart().perception, heart().boot) == ("absent", None)
+        assert (health().perception, health().boot) == ("absent", None)
 
 
 def test_vitals_that_are_not_valid_count_as_none(tmp_path: Path) -> None:

@@ -7,17 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from agent.base.config import AgentConfig, parse
 from agent.base.errors import StoreError
 from agent.base.report import Response
-from agent.uplink.client import Message
-from agent.uplink.commands import Reply
-from agent.uplink.control import Control
-from agent.uplink.inbound import Inbound
-from agent.uplink.limits import Tally, TokenBucket
+from agent.uplink.connection import Message
+from agent.uplink.inbound import EventCounter, Handled, Inbound, TokenBucket
+from agent.uplink.settings import RemoteControl
 from agent.uplink.topics import HOME_ASSISTANT, Topics
 from agent.wall.remote_settings import read
 from tools.bench import fuzz
@@ -40,8 +36,8 @@ class Desk:
             "test",
         )
         self.now = 0.0
-        self.tally = Tally()
-        self.control = Control(self.config, self.tally)
+        self.tally = EventCounter()
+        self.control = RemoteControl(self.config, self.tally)
         self.inbound = Inbound(Topics(self.config), self.control, self.tally, lambda: self.now)
 
     def send(
@@ -51,12 +47,12 @@ class Desk:
         *,
         retain: bool = False,
         correlation: bytes | None = None,
-    ) -> Reply | None:
+    ) -> Handled:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.inbound(Message(topic, raw, retain, correlation))
 
     def ask(self, command: str, body: bytes = b"") -> str | None:
-        reply = self.send(f"{BASE}/cmd/{command}", body)
+        reply = self.send(f"{BASE}/cmd/{command}", body).reply
         return None if reply is None else reply.answer
 
     @property
@@ -70,7 +66,7 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def test_a_wish_is_on_disk_before_it_is_in_force(desk: Desk) -> None:
+def test_a_desired_state_is_on_disk_before_it_is_in_force(desk: Desk) -> None:
     desk.send(DESIRED, {"version": 4, "config": {"privacy": {"k": 20}}}, retain=True)
     assert read(desk.config.store.settings) == desk.control.settings
     assert desk.control.settings.patch.privacy.k == 20
@@ -79,10 +75,10 @@ def test_a_wish_is_on_disk_before_it_is_in_force(desk: Desk) -> None:
     assert desk.control.config.privacy.window == 300
 
 
-def test_a_retained_wish_that_is_taken_away_changes_nothing(desk: Desk) -> None:
+def test_a_retained_document_that_is_taken_away_changes_nothing(desk: Desk) -> None:
     desk.send(DESIRED, {"version": 4, "config": {"privacy": {"k": 20}}})
     before = desk.file
-    assert desk.send(DESIRED, b"") is None
+    assert desk.send(DESIRED, b"") == Handled()
     assert desk.file == before
     assert desk.tally.total.total() == 0
 
@@ -92,15 +88,15 @@ def test_a_retained_wish_that_is_taken_away_changes_nothing(desk: Desk) -> None:
     [
         None, "", "/", BASE, f"{DESIRED}/", f"{DESIRED}/x", f"/{DESIRED}", DESIRED.upper(),
         f"{BASE}x/shadow/desired", "fleeting/1/d/+/shadow/desired", "fleeting/1/d/#",
-        "fleeting/1/d/box-8/shadow/desired", "fleeting/1/g/other/desired", f"{BASE}/job/next",
+        "fleeting/1/d/box-8/shadow/desired", "fleeting/1/g/other/desired",
         f"{BASE}/cmd/pause/x", f"{BASE}/cmd", f"{BASE}/../box-7/cmd/pause", f"{DESIRED}\0",
         f"{BASE}/shadow/reported", f"{BASE}/res/ping", "$SYS/broker/version", HOME_ASSISTANT,
         f"$share/x/{DESIRED}",
     ],
 )  # fmt: skip
 def test_other_topics_are_refused_and_counted(desk: Desk, topic: str | None) -> None:
-    assert desk.send(topic, {"version": 4, "config": {"privacy": {"k": 20}}}) is None
-    assert desk.send(topic, b"") is None
+    assert desk.send(topic, {"version": 4, "config": {"privacy": {"k": 20}}}) == Handled()
+    assert desk.send(topic, b"") == Handled()
     assert desk.file == b""
     assert desk.tally.total == {"inbound_refused": 2}
 
@@ -143,7 +139,9 @@ def test_a_long_message_is_refused_before_it_is_parsed(
     ],
 )
 def test_answers(desk: Desk, command: str, body: bytes, answer: str) -> None:
-    reply = desk.send(f"{BASE}/cmd/{command}", body, correlation=b"token")
+    handled = desk.send(f"{BASE}/cmd/{command}", body, correlation=b"token")
+    assert handled.republish == ("report" if (command, answer) == ("report", "done") else None)
+    reply = handled.reply
     assert reply is not None
     assert (reply.answer, reply.correlation) == (answer, b"token")
     Response.model_validate({"command": reply.command, "answer": answer, "boot": None})
@@ -169,9 +167,8 @@ def test_pause_resume_and_content_go_into_the_settings(desk: Desk) -> None:
 
 @pytest.mark.parametrize("command", ["ping", "pause", "content", "report"])
 def test_a_retained_command_is_no_command(desk: Desk, command: str) -> None:
-    assert desk.send(f"{BASE}/cmd/{command}", b"", retain=True) is None
+    assert desk.send(f"{BASE}/cmd/{command}", b"", retain=True) == Handled()
     assert desk.file == b""
-    assert not desk.inbound.commands.report_wanted
     assert desk.tally.total == {"command_refused": 1}
 
 
@@ -185,7 +182,6 @@ def test_the_first_command_too_many_is_told_so_and_then_there_is_silence(desk: D
 
 def test_a_full_report_is_had_once_a_minute(desk: Desk) -> None:
     assert desk.ask("report") == "done"
-    assert desk.inbound.commands.report_wanted
     desk.now += 59.0
     assert desk.ask("report") == "too_many"
     desk.now += 1.0
@@ -203,27 +199,24 @@ def test_a_disk_that_takes_nothing_is_answered(desk: Desk, monkeypatch: pytest.M
 
 
 def test_a_flood_is_dropped_unread_and_counted(desk: Desk) -> None:
-    for version in range(1, 1001):
-        desk.send(DESIRED, {"version": version, "config": {}})
+    flooded = [
+        desk.send(DESIRED, {"version": version, "config": {}}).flooded for version in range(1, 1001)
+    ]
     assert desk.control.settings.version == 50  # what is looked at at once
-    assert desk.inbound.flooded
+    assert flooded == [False] * 50 + [True] * 950
     assert desk.tally.total == {"inbound_refused": 950}
     desk.now += 1.0
-    desk.send(DESIRED, {"version": 2000, "config": {}})
-    assert not desk.inbound.flooded
+    assert not desk.send(DESIRED, {"version": 2000, "config": {}}).flooded
     assert desk.control.settings.version == 2000
 
 
 def test_home_assistants_start_is_heard_where_it_is_wanted(tmp_path: Path) -> None:
     desk = Desk(tmp_path, discovery=True)
     for body in (b"Online", b"", b"{}", b"online "):
-        desk.send(HOME_ASSISTANT, body)
-    assert not desk.inbound.birth_wanted
+        assert desk.send(HOME_ASSISTANT, body) == Handled()
     assert desk.tally.total == {"inbound_refused": 4}
-    desk.send(HOME_ASSISTANT, b"offline")
-    assert not desk.inbound.birth_wanted
-    desk.send(HOME_ASSISTANT, b"online")
-    assert desk.inbound.birth_wanted
+    assert desk.send(HOME_ASSISTANT, b"offline") == Handled()
+    assert desk.send(HOME_ASSISTANT, b"online").republish == "state"
 
 
 def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
@@ -236,40 +229,9 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
     assert [bucket.take() for _ in range(4)] == [True, True, True, False]
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    topic=st.sampled_from([None, DESIRED, DEFAULTS, f"{BASE}/cmd/content", HOME_ASSISTANT])
-    | st.text(max_size=60).map(lambda name: f"{BASE}/cmd/{name}"),
-    body=st.binary(max_size=200)
-    | st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from(["version", "config", "privacy", "k", "slot", "window", "x"]),
-                inner,
-                max_size=3,
-            )
-        ),
-        max_leaves=12,
-    ).map(lambda value: json.dumps(value).encode()),
-    retain=st.booleans(),
-)
-def test_nothing_that_comes_in_raises_or_weakens(
-    tmp_path_factory: pytest.TempPathFactory, topic: str | None, body: bytes, retain: bool
-) -> None:
-    desk = Desk(tmp_path_factory.mktemp("desk"))
-    desk.send(topic, body, retain=retain)
-    reported = desk.control.reported.config.privacy
-    assert reported.k >= 10
-    assert reported.window >= 300
-
-
-def test_two_thousand_hostile_messages_change_and_raise_nothing() -> None:
+def test_hundreds_of_hostile_messages_change_and_raise_nothing() -> None:
     """The whole: `python -m tools.bench fuzz --messages 100000`."""
-    report = fuzz.run(2000, seed=3)
+    report = fuzz.run(800, seed=3)
     assert report["problems"] == []
     assert len(report["flavours"]) == 12
     assert report["changes"] > 20  # the way in is open for what is valid
@@ -279,17 +241,17 @@ def test_two_thousand_hostile_messages_change_and_raise_nothing() -> None:
 def test_the_fuzzer_sees_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would be worth nothing if it could not fail."""
     with monkeypatch.context() as weak:
-        weak.setattr("agent.uplink.shadow._fits", lambda path, value: type(value) in (int, bool))
+        weak.setattr("agent.uplink.settings._fits", lambda path, value: type(value) in (int, bool))
         weak.setattr("agent.uplink.strict_json._depth", lambda body: 0)
         assert fuzz.run(800, seed=3)["problems"] != []
     with monkeypatch.context() as deaf:
-        deaf.setattr("agent.uplink.control.Control.wish", lambda *_: None)
+        deaf.setattr("agent.uplink.settings.RemoteControl.desire", lambda *_: None)
         assert any("no effect" in each for each in fuzz.run(600, seed=3)["problems"])
     with monkeypatch.context() as leaky:
         kept: list[bytes] = []
         before = Inbound.__call__
 
-        def remember(self: Inbound, message: Message) -> Reply | None:
+        def remember(self: Inbound, message: Message) -> Handled:
             kept.append(message.payload[:2000] + bytes(2000))
             return before(self, message)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import resource
 import signal
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from agent.base.config import StoreConfig
 from agent.base.errors import StoreError
 from agent.base.report import Birth, Event, EventCode, Vitals, to_json
 from agent.wall.outbox import Outbox
-from agent.wall.outbox.store import EVENT_PAUSE, EVENTS_A_DAY
+from agent.wall.outbox._events import EVENT_PAUSE, EVENTS_A_DAY
 from tests.summaries import birth, summary
 
 
@@ -59,30 +59,19 @@ def test_rows_leave_in_order_byte_for_byte_and_only_when_acknowledged(tmp_path: 
         assert outbox.peek(1)[0].body == to_json(summary(2))
 
 
-def test_a_row_and_its_ledger_line_are_written_together_and_the_line_stays(tmp_path: Path) -> None:
+def test_a_summary_that_was_sent_leaves_its_ledger_line_and_is_not_added_again(
+    tmp_path: Path,
+) -> None:
     with box(tmp_path) as outbox:
         outbox.add(summary(0))
-        outbox.acknowledge(outbox.peek(1)[0].id)
-        ((boot, seq, epsilon, digest),) = outbox.ledger()
-    assert (boot, seq, epsilon) == ("0a1b2c3d", 0, 0)
-    assert len(digest) == 64
-
-
-def test_adding_the_same_summary_again_changes_nothing(tmp_path: Path) -> None:
-    with box(tmp_path) as outbox:
-        outbox.add(summary(0))
-        outbox.acknowledge(outbox.peek(1)[0].id)
+        (row,) = outbox.peek(2)
+        outbox.acknowledge(row.id)
         outbox.add(summary(0))
         assert outbox.depth() == 0
-
-
-def test_ids_are_never_given_twice(tmp_path: Path) -> None:
-    with box(tmp_path) as outbox:
-        outbox.add(summary(0))
-        first = outbox.peek(1)[0].id
-        outbox.acknowledge(first)
+        digest = hashlib.sha256(row.body).hexdigest()
+        assert outbox.ledger.entries() == [("0a1b2c3d", 0, 0, digest)]
         outbox.add(summary(1))
-        assert outbox.peek(1)[0].id > first
+        assert outbox.peek(1)[0].id > row.id  # never given twice
 
 
 def test_numbers_go_on_across_restarts_under_a_new_boot_id(tmp_path: Path) -> None:
@@ -96,23 +85,16 @@ def test_numbers_go_on_across_restarts_under_a_new_boot_id(tmp_path: Path) -> No
         assert outbox.next_seq == 1
 
 
-def test_what_a_half_says_of_itself_is_replaced_not_collected(tmp_path: Path) -> None:
+def test_the_latest_value_of_a_kind_is_replaced_not_collected(tmp_path: Path) -> None:
     with box(tmp_path) as outbox:
-        assert outbox.get(Birth) is None
-        outbox.put(birth("00000001"))
-        outbox.put(birth("00000002"))
-        outbox.put(Vitals(perception="running", fps=30))
-        said, age = outbox.get(Birth) or (b"", -1.0)
-        assert said == to_json(birth("00000002"))
-        assert 0 <= age < 60
-
-
-def test_two_processes_see_each_others_rows(tmp_path: Path) -> None:
-    with box(tmp_path) as seer, box(tmp_path) as talker:
-        seer.add(summary(0))
-        (row,) = talker.peek(5)
-        talker.acknowledge(row.id)
-        assert seer.depth() == 0
+        assert outbox.latest.get(Birth) is None
+        outbox.latest.put(birth("00000001"))
+        outbox.latest.put(birth("00000002"))
+        outbox.latest.put(Vitals(perception="running", fps=30))
+        found = outbox.latest.get(Birth)
+        assert found is not None
+        assert found[0] == birth("00000002")
+        assert 0 <= found[1] < 60
 
 
 def test_the_oldest_beyond_the_size_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -125,11 +107,11 @@ def test_the_oldest_beyond_the_size_are_dropped_and_counted(tmp_path: Path) -> N
         assert size <= 100_000 < size + 2000
         dropped = 200 - len(left)
         assert left[0] == to_json(summary(dropped))
-        assert outbox.trimmed == dropped
+        assert outbox.evicted == dropped
         (event,) = (Event.model_validate_json(row.body) for row in rows if row.kind == "event")
         assert (event.code, event.count) == ("outbox_trimmed", 1)
     with box(tmp_path) as outbox:
-        assert outbox.trimmed == dropped
+        assert outbox.evicted == dropped
 
 
 def test_the_oldest_beyond_the_number_of_rows_are_dropped(tmp_path: Path) -> None:
@@ -138,15 +120,15 @@ def test_the_oldest_beyond_the_number_of_rows_are_dropped(tmp_path: Path) -> Non
             outbox.add(summary(seq))
         assert outbox.depth() <= 101  # the event that tells of it is one more
         assert summaries(outbox)[-1] == to_json(summary(119))
-        assert outbox.trimmed >= 20
+        assert outbox.evicted >= 20
 
 
 def test_an_event_said_often_is_sent_once_and_counted(tmp_path: Path) -> None:
     with box(tmp_path) as outbox:
         for _ in range(5):
-            outbox.say("camera_stalled")
-        outbox.say("paused")
-        outbox.say_pending()
+            outbox.events.record("camera_stalled")
+        outbox.events.record("paused")
+        outbox.events.flush()
         first, second = (Event.model_validate_json(row.body) for row in outbox.peek(9))
         assert (first.code, first.count, second.code) == ("camera_stalled", 1, "paused")
         assert (first.boot, second.seq) == (outbox.boot, first.seq + 1)
@@ -157,11 +139,11 @@ def test_what_an_event_was_not_sent_for_is_told_later(
 ) -> None:
     with box(tmp_path) as outbox:
         for _ in range(5):
-            outbox.say("camera_stalled")
+            outbox.events.record("camera_stalled")
         now = time.monotonic()
         monkeypatch.setattr("time.monotonic", lambda: now + EVENT_PAUSE)
-        outbox.say_pending()
-        outbox.say_pending()
+        outbox.events.flush()
+        outbox.events.flush()
         assert [_count(row.body) for row in outbox.peek(9)] == [1, 4]
 
 
@@ -173,11 +155,11 @@ def test_there_are_only_so_many_events_a_day(
     with box(tmp_path) as outbox:
         for _ in range(23):
             for code in get_args(EventCode):
-                outbox.say(code)
+                outbox.events.record(code)
             now += EVENT_PAUSE
         assert outbox.depth() == EVENTS_A_DAY
         now += 86_400
-        outbox.say("paused")
+        outbox.events.record("paused")
         assert outbox.depth() == EVENTS_A_DAY + 1
 
 
@@ -188,8 +170,8 @@ def test_what_the_broker_took_is_metered(tmp_path: Path) -> None:
         rows = outbox.peek(9)
         outbox.acknowledge(rows[0].id, rows[0].id, 999)
         outbox.acknowledge(rows[1].id, taken=False)
-        outbox.meter(2, 50)
-        basis = outbox.receipt_basis()
+        outbox.ledger.meter(2, 50)
+        basis = outbox.ledger.receipt_basis()
         assert (basis.messages, basis.bytes) == (3, len(rows[0].body) + 50)
         assert [release.seq for release in basis.releases] == [0, 1, 2]
 
@@ -203,10 +185,10 @@ def test_the_too_old_are_dropped_once_the_clock_can_be_trusted(tmp_path: Path) -
         outbox.add(summary(1))
         now += 3000
         outbox.add(summary(2))
-        assert (outbox.depth(), outbox.trimmed) == (3, 0)
+        assert (outbox.depth(), outbox.evicted) == (3, 0)
         now += 1000
         outbox.add(summary(3))
-        assert (len(summaries(outbox)), outbox.trimmed) == (2, 2)
+        assert (len(summaries(outbox)), outbox.evicted) == (2, 2)
 
 
 steps = st.lists(
@@ -237,49 +219,42 @@ def test_nothing_is_lost_or_doubled_whatever_the_order(steps: list[tuple[str, in
                 outbox.close()
                 outbox = box(Path(folder))
             assert [row.body for row in outbox.peek(100)] == expected
-        assert len(outbox.ledger()) == sum(what == "add" for what, _ in steps)
+        assert len(outbox.ledger.entries()) == sum(what == "add" for what, _ in steps)
         outbox.close()
-
-
-_WRITER = """
-import sys
-from pathlib import Path
-from agent.base.config import StoreConfig
-from agent.wall.outbox import Outbox
-from tests.summaries import summary
-
-outbox = Outbox(StoreConfig(outbox=Path(sys.argv[1])))
-while True:
-    seq = outbox.next_seq
-    outbox.add(summary(seq, outbox.boot))
-    print(outbox.boot, seq, flush=True)
-"""
 
 
 def test_kill_9_at_random_instants_loses_no_summary_that_was_taken(tmp_path: Path) -> None:
     """More rounds: FLEETING_KILLS=1000."""
-    path = tmp_path / "outbox.db"
     told: list[tuple[str, int]] = []
     for kill in range(int(os.environ.get("FLEETING_KILLS", "8"))):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", _WRITER, str(path)], stdout=subprocess.PIPE, text=True
-        )
-        assert writer.stdout is not None
-        told.append(_pair(writer.stdout.readline()))
-        time.sleep(0.003 * (kill * 7 % 23))
-        writer.send_signal(signal.SIGKILL)
-        told += [_pair(line) for line in writer.stdout if line.endswith("\n")]
-        writer.wait()
-    with Outbox(StoreConfig(outbox=path)) as outbox:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            try:  # adds, and tells of each summary that was taken, until it is killed
+                outbox = box(tmp_path)
+                while True:
+                    seq = outbox.next_seq
+                    outbox.add(summary(seq, outbox.boot))
+                    os.write(writer, f"{outbox.boot} {seq}\n".encode())
+            finally:
+                os._exit(1)
+        os.close(writer)
+        with open(reader, "rb") as lines:
+            told.append(_pair(lines.readline()))
+            time.sleep(0.003 * (kill * 7 % 23))
+            os.kill(child, signal.SIGKILL)
+            told += [_pair(line) for line in lines if line.endswith(b"\n")]
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    with box(tmp_path) as outbox:
         assert outbox.moved_aside is None
-        ledger = [(boot, seq) for boot, seq, _, _ in outbox.ledger()]
+        ledger = [(boot, seq) for boot, seq, _, _ in outbox.ledger.entries()]
         assert set(told) <= set(ledger)
         assert len(set(ledger)) == len(ledger) == outbox.depth()
         assert [seq for _, seq in ledger] == list(range(len(ledger)))
 
 
-def _pair(line: str) -> tuple[str, int]:
-    boot, seq = line.split()
+def _pair(line: bytes) -> tuple[str, int]:
+    boot, seq = line.decode().split()
     return boot, int(seq)
 
 
@@ -341,13 +316,13 @@ def test_damage_while_running_is_reported_and_survived(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_moved_away_is_noticed(tmp_path: Path) -> None:
-    with box(tmp_path) as seer, box(tmp_path) as talker:
-        seer.add(summary(0))
+    with box(tmp_path) as perceive, box(tmp_path) as uplink:
+        perceive.add(summary(0))
         for name in ("outbox.db", "outbox.db-wal", "outbox.db-shm"):
             (tmp_path / name).rename(tmp_path / f"old-{name}")
-        talker.say_pending()
-        seer.add(summary(1))
-        assert [row.body for row in talker.peek(5)] == [to_json(summary(1))]
+        uplink.events.flush()
+        perceive.add(summary(1))
+        assert [row.body for row in uplink.peek(5)] == [to_json(summary(1))]
 
 
 def test_few_damaged_files_are_kept(tmp_path: Path) -> None:
@@ -400,7 +375,7 @@ def test_a_write_limit_leaves_nothing_half_written_and_the_call_can_be_repeated(
         outbox.add(summary(refused))
         bodies = [row.body for row in outbox.peek(10_000)]
         assert bodies == [to_json(summary(seq)) for seq in range(refused + 1)]
-        assert len(outbox.ledger()) == refused + 1
+        assert len(outbox.ledger.entries()) == refused + 1
 
 
 @pytest.fixture
@@ -428,5 +403,5 @@ def test_a_full_disk_loses_nothing_that_was_taken(small_disk: Path) -> None:
         subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
         outbox.add(summary(refused))
         assert outbox.peek(10_000)[-1].body == to_json(summary(refused))
-        ledger = [(boot, seq) for boot, seq, _, _ in outbox.ledger()]
+        ledger = [(boot, seq) for boot, seq, _, _ in outbox.ledger.entries()]
         assert [seq for _, seq in ledger] == list(range(refused + 1))

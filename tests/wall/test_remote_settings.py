@@ -15,15 +15,15 @@ from agent.wall.remote_settings import Patch, Settings, apply, read, write
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     assert read(path) == Settings()
-    wished = Settings(
+    given = Settings(
         version=3,
         patch=Patch.model_validate({"privacy": {"k": 12}, "micro": {"enabled": False}}),
         paused=True,
         content=200,
         content_count=4,
     )
-    write(path, wished)
-    assert read(path) == wished
+    write(path, given)
+    assert read(path) == given
     assert [each.name for each in tmp_path.iterdir()] == ["settings.json"]
 
 
@@ -54,7 +54,7 @@ def test_what_is_not_ours_is_refused_by_name(tmp_path: Path, body: bytes) -> Non
         read(path)
 
 
-def test_wishes_change_only_what_they_name() -> None:
+def test_a_patch_changes_only_what_it_names() -> None:
     config = parse({"privacy": {"quiet_hours": ["22:00-06:00"], "notice_shown": True}}, "test")
     changed = apply(config, Patch.model_validate({"privacy": {"window": 3600}}))
     assert changed.privacy.window == 3600
@@ -80,6 +80,6 @@ def test_a_disk_that_takes_nothing_leaves_the_old_file(
 
 def test_a_patch_cannot_break_the_configuration() -> None:
     config = parse({}, "test")
-    broken = Patch.model_construct(privacy=Patch.Privacy.model_construct(k=0, window=None))
+    privacy = Patch().privacy.model_copy(update={"k": 0})
     with pytest.raises(ConfigError):
-        apply(config, broken)
+        apply(config, Patch().model_copy(update={"privacy": privacy}))

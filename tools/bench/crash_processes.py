@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from agent.host import child_process
+from agent.host.supervise import child_environment
 from tools.bench.errors import BenchError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ class Half:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=child_process.environment(),
+                env=child_environment(),
                 preexec_fn=_die_with_parent,
             )
 

@@ -19,10 +19,9 @@ from typing import Any, get_args
 from agent.base.config import AgentConfig, parse
 from agent.base.report import Response
 from agent.base.report.device import Command
-from agent.uplink.client import Message
-from agent.uplink.control import Control
-from agent.uplink.inbound import Inbound
-from agent.uplink.limits import Tally
+from agent.uplink.connection import Message
+from agent.uplink.inbound import EventCounter, Inbound
+from agent.uplink.settings import RemoteControl
 from agent.uplink.topics import Topics
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import read
@@ -110,8 +109,8 @@ def _all(
     tick: Callable[[int], None],
 ) -> tuple[Counter[Any], int]:
     """Counted refusals, and events in the outbox at the end."""
-    clock, tally = _Time(), Tally()
-    control = Control(config, tally)
+    clock, tally = _Time(), EventCounter()
+    control = RemoteControl(config, tally)
     inbound = Inbound(Topics(config), control, tally, clock)
     cases = Cases(seed, lambda: (control.settings.version, control.settings.defaults_version))
     tracemalloc.start()
@@ -137,9 +136,9 @@ def _all(
 
 def one(
     config: AgentConfig,
-    control: Control,
+    control: RemoteControl,
     inbound: Inbound,
-    tally: Tally,
+    tally: EventCounter,
     case: Case,
     found: _Run,
     flood: bool,
@@ -153,7 +152,7 @@ def one(
         found.problems.append(f"{case.flavour}, {case.topic!r}, {case.payload[:80]!r}: {what}")
 
     try:
-        reply = inbound(Message(case.topic, case.payload, case.retain, case.correlation))
+        handled = inbound(Message(case.topic, case.payload, case.retain, case.correlation))
     except Exception as error:
         wrong(f"raised {type(error).__name__}: {error}")
         return
@@ -166,10 +165,11 @@ def one(
         if said or read(config.store.settings) != after:
             wrong(said or "the file is not what is in force")
     refused = tally.total.total() > counted
-    if (case.refused or (inbound.flooded and flood)) and not refused:
+    if (case.refused or (handled.flooded and flood)) and not refused:
         wrong("was not counted as refused")
     if case.taken and not flood and after is before:
         wrong("a valid wish had no effect")
+    reply = handled.reply
     if reply is not None:
         found.answers[reply.answer] += 1
         if reply.command not in (*get_args(Command), "other"):

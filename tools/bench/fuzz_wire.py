@@ -17,7 +17,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.host import child_process
+from agent.host.supervise import child_environment
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import read
 from tools.bench.crash_processes import Broker, mosquitto
@@ -103,7 +103,7 @@ class _Wire:
             return subprocess.Popen(
                 [sys.executable, "-P", "-m", "agent.cli", "uplink", "--config", str(settings)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=child_process.environment(),
+                env=child_environment(),
             )  # fmt: skip
 
     @contextlib.contextmanager
@@ -183,7 +183,7 @@ class _Wire:
     def _deliver(self) -> None:
         """After everything: what is put into the outbox arrives."""
         with self._client(), Outbox(self._config.store) as outbox:
-            outbox.say("camera_stalled")
+            outbox.events.record("camera_stalled")
             if not _eventually(lambda: f"{BASE}/event" in self._heard and outbox.depth() == 0):
                 self._problems.append("the uplink delivers nothing after the rogue broker")
 

@@ -63,9 +63,9 @@ class Leak:
 
     def in_uplink(self) -> None:
         """In `uplink`: let everything pass that the outbox holds."""
-        from agent.uplink import sender as queue
+        from agent.uplink import sender
 
-        replace(queue, "valid", lambda body, kind: body)
+        replace(sender, "from_json", lambda kind, body: body)
 
     def thumbnail(self, width: int, height: int) -> Any:
         """uint8[height, width] of the newest frame."""
@@ -170,7 +170,7 @@ class Topic(Base64):
 
     def in_uplink(self) -> None:
         super().in_uplink()
-        from agent.uplink.client import Connection
+        from agent.uplink.connection import Connection
 
         publish = Connection.publish
 

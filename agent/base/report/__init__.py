@@ -4,7 +4,15 @@ The JSON Schemas in `agent/base/schemas/` are made from these models by
 `python -m agent.base.schemas`.
 """
 
-from agent.base.report.base import SEQ_LIMIT, Boot, ClosedModel, quantize, to_json
+from agent.base.report.base import (
+    SEQ_LIMIT,
+    Boot,
+    ClosedModel,
+    Message,
+    from_json,
+    quantize,
+    to_json,
+)
 from agent.base.report.device import (
     Birth,
     Event,
@@ -56,6 +64,7 @@ __all__ = [
     "EventCode",
     "ExpressionCounts",
     "Health",
+    "Message",
     "Meta",
     "MicroCounts",
     "PerceiveCage",
@@ -74,6 +83,7 @@ __all__ = [
     "UplinkCage",
     "Vitals",
     "Withheld",
+    "from_json",
     "quantize",
     "to_json",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -44,6 +44,9 @@ class ClosedModel(BaseModel):
     )
 
 
+Message = TypeVar("Message", bound=ClosedModel)
+
+
 @dataclass(frozen=True, slots=True)
 class Quantized:
     """Annotates an integer that grows coarser away from zero: noise drowns the rest anyway, and
@@ -82,3 +85,12 @@ def quantize(ranges: Ranges, value: int) -> int:
 def to_json(message: ClosedModel) -> bytes:
     """The one byte form of a message: compact, keys in declared order."""
     return message.model_dump_json().encode()
+
+
+def from_json(kind: type[Message], data: bytes) -> Message | None:
+    """The message whose one byte form is `data`; None where it is anything else."""
+    try:
+        message = kind.model_validate_json(data)
+    except ValueError:
+        return None
+    return message if to_json(message) == data else None

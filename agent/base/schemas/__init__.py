@@ -1,61 +1,6 @@
-"""JSON Schemas of every message that may leave, made from `agent.base.report`; all of them closed.
+"""JSON Schemas of every message that may leave, made from `base.report`; all of them closed. May
+import `base`, except `types`.
 
-`python -m agent.base.schemas` writes and checks them; `python -m tools.capacity` prints how
-much they can say at most.
+`python -m agent.base.schemas` writes and checks them; `python -m tools.capacity` prints how much
+they can say at most.
 """
-
-from __future__ import annotations
-
-import functools
-import hashlib
-import json
-from importlib.resources import files
-from typing import Any
-
-from agent.base.report import ClosedModel, Event, Health, Meta, Receipt, Reported, Response, Summary
-
-MESSAGES: dict[str, type[ClosedModel]] = {
-    "summary-1": Summary,
-    "meta-1": Meta,
-    "health-1": Health,
-    "event-1": Event,
-    "receipt-1": Receipt,
-    "reported-1": Reported,
-    "response-1": Response,
-}
-"""Schema file, without its ending, by message. Beside these there is only `state`: the word
-`online` or `offline`."""
-
-
-def urn(name: str) -> str:
-    """`summary-1` -> `urn:fleeting:summary:1`."""
-    message, version = name.rsplit("-", 1)
-    return f"urn:fleeting:{message}:{version}"
-
-
-def build(name: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a message, from its model."""
-    schema = MESSAGES[name].model_json_schema(mode="serialization")
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": urn(name)}
-    return head | schema
-
-
-def text(name: str) -> str:
-    """A schema's file content."""
-    return json.dumps(build(name), indent=2) + "\n"
-
-
-def load(name: str) -> dict[str, Any]:
-    """The schema that came with the package."""
-    schema: dict[str, Any] = json.loads(files(__name__).joinpath(f"{name}.json").read_text())
-    return schema
-
-
-@functools.cache
-def joint_hash() -> str:
-    """The first 16 hex digits of the SHA-256 over all schemas that came with the package."""
-    folder = files(__name__)
-    digest = hashlib.sha256()
-    for name in sorted(MESSAGES):
-        digest.update(folder.joinpath(f"{name}.json").read_bytes())
-    return digest.hexdigest()[:16]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from agent.base.errors import AgentError
-from agent.base.schemas import MESSAGES, build, text
+from agent.base.files import write_atomically
 from agent.base.schemas.capacity import capacity
+from agent.base.schemas.registry import MESSAGES, build, text
 
 HERE = Path(__file__).parent
 
@@ -24,13 +24,13 @@ def main(argv: list[str] | None = None) -> int:
         try:
             capacity(build(name))
         except AgentError as error:
-            print(f"{name} is open: {error}. Bound it in agent/report.py.", file=sys.stderr)
+            print(f"{name} is open: {error}. Bound it in agent/base/report.", file=sys.stderr)
             return 1
         path = HERE / f"{name}.json"
         if check and (not path.is_file() or path.read_text() != text(name)):
             stale.append(path.name)
         elif not check:
-            _write(path, text(name))
+            write_atomically(path, text(name).encode())
         print(f"{name}: closed")
     if stale:
         print(
@@ -38,12 +38,6 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
     return 1 if stale else 0
-
-
-def _write(path: Path, content: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(content)
-    os.replace(temporary, path)
 
 
 if __name__ == "__main__":

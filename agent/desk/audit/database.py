@@ -17,10 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from agent.base import report
-from agent.base.report import ClosedModel, to_json
+from agent.base.report import ClosedModel, from_json
 from agent.desk.audit.evidence import Finding
 from agent.desk.audit.schema import Schema, problem
 from agent.desk.audit.vocabulary import Vocabulary
@@ -81,7 +80,7 @@ def ordinary(value: bytes, schemas: Mapping[str, Schema]) -> bool:
     """Whether it is a message, as it may leave or pass between the halves, a name or a hash."""
     if value[:1] == b"{":
         return any(problem(each, value) is None for each in schemas.values()) or any(
-            _is(kind, value) for kind in _CLOSED
+            from_json(kind, value) for kind in _CLOSED
         )
     try:
         return not value or bool(_WORD.fullmatch(value.decode("ascii")))
@@ -160,13 +159,6 @@ def _expected_tables() -> set[tuple[str, str, str | None]]:
             pass
         with contextlib.closing(sqlite3.connect(path)) as database:
             return set(database.execute("SELECT type, name, sql FROM sqlite_master"))
-
-
-def _is(kind: type[ClosedModel], value: bytes) -> bool:
-    try:
-        return to_json(kind.model_validate_json(value)) == value
-    except ValidationError:
-        return False
 
 
 def _stranger(path: Path, what: str) -> Finding:

@@ -23,7 +23,7 @@ from agent.desk.audit.watch import Watcher
 from agent.desk.demo.run import configuration
 from agent.desk.loopback.broker import Broker
 from agent.desk.loopback.subscriber import Subscriber
-from agent.host import child_process
+from agent.host.supervise import child_environment
 from agent.wall.outbox import Outbox
 
 DEVICE = "audit"
@@ -136,9 +136,7 @@ _AGAIN = "Its last words are kept with --keep FOLDER; run the audit again."
 
 
 def _environment(run: Path) -> dict[str, str]:
-    kept = {
-        name: value for name, value in child_process.environment().items() if name not in _FOREIGN
-    }
+    kept = {name: value for name, value in child_environment().items() if name not in _FOREIGN}
     return kept | {
         # compiled modules would be written all over the installation
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -239,7 +237,7 @@ def last_words(name: str, workspace: Path) -> str:
 def _ledger(store: StoreConfig) -> frozenset[str]:
     """SHA-256 of every body that perception released. Raises `AuditError` when there is none."""
     with Outbox(store) as outbox:
-        hashes = frozenset(each[3] for each in outbox.ledger())
+        hashes = frozenset(each[3] for each in outbox.ledger.entries())
     if not hashes:
         raise AuditError(
             "The audit failed: perception released nothing from this video. It may be shorter than "

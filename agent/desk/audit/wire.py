@@ -202,7 +202,7 @@ def _model_problem(kind: str, message: Message) -> str | None:
     from pydantic import ValidationError
 
     from agent.base.report import to_json
-    from agent.base.schemas import MESSAGES
+    from agent.base.schemas.registry import MESSAGES
 
     model = next((m for name, m in MESSAGES.items() if name.rpartition("-")[0] == kind), None)
     if model is None:

@@ -27,7 +27,7 @@ from agent.desk.trace import truth as script
 from agent.desk.trace.recorder import TraceRecorder, check_target
 from agent.desk.trace.table import summaries_table
 from agent.desk.trace.timeline import draw_trace, lanes
-from agent.host import child_process
+from agent.host.supervise import child_environment
 
 DEVICE = "demo"
 ARRIVAL = 30.0
@@ -131,7 +131,7 @@ def _uplink(config: AgentConfig, folder: Path) -> Iterator[subprocess.Popen[byte
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=child_process.environment(),
+            env=child_environment(),
         )
     try:
         yield child

@@ -32,7 +32,7 @@ _NOON = 1_780_315_200
 
 
 def example(name: str, schema: Schema, policy: Policy) -> dict[str, Any]:
-    """A valid message of this schema (`agent.base.schemas.MESSAGES`)."""
+    """A valid message of this schema (`agent.base.schemas.registry.MESSAGES`)."""
     message: dict[str, Any] = _any(schema, schema.get("$defs", {}), "")
     if name == "summary-1":
         message |= _summary(policy)

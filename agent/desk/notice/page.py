@@ -6,16 +6,16 @@ import json
 from typing import Any, get_args
 
 from agent import __version__
-from agent.base import schemas
 from agent.base.config import AgentConfig
 from agent.base.report.device import Command, RemotePath
+from agent.base.schemas import registry as schemas
 from agent.base.schemas.capacity import capacity, per_day
 from agent.base.vocabulary import Cell
 from agent.desk.notice.document import Document
 from agent.desk.notice.example import example
 from agent.desk.notice.fields import fields
 from agent.privacy.policy.rules import Policy
-from agent.uplink.topics import CHANNELS, Channel, Topics
+from agent.uplink.topics import MESSAGE_KINDS, MessageKind, Topics
 
 _DAY = 86_400
 _NEVER = (
@@ -83,7 +83,7 @@ def _messages(page: Document, config: AgentConfig, policy: Policy) -> None:
         "where the message has a pace of its own."
     )
     rows, sections = [], []
-    for kind, channel in CHANNELS.items():
+    for kind, channel in MESSAGE_KINDS.items():
         if kind == "discovery" and not config.mqtt.discovery:
             continue
         name = "{command}" if kind == "res" else ""
@@ -124,7 +124,7 @@ def _pace(kind: str, config: AgentConfig, policy: Policy) -> tuple[str, float]:
 def _message(
     page: Document,
     kind: str,
-    channel: Channel,
+    channel: MessageKind,
     schema: dict[str, Any],
     config: AgentConfig,
     policy: Policy,

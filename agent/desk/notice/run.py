@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import warnings
 from pathlib import Path
-from typing import IO, cast, get_args
+from typing import cast, get_args
 
 from agent import __version__
 from agent.base.config import AgentConfig
@@ -133,10 +132,5 @@ def _make_folder(out: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    def fill(file: IO[bytes]) -> None:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-    write_whole(path, fill, "notice", mode=0o644)
+    write_whole(path, content, "notice", mode=0o644)
     return path

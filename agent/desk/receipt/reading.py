@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import ValidationError
-
-from agent.base.report import ClosedModel, to_json
+from agent.base.report import Message, from_json
 
 MOST_BYTES = 2_000_000_000
 """Of one file."""
 _MOST_PROBLEMS = 20
 """Told per file; the others are counted."""
-
-Message = TypeVar("Message", bound=ClosedModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +69,7 @@ def read(
             if taken == most:
                 problems.add(path, f":{number}: more than {most} messages; the rest is left out.")
                 return
-            message = _parse(content, kind)
+            message = from_json(kind, content)
             if message is None:
                 problems.add(path, f":{number}: no {kind.__name__.lower()}, or not byte for byte.")
                 continue
@@ -103,11 +98,3 @@ def _lines(path: Path, longest: int, problems: Problems) -> Iterator[tuple[int, 
                     return
     except OSError as error:
         problems.add(path, f" cannot be read: {error.strerror}.")
-
-
-def _parse(content: bytes, kind: type[Message]) -> Message | None:
-    try:
-        message = kind.model_validate_json(content)
-    except (ValidationError, ValueError, RecursionError):
-        return None
-    return message if to_json(message) == content else None

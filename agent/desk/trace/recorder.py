@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.errors import StoreError
+from agent.base.files import write_atomically
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Face, MicroExpression, Perceived
 
 MICRO_COLUMNS = ("track_id", "onset", "apex", "offset", "intensity", "score", "emitted")
@@ -29,22 +28,14 @@ def check_target(path: Path) -> None:
 
 
 def write_whole(
-    path: Path, write: Callable[[IO[bytes]], object], what: str, mode: int = 0o600
+    path: Path, data: bytes | Callable[[IO[bytes]], object], what: str, mode: int = 0o600
 ) -> None:
-    """Have `write` fill a file beside `path`, then put it in place: whole or not at all.
+    """As `write_atomically`.
 
     Raises `StoreError`, which calls the file `what`.
     """
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                write(file)
-            os.chmod(name, mode)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+        write_atomically(path, data, mode)
     except OSError as error:
         raise StoreError(
             f"The {what} {path} cannot be written: {error.strerror}. "

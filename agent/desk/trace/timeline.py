@@ -242,7 +242,7 @@ def write_figure(figure: Any, out: Path) -> None:
 
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
-    write_whole(out, lambda file: file.write(buffer.getvalue()), "picture", mode=0o644)
+    write_whole(out, buffer.getvalue(), "picture", mode=0o644)
 
 
 assert tuple(COLOURS) == EXPRESSIONS

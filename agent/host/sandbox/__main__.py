@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 
 from agent.base.report import to_json
-from agent.host.sandbox import enter_perceive
+from agent.host.sandbox.enter import enter_perceive
 
 
 def main() -> int:

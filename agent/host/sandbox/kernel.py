@@ -1,4 +1,4 @@
-"""System calls that Python has no name for; nothing else in this package speaks to the kernel."""
+"""System calls that Python has no function for; the only place in this package that makes them."""
 
 from __future__ import annotations
 

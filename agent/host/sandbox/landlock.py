@@ -1,4 +1,4 @@
-"""Which files and TCP ports each half may reach: landlock(7), the kernel's sandbox for anyone.
+"""Which files and TCP ports each process may reach: landlock(7), the kernel's sandbox for anyone.
 
 A ruleset names the rights that it handles; what is handled and not granted is refused with EACCES.
 Older kernels know fewer rights: those are left out, and the rest holds. Rules hold for open(2), so

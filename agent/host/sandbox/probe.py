@@ -1,4 +1,4 @@
-"""Trying the real thing: what a cage is worth is what the kernel refuses, not what was configured.
+"""Trying what the kernel refuses: that is what a sandbox is worth, not what was configured.
 
 Every attempt is harmless where it succeeds: nothing is written that is not removed again, no packet
 leaves the machine, no device is commanded.
@@ -95,7 +95,7 @@ def alone_in_network(devices: Path = Path("/proc/self/net/dev")) -> bool:
 
 def under_systemd(groups: Path = Path("/proc/self/cgroup")) -> bool:
     """Whether systemd started this process as a service with a filter of system calls. To be asked
-    before sealing: afterwards the filter may be ours."""
+    before entering the sandbox: afterwards the filter may be ours."""
     try:
         lines = groups.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Which system calls each half may make: seccomp(2) filters, written here in classic BPF.
+"""Which system calls each process may make: seccomp(2) filters, written here in classic BPF.
 
 What is refused fails with EPERM and nothing is killed, so that a library which merely tries carries
 on. A filter cannot be taken off again and is inherited by every program started later. Installed
@@ -92,8 +92,8 @@ _CALLS: dict[str, tuple[int | None, int | None]] = {
     "clock_settime": (227, 112),
     "vhangup": (153, 58),
 }
-"""Refused to both halves; numbers on x86_64 and aarch64. Most need privileges that a service does
-not have; as root they would be open."""
+"""Refused to both processes; numbers on x86_64 and aarch64. Most need privileges that a service
+does not have; as root they would be open."""
 _OTHERS = {
     "ioctl": (16, 29),
     "socket": (41, 198),
@@ -120,9 +120,9 @@ _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 
 
 def perceive_filter(machine: str, *, local_clients: bool) -> list[Instruction]:
-    """For the half that sees: sockets of this machine only, and of those no connection to a server
-    (the system bus or a resolver would carry words out), unless `local_clients`: some camera stacks
-    talk to a daemon."""
+    """For the perceive process: sockets of this machine only, and of those no connection to a
+    server (the system bus or a resolver would carry data out), unless `local_clients`: some camera
+    stacks need a daemon."""
     netlink = [*_require(2, _NETLINK_KOBJECT_UEVENT), _ALLOW]  # udev: cameras that come and go
     families = _branch(0, {_AF_UNIX: [_ALLOW], _AF_NETLINK: netlink})
     rules = {"socket": families, "socketpair": families}
@@ -132,7 +132,7 @@ def perceive_filter(machine: str, *, local_clients: bool) -> list[Instruction]:
 
 
 def uplink_filter(machine: str) -> list[Instruction]:
-    """For the half that talks: TCP, UDP (names) and local sockets; no program may be started.
+    """For the uplink process: TCP, UDP (names) and local sockets; no program may be started.
 
     Protocols beside TCP and UDP are refused because Landlock's rules for ports do not hold for them
     (Multipath TCP speaks to plain TCP servers), data in a SYN because it connects without connect.

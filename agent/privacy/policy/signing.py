@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from agent.base.errors import AgentError, ConfigError, StoreError
+from agent.base.files import write_atomically
 from agent.privacy.policy.profile import parse_profile
 from agent.privacy.policy.trusted_file import LARGEST, read_plain
 
@@ -70,17 +70,7 @@ def _private_key(path: Path) -> Ed25519PrivateKey:
 
 def _write(path: Path, content: bytes, mode: int) -> None:
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                os.fchmod(file.fileno(), mode)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+        write_atomically(path, content, mode)
     except OSError as error:
         raise StoreError(
             f"{path} cannot be written: {error.strerror}. Choose a folder that you may write."

@@ -5,21 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import ValidationError
 
 from agent.base.config import AgentConfig
-from agent.base.report import Birth, Receipt, Statement, to_json
-from agent.base.schemas import joint_hash
+from agent.base.files import write_atomically
+from agent.base.report import Birth, Receipt, Statement, from_json, to_json
+from agent.base.schemas.registry import joint_hash
 from agent.uplink.receipt.due import Last, is_due, machine_start
-from agent.uplink.receipt.key import key_path, open_key, public_hex, sync_folder
-from agent.wall.outbox import Outbox
-from agent.wall.outbox.store import ReceiptBasis, Release
+from agent.uplink.receipt.key import key_path, open_key, public_hex
+from agent.wall.outbox import Outbox, ReceiptBasis, Release
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +48,7 @@ class _Mark:
 
 
 class ReceiptBook:
-    """Signs the day. Lives in the process that talks; nothing here sees."""
+    """Signs the day. Lives in the uplink process."""
 
     def __init__(self, config: AgentConfig, outbox: Outbox) -> None:
         """Opens or makes the key. Raises `ConfigError`, `StoreError` (see `key.open_key`)."""
@@ -80,13 +78,13 @@ class ReceiptBook:
         """
         if self._began is None:
             self._began = monotonic
-        basis = self._outbox.receipt_basis()
+        basis = self._outbox.ledger.receipt_basis()
         previous = self._previous(basis)
         last = None if previous is None else self._last(previous, monotonic)
         if not is_due(last, utc, monotonic - self._began):
             return None
         receipt = self._sign(self._statement(basis, previous, utc))
-        self._outbox.add_receipt(receipt, basis)
+        self._outbox.ledger.add_receipt(receipt, basis)
         self._remember(_Mark(to_json(receipt), self._machine, monotonic))
         return receipt
 
@@ -115,7 +113,8 @@ class ReceiptBook:
     def _statement(
         self, basis: ReceiptBasis, previous: Receipt | None, utc: float | None
     ) -> Statement:
-        birth = self._birth()
+        latest = self._outbox.latest.get(Birth)
+        birth = latest[0] if latest else None
         chained = previous is not None and previous.statement.key == self.public_key
         if previous is not None and chained and previous.statement.number < _MOST_NUMBER:
             number = previous.statement.number + 1
@@ -141,14 +140,6 @@ class ReceiptBook:
             schemas=joint_hash(),
             key=self.public_key,
         )
-
-    def _birth(self) -> Birth | None:
-        found = self._outbox.get(Birth)
-        try:
-            return None if found is None else Birth.model_validate_json(found[0])
-        except ValidationError:
-            log.warning("What the seeing half said of itself cannot be read; receipts go without.")
-            return None
 
     def _sign(self, statement: Statement) -> Receipt:
         return Receipt(statement=statement, signature=self._key.sign(to_json(statement)).hex())
@@ -213,11 +204,10 @@ def _utc_tens(utc: float | None) -> int | None:
 def _parse(body: bytes | None) -> Receipt | None:
     if body is None:
         return None
-    try:
-        return Receipt.model_validate_json(body)
-    except ValidationError:
+    receipt = from_json(Receipt, body)
+    if receipt is None:
         log.error("The last receipt cannot be read; a new chain of receipts begins.")
-        return None
+    return receipt
 
 
 def _read_mark(path: Path) -> _Mark | None:
@@ -236,10 +226,4 @@ def _write_mark(path: Path, mark: _Mark) -> None:
     data = {
         "receipt": mark.receipt.decode(), "machine": mark.machine, "monotonic": mark.monotonic
     }  # fmt: skip
-    new = path.with_name(path.name + ".new")
-    with new.open("w") as file:
-        json.dump(data, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)
-    sync_folder(path.parent)
+    write_atomically(path, json.dumps(data).encode())

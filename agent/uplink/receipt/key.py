@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from agent.base.config import StoreConfig
 from agent.base.errors import ConfigError, StoreError
+from agent.base.files import sync_folder
 
 _NAME = "receipt.key"
 _MOST_BYTES = 4096
@@ -69,7 +70,7 @@ def open_key(path: Path) -> Ed25519PrivateKey:
 
 
 def public_hex(key: Ed25519PrivateKey) -> str:
-    """The public half, 64 hex digits, as in `Meta.key`."""
+    """The public key, 64 hex digits, as in `Meta.key`."""
     return key.public_key().public_bytes_raw().hex()
 
 
@@ -117,12 +118,3 @@ def _make(path: Path) -> None:
         sync_folder(path.parent)
     finally:
         os.unlink(name)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder survive power loss (fsync(2): the file's own sync does not)."""
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

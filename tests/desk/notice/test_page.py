@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from agent.base import schemas
 from agent.base.config import AgentConfig, parse
 from agent.base.errors import AgentError
+from agent.base.schemas import registry as schemas
 from agent.base.schemas.capacity import capacity
 from agent.desk.notice.document import Document
 from agent.desk.notice.example import example
@@ -19,7 +19,7 @@ from agent.desk.notice.fields import fields, meaning
 from agent.desk.notice.meanings import MEANINGS
 from agent.desk.notice.page import document, published
 from agent.privacy.policy.rules import PROFILES, resolve
-from agent.uplink.topics import CHANNELS
+from agent.uplink.topics import MESSAGE_KINDS
 
 PLACES = {name: PROFILES[name].places[0] for name in PROFILES}
 
@@ -85,7 +85,7 @@ def test_examples_are_valid_messages(name: str, policy: str) -> None:
 
 def test_every_channel_and_its_topic_stand_on_the_page() -> None:
     text = page(config(mqtt={"discovery": True}))
-    for kind, channel in CHANNELS.items():
+    for kind, channel in MESSAGE_KINDS.items():
         assert f"| {kind} |" in text
         if channel.schema:
             assert f"## Message: {kind}" in text
@@ -152,7 +152,7 @@ def test_the_html_is_one_file_without_script_or_link() -> None:
     assert reader.links == []
     assert "url(" not in text
     assert "@import" not in text
-    assert reader.tags.count("table") == len([c for c in CHANNELS.values() if c.schema]) + 2
+    assert reader.tags.count("table") == len([c for c in MESSAGE_KINDS.values() if c.schema]) + 2
 
 
 def test_markup_in_a_text_stays_text() -> None:

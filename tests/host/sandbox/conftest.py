@@ -1,4 +1,4 @@
-"""Cages cannot be left again: whatever is sealed here is a process of its own."""
+"""Sandboxes cannot be left again: whatever enters one here is a process of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ PRELUDE = """
 import ctypes, errno, json, os, signal, socket, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from agent.host.sandbox import enter_perceive, enter_uplink, kernel, landlock, seccomp, probe
+from agent.host.sandbox import kernel, landlock, seccomp, probe
+from agent.host.sandbox.enter import enter_perceive, enter_uplink, restrict_perceive
 own = Path({own!r})
 
 def code(attempt):

@@ -76,8 +76,8 @@ def group() -> Iterator[Path]:
 
 def test_a_packet_filter_is_found(inside: Inside, group: Path) -> None:
     script = (
-        "{}cage = enter_uplink([], [own], 1883)\n"
-        "say(confined=cage.egress == 'confined', here=code(lambda: socket.socket(\n"
+        "{}found = enter_uplink([], [own], 1883)\n"
+        "say(confined=found.egress == 'confined', here=code(lambda: socket.socket(\n"
         "    socket.AF_INET, socket.SOCK_DGRAM).sendto(b'', ('127.0.0.1', 9))))"
     )
     join = f"Path({str(group / 'cgroup.procs')!r}).write_text(str(os.getpid()))\n"

@@ -77,7 +77,7 @@ def test_a_file_that_can_be_made_is_found_and_removed(
     assert probe.no_file_outside([Path("/")])
 
 
-def test_this_process_is_not_sealed() -> None:
+def test_this_process_is_in_no_sandbox() -> None:
     """Else the others would prove nothing."""
     assert not probe.no_internet_socket()
     assert not probe.no_connection_elsewhere()

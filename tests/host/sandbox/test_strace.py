@@ -1,6 +1,6 @@
 """The claim that a stranger can check: strace(1) over each command, and what it never asked for.
 
-What a half tries on itself at its start is refused and stands in the log as refused.
+What a process tries on itself at its start is refused and stands in the log as refused.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Log:
 
     def opened(self) -> set[tuple[Path, bool]]:
         """Files that were opened, and whether for writing. O_PATH names a file and opens nothing:
-        the cage's own rules."""
+        the sandbox's own rules."""
         found = set()
         for name, arguments, result, _ in self.calls:
             path = re.search(r'"([^"]*)"', arguments)
@@ -125,6 +125,7 @@ def traced(log: Path, *arguments: str) -> Log:
     return Log(log)
 
 
+@pytest.mark.slow
 def test_perceive_makes_no_internet_socket_and_writes_where_it_may(
     tmp_path: Path, short: Path
 ) -> None:
@@ -142,19 +143,20 @@ def test_perceive_makes_no_internet_socket_and_writes_where_it_may(
         path
         for path in written
         if not any(path.is_relative_to(each) for each in (tmp_path / "outbox", *caches))
-        # Python keeps what it compiled before the cage was built.
+        # Python keeps what it compiled before the sandbox was entered.
         and "__pycache__" not in path.parts
     ]
     assert strange == []
     assert any(path.is_relative_to(tmp_path / "outbox") for path in written)
 
 
+@pytest.mark.slow
 def test_a_replay_makes_no_internet_socket(tmp_path: Path, short: Path) -> None:
     log = traced(tmp_path / "log", "replay", str(short), "--json")
     assert log.families() <= {"AF_UNIX"}
     assert log.network() == []
     assert {error for _, error in log.refused()} <= {"EPERM"}
-    assert log.devices() <= {*HARMLESS, "/dev"}  # listed, to find what the cage must let through
+    assert log.devices() <= {*HARMLESS, "/dev"}  # listed, to find what the sandbox must let through
 
 
 def test_uplink_opens_no_device(tmp_path: Path) -> None:
@@ -168,7 +170,7 @@ def test_uplink_opens_no_device(tmp_path: Path) -> None:
     assert process.stderr is not None
     try:
         for line in process.stderr:
-            if "Next try" in line:  # it has tried to connect: all is loaded, all is sealed
+            if "Next try" in line:  # it has tried to connect: all is loaded, the sandbox entered
                 break
         tracee = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]
         os.kill(int(tracee), signal.SIGTERM)

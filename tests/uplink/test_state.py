@@ -6,11 +6,12 @@ import hashlib
 import json
 from typing import Any
 
+import jinja2
 import pytest
 
 from agent.base.config import parse
 from agent.base.report import ExpressionCounts
-from agent.uplink.discovery import MOST_BYTES, announcement
+from agent.uplink.state import announcement
 from agent.uplink.topics import Topics
 from tests.summaries import summary
 
@@ -24,7 +25,7 @@ _KEYS = {
 
 def described(device: str, **mqtt: Any) -> bytes:
     config = parse({"device": {"id": device, "group": "shop"}, "mqtt": mqtt}, "test")
-    return announcement(device, Topics(config))
+    return announcement(Topics(config))
 
 
 def test_it_is_pinned() -> None:
@@ -57,11 +58,10 @@ def test_its_shape_is_the_one_that_home_assistant_reads() -> None:
 
 @pytest.mark.parametrize("device", ["b", "x" * 64])
 def test_it_passes_a_broker_that_refuses_large_packets(device: str) -> None:
-    assert len(described(device)) + len(f"homeassistant/device/{device}/config") <= MOST_BYTES
+    assert len(described(device)) + len(f"homeassistant/device/{device}/config") <= 3500
 
 
 def test_the_templates_read_what_a_summary_says() -> None:
-    jinja2 = pytest.importorskip("jinja2")
     value = json.loads(summary(0).model_dump_json())
     nobody = dict.fromkeys(ExpressionCounts.model_fields, 0)
     value["expression"] = nobody | {"happiness": 30, "neutral": 90}

@@ -1,4 +1,4 @@
-"""The two halves, sealed: what each can no longer do, and what it still can."""
+"""The two processes in their sandboxes: what each can no longer do, and what it still can."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ said = {
 @needs_seccomp
 def test_perceive_has_no_way_to_the_network(inside: Inside) -> None:
     found = inside(
-        f"cage = enter_perceive([own])\n{ESCAPES}\n"
+        f"found = enter_perceive([own])\n{ESCAPES}\n"
         "said['server'] = code(lambda: socket.socket(socket.AF_UNIX).connect('/run/nobody'))\n"
-        "say(closed=cage.network == 'closed', layers=cage.layers, said=said,\n"
+        "say(closed=found.network == 'closed', layers=found.layers, said=said,\n"
         "    uevent=code(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)),\n"
         "    pair=code(lambda: socket.socketpair(socket.AF_UNIX)))"
     )
@@ -66,7 +66,7 @@ def test_perceive_has_no_way_to_the_network(inside: Inside) -> None:
 
 
 @needs_seccomp
-def test_programs_that_perceive_starts_are_in_the_same_cage(inside: Inside) -> None:
+def test_programs_that_perceive_starts_are_in_the_same_sandbox(inside: Inside) -> None:
     ask = "import socket; socket.socket(socket.AF_INET)"
     found = inside(
         "enter_perceive([own])\nimport subprocess\n"
@@ -94,7 +94,7 @@ def test_threads_from_before_are_off_the_network_too(inside: Inside) -> None:
 
 def test_perceive_leaves_no_core_and_nobody_looks_in(inside: Inside) -> None:
     found = inside(
-        "import resource\nseal_perceive([own])\n"
+        "import resource\nrestrict_perceive([own])\n"
         "ctypes_prctl = ctypes.CDLL(None).prctl\n"
         "say(limit=resource.getrlimit(resource.RLIMIT_CORE), dumpable=ctypes_prctl(3),\n"
         "    privileges=kernel.status('NoNewPrivs'), open_files=len(os.listdir('/proc/self/fd')),\n"
@@ -113,8 +113,8 @@ def test_perceive_writes_in_its_own_folders_only(inside: Inside, tmp_path: Path)
     there.write_text("before")
     found = inside(
         f"there = Path({str(there)!r})\n"
-        "cage = enter_perceive([own, own / 'absent'])\n"
-        "say(confined=cage.writes == 'confined', read=there.read_text(),\n"
+        "found = enter_perceive([own, own / 'absent'])\n"
+        "say(confined=found.writes == 'confined', read=there.read_text(),\n"
         "    refused=[code(lambda: there.open('a')), code(there.unlink),\n"
         "             code(lambda: there.with_name('new').touch()),\n"
         "             code(lambda: there.with_name('folder').mkdir()),\n"
@@ -135,7 +135,7 @@ def test_perceive_writes_in_its_own_folders_only(inside: Inside, tmp_path: Path)
 @needs_scopes
 def test_perceive_reaches_no_other_process(inside: Inside) -> None:
     found = inside(
-        "parent = os.getppid()\nseal_perceive([own], local_clients=True)\n"
+        "parent = os.getppid()\nrestrict_perceive([own], local_clients=True)\n"
         "say(signal=code(lambda: os.kill(parent, 0)), own=code(lambda: os.kill(os.getpid(), 0)),\n"
         "    memory=code(lambda: open(f'/proc/{parent}/mem', 'rb')))"
     )
@@ -148,10 +148,10 @@ def test_a_camera_stack_may_be_let_talk_to_its_daemon(inside: Inside) -> None:
     found = inside(
         "server = socket.socket(socket.AF_UNIX)\n"
         "server.bind(str(own / 'daemon'))\nserver.listen()\n"
-        "cage = enter_perceive([own], local_clients=True)\n"
+        "found = enter_perceive([own], local_clients=True)\n"
         "client = socket.socket(socket.AF_UNIX)\n"
         "say(code=code(lambda: client.connect(str(own / 'daemon'))),\n"
-        "    closed=cage.network == 'closed')"
+        "    closed=found.network == 'closed')"
     )
     assert found["code"] == 0
     assert found["closed"] or not seccomp.known(processor())
@@ -159,7 +159,7 @@ def test_a_camera_stack_may_be_let_talk_to_its_daemon(inside: Inside) -> None:
 
 @needs_seccomp
 def test_the_kiosk_can_still_talk_to_perceive(inside: Inside) -> None:
-    """The socket that says what is shown is served from inside the cage."""
+    """The socket that says what is shown is served from inside the sandbox."""
     found = inside(
         "enter_perceive([own])\nserver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
         "say(bind=code(lambda: server.bind(str(own / 'content.sock'))))"
@@ -168,17 +168,17 @@ def test_the_kiosk_can_still_talk_to_perceive(inside: Inside) -> None:
 
 
 @pytest.mark.parametrize("address", ["/notify", "@fleeting-test-{pid}"])
-@pytest.mark.parametrize("half", ["enter_perceive([own])", "enter_uplink([], [own], 1883)"])
-def test_the_service_manager_still_hears(half: str, address: str, inside: Inside) -> None:
+@pytest.mark.parametrize("enter", ["enter_perceive([own])", "enter_uplink([], [own], 1883)"])
+def test_the_service_manager_still_hears(enter: str, address: str, inside: Inside) -> None:
     """Also where it listens at an abstract address, which Landlock would else put out of reach."""
     found = inside(
-        "from agent import notify\n"
+        "from agent.host import sd_notify\n"
         f"address = {address!r}.format(pid=os.getpid())\n"
         "address = address if address[0] == '@' else str(own) + address\n"
         "manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
         "manager.bind(address.replace('@', chr(0)))\nos.environ['NOTIFY_SOCKET'] = address\n"
         "sys.stdout.flush()\nchild = os.fork()\n"
-        f"if child == 0:\n    {half}\n    notify.ready()\n    os._exit(0)\n"
+        f"if child == 0:\n    {enter}\n    sd_notify.ready()\n    os._exit(0)\n"
         "os.waitpid(child, 0)\nmanager.setblocking(False)\nsay(heard=manager.recv(99).decode())"
     )
     assert found["heard"] == "READY=1"
@@ -191,13 +191,13 @@ def test_uplink_opens_no_device_and_no_foreign_file(inside: Inside, tmp_path: Pa
     given.write_text("g")
     found = inside(
         f"given, secret = Path({str(given)!r}), Path({str(secret)!r})\n"
-        "cage = enter_uplink([given, given.with_name('absent')], [own], 1883)\n"
+        "found = enter_uplink([given, given.with_name('absent')], [own], 1883)\n"
         "import sqlite3\n"
         "base = sqlite3.connect(own / 'outbox.db')\n"
         "base.execute('PRAGMA journal_mode=WAL')\n"
         "base.execute('CREATE TABLE t (a)')\nbase.commit()\n"
-        "say(devices=cage.devices == 'closed', confined=cage.writes == 'confined',\n"
-        "    layers=cage.layers,\n"
+        "say(devices=found.devices == 'closed', confined=found.writes == 'confined',\n"
+        "    layers=found.layers,\n"
         "    full=code(lambda: open('/dev/ptmx')), listed=code(lambda: os.listdir('/dev')),\n"
         "    secret=code(secret.open), altered=code(lambda: given.open('a')),\n"
         "    granted=[code(given.open), code(lambda: open('/etc/hosts')),\n"
@@ -251,14 +251,14 @@ def test_uplink_connects_to_the_brokers_port_only(inside: Inside) -> None:
 def test_uplink_has_what_its_libraries_need(inside: Inside) -> None:
     """Lazy imports, name look-ups, certificates, signatures, in executable memory of its own."""
     found = inside(
-        "cage = enter_uplink([], [own], 8883)\n"
+        "found = enter_uplink([], [own], 8883)\n"
         "import ssl, sqlite3, zoneinfo, encodings.idna\n"
         "import paho.mqtt.client\nimport agent.uplink.process\n"
         "from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey\n"
         "key = Ed25519PrivateKey.generate()\n"
         "key.public_key().verify(key.sign(b'x'), b'x')\n"
         "ssl.create_default_context()\n"
-        "say(names=len(socket.getaddrinfo('localhost', 8883)), layers=cage.layers)"
+        "say(names=len(socket.getaddrinfo('localhost', 8883)), layers=found.layers)"
     )
     assert found["names"] > 0
 
@@ -273,7 +273,7 @@ def test_mdwe_is_left_out_where_numba_is(inside: Inside) -> None:
     assert "Numba is loaded here" in found["log"]
 
 
-def test_sealing_twice_does_no_harm(inside: Inside) -> None:
+def test_entering_twice_does_no_harm(inside: Inside) -> None:
     found = inside(
         "first, second = enter_perceive([own]), enter_perceive([own])\n"
         "say(same=first == second, writes=code(lambda: (own / 'x').touch()))"
@@ -281,17 +281,17 @@ def test_sealing_twice_does_no_harm(inside: Inside) -> None:
     assert found == {"same": True, "writes": 0, "log": found["log"]}
 
 
-@pytest.mark.parametrize("half", ["enter_perceive([own])", "enter_uplink([], [own], 1883)"])
-def test_a_kernel_that_offers_nothing_is_told_as_it_is(half: str, inside: Inside) -> None:
+@pytest.mark.parametrize("enter", ["enter_perceive([own])", "enter_uplink([], [own], 1883)"])
+def test_a_kernel_that_offers_nothing_is_told_as_it_is(enter: str, inside: Inside) -> None:
     """Every layer fails; the start goes on, and the report claims nothing."""
     found = inside(
         "import logging\nlogging.basicConfig()\n"
         "def none(*_):\n    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))\n"
         "kernel.syscall = landlock.syscall = seccomp.syscall = kernel.prctl = none\n"
         "probe.under_systemd = probe.alone_in_network = lambda: False\n"
-        f"cage = {half}\n"
-        "closed = getattr(cage, 'network', getattr(cage, 'egress', '')) != 'open'\n"
-        "say(closed=closed, confined=cage.writes == 'confined', layers=cage.layers)"
+        f"found = {enter}\n"
+        "closed = getattr(found, 'network', getattr(found, 'egress', '')) != 'open'\n"
+        "say(closed=closed, confined=found.writes == 'confined', layers=found.layers)"
     )
     assert not found["closed"]
     assert not found["confined"]

@@ -1,4 +1,4 @@
-"""A fleet's wishes: path by path, refused with a reason, never bent."""
+"""Remote settings: path by path, refused with a reason, never bent."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from agent.base.config import AgentConfig, parse
 from agent.base.errors import ConfigError, StoreError
 from agent.base.report import EventCode, Rejected
 from agent.privacy.policy.rules import resolve
-from agent.uplink import shadow
-from agent.uplink.control import Control
+from agent.uplink.settings import DesiredState, RemoteControl, parse_desired, resolve_desired
 from agent.uplink.strict_json import MalformedError
 from agent.wall.remote_settings import Patch, Settings, read, write
 
@@ -23,8 +22,8 @@ def shop(folder: Path | None = None, **privacy: Any) -> AgentConfig:
     return parse({"store": store, "privacy": privacy}, "test")
 
 
-def wish(version: int, **config: Any) -> shadow.DesiredState:
-    return shadow.read({"version": version, "config": config})
+def desired(version: int, **config: Any) -> DesiredState:
+    return parse_desired({"version": version, "config": config})
 
 
 class Counted(list[EventCode]):
@@ -58,13 +57,11 @@ class Counted(list[EventCode]):
     ],
 )
 def test_each_path_is_judged_by_itself(config: dict[str, Any], refused: dict[str, str]) -> None:
-    found = shadow.read({"version": 1, "config": config | {"tracking": {"max_faces": 7}}})
+    found = parse_desired({"version": 1, "config": config | {"tracking": {"max_faces": 7}}})
     assert found.refused == refused
     assert found.patch.tracking.max_faces == 7  # the rest of the document still counts
-    wished = {
-        name for name, section in found.patch.model_dump(exclude_none=True).items() if section
-    }
-    assert wished == {"tracking", *(config if not refused else ())}
+    taken = {name for name, section in found.patch.model_dump(exclude_none=True).items() if section}
+    assert taken == {"tracking", *(config if not refused else ())}
 
 
 @pytest.mark.parametrize(
@@ -76,20 +73,20 @@ def test_each_path_is_judged_by_itself(config: dict[str, Any], refused: dict[str
         {"version": -1, "config": {}}, {"version": 2**31, "config": {}},
     ],
 )  # fmt: skip
-def test_what_is_no_wish_is_refused_whole(document: Any) -> None:
+def test_what_is_no_desired_state_is_refused_whole(document: Any) -> None:
     with pytest.raises(MalformedError):
-        shadow.read(document)
+        parse_desired(document)
 
 
-def test_an_unknown_key_beside_the_wish_is_named_but_stops_nothing() -> None:
-    found = shadow.read({"version": 1, "config": {"privacy": {"k": 20}}, "token": "abc"})
+def test_an_unknown_key_beside_the_settings_is_named_but_stops_nothing() -> None:
+    found = parse_desired({"version": 1, "config": {"privacy": {"k": 20}}, "token": "abc"})
     assert found.refused == {"other": "unknown_key"}
     assert found.patch.privacy.k == 20
 
 
 def test_weaker_than_the_policy_is_refused_and_never_clamped() -> None:
     asked = Patch.model_validate({"privacy": {"k": 9, "window": 60}, "tracking": {"max_faces": 3}})
-    patch, refused = shadow.settle(shop(), asked, Patch())
+    patch, refused = resolve_desired(shop(), asked, Patch())
     assert refused == {
         "privacy.k": "weaker_than_policy", "privacy.window": "weaker_than_policy"
     }  # fmt: skip
@@ -99,38 +96,38 @@ def test_weaker_than_the_policy_is_refused_and_never_clamped() -> None:
 def test_the_device_wins_over_its_group_key_by_key() -> None:
     own = Patch.model_validate({"privacy": {"k": 30}})
     group = Patch.model_validate({"privacy": {"k": 20, "window": 3600}})
-    patch, refused = shadow.settle(shop(), own, group)
+    patch, refused = resolve_desired(shop(), own, group)
     assert (patch.privacy.k, patch.privacy.window, refused) == (30, 3600, {})
 
 
-def test_where_the_own_wish_is_refused_the_groups_holds() -> None:
+def test_where_the_own_value_is_refused_the_groups_holds() -> None:
     own = Patch.model_validate({"privacy": {"k": 2}})
     group = Patch.model_validate({"privacy": {"k": 20}})
-    patch, refused = shadow.settle(shop(), own, group)
+    patch, refused = resolve_desired(shop(), own, group)
     assert patch.privacy.k == 20
     assert refused == {"privacy.k": "weaker_than_policy"}
 
 
 def test_newer_documents_replace_and_older_ones_change_nothing(tmp_path: Path) -> None:
     count, config = Counted(), shop(tmp_path)
-    control = Control(config, count)
-    control.wish(wish(5, privacy={"k": 30}), "own")
+    control = RemoteControl(config, count)
+    control.desire(desired(5, privacy={"k": 30}), "own")
     assert (control.settings.version, control.config.privacy.k) == (5, 30)
     before = config.store.settings.read_bytes()
     for version in (5, 4, 1):
-        control.wish(wish(version, privacy={"k": 40}), "own")
+        control.desire(desired(version, privacy={"k": 40}), "own")
     assert config.store.settings.read_bytes() == before
     assert count == ["settings_refused", "settings_refused"]  # the same again is no refusal
-    control.wish(wish(6, tracking={"max_faces": 9}), "own")
-    assert control.config.privacy.k is None  # no longer wished
+    control.desire(desired(6, tracking={"max_faces": 9}), "own")
+    assert control.config.privacy.k is None  # no longer desired
     assert control.reported.config.privacy.k == 10  # the policy's own
     assert control.reported.config.tracking.max_faces == 9
 
 
 def test_versions_of_group_and_device_are_counted_apart(tmp_path: Path) -> None:
-    control = Control(shop(tmp_path), Counted())
-    control.wish(wish(50, privacy={"k": 20}), "defaults")
-    control.wish(wish(2, privacy={"window": 3600}), "own")
+    control = RemoteControl(shop(tmp_path), Counted())
+    control.desire(desired(50, privacy={"k": 20}), "defaults")
+    control.desire(desired(2, privacy={"window": 3600}), "own")
     found = control.reported
     assert (found.version, found.defaults) == (2, 50)
     assert (found.config.privacy.k, found.config.privacy.window) == (20, 3600)
@@ -138,9 +135,11 @@ def test_versions_of_group_and_device_are_counted_apart(tmp_path: Path) -> None:
 
 def test_refusals_are_reported_once_per_path_and_survive_a_restart(tmp_path: Path) -> None:
     config = shop(tmp_path)
-    control = Control(config, Counted())
-    control.wish(wish(1, privacy={"k": 2, "epsilon": 3}, x={}, tracking={"max_faces": 0}), "own")
-    control.wish(wish(1, privacy={"k": True, "window": 10}), "defaults")
+    control = RemoteControl(config, Counted())
+    control.desire(
+        desired(1, privacy={"k": 2, "epsilon": 3}, x={}, tracking={"max_faces": 0}), "own"
+    )
+    control.desire(desired(1, privacy={"k": True, "window": 10}), "defaults")
     expected = (
         Rejected(path="privacy.k", reason="wrong_value"),
         Rejected(path="privacy.window", reason="weaker_than_policy"),
@@ -148,17 +147,17 @@ def test_refusals_are_reported_once_per_path_and_survive_a_restart(tmp_path: Pat
         Rejected(path="other", reason="not_remote"),
     )
     assert control.reported.rejected == expected
-    again = Control(config, Counted())
+    again = RemoteControl(config, Counted())
     assert again.reported == control.reported
-    again.wish(wish(1, privacy={"k": 50}), "own")  # the retained wish comes again
+    again.desire(desired(1, privacy={"k": 50}), "own")  # the retained document comes again
     assert again.reported == control.reported
 
 
 def test_a_stricter_policy_on_site_drops_what_was_allowed_before(tmp_path: Path) -> None:
-    before = Control(shop(tmp_path, policy="research-consented"), Counted())
-    before.wish(wish(3, privacy={"k": 4}, tracking={"max_faces": 5}), "own")
+    before = RemoteControl(shop(tmp_path, policy="research-consented"), Counted())
+    before.desire(desired(3, privacy={"k": 4}, tracking={"max_faces": 5}), "own")
     assert before.reported.config.privacy.k == 4
-    after = Control(shop(tmp_path), Counted())
+    after = RemoteControl(shop(tmp_path), Counted())
     assert after.reported.config.privacy.k == 10
     assert after.reported.rejected == (Rejected(path="privacy.k", reason="weaker_than_policy"),)
     in_file = read(shop(tmp_path).store.settings)
@@ -173,19 +172,19 @@ def test_a_damaged_file_is_survived_and_written_again(tmp_path: Path, content: b
     config = shop(tmp_path)
     config.store.settings.write_bytes(content)
     count = Counted()
-    control = Control(config, count)
+    control = RemoteControl(config, count)
     assert control.settings == Settings()
     assert count == ["settings_refused"]
     control.tick(0.0)
     assert read(config.store.settings) == Settings()
-    control.wish(wish(7, privacy={"k": 30}), "own")  # the broker brings it again
+    control.desire(desired(7, privacy={"k": 30}), "own")  # the broker brings it again
     assert read(config.store.settings).patch.privacy.k == 30
 
 
 def test_a_file_lost_or_changed_by_another_is_written_again(tmp_path: Path) -> None:
     config = shop(tmp_path)
-    control = Control(config, Counted())
-    control.wish(wish(7, privacy={"k": 30}), "own")
+    control = RemoteControl(config, Counted())
+    control.desire(desired(7, privacy={"k": 30}), "own")
     config.store.settings.unlink()
     control.tick(1.0)
     assert read(config.store.settings) == control.settings
@@ -194,20 +193,20 @@ def test_a_file_lost_or_changed_by_another_is_written_again(tmp_path: Path) -> N
     assert read(config.store.settings) == control.settings
 
 
-def test_a_full_disk_keeps_a_wish_waiting_and_the_old_settings_in_force(
+def test_a_full_disk_keeps_a_desired_state_waiting_and_the_old_settings_in_force(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = shop(tmp_path)
-    control = Control(config, Counted())
-    control.wish(wish(1, privacy={"k": 20}), "own")
+    control = RemoteControl(config, Counted())
+    control.desire(desired(1, privacy={"k": 20}), "own")
 
     def full(*_: Any) -> None:
         raise StoreError("the disk is full.")
 
     with monkeypatch.context() as broken:
         broken.setattr("agent.wall.remote_settings.write", full)
-        control.wish(wish(3, privacy={"k": 30}), "own")
-        control.wish(wish(2, privacy={"k": 40}), "own")  # older than what waits
+        control.desire(desired(3, privacy={"k": 30}), "own")
+        control.desire(desired(2, privacy={"k": 40}), "own")  # older than what waits
         with pytest.raises(StoreError):
             control.pause(True)
         control.tick(100.0)
@@ -222,33 +221,28 @@ def test_a_policy_that_cannot_be_asked_any_more_keeps_what_is_in_force(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A profile file that is taken away while we run: no reason to fall over, or to allow more."""
-    control = Control(shop(tmp_path), Counted())
-    control.wish(wish(1, privacy={"k": 20}), "own")
+    control = RemoteControl(shop(tmp_path), Counted())
+    control.desire(desired(1, privacy={"k": 20}), "own")
     with monkeypatch.context() as gone:
 
         def refuse(*_: Any, **__: Any) -> None:
             raise ConfigError("the profile cannot be read.")
 
-        gone.setattr("agent.uplink.shadow.resolve", refuse)
-        control.wish(wish(2, privacy={"k": 30}), "own")
+        gone.setattr("agent.uplink.settings.resolve", refuse)
+        control.desire(desired(2, privacy={"k": 30}), "own")
         assert control.reported.config.privacy.k == 20
         assert control.settings.version == 1
     control.tick(1.0)
     assert (control.settings.version, control.reported.config.privacy.k) == (2, 30)
 
 
-def test_what_is_in_force_satisfies_the_policy_whatever_is_wished(tmp_path: Path) -> None:
-    control = Control(shop(tmp_path), Counted())
+def test_what_is_in_force_satisfies_the_policy_whatever_is_desired(tmp_path: Path) -> None:
+    control = RemoteControl(shop(tmp_path), Counted())
     version = 0
     for k in (1, 5, 9, 10, 11, 100):
         for window in (10, 60, 300, 900, 3600):
             version += 1
-            control.wish(wish(version, privacy={"k": k, "window": window}), "own")
+            control.desire(desired(version, privacy={"k": k, "window": window}), "own")
             policy = resolve(control.config, live=False)
             assert policy.k == (k if k >= 10 else 10)
             assert policy.window == (window if window >= 300 else 900)
-
-
-def test_the_tests_above_can_see() -> None:
-    with pytest.raises(ConfigError):
-        resolve(shop(k=9), live=False)

@@ -1,4 +1,4 @@
-"""The outbox's file: opened once, examined, moved aside when it is damaged.
+"""The outbox's SQLite file: opened once, examined, moved aside when it is damaged.
 
 Journal: WAL with synchronous=FULL, so a committed row survives power loss (sqlite.org/pragma.html).
 What is deleted is overwritten: nothing stays readable in free pages.
@@ -12,7 +12,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from agent.base.errors import StoreError
@@ -68,10 +68,15 @@ class Database:
     nothing is half-written and the call may be repeated. Not for use by two threads.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, on_damage: Callable[[sqlite3.Connection], None] = lambda _: None
+    ) -> None:
+        """`on_damage`: part of the first transaction after a damaged file was moved aside."""
         self.path = path
         self.moved_aside: Path | None = None
         """Where the last damaged file went."""
+        self._on_damage = on_damage
+        self._reported: Path | None = None
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
 
@@ -82,8 +87,11 @@ class Database:
             database = self._open_connection()
             try:
                 database.execute("BEGIN IMMEDIATE")
+                if self.moved_aside != self._reported:
+                    self._on_damage(database)
                 yield database
                 database.execute("COMMIT")
+                self._reported = self.moved_aside
             except BaseException:
                 if database.in_transaction:
                     with contextlib.suppress(sqlite3.Error):
@@ -189,3 +197,31 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def insert_message(
+    database: sqlite3.Connection, kind: str, boot: str, seq: int, utc: float | None, body: bytes
+) -> None:
+    """Append a message to those on their way out. `utc`: None while the clock is not trusted."""
+    database.execute(
+        "INSERT INTO outbox (kind, boot, seq, created, body) VALUES (?, ?, ?, ?, ?)",
+        (kind, boot, seq, utc, body),
+    )
+
+
+def put_latest(database: sqlite3.Connection, kind: str, body: bytes) -> None:
+    """Replace the current value of one kind."""
+    database.execute("REPLACE INTO latest VALUES (?, ?, ?)", (kind, body, time.monotonic()))
+
+
+def add_to_counter(database: sqlite3.Connection, name: str, more: int) -> None:
+    database.execute(
+        "INSERT INTO counter VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+        (name, more),
+    )
+
+
+def counter(database: sqlite3.Connection, name: str) -> int:
+    row = database.execute("SELECT value FROM counter WHERE name = ?", (name,)).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,376 @@
+"""One connection to an MQTT broker, driven by its owner: no thread that could die unseen.
+
+MQTT 5.0 and 3.1.1 (OASIS standards), through paho-mqtt 2. A connection that ends is thrown away
+with everything that it still held: what was not acknowledged is sent again from the outbox.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from agent.base.config import AgentConfig
+from agent.base.errors import PublishError
+from agent.uplink.client import (
+    Access,
+    BoundedClient,
+    connect_properties,
+    correlation_of,
+    publish_properties,
+)
+from agent.uplink.topics import MESSAGE_KINDS, MessageKind, Topics
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for TCP, TLS and the CONNACK, each."""
+ACK_TIMEOUT = 20.0
+"""Seconds after which an unacknowledged message counts as a hung broker."""
+MOST_CORRELATION = 64
+"""Bytes of a request's correlation data that are given back."""
+_MOST_INBOX = 100
+_REFUSED = 128
+"""Reason codes from here on are failures (MQTT 5.0, section 2.4)."""
+_BAD_VERSION = 0x84
+_ASK_AGAIN = 3600.0
+"""Seconds after which a broker that said that it knows only 3.1.1 is asked for 5.0 again."""
+_CLOSINGS = 2
+"""Connections in a row closed without a word after which 3.1.1 is tried: some brokers say no more
+than that."""
+
+
+class VersionError(PublishError):
+    """The broker refuses this version of MQTT (`certain`), or closed without a CONNACK."""
+
+    def __init__(self, text: str, certain: bool) -> None:
+        super().__init__(text)
+        self.certain = certain
+
+
+class OversizeError(PublishError):
+    """The broker sent more than we hold; what we subscribed to is too much for us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An inbound message, not validated."""
+
+    topic: str | None
+    """None: not UTF-8."""
+    payload: bytes
+    retain: bool
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """On its way, not acknowledged."""
+
+    tag: int | None
+    at: float
+    size: int
+    vital: bool
+
+
+class Connection:
+    """A connection from its first packet to its last; use it once."""
+
+    def __init__(self, config: AgentConfig, access: Access, protocol: str) -> None:
+        """Connect and wait for the broker's CONNACK; `protocol`: "5" or "3.1.1".
+
+        Raises `PublishError`; `VersionError` where another protocol is worth a try.
+        """
+        self._params = config.mqtt
+        self.version5 = protocol == "5"
+        self._topics = Topics(config)
+        self._acknowledged: list[int] = []
+        self._untagged = (0, 0)
+        """Messages without a tag that the broker took, and their bytes."""
+        self._inbox: list[Message] = []
+        self._missed = 0
+        self._waiting: dict[int, _Sent] = {}
+        self._connack: ReasonCode | None = None
+        self._disconnected: ReasonCode | None = None
+        self._refusal: ReasonCode | None = None
+        self.room = config.mqtt.in_flight
+        """Messages that may be in flight at once; the broker may ask for fewer."""
+        self._client = self._make_client(config.device.id, access)
+        try:
+            self._connect()
+        except PublishError:
+            self.close(graceful=False)
+            raise
+
+    @property
+    def free(self) -> int:
+        """How many messages may be sent now."""
+        return max(0, self.room - len(self._waiting))
+
+    @property
+    def idle(self) -> bool:
+        """Everything sent was acknowledged."""
+        return not self._waiting
+
+    def drain_acknowledged(self) -> list[int]:
+        """Tags of the messages whose PUBACK came since the last call."""
+        drained, self._acknowledged = self._acknowledged, []
+        return drained
+
+    def drain_untagged(self) -> tuple[int, int]:
+        """Number and bytes of the messages without a tag that the broker took since then."""
+        drained, self._untagged = self._untagged, (0, 0)
+        return drained
+
+    def drain_inbox(self) -> tuple[list[Message], int]:
+        """What came in since then, and how many more were dropped because the inbox was full."""
+        drained = self._inbox, self._missed
+        self._inbox, self._missed = [], 0
+        return drained
+
+    def publish(
+        self,
+        kind: MessageKind,
+        topic: str,
+        body: bytes,
+        *,
+        tag: int | None = None,
+        correlation: bytes | None = None,
+    ) -> None:
+        """Send one message; `tag`: see `drain_acknowledged`. Raises `PublishError`."""
+        properties = None
+        if self.version5:
+            properties = publish_properties(kind.urn, kind.expiry, correlation)
+        info = self._client.publish(
+            topic, body, qos=kind.qos, retain=kind.retain, properties=properties
+        )
+        if info.rc != mqtt.MQTT_ERR_SUCCESS:
+            raise self._gone(info.rc)
+        if kind.qos:
+            self._waiting[info.mid] = _Sent(tag, time.monotonic(), len(body), kind.vital)
+        else:
+            self._count(len(body))
+
+    def subscribe(self, topics: Iterable[tuple[str, bool]]) -> None:
+        """(topic filter, whether retained messages are wanted too). A broker that does not let us
+        is named in the log; the rest goes on. Raises `PublishError`."""
+        for topic, retained in topics:
+            if self.version5:
+                options = SubscribeOptions(
+                    qos=1,
+                    retainAsPublished=True,
+                    retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
+                    if retained
+                    else SubscribeOptions.RETAIN_DO_NOT_SEND,
+                )
+                code, _ = self._client.subscribe(topic, options=options)
+            else:
+                code, _ = self._client.subscribe(topic, qos=1)
+            if code != mqtt.MQTT_ERR_SUCCESS:
+                raise self._gone(code)
+
+    def unsubscribe(self, topic: str) -> None:
+        """Raises `PublishError`."""
+        code, _ = self._client.unsubscribe(topic)
+        if code != mqtt.MQTT_ERR_SUCCESS:
+            raise self._gone(code)
+
+    def loop(self, timeout: float) -> None:
+        """Exchange packets for at most `timeout` seconds. Raises `PublishError` once the connection
+        is of no more use."""
+        code = self._exchange(timeout)
+        if self._refusal is not None:
+            raise PublishError(
+                f"{self._where} does not take our messages: {self._refusal}. "
+                f"Check that it lets this device write to {self._topics.base}/#."
+            )
+        if code != mqtt.MQTT_ERR_SUCCESS or self._disconnected is not None:
+            raise self._gone(code)
+        if self._client.overfull:
+            raise PublishError(f"{self._where} begins messages and ends none of them.")
+        oldest = min((sent.at for sent in self._waiting.values()), default=None)
+        if oldest is not None and time.monotonic() - oldest > ACK_TIMEOUT:
+            raise PublishError(
+                f"{self._where} has not acknowledged a message for {ACK_TIMEOUT:.0f} s. "
+                "It may be overloaded."
+            )
+
+    def close(self, *, graceful: bool) -> None:
+        """End the connection. With `graceful`, the broker is told so and drops the will; without,
+        it publishes the will."""
+        with contextlib.suppress(OSError, ValueError, PublishError):
+            if graceful:
+                self.publish(MESSAGE_KINDS["state"], self._topics.of("state"), b"offline")
+                deadline = time.monotonic() + 2.0
+                while not self.idle and time.monotonic() < deadline:
+                    self.loop(0.1)
+                self._client.disconnect()
+                self._exchange(0.1)
+        sock = self._client.socket()
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.close()
+
+    @property
+    def _where(self) -> str:
+        return f"The broker at {self._params.host}:{self._params.port}"
+
+    def _make_client(self, device: str, access: Access) -> BoundedClient:
+        client = BoundedClient(
+            CallbackAPIVersion.VERSION2,
+            client_id=device,
+            clean_session=None if self.version5 else True,
+            protocol=mqtt.MQTTv5 if self.version5 else mqtt.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_TIMEOUT
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.will_set(self._topics.of("state"), b"offline", qos=1, retain=True)
+        access.authenticate(client, self._params.username)
+        return client
+
+    def _connect(self) -> None:
+        properties = connect_properties() if self.version5 else None
+        try:
+            self._client.connect(
+                self._params.host, self._params.port, self._params.keepalive, properties=properties
+            )
+        except (OSError, ValueError) as error:
+            raise PublishError(f"{self._where} cannot be reached: {error}.") from None
+        deadline = time.monotonic() + CONNECT_TIMEOUT
+        while self._connack is None:
+            code = self._exchange(0.2)
+            if self._connack is None and code != mqtt.MQTT_ERR_SUCCESS:
+                raise VersionError(f"{self._gone(code)} It had not accepted us yet.", certain=False)
+            if self._connack is None and time.monotonic() > deadline:
+                raise PublishError(f"{self._where} takes connections but does not answer.")
+        if self._connack.value == _BAD_VERSION:
+            version = "5.0" if self.version5 else "3.1.1"
+            raise VersionError(f"{self._where} does not speak MQTT {version}.", certain=True)
+        if self._connack.is_failure:
+            raise PublishError(f"{self._where} refuses us: {self._connack}.{self._advice()}")
+
+    def _exchange(self, timeout: float) -> int:
+        """paho's loop. Raises `PublishError` for whatever a broker can make it stumble over."""
+        try:
+            return self._client.exchange(timeout)
+        except PublishError:
+            raise
+        except OSError as error:
+            raise PublishError(f"{self._where} went away: {error}.") from None
+        except Exception as error:
+            # paho takes packets apart without checking all: struct.error, IndexError, KeyError …
+            raise PublishError(
+                f"{self._where} sent what is not MQTT ({type(error).__name__})."
+            ) from None
+
+    def _advice(self) -> str:
+        name = str(self._connack).lower()
+        if "user name" in name or "authori" in name:
+            return " Check mqtt.username, mqtt.password_file and the certificate."
+        return ""
+
+    def _gone(self, code: int | None) -> PublishError:
+        if self._client.oversize:
+            return OversizeError(f"{self._where} sent a packet that is far too long.")
+        reason = str(self._disconnected or mqtt.error_string(MQTTErrorCode(code or 0))).rstrip(".")
+        if reason == "Unspecified error":  # paho's word for a connection that just ended
+            reason = "the connection was cut"
+        return PublishError(f"{self._where} went away: {reason}.")
+
+    def _count(self, size: int) -> None:
+        messages, total = self._untagged
+        self._untagged = messages + 1, total + size
+
+    def _on_connect(
+        self, client: mqtt.Client, data: Any, flags: Any, code: ReasonCode, properties: Any
+    ) -> None:
+        self._connack = code
+        self.room = min(self.room, getattr(properties, "ReceiveMaximum", None) or self.room)
+
+    def _on_disconnect(
+        self, client: mqtt.Client, data: Any, flags: Any, code: ReasonCode, properties: Any
+    ) -> None:
+        self._disconnected = code
+
+    def _on_publish(
+        self, client: mqtt.Client, data: Any, mid: int, code: ReasonCode, properties: Any
+    ) -> None:
+        sent = self._waiting.pop(mid, None)
+        if sent is None:
+            return
+        if code.value < _REFUSED:
+            if sent.tag is None:
+                self._count(sent.size)
+            else:
+                self._acknowledged.append(sent.tag)
+        elif sent.vital:
+            self._refusal = code
+        else:
+            log.info("%s does not take an optional message: %s.", self._where, code)
+
+    def _on_subscribe(
+        self, client: mqtt.Client, data: Any, mid: int, codes: list[ReasonCode], properties: Any
+    ) -> None:
+        for code in codes:
+            if code.is_failure:
+                log.warning(
+                    "%s does not let us read all that is meant for this device: %s.",
+                    self._where, code,
+                )  # fmt: skip
+
+    def _on_message(self, client: mqtt.Client, data: Any, message: mqtt.MQTTMessage) -> None:
+        if len(self._inbox) >= _MOST_INBOX:
+            self._missed += 1
+            return
+        try:
+            topic: str | None = message.topic
+        except UnicodeDecodeError:
+            topic = None
+        correlation = correlation_of(message.properties, MOST_CORRELATION)
+        self._inbox.append(Message(topic, bytes(message.payload), message.retain, correlation))
+
+
+class VersionNegotiator:
+    """Opens connections: MQTT 5.0 as configured, 3.1.1 where the broker knows no better."""
+
+    def __init__(self, configured: str) -> None:
+        """`configured`: "5" or "3.1.1"; with the latter nothing else is tried."""
+        self._configured = configured
+        self._older_until = float("-inf")
+        self._closings = 0
+
+    def open(self, config: AgentConfig, access: Access) -> Connection:
+        """Raises `PublishError`."""
+        version = self._configured
+        if version == "5" and (time.monotonic() < self._older_until or self._closings >= _CLOSINGS):
+            version = "3.1.1"
+        try:
+            connection = Connection(config, access, version)
+        except VersionError as error:
+            raise self._remember(version, error) from None
+        self._closings = 0
+        return connection
+
+    def _remember(self, version: str, error: VersionError) -> PublishError:
+        if version != "5":
+            self._closings, self._older_until = 0, float("-inf")
+            return error
+        if error.certain:
+            self._older_until = time.monotonic() + _ASK_AGAIN
+        self._closings += 1
+        if error.certain or self._closings >= _CLOSINGS:
+            return PublishError(f"{error} MQTT 3.1.1 is tried next.")
+        return error

@@ -1,0 +1,34 @@
+"""The current state of the perceive process: its birth certificate and vitals, newest only."""
+
+from __future__ import annotations
+
+import time
+
+from agent.base.report import Birth, Message, Vitals, from_json, to_json
+from agent.wall.outbox._database import Database, put_latest
+
+
+class LatestValues:
+    """One value of each kind, replaced when it changes. Every method raises `StoreError`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, message: Birth | Vitals) -> None:
+        """Replace the value of its kind."""
+        with self._database.transaction("write to") as database:
+            put_latest(database, type(message).__name__, to_json(message))
+
+    def get(self, kind: type[Message]) -> tuple[Message, float] | None:
+        """The value and its age in seconds; None where there is none that is valid byte for byte:
+        what is in the file is only as trustworthy as whoever may write it."""
+        with self._database.reading() as database:
+            row = database.execute(
+                "SELECT body, written FROM latest WHERE kind = ?", (kind.__name__,)
+            ).fetchone()
+        message = from_json(kind, bytes(row[0])) if row else None
+        if message is None:
+            return None
+        age = time.monotonic() - float(row[1])
+        # Monotonic clocks begin anew with the machine: what lies ahead was written before that.
+        return message, age if age >= 0 else float("inf")

@@ -1,0 +1,43 @@
+"""Files are replaced whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agent.base.files import write_atomically
+
+
+def fail(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_content_and_permissions(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "shared", b"one")
+        write_atomically(tmp_path / "secret", b"two", 0o600)
+        write_atomically(tmp_path / "public", lambda file: file.write(b"three"), 0o644)
+    finally:
+        os.umask(before)
+    found = {each.name: (each.read_bytes(), each.stat().st_mode & 0o777)
+             for each in tmp_path.iterdir()}  # fmt: skip
+    assert found == {
+        "shared": (b"one", 0o640), "secret": (b"two", 0o600), "public": (b"three", 0o644)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["fsync", "replace", "open"])
+def test_a_failure_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    (tmp_path / ".file.tmp").write_bytes(b"left by a power cut")
+    monkeypatch.setattr(os, name, fail)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
