@@ -8,7 +8,7 @@ from typing import Literal
 
 from agent.base.errors import AgentError
 
-Kind = Literal["wire", "reply", "message", "log", "database", "journal", "index", "kernel", "other"]
+Kind = Literal["wire", "reply", "log", "database", "journal", "index", "kernel", "other"]
 """`wire`: uplink to broker; `reply`: broker to uplink; `index`: SQLite's -shm file."""
 Detector = Literal[
     "magic", "pixels", "picture", "numbers", "entropy", "schema", "wire", "residue", "file", "call",

@@ -84,7 +84,7 @@ class PixelIndex:
         found = np.concatenate(keys) if keys else np.empty(0, np.uint64)
         where = np.concatenate(places) if places else np.empty(0, np.int64)
         # the negative picture has the negated differences
-        found = np.concatenate([found, _negated(found)])
+        found = np.concatenate([found, _negative(found.view(np.uint8)).view(np.uint64)])
         where = np.concatenate([where, where])
         order = np.argsort(found, kind="stable")
         self._grams, self._places = found[order], where[order]
@@ -102,8 +102,7 @@ class PixelIndex:
         """Look up one frame, at all its sizes."""
         tries: dict[int, int] = {}
         for picture in pictures:
-            flat = picture.pixels.reshape(-1)
-            steps = _steps(flat)
+            steps = np.diff(picture.pixels.reshape(-1))
             grams = _grams(steps, picture.stride)
             maybe = np.flatnonzero(self._table[self._slots(grams)])
             if not maybe.size:
@@ -148,8 +147,8 @@ class PixelIndex:
             offset = int(place - self._starts[number])
             pixels = self._decodings[number][1].pixels
             low, high = max(0, offset - _REACH), offset + _REACH
-            there = _steps(pixels[low:high])
-            negative = _gram_at(there, offset - low) != gram
+            there = np.diff(pixels[low:high])
+            negative = _grams(there[offset - low :][:_STEPS])[0] != gram
             match = _run(_negative(there) if negative else there, offset - low, steps, at)
             if match is None:
                 continue
@@ -182,10 +181,6 @@ def _run(there: Bytes, offset: int, steps: Bytes, at: int) -> tuple[int, int] | 
     return offset - back + begin, end - begin + 1
 
 
-def _steps(pixels: Bytes) -> Bytes:
-    return pixels[1:] - pixels[:-1]
-
-
 def _negative(steps: Bytes) -> Bytes:
     negative: Bytes = (np.uint8(0) - steps).astype(np.uint8)
     return negative
@@ -200,23 +195,13 @@ def _grams(steps: Bytes, stride: int = 1) -> Grams:
     return np.ndarray((count,), np.dtype("<u8"), steps.data, strides=(stride,)).astype(np.uint64)
 
 
-def _gram_at(steps: Bytes, at: int) -> np.uint64:
-    return np.uint64(int.from_bytes(steps[at : at + _STEPS].tobytes(), "little"))
-
-
-def _negated(grams: Grams) -> Grams:
-    steps = grams.view(np.uint8)
-    negated: Grams = _negative(steps).view(np.uint64)
-    return negated
-
-
-def _informative_grams(pixels: Bytes) -> Iterable[tuple[Grams, npt.NDArray[np.int64]]]:
+def _informative_grams(pixels: Bytes) -> Iterator[tuple[Grams, npt.NDArray[np.int64]]]:
     """(n-grams, their offsets) with enough contrast, in chunks of bounded size."""
     for start in range(0, max(0, len(pixels) - WINDOW + 1), _CHUNK):
         part = pixels[start : start + _CHUNK + WINDOW - 1]
         good = np.flatnonzero(informative(part))
         if good.size:
-            yield _grams(_steps(part))[good], good + start
+            yield _grams(np.diff(part))[good], good + start
 
 
 @dataclass(frozen=True, slots=True)

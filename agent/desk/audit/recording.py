@@ -182,30 +182,20 @@ def _process(
             stderr=log,
             env=environment,
             cwd=workspace / "run" / "cwd",
+            start_new_session=True,  # strace, if any, is signalled with it
         )
     try:
         yield child
     finally:
         if child.poll() is None:
-            _signal(child, signal.SIGKILL)
+            os.killpg(child.pid, signal.SIGKILL)
             child.wait()
 
 
-def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """To the process itself: strace in front of it would swallow a request to end."""
-    pids = [child.pid]
-    with contextlib.suppress(OSError):
-        inner = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
-        if "strace" in Path(f"/proc/{child.pid}/comm").read_text():
-            pids = [int(each) for each in inner] + ([child.pid] if number == signal.SIGKILL else [])
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Ask to end, so that it says goodbye and writes what it still has to."""
-    _signal(child, signal.SIGTERM)
+    """Ask to end, so that it says goodbye and writes what it still has to. strace blocks SIGTERM
+    to itself (-I 3, the default with -o)."""
+    os.killpg(child.pid, signal.SIGTERM)
     try:
         child.wait(_GOODBYE)
     except subprocess.TimeoutExpired:
