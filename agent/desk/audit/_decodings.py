@@ -28,7 +28,7 @@ NUMBER = rb"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?"
 _BETWEEN = rb"[\s,;|\[\](){}]{1,8}"
 _NUMBERS = re.compile(NUMBER + rb"(?:" + _BETWEEN + NUMBER + rb"){11,}")
 _ONE = re.compile(NUMBER)
-_FLOATS = (("<f4", 4), (">f4", 4), ("<f2", 2), ("<f8", 8), (">f8", 8))
+_FLOATS = ("<f4", ">f4", "<f2", "<f8", ">f8")
 _STRIDES = (2, 3, 4, 8)
 
 
@@ -75,13 +75,10 @@ def _decoded(data: bytes) -> Iterator[tuple[str, int, float, bytes]]:
         text = re.sub(rb"\\?\r?\n[ \t]*|\\[nr]|\\(?=/)", b"", run[0])
         text = text.translate(bytes.maketrans(b"-_", b"+/"))
         for shift in range(4):
-            part = text[shift : shift + (len(text) - shift) // 4 * 4]
-            if len(part) * 3 // 4 >= LEAST:
-                yield "base64", run.start() + shift, 4 / 3, base64.b64decode(part)
-            tail = text[shift + len(part) :]
-            if shift == 0 and len(tail) > 1:
-                whole = base64.b64decode(text[: len(part) + len(tail)] + b"=" * (4 - len(tail)))
-                yield "base64", run.start(), 4 / 3, whole
+            part = text[shift : len(text) - ((len(text) - shift) % 4 == 1)]
+            inner = base64.b64decode(part + b"=" * (-len(part) % 4))
+            if len(inner) >= LEAST:
+                yield "base64", run.start() + shift, 4 / 3, inner
     for run in _HEX.finditer(data):
         text = re.sub(rb"[ :,]", b"", run[0])
         step = len(run[0]) / (len(text) / 2)
@@ -166,18 +163,15 @@ def _packed(data: bytes) -> Iterator[Decoding]:
             part = raw[shift::stride]
             if len(part) >= LEAST:
                 yield Decoding(f"every {stride}. byte", shift, stride, part)
-    for code, size in _FLOATS:
+    for code in _FLOATS:
+        size = np.dtype(code).itemsize
         for shift in range(size):
             count = (len(data) - shift) // size
-            if count < LEAST:
-                continue
-            values = np.frombuffer(data, code, count, shift)
-            yield from _floats(values, code, size, shift)
+            if count >= LEAST:
+                yield from _floats(np.frombuffer(data, code, count, shift), code, shift)
 
 
-def _floats(
-    values: npt.NDArray[np.floating], code: str, size: int, shift: int
-) -> Iterator[Decoding]:
+def _floats(values: npt.NDArray[np.floating], code: str, shift: int) -> Iterator[Decoding]:
     """Runs of plausible grey levels. Tiny magnitudes are no pixels but other bytes."""
     with np.errstate(invalid="ignore"):
         magnitude = np.abs(values.astype(np.float64, copy=False))
@@ -192,5 +186,6 @@ def _floats(
             continue
         pixels = _as_pixels(run)
         if pixels is not None:
-            name = f"{ {2: 'float16', 4: 'float32', 8: 'float64'}[size] } ({code[0]})"
+            size = values.itemsize
+            name = f"float{8 * size} ({code[0]})"
             yield Decoding(name, shift + int(start) * size, size, pixels, whole=True)
