@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from agent.desk.audit.record import Processes
+from agent.desk.audit.recording import Processes
 
 
 def processes(kind: str) -> Processes:

@@ -1,4 +1,4 @@
-"""`fleeting audit VIDEO`: record, search, control, verdict."""
+"""`fleeting audit VIDEO`: record, search, check the positive controls, report."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from agent.desk.audit.canary import Canary, stride_for
-from agent.desk.audit.control import blind, plants
-from agent.desk.audit.evidence import AuditError, Evidence, Finding, Item
-from agent.desk.audit.examine import Examined, examine
-from agent.desk.audit.record import Processes, last_words, record
+from agent.desk.audit._artifacts import Artifact, AuditError, Evidence, Finding
+from agent.desk.audit._detect import Detected, detect
+from agent.desk.audit._reference import Reference, stride_for
+from agent.desk.audit.recording import Processes, last_words, record
 from agent.perceive.capture.video_file import VideoFile
 
 _SHOWN = 25
@@ -35,36 +34,31 @@ _KINDS = {
     "kernel": "compiled kernels, changed",
     "other": "other bytes written",
 }
-WEAK = (
+_WEAK = (
     "The video has too little texture: its pixels prove nothing, only the other detectors count. "
     "Take a video with more contrast."
 )
-BOUND = (
-    "Not to be seen by any audit: what is said in numbers that the schemas allow. "
+_BOUND = (
+    "No audit can see what is said in numbers that the schemas allow. "
     "`python -m tools.capacity` prints how little that is."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an audit came to."""
+    """Result of an audit."""
 
     video: Path
     evidence: Evidence
-    examined: Examined
-    canary: Canary
-    findings: tuple[Finding, ...]
-    """Real ones; what the audit planted itself is not among them."""
-    blind: tuple[str, ...]
-    """What it planted and did not find."""
-    planted: int
+    detected: Detected
+    reference: Reference
     recorded: float
     searched: float
     """Seconds."""
 
     @property
     def passed(self) -> bool:
-        return not self.findings and not self.blind
+        return not self.detected.findings and not self.detected.missed
 
 
 def audit(
@@ -77,7 +71,7 @@ def audit(
     keep : Path or None
         An empty or new folder for the evidence.
     processes : Processes or None
-        Other commands for the two halves, for tests that leak on purpose.
+        Other commands for the two processes, for tests that leak on purpose.
 
     Returns the exit code: 0 when nothing was found, 1 otherwise. Raises `AuditError` when the audit
     could not be carried out, `CaptureError` where `video` is none.
@@ -99,10 +93,8 @@ def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
     if count is None:
         count = sum(1 for _ in source)  # a bare stream does not say how long it is
     source.close()
-    every = stride_for(count)
-    with contextlib.ExitStack() as stack:
-        workspace = stack.enter_context(_workspace(keep))
-        bar = stack.enter_context(_progress())
+    reference = Reference(video, stride_for(count))
+    with _workspace(keep) as workspace, _progress() as bar:
         started = time.monotonic()
         playing = bar.add_task("Playing the video", total=count / fps)
         evidence = record(
@@ -110,35 +102,22 @@ def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
         )
         bar.update(playing, total=1, completed=1)
         recorded = time.monotonic() - started
-        canary = Canary(video)
-        looking = bar.add_task("Searching for it", total=count // every)
-        planted = plants(video, every, evidence.device, evidence.items)
-        examined = examine(
+        searching = bar.add_task("Searching for it", total=count // reference.every)
+        detected = detect(
             evidence,
             workspace / "run" / "outbox" / "outbox.db",
-            canary,
-            every,
-            planted,
-            lambda frames: bar.update(looking, completed=frames),
+            reference,
+            lambda frames: bar.update(searching, completed=frames),
         )
-        bar.update(looking, total=1, completed=1)
-        silent = {each.detector for each in examined.findings if not each.planted} == {"delivery"}
+        bar.update(searching, total=1, completed=1)
+        silent = {each.detector for each in detected.findings} == {"delivery"}
         if silent and not evidence.arrived:
             raise AuditError(
                 f"The audit failed: none of {evidence.released} released summaries arrived over "
                 f"MQTT. uplink's last words: {last_words('uplink', workspace)}"
             )
-    return Outcome(
-        video,
-        evidence,
-        examined,
-        canary,
-        tuple(each for each in examined.findings if not each.planted),
-        tuple(blind(planted, examined.findings)),
-        len(planted),
-        recorded,
-        time.monotonic() - started - recorded,
-    )
+    searched = time.monotonic() - started - recorded
+    return Outcome(video, evidence, detected, reference, recorded, searched)
 
 
 @contextlib.contextmanager
@@ -160,35 +139,30 @@ def _workspace(keep: Path | None) -> Iterator[Path]:
 
 def as_dict(outcome: Outcome) -> dict[str, object]:
     """The report as JSON has it."""
-    evidence, canary = outcome.evidence, outcome.canary
+    evidence, detected, reference = outcome.evidence, outcome.detected, outcome.reference
     return {
         "verdict": "pass" if outcome.passed else "fail",
         "video": str(outcome.video),
-        "frames": canary.frames,
-        "frames_searched": canary.searched,
-        "frames_with_texture": canary.textured,
-        "canary": "weak" if canary.weak else "strong",
+        "frames": reference.frames,
+        "frames_searched": reference.searched,
+        "frames_with_texture": reference.textured,
+        "canary": "weak" if reference.weak else "strong",
         "released": evidence.released,
         "arrived": evidence.arrived,
-        "messages": outcome.examined.messages,
-        "packets": outcome.examined.packets,
+        "messages": detected.messages,
+        "packets": detected.packets,
         "examined": [
             {"what": what, "items": items, "bytes": size}
-            for what, items, size, _ in _rows(evidence.items, ())
+            for what, items, size, _ in _rows(evidence.artifacts, ())
         ],
         "watched": dict(evidence.watched),
         "notes": evidence.notes,
         "findings": [
-            {
-                "detector": each.detector,
-                "where": each.where,
-                "offset": each.offset,
-                "what": each.what,
-            }
-            for each in outcome.findings
+            {name: getattr(each, name) for name in ("detector", "where", "offset", "what")}
+            for each in detected.findings
         ],
-        "planted": outcome.planted,
-        "blind": list(outcome.blind),
+        "planted": detected.controls,
+        "blind": detected.missed,
         "seconds": {
             "recording": round(outcome.recorded, 1),
             "searching": round(outcome.searched, 1),
@@ -199,36 +173,33 @@ def as_dict(outcome: Outcome) -> dict[str, object]:
 def show(outcome: Outcome) -> None:
     """Tables for people, then the verdict."""
     console = Console()
-    evidence, canary = outcome.evidence, outcome.canary
+    evidence, detected, reference = outcome.evidence, outcome.detected, outcome.reference
     table = _table("What was examined", "items", "bytes", "findings")
-    for what, items, size, found in _rows(evidence.items, outcome.findings):
+    for what, items, size, found in _rows(evidence.artifacts, detected.findings):
         table.add_row(what, str(items), f"{size:,}", str(found) if found else "-")
     console.print()
     console.print(table)
     console.print()
-    messages = ", ".join(f"{n} {kind}" for kind, n in sorted(outcome.examined.messages.items()))
+    messages = ", ".join(f"{n} {kind}" for kind, n in sorted(detected.messages.items()))
     lines = [
-        f"Messages: {messages} in {outcome.examined.packets} packets; {evidence.arrived} of "
+        f"Messages: {messages} in {detected.packets} packets; {evidence.arrived} of "
         f"{evidence.released} released summaries arrived.",
         *(f"{name[:1].upper()}{name[1:]}: {text}." for name, text in evidence.watched.items()),
-        f"Canary: {canary.searched} of {canary.frames} frames searched for, {canary.textured} with "
-        f"enough texture, in {outcome.examined.grams:,} places.",
-        *([WEAK] if canary.weak else []),
+        f"Video: {reference.searched} of {reference.frames} frames searched for, "
+        f"{reference.textured} with enough texture, in {detected.grams:,} places.",
+        *([_WEAK] if reference.weak else []),
         *(f"Note: {note}." for note in evidence.notes),
-        (
-            f"Control: BLIND for {'; '.join(outcome.blind)}."
-            if outcome.blind
-            else f"Control: {outcome.planted} of {outcome.planted} planted pictures found."
-        ),
-        BOUND,
+        f"Positive controls: {detected.controls} pictures planted; missed: "
+        f"{'; '.join(detected.missed) or 'none'}.",
+        _BOUND,
         f"Time: {outcome.recorded:.1f} s to play, {outcome.searched:.1f} s to search.",
     ]
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
-    if outcome.findings:
+    if detected.findings:
         console.print()
-        console.print(_findings(outcome.findings))
-        rest = len(outcome.findings) - _SHOWN
+        console.print(_findings(detected.findings))
+        rest = len(detected.findings) - _SHOWN
         if rest > 0:
             console.print(f"… and {rest} more; --json lists all.")
     verdict = "PASS" if outcome.passed else "FAIL"
@@ -236,20 +207,20 @@ def show(outcome: Outcome) -> None:
     why = (
         "nothing of the video left the device or touched its disk"
         if outcome.passed
-        else f"{len(outcome.findings)} findings"
-        if outcome.findings
-        else "the audit cannot see what it planted itself"
+        else f"{len(detected.findings)} findings"
+        if detected.findings
+        else "the audit did not find what it planted itself"
     )
     console.print(f"\n[bold {colour}]{verdict}[/]: {why}.", soft_wrap=True, highlight=False)
 
 
 def _rows(
-    items: Sequence[Item], findings: Sequence[Finding]
+    artifacts: Sequence[Artifact], findings: Sequence[Finding]
 ) -> Iterator[tuple[str, int, int, int]]:
     """(what, items, bytes, findings) by kind."""
     found = Counter(each.where for each in findings)
     for kind, what in _KINDS.items():
-        same = [each for each in items if each.kind == kind]
+        same = [each for each in artifacts if each.kind == kind]
         if same:
             count = sum(found.pop(name, 0) for name in {each.name for each in same})
             yield what, len(same), sum(len(each.data) for each in same), count

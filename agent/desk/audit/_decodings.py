@@ -1,5 +1,5 @@
-"""Ways to read bytes as pixels: as they are, out of base64, hex or percent text, unpacked, as
-numbers in text, as packed floats."""
+"""Decodings of bytes into pixels: as they are, from base64, hex or percent-encoded text, unpacked,
+from numbers in text, from packed integers and floats."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/_-](?:[A-Za-z0-9+/_-]|\\?\r?\n[ \t]*|\\[nr/]
 _HEX = re.compile(rb"[0-9A-Fa-f](?:[ :,]?[0-9A-Fa-f]){47,}")
 _PERCENT = re.compile(rb"(?:%[0-9A-Fa-f]{2}|[!-~]){24,}")
 _ESCAPED = re.compile(rb"(?:\\x[0-9a-f]{2}|[ -~]){24,}")
-_NUMBER = rb"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?"
+NUMBER = rb"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?"
 _BETWEEN = rb"[\s,;|\[\](){}]{1,8}"
-_NUMBERS = re.compile(_NUMBER + rb"(?:" + _BETWEEN + _NUMBER + rb"){11,}")
-_ONE = re.compile(_NUMBER)
-_FLOATS = (("<f4", 4), (">f4", 4), ("<f2", 2), ("<f8", 8), (">f8", 8))
+_NUMBERS = re.compile(NUMBER + rb"(?:" + _BETWEEN + NUMBER + rb"){11,}")
+_ONE = re.compile(NUMBER)
+_FLOATS = ("<f4", ">f4", "<f2", "<f8", ">f8")
 _STRIDES = (2, 3, 4, 8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """Some bytes of an item, read in one way."""
+class Decoding:
+    """Some bytes of an artifact, read as pixels in one way."""
 
     how: str
     """For people: `base64`, `numbers in text` …; empty for the bytes as they are."""
     offset: int
-    """Where in the item it begins."""
+    """Where in the artifact it begins."""
     step: float
-    """Bytes of the item per pixel, about."""
+    """Bytes of the artifact per pixel, about."""
     pixels: Bytes
     whole: bool = False
     """True where its ends are known, so that it may be a picture from its first pixel to its last.
@@ -53,35 +53,32 @@ class View:
         return bool(self.how) and not self.how.startswith(("numbers", "float", "every"))
 
 
-def views(data: bytes, depth: int = 2) -> Iterator[View]:
+def decodings(data: bytes, depth: int = 2) -> Iterator[Decoding]:
     """Every way in which these bytes may hold pixels; what is too short is left out."""
-    yield View("", 0, 1.0, np.frombuffer(data, np.uint8))
+    yield Decoding("", 0, 1.0, np.frombuffer(data, np.uint8))
     yield from _packed(data)
-    yield from numbers(data)
-    for how, offset, step, inner in decoded(data):
-        yield View(how, offset, step, np.frombuffer(inner, np.uint8), whole=True)
+    yield from _numbers(data)
+    for how, offset, step, inner in _decoded(data):
+        yield Decoding(how, offset, step, np.frombuffer(inner, np.uint8), whole=True)
         if depth and how != "percent":
-            for each in views(inner, depth - 1):
+            for each in decodings(inner, depth - 1):
                 if each.how:
-                    yield View(
+                    yield Decoding(
                         f"{each.how} in {how}", offset + int(each.offset * step),
                         step * each.step, each.pixels, each.whole,
                     )  # fmt: skip
 
 
-def decoded(data: bytes) -> Iterator[tuple[str, int, float, bytes]]:
+def _decoded(data: bytes) -> Iterator[tuple[str, int, float, bytes]]:
     """(how, offset, bytes of text per byte, content) of every run that may be coded bytes."""
     for run in _BASE64.finditer(data):
         text = re.sub(rb"\\?\r?\n[ \t]*|\\[nr]|\\(?=/)", b"", run[0])
         text = text.translate(bytes.maketrans(b"-_", b"+/"))
         for shift in range(4):
-            part = text[shift : shift + (len(text) - shift) // 4 * 4]
-            if len(part) * 3 // 4 >= LEAST:
-                yield "base64", run.start() + shift, 4 / 3, base64.b64decode(part)
-            tail = text[shift + len(part) :]
-            if shift == 0 and len(tail) > 1:
-                whole = base64.b64decode(text[: len(part) + len(tail)] + b"=" * (4 - len(tail)))
-                yield "base64", run.start(), 4 / 3, whole
+            part = text[shift : len(text) - ((len(text) - shift) % 4 == 1)]
+            inner = base64.b64decode(part + b"=" * (-len(part) % 4))
+            if len(inner) >= LEAST:
+                yield "base64", run.start() + shift, 4 / 3, inner
     for run in _HEX.finditer(data):
         text = re.sub(rb"[ :,]", b"", run[0])
         step = len(run[0]) / (len(text) / 2)
@@ -125,17 +122,17 @@ def _unpacked(data: bytes) -> Iterator[tuple[str, int, float, bytes]]:
             yield "gzip" if gzip else "zlib", at, used / len(inner), inner
 
 
-def numbers(data: bytes) -> Iterator[View]:
+def _numbers(data: bytes) -> Iterator[Decoding]:
     """Runs of numbers in text, brought to 0..255."""
     for run in _NUMBERS.finditer(data):
         values = np.array([float(each[0]) for each in _ONE.finditer(run[0])], np.float64)
-        pixels = as_pixels(values)
+        pixels = _as_pixels(values)
         if pixels is not None and len(values) >= LEAST:
             step = len(run[0]) / len(values)
-            yield View("numbers in text", run.start(), step, pixels, whole=True)
+            yield Decoding("numbers in text", run.start(), step, pixels, whole=True)
 
 
-def as_pixels(values: npt.NDArray[np.float64]) -> Bytes | None:
+def _as_pixels(values: npt.NDArray[np.float64]) -> Bytes | None:
     """Grey levels of 0..255, 0..1, -1..1 or -128..127; else stretched. None without contrast."""
     if not np.isfinite(values).all():
         return None
@@ -157,7 +154,7 @@ def as_pixels(values: npt.NDArray[np.float64]) -> Bytes | None:
     return grey
 
 
-def _packed(data: bytes) -> Iterator[View]:
+def _packed(data: bytes) -> Iterator[Decoding]:
     """Every n-th byte (interleaved colours, wider integers), and floats in [0, 1], [-1, 1] or
     [0, 255], at every alignment."""
     raw = np.frombuffer(data, np.uint8)
@@ -165,17 +162,16 @@ def _packed(data: bytes) -> Iterator[View]:
         for shift in range(stride):
             part = raw[shift::stride]
             if len(part) >= LEAST:
-                yield View(f"every {stride}. byte", shift, stride, part)
-    for code, size in _FLOATS:
+                yield Decoding(f"every {stride}. byte", shift, stride, part)
+    for code in _FLOATS:
+        size = np.dtype(code).itemsize
         for shift in range(size):
             count = (len(data) - shift) // size
-            if count < LEAST:
-                continue
-            values = np.frombuffer(data, code, count, shift)
-            yield from _floats(values, code, size, shift)
+            if count >= LEAST:
+                yield from _floats(np.frombuffer(data, code, count, shift), code, shift)
 
 
-def _floats(values: npt.NDArray[np.floating], code: str, size: int, shift: int) -> Iterator[View]:
+def _floats(values: npt.NDArray[np.floating], code: str, shift: int) -> Iterator[Decoding]:
     """Runs of plausible grey levels. Tiny magnitudes are no pixels but other bytes."""
     with np.errstate(invalid="ignore"):
         magnitude = np.abs(values.astype(np.float64, copy=False))
@@ -188,7 +184,8 @@ def _floats(values: npt.NDArray[np.floating], code: str, size: int, shift: int) 
         # zeros are what files are padded with
         if np.count_nonzero(run) < LEAST or len(np.unique(run)) < 8:
             continue
-        pixels = as_pixels(run)
+        pixels = _as_pixels(run)
         if pixels is not None:
-            name = f"{ {2: 'float16', 4: 'float32', 8: 'float64'}[size] } ({code[0]})"
-            yield View(name, shift + int(start) * size, size, pixels, whole=True)
+            size = values.itemsize
+            name = f"float{8 * size} ({code[0]})"
+            yield Decoding(name, shift + int(start) * size, size, pixels, whole=True)

@@ -1,4 +1,4 @@
-"""What is watched while it happens: files, the wire, system calls."""
+"""What is recorded while it happens: files, bytes on the wire, system calls."""
 
 from __future__ import annotations
 
@@ -7,38 +7,37 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from agent.desk.audit import syscalls
-from agent.desk.audit.proxy import Tap
-from agent.desk.audit.watch import Watcher
+from agent.desk.audit import _system_calls
+from agent.desk.audit._recorders import FileRecorder, TcpProxy, expected
 
 
 def test_files_are_copied_as_they_change_and_after_they_are_gone(tmp_path: Path) -> None:
     run, store = tmp_path / "run", tmp_path / "copies"
     run.mkdir()
     (run / "old").write_text("was there before")
-    with Watcher([run], store) as watcher:
+    with FileRecorder([run], store) as files:
         (run / "new").write_text("first")
         (run / "deep").mkdir()
-        wait_for(lambda: copied(watcher, "first"))
+        wait_for(lambda: copied(files, "first"))
         (run / "new").write_text("second")
         (run / "deep" / "file").write_text("below")
-        wait_for(lambda: copied(watcher, "second") and copied(watcher, "below"))
+        wait_for(lambda: copied(files, "second") and copied(files, "below"))
         (run / "new").unlink()
-    assert {each.name for each in watcher.touched} == {"new", "file"}
-    assert watcher.complete
-    assert not copied(watcher, "was there before")
+    assert {each.name for each in files.touched} == {"new", "file"}
+    assert files.complete
+    assert not copied(files, "was there before")
 
 
-def copied(watcher: Watcher, content: str) -> bool:
-    return any(copy.read_text() == content for _, copy in list(watcher.copies))
+def copied(files: FileRecorder, content: str) -> bool:
+    return any(copy.read_text() == content for _, copy in list(files.copies))
 
 
-def wait_for(ready: object) -> None:
-    assert callable(ready)
+def wait_for(ready: Callable[[], bool]) -> None:
     for _ in range(200):
         if ready():
             return
@@ -46,7 +45,7 @@ def wait_for(ready: object) -> None:
     raise AssertionError("it did not come in time")
 
 
-def test_the_tap_keeps_every_byte_of_both_directions() -> None:
+def test_the_proxy_keeps_every_byte_of_both_directions() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
@@ -56,13 +55,15 @@ def test_the_tap_keeps_every_byte_of_both_directions() -> None:
                     client.sendall(part.upper())
 
         threading.Thread(target=answer, daemon=True).start()
-        with Tap(server.getsockname()[1]) as tap:
-            with socket.create_connection(("127.0.0.1", tap.port)) as client:
-                client.sendall(b"pixels" * 1000)
-                received = b""
-                while len(received) < 6000:
-                    received += client.recv(1000)
-            items = {item.kind: item.data for item in tap.items()}
+        with (
+            TcpProxy(server.getsockname()[1]) as proxy,
+            socket.create_connection(("127.0.0.1", proxy.port)) as client,
+        ):
+            client.sendall(b"pixels" * 1000)
+            received = b""
+            while len(received) < 6000:
+                received += client.recv(1000)
+    items = {each.kind: each.data for each in proxy.artifacts()}
     assert items == {"wire": b"pixels" * 1000, "reply": b"PIXELS" * 1000}
     assert received == items["reply"]
 
@@ -79,14 +80,23 @@ a.send(b"to the other side")
 
 
 def test_system_calls_tell_of_sockets_and_of_files_that_are_gone(tmp_path: Path) -> None:
-    before = syscalls.prefix(tmp_path / "trace")
+    before = _system_calls.strace(tmp_path / "trace")
     if not before:
         pytest.skip("strace is not here or may not trace")
     path = tmp_path / "gone"
     subprocess.run([*before, sys.executable, "-c", CODE, str(path)], check=True)
-    trace = syscalls.read(tmp_path / "trace")
+    trace = _system_calls.read(tmp_path / "trace")
     assert trace.families["AF_INET"] == 1
     assert trace.families["AF_UNIX"] >= 1
     assert path in trace.opened
     assert b"".join(trace.written[str(path)]) == bytes(range(256))
     assert any(b"to the other side" in b"".join(each) for each in trace.written.values())
+
+
+def test_only_known_files_are_expected(tmp_path: Path) -> None:
+    for name in ("outbox.db", "outbox.db-wal", "outbox.db.lock", "receipt.key", "settings.json"):
+        assert expected(tmp_path / "outbox" / name, tmp_path, 5000), name
+    for name in ("preview.jpg", "outbox.db.bak", "outbox.db-wal2", "perceive.log"):
+        assert not expected(tmp_path / "outbox" / name, tmp_path, 5), name
+    assert expected(tmp_path / "tmp" / "abcd1234", tmp_path, 4)
+    assert not expected(tmp_path / "tmp" / "abcd1234", tmp_path, 5)

@@ -1,4 +1,4 @@
-"""The canary: the video's own pixels, at the sizes in which a picture would leak."""
+"""Reference pictures: the frames of the video, at the sizes in which a picture would leak."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _NEW = 0.9
 WINDOW = 9
 """Pixels whose differences make one n-gram."""
 _RANGE, _KINDS = 12, 3
-"""Least difference of grey levels in an n-gram that says something, and how many of its last five
-steps must be other than the three before each."""
+"""Least difference of grey levels in an informative n-gram, and how many of its last five steps
+must differ from the three before each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,10 +44,12 @@ class Picture:
 
 
 @dataclass(slots=True)
-class Canary:
-    """Frames of a video; `pictures` goes through it once."""
+class Reference:
+    """The frames of a video; `pictures` goes through it once."""
 
     path: Path
+    every: int = 1
+    """Each n-th frame is searched for."""
     frames: int = 0
     """Read so far."""
     searched: int = 0
@@ -62,14 +64,14 @@ class Canary:
         """Too little texture for the pixels to prove anything."""
         return self.textured < max(1, self.searched // 4)
 
-    def pictures(self, every: int = 1) -> Iterator[list[Picture]]:
-        """The pictures of each `every`-th frame. Raises `CaptureError`."""
+    def pictures(self) -> Iterator[list[Picture]]:
+        """Those of one frame after the other. Raises `CaptureError`."""
         source = VideoFile(self.path)
         try:
             for frame in source:
                 number = self.frames
                 self.frames += 1
-                if number % every:
+                if number % self.every:
                     continue
                 self.searched += 1
                 self._keep(number, frame.luma)
@@ -79,7 +81,7 @@ class Canary:
 
     def _keep(self, number: int, luma: Grey) -> None:
         tiny = cv2.resize(luma, (24, 24), interpolation=cv2.INTER_AREA)
-        self.textured += bool(texture(luma))
+        self.textured += has_texture(luma)
         vector = normalised(tiny)
         if vector is None or len(self.keys) >= _KEYS:
             return
@@ -92,19 +94,19 @@ class Canary:
 
 
 def stride_for(frames: int) -> int:
-    """Look at each n-th of so many frames."""
+    """n, where each n-th of so many frames is searched for."""
     return max(1, -(-frames // MOST_FRAMES))
 
 
-def texture(picture: Grey) -> bool:
-    """Whether a thumbnail of it has enough n-grams that say something."""
+def has_texture(picture: Grey) -> bool:
+    """Whether a thumbnail of it has enough informative n-grams."""
     small = cv2.resize(picture, (64, 48), interpolation=cv2.INTER_AREA).reshape(-1)
-    return bool(telling(small).sum() >= 48)
+    return bool(informative(small).sum() >= 48)
 
 
-def telling(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """bool[N - 8] of uint8[N]: whether the n-gram that begins here has enough contrast, and steps
-    of several kinds: a flat area, a ramp and stripes occur in any file."""
+def informative(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """bool[N - 8] of uint8[N]: whether the n-gram that begins here has enough contrast and several
+    different steps, unlike flat areas, ramps and stripes, which occur in any file."""
     count = len(pixels) - WINDOW + 1
     if count <= 0:
         return np.zeros(0, bool)

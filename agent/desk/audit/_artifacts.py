@@ -1,4 +1,4 @@
-"""What an audit looks at, and what it finds."""
+"""Artifacts, the bytes that an audit searches, and findings, what it reports."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Literal
 
 from agent.base.errors import AgentError
 
-Kind = Literal["wire", "reply", "message", "log", "database", "journal", "index", "kernel", "other"]
-"""`wire`: what uplink sent; `reply`: what the broker answered; `index`: SQLite's -shm file."""
+Kind = Literal["wire", "reply", "log", "database", "journal", "index", "kernel", "other"]
+"""`wire`: uplink to broker; `reply`: broker to uplink; `index`: SQLite's -shm file."""
 Detector = Literal[
     "magic", "pixels", "picture", "numbers", "entropy", "schema", "wire", "residue", "file", "call",
     "delivery",
@@ -17,11 +17,11 @@ Detector = Literal[
 
 
 class AuditError(AgentError):
-    """The audit could not be carried out: that is no pass."""
+    """The audit could not be carried out, which is not a pass."""
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Artifact:
     """Bytes that one of the processes sent or wrote."""
 
     name: str
@@ -29,7 +29,7 @@ class Item:
     kind: Kind
     data: bytes
     planted: bool = False
-    """True for a copy into which the audit itself put a picture, to see whether it can see."""
+    """True for a positive control: a copy into which the audit put a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +38,20 @@ class Finding:
 
     detector: Detector
     where: str
+    """Name of the artifact, file or process."""
     offset: int | None
-    """Byte in the item; None where it has no place of its own."""
+    """Byte in the artifact; None where there is no such place."""
     what: str
     planted: bool = False
 
 
 @dataclass(slots=True)
 class Evidence:
-    """Everything that a run left behind."""
+    """Everything recorded in one run."""
 
-    items: list[Item]
+    artifacts: list[Artifact]
     device: str
-    """The id that uplink was told to use."""
+    """Device id, as configured."""
     released: int
     """Summaries in the ledger."""
     arrived: int
@@ -58,8 +59,8 @@ class Evidence:
     hashes: frozenset[str]
     """SHA-256 of every released body, from the ledger."""
     findings: list[Finding] = field(default_factory=list)
-    """What showed while it was recorded: files nobody expects, calls nobody may make."""
+    """Found while recording: unexpected files and system calls."""
     notes: list[str] = field(default_factory=list)
     """What could not be watched here, and why."""
     watched: Mapping[str, str] = field(default_factory=dict)
-    """How each thing was watched."""
+    """How each thing was watched, for the report."""
