@@ -27,7 +27,7 @@ from agent.base.errors import AgentError
 from agent.base.report import PerceiveCage
 from agent.host import child_process
 from agent.perceive.capture.microphone import listen
-from agent.perceive.capture.opening import open_source
+from agent.perceive.capture.resilient import open_source
 from agent.perceive.capture.source import Source
 from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.vision.inference.tflite import open_model, runtime_name

@@ -22,7 +22,7 @@ from agent.base.report import Birth, Event, Summary, Vitals
 from agent.base.types import Frame, Perceived
 from agent.base.vocabulary import Flag
 from agent.perceive import process as room
-from agent.perceive.capture import resilient as reopen
+from agent.perceive.capture import resilient
 from agent.perceive.capture.source import Counters
 from agent.perceive.process import Perceiver, perceive
 from agent.wall.outbox import Outbox
@@ -87,7 +87,7 @@ def test_a_camera_that_stops_is_opened_again_and_flagged(
     start = time.monotonic()
     cameras = [Camera(start, 400, True), Camera(start + 60, 400, False)]
     opened = list(cameras)
-    monkeypatch.setattr(reopen, "open_source", lambda config: opened.pop(0))
+    monkeypatch.setattr(resilient, "open_source", lambda config: opened.pop(0))
     report = perceive(_live(tmp_path), stop=threading.Event())
     assert report.frames == 800
     assert report.reopened == 1
@@ -99,7 +99,7 @@ def test_a_camera_that_stops_is_opened_again_and_flagged(
 def test_a_file_is_not_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Camera(0.0, 3, True)
     source.live = False
-    monkeypatch.setattr(reopen, "open_source", lambda config: source)
+    monkeypatch.setattr(resilient, "open_source", lambda config: source)
     with pytest.raises(CaptureError, match="stopped"):
         perceive(_config(tmp_path), stop=threading.Event())
     assert source.closed

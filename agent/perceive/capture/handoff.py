@@ -1,4 +1,4 @@
-"""The one thing that threads share: a handoff of one, which loses old items and counts them."""
+"""A queue of one between threads, which replaces what waits and counts it."""
 
 from __future__ import annotations
 
