@@ -149,7 +149,7 @@ def _stop_on_signals() -> threading.Event:
 def _dispatch(args: argparse.Namespace, own: bool) -> int:
     """`own`: this process is ours alone and may be sealed for good."""
     if args.verb == "demo":
-        from agent.desk.demo.run import demo
+        from agent.desk.demo import demo
 
         return demo(plot=args.plot, as_json=args.json)
     if args.verb == "replay":

@@ -20,7 +20,7 @@ from agent.desk.audit.evidence import AuditError, Evidence, Finding, Item, Kind
 from agent.desk.audit.proxy import Tap
 from agent.desk.audit.syscalls import Trace
 from agent.desk.audit.watch import Watcher
-from agent.desk.demo.run import configuration
+from agent.desk.demo import configuration
 from agent.desk.loopback.broker import Broker
 from agent.desk.loopback.subscriber import Subscriber
 from agent.host import child_process

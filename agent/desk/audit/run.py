@@ -13,7 +13,6 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from agent.desk.audit.canary import Canary, stride_for
@@ -21,6 +20,7 @@ from agent.desk.audit.control import blind, plants
 from agent.desk.audit.evidence import AuditError, Evidence, Finding, Item
 from agent.desk.audit.examine import Examined, examine
 from agent.desk.audit.record import Processes, last_words, record
+from agent.desk.output import progress_bar
 from agent.perceive.capture.video_file import VideoFile
 
 _SHOWN = 25
@@ -102,7 +102,7 @@ def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
     every = stride_for(count)
     with contextlib.ExitStack() as stack:
         workspace = stack.enter_context(_workspace(keep))
-        bar = stack.enter_context(_progress())
+        bar = stack.enter_context(progress_bar())
         started = time.monotonic()
         playing = bar.add_task("Playing the video", total=count / fps)
         evidence = record(
@@ -274,13 +274,3 @@ def _table(title: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column)
     return table
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )

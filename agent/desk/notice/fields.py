@@ -10,9 +10,142 @@ from typing import Any
 
 from agent.base.errors import AgentError
 from agent.base.schemas.capacity import capacity
-from agent.desk.notice.meanings import MEANINGS
 
 Schema = dict[str, Any]
+
+MEANINGS: dict[str, str] = {
+    # What several messages have in common, by name alone.
+    "*.v": "Version of this form.",
+    "*.boot": "Random mark of one start of the program; new at each start.",
+    "*.seq": "Counts messages, so that a second copy is recognised and a missing one noticed.",
+    # summary
+    "Summary.window": "The stretch of time that is counted. It stands either with or without time "
+    "of day.",
+    "Summary.slot": "Which content was on show, as a number; what it stands for stays with the "
+    "operator.",
+    "Summary.visits": "Visits that ended in this window. Two visits may be of one person: nobody "
+    "is recognised.",
+    "Summary.expression": "Visits by the expression shown most.",
+    "Summary.valence": "How pleasant the expressions looked.",
+    "Summary.arousal": "How lively the expressions looked.",
+    "Summary.attention": "Visits by seconds spent facing the camera.",
+    "Summary.dwell": "Visits by seconds in view.",
+    "Summary.micro": "Visits with very brief expressions.",
+    "Summary.tone": "Stretches of speech by tone of voice.",
+    "Summary.withheld": "Why a part is missing.",
+    "Summary.privacy": "How the counts were protected.",
+    "Summary.quality": "How far the window can be trusted.",
+    "Summary.model": "Which models were in use (first half of their hash).",
+    "Summary.policy": "The policy in force.",
+    "Summary.policy_hash": "First half of the hash of all rules in force.",
+    "TimedWindow.start": "When it began: UTC seconds, in tens.",
+    "TimedWindow.offset": "Nothing: the time of day is known.",
+    "UntimedWindow.start": "Nothing: nobody vouches for the clock.",
+    "UntimedWindow.offset": "When it began, seconds since this machine started, in tens.",
+    "*Window.length": "Seconds.",
+    "*Window.clock": "Who vouches for the clock.",
+    "*Window.merged": "Earlier windows that had too few visits and are counted here.",
+    "ExpressionCounts.*": "Visits that mostly showed {field}, with noise.",
+    "ExpressionCounts.unsure": "Visits whose expression was not clear, with noise.",
+    "ClippedSum.sum": "Sum over visits of a mean from -100 to 100 each, with noise.",
+    "ClippedSum.clip": "The most that one visit adds.",
+    "AttentionCounts.under_1": "Visits that faced the camera for less than a second, with noise.",
+    "AttentionCounts.from_1_to_5": "Visits that faced it for 1 to 5 seconds, with noise.",
+    "AttentionCounts.from_5_to_15": "Visits that faced it for 5 to 15 seconds, with noise.",
+    "AttentionCounts.over_15": "Visits that faced it for more than 15 seconds, with noise.",
+    "DwellCounts.under_5": "Visits of less than 5 seconds, with noise.",
+    "DwellCounts.from_5_to_15": "Visits of 5 to 15 seconds, with noise.",
+    "DwellCounts.from_15_to_30": "Visits of 15 to 30 seconds, with noise.",
+    "DwellCounts.from_30_to_60": "Visits of 30 to 60 seconds, with noise.",
+    "DwellCounts.over_60": "Visits of more than a minute, with noise.",
+    "MicroCounts.*": "Visits with a very brief {field} expression, with noise.",
+    "MicroCounts.surprise": "Visits with a very brief expression of surprise, with noise.",
+    "MicroCounts.unspecified": "Visits with a very brief expression of no clear kind, with noise.",
+    "MicroCounts.analysable_visits": "Visits in which one could be seen at all, with noise.",
+    "MicroCounts.analysable_seconds": "Seconds in which one could be seen, with noise.",
+    "MicroCounts.expected_false_alarms_tenths": "How many of them are mistakes to be expected, in "
+    "tenths.",
+    "ToneCounts.*": "Stretches of speech that sounded {field}.",
+    "Privacy.unit": "Whose influence is bounded: that of one visit.",
+    "Privacy.mechanism": "The kind of noise.",
+    "Privacy.epsilon_milli": "Thousandths of epsilon that a visit spends; 0: no noise is added.",
+    "Privacy.k": "Counts of fewer visits are withheld.",
+    "Quality.fps": "Pictures per second that were analysed.",
+    "Quality.usable": "Percent of the pictures that were analysed.",
+    "Quality.flags": "What made the window worse.",
+    # meta
+    "Meta.birth": "What the seeing half says of itself.",
+    "Meta.uplink": "How well the talking half is walled in.",
+    "Meta.key": "The public key that receipts are signed with.",
+    "Meta.schemas": "Hash of all message forms.",
+    "Birth.software": "Version of the program.",
+    "Birth.model": "Hash of the models.",
+    "Birth.policy": "The policy in force.",
+    "Birth.policy_hash": "Hash of all rules in force.",
+    "Birth.epoch": "UTC of this machine's start, in tens of seconds.",
+    "Birth.clock": "Who vouches for the clock.",
+    "Birth.settings": "Version of the settings in force.",
+    "Birth.k": "Counts of fewer visits are withheld.",
+    "Birth.window": "Seconds per window.",
+    "Birth.cage": "How well the seeing half is walled in.",
+    "PerceiveCage.network": "Whether it found the network closed when it tried.",
+    "UplinkCage.devices": "Whether it found cameras and microphones closed when it tried.",
+    "UplinkCage.egress": "Whether the kernel lets it reach the broker only.",
+    "*Cage.writes": "Whether the kernel lets it write its own files only.",
+    "*Cage.layers": "What holds the wall up.",
+    # health
+    "Health.perception": "Whether the seeing half works.",
+    "Health.fps": "Pictures per second, in fives.",
+    "Health.temperature": "Degrees Celsius, in tens.",
+    "Health.power": "Whether the power supply is strong enough.",
+    "Health.memory": "MiB that the talking half holds.",
+    "Health.disk": "Room on the disk.",
+    "Health.waiting": "Messages not yet sent: that many or more.",
+    "Health.trimmed": "Messages given up for want of room or for age.",
+    "Health.clock": "Who vouches for the clock.",
+    # event
+    "Event.code": "What happened.",
+    "Event.count": "Times since it was last said.",
+    "Event.at": "When: UTC seconds, in tens.",
+    "Event.offset": "When: seconds since this machine started, in tens.",
+    # receipt
+    "Receipt.statement": "What is stated of one day.",
+    "Receipt.signature": "Ed25519 signature of the statement.",
+    "Statement.number": "Counts the receipts of this key.",
+    "Statement.previous": "Hash of the receipt before: none can be left out unseen.",
+    "Statement.start": "Begin of the day, UTC seconds, in tens.",
+    "Statement.end": "Its end, likewise.",
+    "Statement.summaries": "Summaries released.",
+    "Statement.digest": "Hash over all of them.",
+    "Statement.messages": "Messages of every kind that the broker took.",
+    "Statement.bytes": "Their bytes.",
+    "Statement.epsilon_milli": "The most that a visit spent, in thousandths.",
+    "Statement.windows_withheld": "Windows with too few visits.",
+    "Statement.visits_withheld": "Visits in those, with noise, in tens.",
+    "Statement.model": "Hash of the models.",
+    "Statement.policy": "Hash of all rules in force.",
+    "Statement.units": "Hash of the service files that build the wall.",
+    "Statement.schemas": "Hash of all message forms.",
+    "Statement.key": "The public key that signs.",
+    # reported
+    "Reported.version": "The newest wish of the fleet that was looked at.",
+    "Reported.defaults": "The newest wish for the device's group that was looked at.",
+    "Reported.config": "The settings in force, of those that a fleet may change.",
+    "Reported.rejected": "Wishes that were refused.",
+    "RemoteSettings.*": "Settings of this part.",
+    "Detection.tiles": "Tiles across the picture for faces far away.",
+    "Micro.enabled": "Whether micro-expressions are looked for.",
+    "Mqtt.discovery": "Whether the device announces itself to Home Assistant.",
+    "RemotePrivacy.k": "Counts of fewer visits are withheld.",
+    "RemotePrivacy.window": "Seconds per window.",
+    "Tracking.max_faces": "Faces followed at once.",
+    "Rejected.path": "Which setting.",
+    "Rejected.reason": "Why.",
+    # response
+    "Response.command": "The command that is answered.",
+    "Response.answer": "What came of it.",
+}
+"""By `Model.field`, else by the longest pattern: a star stands for any model or field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +163,26 @@ class Field:
 def fields(schema: Schema) -> list[Field]:
     """Every field of a message, those within objects below them.
 
-    Raises `AgentError` where a field has no meaning in `meanings`.
+    Raises `AgentError` where a field has none in `MEANINGS`.
     """
     return list(_Walk(schema).rows(schema, ""))
 
 
 def meaning(model: str, field: str) -> str:
-    """Raises `AgentError` where nobody wrote one down."""
+    """What a field of a model means. Raises `AgentError` where `MEANINGS` has no entry."""
     name = f"{model}.{field}"
     found = MEANINGS.get(name)
     if found is None:
         patterns = [each for each in MEANINGS if "*" in each and fnmatchcase(name, each)]
         if not patterns:
-            raise AgentError(f"agent/notice/meanings.py has no word for {name}. Add it.")
+            raise AgentError(f"MEANINGS in {__name__} has no entry for {name}. Add it.")
         found = MEANINGS[max(patterns, key=len)]
     return found.replace("{field}", field)
 
 
 class _Walk:
+    """Goes through a message's schema, definitions resolved."""
+
     def __init__(self, schema: Schema) -> None:
         self._definitions: dict[str, Schema] = schema.get("$defs", {})
         self._remote = "RemoteSettings" in self._definitions
@@ -85,7 +220,7 @@ class _Walk:
         null = any(each.get("type") == "null" for each in options)
         options = [each for each in options if each.get("type") != "null"]
         if len(options) > 1 and all(each.get("type") == "integer" for each in options):
-            said = _stretches(options)
+            said = _ranges(options)
         else:
             said = "; ".join(dict.fromkeys(map(self._one, options)))
         return f"{said}, or nothing" if null and said else said or "nothing"
@@ -110,7 +245,7 @@ class _Walk:
         return {"object": "the fields below", "boolean": "true | false"}[kind]
 
 
-def _stretches(options: list[Schema]) -> str:
+def _ranges(options: list[Schema]) -> str:
     """Integers that grow coarser away from zero."""
     fine = next((each for each in options if each.get("multipleOf", 1) == 1), options[0])
     low = min(each["minimum"] for each in options)

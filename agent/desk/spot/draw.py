@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import Float, MicroExpression
+from agent.desk.output import write_figure
 from agent.desk.spot.survey import Seen, Span, Survey
-from agent.desk.trace.timeline import POLARITIES, short_units, write_figure
+from agent.desk.trace.timeline import POLARITIES, short_units
 from agent.vision.micro.channels import CHANNEL_NAMES, face_channels
 
 _WIDTH = 1400

@@ -12,9 +12,10 @@ import numpy as np
 
 from agent.base.config import MicroConfig, parse
 from agent.base.types import MicroExpression
+from agent.desk.output import check_target
 from agent.desk.spot.survey import Flags, Seen, Survey, in_order, survey
 from agent.desk.spot.track import TrackFile
-from agent.desk.trace.recorder import check_target, event_record
+from agent.desk.trace.recorder import event_record
 from agent.privacy.false_alarms import false_alarm_rate
 from agent.privacy.window import POLARITIES
 from agent.vision.inference.manifest import load_manifest, models_folder

@@ -2,54 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.base.errors import StoreError
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, MicroExpression, Perceived
+from agent.desk.output import write_whole
 
 MICRO_COLUMNS = ("track_id", "onset", "apex", "offset", "intensity", "score", "emitted")
-
-
-def check_target(path: Path) -> None:
-    """Refuse, before the work begins, an output that cannot be put in place. Raises `StoreError`.
-
-    Outputs are written beside their place and moved there whole, which would replace a device.
-    """
-    if not path.parent.is_dir():
-        raise StoreError(f"{path.parent} is no folder: create it, or name another for {path}.")
-    if path.exists() and not path.is_file():
-        raise StoreError(f"{path} is no ordinary file. Name a file for the output.")
-
-
-def write_whole(
-    path: Path, write: Callable[[IO[bytes]], object], what: str, mode: int = 0o600
-) -> None:
-    """Have `write` fill a file beside `path`, then put it in place: whole or not at all.
-
-    Raises `StoreError`, which calls the file `what`.
-    """
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                write(file)
-            os.chmod(name, mode)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise StoreError(
-            f"The {what} {path} cannot be written: {error.strerror}. "
-            "Choose a folder that exists and has room."
-        ) from None
 
 
 def event_record(event: MicroExpression) -> dict[str, Any]:

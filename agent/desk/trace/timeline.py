@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import EXPRESSIONS, Float
-from agent.desk.trace.recorder import TraceRecorder, write_whole
+from agent.desk.output import write_figure
+from agent.desk.trace.recorder import TraceRecorder
 from agent.desk.trace.truth import Spotted, Truth, who
 
 COLOURS = {
@@ -234,15 +234,6 @@ def _spans(time: NDArray[np.float64], where: NDArray[np.bool_]) -> list[tuple[fl
         return []
     cuts = np.flatnonzero((np.diff(at) > 1) | (np.diff(time[at]) > 0.5)) + 1
     return [(float(time[part[0]]), float(time[part[-1]])) for part in np.split(at, cuts)]
-
-
-def write_figure(figure: Any, out: Path) -> None:
-    """A figure as PNG, whole or not at all. Raises `StoreError`."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    write_whole(out, lambda file: file.write(buffer.getvalue()), "picture", mode=0o644)
 
 
 assert tuple(COLOURS) == EXPRESSIONS

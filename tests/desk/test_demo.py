@@ -17,7 +17,7 @@ from agent.base.config import AgentConfig
 from agent.base.errors import PublishError, StoreError
 from agent.base.report import Summary, to_json
 from agent.base.types import Perceived
-from agent.desk.demo import run
+from agent.desk import demo as run
 from agent.desk.loopback.broker import Broker
 from agent.desk.loopback.subscriber import Subscriber
 from agent.desk.trace import truth as script

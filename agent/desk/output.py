@@ -1,0 +1,73 @@
+"""What the commands of a person show and write: a progress bar, files whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from agent.base.errors import StoreError
+
+
+def progress_bar() -> Progress:
+    """For stderr; silent where that is no terminal, and gone when it is done."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+
+
+def check_target(path: Path) -> None:
+    """Refuse, before the work begins, an output that cannot be put in place. Raises `StoreError`.
+
+    Outputs are written beside their place and moved there whole, which would replace a device.
+    """
+    if not path.parent.is_dir():
+        raise StoreError(f"{path.parent} is no folder: create it, or name another for {path}.")
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is no ordinary file. Name a file for the output.")
+
+
+def write_whole(
+    path: Path, write: Callable[[IO[bytes]], object], what: str, mode: int = 0o600
+) -> None:
+    """Have `write` fill a file beside `path`, then put it in place: whole or not at all.
+
+    Raises `StoreError`, which calls the file `what`.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                write(file)
+            os.chmod(name, mode)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise StoreError(
+            f"The {what} {path} cannot be written: {error.strerror}. "
+            "Choose a folder that exists and has room."
+        ) from None
+
+
+def write_figure(figure: Any, out: Path) -> None:
+    """A figure as PNG, whole or not at all. Raises `StoreError`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    write_whole(out, lambda file: file.write(buffer.getvalue()), "picture", mode=0o644)
