@@ -15,7 +15,7 @@ from pathlib import Path
 from agent.base.report import Receipt, Summary
 from agent.desk.receipt.chain import Entry, check, entries
 from agent.desk.receipt.compare import Comparison, Received, receive
-from agent.desk.receipt.reading import Problems, read
+from agent.desk.receipt.json_lines import Problems, read
 
 _RECEIPT_BYTES = 2_048
 _SUMMARY_BYTES = 8_192

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agent.desk.spot.order import what_is_wrong
+from agent.desk.spot.face_shape import diagnose
 from agent.vision.faces.align import MEAN_SHAPE
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
 
@@ -19,7 +19,7 @@ FACE: Points = MEAN_SHAPE.astype(np.float64)
 def verdict(face: Points, size: float = 80.0, noise: float = 0.01) -> str | None:
     rng = np.random.default_rng(0)
     samples = (face + rng.normal(scale=noise, size=(9, 68, 2))) * size + 200
-    return what_is_wrong(samples.astype(np.float32))
+    return diagnose(samples.astype(np.float32))
 
 
 def moved(*exchanges: tuple[slice, slice]) -> Points:
@@ -70,7 +70,7 @@ def test_an_open_mouth_and_raised_brows_are_no_other_order() -> None:
         (np.zeros((68, 2)), "one place"),
     ],
 )
-def test_what_is_wrong_is_named(face: Points, words: str) -> None:
+def test_diagnose_is_named(face: Points, words: str) -> None:
     said = verdict(face, noise=0.0 if not face.any() else 0.01)
     assert said is not None
     assert re.search(words, said)
@@ -85,4 +85,4 @@ def test_any_mixture_of_points_is_refused() -> None:
 
 @pytest.mark.parametrize(("size", "words"), [(0.2, "shares of the picture"), (9e4, "give pixels")])
 def test_a_scale_that_no_face_has_is_named(size: float, words: str) -> None:
-    assert words in (what_is_wrong((FACE[None] * size + 0.5).astype(np.float32)) or "")
+    assert words in (diagnose((FACE[None] * size + 0.5).astype(np.float32)) or "")
