@@ -22,8 +22,8 @@ from agent.base.report import Summary
 from agent.base.types import Perceived
 from agent.desk.loopback.broker import Broker
 from agent.desk.loopback.subscriber import Subscriber
-from agent.desk.output import check_target, progress_bar
 from agent.desk.trace import truth as script
+from agent.desk.trace.output import check_target, progress_bar
 from agent.desk.trace.recorder import TraceRecorder
 from agent.desk.trace.table import summaries_table
 from agent.desk.trace.timeline import draw_trace, lanes

@@ -15,7 +15,7 @@ from agent.base.errors import CaptureError
 from agent.base.report import Summary, to_json
 from agent.base.types import Perceived
 from agent.base.vocabulary import Flag
-from agent.desk.output import check_target, progress_bar
+from agent.desk.trace.output import check_target, progress_bar
 from agent.desk.trace.recorder import TraceRecorder, event_record
 from agent.desk.trace.table import summaries_table
 from agent.perceive.capture.video_file import VideoFile

@@ -20,7 +20,7 @@ from agent.desk.audit.control import blind, plants
 from agent.desk.audit.evidence import AuditError, Evidence, Finding, Item
 from agent.desk.audit.examine import Examined, examine
 from agent.desk.audit.record import Processes, last_words, record
-from agent.desk.output import progress_bar
+from agent.desk.trace.output import progress_bar
 from agent.perceive.capture.video_file import VideoFile
 
 _SHOWN = 25

@@ -15,7 +15,7 @@ from agent.base.errors import ConfigError, StoreError
 from agent.desk.notice.layout import missing_glyphs
 from agent.desk.notice.page import document
 from agent.desk.notice.sign import SignText, as_pdf, as_png, draw_sign, sign_text
-from agent.desk.output import write_whole
+from agent.desk.trace.output import write_whole
 from agent.privacy.policy.profile import Language, NoticeWords, load_profile
 from agent.privacy.policy.rules import PROFILES, Policy, resolve
 

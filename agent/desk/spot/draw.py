@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import Float, MicroExpression
-from agent.desk.output import write_figure
 from agent.desk.spot.validation import Span, TrackFrame, TrackStats
+from agent.desk.trace.output import write_figure
 from agent.desk.trace.timeline import POLARITIES, short_units
 from agent.vision.micro.channels import CHANNEL_NAMES, face_channels
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from agent.base.config import MicroConfig, parse
 from agent.base.types import MicroExpression
-from agent.desk.output import check_target
 from agent.desk.spot.track import TrackFile
 from agent.desk.spot.validation import Flags, TrackFrame, TrackStats, ordered_frames, validate
+from agent.desk.trace.output import check_target
 from agent.desk.trace.recorder import event_record
 from agent.privacy.false_alarms import false_alarm_rate
 from agent.privacy.window import POLARITIES

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, MicroExpression, Perceived
-from agent.desk.output import write_whole
+from agent.desk.trace.output import write_whole
 
 MICRO_COLUMNS = ("track_id", "onset", "apex", "offset", "intensity", "score", "emitted")
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import EXPRESSIONS, Float
-from agent.desk.output import write_figure
+from agent.desk.trace.output import write_figure
 from agent.desk.trace.recorder import TraceRecorder
 from agent.desk.trace.truth import Spotted, Truth, who
 
