@@ -113,7 +113,9 @@ def as_pdf(figure: Any, title: str) -> bytes:
     out = io.BytesIO()
     with matplotlib.rc_context({"pdf.fonttype": 42}):
         meta = {"Title": title, "Creator": "Fleeting", "CreationDate": None}
+        dpi = figure.dpi  # print_pdf sets it to 72 and leaves it there
         FigureCanvasPdf(figure).print_pdf(out, metadata=meta)
+        figure.dpi = dpi
     return out.getvalue()
 
 
