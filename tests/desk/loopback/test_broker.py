@@ -170,13 +170,16 @@ def test_a_wrong_filter_is_refused(broker: Broker, version: Any) -> None:
     assert client.subscribe("$share/g/a") == [refused]
 
 
-def test_a_silent_client_is_dropped_and_a_pinging_one_is_not(broker: Broker) -> None:
+def test_a_silent_client_is_dropped_and_a_pinging_one_is_not(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.desk.loopback.broker._KEEP_ALIVES", 0.3)
     with socket.create_connection(("127.0.0.1", broker.port)) as raw:
         raw.settimeout(10)
         raw.sendall(connect_packet(keepalive=1))
         assert raw.recv(4) == b"\x20\x02\x00\x00"
         for _ in range(3):
-            time.sleep(0.7)
+            time.sleep(0.12)
             raw.sendall(b"\xc0\x00")
             assert raw.recv(2) == b"\xd0\x00"
         assert raw.recv(1) == b""
@@ -205,7 +208,7 @@ def connect_packet(keepalive: int = 60, level: int = 4, name: bytes = b"raw") ->
 def test_nonsense_ends_the_connection_and_nothing_else(
     broker: Broker, nonsense: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.desk.loopback.broker._PATIENCE", 1.0)
+    monkeypatch.setattr("agent.desk.loopback.broker._TIMEOUT", 0.2)
     with socket.create_connection(("127.0.0.1", broker.port)) as raw:
         raw.settimeout(20)
         raw.sendall(nonsense)
