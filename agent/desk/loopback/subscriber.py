@@ -1,4 +1,4 @@
-"""A reader of the demo's topics, as a fleet would have one: takes summaries, checks each."""
+"""An MQTT subscriber that collects and validates the summaries of one device."""
 
 from __future__ import annotations
 

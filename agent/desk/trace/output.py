@@ -1,4 +1,4 @@
-"""What the commands of a person show and write: a progress bar, files whole or not at all."""
+"""Output of the commands: a progress bar, and files that appear whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Per-frame arrays of what a video file showed, for people who validate. Personal: files only."""
+"""Per-frame results of a video file as arrays, for validation. Personal data: of files only."""
 
 from __future__ import annotations
 

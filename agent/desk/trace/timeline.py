@@ -1,4 +1,4 @@
-"""Draw what was perceived over time as one PNG; for files only, never for a live camera."""
+"""Expressions and micro-expressions over time as one PNG; of files only, never of a live camera."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from agent.base.types import EXPRESSIONS, Float
 from agent.desk.trace.output import write_figure
 from agent.desk.trace.recorder import TraceRecorder
-from agent.desk.trace.truth import Spotted, Truth, who
+from agent.desk.trace.truth import Spotted, Truth, match_visitors
 
 COLOURS = {
     "neutral": "#d9dde2",
@@ -62,7 +62,7 @@ def lanes(recorder: TraceRecorder, truth: Truth | None = None) -> list[Lane]:
     tracks = np.unique(trace["track_id"])
     rows = {int(track): np.flatnonzero(trace["track_id"] == track) for track in tracks}
     spans = {t: (float(trace["time"][r[0]]), float(trace["time"][r[-1]])) for t, r in rows.items()}
-    names = who(truth, spans) if truth else {}
+    names = match_visitors(truth, spans) if truth else {}
     found = [
         Lane(
             track,

@@ -13,9 +13,9 @@ from agent.base import schemas
 from agent.base.config import AgentConfig, parse
 from agent.base.errors import AgentError
 from agent.base.schemas.capacity import capacity
-from agent.desk.notice.document import Document
-from agent.desk.notice.fields import MEANINGS, fields, meaning
-from agent.desk.notice.page import document, example, published
+from agent.desk.notice._document import Document
+from agent.desk.notice._fields import MEANINGS, fields, meaning
+from agent.desk.notice._page import document, example, published
 from agent.privacy.policy.rules import PROFILES, resolve
 from agent.uplink.topics import CHANNELS
 

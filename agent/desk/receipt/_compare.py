@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from agent.base.report import SEQ_LIMIT, Summary
-from agent.desk.receipt.chain import Entry
-from agent.desk.receipt.json_lines import Line
+from agent.desk.receipt._chain import Entry
+from agent.desk.receipt._json_lines import Line
 from agent.uplink.receipt.book import digest
 
 _MOST_TRIES = 256

@@ -12,8 +12,8 @@ from agent.base.config import AgentConfig
 from agent.base.report.device import Command, RemotePath
 from agent.base.schemas.capacity import capacity, per_day
 from agent.base.vocabulary import Cell
-from agent.desk.notice.document import Document
-from agent.desk.notice.fields import Schema, fields
+from agent.desk.notice._document import Document
+from agent.desk.notice._fields import Schema, fields
 from agent.privacy.policy.rules import Policy
 from agent.uplink.topics import CHANNELS, Channel, Topics
 

@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.base.report import Receipt, Statement, to_json
-from agent.desk.receipt.json_lines import Line
+from agent.desk.receipt._json_lines import Line
 from agent.uplink.receipt.book import ZEROS
 
 
