@@ -223,8 +223,3 @@ class ThreadedCamera(BaseSource, ABC):
             self._thread.join(1.0)
             if self._thread.is_alive():
                 _hung.setdefault(self.name, []).append(self._thread)
-
-    @property
-    def stuck(self) -> bool:
-        """True after `close` when the device still holds the reading thread."""
-        return self._stop.is_set() and self._thread.is_alive()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import struct
@@ -234,6 +235,28 @@ def test_parsing_ends_in_a_packet_or_in_one_error(body: bytes, first: int, versi
     ):
         with contextlib.suppress(packets.MalformedError):
             parse()
+
+
+@given(
+    st.text(st.characters(codec="utf-8", exclude_characters="+#\0"), min_size=1, max_size=300),
+    st.binary(max_size=300),
+    st.sampled_from([0, 1]),
+    st.integers(1, 65_535),
+    st.booleans(),
+    st.sampled_from([4, 5]),
+)
+def test_a_message_survives_the_wire(
+    topic: str, payload: bytes, qos: int, number: int, retain: bool, version: int
+) -> None:
+    sent = packets.Message(topic, payload, qos, retain)
+
+    async def read() -> tuple[int, bytes]:
+        stream = asyncio.StreamReader()
+        stream.feed_data(packets.publish(sent, version, qos, number, retain))
+        return await packets.read_packet(stream)
+
+    first, body = asyncio.run(read())
+    assert packets.parse_publish(first, body, version) == (sent, number if qos else 0)
 
 
 def test_a_taken_port_is_a_named_error(broker: Broker) -> None:
