@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,16 +21,10 @@ from agent.base.clock import ClockReading
 from agent.base.config import AgentConfig, parse
 from agent.desk import check
 from agent.desk.check import PARTS, PartStatus, main, run_check
+from tests.uplink.conftest import MOSQUITTO, Mosquitto, free_port
 
 TINY = Path(__file__).parents[1] / "golden" / "tiny"
 SHIPPED = Path(__file__).parents[2] / "models"
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -174,28 +167,14 @@ def broker(tmp_path: Path, settings: dict[str, Any]) -> Iterator[None]:
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed")
     passwords = tmp_path / "passwords"
-    subprocess.run(
-        ["mosquitto_passwd", "-b", "-c", str(passwords), "ann", "secret"],
-        check=True,
-        capture_output=True,
-    )
+    tool = ["mosquitto_passwd", "-b", "-c", str(passwords), "ann", "secret"]
+    subprocess.run(tool, check=True, capture_output=True)
     passwords.chmod(0o644)
-    conf = tmp_path / "mosquitto.conf"
-    conf.write_text(
-        f"listener {settings['mqtt']['port']} 127.0.0.1\nallow_anonymous false\n"
-        f"password_file {passwords}\nuser root\n"
-    )
-    process = subprocess.Popen([MOSQUITTO, "-c", str(conf)], stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", settings["mqtt"]["port"])) == 0:
-                    break
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.wait(10)
+    mosquitto = Mosquitto(tmp_path, f"allow_anonymous false\npassword_file {passwords}")
+    settings["mqtt"]["port"] = mosquitto.port
+    mosquitto.start()
+    yield
+    mosquitto.stop()
 
 
 @pytest.mark.usefixtures("broker")
