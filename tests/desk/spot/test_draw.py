@@ -35,7 +35,7 @@ def event(apex: float, polarity: str) -> MicroExpression:
 
 
 def test_a_flash_of_one_frame_stays_in_the_picture_of_a_long_track() -> None:
-    drawing = drawn(9000)
+    drawing = drawn(3000)
     times, low, high = drawing.lanes()
     assert len(times) <= 1400
     brow = CHANNEL_NAMES.index("mid_brow_left")
