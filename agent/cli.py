@@ -1,4 +1,4 @@
-"""The command line: verbs a field engineer would say. The only module that speaks to a person."""
+"""The command line `fleeting`; libraries are imported only for the verb that needs them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     for name, text in (
         ("run", "start both processes and keep them alive"),
-        ("perceive", "the half that sees: camera to outbox, no network"),
-        ("uplink", "the half that talks: outbox to MQTT broker, no devices"),
+        ("perceive", "the perceive process: camera to outbox, no network"),
+        ("uplink", "the uplink process: outbox to MQTT broker, no devices"),
     ):
         verb = verbs.add_parser(name, help=text, description=text)
         _add_config(verb)
@@ -126,13 +126,8 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _configuration(given: str | Path | None) -> AgentConfig:
-    """The file named, else the system's if there is one, else the defaults."""
-    path = _configuration_path(given)
-    return load(path) if path else AgentConfig()
-
-
 def _configuration_path(given: str | Path | None) -> Path | None:
+    """The file named, else the system's if there is one, else None: the defaults."""
     system = Path("/etc/fleeting/fleeting.toml")
     if given:
         return Path(given)
@@ -147,13 +142,12 @@ def _stop_on_signals() -> threading.Event:
 
 
 def _dispatch(args: argparse.Namespace, own: bool) -> int:
-    """`own`: this process is ours alone and may be sealed for good."""
+    """`own`: this process is ours alone and may enter a sandbox for good."""
     if args.verb == "demo":
-        from agent.desk.demo.run import demo
+        from agent.desk.demo import demo
 
         return demo(plot=args.plot, as_json=args.json)
     if args.verb == "replay":
-        given = _configuration_path(args.config) if args.config else None
         if own:
             from agent.perceive.start import enter_replay
 
@@ -162,7 +156,7 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
 
         return replay(
             args.video,
-            load(given) if given else None,
+            load(Path(args.config)) if args.config else None,
             as_json=args.json,
             events=args.events,
             plot=args.plot,
@@ -181,14 +175,14 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
         from agent.desk.receipt.verify import verify
 
         return verify(args.files, key=args.key, summaries=args.summaries, as_json=args.json)
-    config = _configuration(args.config)
+    path = _configuration_path(args.config)
+    config = load(path) if path else AgentConfig()
     if args.verb in ("run", "perceive", "uplink"):
-        # The journal adds the time; the process says which half speaks.
+        # The journal adds the time; the prefix names the process.
         logging.basicConfig(level=logging.INFO, format=f"{args.verb}: %(message)s")
     if args.verb == "run":
         from agent.host.supervise import supervise
 
-        path = _configuration_path(args.config)
         tail = ["--config", str(path)] if path else []
         command = [sys.executable, "-m", "agent.cli"]
         # In a namespace of its own users, root's profile file would look like nobody's.

@@ -1,4 +1,4 @@
-"""`fleeting check`: is this box fit for work? One line per part, with what to do about it."""
+"""`fleeting check`: whether each part of this machine works, and what to do where it does not."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 import paho.mqtt.client as mqtt
@@ -26,7 +26,7 @@ from agent.base.errors import AgentError, ConfigError
 from agent.base.report import PerceiveCage, from_json
 from agent.host.supervise import child_environment
 from agent.perceive.capture.microphone import listen
-from agent.perceive.capture.opening import open_source
+from agent.perceive.capture.resilient import open_source
 from agent.perceive.capture.source import Source
 from agent.uplink.client import open_access
 from agent.vision.inference.manifest import load_manifest, models_folder
@@ -40,17 +40,13 @@ BROKER_WAIT = 5.0
 """Seconds for the broker to answer."""
 ENOUGH = 0.9
 """Share of the asked frame rate that counts as reached."""
-
-
 NEEDED = ("detector", "landmarks", "expression")
 """Models that perception cannot do without."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckLine:
-    """What one part of the box showed."""
+class PartStatus(NamedTuple):
+    """What one part of the machine showed."""
 
-    name: str
     ok: bool
     """False: the agent cannot do its work here. A part that is optional is ok with advice."""
     detail: str
@@ -58,44 +54,13 @@ class CheckLine:
     """What to do next; empty when there is nothing to do."""
 
 
-def run_check(config: AgentConfig) -> list[CheckLine]:
-    """Try every part in turn; nothing is published and nothing is kept. Takes up to 15 s."""
-    parts: tuple[tuple[str, Callable[[AgentConfig], CheckLine]], ...] = (
-        ("camera", _camera),
-        ("microphone", _microphone),
-        ("models", _models),
-        ("broker", _broker),
-        ("clock", _clock),
-        ("disk", _disk),
-        ("walls", _walls),
-    )
-    lines = []
-    for name, look in parts:
-        try:
-            lines.append(look(config))
-        except AgentError as error:
-            what, _, advice = str(error).partition(". ")
-            lines.append(CheckLine(name, False, what, advice))
-    return lines
+def _failure(error: AgentError) -> PartStatus:
+    """An error's first sentence says what happened, the rest what to do."""
+    what, _, advice = str(error).partition(". ")
+    return PartStatus(False, what, advice)
 
 
-def main(config: AgentConfig, as_json: bool) -> int:
-    """Print one line per part (or one JSON document); 0 when all are fit, else 1."""
-    lines = run_check(config)
-    fit = all(line.ok for line in lines)
-    if as_json:
-        print(json.dumps({"ok": fit, "checks": [asdict(line) for line in lines]}))
-        return 0 if fit else 1
-    for line in lines:
-        mark = "ok  " if line.ok else "FAIL"
-        print(
-            f"{mark}  {line.name:<10}  {line.detail}"
-            + (f"  ->  {line.advice}" if line.advice else "")
-        )
-    return 0 if fit else 1
-
-
-def _camera(config: AgentConfig) -> CheckLine:
+def _camera(config: AgentConfig) -> PartStatus:
     source = open_source(config.source)
     try:
         return _watch(source, config)
@@ -103,7 +68,7 @@ def _camera(config: AgentConfig) -> CheckLine:
         source.close()
 
 
-def _watch(source: Source, config: AgentConfig) -> CheckLine:
+def _watch(source: Source, config: AgentConfig) -> PartStatus:
     """Frame rate by the frames' own times, so that a slow checker does not count."""
     times: list[float] = []
     shape: tuple[int, ...] = ()
@@ -115,8 +80,8 @@ def _watch(source: Source, config: AgentConfig) -> CheckLine:
         if frame.time - times[0] >= WATCH or time.monotonic() > end:
             break
     if len(times) < 2:
-        return CheckLine(
-            "camera", False, f"{source.name} gave only {len(times)} frame", "Use a longer video."
+        return PartStatus(
+            False, f"{source.name} gave only {len(times)} frame", "Use a longer video."
         )
     lost = source.counters.dropped
     fps = (len(times) - 1 + lost) / (times[-1] - times[0])
@@ -126,35 +91,32 @@ def _watch(source: Source, config: AgentConfig) -> CheckLine:
         f"mean brightness {mean:.0f} of 255"
     )
     if fps < ENOUGH * asked:
-        return CheckLine(
-            "camera", False, detail, "Add light (long exposures slow a camera) or lower source.fps."
+        return PartStatus(
+            False, detail, "Add light (long exposures slow a camera) or lower source.fps."
         )
     if config.micro.enabled and fps < config.micro.min_fps:
-        return CheckLine(
-            "camera",
+        return PartStatus(
             True,
             detail,
             f"Below {config.micro.min_fps:g} frames/s no micro-expressions are reported; raise "
             "source.fps if you want them.",
         )
     if mean < 16:
-        return CheckLine("camera", True, detail, "Very dark: remove the lens cap or add light.")
-    return CheckLine("camera", True, detail)
+        return PartStatus(True, detail, "Very dark: remove the lens cap or add light.")
+    return PartStatus(True, detail)
 
 
-def _microphone(config: AgentConfig) -> CheckLine:
+def _microphone(config: AgentConfig) -> PartStatus:
     """A missing microphone is a note: no part of a summary needs one yet."""
     try:
         found = listen()
     except AgentError as error:
-        what, _, advice = str(error).partition(". ")
-        return CheckLine(
-            "microphone", True, f"none, tone of voice stays empty: {what}", f"If wanted: {advice}"
-        )
-    return CheckLine("microphone", True, f"{found.name}, level {found.level_dbfs:.0f} dBFS")
+        _, what, advice = _failure(error)
+        return PartStatus(True, f"none, tone of voice stays empty: {what}", f"If wanted: {advice}")
+    return PartStatus(True, f"{found.name}, level {found.level_dbfs:.0f} dBFS")
 
 
-def _models(config: AgentConfig) -> CheckLine:
+def _models(config: AgentConfig) -> PartStatus:
     manifest = load_manifest(models_folder(config.models), config.model_set)
     took = []
     for name in dict.fromkeys((*NEEDED, *manifest.models)):
@@ -169,24 +131,21 @@ def _models(config: AgentConfig) -> CheckLine:
     start = time.perf_counter()
     spotter.step(quiet)
     took.append(f"micro {(time.perf_counter() - start) * 1e3:.2f} ms")
-    return CheckLine(
-        "models",
+    return PartStatus(
         True,
         f"{', '.join(took)}; set {manifest.which} {manifest.hash16}, {runtime_name()}, verified",
     )
 
 
-def _broker(config: AgentConfig) -> CheckLine:
+def _broker(config: AgentConfig) -> PartStatus:
     settings = config.mqtt
     place = f"{settings.host}:{settings.port}" + (" with TLS" if settings.tls else "")
     start = time.monotonic()
     problem, advice = _connect(settings, f"{config.device.id}-check")
     if problem:
-        return CheckLine("broker", False, f"{place}: {problem}", advice)
+        return PartStatus(False, f"{place}: {problem}", advice)
     took = (time.monotonic() - start) * 1e3
-    return CheckLine(
-        "broker", True, f"{place}, MQTT {settings.protocol}, answered in {took:.0f} ms"
-    )
+    return PartStatus(True, f"{place}, MQTT {settings.protocol}, answered in {took:.0f} ms")
 
 
 def _connect(settings: MqttConfig, client_id: str) -> tuple[str, str]:
@@ -240,27 +199,25 @@ def _connect(settings: MqttConfig, client_id: str) -> tuple[str, str]:
     return "", ""
 
 
-def _clock(config: AgentConfig) -> CheckLine:
+def _clock(config: AgentConfig) -> PartStatus:
     trust = WallClock()().trust
     utc = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     if trust == "ntp":
-        return CheckLine("clock", True, f"{utc}, synchronised")
+        return PartStatus(True, f"{utc}, synchronised")
     if trust == "none":
-        return CheckLine(
-            "clock",
+        return PartStatus(
             True,
             f"{utc}, not synchronised: windows carry no time of day",
             "Start systemd-timesyncd or chrony, and see that the network lets NTP through.",
         )
-    return CheckLine(
-        "clock",
+    return PartStatus(
         True,
         f"{utc}, from the battery-backed clock only",
         "Let NTP through so that it does not drift.",
     )
 
 
-def _disk(config: AgentConfig) -> CheckLine:
+def _disk(config: AgentConfig) -> PartStatus:
     folder = config.store.outbox.parent
     try:
         with tempfile.NamedTemporaryFile(dir=folder) as probe:
@@ -268,8 +225,7 @@ def _disk(config: AgentConfig) -> CheckLine:
             probe.flush()
             os.fsync(probe.fileno())
     except OSError as error:
-        return CheckLine(
-            "disk",
+        return PartStatus(
             False,
             f"{folder}: {error.strerror}",
             f"Make it writable for this user: `sudo install -d -o $USER {folder}`, or set "
@@ -279,17 +235,16 @@ def _disk(config: AgentConfig) -> CheckLine:
     detail = f"{folder} is writable, {free / 1e6:,.0f} MB free"
     needed = 2 * config.store.max_bytes
     if free < needed:
-        return CheckLine(
-            "disk",
+        return PartStatus(
             False,
             detail,
             f"The outbox may need {needed / 1e6:,.0f} MB: free some, or lower store.max_bytes.",
         )
-    return CheckLine("disk", True, detail)
+    return PartStatus(True, detail)
 
 
-def _walls(config: AgentConfig) -> CheckLine:
-    """Tried by a process that ends afterwards: walls cannot be taken down."""
+def _sandbox(config: AgentConfig) -> PartStatus:
+    """Entered by a process that ends afterwards: a sandbox cannot be left."""
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "agent.host.sandbox"],
@@ -299,19 +254,52 @@ def _walls(config: AgentConfig) -> CheckLine:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return CheckLine("walls", False, f"they could not be tried: {error}", "See the journal.")
+        return PartStatus(False, f"they could not be tried: {error}", "See the journal.")
     found = from_json(PerceiveCage, done.stdout.strip())
     if found is None:
-        return CheckLine("walls", False, "they could not be tried", "See the journal.")
+        return PartStatus(False, "they could not be tried", "See the journal.")
     detail = (
         f"network {found.network}, writing {found.writes} ({', '.join(found.layers) or 'no layer'})"
     )
     if found.network == "open":
-        return CheckLine(
-            "walls", False, detail, "Run it as the systemd units: they close the network."
-        )
+        return PartStatus(False, detail, "Run it as the systemd units: they close the network.")
     if found.writes == "open":
-        return CheckLine(
-            "walls", True, detail, "This kernel has no Landlock; the systemd units confine writing."
+        return PartStatus(
+            True, detail, "This kernel has no Landlock; the systemd units confine writing."
         )
-    return CheckLine("walls", True, detail)
+    return PartStatus(True, detail)
+
+
+PARTS: dict[str, Callable[[AgentConfig], PartStatus]] = {
+    "camera": _camera,
+    "microphone": _microphone,
+    "models": _models,
+    "broker": _broker,
+    "clock": _clock,
+    "disk": _disk,
+    "walls": _sandbox,  # the name that readers of --json know
+}
+
+
+def run_check(config: AgentConfig, names: Iterable[str] = PARTS) -> dict[str, PartStatus]:
+    """Try these parts in turn; nothing is published and nothing is kept. Takes up to 15 s."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = PARTS[name](config)
+        except AgentError as error:
+            found[name] = _failure(error)
+    return found
+
+
+def main(config: AgentConfig, as_json: bool) -> int:
+    """Print one line per part (or one JSON document); 0 when all are fit, else 1."""
+    found = run_check(config)
+    fit = all(each.ok for each in found.values())
+    if as_json:
+        checks = [{"name": name, **each._asdict()} for name, each in found.items()]
+        print(json.dumps({"ok": fit, "checks": checks}))
+        return 0 if fit else 1
+    for name, (ok, detail, advice) in found.items():
+        print(f"{'ok  ' if ok else 'FAIL'}  {name:<10}  {detail}" + (advice and f"  ->  {advice}"))
+    return 0 if fit else 1

@@ -1,4 +1,4 @@
-"""Still pictures: what the models see in each, one JSON line per picture."""
+"""`fleeting inspect`: the faces that the models find in still pictures."""
 
 from __future__ import annotations
 

@@ -1,23 +1,22 @@
-"""`fleeting replay`: a video file through the very same perception and release, with no socket."""
+"""`fleeting replay`: a video file through the same pipeline and release, with no socket."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from agent.base.config import AgentConfig, parse
 from agent.base.errors import CaptureError
 from agent.base.report import Summary, to_json
 from agent.base.types import Perceived
 from agent.base.vocabulary import Flag
-from agent.desk.trace.recorder import TraceRecorder, check_target, event_record
+from agent.desk.trace.output import check_target, progress_bar
+from agent.desk.trace.recorder import TraceRecorder, event_record
 from agent.desk.trace.table import summaries_table
 from agent.perceive.capture.video_file import VideoFile
 from agent.privacy.policy.rules import resolve
@@ -71,9 +70,9 @@ def replay(
             if as_json:
                 print(to_json(released.summary).decode(), flush=True)
 
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task(video.name, total=source.frame_count)
-        for perceived, flags in _perceived(source, pipeline):
+        for perceived, flags in _perceive(source, pipeline):
             if recorder:
                 recorder.add(perceived)
             if as_json and events:
@@ -89,13 +88,14 @@ def replay(
 
         draw_trace(recorder, plot, title=video.name)
     if not as_json:
-        _print(summaries, source)
+        title = f"{source.name}: {source.counters.frames} frames"
+        Console().print(summaries_table(summaries, title))
     return 0
 
 
-def _perceived(source: VideoFile, pipeline: Pipeline) -> Iterator[tuple[Perceived, set[Flag]]]:
-    """Frame by frame, with the source's flags; the last one also with the movements that were still
-    held back when the file ended."""
+def _perceive(source: VideoFile, pipeline: Pipeline) -> Iterator[tuple[Perceived, set[Flag]]]:
+    """Frame by frame, with the source's flags; the last one also with the micro-expressions that
+    the spotter still held back when the file ended."""
     last: tuple[Perceived, set[Flag]] | None = None
     for frame in source:
         if last is not None:
@@ -129,20 +129,3 @@ def _windowed(config: AgentConfig, window: int | None) -> AgentConfig:
         return config
     privacy = config.privacy.model_copy(update={"window": window})
     return config.model_copy(update={"privacy": privacy})
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-        transient=True,
-    )
-
-
-def _print(summaries: list[Summary], source: VideoFile) -> None:
-    console = Console()
-    console.print(summaries_table(summaries, f"{source.name}: {source.counters.frames} frames"))

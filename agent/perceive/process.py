@@ -14,7 +14,7 @@ from agent.base.report import PerceiveCage
 from agent.base.types import Frame, Perceived
 from agent.base.vocabulary import Flag
 from agent.host import sd_notify
-from agent.perceive.capture.resilient import frames
+from agent.perceive.capture.resilient import resilient_frames
 from agent.perceive.controls import Mode, RuntimeControls
 from agent.perceive.stages import Stages
 from agent.perceive.status import PerceiveReport, StatusReporter
@@ -186,7 +186,7 @@ def perceive(
         if config.source.kind != "file" or config.source.pace == "realtime":
             warm(config)
         sd_notify.ready("running")
-        for frame, dropped, flags in frames(config.source, stop, perceiver):
+        for frame, dropped, flags in resilient_frames(config.source, stop, perceiver):
             perceiver.step(frame, dropped, flags)
     finally:
         sd_notify.stopping()

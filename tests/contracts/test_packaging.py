@@ -89,6 +89,7 @@ def test_every_package_is_listed(project: dict[str, Any]) -> None:
     assert set(project["tool"]["setuptools"]["packages"]) == found | {"agent.models"}
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_file_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -97,12 +98,14 @@ def test_the_wheel_holds_every_file_and_nothing_else(wheel: Path) -> None:
     assert licence
 
 
+@pytest.mark.slow
 def test_the_installed_command_speaks_in_any_folder(installed: Path, tmp_path: Path) -> None:
     assert run(installed / "fleeting", "--version", cwd=tmp_path).startswith("fleeting 0.")
     shown = run(installed / "fleeting", "config", "show", cwd=tmp_path)
     assert tomllib.loads(shown)["mqtt"]["port"] == 1883
 
 
+@pytest.mark.slow
 def test_models_and_clip_are_found_in_the_installed_package(
     installed: Path, tmp_path: Path
 ) -> None:

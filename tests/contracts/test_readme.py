@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import pytest
+import jsonschema
 
 from agent.base.config import AgentConfig, DeviceConfig
 from agent.base.report import Summary
@@ -94,7 +94,6 @@ def test_every_key_has_the_default_that_is_stated() -> None:
 
 
 def test_the_summary_shown_is_valid() -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     (example,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     summary = Summary.model_validate_json(example)
     jsonschema.validate(json.loads(example), load("summary-1"))

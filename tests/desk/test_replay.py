@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import agent.desk.replay
 from agent.base.assets import CLIP
 from agent.base.report import Summary
 from agent.base.types import Frame, MicroExpression, Perceived
+from agent.base.vocabulary import Flag
 from agent.cli import main
 from agent.desk.trace import truth as script
+from agent.perceive.capture.source import Counters
 from tests.desk.trace.generated import perceived
 
 
@@ -32,31 +37,40 @@ class Flawless:
         return ()
 
 
-class Late(Flawless):
-    """Still holds one movement back when the file ends."""
+class Blank:
+    """The clip's frames without a picture."""
 
-    def finish(self) -> tuple[MicroExpression, ...]:
-        return (MicroExpression(4, 44.8, 44.9, 45.0, 0.02, "negative", ("AU04",), 0.9, 45.1),)
+    name = "clip.mp4"
+
+    def __init__(self, path: Path) -> None:
+        assert path == CLIP
+        self.frame_count = script.load().frames
+        self.counters = Counters(frames=self.frame_count)
+        self.flags: set[Flag] = set()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (Frame(n / 30, np.zeros((2, 2), np.uint8)) for n in range(self.frame_count))
 
 
-def test_a_movement_held_back_when_the_file_ends_is_not_lost(
+@pytest.fixture
+def shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(agent.desk.replay, "Pipeline", Late)
-    assert main(["replay", str(CLIP), "--json", "--events"]) == 0
-    events = [line for line in capsys.readouterr().out.splitlines() if line.startswith('{"event"')]
-    assert json.loads(events[-1])["onset"] == 44.8
+) -> Callable[..., list[str]]:
+    """The lines that a replay of the clip prints."""
+    monkeypatch.setattr(agent.desk.replay, "Pipeline", Flawless)
+    monkeypatch.setattr(agent.desk.replay, "VideoFile", Blank)
+
+    def replayed(*options: str) -> list[str]:
+        assert main(["replay", str(CLIP), *options]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    return replayed
 
 
 def test_events_stand_between_the_summaries_where_they_are_asked_for(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    shown: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent.desk.replay, "Pipeline", Flawless)
-    clip = str(CLIP)
-    assert main(["replay", clip, "--json"]) == 0
-    alone = capsys.readouterr().out.splitlines()
-    assert main(["replay", clip, "--json", "--events"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    alone, lines = shown("--json"), shown("--json", "--events")
     events = [json.loads(line) for line in lines if line.startswith('{"event"')]
     assert [line for line in lines if not line.startswith('{"event"')] == alone
     planted = [event for event in script.load().events if event.kind == "micro"]
@@ -68,3 +82,13 @@ def test_events_stand_between_the_summaries_where_they_are_asked_for(
     expected = [each.micro.expected_false_alarms_tenths for each in summaries if each.micro]
     assert expected
     assert None not in expected
+    late = MicroExpression(4, 44.8, 44.9, 45.0, 0.02, "negative", ("AU04",), 0.9, 45.1)
+    monkeypatch.setattr(Flawless, "finish", lambda self: (late,))
+    held_back = [line for line in shown("--json", "--events") if line.startswith('{"event"')]
+    assert json.loads(held_back[-1])["onset"] == 44.8
+
+
+def test_people_get_a_table(shown: Callable[..., list[str]]) -> None:
+    lines = shown("--window", "60")
+    assert lines[0].startswith(f"clip.mp4: {script.load().frames} frames")
+    assert any(line.startswith("0-60 s") for line in lines)

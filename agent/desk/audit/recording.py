@@ -23,7 +23,7 @@ from agent.desk.audit._recorders import (
     kind_of,
     short_name,
 )
-from agent.desk.demo.run import configuration
+from agent.desk.demo import configuration
 from agent.desk.loopback.broker import Broker
 from agent.desk.loopback.subscriber import Subscriber
 from agent.host.supervise import child_environment

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from agent.desk.audit._artifacts import Artifact, AuditError, Evidence, Finding
 from agent.desk.audit._detect import Detected, detect
 from agent.desk.audit._reference import Reference, stride_for
 from agent.desk.audit.recording import Processes, last_words, record
+from agent.desk.trace.output import progress_bar
 from agent.perceive.capture.video_file import VideoFile
 
 _SHOWN = 25
@@ -94,7 +94,7 @@ def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
         count = sum(1 for _ in source)  # a bare stream does not say how long it is
     source.close()
     reference = Reference(video, stride_for(count))
-    with _workspace(keep) as workspace, _progress() as bar:
+    with _workspace(keep) as workspace, progress_bar() as bar:
         started = time.monotonic()
         playing = bar.add_task("Playing the video", total=count / fps)
         evidence = record(
@@ -245,13 +245,3 @@ def _table(title: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column)
     return table
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )

@@ -18,8 +18,10 @@ from agent.base.errors import PublishError
 from agent.desk.loopback import packets
 from agent.desk.loopback.packets import Connect, MalformedError, Message
 
-_PATIENCE = 10.0
+_TIMEOUT = 10.0
 """Seconds that a client has for its first packet, and the broker to start and stop."""
+_KEEP_ALIVES = 1.5
+"""Keep-alive periods of silence after which a client is dropped (MQTT 5.0, section 3.1.2.10)."""
 _MAX_CLIENTS = 64
 _MAX_FILTERS = 256
 _MAX_RETAINED = 10_000
@@ -65,9 +67,9 @@ class Broker:
     def start(self) -> None:
         """Listen. Raises `PublishError` where the port is taken."""
         self._thread.start()
-        self._ready.wait(_PATIENCE)
+        self._ready.wait(_TIMEOUT)
         if self._error is not None:
-            self._thread.join(_PATIENCE)
+            self._thread.join(_TIMEOUT)
             raise PublishError(
                 f"The demo's broker cannot listen on {self.host}:{self.port}: "
                 f"{self._error.strerror}. Choose another port, or 0 for any free one."
@@ -77,7 +79,7 @@ class Broker:
         """Close every connection and the port. Calling it twice is harmless."""
         if self._thread.is_alive() and self._stopping is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
-            self._thread.join(_PATIENCE)
+            self._thread.join(_TIMEOUT)
 
     def __enter__(self) -> Broker:
         self.start()
@@ -123,9 +125,9 @@ class Broker:
         """One connection from its first byte to its last."""
         session = None
         try:
-            session = await asyncio.wait_for(self._welcome(stream, writer), _PATIENCE)
+            session = await asyncio.wait_for(self._welcome(stream, writer), _TIMEOUT)
             while session is not None and not session.said_goodbye:
-                silence = 1.5 * session.connect.keepalive or None
+                silence = _KEEP_ALIVES * session.connect.keepalive or None
                 first, body = await asyncio.wait_for(packets.read_packet(stream), silence)
                 self._serve_packet(session, first, body)
                 await writer.drain()

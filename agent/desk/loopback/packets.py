@@ -1,4 +1,4 @@
-"""The bytes of MQTT 3.1.1 and 5.0, as far as the demo's broker needs them; strictly bounded."""
+"""Encoding and parsing of the MQTT 3.1.1 and 5.0 packets that the demo's broker needs."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""A reader of the demo's topics, as a fleet would have one: takes summaries, checks each."""
+"""An MQTT subscriber that collects and validates the summaries of one device."""
 
 from __future__ import annotations
 
 import threading
 import time
-from types import TracebackType
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -78,12 +77,7 @@ class Subscriber:
             raise PublishError(f"{self._lost} within {self._timeout:.0f} s.")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
 
     @property

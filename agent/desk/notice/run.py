@@ -11,10 +11,10 @@ from typing import cast, get_args
 from agent import __version__
 from agent.base.config import AgentConfig
 from agent.base.errors import ConfigError, StoreError
-from agent.desk.notice.layout import missing_glyphs
-from agent.desk.notice.page import document
-from agent.desk.notice.sign import SignText, as_pdf, as_png, draw_sign, sign_text
-from agent.desk.trace.recorder import write_whole
+from agent.desk.notice._layout import missing_glyphs
+from agent.desk.notice._page import document
+from agent.desk.notice._sign import SignText, as_pdf, as_png, draw_sign, sign_text
+from agent.desk.trace.output import write_whole
 from agent.privacy.policy.profile import Language, NoticeWords, load_profile
 from agent.privacy.policy.rules import PROFILES, Policy, resolve
 

@@ -1,4 +1,4 @@
-"""`fleeting receipt verify`: are receipts whole, and the summaries that came those that left?
+"""`fleeting receipt verify`: checks receipts, and received summaries against them.
 
 Offline; needs nothing but the files and, better, the key from the device's `meta` message.
 """
@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.base.report import Receipt, Summary
-from agent.desk.receipt.chain import Entry, check, entries
-from agent.desk.receipt.compare import Comparison, Received, receive
-from agent.desk.receipt.reading import Problems, read
+from agent.desk.receipt._chain import Entry, check, entries
+from agent.desk.receipt._compare import Comparison, Received, receive
+from agent.desk.receipt._json_lines import Problems, read
 
 _RECEIPT_BYTES = 2_048
 _SUMMARY_BYTES = 8_192

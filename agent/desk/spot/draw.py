@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import Float, MicroExpression
-from agent.desk.spot.survey import Seen, Span, Survey
-from agent.desk.trace.timeline import POLARITIES, short_units, write_figure
+from agent.desk.spot.validation import Span, TrackFrame, TrackStats
+from agent.desk.trace.output import write_figure
+from agent.desk.trace.timeline import POLARITIES, short_units
 from agent.vision.micro.channels import CHANNEL_NAMES, face_channels
 
 _WIDTH = 1400
@@ -30,23 +31,23 @@ _SIGNS = np.array([1 if name.endswith("_x") else -1 for name in CHANNEL_NAMES], 
 class Drawing:
     """Collects a track's channels in a fixed number of columns, however long it is."""
 
-    def __init__(self, overview: Survey) -> None:
-        self._overview = overview
-        self._columns = min(_WIDTH, overview.frames)
+    def __init__(self, stats: TrackStats) -> None:
+        self._stats = stats
+        self._columns = min(_WIDTH, stats.frames)
         shape = (self._columns, len(CHANNEL_NAMES))
         self._low = np.full(shape, np.inf, np.float32)
         self._high = np.full(shape, -np.inf, np.float32)
         self._events: list[MicroExpression] = []
         self._left_out = 0
 
-    def add(self, seen: Seen | None, found: Sequence[MicroExpression]) -> None:
+    def add(self, seen: TrackFrame | None, found: Sequence[MicroExpression]) -> None:
         """One frame and the events that became known with it."""
         room = _MOST_EVENTS - len(self._events)
         self._events += found[:room]
         self._left_out += max(0, len(found) - room)
         if seen is None or seen.points is None:
             return
-        first, last = self._overview.first, self._overview.last
+        first, last = self._stats.first, self._stats.last
         share = (seen.time - first) / max(last - first, 1e-9)
         column = min(int(share * self._columns), self._columns - 1)
         values = face_channels(seen.points) * _SIGNS
@@ -61,13 +62,13 @@ class Drawing:
         """Times float64[N] of the columns that hold frames, with the lowest and highest values
         float32[N, C], inter-ocular distances from the channel's median; NaN rows part stretches
         that a gap separates."""
-        first, last = self._overview.first, self._overview.last
+        first, last = self._stats.first, self._stats.last
         there = np.flatnonzero(np.isfinite(self._low[:, 0]))
         times = first + (there + 0.5) * (last - first) / self._columns
         low, high = self._low[there], self._high[there]
         middle = np.median((low + high) / 2, axis=0) if len(there) else np.float32(0)
         # a column's width more: its frames may lie at either end of it
-        broken = self._overview.gap + (last - first) / self._columns
+        broken = self._stats.gap + (last - first) / self._columns
         cuts = np.flatnonzero(np.diff(times) > broken) + 1
         return (
             np.insert(times, cuts, times[cuts - 1]),
@@ -84,7 +85,7 @@ class Drawing:
         figure = Figure(figsize=(14.0, 2.0 + 0.4 * len(CHANNEL_NAMES)), dpi=110, facecolor="white")
         axis = figure.subplots()
         reach = self._draw_channels(axis)
-        first, last = self._overview.first, max(self._overview.last, self._overview.first + 1e-3)
+        first, last = self._stats.first, max(self._stats.last, self._stats.first + 1e-3)
         thin = 2 * (last - first) / _WIDTH
         floor = -len(CHANNEL_NAMES) + 0.5
         for span in spans:

@@ -13,9 +13,10 @@ import numpy as np
 
 from agent.base.config import MicroConfig, parse
 from agent.base.types import MicroExpression, MicroStatus
-from agent.desk.spot.survey import Flags, Seen, Survey, in_order, survey
 from agent.desk.spot.track import TrackFile
-from agent.desk.trace.recorder import check_target, event_record
+from agent.desk.spot.validation import Flags, TrackFrame, TrackStats, ordered_frames, validate
+from agent.desk.trace.output import check_target
+from agent.desk.trace.recorder import event_record
 from agent.privacy.window import POLARITIES
 from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.vision.micro.false_alarms import false_alarm_rate
@@ -41,14 +42,14 @@ class Spotting:
     def __init__(
         self,
         track: TrackFile,
-        overview: Survey,
+        stats: TrackStats,
         params: MicroConfig,
         network: SpotterNetwork,
         false_alarms: float | None,
     ) -> None:
         """`false_alarms`: per analysable minute; None where that is not known."""
         self._track = track
-        self.overview = overview
+        self.stats = stats
         self._false_alarms = false_alarms
         self._spotter = MicroSpotter(params, network)
         self.flags = Flags()
@@ -60,10 +61,10 @@ class Spotting:
         self._noise: list[float] = [0.0, 0.0]
         """Seconds in which the noise was known, and its sum over them."""
 
-    def events(self) -> Iterator[tuple[Seen | None, list[MicroExpression]]]:
+    def events(self) -> Iterator[tuple[TrackFrame | None, list[MicroExpression]]]:
         """Every frame with the movements that became known by then; at the end, None with those
         that only the end decided."""
-        for seen in in_order(self._track, self.flags):
+        for seen in ordered_frames(self._track, self.flags):
             found = self._wait_until(seen.time)
             points = _NOWHERE if seen.points is None else seen.points
             decided, micro = self._spotter.update(seen.time, [(_FACE, points, seen.confidence)])
@@ -82,7 +83,7 @@ class Spotting:
                 found += self._spotter.tick(now)
         return found
 
-    def _account(self, seen: Seen, micro: MicroStatus) -> None:
+    def _account(self, seen: TrackFrame, micro: MicroStatus) -> None:
         newest, self._newest = self._newest, seen.time
         if newest is None:
             return
@@ -90,7 +91,7 @@ class Spotting:
         if seen.points is not None and not math.isnan(micro.noise):
             self._noise[0] += step
             self._noise[1] += step * micro.noise
-        if step > self.overview.gap:
+        if step > self.stats.gap:
             self.flags.add("gap", newest, seen.time, 0)
             self.seconds["gap"] += step
         elif seen.points is None:
@@ -104,7 +105,7 @@ class Spotting:
 
     def account(self) -> dict[str, Any]:
         """What the last line says; to be asked once `events` is through."""
-        seen = self.overview
+        seen = self.stats
         minutes = self.seconds["analysable"] / 60
         reasons = {kind: value for kind, value in self.seconds.items() if kind != "analysable"}
         rate = self._false_alarms
@@ -158,16 +159,16 @@ def spot(path: Path, *, as_json: bool, render: Path | None, threshold: float | N
     given = {} if threshold is None else {"threshold": threshold}
     params = parse({"micro": given}, "--threshold").micro
     track = TrackFile(path)
-    overview = survey(track)
+    stats = validate(track)
     manifest = load_manifest(models_folder(None))
     network = SpotterNetwork.load(manifest.network("micro").read())
     rate = false_alarm_rate(params, manifest.weights)
-    spotting = Spotting(track, overview, params, network, rate)
+    spotting = Spotting(track, stats, params, network, rate)
     drawing = None
     if render is not None:
         from agent.desk.spot.draw import Drawing
 
-        drawing = Drawing(spotting.overview)
+        drawing = Drawing(spotting.stats)
     if not as_json:
         print(_HEAD)
     for seen, found in spotting.events():

@@ -1,2 +1,2 @@
-"""What a run showed, as per-frame arrays, as a table, as a timeline beside what the clip's script
-planted. May import what `desk` may."""
+"""Showing and writing what a run found: per-frame arrays, table, timeline beside the clip's script,
+progress bar. May import what `desk` may."""

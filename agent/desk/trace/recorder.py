@@ -1,46 +1,18 @@
-"""Per-frame arrays of what a video file showed, for people who validate. Personal: files only."""
+"""Per-frame results of a video file as arrays, for validation. Personal data: of files only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.base.errors import StoreError
-from agent.base.files import write_atomically
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Face, MicroExpression, Perceived
+from agent.desk.trace.output import write_whole
 
 MICRO_COLUMNS = ("track_id", "onset", "apex", "offset", "intensity", "score", "emitted")
-
-
-def check_target(path: Path) -> None:
-    """Refuse, before the work begins, an output that cannot be put in place. Raises `StoreError`.
-
-    Outputs are written beside their place and moved there whole, which would replace a device.
-    """
-    if not path.parent.is_dir():
-        raise StoreError(f"{path.parent} is no folder: create it, or name another for {path}.")
-    if path.exists() and not path.is_file():
-        raise StoreError(f"{path} is no ordinary file. Name a file for the output.")
-
-
-def write_whole(
-    path: Path, data: bytes | Callable[[IO[bytes]], object], what: str, mode: int = 0o600
-) -> None:
-    """As `write_atomically`.
-
-    Raises `StoreError`, which calls the file `what`.
-    """
-    try:
-        write_atomically(path, data, mode)
-    except OSError as error:
-        raise StoreError(
-            f"The {what} {path} cannot be written: {error.strerror}. "
-            "Choose a folder that exists and has room."
-        ) from None
 
 
 def event_record(event: MicroExpression) -> dict[str, Any]:

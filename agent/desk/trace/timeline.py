@@ -1,8 +1,7 @@
-"""Draw what was perceived over time as one PNG; for files only, never for a live camera."""
+"""Expressions and micro-expressions over time as one PNG; of files only, never of a live camera."""
 
 from __future__ import annotations
 
-import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import EXPRESSIONS, Float
-from agent.desk.trace.recorder import TraceRecorder, write_whole
-from agent.desk.trace.truth import Spotted, Truth, who
+from agent.desk.trace.output import write_figure
+from agent.desk.trace.recorder import TraceRecorder
+from agent.desk.trace.truth import Spotted, Truth, match_visitors
 
 COLOURS = {
     "neutral": "#d9dde2",
@@ -62,7 +62,7 @@ def lanes(recorder: TraceRecorder, truth: Truth | None = None) -> list[Lane]:
     tracks = np.unique(trace["track_id"])
     rows = {int(track): np.flatnonzero(trace["track_id"] == track) for track in tracks}
     spans = {t: (float(trace["time"][r[0]]), float(trace["time"][r[-1]])) for t, r in rows.items()}
-    names = who(truth, spans) if truth else {}
+    names = match_visitors(truth, spans) if truth else {}
     found = [
         Lane(
             track,
@@ -234,15 +234,6 @@ def _spans(time: NDArray[np.float64], where: NDArray[np.bool_]) -> list[tuple[fl
         return []
     cuts = np.flatnonzero((np.diff(at) > 1) | (np.diff(time[at]) > 0.5)) + 1
     return [(float(time[part[0]]), float(time[part[-1]])) for part in np.split(at, cuts)]
-
-
-def write_figure(figure: Any, out: Path) -> None:
-    """A figure as PNG, whole or not at all. Raises `StoreError`."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    write_whole(out, buffer.getvalue(), "picture", mode=0o644)
 
 
 assert tuple(COLOURS) == EXPRESSIONS

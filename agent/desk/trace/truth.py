@@ -1,4 +1,4 @@
-"""What is planted in the bundled clip, and which of it was found."""
+"""The ground truth of the bundled clip, and spotted micro-expressions scored against it."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def load(path: Path | None = None) -> Truth:
         ) from None
 
 
-def who(truth: Truth, spans: dict[int, tuple[float, float]]) -> dict[int, str]:
+def match_visitors(truth: Truth, spans: dict[int, tuple[float, float]]) -> dict[int, str]:
     """Which visitor each track is: the one with whom it shares most time, each visitor once.
 
     `spans`: first and last second of every track. Tracks that nobody matches are left out.

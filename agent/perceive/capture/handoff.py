@@ -1,4 +1,4 @@
-"""The one thing that threads share: a handoff of one, which loses old items and counts them."""
+"""A queue of one between threads, which replaces what waits and counts it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,6 @@ class Latest(Generic[T]):
         self._items: list[T] = []
         self._closed = False
         self._changed = threading.Condition()
-
-    @property
-    def closed(self) -> bool:
-        """True once `close` was called; what waits then can still be read."""
-        return self._closed
 
     def put(self, item: T) -> None:
         """Leave `item` for the reader; never blocks. After `close` it is ignored."""
@@ -56,7 +51,7 @@ class Latest(Generic[T]):
             return self._items.pop()
 
     def close(self) -> None:
-        """No more items: a waiting reader wakes up. May be called twice."""
+        """No more items: a waiting reader wakes up; what waits can still be read."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

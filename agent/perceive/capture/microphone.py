@@ -1,4 +1,4 @@
-"""Whether there is a microphone that works. Samples are measured and forgotten, never stored."""
+"""Whether a microphone works: its level over a short listen. No sample is stored."""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ from agent.base.types import Frame, Grey
 from agent.perceive.capture.native_stderr import silence_opencv
 from agent.perceive.capture.source import ThreadedCamera
 
-BELIEVED = 2.0
+_MAX_CLOCK_DIFFERENCE = 2.0
 """Seconds by which a driver's timestamp may differ from the monotonic clock and still be used."""
-APPSINK = "appsink drop=true max-buffers=1 sync=false"
+_APPSINK = "appsink drop=true max-buffers=1 sync=false"
 
 
 class OpenCvCamera(ThreadedCamera):
@@ -73,7 +73,7 @@ class OpenCvCamera(ThreadedCamera):
             )
         stamp = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
         if self._driver_time is None:
-            self._driver_time = math.isfinite(stamp) and abs(now - stamp) < BELIEVED
+            self._driver_time = math.isfinite(stamp) and abs(now - stamp) < _MAX_CLOCK_DIFFERENCE
         luma = to_luma(picture, self._size)
         if luma is None:
             raise CaptureError(
@@ -129,7 +129,7 @@ def _pipeline(config: SourceConfig) -> Any:
         )
     text = config.target
     if "appsink" not in text:
-        text = f"{text.rstrip(' !')} ! {APPSINK}"
+        text = f"{text.rstrip(' !')} ! {_APPSINK}"
     capture = cv2.VideoCapture(text, cv2.CAP_GSTREAMER)
     if not capture.isOpened():
         capture.release()

@@ -1,10 +1,11 @@
-"""Frames of a source for as long as there are any: a camera that stops is opened again."""
+"""Opening the configured source, and opening a camera that stopped again."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
 from agent.base.config import SourceConfig
@@ -12,7 +13,6 @@ from agent.base.errors import CaptureError
 from agent.base.types import Frame
 from agent.base.vocabulary import Flag
 from agent.perceive.capture.handoff import Latest
-from agent.perceive.capture.opening import open_source
 from agent.perceive.capture.source import Source, StuckError
 
 log = logging.getLogger(__name__)
@@ -20,8 +20,28 @@ log = logging.getLogger(__name__)
 _LONGEST_WAIT = 60.0
 
 
-class Watcher(Protocol):
-    """Is told how the camera fares."""
+def open_source(config: SourceConfig) -> Source:
+    """Open the configured camera or file.
+
+    Raises `CaptureError`. Libraries are imported only for the kind that is asked for.
+    """
+    if config.kind == "file":
+        from agent.perceive.capture.video_file import VideoFile
+
+        if not config.target:
+            raise CaptureError("source.kind is 'file' but source.target names none. Set its path.")
+        return VideoFile(Path(config.target), config.pace, config.loop)
+    if config.kind == "picamera2":
+        from agent.perceive.capture.picamera import PiCamera
+
+        return PiCamera(config)
+    from agent.perceive.capture.opencv_camera import OpenCvCamera
+
+    return OpenCvCamera(config)
+
+
+class CaptureListener(Protocol):
+    """Is told when a camera stops and when it is back."""
 
     def stalled(self) -> None:
         """It stopped, or could still not be opened."""
@@ -30,8 +50,8 @@ class Watcher(Protocol):
         """It is back."""
 
 
-def frames(
-    params: SourceConfig, stop: threading.Event, watcher: Watcher
+def resilient_frames(
+    params: SourceConfig, stop: threading.Event, listener: CaptureListener
 ) -> Iterator[tuple[Frame, int, set[Flag]]]:
     """Each frame with the number dropped before it and the source's flags, until the file ends or
     `stop` is set. Cameras are opened again, with backoff, for as long as it takes.
@@ -62,7 +82,7 @@ def frames(
             log.warning("%s Opening it again in %.0f s.", error, wait)
         finally:
             source.close()
-        watcher.stalled()
+        listener.stalled()
         while not stop.wait(wait):
             wait = min(2 * wait, _LONGEST_WAIT)
             try:
@@ -71,9 +91,9 @@ def frames(
                 raise
             except CaptureError as error:
                 log.warning("%s Trying again in %.0f s.", error, wait)
-                watcher.stalled()
+                listener.stalled()
                 continue
-            watcher.reopened()
+            listener.reopened()
             again = {"camera_restart"}
             break
         if stop.is_set():

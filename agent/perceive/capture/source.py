@@ -1,4 +1,4 @@
-"""What all sources of frames share: the protocol, time that only goes forward, watching."""
+"""What all sources of frames share: the protocol, increasing timestamps, a reading thread."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from agent.base.types import Frame
 from agent.base.vocabulary import Flag
 from agent.perceive.capture.handoff import Latest
 
-LEAP = 60.0
+MAX_STEP = 60.0
 """Seconds between two frames beyond which their timestamps are not believed."""
-
-LATEST = 1e9
+MAX_FIRST = 1e9
 """Seconds; a first timestamp beyond this is no time since anything."""
 
 
@@ -83,7 +82,7 @@ class Timeline:
     def __call__(self, raw: float) -> tuple[float, bool]:
         """Seconds in; seconds out, and whether the timestamp was believed."""
         if self._last is None:
-            good = abs(raw) <= LATEST
+            good = abs(raw) <= MAX_FIRST
             self._raw = self._last = raw if good else 0.0
             return self._last, good
         if self._raw is None:
@@ -92,8 +91,8 @@ class Timeline:
             self._shift = self._last - self._raw
             return self._last, good
         step, time = raw - self._raw, raw + self._shift
-        good = math.isfinite(raw) and self._last < time <= self._last + LEAP
-        if not good and 0.0 < step <= LEAP:
+        good = math.isfinite(raw) and self._last < time <= self._last + MAX_STEP
+        if not good and 0.0 < step <= MAX_STEP:
             # advancing, but from elsewhere: believe the step, not the origin
             time = self._last + step
             good = time > self._last
@@ -110,11 +109,36 @@ class Timeline:
         self._raw = None
 
 
-_left_behind: dict[str, list[threading.Thread]] = {}
+class BaseSource:
+    """Name, counters and flags of a source, and its frames' times and sizes watched."""
+
+    def __init__(self, name: str, fps_nominal: float) -> None:
+        self.name = name
+        self.fps_nominal = fps_nominal
+        self.flags: set[Flag] = set()
+        self.counters = Counters()
+        self._timeline = Timeline(1.0 / fps_nominal)
+        self._shape: tuple[int, ...] | None = None
+
+    def _retimed(self, frame: Frame) -> Frame:
+        """The frame at a time after the one before it; what was wrong is counted and flagged."""
+        if self._shape not in (None, frame.luma.shape):
+            self.counters.size_changes += 1
+            self.flags.add("frame_size_changed")
+        self._shape = frame.luma.shape
+        time, good = self._timeline(frame.time)
+        if not good:
+            self.counters.bad_timestamps += 1
+            self.flags.add("bad_timestamps")
+        self.counters.frames += 1
+        return Frame(time, frame.luma)
+
+
+_hung: dict[str, list[threading.Thread]] = {}
 """Threads that were in a driver when their camera was closed, by the camera's name."""
 
 
-class ThreadedCamera(ABC):
+class ThreadedCamera(BaseSource, ABC):
     """A camera read in a thread of its own, so that one that hangs is noticed.
 
     Subclasses open the device in their constructor and call `start`. Nothing is ever queued: a
@@ -126,20 +150,15 @@ class ThreadedCamera(ABC):
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         """Raises `StuckError`; the subclass opens the device and then calls `start`."""
-        if any(thread.is_alive() for thread in _left_behind.get(name, ())):
+        if any(thread.is_alive() for thread in _hung.get(name, ())):
             raise StuckError(
                 f"{name} hung, and its driver still holds this process. Restart the agent; the "
                 "service does so by itself."
             )
-        self.name = name
-        self.fps_nominal = config.fps
-        self.flags: set[Flag] = set()
-        self.counters = Counters()
+        super().__init__(name, config.fps)
         self._stall = config.stall
         self._frames: Latest[Frame] = Latest()
         self._failure: CaptureError | None = None
-        self._timeline = Timeline(1.0 / config.fps)
-        self._shape: tuple[int, ...] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, name=f"capture {name}", daemon=True)
 
@@ -164,7 +183,7 @@ class ThreadedCamera(ABC):
             if self._frames.dropped > self.counters.dropped:
                 self.counters.dropped = self._frames.dropped
                 self.flags.add("frames_dropped")
-            return self._placed(frame)
+            return self._retimed(frame)
         if self._failure is not None:
             raise self._failure
         if self._stop.is_set():
@@ -173,18 +192,6 @@ class ThreadedCamera(ABC):
             f"{self.name} gave no frame for {self._stall:g} s. Check its cable and power; the "
             "agent opens it again by itself. If it happens often, lower source.fps or the size."
         )
-
-    def _placed(self, frame: Frame) -> Frame:
-        if self._shape not in (None, frame.luma.shape):
-            self.counters.size_changes += 1
-            self.flags.add("frame_size_changed")
-        self._shape = frame.luma.shape
-        time, good = self._timeline(frame.time)
-        if not good:
-            self.counters.bad_timestamps += 1
-            self.flags.add("bad_timestamps")
-        self.counters.frames += 1
-        return Frame(time, frame.luma)
 
     def _read(self) -> None:
         try:
@@ -215,9 +222,4 @@ class ThreadedCamera(ABC):
         else:
             self._thread.join(1.0)
             if self._thread.is_alive():
-                _left_behind.setdefault(self.name, []).append(self._thread)
-
-    @property
-    def stuck(self) -> bool:
-        """True after `close` when the device still holds the reading thread."""
-        return self._stop.is_set() and self._thread.is_alive()
+                _hung.setdefault(self.name, []).append(self._thread)

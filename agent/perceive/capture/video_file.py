@@ -12,22 +12,21 @@ from typing import Literal
 import cv2
 
 from agent.base.errors import CaptureError
-from agent.base.types import Frame, Grey
-from agent.base.vocabulary import Flag
+from agent.base.types import Frame
 from agent.perceive.capture.bitstream import h264_size, jpeg_size
 from agent.perceive.capture.native_stderr import silence_opencv
-from agent.perceive.capture.source import LATEST, Counters, Timeline
+from agent.perceive.capture.source import MAX_FIRST, BaseSource
 
-FPS = 25.0
+_DEFAULT_FPS = 25.0
 """Frames per second of a file that states none: FFmpeg's own assumption for bare streams."""
-TEXT_CODECS = ("ansi", "bint", "xbin", "adf ", "idf ")
+_TEXT_CODECS = ("ansi", "bint", "xbin", "adf ", "idf ")
 """FFmpeg renders text files as pictures of text; they are no videos."""
-SHORT = 0.02
+_TRUNCATED = 0.02
 """Share of a file's stated length that may be missing before it counts as truncated: containers
 round and estimate."""
 
 
-class VideoFile:
+class VideoFile(BaseSource):
     """A video file; times are its presentation timestamps in seconds, the first frame's about 0.
 
     A bare stream without timestamps (raw H.264, MJPEG) is timed by its frame rate. Pictures are
@@ -40,25 +39,21 @@ class VideoFile:
         self, path: Path, pace: Literal["realtime", "fast"] = "fast", loop: bool = False
     ) -> None:
         """Open it and decode the first frame. Raises `CaptureError` when there is none."""
-        self.name = str(path)
-        self.flags: set[Flag] = set()
-        self.counters = Counters()
+        silence_opencv()
+        self._capture = _open(path)
+        fps = float(self._capture.get(cv2.CAP_PROP_FPS))
+        stated = math.isfinite(fps) and 0.1 <= fps <= 1000.0
+        super().__init__(str(path), fps if stated else _DEFAULT_FPS)
         self._path = path
         self._loop = loop
         self._pace = pace
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        silence_opencv()
-        self._capture = _open(path)
-        fps = float(self._capture.get(cv2.CAP_PROP_FPS))
-        self.fps_nominal = fps if math.isfinite(fps) and 0.1 <= fps <= 1000.0 else FPS
         frames = float(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.frame_count: int | None = int(frames) if 0 < frames < 1e9 else None
         """As the container states or estimates it; None when it does not."""
-        self._timeline = Timeline(1.0 / self.fps_nominal)
         self._start: float | None = None
         self._first_time = 0.0
-        self._shape: tuple[int, ...] | None = None
         self._sizes = _Sizes(path, self._capture)
         self._timed: bool | None = None
         self._index = 0
@@ -106,15 +101,15 @@ class VideoFile:
                 raise CaptureError(
                     f"{self.name} can no longer be read. Was it moved or overwritten?"
                 )
-        luma, raw = self._waiting
-        self._waiting = self._decode()
-        frame = self._placed(luma, raw)
+        raw, self._waiting = self._waiting, self._decode()
+        self._last_raw = raw.time
+        frame = self._retimed(raw)
         if self._waiting is None:  # said with the last frame, while somebody still listens
-            self._ended()
+            self._note_truncation()
         return frame
 
-    def _decode(self) -> tuple[Grey, float] | None:
-        """The next picture and its raw time in seconds; None at the end."""
+    def _decode(self) -> Frame | None:
+        """The next picture at its own timestamp; None at the end."""
         try:
             good, picture = self._capture.read()
         except cv2.error:  # a damaged header can promise sizes that OpenCV itself refuses
@@ -122,7 +117,7 @@ class VideoFile:
         if not good or picture is None:
             return None
         stamp = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
-        if self._index == 0 and self.frame_count is None and abs(stamp) > LATEST:
+        if self._index == 0 and self.frame_count is None and abs(stamp) > MAX_FIRST:
             self._timed = False
         elif self._index == 1 and self._timed is None:
             # bare streams state no length, and give 0 or an absurd time for every frame
@@ -133,28 +128,15 @@ class VideoFile:
         size = self._sizes.next(luma.shape)
         if size != luma.shape:  # undo the stretching
             luma = cv2.resize(luma, (size[1], size[0]), interpolation=cv2.INTER_AREA)
-        return luma, raw
+        return Frame(raw, luma)
 
-    def _placed(self, luma: Grey, raw: float) -> Frame:
-        if self._shape not in (None, luma.shape):
-            self.counters.size_changes += 1
-            self.flags.add("frame_size_changed")
-        self._shape = luma.shape
-        moment, good = self._timeline(raw)
-        if not good:
-            self.counters.bad_timestamps += 1
-            self.flags.add("bad_timestamps")
-        self.counters.frames += 1
-        self._last_raw = raw
-        return Frame(moment, luma)
-
-    def _ended(self) -> None:
+    def _note_truncation(self) -> None:
         """Compare what came with what the container promised, in frames and in seconds."""
         if self.frame_count is None or self.counters.truncated:
             return
         missing = self.frame_count - self._index
         unseen = self.frame_count / self.fps_nominal - (self._last_raw + 1.0 / self.fps_nominal)
-        least = max(2.0, SHORT * self.frame_count)
+        least = max(2.0, _TRUNCATED * self.frame_count)
         if missing > least and unseen > least / self.fps_nominal:
             self.counters.truncated = 1
             self.flags.add("source_truncated")
@@ -232,7 +214,7 @@ def _open(path: Path) -> cv2.VideoCapture:
     archive = codec == "MJPG" and not (
         capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0 or head.startswith(b"\xff\xd8")
     )
-    if not capture.isOpened() or codec in TEXT_CODECS or archive:
+    if not capture.isOpened() or codec in _TEXT_CODECS or archive:
         capture.release()
         raise CaptureError(
             f"{path} is not a video that can be opened: it is another kind of file, or damaged at "

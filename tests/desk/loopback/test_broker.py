@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import struct
@@ -170,13 +171,16 @@ def test_a_wrong_filter_is_refused(broker: Broker, version: Any) -> None:
     assert client.subscribe("$share/g/a") == [refused]
 
 
-def test_a_silent_client_is_dropped_and_a_pinging_one_is_not(broker: Broker) -> None:
+def test_a_silent_client_is_dropped_and_a_pinging_one_is_not(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.desk.loopback.broker._KEEP_ALIVES", 0.3)
     with socket.create_connection(("127.0.0.1", broker.port)) as raw:
         raw.settimeout(10)
         raw.sendall(connect_packet(keepalive=1))
         assert raw.recv(4) == b"\x20\x02\x00\x00"
         for _ in range(3):
-            time.sleep(0.7)
+            time.sleep(0.12)
             raw.sendall(b"\xc0\x00")
             assert raw.recv(2) == b"\xd0\x00"
         assert raw.recv(1) == b""
@@ -205,7 +209,7 @@ def connect_packet(keepalive: int = 60, level: int = 4, name: bytes = b"raw") ->
 def test_nonsense_ends_the_connection_and_nothing_else(
     broker: Broker, nonsense: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.desk.loopback.broker._PATIENCE", 1.0)
+    monkeypatch.setattr("agent.desk.loopback.broker._TIMEOUT", 0.2)
     with socket.create_connection(("127.0.0.1", broker.port)) as raw:
         raw.settimeout(20)
         raw.sendall(nonsense)
@@ -231,6 +235,28 @@ def test_parsing_ends_in_a_packet_or_in_one_error(body: bytes, first: int, versi
     ):
         with contextlib.suppress(packets.MalformedError):
             parse()
+
+
+@given(
+    st.text(st.characters(codec="utf-8", exclude_characters="+#\0"), min_size=1, max_size=300),
+    st.binary(max_size=300),
+    st.sampled_from([0, 1]),
+    st.integers(1, 65_535),
+    st.booleans(),
+    st.sampled_from([4, 5]),
+)
+def test_a_message_survives_the_wire(
+    topic: str, payload: bytes, qos: int, number: int, retain: bool, version: int
+) -> None:
+    sent = packets.Message(topic, payload, qos, retain)
+
+    async def read() -> tuple[int, bytes]:
+        stream = asyncio.StreamReader()
+        stream.feed_data(packets.publish(sent, version, qos, number, retain))
+        return await packets.read_packet(stream)
+
+    first, body = asyncio.run(read())
+    assert packets.parse_publish(first, body, version) == (sent, number if qos else 0)
 
 
 def test_a_taken_port_is_a_named_error(broker: Broker) -> None:

@@ -13,11 +13,9 @@ from agent.base.config import AgentConfig, parse
 from agent.base.errors import AgentError
 from agent.base.schemas import registry as schemas
 from agent.base.schemas.capacity import capacity
-from agent.desk.notice.document import Document
-from agent.desk.notice.example import example
-from agent.desk.notice.fields import fields, meaning
-from agent.desk.notice.meanings import MEANINGS
-from agent.desk.notice.page import document, published
+from agent.desk.notice._document import Document
+from agent.desk.notice._fields import MEANINGS, fields, meaning
+from agent.desk.notice._page import document, example, published
 from agent.privacy.policy.rules import PROFILES, resolve
 from agent.uplink.topics import MESSAGE_KINDS
 
@@ -65,7 +63,7 @@ def test_every_meaning_is_used() -> None:
     }
     for name, text in MEANINGS.items():
         assert "{field}" in text or text in used, f"{name} means nothing any more"
-    with pytest.raises(AgentError, match=r"no word for Summary\.unheard_of"):
+    with pytest.raises(AgentError, match=r"no entry for Summary\.unheard_of"):
         meaning("Summary", "unheard_of")
 
 

@@ -11,7 +11,7 @@ import pytest
 from agent.base.errors import StoreError
 from agent.base.types import MicroExpression
 from agent.desk.spot.draw import Drawing
-from agent.desk.spot.survey import Seen, Span, Survey
+from agent.desk.spot.validation import Span, TrackFrame, TrackStats
 from agent.desk.trace.timeline import POLARITIES
 from agent.vision.micro.channels import CHANNEL_NAMES
 from tests.desk.spot.tracks import still
@@ -24,9 +24,9 @@ def drawn(frames: int, fps: float = 30.0, gap_at: int | None = None) -> Drawing:
     times = track["timestamps"]
     if gap_at is not None:
         times[gap_at:] += 5.0
-    drawing = Drawing(Survey(frames, float(times[0]), float(times[-1]), 1 / fps, ()))
+    drawing = Drawing(TrackStats(frames, float(times[0]), float(times[-1]), 1 / fps, ()))
     for time, points in zip(times.tolist(), track["landmarks"], strict=True):
-        drawing.add(Seen(time, points, 0.9), [])
+        drawing.add(TrackFrame(time, points, 0.9), [])
     return drawing
 
 
@@ -35,7 +35,7 @@ def event(apex: float, polarity: str) -> MicroExpression:
 
 
 def test_a_flash_of_one_frame_stays_in_the_picture_of_a_long_track() -> None:
-    drawing = drawn(9000)
+    drawing = drawn(3000)
     times, low, high = drawing.lanes()
     assert len(times) <= 1400
     brow = CHANNEL_NAMES.index("mid_brow_left")
@@ -70,8 +70,8 @@ def test_events_are_shaded_by_polarity_and_flagged_spans_are_grey(tmp_path: Path
 
 def test_a_short_and_an_empty_track_are_drawn_and_a_missing_folder_is_named(tmp_path: Path) -> None:
     drawn(2).write(tmp_path / "short.png", [], title="short")
-    lost = Drawing(Survey(3, 0.0, 0.1, 1 / 30, ()))
-    lost.add(Seen(0.0, None, 0.0), [])
+    lost = Drawing(TrackStats(3, 0.0, 0.1, 1 / 30, ()))
+    lost.add(TrackFrame(0.0, None, 0.0), [])
     lost.write(tmp_path / "lost.png", [], title="lost")
     assert cv2.imread(str(tmp_path / "short.png")) is not None
     assert cv2.imread(str(tmp_path / "lost.png")) is not None

@@ -27,12 +27,12 @@ def spot(track: int, onset: float, offset: float, polarity: str) -> Spotted:
 
 
 def test_tracks_are_matched_to_the_visitor_they_share_most_time_with() -> None:
-    names = script.who(TRUTH, {7: (9.6, 19.4), 3: (0.6, 11.4), 9: (5.0, 5.4)})
+    names = script.match_visitors(TRUTH, {7: (9.6, 19.4), 3: (0.6, 11.4), 9: (5.0, 5.4)})
     assert names == {3: "first", 7: "second"}
 
 
 def test_a_track_outside_every_visit_is_nobody() -> None:
-    assert script.who(TRUTH, {1: (30.0, 31.0)}) == {}
+    assert script.match_visitors(TRUTH, {1: (30.0, 31.0)}) == {}
 
 
 def test_each_planted_movement_is_found_once_by_half_of_the_union() -> None:

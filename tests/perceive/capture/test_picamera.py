@@ -45,7 +45,6 @@ def test_frames_are_luma_at_the_sensors_time(fake: type[FakePicamera2]) -> None:
     assert not made.started
     assert made.released == made.requests
     assert source.live
-    assert not source.stuck
 
 
 def test_configuration_asks_for_the_sensor_mode_and_full_range(fake: type[FakePicamera2]) -> None:
@@ -89,14 +88,11 @@ def test_a_slow_reader_gets_the_newest_and_the_rest_is_counted(fake: type[FakePi
 
 def test_a_hang_is_noticed_and_never_opened_twice(fake: type[FakePicamera2]) -> None:
     fake.hang_after = 3
-    source = PiCamera(SourceConfig(stall=0.5))
-    start = time.monotonic()
-    with pytest.raises(CaptureError, match=r"gave no frame for 0\.5 s"):
+    source = PiCamera(SourceConfig().model_copy(update={"stall": 0.05}))
+    with pytest.raises(CaptureError, match=r"gave no frame for 0\.05 s"):
         for _ in source:
             pass
-    assert time.monotonic() - start < 5
     source.close()
-    assert source.stuck
     with pytest.raises(StuckError, match="Restart the agent"):
         PiCamera(SourceConfig())
     fake.made[0].wake.set()  # the driver comes back after all

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.base.config import SourceConfig
 from agent.base.errors import CaptureError
-from agent.perceive.capture.opening import open_source
+from agent.perceive.capture.resilient import open_source
 from agent.perceive.capture.source import Timeline
 
 

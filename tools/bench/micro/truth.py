@@ -23,8 +23,8 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from agent.desk.spot.survey import Flags, in_order, survey
 from agent.desk.spot.track import TrackFile
+from agent.desk.spot.validation import Flags, ordered_frames, validate
 from tools.bench.errors import BenchError
 from tools.bench.machine import machine
 from tools.bench.micro.classic import peers
@@ -215,8 +215,8 @@ def _by_name(truth: Path, rows: Sequence[Coded], files: Sequence[Path]) -> dict[
 def _load(path: Path) -> tuple[Array, Points, Points]:
     """A track's frames in order of time, those without a face with confidence 0."""
     file = TrackFile(path)
-    survey(file)
-    frames = list(in_order(file, Flags()))
+    validate(file)
+    frames = list(ordered_frames(file, Flags()))
     nowhere = np.zeros((68, 2), np.float32)
     return (
         np.array([frame.time for frame in frames]),

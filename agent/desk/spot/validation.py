@@ -1,4 +1,5 @@
-"""A first look at a whole track: can it be used, which frames, and which stretches need a flag?"""
+"""Validation of a whole track in a first pass: its timestamps, units and landmark order; which
+frames can be used, which stretches are flagged."""
 
 from __future__ import annotations
 
@@ -10,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import Float
-from agent.desk.spot.order import look_like_faces, what_is_wrong
+from agent.desk.spot.face_shape import diagnose, plausible_faces
 from agent.desk.spot.track import Block, TrackError, TrackFile
 
 GAP = 0.25
 """Seconds between two frames from which a stretch is flagged, if it is also `_GAP_STEPS` steps."""
 _GAP_STEPS = 4.0
-_GLITCH = 1.0
+_OUTLIER = 1.0
 """Seconds; a time so far ahead of both its neighbours is a wrong one, not a gap."""
 _SAMPLES = 256
 _SLOWEST, _FASTEST = 0.5, 1 / 2000
@@ -29,7 +30,7 @@ _MOST_SPANS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TrackFrame:
     """One frame of a track, its time in order."""
 
     time: float
@@ -40,7 +41,7 @@ class Seen:
 
 @dataclass(slots=True)
 class Span:
-    """A stretch of a track that needs a word."""
+    """A flagged stretch of a track."""
 
     kind: str
     """lost | no_face | gap | repeated | backward | bad_timestamp."""
@@ -79,8 +80,8 @@ class Flags:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """What a whole track is like."""
+class TrackStats:
+    """Statistics of a whole track."""
 
     frames: int
     first: float
@@ -96,7 +97,7 @@ class Survey:
         return max(GAP, _GAP_STEPS * self.step)
 
 
-class Sampler:
+class _Sampler:
     """Up to `2 * _SAMPLES` items spread evenly over a sequence of unknown length."""
 
     def __init__(self) -> None:
@@ -113,15 +114,15 @@ class Sampler:
         self._count += 1
 
 
-def survey(track: TrackFile) -> Survey:
+def validate(track: TrackFile) -> TrackStats:
     """Read a track from end to end. Raises `TrackError` where it cannot be used as it is."""
-    flags, faces, steps = Flags(), Sampler(), Sampler()
+    flags, faces, steps = Flags(), _Sampler(), _Sampler()
     first = last = math.nan
     good = 0
     frozen = 0
     before: Float | None = None
-    for seen in in_order(track, flags, any_shape=True):
-        frozen += before is not None and seen.points is not None and _same(seen.points, before)
+    for seen in ordered_frames(track, flags, any_shape=True):
+        frozen += before is not None and seen.points is not None and _identical(seen.points, before)
         before = seen.points
         if good:
             steps.offer(np.array(seen.time - last))
@@ -151,12 +152,12 @@ def survey(track: TrackFile) -> Survey:
     step = float(np.median(np.array(steps.items)))
     _check_unit(track, step)
     samples = np.array(faces.items, np.float32)
-    complaint = what_is_wrong(samples)
+    complaint = diagnose(samples)
     if complaint:
         raise TrackError(
             f"{track.path}: landmarks are not in iBUG order or not pixels: {complaint}."
         )
-    return Survey(len(track), first, last, step, _warnings(samples, frozen / good))
+    return TrackStats(len(track), first, last, step, _warnings(samples, frozen / good))
 
 
 _WRONG = ("repeated", "backward", "bad_timestamp")
@@ -175,7 +176,7 @@ def _check_unit(track: TrackFile, step: float) -> None:
         )
 
 
-def _same(a: Float, b: Float) -> bool:
+def _identical(a: Float, b: Float) -> bool:
     return bool(a[30, 0] == b[30, 0]) and np.array_equal(a, b)
 
 
@@ -200,7 +201,9 @@ def _warnings(samples: Float, frozen: float) -> tuple[str, ...]:
     return tuple(found)
 
 
-def in_order(track: TrackFile, flags: Flags, *, any_shape: bool = False) -> Iterator[Seen]:
+def ordered_frames(
+    track: TrackFile, flags: Flags, *, any_shape: bool = False
+) -> Iterator[TrackFrame]:
     """The frames whose time is later than those before, with the others noted in `flags`; so are
     stretches in which the face was lost or, unless `any_shape`, the points are wildly off a face's
     shape; gaps are not."""
@@ -208,7 +211,7 @@ def in_order(track: TrackFile, flags: Flags, *, any_shape: bool = False) -> Iter
     for block, following in _with_next(track.blocks()):
         times = block.times.tolist()
         confidence = block.confidence.tolist()
-        shaped = None if any_shape else look_like_faces(block.points)
+        shaped = None if any_shape else plausible_faces(block.points)
         for i, time in enumerate(times):
             after = times[i + 1] if i + 1 < len(times) else following
             kind = _wrong_time(time, newest, after)
@@ -219,10 +222,10 @@ def in_order(track: TrackFile, flags: Flags, *, any_shape: bool = False) -> Iter
             newest = time
             if confidence[i] > 0 and (shaped is None or shaped[i]):
                 flags.close()
-                yield Seen(time, block.points[i], confidence[i])
+                yield TrackFrame(time, block.points[i], confidence[i])
             else:
                 flags.add("no_face" if confidence[i] > 0 else "lost", time, time, 1)
-                yield Seen(time, None, 0.0)
+                yield TrackFrame(time, None, 0.0)
 
 
 def _wrong_time(time: float, newest: float, after: float) -> str | None:
@@ -232,8 +235,8 @@ def _wrong_time(time: float, newest: float, after: float) -> str | None:
     if time <= newest:
         return "repeated" if time == newest else "backward"
     # NaN compares as false: the first frame is only too far ahead if the next lies before it.
-    ahead = time - newest > _GLITCH or math.isnan(newest)
-    if ahead and after < time - _GLITCH and not after <= newest:
+    ahead = time - newest > _OUTLIER or math.isnan(newest)
+    if ahead and after < time - _OUTLIER and not after <= newest:
         return "bad_timestamp"
     return None
 

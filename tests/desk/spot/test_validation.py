@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.desk.spot.survey import Flags, Survey, in_order, survey
 from agent.desk.spot.track import BLOCK, TrackError, TrackFile
+from agent.desk.spot.validation import Flags, TrackStats, ordered_frames, validate
 from tests.desk.spot.tracks import Arrays, save, still
 
 
 def look(folder: Path, track: Arrays) -> tuple[list[float], Flags]:
     flags = Flags()
-    kept = [s.time for s in in_order(TrackFile(save(folder / "t.npz", track)), flags)]
+    kept = [s.time for s in ordered_frames(TrackFile(save(folder / "t.npz", track)), flags)]
     return kept, flags
 
 
-def surveyed(folder: Path, track: Arrays) -> Survey:
-    return survey(TrackFile(save(folder / "t.npz", track)))
+def validated(folder: Path, track: Arrays) -> TrackStats:
+    return validate(TrackFile(save(folder / "t.npz", track)))
 
 
 def test_a_sound_track_has_nothing_to_flag(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_sound_track_has_nothing_to_flag(tmp_path: Path) -> None:
     kept, flags = look(tmp_path, track)
     assert kept == track["timestamps"].tolist()
     assert flags.spans == []
-    seen = surveyed(tmp_path, track)
+    seen = validated(tmp_path, track)
     assert (seen.frames, seen.first) == (100, 0.0)
     assert seen.last == pytest.approx(1.98)
     assert seen.step == pytest.approx(0.02)
@@ -53,7 +53,7 @@ def test_repeated_backward_and_impossible_times_are_left_out_and_flagged(tmp_pat
         ("bad_timestamp", 1),
     ]
     assert flags.spans[1].start == times[99]
-    assert surveyed(tmp_path, track).step == pytest.approx(1 / 30)
+    assert validated(tmp_path, track).step == pytest.approx(1 / 30)
 
 
 def test_a_wrong_time_at_the_start_or_across_two_blocks_does_not_hide_the_rest(
@@ -118,16 +118,16 @@ def scaled(factor: float) -> Arrays:
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, track: Arrays, words: str) -> None:
     with pytest.raises(TrackError, match=words):
-        surveyed(tmp_path, track)
+        validated(tmp_path, track)
 
 
 def test_rounded_landmarks_are_mentioned(tmp_path: Path) -> None:
     track = still(60)
-    coarse = surveyed(tmp_path, track | {"landmarks": track["landmarks"].astype(np.int16)})
+    coarse = validated(tmp_path, track | {"landmarks": track["landmarks"].astype(np.int16)})
     assert "rounded to 1 px" in coarse.warnings[0]
     far = (track["landmarks"] + 600).astype(np.float16)
-    assert "rounded to 0.5 px" in surveyed(tmp_path, track | {"landmarks": far}).warnings[0]
-    fine = surveyed(tmp_path, track | {"landmarks": np.round(track["landmarks"], 2)})
+    assert "rounded to 0.5 px" in validated(tmp_path, track | {"landmarks": far}).warnings[0]
+    fine = validated(tmp_path, track | {"landmarks": np.round(track["landmarks"], 2)})
     assert fine.warnings == ()
 
 
@@ -139,11 +139,11 @@ def test_wild_frames_are_no_faces_and_do_not_spoil_the_rest(tmp_path: Path) -> N
     track["landmarks"][200:203] = np.random.default_rng(0).uniform(0, 640, (3, 68, 2))
     _, flags = look(tmp_path, track)
     assert flags.frames == {"no_face": 5, "lost": 1}
-    assert surveyed(tmp_path, track).warnings == ()
+    assert validated(tmp_path, track).warnings == ()
 
 
 def test_doubled_frames_are_mentioned(tmp_path: Path) -> None:
     track = still(300, fps=60.0)
     track["landmarks"][1::2] = track["landmarks"][::2]
-    (said,) = surveyed(tmp_path, track).warnings
+    (said,) = validated(tmp_path, track).warnings
     assert "50 % of the frames repeat" in said

@@ -1,4 +1,4 @@
-"""The sign: one A4 page for the people in front of the camera."""
+"""The sign for the people in front of the camera: its text, and one A4 page as PDF and PNG."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.desk.notice.layout import HEIGHT, MARGIN, WIDTH, Column, Draw, page
-from agent.desk.notice.words import WORDS
+from agent.desk.notice._layout import HEIGHT, MARGIN, WIDTH, Column, Draw, page
+from agent.desk.notice._words import WORDS
 from agent.privacy.policy.profile import Language, NoticeWords
 from agent.privacy.policy.rules import Policy
 
@@ -113,7 +113,9 @@ def as_pdf(figure: Any, title: str) -> bytes:
     out = io.BytesIO()
     with matplotlib.rc_context({"pdf.fonttype": 42}):
         meta = {"Title": title, "Creator": "Fleeting", "CreationDate": None}
+        dpi = figure.dpi  # print_pdf sets it to 72 and leaves it there
         FigureCanvasPdf(figure).print_pdf(out, metadata=meta)
+        figure.dpi = dpi
     return out.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Are the summaries that a reader has those that receipts account for, no more and no fewer?
+"""Compares the summaries that a reader has with those that receipts account for.
 
 A receipt holds one digest over all summaries of its day, in order of release. That says whether a
 day's set is whole, not which summary is wrong; what else can be known comes from the summaries'
@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from agent.base.report import SEQ_LIMIT, Summary
-from agent.desk.receipt.chain import Entry
-from agent.desk.receipt.reading import Line
+from agent.desk.receipt._chain import Entry
+from agent.desk.receipt._json_lines import Line
 from agent.uplink.receipt.book import digest
 
 _MOST_TRIES = 256

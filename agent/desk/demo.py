@@ -1,4 +1,4 @@
-"""The whole product on one machine: clip, perception, outbox, uplink, broker, reader, picture."""
+"""`fleeting demo`: the bundled clip through both processes and a broker, on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from agent.base.assets import CLIP
 from agent.base.config import AgentConfig, as_toml, parse
@@ -24,7 +23,8 @@ from agent.base.types import Perceived
 from agent.desk.loopback.broker import Broker
 from agent.desk.loopback.subscriber import Subscriber
 from agent.desk.trace import truth as script
-from agent.desk.trace.recorder import TraceRecorder, check_target
+from agent.desk.trace.output import check_target, progress_bar
+from agent.desk.trace.recorder import TraceRecorder
 from agent.desk.trace.table import summaries_table
 from agent.desk.trace.timeline import draw_trace, lanes
 from agent.host.supervise import child_environment
@@ -99,7 +99,7 @@ def _play(plot: Path) -> Outcome:
         config = configuration(CLIP, folder / "outbox.db", broker.port)
         reader = stack.enter_context(Subscriber("127.0.0.1", broker.port, DEVICE))
         uplink = stack.enter_context(_uplink(config, folder))
-        with _progress() as progress:
+        with progress_bar() as progress:
             task = progress.add_task("Watching the clip", total=planted.frames)
 
             def observe(perceived: Perceived) -> None:
@@ -167,17 +167,6 @@ def _await_arrival(
         f"the uplink {'still runs' if ended is None else f'ended with code {ended}'}. "
         f"Its last words: {' | '.join(log[-3:]) or 'none'}. "
         "Check that programs may connect to 127.0.0.1."
-    )
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.completed}/{task.total} frames"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
     )
 
 

@@ -1,6 +1,6 @@
-"""Are these 68 points a face in iBUG order, and if not, what is wrong with them?
+"""Whether 68 points are a face in iBUG order, by an affine fit of the 3D mean face; else why not.
 
-Any view of a face is nearly an affine picture of the three-dimensional mean face; the wrong order,
+Every view of a face is nearly an affine projection of the mean face. Points in another order,
 mirrored points or exchanged axes are not, or only of a face seen from behind.
 """
 
@@ -35,14 +35,14 @@ _PARTS = {
 }
 
 
-def look_like_faces(frames: Float) -> NDArray[np.bool_]:
+def plausible_faces(frames: Float) -> NDArray[np.bool_]:
     """bool[N]: which of float32[N, 68, 2], pixels, have about the shape of a face; a tracker's wild
     answers, or zeros for a lost face, do not."""
     _, sizes, residual = _fit(np.nan_to_num(frames, posinf=0, neginf=0).astype(np.float64))
     return (sizes >= 1.0) & (residual < _WILD)
 
 
-def what_is_wrong(samples: Float) -> str | None:
+def diagnose(samples: Float) -> str | None:
     """Why these frames cannot be a face in iBUG order; None where they can.
 
     Parameters

@@ -1,4 +1,4 @@
-"""A4 in points (1/72 inch), from the top down: text that wraps, drawn only once all of it fits."""
+"""Text layout on an A4 page in points (1/72 inch): measured and wrapped first, then drawn."""
 
 from __future__ import annotations
 

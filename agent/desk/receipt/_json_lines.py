@@ -1,4 +1,5 @@
-"""Lines from files that anybody may have written: bounded, and named where they are wrong."""
+"""Messages from files of JSON lines that anybody may have written: bounded, errors with file and
+line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do receipts hold together: signed by one key, each following the one before?"""
+"""Checks the chain of receipts: signatures by one key, numbers, links to the one before."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.base.report import Receipt, Statement, to_json
-from agent.desk.receipt.reading import Line
+from agent.desk.receipt._json_lines import Line
 from agent.uplink.receipt.book import ZEROS
 
 

@@ -1,6 +1,17 @@
-"""What every field of every message means, for a reader who never saw the program."""
+"""A message's fields, read from its JSON Schema: what each means, may say and can carry at most."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from agent.base.errors import AgentError
+from agent.base.schemas.capacity import capacity
+
+Schema = dict[str, Any]
 
 MEANINGS: dict[str, str] = {
     # What several messages have in common, by name alone.
@@ -63,8 +74,8 @@ MEANINGS: dict[str, str] = {
     "Quality.usable": "Percent of the pictures that were analysed.",
     "Quality.flags": "What made the window worse.",
     # meta
-    "Meta.birth": "What the seeing half says of itself.",
-    "Meta.uplink": "How well the talking half is walled in.",
+    "Meta.birth": "What the perceive process says of itself.",
+    "Meta.uplink": "How far the uplink process is sandboxed.",
     "Meta.key": "The public key that receipts are signed with.",
     "Meta.schemas": "Hash of all message forms.",
     "Birth.software": "Version of the program.",
@@ -76,18 +87,18 @@ MEANINGS: dict[str, str] = {
     "Birth.settings": "Version of the settings in force.",
     "Birth.k": "Counts of fewer visits are withheld.",
     "Birth.window": "Seconds per window.",
-    "Birth.cage": "How well the seeing half is walled in.",
+    "Birth.cage": "How far the perceive process is sandboxed.",
     "PerceiveCage.network": "Whether it found the network closed when it tried.",
     "UplinkCage.devices": "Whether it found cameras and microphones closed when it tried.",
     "UplinkCage.egress": "Whether the kernel lets it reach the broker only.",
     "*Cage.writes": "Whether the kernel lets it write its own files only.",
-    "*Cage.layers": "What holds the wall up.",
+    "*Cage.layers": "What enforces the sandbox.",
     # health
-    "Health.perception": "Whether the seeing half works.",
+    "Health.perception": "Whether the perceive process works.",
     "Health.fps": "Pictures per second, in fives.",
     "Health.temperature": "Degrees Celsius, in tens.",
     "Health.power": "Whether the power supply is strong enough.",
-    "Health.memory": "MiB that the talking half holds.",
+    "Health.memory": "MiB that the uplink process holds.",
     "Health.disk": "Room on the disk.",
     "Health.waiting": "Messages not yet sent: that many or more.",
     "Health.trimmed": "Messages given up for want of room or for age.",
@@ -113,7 +124,7 @@ MEANINGS: dict[str, str] = {
     "Statement.visits_withheld": "Visits in those, with noise, in tens.",
     "Statement.model": "Hash of the models.",
     "Statement.policy": "Hash of all rules in force.",
-    "Statement.units": "Hash of the service files that build the wall.",
+    "Statement.units": "Hash of the service files that build the sandbox.",
     "Statement.schemas": "Hash of all message forms.",
     "Statement.key": "The public key that signs.",
     # reported
@@ -135,3 +146,122 @@ MEANINGS: dict[str, str] = {
     "Response.answer": "What came of it.",
 }
 """By `Model.field`, else by the longest pattern: a star stands for any model or field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One row of the page."""
+
+    path: str
+    meaning: str
+    says: str
+    """The values that it can have."""
+    bits: float
+    """log2 of their number."""
+
+
+def fields(schema: Schema) -> list[Field]:
+    """Every field of a message, those within objects below them.
+
+    Raises `AgentError` where a field has none in `MEANINGS`.
+    """
+    return list(_Walk(schema).rows(schema, ""))
+
+
+def meaning(model: str, field: str) -> str:
+    """What a field of a model means. Raises `AgentError` where `MEANINGS` has no entry."""
+    name = f"{model}.{field}"
+    found = MEANINGS.get(name)
+    if found is None:
+        patterns = [each for each in MEANINGS if "*" in each and fnmatchcase(name, each)]
+        if not patterns:
+            raise AgentError(f"MEANINGS in {__name__} has no entry for {name}. Add it.")
+        found = MEANINGS[max(patterns, key=len)]
+    return found.replace("{field}", field)
+
+
+class _Walk:
+    """Goes through a message's schema, definitions resolved."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._definitions: dict[str, Schema] = schema.get("$defs", {})
+        self._remote = "RemoteSettings" in self._definitions
+
+    def rows(self, schema: Schema, prefix: str) -> Iterator[Field]:
+        title = str(schema["title"])
+        # The only two models that share a name.
+        title = "RemotePrivacy" if title == "Privacy" and self._remote else title
+        for name, raw in schema["properties"].items():
+            path = prefix + name
+            yield Field(path, meaning(title, name), self._says(raw), self._bits(raw))
+            for option in self._options(raw):
+                inner = self._resolved(option)
+                if inner.get("type") == "array":
+                    inner = self._resolved(inner["items"])
+                    path += "[]"
+                if inner.get("type") == "object" and "title" in inner:
+                    yield from self.rows(inner, f"{path}.")
+
+    def _bits(self, schema: Schema) -> float:
+        return capacity({**schema, "$defs": self._definitions}).bits
+
+    def _resolved(self, schema: Schema) -> Schema:
+        while "$ref" in schema:
+            schema = self._definitions[schema["$ref"].removeprefix("#/$defs/")]
+        return schema
+
+    def _options(self, schema: Schema) -> list[Schema]:
+        schema = self._resolved(schema)
+        options: list[Schema] = schema.get("anyOf", [schema])
+        return options
+
+    def _says(self, schema: Schema) -> str:
+        options = [self._resolved(each) for each in self._options(schema)]
+        null = any(each.get("type") == "null" for each in options)
+        options = [each for each in options if each.get("type") != "null"]
+        if len(options) > 1 and all(each.get("type") == "integer" for each in options):
+            said = _ranges(options)
+        else:
+            said = "; ".join(dict.fromkeys(map(self._one, options)))
+        return f"{said}, or nothing" if null and said else said or "nothing"
+
+    def _one(self, schema: Schema) -> str:
+        if "const" in schema:
+            return _value(schema["const"])
+        if "enum" in schema:
+            return " | ".join(map(_value, schema["enum"]))
+        kind = schema["type"]
+        if kind == "integer":
+            step = schema.get("multipleOf", 1)
+            steps = f" in steps of {step}" if step != 1 else ""
+            return f"{schema['minimum']} to {schema['maximum']}{steps}"
+        if kind == "string":
+            return _pattern(schema["pattern"])
+        if kind == "array":
+            return f"at most {schema['maxItems']} of: {self._says(schema['items'])}"
+        if kind == "object" and "title" not in schema:
+            parts = (f"{key} {self._says(each)}" for key, each in schema["properties"].items())
+            return ", ".join(parts)
+        return {"object": "the fields below", "boolean": "true | false"}[kind]
+
+
+def _ranges(options: list[Schema]) -> str:
+    """Integers that grow coarser away from zero."""
+    fine = next((each for each in options if each.get("multipleOf", 1) == 1), options[0])
+    low = min(each["minimum"] for each in options)
+    high = max(each["maximum"] for each in options)
+    return f"{low} to {high}: by ones from {fine['minimum']} to {fine['maximum']}, coarser beyond"
+
+
+def _value(value: Any) -> str:
+    return "nothing" if value is None else str(value)
+
+
+def _pattern(pattern: str) -> str:
+    hexadecimal = re.fullmatch(r"\^\[0-9a-f\]\{(\d+)\}\$", pattern)
+    if hexadecimal:
+        return f"{hexadecimal[1]} hexadecimal digits"
+    dotted = pattern.strip("^$").split(r"\.")
+    if len(dotted) > 1 and set(dotted) == {"[0-9]{1,4}"}:
+        return f"{len(dotted)} numbers of at most 4 digits, with dots between"
+    return f"text like {pattern}"

@@ -1,2 +1,0 @@
-"""`fleeting demo`: the bundled clip through everything on this machine.
-May import what `desk` may."""
