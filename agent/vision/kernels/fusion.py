@@ -11,7 +11,7 @@ Double = NDArray[np.float64]
 
 X, Y, GXX, GXY, GYY, RESIDUAL, BACKWARD_ERROR = range(7)
 EARLIER, NETWORK, GUESS = range(3)
-"""Columns and rows, as `kernels.flow` declares them, which also says why they stand here again."""
+"""As in `kernels.flow`."""
 DEPTH, FIT_DEVIATION, SKIN_DEVIATION = range(3)
 """Columns of the face model."""
 
