@@ -105,7 +105,7 @@ def lucas_kanade(
     (Baker & Matthews, IJCV 56, 2004), translation only, patch means removed against changing light;
     ours adds the ridge. Backward flow (Kalal, Mikolajczyk & Matas, ICPR 2010) is one step from the
     start, which is all it takes when both ways agree.
-    Twin: tests/kernels/naive_flow.py.
+    Twin: tests/vision/kernels/naive_flow.py.
     """
     size_y, size_x = before.shape
     one = np.float32(1.0)
