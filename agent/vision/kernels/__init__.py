@@ -1,7 +1,8 @@
 """All Numba: NumPy and Numba (with its llvmlite) only, one file per idea, no cross-file calls.
 
 Numba does not compile a cached kernel anew when one that it calls changed in another file: stale
-machine code would run. A few lines (the least-squares similarity) stand in several files for that.
+machine code would run, and older values of imported constants stay. A few lines (the least-squares
+similarity, the columns of the flow) stand in two files for that.
 
 Compiled kernels are cached beside the source, else under the user's cache, else where
 NUMBA_CACHE_DIR says. Where none of these can be written (a read-only installation without a home)

@@ -44,7 +44,7 @@ def face_channels(
     -----
     O(N C), no allocation. The affine camera on rigid
     points instead of a similarity: yaw and pitch leave no parallax behind (Koenderink & van Doorn,
-    JOSA A 8, 1991, for the affine model). Twin: tests/kernels/naive_spot.py.
+    JOSA A 8, 1991, for the affine model). Twin: tests/vision/kernels/naive_spotter.py.
     """
     channels = vertical.shape[0]
     n = points.shape[0]

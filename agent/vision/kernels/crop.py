@@ -123,7 +123,7 @@ def cut_crop(picture: Grey, matrix: Float, crop: Grey) -> None:  # pragma: no co
     O(S^2), two or three small allocations. Bilinear, in fixed point: coordinates to 2^-16 pixel,
     weights to 2^-8, so that every machine draws the same crop. Pictures more than twice as large
     as the crop are first averaged over squares of up to 16 pixels, or bilinear sampling would
-    alias. Twin: tests/kernels/naive_crop.py.
+    alias. Twin: tests/vision/kernels/naive_crop.py.
     """
     size = crop.shape[0]
     height, width = picture.shape

@@ -50,7 +50,7 @@ def decode_detections(
 
     Notes
     -----
-    O(R C). Twin: tests/kernels/naive_decode_detections.py.
+    O(R C). Twin: tests/vision/kernels/naive_decode_detections.py.
     """
     for row in range(score.shape[1]):
         for column in range(score.shape[2]):

@@ -17,8 +17,7 @@ X, Y, GXX, GXY, GYY, RESIDUAL, BACKWARD_ERROR = range(7)
 """Columns of the flow that `lucas_kanade` returns."""
 EARLIER, NETWORK, GUESS = range(3)
 """Rows of `in_crop` in `propagate_landmarks`."""
-# `kernels.fusion` has the same two lines: a compiled kernel is made anew when its own file changes,
-# and would keep an older value of a constant that it imports. tests/vision/kernels compares them.
+# Again in `kernels.fusion`, as the package's docstring says; a test compares them.
 
 _SIDE = 8
 """Of a patch, pixels; `_lerp8` is made for it."""
@@ -106,7 +105,7 @@ def lucas_kanade(
     (Baker & Matthews, IJCV 56, 2004), translation only, patch means removed against changing light;
     ours adds the ridge. Backward flow (Kalal, Mikolajczyk & Matas, ICPR 2010) is one step from the
     start, which is all it takes when both ways agree.
-    Twin: tests/kernels/naive_flow.py.
+    Twin: tests/vision/kernels/naive_flow.py.
     """
     size_y, size_x = before.shape
     one = np.float32(1.0)

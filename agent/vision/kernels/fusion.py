@@ -11,7 +11,7 @@ Double = NDArray[np.float64]
 
 X, Y, GXX, GXY, GYY, RESIDUAL, BACKWARD_ERROR = range(7)
 EARLIER, NETWORK, GUESS = range(3)
-"""Columns and rows, as `kernels.flow` declares them, which also says why they stand here again."""
+"""As in `kernels.flow`."""
 DEPTH, FIT_DEVIATION, SKIN_DEVIATION = range(3)
 """Columns of the face model."""
 
@@ -84,7 +84,7 @@ def fit_rigid_motion(
     x' - x = t + a x + b y + c depth in either coordinate (Koenderink & van Doorn, JOSA A 8, 1991).
     Weighted least squares: a vector weighs the inverse of its covariance (the patch's own, and how
     loose the skin is there), times Geman & McClure's weight for how far off it lies.
-    Twin: tests/kernels/naive_fusion.py.
+    Twin: tests/vision/kernels/naive_fusion.py.
     """
     n = flow.shape[0]
     start = in_crop[EARLIER]
@@ -219,7 +219,7 @@ def fuse_landmarks(
     -----
     O(N). The maximum a posteriori place given the patch (information: its structure tensor over its
     residual) and a Gaussian prior around the head's movement.
-    Twin: tests/kernels/naive_fusion.py.
+    Twin: tests/vision/kernels/naive_fusion.py.
     """
     rigid = fit_rigid_motion(flow, in_crop, face, ridge, iod)
     n = flow.shape[0]

@@ -31,7 +31,7 @@ def nms(
     -----
     O(N log N + N·M) time, O(N) memory. The usual greedy scheme (Viola & Jones 2004 merge instead of
     dropping; this form after Felzenszwalb et al. 2010, section 7.2, with IoU in place of their
-    one-sided overlap). Twin: tests/kernels/naive_nms.py.
+    one-sided overlap). Twin: tests/vision/kernels/naive_nms.py.
     """
     count = boxes.shape[0]
     order = np.argsort(-scores, kind="mergesort")

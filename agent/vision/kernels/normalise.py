@@ -66,7 +66,7 @@ def normalise(
     O(C), no allocation. The noise is a median tracked by stochastic approximation (Robbins & Monro
     1951): half of the steps may be movement before it gives way. Levels follow with at most three
     times the noise per step, so a movement does not carry them away.
-    Twin: tests/kernels/naive_spot.py.
+    Twin: tests/vision/kernels/naive_spotter.py.
     """
     channels = noise.shape[1]
     now = count[0]

@@ -58,7 +58,7 @@ def resample_uniform(
 
     Notes
     -----
-    O(V) per frame and step, no allocation. Twin: tests/kernels/naive_spot.py.
+    O(V) per frame and step, no allocation. Twin: tests/vision/kernels/naive_spotter.py.
     """
     count = 0
     width = values.shape[0]

@@ -53,7 +53,7 @@ def network_step(
     van den Oord et al., WaveNet, arXiv:1609.03499 (2016), and Bai, Kolter & Koltun,
     arXiv:1803.01271 (2018); ours has no gates, no normalisation and one convolution per residual
     layer.
-    Twin: tests/kernels/naive_spot.py.
+    Twin: tests/vision/kernels/naive_spotter.py.
     """
     taps, wide_in, width = first.shape
     layers, span = middle.shape[0], middle.shape[1]

@@ -17,7 +17,7 @@ PARAMETERS = {
 }
 
 
-def _reader(logits: list[float], crops: list[Grey] | None = None) -> ExpressionClassifier:
+def _classifier(logits: list[float], crops: list[Grey] | None = None) -> ExpressionClassifier:
     def infer(crop: Grey) -> dict[str, Float]:
         if crops is not None:
             crops.append(crop)
@@ -30,24 +30,24 @@ def _reader(logits: list[float], crops: list[Grey] | None = None) -> ExpressionC
 
 
 def test_probabilities_are_the_tempered_softmax() -> None:
-    answer = _reader([0, 4, 0, 0, 0, 0, 0, 0]).classify_crop(np.zeros((48, 48), np.uint8))
-    assert answer.probabilities.sum() == pytest.approx(1)
-    assert answer.probabilities[1] == pytest.approx(np.exp(2) / (np.exp(2) + 7))
-    assert answer.unsure, "below the threshold"
-    assert 0 < answer.valence < 0.8
+    expression = _classifier([0, 4, 0, 0, 0, 0, 0, 0]).classify_crop(np.zeros((48, 48), np.uint8))
+    assert expression.probabilities.sum() == pytest.approx(1)
+    assert expression.probabilities[1] == pytest.approx(np.exp(2) / (np.exp(2) + 7))
+    assert expression.unsure, "below the threshold"
+    assert 0 < expression.valence < 0.8
 
 
-def test_a_clear_answer_is_sure_and_units_are_clipped() -> None:
-    answer = _reader([0, 12, 0, 0, 0, 0, 0, 0]).classify_crop(np.zeros((48, 48), np.uint8))
-    assert not answer.unsure
-    assert answer.valence == pytest.approx(0.8, abs=0.03)
-    np.testing.assert_allclose(answer.action_units[:3], [0.0, 0.5, 1.0])
+def test_a_clear_expression_is_sure_and_units_are_clipped() -> None:
+    expression = _classifier([0, 12, 0, 0, 0, 0, 0, 0]).classify_crop(np.zeros((48, 48), np.uint8))
+    assert not expression.unsure
+    assert expression.valence == pytest.approx(0.8, abs=0.03)
+    np.testing.assert_allclose(expression.action_units[:3], [0.0, 0.5, 1.0])
 
 
 def test_the_crop_follows_the_face() -> None:
     """A face drawn anywhere, at any size and tilt, comes out at the same place in the crop."""
     crops: list[Grey] = []
-    reader = _reader([0.0] * 8, crops)
+    classifier = _classifier([0.0] * 8, crops)
     for angle, scale, shift in ((0, 60, (200, 150)), (20, 90, (300, 250)), (-15, 40, (120, 300))):
         c, s = np.cos(np.radians(angle)) * scale, np.sin(np.radians(angle)) * scale
         points = (MEAN_SHAPE @ np.array([[c, s], [-s, c]]) + shift).astype(np.float32)
@@ -56,13 +56,13 @@ def test_the_crop_follows_the_face() -> None:
         for i in (36, 45, 57):
             far = (x - points[i, 0]) ** 2 + (y - points[i, 1]) ** 2
             picture += 255 * np.exp(-far / (2 * (0.08 * scale) ** 2))
-        reader(picture.clip(0, 255).astype(np.uint8), points)
+        classifier(picture.clip(0, 255).astype(np.uint8), points)
     for crop in crops[1:]:
         difference = np.abs(crop.astype(int) - crops[0])
         assert difference.mean() < 2
 
 
-def _answer(neutral: float, units: float) -> Expression:
+def _expression(neutral: float, units: float) -> Expression:
     probabilities = np.full(8, (1 - neutral) / 7, np.float32)
     probabilities[0] = neutral
     return Expression(probabilities, False, 0.0, 0.0, np.full(12, units, np.float32))
@@ -70,17 +70,17 @@ def _answer(neutral: float, units: float) -> Expression:
 
 def test_a_face_s_own_rest_is_learnt_and_subtracted() -> None:
     baseline = NeutralBaseline()
-    first = baseline.subtract(_answer(0.95, 0.4)).action_units[0]
+    first = baseline.subtract(_expression(0.95, 0.4)).action_units[0]
     for _ in range(60):
-        rested = baseline.subtract(_answer(0.95, 0.4)).action_units[0]
+        rested = baseline.subtract(_expression(0.95, 0.4)).action_units[0]
     assert first > 0.3
     assert rested < 0.08
-    shown = baseline.subtract(_answer(0.02, 1.0)).action_units[0]
+    shown = baseline.subtract(_expression(0.02, 1.0)).action_units[0]
     assert shown == pytest.approx(1.0, abs=0.01), "full intensity stays full"
 
 
 def test_expressive_faces_do_not_become_the_baseline() -> None:
     baseline = NeutralBaseline()
     for _ in range(60):
-        shown = baseline.subtract(_answer(0.05, 0.8)).action_units[0]
+        shown = baseline.subtract(_expression(0.05, 0.8)).action_units[0]
     assert shown > 0.7

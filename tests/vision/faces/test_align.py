@@ -29,9 +29,9 @@ def test_the_unit_is_the_outer_eye_distance() -> None:
 
 
 def test_the_whole_mean_face_lies_inside_the_landmark_crop() -> None:
-    placed = LANDMARK_CROP.place(MEAN_SHAPE)
-    assert placed.min() > 8
-    assert placed.max() < LANDMARK_CROP.size - 8
+    points = LANDMARK_CROP.place(MEAN_SHAPE)
+    assert points.min() > 8
+    assert points.max() < LANDMARK_CROP.size - 8
 
 
 def test_inverse_undoes() -> None:

@@ -26,7 +26,7 @@ def _shifted(picture: Grey, x: float, y: float) -> Grey:
 
 
 def _estimate(luma: Grey, raw: Float, spread: float | None = None) -> LandmarkEstimate:
-    """As the network would answer, its crop cut around where it answers."""
+    """As the network would estimate, its crop cut around its own points."""
     matrix = crop_matrix(raw)
     log_spread = None if spread is None else np.full((1, 68), np.log(spread), np.float32)
     return LandmarkEstimate(raw, 1.0, cut(luma, matrix, LANDMARK_CROP.size), matrix, log_spread)
@@ -66,7 +66,7 @@ def test_a_still_face_is_still() -> None:
 
 
 def test_a_quick_movement_is_not_delayed() -> None:
-    """A jerk of 200 ms, six frames: the answer peaks in the same frame and at the same height."""
+    """A jerk of 200 ms, six frames: the landmarks peak in the same frame and at the same height."""
     time = np.arange(60) / 30
     bump = np.where(np.abs(time - 1) < 0.1, np.cos((time - 1) / 0.1 * np.pi / 2) ** 2, 0) * 6
     stable, _, _ = _run(np.random.default_rng(1), np.stack([0 * bump, bump], 1).astype(np.float32))
@@ -116,7 +116,7 @@ def test_a_network_that_is_unsure_corrects_less() -> None:
     assert left[0] < 0.6 * left[1]
 
 
-def test_a_jump_or_a_gap_takes_the_network_s_word_and_says_so() -> None:
+def test_a_jump_or_a_gap_starts_anew_with_continuity_0() -> None:
     picture = _face()
     far = POINTS + np.float32(100)
     stabiliser = Stabiliser(_estimate(picture, POINTS))

@@ -201,16 +201,16 @@ def test_landmarks_are_steady_until_something_breaks_them_off() -> None:
     """0 in the first frame, after a jump, after a gap and when resumed; near 1 in between."""
     world = World()
     tracker = _tracker(world)
-    steady: list[float] = []
+    continuity: list[float] = []
     times = [i / 30 for i in range(60)] + [2.5 + i / 30 for i in range(40)]
     for i, time in enumerate(times):
         world.faces.clear()
         if i < 80 or i >= 85:
             world.put("a", 200 + (15 if i >= 30 else 0), 200)
         tracks = tracker.update(Frame(time, LUMA))
-        steady.append(tracks[0].continuity if tracks else -1.0)
-    assert [steady[i] for i in (0, 30, 60)] == [0.0, 0.0, 0.0]
-    assert min(steady[1:30] + steady[31:60] + steady[61:80]) > 0.8
-    resumed = next(i for i in range(80, 100) if steady[i] >= 0 and steady[i - 1] < 0)
-    assert steady[resumed] == 0.0
-    assert min(steady[resumed + 1 :]) > 0.8
+        continuity.append(tracks[0].continuity if tracks else -1.0)
+    assert [continuity[i] for i in (0, 30, 60)] == [0.0, 0.0, 0.0]
+    assert min(continuity[1:30] + continuity[31:60] + continuity[61:80]) > 0.8
+    resumed = next(i for i in range(80, 100) if continuity[i] >= 0 and continuity[i - 1] < 0)
+    assert continuity[resumed] == 0.0
+    assert min(continuity[resumed + 1 :]) > 0.8

@@ -14,7 +14,7 @@ from agent.vision.kernels.normalise import normalise
 from agent.vision.kernels.resample import resample_uniform
 from agent.vision.kernels.temporal import network_step
 from agent.vision.micro import channels
-from tests.vision.kernels import naive_spot
+from tests.vision.kernels import naive_spotter
 
 LENGTH = 1 / 30
 
@@ -36,7 +36,7 @@ def test_channels_agree_with_their_twin(seed: int, roll: float, size: float) -> 
     turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
     points = (MEAN_SHAPE + rng.normal(0, 0.02, (68, 2))) @ turn.T * size + rng.uniform(0, 600, 2)
     points = points.astype(np.float32)
-    wanted = naive_spot.face_channels(
+    wanted = naive_spotter.face_channels(
         points, channels._INVERSE, channels._WEIGHTS, channels.VERTICAL
     )
     np.testing.assert_allclose(_measured(points), wanted, rtol=2e-3, atol=2e-2)
@@ -89,7 +89,7 @@ def test_even_steps_hold_the_means_between_uneven_frames(fps: float) -> None:
     times = np.cumsum(rng.uniform(0.6, 1.4, 120) / fps) + 100.0
     values = rng.normal(0, 1, (120, 3)).astype(np.float32)
     steps = _filled(times, values)
-    wanted = naive_spot.steps_of(times, values, LENGTH)
+    wanted = naive_spotter.steps_of(times, values, LENGTH)
     np.testing.assert_allclose(steps[:, :3], wanted, atol=2e-4)
     np.testing.assert_allclose(steps[:, 3], 1.0, atol=1e-5)
 
@@ -130,7 +130,7 @@ def test_inputs_agree_with_their_twin() -> None:
     found = np.zeros((150, 38), np.float32)
     for row, step in zip(found, steps, strict=True):
         normalise(step, LENGTH, channels.REGIONS, *state, row)
-    wanted = naive_spot.normalise(steps.astype(np.float64), LENGTH, channels.REGIONS)
+    wanted = naive_spotter.normalise(steps.astype(np.float64), LENGTH, channels.REGIONS)
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=2e-3)
 
 
@@ -159,5 +159,5 @@ def test_the_network_agrees_with_its_twin() -> None:
             weights["middle_bias"], weights["dilations"], weights["head"], weights["head_bias"],
             *state, row,
         )  # fmt: skip
-    wanted = naive_spot.network(inputs, weights)
+    wanted = naive_spotter.network(inputs, weights)
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
