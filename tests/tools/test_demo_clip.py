@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.base.assets import CLIP_SCRIPT
 from agent.base.types import Float
+from agent.desk.demo import truth as script_of_clip
 from tools.demo import portrait, script
 from tools.demo.__main__ import main
 from tools.demo.portrait import Portrait, PortraitError
@@ -156,7 +156,7 @@ def test_mirrored_visitors_turn_the_way_the_script_says(person: Portrait) -> Non
 
 
 def test_the_committed_truth_is_what_the_script_says() -> None:
-    committed = json.loads(CLIP_SCRIPT.read_text())
+    committed = json.loads(script_of_clip.clip().with_suffix(".json").read_text())
     made = script.truth({v["visitor"]: v["iod"] for v in committed["visitors"]})
     assert committed == made
     assert all(v["iod"] > 70 for v in committed["visitors"])

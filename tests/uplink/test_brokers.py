@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tools.bench.fuzz_streams import Rogue, streams
 
 from agent.base.config import AgentConfig
 from agent.base.report import Event, Summary, to_json
@@ -25,7 +26,6 @@ from agent.uplink.wire import MOST_INBOUND
 from agent.wall.outbox import Outbox
 from tests.summaries import birth, summary
 from tests.uplink.conftest import DEVICE, Listener, Mosquitto, agent_config, eventually
-from tools.bench.fuzz_streams import Rogue, streams
 
 DESIRED = f"fleeting/1/d/{DEVICE}/shadow/desired"
 Listen = Callable[..., Listener]

@@ -268,7 +268,7 @@ def test_nothing_that_comes_in_raises_or_weakens(
 
 
 def test_two_thousand_hostile_messages_change_and_raise_nothing() -> None:
-    """The whole: `python -m tools.bench fuzz --messages 100000`."""
+    """The whole: `python -m tools.robustness fuzz --messages 100000`."""
     report = fuzz.run(2000, seed=3)
     assert report["problems"] == []
     assert len(report["flavours"]) == 12

@@ -1,4 +1,4 @@
-"""A person: a three-dimensional neutral shape and how each facial movement displaces it.
+"""Identity model: a three-dimensional neutral shape and its displacement field per action unit.
 
 The fields are the author's anatomical estimates for 68 landmarks after the descriptions of FACS
 (Ekman, Friesen & Hager 2002); they are not measured on any data set.
@@ -11,26 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.vision.faces.align import FLIP
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
-from tools.micro.recipe import Recipe
+from tools.micro.generator_config import GeneratorConfig
 
 Array = NDArray[np.float64]
 _Field = dict[int, tuple[float, float]]
-
-MIRROR = np.concatenate(
-    [
-        np.arange(16, -1, -1),
-        np.arange(26, 16, -1),
-        np.arange(27, 31),
-        np.arange(35, 30, -1),
-        [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40],
-        np.arange(54, 47, -1),
-        np.arange(59, 54, -1),
-        np.arange(64, 59, -1),
-        [67, 66, 65],
-    ]
-)
-"""int[68]: the landmark on the other side of the face."""
 
 LIDS = ((37, 41), (38, 40), (43, 47), (44, 46))
 """Upper and lower lid, one above the other."""
@@ -149,21 +135,21 @@ class Person:
     """float64[2, 68, 2]: the landmarks' bias at 10 degrees of yaw, and of pitch."""
 
 
-def make_person(rng: np.random.Generator, recipe: Recipe) -> Person:
+def make_person(rng: np.random.Generator, config: GeneratorConfig) -> Person:
     """A new face: proportions, fields, size and place in the picture."""
-    shape = _shape(rng, recipe)
-    fields = _fields(rng, recipe)
+    shape = _shape(rng, config)
+    fields = _fields(rng, config)
     gap = np.array([_gap(shape, LIDS[:2]), _gap(shape, LIDS[2:])])
-    iod = float(np.exp(rng.uniform(*np.log(recipe.face_size))))
+    iod = float(np.exp(rng.uniform(*np.log(config.face_size))))
     return Person(
         shape=shape,
         fields=fields,
         gap=gap,
         iod=iod,
-        distance=float(rng.uniform(*recipe.distance)),
+        distance=float(rng.uniform(*config.distance)),
         centre=np.array([640.0, 340.0]) + rng.normal(0.0, 60.0, 2),
-        crosstalk=float(rng.uniform(*recipe.crosstalk)),
-        pose_bias=recipe.pose_bias * smooth_fields(rng, shape, 2, 0.35),
+        crosstalk=float(rng.uniform(*config.crosstalk)),
+        pose_bias=config.pose_bias * smooth_fields(rng, shape, 2, 0.35),
     )
 
 
@@ -179,10 +165,10 @@ def spatial_root(shape: Array, reach: float) -> Array:
     return np.linalg.cholesky(np.exp(-0.5 * square / reach**2) + 1e-6 * np.eye(68))
 
 
-def _shape(rng: np.random.Generator, recipe: Recipe) -> Array:
+def _shape(rng: np.random.Generator, config: GeneratorConfig) -> Array:
     """The mean shape with personal proportions, nearly symmetric, outer eye corners 1 apart."""
     shape = np.asarray(MEAN_SHAPE_3D, np.float64).copy()
-    spread = recipe.shape_spread
+    spread = config.shape_spread
     shape *= np.exp(rng.normal(0.0, spread * np.array([0.4, 0.8, 1.6])))
     shape[17:27, 1] += rng.normal(0.0, 0.5 * spread)  # height of the brows
     shape[17:27, 1] += rng.normal(0.0, 0.5 * spread) * (np.abs(shape[17:27, 0]) - 0.4)
@@ -203,12 +189,12 @@ def _shape(rng: np.random.Generator, recipe: Recipe) -> Array:
     for point in (49, 50, 51, 52, 53, 55, 56, 57, 58, 59):
         shape[point, 1] = middle + lips * (shape[point, 1] - middle)
     own = rng.normal(0.0, 0.15 * spread, (68, 3))
-    shape += own + own[MIRROR] * (-1.0, 1.0, 1.0) + rng.normal(0.0, 0.05 * spread, (68, 3))
+    shape += own + own[FLIP] * (-1.0, 1.0, 1.0) + rng.normal(0.0, 0.05 * spread, (68, 3))
     shape -= (shape[36] + shape[45]) / 2
     return np.asarray(shape / np.linalg.norm(shape[36] - shape[45]))
 
 
-def _fields(rng: np.random.Generator, recipe: Recipe) -> Array:
+def _fields(rng: np.random.Generator, config: GeneratorConfig) -> Array:
     """Personal displacement fields: gain, direction, and each landmark's own part."""
     fields = np.zeros((len(COLUMN), 68, 3))
     for name in UNITS:
@@ -217,18 +203,18 @@ def _fields(rng: np.random.Generator, recipe: Recipe) -> Array:
             left[point, :2] = across, down
         # The mouth moves over a curved surface: outwards is backwards.
         left[48:, 2] = -0.45 * left[48:, 0]
-        gain = 1.0 + rng.uniform(-1.0, 1.0) * recipe.gain_spread
-        angle = np.radians(rng.uniform(-1.0, 1.0) * recipe.rotation)
+        gain = 1.0 + rng.uniform(-1.0, 1.0) * config.gain_spread
+        angle = np.radians(rng.uniform(-1.0, 1.0) * config.rotation)
         if name in ("LIDS", "GAZE", "BROW_WITH_LIDS"):
             gain, angle = 1.0, angle / 3  # a closed eye is closed
-        own = 1.0 + recipe.field_spread * rng.normal(size=(68, 1))
-        sides = np.exp(recipe.asymmetry * rng.normal(size=2) / np.sqrt(2))
+        own = 1.0 + config.field_spread * rng.normal(size=(68, 1))
+        sides = np.exp(config.asymmetry * rng.normal(size=2) / np.sqrt(2))
         if name == "LIDS":
             own, sides = np.ones((68, 1)), np.ones(2)
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         left[:, :2] = left[:, :2] @ turn
         left *= gain * own
-        right = left[MIRROR] * (-1.0, 1.0, 1.0)
+        right = left[FLIP] * (-1.0, 1.0, 1.0)
         fields[COLUMN[name, 0]] = left * sides[0]
         fields[COLUMN[name, 1]] = right * sides[1]
     return fields

@@ -1,8 +1,7 @@
 """Mean face shapes from the landmark labels: `python -m tools.train.shape [--write]`.
 
-Flat: generalised Procrustes median of near-frontal faces, as in `agent/vision/faces/align.py`.
-Rigid, in three dimensions: structure from motion under scaled orthography, as in
-`agent/vision/faces/shape3d.py`.
+Flat: generalised Procrustes median of near-frontal faces, as in `agent/vision/faces/align.py`. Rigid, in
+three dimensions: structure from motion under scaled orthography, as in `agent/vision/faces/shape3d.py`.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.vision.faces import align
-from tools.train.files import save_atomically
-from tools.train.packs import ROOT, load, packs_folder
+from tools.common.files import ROOT, save_atomically
+from tools.common.packs import load, packs_folder
 
 Array = NDArray[np.float64]
 # Points that expressions move least steer the pose; the jaw is a contour that slides with yaw.
@@ -216,7 +215,7 @@ def main() -> int:
     if options.write:
         rows = "\n".join(f"        ({x:.3f}, {y:.3f}, {z:.3f})," for x, y, z in shape + 0.0)
         text = HEADER.format(count=len(points), rows=rows)
-        save_atomically(ROOT / "agent" / "vision" / "faces" / "shape3d.py", text.encode())
+        save_atomically(ROOT / "agent" / "faces" / "shape3d.py", text.encode())
     return 0
 
 
