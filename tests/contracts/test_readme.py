@@ -15,6 +15,7 @@ from agent.cli import build_parser
 from agent.privacy.policy.profile import parse_profile
 from agent.uplink.topics import MESSAGE_KINDS, Topics
 from tools.bench import __main__ as bench
+from tools.robustness import __main__ as robustness
 from tools.train.__main__ import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,18 +55,11 @@ def test_every_command_is_known_to_the_parser() -> None:
 
 
 def test_every_tool_is_known() -> None:
-    measured = commands("python -m tools.bench")
-    assert {words[0] for words in measured} == {
-        "pipeline",
-        "models",
-        "micro",
-        "micro-images",
-        "steady",
-        "crash",
-        "fuzz",
-    }
-    for words in measured:
-        bench._parser().parse_args(words)
+    for package, known in (("bench", bench), ("robustness", robustness)):
+        found = commands(f"python -m tools.{package}")
+        assert {words[0] for words in found} == set(known.SUBCOMMANDS)
+        for words in found:
+            known.parser().parse_args(words)
     assert [words for words in commands("python -m tools.train") if words[0] in MODELS]
     for module in re.findall(r"python -m ((?:tools|agent)(?:\.\w+)+)", README):
         path = ROOT / module.replace(".", "/")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
-import os
 import socket
 import ssl
 import stat
@@ -456,10 +456,16 @@ def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "neither a host name" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+def test_a_folder_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*args: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("tools.fleet.folder.os.rename", refused)
     assert main(["ca", str(tmp_path / "fleet")]) == 1
+    assert "cannot be written: Permission denied" in capsys.readouterr().err
+    assert list((tmp_path / "fleet").iterdir()) == []
 
 
 def test_the_watcher_shows_nothing_that_is_not_sound() -> None:

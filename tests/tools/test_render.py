@@ -8,18 +8,8 @@ import numpy as np
 import pytest
 
 from agent.base.types import ACTION_UNITS, EXPRESSIONS
-from tools.render import backdrop, raster
-from tools.train.packs import packs_folder
-
-
-def _pack_present() -> bool:
-    try:
-        return (packs_folder() / "render" / "ict_facekit.npz").is_file()
-    except SystemExit:
-        return False
-
-
-needs_pack = pytest.mark.skipif(not _pack_present(), reason="the face geometry is not here")
+from tools.render import backdrop, raster, units
+from tools.render.scene import faces, sweep
 
 
 def test_nearer_triangle_covers_the_further_one_and_weights_are_barycentric() -> None:
@@ -57,10 +47,8 @@ def test_backgrounds_differ_and_repeat_by_seed() -> None:
     assert np.abs(first.astype(int) - other).mean() > 3
 
 
-@needs_pack
+@pytest.mark.usefixtures("head_pack")
 def test_faces_repeat_by_seed_and_lie_where_their_landmarks_say() -> None:
-    from tools.render.scene import faces
-
     some = list(faces(6, seed=5, size=96, yaw=(-10, 10), pitch=(-5, 5), roll=(-5, 5), offset=0.02))
     again = list(faces(6, seed=5, size=96, yaw=(-10, 10), pitch=(-5, 5), roll=(-5, 5), offset=0.02))
     for face, same in zip(some, again, strict=True):
@@ -78,10 +66,8 @@ def test_faces_repeat_by_seed_and_lie_where_their_landmarks_say() -> None:
         )
 
 
-@needs_pack
+@pytest.mark.usefixtures("head_pack")
 def test_pose_signs_are_the_agents() -> None:
-    from tools.render.scene import faces
-
     straight: dict[str, Any] = {"yaw": (0, 0), "pitch": (0, 0), "roll": (0, 0)}
 
     def nose(**pose: tuple[float, float]) -> np.ndarray:
@@ -96,19 +82,15 @@ def test_pose_signs_are_the_agents() -> None:
     assert 15 < np.degrees(np.arctan2(across[1], across[0])) < 25  # clockwise
 
 
-@needs_pack
+@pytest.mark.usefixtures("head_pack")
 def test_far_side_of_a_turned_head_is_hidden() -> None:
-    from tools.render.scene import faces
-
     for face in faces(3, seed=8, size=128, yaw=(62, 62), pitch=(0, 0), roll=(0, 0), offset=0.0):
         assert not face.visible[[42, 45]].all()  # the eye at the picture's right
         assert face.visible[33]
 
 
-@needs_pack
+@pytest.mark.usefixtures("head_pack")
 def test_a_sweep_raises_its_unit_and_moves_only_what_it_names() -> None:
-    from tools.render.scene import sweep
-
     smile = list(sweep("AU12", 5, seed=3, size=96, yaw=(0, 0), pitch=(0, 0), roll=(0, 0)))
     strength = [face.action_units[ACTION_UNITS.index("AU12")] for face in smile]
     np.testing.assert_allclose(strength, np.linspace(0, 1, 5), atol=0.13)
@@ -122,11 +104,9 @@ def test_a_sweep_raises_its_unit_and_moves_only_what_it_names() -> None:
     assert gap[0] > gap[1] > gap[2]
 
 
-@needs_pack
+@pytest.mark.usefixtures("head_pack")
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_prototypes_show_their_units(expression: str) -> None:
-    from tools.render import units
-
     rng = np.random.default_rng(1)
     drawn = [units.action_units(units.prototype(rng, expression, 1.0)) for _ in range(30)]
     mean = dict(zip(ACTION_UNITS, np.mean(drawn, 0).tolist(), strict=True))
@@ -145,10 +125,8 @@ def test_prototypes_show_their_units(expression: str) -> None:
         assert max(mean.values()) == 0.0
 
 
-@needs_pack
+@pytest.mark.usefixtures("head_pack")
 def test_unknown_names_are_refused() -> None:
-    from tools.render import units
-
     with pytest.raises(ValueError, match="AU99"):
         units.coefficients({"AU99": 1.0})
     with pytest.raises(ValueError, match="boredom"):

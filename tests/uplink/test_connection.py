@@ -32,7 +32,7 @@ from tests.uplink.conftest import (
     talking,
     until,
 )  # fmt: skip
-from tools.bench import fuzz_streams
+from tools.robustness.fuzz import streams as fuzz_streams
 
 DESIRED = f"fleeting/1/d/{DEVICE}/shadow/desired"
 

@@ -16,7 +16,7 @@ from agent.uplink.inbound import EventCounter, Handled, Inbound, TokenBucket
 from agent.uplink.settings import RemoteControl
 from agent.uplink.topics import HOME_ASSISTANT, Topics
 from agent.wall.remote_settings import read
-from tools.bench import fuzz
+from tools.robustness.fuzz import run as fuzz
 
 BASE = "fleeting/1/d/box-7"
 DESIRED = f"{BASE}/shadow/desired"
@@ -230,7 +230,7 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
 
 
 def test_hundreds_of_hostile_messages_change_and_raise_nothing() -> None:
-    """The whole: `python -m tools.bench fuzz --messages 100000`."""
+    """The whole: `python -m tools.robustness fuzz --messages 100000`."""
     report = fuzz.run(800, seed=3)
     assert report["problems"] == []
     assert len(report["flavours"]) == 12

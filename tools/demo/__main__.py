@@ -7,14 +7,14 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small systems: threads only cost
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
 
 from agent.base.errors import AgentError
+from tools.common.files import save_json
+from tools.common.progress import along
 from tools.demo import encode, portrait, scene, script
 
 
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         person = portrait.load(portrait.find(options.portrait))
         total = round(script.DURATION * script.FPS)
-        pictures = track(scene.frames(person), description="Drawing frames", total=total)
+        pictures = along(scene.frames(person), "drawing frames", total)
         encode.write(pictures, options.out, script.FPS, options.quality)
         _write_truth(person, options.out.with_suffix(".json"))
     except AgentError as error:
@@ -49,9 +49,7 @@ def _write_truth(person: portrait.Portrait, path: Path) -> None:
     for index, cast in enumerate(script.CAST):
         points = scene.marks(person, index, cast.enter + cast.slide + 0.3)
         iods[cast.name] = float(np.hypot(*(points[45] - points[36])))
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(script.truth(iods), indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    save_json(path, script.truth(iods))
 
 
 if __name__ == "__main__":

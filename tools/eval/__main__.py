@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 
 from agent.base.errors import AgentError
 from agent.vision.inference.manifest import SETS
-from tools.eval.errors import EvalError
+from tools.common.command import positive
+from tools.common.errors import ToolError
+from tools.common.files import save_json
+from tools.common.packs import packs_folder
 from tools.eval.ours import Ours, open_set
-from tools.train.files import save_atomically
-from tools.train.packs import packs_folder
 
 WHAT = ("detector", "landmarks", "expression")
 
@@ -25,14 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         networks = args.peer_networks or packs_folder() / "teachers"
         if args.peer_networks and not networks.is_dir():
-            raise EvalError(f"There is no folder {networks}; --peer-networks must name one.")
+            raise ToolError(f"There is no folder {networks}; --peer-networks must name one.")
         ours = open_set(args.set)
         reports: dict[str, Any] = {}
         for name in WHAT if args.what == "all" else (args.what,):
             reports[name] = measure(name, ours, networks, args.limit)
             finish(name, reports[name], ours, args)
         if args.json:
-            save_atomically(args.json, (json.dumps(reports, indent=1) + "\n").encode())
+            save_json(args.json, reports)
         if args.picture:
             from tools.eval import picture
 
@@ -48,7 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[str, Any]:
     """One model's report."""
-    from tools.eval import detector, expression, landmarks, rendered
+    from tools.eval import rendered
+    from tools.eval.detector import evaluate as detector
+    from tools.eval.expression import evaluate as expression
+    from tools.eval.landmarks import evaluate as landmarks
 
     if name == "detector":
         return detector.evaluate(ours, networks, limit)
@@ -60,7 +63,10 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
 
 def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespace) -> None:
     """Print the report and, if it is complete, write it into the card."""
-    from tools.eval import card, tables_detector, tables_expression, tables_landmarks
+    from tools.eval import card
+    from tools.eval.detector import tables as tables_detector
+    from tools.eval.expression import tables as tables_expression
+    from tools.eval.landmarks import tables as tables_landmarks
 
     tables = {
         "detector": tables_detector,
@@ -101,19 +107,12 @@ def _parser() -> argparse.ArgumentParser:
         help="where the peers' files are (default: teachers in the packs' folder)",
     )
     parser.add_argument(
-        "--limit", type=_positive, metavar="N", help="about N pictures of each kind; no card"
+        "--limit", type=positive, metavar="N", help="about N pictures of each kind; no card"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw a chart here")
     parser.add_argument("--no-card", action="store_true", help="leave the model cards alone")
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
 
 
 if __name__ == "__main__":

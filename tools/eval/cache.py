@@ -1,9 +1,8 @@
-"""Peers' answers, kept under runs/eval: they change only when a file or the pictures do."""
+"""Disk cache of the peers' outputs below runs/eval, keyed by code, network and inputs."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
@@ -11,8 +10,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.train.files import save_atomically
-from tools.train.packs import ROOT
+from tools.common.files import ROOT, npz, save_atomically
 
 FOLDER = ROOT / "runs" / "eval"
 Arrays = dict[str, NDArray[np.float32]]
@@ -39,7 +37,5 @@ def remember(name: str, key: str, make: Callable[[], Arrays], folder: Path = FOL
         with np.load(path) as stored:
             return {field: stored[field] for field in stored.files}
     made = make()
-    data = io.BytesIO()
-    np.savez_compressed(data, **made)  # type: ignore[arg-type,unused-ignore]
-    save_atomically(path, data.getvalue())
+    save_atomically(path, npz(made))
     return made

@@ -1,4 +1,4 @@
-"""The evaluation's part of a model card: between two markers, nothing else is touched."""
+"""The two generated parts of a model card, each between its markers; nothing else is touched."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.eval.errors import EvalError
-from tools.train.files import save_atomically
+from tools.common.errors import ToolError
+from tools.common.files import save_atomically
+from tools.common.tables import markdown
 
+PUBLISHED = "<!-- figures: written by tools/train -->", "<!-- end of figures -->"
+"""Around the figures that come with the model: the training command ends with writing them."""
 BEGIN = "<!-- figures: written by tools/eval -->"
 END = "<!-- end of eval figures -->"
 HEADING = "## Figures by group, size and peer"
@@ -22,13 +25,13 @@ Figure = dict[str, Any]
 def update(card: Path, section: str) -> None:
     """Put `section` between the markers, adding heading and markers to a card that has none.
 
-    Raises `EvalError` where there is no card, or only one of the markers.
+    Raises `ToolError` where there is no card, or only one of the markers.
     """
     if not card.is_file():
-        raise EvalError(f"There is no {card}: train the model first, or give --no-card.")
+        raise ToolError(f"There is no {card}: train the model first, or give --no-card.")
     text = card.read_text(encoding="utf-8")
     if (BEGIN in text) != (END in text) or text.count(BEGIN) > 1:
-        raise EvalError(f"{card} must hold the lines {BEGIN!r} and {END!r} once each, or neither.")
+        raise ToolError(f"{card} must hold the lines {BEGIN!r} and {END!r} once each, or neither.")
     if BEGIN not in text:
         place = text.find(f"\n{BEFORE}")
         place = len(text.rstrip("\n")) + 1 if place < 0 else place + 1
@@ -36,6 +39,17 @@ def update(card: Path, section: str) -> None:
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     save_atomically(card, f"{before}{BEGIN}\n{section}\n{END}{after}".encode())
+
+
+def update_published(card: Path, section: str) -> None:
+    """Put `section` between the markers of `PUBLISHED`. Raises `ToolError` without them."""
+    begin, end = PUBLISHED
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ToolError(f"{card} must exist and hold the lines {begin!r} and {end!r}.")
+    save_atomically(card, f"{before}{begin}\n{section}\n{end}{after}".encode())
 
 
 def number(figure: Figure | None, digits: int = 2, percent: bool = False) -> str:
@@ -58,12 +72,6 @@ def beside(figure: Figure, digits: int = 2, percent: bool = False) -> str:
         return text
     value, space, interval = text.partition(" (")
     return f"**{value}**{space}{interval}"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown."""
-    lines = [list(head), ["---"] * len(head), *[list(row) for row in rows]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def file_lines(file: Figure, peers: dict[str, dict[str, float]]) -> str:
@@ -95,7 +103,7 @@ def file_lines(file: Figure, peers: dict[str, dict[str, float]]) -> str:
     )
     if not file["boards"]:
         text += " No board's figures for these very models are stored with tools.bench."
-    return join([prose(text), table(head, rows)])
+    return join([prose(text), markdown(head, rows)])
 
 
 def missing(notes: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What is evaluated on: the packs' valid parts, which no training saw."""
+"""Evaluation data: the packs' validation parts, which no training saw."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import Float, Grey
-from tools.eval.errors import EvalError
-from tools.train import landmarks_labels
-from tools.train.packs import decode, load
+from tools.common.errors import ToolError
+from tools.common.packs import decode, load
+from tools.train.landmarks import labels as landmarks_labels
 
 BARE, MASKED, WORN_WRONGLY = 0, 1, 2
 AGES = ((0, 3), (3, 13), (13, 20), (20, 30), (30, 45), (45, 60), (60, 130))
@@ -33,6 +33,8 @@ class Scenes:
     ignored: list[NDArray[np.bool_]]
     kinds: list[NDArray[np.uint8]]
     """0 bare, 1 masked, 2 mask worn wrongly, 3 unknown."""
+    keypoints: list[Float]
+    """float32[N, 5, 2] each, NaN where unknown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +84,7 @@ def scenes(limit: int | None = None) -> Scenes:
         [pack["box"][r].astype(np.float32) for r in rows],
         [pack["ignore"][r] == 1 for r in rows],
         [pack["cls"][r] for r in rows],
+        [pack["kps"][r].astype(np.float32) for r in rows],
     )
 
 
@@ -95,7 +98,7 @@ def negatives(limit: int | None = None) -> list[Grey]:
 def faces(limit: int | None = None, refined: bool = False) -> Faces:
     """Unseen faces with their teachers' points and answers.
 
-    `refined`: with the labels that training makes of two teachers. Raises `EvalError` where a
+    `refined`: with the labels that training makes of two teachers. Raises `ToolError` where a
     package or network that this needs is missing.
     """
     labels, pack = load("faces_labels.npz"), load("faces.npz")
@@ -128,11 +131,11 @@ def trained_on() -> Float:
     try:
         return landmarks_labels.refined()
     except ModuleNotFoundError as error:
-        raise EvalError(
+        raise ToolError(
             f"Making the labels that training has needs {error.name}: pip install {error.name}"
         ) from None
     except SystemExit as error:
-        raise EvalError(str(error)) from None
+        raise ToolError(str(error)) from None
 
 
 def youtube_points(rows: Ints) -> tuple[Ints, Float]:

@@ -36,7 +36,7 @@ def latency(run: Callable[[], Any]) -> dict[str, float]:
 
 
 def network_latency(path: Path) -> dict[str, float]:
-    """Of a peer's network alone, on noise. Raises `EvalError` where it cannot be opened."""
+    """Of a peer's network alone, on noise. Raises `ToolError` where it cannot be opened."""
     network = open_network(path)
     tensor = np.random.default_rng(1).random(network.shape, np.float32)
     return latency(lambda: network(tensor))

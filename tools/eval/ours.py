@@ -17,16 +17,16 @@ from agent.vision.faces.detect import FaceDetector
 from agent.vision.faces.landmarks import LandmarkEstimator
 from agent.vision.inference.manifest import SETS, Manifest, ModelEntry, load_manifest, models_folder
 from agent.vision.inference.tflite import Model, open_model
-from tools.bench.machine import machine
+from tools.common.command import REFERENCE
+from tools.common.files import ROOT
+from tools.common.machine import machine
 from tools.eval.latency import latency
 from tools.train.lite import LiteModel, delegated_share, multiply_accumulates
-from tools.train.packs import ROOT
 
 NO_FLOAT = (
     "no float network that belongs to the shipped one lies in runs; the figures of tools.train "
     "compare both"
 )
-REFERENCE = ROOT / "tools" / "bench" / "reference"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

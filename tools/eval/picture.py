@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from agent.base.types import EXPRESSIONS
+from tools.common.files import save_atomically
 from tools.eval.card import OURS
-from tools.train.files import save_atomically
 
 SIZES = ("8-16 px", "16-24 px", "24-48 px", "48 px and more")
 

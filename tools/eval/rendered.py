@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import ACTION_UNITS, Float, Grey
+from tools.common.files import ROOT
+from tools.common.packs import packs_folder
+from tools.common.progress import along
 from tools.eval import cache
-from tools.eval.progress import along
-from tools.train.packs import ROOT, packs_folder
 
 SEED = 20_261_121
 FACES, PER_PERSON = 400, 4

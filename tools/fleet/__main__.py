@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 
 from agent.base.errors import AgentError
+from tools.common.errors import ToolError
 from tools.fleet import certificates, folder
-from tools.fleet.errors import FleetError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -75,15 +75,15 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def serve(place: Path) -> None:
-    """Become the broker, in the foreground. Raises `FleetError`."""
+    """Become the broker, in the foreground. Raises `ToolError`."""
     settings = place / "broker" / "mosquitto.conf"
     if not settings.is_file():
-        raise FleetError(f"{settings} is not there. Make it: python -m tools.fleet broker {place}.")
+        raise ToolError(f"{settings} is not there. Make it: python -m tools.fleet broker {place}.")
     program = shutil.which("mosquitto") or shutil.which(
         "mosquitto", path="/usr/sbin:/usr/local/sbin"
     )
     if program is None:
-        raise FleetError("Mosquitto is not installed. Install it: apt install mosquitto.")
+        raise ToolError("Mosquitto is not installed. Install it: apt install mosquitto.")
     sys.stdout.flush()
     os.execv(program, [program, "-c", str(settings)])
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from tools.fleet.errors import FleetError
+from tools.common.errors import ToolError
 
 AUTHORITY_DAYS = 3650
 DEVICE_DAYS = 730
@@ -54,23 +54,23 @@ class Pair:
 
 
 def check_device(name: str) -> str:
-    """`name` where a device may be called so. Raises `FleetError`.
+    """`name` where a device may be called so. Raises `ToolError`.
 
     A `+` or `#` in a common name would make the broker's patterns match other devices' topics.
     """
     if not _ID.fullmatch(name):
-        raise FleetError(
+        raise ToolError(
             f"{name!r} cannot be a device's id: 1 to 64 letters, digits, - and _ and nothing else."
         )
     if _OPERATOR.fullmatch(name):
-        raise FleetError(f"{name!r} is an operator's name. Give the device another id.")
+        raise ToolError(f"{name!r} is an operator's name. Give the device another id.")
     return name
 
 
 def check_operator(name: str) -> str:
-    """`name` where an operator may be called so. Raises `FleetError`."""
+    """`name` where an operator may be called so. Raises `ToolError`."""
     if not _OPERATOR.fullmatch(name):
-        raise FleetError(
+        raise ToolError(
             f"{name!r} cannot be an operator's name: fleet, homeassistant, reader, or reader-NAME."
         )
     return name
@@ -100,7 +100,7 @@ def server(signer: Pair, hosts: Sequence[str], days: int = DEVICE_DAYS) -> Pair:
 
 
 def load(certificate: Path, key: Path) -> Pair:
-    """Read an authority back. Raises `FleetError`."""
+    """Read an authority back. Raises `ToolError`."""
     try:
         found = x509.load_pem_x509_certificate(certificate.read_bytes())
         secret = serialization.load_pem_private_key(key.read_bytes(), None)
@@ -110,12 +110,12 @@ def load(certificate: Path, key: Path) -> Pair:
         if found.public_key() != secret.public_key():
             raise ValueError("the key belongs to another certificate")
     except OSError as error:
-        raise FleetError(
+        raise ToolError(
             f"{error.filename} cannot be read: {error.strerror}. "
             "Make the authorities first: python -m tools.fleet ca FOLDER."
         ) from None
     except (ValueError, TypeError, InvalidSignature) as error:
-        raise FleetError(
+        raise ToolError(
             f"{certificate} and {key} are no authority of this tool: {error}."
         ) from None
     return Pair(found, secret)
@@ -179,5 +179,5 @@ def _host(text: str) -> x509.GeneralName:
     except ValueError:
         pass
     if not _HOST.fullmatch(text):
-        raise FleetError(f"{text!r} is neither a host name nor an IP address.")
+        raise ToolError(f"{text!r} is neither a host name nor an IP address.")
     return x509.DNSName(text)

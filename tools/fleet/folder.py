@@ -22,9 +22,9 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tools.common.errors import ToolError
 from tools.fleet import certificates
 from tools.fleet.certificates import Pair
-from tools.fleet.errors import FleetError
 
 HERE = Path(__file__).resolve().parent
 DEVICE_PORT = 8883
@@ -35,7 +35,7 @@ _STORE = "/var/lib/mosquitto/"
 
 
 def make_authorities(folder: Path, days: int = certificates.AUTHORITY_DAYS) -> Path:
-    """Both authorities, in `folder`/ca. Raises `FleetError`."""
+    """Both authorities, in `folder`/ca. Raises `ToolError`."""
     devices = certificates.authority(f"Fleeting devices {secrets.token_hex(4)}", days)
     operators = certificates.authority(f"Fleeting operators {secrets.token_hex(4)}", days)
     return _appear(
@@ -58,7 +58,7 @@ def add_device(
     days: int = certificates.DEVICE_DAYS,
     installed: Path | None = None,
 ) -> Path:
-    """A device's certificate, and the lines for its configuration. Raises `FleetError`.
+    """A device's certificate, and the lines for its configuration. Raises `ToolError`.
 
     `installed`: where its files will lie on the device; null: where they lie here.
     """
@@ -87,7 +87,7 @@ def device_toml(name: str, host: str, port: int, place: Path) -> str:
 
 
 def add_operator(folder: Path, name: str, days: int = certificates.DEVICE_DAYS) -> Path:
-    """An operator's certificate. Raises `FleetError`."""
+    """An operator's certificate. Raises `ToolError`."""
     signer = certificates.load(
         folder / "ca" / "operators-ca.pem", folder / "ca" / "operators-ca.key"
     )
@@ -111,7 +111,7 @@ def make_broker(
     operator_port: int = OPERATOR_PORT,
     days: int = certificates.DEVICE_DAYS,
 ) -> Path:
-    """A broker's certificate and a configuration that starts as it is. Raises `FleetError`.
+    """A broker's certificate and a configuration that starts as it is. Raises `ToolError`.
 
     `hosts`: how devices reach it; empty: this machine's name. It is always reachable as localhost.
     """
@@ -145,7 +145,7 @@ def _configuration(target: Path, bind: str, port: int, operator_port: int) -> st
     text = _read(HERE / "mosquitto.conf").decode()
     for before, after in replaced.items():
         if before not in text:
-            raise FleetError(f"{HERE / 'mosquitto.conf'} has no {before.strip()!r}. Restore it.")
+            raise ToolError(f"{HERE / 'mosquitto.conf'} has no {before.strip()!r}. Restore it.")
         text = text.replace(before, after)
     # Started by root, Mosquitto becomes this user before it reads the keys.
     owner = pwd.getpwuid(os.geteuid()).pw_name
@@ -160,7 +160,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise FleetError(f"{path} cannot be read: {error.strerror}.") from None
+        raise ToolError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def _appear(target: Path, files: Mapping[str, bytes], empty: str = "") -> Path:
@@ -182,10 +182,10 @@ def _appear(target: Path, files: Mapping[str, bytes], empty: str = "") -> Path:
         with contextlib.suppress(OSError):
             shutil.rmtree(half)
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            raise FleetError(
+            raise ToolError(
                 f"{target} is there already and stays as it is. Remove it yourself to make anew."
             ) from None
-        raise FleetError(f"{target} cannot be written: {error.strerror}.") from None
+        raise ToolError(f"{target} cannot be written: {error.strerror}.") from None
     return target
 
 

@@ -11,8 +11,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import ValidationError
 
 from agent.base.report import ClosedModel, Event, Health, Meta, Receipt, Summary, to_json
+from tools.common.errors import ToolError
 from tools.fleet import certificates
-from tools.fleet.errors import FleetError
 
 KINDS: dict[str, type[ClosedModel]] = {
     "meta": Meta,
@@ -57,7 +57,7 @@ def _verdict(kind: str, body: bytes) -> str:
 
 
 def watch(folder: Path, operator: str, host: str, port: int, device: str) -> None:
-    """Print until interrupted. Raises `FleetError`."""
+    """Print until interrupted. Raises `ToolError`."""
     place = folder / "operators" / certificates.check_operator(operator)
     if device != "+":
         certificates.check_device(device)
@@ -66,7 +66,7 @@ def watch(folder: Path, operator: str, host: str, port: int, device: str) -> Non
         context = ssl.create_default_context(cafile=str(place / "ca.pem"))
         context.load_cert_chain(place / "operator.pem", place / "operator.key")
     except (OSError, ssl.SSLError) as error:
-        raise FleetError(
+        raise ToolError(
             f"The certificate in {place} cannot be used: {error}. "
             f"Make one: python -m tools.fleet operator {operator} {folder}."
         ) from None
@@ -88,9 +88,9 @@ def watch(folder: Path, operator: str, host: str, port: int, device: str) -> Non
         client.connect(host, port)
         client.loop_forever()
     except OSError as error:
-        raise FleetError(
+        raise ToolError(
             f"The broker at {host}:{port} cannot be reached: {error}. Does it run, and is its "
             "certificate made for this name?"
         ) from None
     if refusal:
-        raise FleetError(f"The broker at {host}:{port} refuses {operator}: {refusal[0]}.")
+        raise ToolError(f"The broker at {host}:{port} refuses {operator}: {refusal[0]}.")

@@ -1,4 +1,4 @@
-"""Head pose over time, and the picture of a moving face under perspective."""
+"""Head pose over time, and perspective projection of the face."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.micro.generator_config import GeneratorConfig
 from tools.micro.movements import ease, waves
 from tools.micro.people import Person
-from tools.micro.recipe import Recipe
 
 Array = NDArray[np.float64]
 Span = tuple[float, float]
@@ -29,7 +29,7 @@ class Motion:
 
 def move(
     rng: np.random.Generator,
-    recipe: Recipe,
+    config: GeneratorConfig,
     times: Array,
     seconds: float,
     speech: list[Span],
@@ -37,30 +37,30 @@ def move(
     """Slow motion, tremor, nods, turns to somewhere else, and a bob while talking."""
     pitch, yaw, roll = (
         np.radians(
-            recipe.head_angle * size * _slow(rng, recipe, times)
-            + recipe.tremor * waves(rng, times, 8, 1.0, 6.0)
+            config.head_angle * size * _slow(rng, config, times)
+            + config.tremor * waves(rng, times, 8, 1.0, 6.0)
         )
         for size in (0.65, 1.0, 0.5)
     )
-    yaw = yaw + np.radians(rng.normal(0.0, recipe.head_angle))
-    pitch = pitch + np.radians(rng.normal(0.0, 0.65 * recipe.head_angle))
+    yaw = yaw + np.radians(rng.normal(0.0, config.head_angle))
+    pitch = pitch + np.radians(rng.normal(0.0, 0.65 * config.head_angle))
     shift = np.stack(
         [
-            recipe.head_shift * size * _slow(rng, recipe, times)
-            + 0.012 * recipe.tremor * waves(rng, times, 8, 0.8, 5.0)
+            config.head_shift * size * _slow(rng, config, times)
+            + 0.012 * config.tremor * waves(rng, times, 8, 0.8, 5.0)
             for size in (1.0, 0.7, 1.6)
         ],
         axis=1,
     )
-    bob = np.radians(0.8) * min(recipe.head_angle / 5.0, 2.0) * waves(rng, times, 8, 0.7, 2.2)
-    sway = np.radians(0.6) * min(recipe.head_angle / 5.0, 2.0) * waves(rng, times, 8, 0.5, 1.8)
+    bob = np.radians(0.8) * min(config.head_angle / 5.0, 2.0) * waves(rng, times, 8, 0.7, 2.2)
+    sway = np.radians(0.6) * min(config.head_angle / 5.0, 2.0) * waves(rng, times, 8, 0.5, 1.8)
     talking = np.zeros(len(times))
     for begin, end in speech:
         talking += ease((times - begin + 0.2) / 0.4) * ease((end + 0.2 - times) / 0.4)
     pitch, yaw = pitch + talking * bob, yaw + talking * sway
 
     spans: list[Span] = []
-    for begin in rng.uniform(0.0, seconds, rng.poisson(recipe.nod_rate * seconds / 60)):
+    for begin in rng.uniform(0.0, seconds, rng.poisson(config.nod_rate * seconds / 60)):
         speed, cycles = rng.uniform(0.9, 2.4), rng.integers(1, 5)
         size = np.radians(rng.uniform(1.5, 6.0)) * rng.choice([-1.0, 1.0])
         end = float(begin + cycles / speed)
@@ -71,24 +71,24 @@ def move(
         else:
             yaw = yaw + 1.5 * wave
         spans.append((float(begin), end))
-    for begin in rng.uniform(0.0, seconds, rng.poisson(recipe.turn_rate * seconds / 60)):
+    for begin in rng.uniform(0.0, seconds, rng.poisson(config.turn_rate * seconds / 60)):
         length = float(rng.uniform(0.3, 1.4))
         step = ease((times - begin) / length)
         if rng.uniform() < 0.4:  # looks away and comes back
             back = begin + length + rng.uniform(0.2, 3.0)
             step = step - ease((times - back) / (length * 1.1))
             spans.append((float(back), float(back + 1.1 * length)))
-        spread = np.radians(1.3 * recipe.head_angle)
+        spread = np.radians(1.3 * config.head_angle)
         d_pitch, d_yaw, d_roll = rng.normal(0.0, spread, 3) * (0.5, 1.0, 0.35)
         pitch, yaw, roll = pitch + d_pitch * step, yaw + d_yaw * step, roll + d_roll * step
-        shift = shift + step[:, None] * rng.normal(0.0, 0.8 * recipe.head_shift, 3)
+        shift = shift + step[:, None] * rng.normal(0.0, 0.8 * config.head_shift, 3)
         spans.append((float(begin), float(begin + length)))
     limit = np.radians(38.0)
     angles = np.stack([limit * np.tanh(a / limit) for a in (pitch, yaw, roll)], axis=1)
     return Motion(angles, shift, sorted(spans))
 
 
-def project(recipe: Recipe, person: Person, face: Array, motion: Motion) -> Array:
+def project(config: GeneratorConfig, person: Person, face: Array, motion: Motion) -> Array:
     """Landmarks in the picture, float64[T, 68, 2] pixels, of float64[T, 68, 3] in the face's axes.
 
     A pinhole camera at the person's distance. The jaw's points are the visible contour: they slide
@@ -97,8 +97,8 @@ def project(recipe: Recipe, person: Person, face: Array, motion: Motion) -> Arra
     yaw = motion.angles[:, 1]
     slack = np.clip((person.shape[:17, 2] + 0.2) / 0.6, 0.0, 1.0)
     face = face.copy()
-    face[:, :17, 0] += recipe.contour_slide * yaw[:, None] * slack
-    face[:, :17, 2] += 0.5 * recipe.contour_slide * np.abs(yaw)[:, None] * slack
+    face[:, :17, 0] += config.contour_slide * yaw[:, None] * slack
+    face[:, :17, 2] += 0.5 * config.contour_slide * np.abs(yaw)[:, None] * slack
     cos, sin = np.cos(motion.angles).T, np.sin(motion.angles).T
     zero, one = np.zeros(len(yaw)), np.ones(len(yaw))
     about_x = _matrix(one, zero, zero, zero, cos[0], -sin[0], zero, sin[0], cos[0])
@@ -120,8 +120,8 @@ def project(recipe: Recipe, person: Person, face: Array, motion: Motion) -> Arra
     return np.stack([person.centre[0] + scale * x, person.centre[1] + scale * y], axis=-1)
 
 
-def _slow(rng: np.random.Generator, recipe: Recipe, times: Array) -> Array:
-    return waves(rng, times, 8, 0.03 * recipe.head_speed, 0.5 * recipe.head_speed)
+def _slow(rng: np.random.Generator, config: GeneratorConfig, times: Array) -> Array:
+    return waves(rng, times, 8, 0.03 * config.head_speed, 0.5 * config.head_speed)
 
 
 def _matrix(*entries: Array) -> Array:

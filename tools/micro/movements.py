@@ -1,4 +1,4 @@
-"""What a face does: micro-expressions, expressions, blinks, gaze, speech, in continuous time.
+"""Facial movements in continuous time: micro-expressions, expressions, blinks, gaze, speech.
 
 Schedules are drawn once, in seconds, and evaluated at whatever times the frames have: the same seed
 shows the same events at every frame rate and noise.
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.micro.generator_config import GeneratorConfig
 from tools.micro.people import COLUMN, Person
-from tools.micro.recipe import Recipe
 
 Array = NDArray[np.float64]
 
@@ -99,15 +99,15 @@ class Schedule:
 
 
 def micro_schedule(
-    rng: np.random.Generator, recipe: Recipe, person: Person, seconds: float, count: int
+    rng: np.random.Generator, config: GeneratorConfig, person: Person, seconds: float, count: int
 ) -> Schedule:
     """`count` micro-expressions, apart from each other, anywhere else.
 
     Raises ValueError where they do not fit into the time.
     """
     found = Schedule([], [], [])
-    low, high = recipe.shortest, recipe.longest
-    lengths = low + (high - low) * rng.beta(*recipe.duration_shape, size=count)
+    low, high = config.shortest, config.longest
+    lengths = low + (high - low) * rng.beta(*config.duration_shape, size=count)
     free = seconds - _LEAD - _TAIL - lengths.sum() - _BETWEEN * max(count - 1, 0)
     if count and free < 0:
         raise ValueError(f"{count} micro-expressions do not fit into {seconds:g} s")
@@ -115,24 +115,24 @@ def micro_schedule(
     for k, length in enumerate(lengths):
         onset = _LEAD + gaps[k] + lengths[:k].sum() + _BETWEEN * k
         units = MICRO_SETS[rng.choice(len(MICRO_SETS), p=_MICRO_WEIGHTS / _MICRO_WEIGHTS.sum())][0]
-        amplitude = rng.uniform(*recipe.amplitude)
+        amplitude = rng.uniform(*config.amplitude)
         if set(units) <= _SMALL:
-            amplitude *= recipe.small_units
-        share = float(np.clip(rng.normal(*recipe.apex_share), 0.2, 0.8))
-        one = rng.uniform() < recipe.one_sided * (3.0 if "AU14" in units else 0.95)
+            amplitude *= config.small_units
+        share = float(np.clip(rng.normal(*config.apex_share), 0.2, 0.8))
+        one = rng.uniform() < config.one_sided * (3.0 if "AU14" in units else 0.95)
         side = ("both", "left", "right")[int(rng.integers(1, 3)) if one else 0]
         if _WHOLE & set(units):
             side = "both"
         strengths = {
-            unit: rng.uniform(0.6, 1.0) * (recipe.small_units if unit in _SMALL else 1.0)
+            unit: rng.uniform(0.6, 1.0) * (config.small_units if unit in _SMALL else 1.0)
             for unit in units
         }
         parts = _parts(strengths, side)
         parts = _rescale(person, parts, amplitude)
         course = Course(
-            rng.uniform(0.0, recipe.hold),
+            rng.uniform(0.0, config.hold),
             _sharpness(rng, 0.15),
-            rng.uniform(0.0, recipe.residual),
+            rng.uniform(0.0, config.residual),
         )
         onset = float(onset)
         apex, offset = onset + share * float(length), onset + float(length)
@@ -143,20 +143,24 @@ def micro_schedule(
 
 
 def macro_schedule(
-    rng: np.random.Generator, recipe: Recipe, person: Person, seconds: float, micro: list[Event]
+    rng: np.random.Generator,
+    config: GeneratorConfig,
+    person: Person,
+    seconds: float,
+    micro: list[Event],
 ) -> Schedule:
     """Ordinary expressions, 0.6 to 4 s, where no micro-expression is."""
     found = Schedule([], [], [])
-    least, median, most = recipe.macro_duration
-    for _ in range(rng.poisson(recipe.macro_rate * seconds / 60)):
+    least, median, most = config.macro_duration
+    for _ in range(rng.poisson(config.macro_rate * seconds / 60)):
         length = float(np.clip(median * np.exp(rng.normal(0.0, 0.5)), least, most))
         units = MACRO_SETS[rng.integers(len(MACRO_SETS))]
-        amplitude = float(rng.uniform(*recipe.macro_amplitude))
+        amplitude = float(rng.uniform(*config.macro_amplitude))
         if set(units) <= _SMALL:
-            amplitude *= recipe.small_units
+            amplitude *= config.small_units
         share = float(np.clip(rng.normal(0.375, 0.12), 0.12, 0.7))
         strengths = {
-            unit: rng.uniform(0.5, 1.0) * (recipe.small_units if unit in _SMALL else 1.0)
+            unit: rng.uniform(0.5, 1.0) * (config.small_units if unit in _SMALL else 1.0)
             for unit in units
         }
         course = Course(rng.uniform(0.0, 0.6), _sharpness(rng, 0.3), rng.uniform(0.0, 0.15))
@@ -180,17 +184,21 @@ def macro_schedule(
 
 
 def blink_schedule(
-    rng: np.random.Generator, recipe: Recipe, person: Person, seconds: float, micro: list[Event]
+    rng: np.random.Generator,
+    config: GeneratorConfig,
+    person: Person,
+    seconds: float,
+    micro: list[Event],
 ) -> Schedule:
     """Blinks at irregular times, and one with some of the micro-expressions."""
     found = Schedule([], [], [])
-    near = rng.uniform(size=len(micro)) < recipe.with_blink
+    near = rng.uniform(size=len(micro)) < config.with_blink
     middles = [
         float(rng.uniform(event.onset - 0.1, event.offset + 0.1))
         for event, chosen in zip(micro, near, strict=True)
         if chosen
     ]
-    draws = rng.uniform(0.0, seconds, rng.poisson(recipe.blink_rate * seconds / 60))
+    draws = rng.uniform(0.0, seconds, rng.poisson(config.blink_rate * seconds / 60))
     for middle in draws:
         if all(abs(middle - other) > 0.5 for other in middles):
             middles.append(float(middle))
@@ -212,28 +220,28 @@ def blink_schedule(
 
 
 def speech_schedule(
-    rng: np.random.Generator, recipe: Recipe, seconds: float
+    rng: np.random.Generator, config: GeneratorConfig, seconds: float
 ) -> tuple[list[tuple[float, float]], Schedule]:
     """Spans in which the person talks, and the mouth's movement syllable by syllable."""
     spans: list[tuple[float, float]] = []
     found = Schedule([], [], [])
-    wanted = recipe.speech_share * seconds
+    wanted = config.speech_share * seconds
     lengths: list[float] = []
     while wanted - sum(lengths) > 0.5:
         lengths.append(float(min(rng.uniform(1.5, 5.0), wanted - sum(lengths))))
     rest = seconds - sum(lengths)
     starts = np.sort(rng.uniform(0.0, max(rest, 0.0), len(lengths)))
-    style = float(rng.uniform(*np.array(recipe.speech_amplitude) / recipe.speech_amplitude[1]))
+    style = float(rng.uniform(*np.array(config.speech_amplitude) / config.speech_amplitude[1]))
     style = 0.5 + 0.5 * style
     for k, length in enumerate(lengths):
         begin = float(starts[k]) + sum(lengths[:k])
         spans.append((begin, begin + length))
         at = begin
         while at < begin + length - 0.08:
-            step = float(np.exp(rng.normal(0.0, 0.25))) / recipe.speech_rate
+            step = float(np.exp(rng.normal(0.0, 0.25))) / config.speech_rate
             end = min(at + step * rng.uniform(1.0, 1.4), begin + length)
             if rng.uniform() > 0.12 and end - at > 0.06:  # else a short pause
-                parts, amplitude = _syllable(rng, recipe, style)
+                parts, amplitude = _syllable(rng, config, style)
                 apex = at + (end - at) * rng.uniform(0.3, 0.6)
                 found.events.append(Event(at, float(apex), float(end), amplitude, ()))
                 found.courses.append(Course(rng.uniform(0.0, 0.3), (1.0, 1.0), 0.0))
@@ -242,11 +250,11 @@ def speech_schedule(
     return spans, found
 
 
-def gaze_steps(rng: np.random.Generator, recipe: Recipe, seconds: float) -> Array:
+def gaze_steps(rng: np.random.Generator, config: GeneratorConfig, seconds: float) -> Array:
     """Saccades float64[N, 3]: time, duration, and the lids' height from then on (down positive)."""
-    count = rng.poisson(recipe.gaze_rate * seconds / 60)
+    count = rng.poisson(config.gaze_rate * seconds / 60)
     times = np.sort(rng.uniform(0.0, seconds, count))
-    targets = rng.normal(0.0, recipe.gaze_step, count)
+    targets = rng.normal(0.0, config.gaze_step, count)
     back = rng.uniform(size=count) < 0.3
     extra = times[back] + rng.uniform(0.18, 0.7, int(back.sum()))
     targets_back = np.zeros(len(extra))
@@ -283,10 +291,15 @@ def activate_gaze(times: Array, steps: Array, into: Array) -> None:
         into[:, COLUMN["GAZE", side]] += level
 
 
-def activate_idle(rng: np.random.Generator, recipe: Recipe, times: Array, into: Array) -> None:
+def activate_idle(
+    rng: np.random.Generator,
+    config: GeneratorConfig,
+    times: Array,
+    into: Array,
+) -> None:
     """A face at rest is never quite still: slow activity of every unit."""
     for name in ("AU01", "AU02", "AU04", "AU07", "AU12", "AU14", "AU17", "AU24", "AU25"):
-        wave = recipe.idle * waves(rng, times, 6, 0.04, 0.7)
+        wave = config.idle * waves(rng, times, 6, 0.04, 0.7)
         tilt = rng.normal(1.0, 0.25)
         into[:, COLUMN[name, 0]] += wave
         into[:, COLUMN[name, 1]] += tilt * wave
@@ -319,11 +332,11 @@ def pulse(times: Array, event: Event, course: Course) -> Array:
 
 
 def _syllable(
-    rng: np.random.Generator, recipe: Recipe, style: float
+    rng: np.random.Generator, config: GeneratorConfig, style: float
 ) -> tuple[dict[int, float], float]:
     """One opening, rounding, spreading or closing of the mouth."""
     kind = rng.choice(4, p=[0.55, 0.2, 0.15, 0.1])
-    amplitude = style * float(rng.uniform(*recipe.speech_amplitude))
+    amplitude = style * float(rng.uniform(*config.speech_amplitude))
     jaw = rng.uniform(0.3, 1.0)
     strengths = (
         {"AU26": jaw, "AU25": 1.0 - 0.7 * jaw},

@@ -1,4 +1,4 @@
-"""A person: a three-dimensional neutral shape and how each facial movement displaces it.
+"""Identity model: a three-dimensional neutral shape and its displacement field per action unit.
 
 The fields are the author's anatomical estimates for 68 landmarks after the descriptions of FACS
 (Ekman, Friesen & Hager 2002); they are not measured on any data set.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from agent.vision.faces.align import FLIP
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
-from tools.micro.recipe import Recipe
+from tools.micro.generator_config import GeneratorConfig
 
 Array = NDArray[np.float64]
 _Field = dict[int, tuple[float, float]]
@@ -135,21 +135,21 @@ class Person:
     """float64[2, 68, 2]: the landmarks' bias at 10 degrees of yaw, and of pitch."""
 
 
-def make_person(rng: np.random.Generator, recipe: Recipe) -> Person:
+def make_person(rng: np.random.Generator, config: GeneratorConfig) -> Person:
     """A new face: proportions, fields, size and place in the picture."""
-    shape = _shape(rng, recipe)
-    fields = _fields(rng, recipe)
+    shape = _shape(rng, config)
+    fields = _fields(rng, config)
     gap = np.array([_gap(shape, LIDS[:2]), _gap(shape, LIDS[2:])])
-    iod = float(np.exp(rng.uniform(*np.log(recipe.face_size))))
+    iod = float(np.exp(rng.uniform(*np.log(config.face_size))))
     return Person(
         shape=shape,
         fields=fields,
         gap=gap,
         iod=iod,
-        distance=float(rng.uniform(*recipe.distance)),
+        distance=float(rng.uniform(*config.distance)),
         centre=np.array([640.0, 340.0]) + rng.normal(0.0, 60.0, 2),
-        crosstalk=float(rng.uniform(*recipe.crosstalk)),
-        pose_bias=recipe.pose_bias * smooth_fields(rng, shape, 2, 0.35),
+        crosstalk=float(rng.uniform(*config.crosstalk)),
+        pose_bias=config.pose_bias * smooth_fields(rng, shape, 2, 0.35),
     )
 
 
@@ -165,10 +165,10 @@ def spatial_root(shape: Array, reach: float) -> Array:
     return np.linalg.cholesky(np.exp(-0.5 * square / reach**2) + 1e-6 * np.eye(68))
 
 
-def _shape(rng: np.random.Generator, recipe: Recipe) -> Array:
+def _shape(rng: np.random.Generator, config: GeneratorConfig) -> Array:
     """The mean shape with personal proportions, nearly symmetric, outer eye corners 1 apart."""
     shape = np.asarray(MEAN_SHAPE_3D, np.float64).copy()
-    spread = recipe.shape_spread
+    spread = config.shape_spread
     shape *= np.exp(rng.normal(0.0, spread * np.array([0.4, 0.8, 1.6])))
     shape[17:27, 1] += rng.normal(0.0, 0.5 * spread)  # height of the brows
     shape[17:27, 1] += rng.normal(0.0, 0.5 * spread) * (np.abs(shape[17:27, 0]) - 0.4)
@@ -194,7 +194,7 @@ def _shape(rng: np.random.Generator, recipe: Recipe) -> Array:
     return np.asarray(shape / np.linalg.norm(shape[36] - shape[45]))
 
 
-def _fields(rng: np.random.Generator, recipe: Recipe) -> Array:
+def _fields(rng: np.random.Generator, config: GeneratorConfig) -> Array:
     """Personal displacement fields: gain, direction, and each landmark's own part."""
     fields = np.zeros((len(COLUMN), 68, 3))
     for name in UNITS:
@@ -203,12 +203,12 @@ def _fields(rng: np.random.Generator, recipe: Recipe) -> Array:
             left[point, :2] = across, down
         # The mouth moves over a curved surface: outwards is backwards.
         left[48:, 2] = -0.45 * left[48:, 0]
-        gain = 1.0 + rng.uniform(-1.0, 1.0) * recipe.gain_spread
-        angle = np.radians(rng.uniform(-1.0, 1.0) * recipe.rotation)
+        gain = 1.0 + rng.uniform(-1.0, 1.0) * config.gain_spread
+        angle = np.radians(rng.uniform(-1.0, 1.0) * config.rotation)
         if name in ("LIDS", "GAZE", "BROW_WITH_LIDS"):
             gain, angle = 1.0, angle / 3  # a closed eye is closed
-        own = 1.0 + recipe.field_spread * rng.normal(size=(68, 1))
-        sides = np.exp(recipe.asymmetry * rng.normal(size=2) / np.sqrt(2))
+        own = 1.0 + config.field_spread * rng.normal(size=(68, 1))
+        sides = np.exp(config.asymmetry * rng.normal(size=2) / np.sqrt(2))
         if name == "LIDS":
             own, sides = np.ones((68, 1)), np.ones(2)
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])

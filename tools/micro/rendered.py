@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from agent.base.types import Float, Grey
-from tools.micro.planted import Planted
+from tools.micro.injection import Injection
 from tools.render import person, render, scene
 from tools.render.mesh import head
 from tools.render.units import coefficients
@@ -51,10 +51,10 @@ class RenderedFace:
         self._blinks = np.cumsum(gaps)
         self._kept: dict[int, Grey] = {}
 
-    def frame(self, index: int, planted: Sequence[Planted]) -> Grey:
+    def frame(self, index: int, injected: Sequence[Injection]) -> Grey:
         """Picture uint8[H, W] without sensor noise. Pictures at rest are rendered once."""
         time = index / FPS
-        active = [(p, p.course(time)) for p in planted]
+        active = [(p, p.course(time)) for p in injected]
         active = [(p, course) for p, course in active if course > 0.0]
         if not active and index in self._kept:
             return self._kept[index]
@@ -77,25 +77,25 @@ class RenderedFace:
             self._kept[index] = picture
         return picture
 
-    def direction(self, planted: Planted) -> Float:
+    def direction(self, injected: Injection) -> Float:
         """Which way the frontal face's landmarks go, float32[68, 2], the largest has length 1."""
-        way = self._way(planted)
+        way = self._way(injected)
         return np.asarray(way / np.hypot(way[:, 0], way[:, 1]).max(), np.float32)
 
     def moment(self, time: float) -> float:
         """Nothing is shown twice."""
         return time
 
-    def _share(self, planted: Planted) -> float:
+    def _share(self, injected: Injection) -> float:
         """Of full strength, for the wanted amplitude; blendshapes are linear."""
-        way = self._way(planted)
-        return planted.amplitude / float(np.hypot(way[:, 0], way[:, 1]).max())
+        way = self._way(injected)
+        return injected.amplitude / float(np.hypot(way[:, 0], way[:, 1]).max())
 
-    def _way(self, planted: Planted) -> Float:
+    def _way(self, injected: Injection) -> Float:
         """Landmarks' way at full strength, inter-ocular distances, y down."""
         h, resting = head(), self._still.person.resting
         rest = resting[h.landmarks]
-        moved = h.moved(resting, _full(planted))[h.landmarks] - rest
+        moved = h.moved(resting, _full(injected))[h.landmarks] - rest
         wide = float(np.hypot(*(rest[45] - rest[36])[:2]))
         return np.asarray(moved[:, :2] * np.array([1.0, -1.0]) / wide, np.float32)
 
@@ -105,7 +105,7 @@ class RenderedFace:
         return float(0.5 - 0.5 * np.cos(2 * np.pi * since[0] / _BLINK)) if len(since) else 0.0
 
 
-def _full(planted: Planted) -> Float:
+def _full(injected: Injection) -> Float:
     # the subject's right side is at the picture's left
-    left, right = float(planted.side != "left"), float(planted.side != "right")
-    return coefficients(dict.fromkeys(planted.units, 1.0), left=left, right=right)
+    left, right = float(injected.side != "left"), float(injected.side != "right")
+    return coefficients(dict.fromkeys(injected.units, 1.0), left=left, right=right)

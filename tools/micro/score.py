@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.eval.bootstrap import Resampler
+from tools.common.bootstrap import Resampler
 
 Array = NDArray[np.float64]
 LEAST_OVERLAP = 0.5

@@ -2,7 +2,7 @@
 
 Each factor (person, events, blinks, head, noise ...) has a random stream of its own, so one seed
 shows the same person doing the same things at every noise, frame rate and strength of distractors.
-What is known of real tracks is in `recipe`; what is assumed, too. Figures on such tracks compare
+What is known of real tracks is in `config`; what is assumed, too. Figures on such tracks compare
 methods; they are not accuracies on people.
 """
 
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.micro import faults
+from tools.micro import corruptions
+from tools.micro.generator_config import GeneratorConfig
 from tools.micro.head import move, project
 from tools.micro.movements import (
     Event,
@@ -27,7 +28,6 @@ from tools.micro.movements import (
     speech_schedule,
 )
 from tools.micro.people import COLUMN, LIDS, LIPS, make_person
-from tools.micro.recipe import Recipe
 
 Array = NDArray[np.float64]
 Span = tuple[float, float]
@@ -48,7 +48,7 @@ _FACTORS = (
     "confidence",
     "noise",
 )
-_DEFAULT = Recipe()
+_DEFAULT = GeneratorConfig()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,14 +88,14 @@ def make(
     noise: float = 0.003,
     events: int = 6,
     distractors: float = 1.0,
-    recipe: Recipe = _DEFAULT,
+    config: GeneratorConfig = _DEFAULT,
 ) -> Track:
     """One track.
 
     Parameters
     ----------
     seed : int
-        0 or more; see the ranges in `recipe`.
+        0 or more; see the ranges in `config`.
     fps : float
         Nominal frames per second.
     seconds : float
@@ -105,7 +105,7 @@ def make(
     events : int
         Micro-expressions.
     distractors : float
-        0 none, 1 normal, 2 severe: see `Recipe.scaled`.
+        0 none, 1 normal, 2 severe: see `GeneratorConfig.scaled`.
 
     Raises
     ------
@@ -114,37 +114,37 @@ def make(
     """
     if not (fps > 0 and seconds > 0 and noise >= 0 and distractors >= 0 and events >= 0):
         raise ValueError("fps and seconds must be above 0; noise, events, distractors not below")
-    recipe = recipe.scaled(distractors)
+    config = config.scaled(distractors)
     rng = {name: np.random.default_rng([seed, k]) for k, name in enumerate(_FACTORS)}
     count = max(round(seconds * fps), 1)
-    person = make_person(rng["person"], recipe)
-    taken, stamps = faults.clock(rng["clock"], recipe, count, fps)
+    person = make_person(rng["person"], config)
+    taken, stamps = corruptions.clock(rng["clock"], config, count, fps)
 
-    micro = micro_schedule(rng["micro"], recipe, person, seconds, events)
-    macro = macro_schedule(rng["macro"], recipe, person, seconds, micro.events)
-    blinks = blink_schedule(rng["blinks"], recipe, person, seconds, micro.events)
-    speech, syllables = speech_schedule(rng["speech"], recipe, seconds)
-    gaze = gaze_steps(rng["gaze"], recipe, seconds)
+    micro = micro_schedule(rng["micro"], config, person, seconds, events)
+    macro = macro_schedule(rng["macro"], config, person, seconds, micro.events)
+    blinks = blink_schedule(rng["blinks"], config, person, seconds, micro.events)
+    speech, syllables = speech_schedule(rng["speech"], config, seconds)
+    gaze = gaze_steps(rng["gaze"], config, seconds)
     strength = np.zeros((count, len(COLUMN)))
     for schedule in (micro, macro, blinks, syllables):
         activate(taken, schedule, strength)
     activate_gaze(taken, gaze, strength)
-    activate_idle(rng["idle"], recipe, taken, strength)
+    activate_idle(rng["idle"], config, taken, strength)
 
     face = (strength @ person.fields.reshape(len(COLUMN), -1)).reshape(count, 68, 3)
     face += person.shape
     _keep_apart(face, LIDS, upper_gives_way=True)
     _keep_apart(face, LIPS, upper_gives_way=False)
-    motion = move(rng["head"], recipe, taken, seconds, speech)
-    points = project(recipe, person, face, motion)
-    found = faults.bias(rng["light"], rng["tracker"], recipe, person, taken, seconds)
+    motion = move(rng["head"], config, taken, seconds, speech)
+    points = project(config, person, face, motion)
+    found = corruptions.bias(rng["light"], rng["tracker"], config, person, taken, seconds)
     turned = np.degrees(motion.angles[:, [1, 0]]) / 10.0
     error = found.offset + np.einsum("tk,kpd->tpd", turned, person.pose_bias)
     if noise:
-        error += noise * faults.landmark_noise(rng["noise"], recipe, person, count, fps)
+        error += noise * corruptions.landmark_noise(rng["noise"], config, person, count, fps)
     points += person.iod * error
 
-    arrives, seen = faults.losses(rng["losses"], recipe, taken, seconds)
+    arrives, seen = corruptions.losses(rng["losses"], config, taken, seconds)
     confidence = 0.95 + 0.02 * rng["confidence"].standard_normal(count) - found.doubt
     confidence = np.where(seen, np.clip(confidence, 0.05, 1.0), 0.0)
     last = np.maximum.accumulate(np.where(seen, np.arange(count), 0))

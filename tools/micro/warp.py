@@ -1,4 +1,4 @@
-"""Moving the skin of a photographed face: a smooth dense field around landmarks, then resampling.
+"""Image warping: a smooth dense displacement field around landmarks, then resampling.
 
 Gaussian radial basis functions (Arad et al. 1994, "Image warping by radial basis functions")
 carry the displacement of the landmarks to the skin around them. Those at rest hold their place, the

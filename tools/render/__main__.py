@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from agent.base.types import EXPRESSIONS
+from tools.common.files import save_atomically
 from tools.render.scene import Face, faces
-from tools.train.files import save_atomically
 
 
 def main(argv: Sequence[str]) -> int:

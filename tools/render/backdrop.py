@@ -1,4 +1,4 @@
-"""Backgrounds made of nothing: gradients, clouds of noise, shapes, shelves, print, windows."""
+"""Procedural backgrounds: gradients, noise, shapes, shelves, print, windows."""
 
 from __future__ import annotations
 

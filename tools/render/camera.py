@@ -1,4 +1,4 @@
-"""From linear light to grey levels: exposure, tone curve, blur, noise."""
+"""Camera model: exposure, tone curve, blur, noise; linear light to grey levels."""
 
 from __future__ import annotations
 

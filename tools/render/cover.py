@@ -1,4 +1,4 @@
-"""What covers a head: hair, caps, scarves and hoods, as a shell around the skull.
+"""Hair, caps, scarves and hoods, as a shell around the skull.
 
 The shell is a grid of azimuth (round the vertical axis, 0 in front) and rows from the crown down.
 Its points ride on the skin beneath, so that they follow every identity.

@@ -118,7 +118,7 @@ def head() -> Head:
 
 
 def _folder() -> Path:
-    from tools.train.packs import packs_folder
+    from tools.common.packs import packs_folder
 
     folder = packs_folder() / "render"
     if not (folder / "ict_facekit.npz").is_file():

@@ -1,4 +1,4 @@
-"""Rendered faces: who, what expression, which way, in which light; exact landmarks and units.
+"""Scene composition and rendering of a face, with exact landmarks and action units.
 
     for face in faces(100, seed=1, size=128, yaw=(-40, 40), expression="happiness"):
         face.picture, face.landmarks, face.visible, face.coefficients, face.action_units

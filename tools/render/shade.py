@@ -1,4 +1,4 @@
-"""Light on what the z-buffer holds: Lambert with wrap, soft specular, shadows, ambient light."""
+"""Shading of the z-buffer: wrapped Lambert, soft specular, shadows, ambient light."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Skin painted from nothing: brows, lips, moles, beards, freckles and the lines that muscles draw.
+"""Procedural skin textures: brows, lips, moles, beards, freckles and wrinkles.
 
 A skin is a picture of relative reflectance in the head's texture space: 1 is plain skin. Every
 region is a function of where a texel lies on the resting face (`Head.place`, cm), so that no

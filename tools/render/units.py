@@ -41,9 +41,9 @@ UNITS: Mapping[str, Mapping[str, float]] = {
 }
 """Coefficients of each unit at full strength, both sides where the face space has sides."""
 
-Recipe = tuple[tuple[str, float, float, float], ...]
+Combination = tuple[tuple[str, float, float, float], ...]
 """(unit, probability, least and greatest strength) of a prototype."""
-PROTOTYPES: Mapping[str, tuple[Recipe, ...]] = {
+PROTOTYPES: Mapping[str, tuple[Combination, ...]] = {
     "neutral": ((),),
     "happiness": (
         (
@@ -129,11 +129,11 @@ def prototype(rng: np.random.Generator, expression: str, strength: float) -> Flo
     """float32[57] of one of the eight expressions, its units' strengths drawn at random."""
     if expression not in EXPRESSIONS:
         raise ValueError(f"There is no expression {expression!r}; known: {', '.join(EXPRESSIONS)}.")
-    recipes = PROTOTYPES[expression]
-    recipe = recipes[int(rng.integers(len(recipes)))]
+    known = PROTOTYPES[expression]
+    combination = known[int(rng.integers(len(known)))]
     units = {
         unit: strength * float(rng.uniform(low, high))
-        for unit, chance, low, high in recipe
+        for unit, chance, low, high in combination
         if rng.random() < chance
     }
     left, right = np.clip(1.0 + rng.normal(0, 0.1, 2), 0.6, 1.3)

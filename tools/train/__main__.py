@@ -1,7 +1,7 @@
-"""`python -m tools.train <model>|all`: data, training, conversion, evaluation, card figures.
+"""`python -m tools.train <model>|all`: data and training, then `python -m tools.eval.publish`.
 
 `--data clean` trains the second set of models, only on sources whose terms allow any use (see
-`tools.train.clean`); other options are those of each model's training.
+`tools.train.clean.sources`); other options are those of each model's training.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def main(argv: Sequence[str]) -> int:
 def _train(name: str, options: list[str]) -> int:
     try:
         if "clean" in options:
-            from tools.train import clean_render
+            from tools.train.clean import render as clean_render
 
             for kind in clean_render.KINDS:
                 clean_render.draw(kind)
-        module = importlib.import_module(f"tools.train.{name}")
+        module = importlib.import_module(f"tools.train.{name}.loop")
     except ModuleNotFoundError as error:
-        if error.name in ("torch", "litert_torch", "ai_edge_quantizer", "tqdm"):
+        if error.name in ("torch", "litert_torch", "ai_edge_quantizer"):
             print(
                 f"Training needs {error.name}, which is not installed: pip install '.[train]'",
                 file=sys.stderr,

@@ -1,23 +1,19 @@
-"""What every training shares: seed, device, schedule, weight averaging, checkpoints, progress."""
+"""What every training shares: seed, device, schedule, weight averaging, checkpoints."""
 
 from __future__ import annotations
 
 import math
 import os
 import random
+import subprocess
+import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-
-from tools.train.files import MODELS as MODELS
-from tools.train.files import save_atomically as save_atomically
-from tools.train.files import save_json as save_json
-from tools.train.packs import ROOT
 
 
 def seed_everything(seed: int) -> np.random.Generator:
@@ -36,19 +32,6 @@ def device() -> torch.device:
     if threads:
         torch.set_num_threads(threads)
     return torch.device("cpu")
-
-
-def run_folder(model: str) -> Path:
-    """`runs/<model>`, made if absent: checkpoints and caches, never committed."""
-    folder = ROOT / "runs" / model
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def keep_float(model: str, data: str, file: bytes) -> None:
-    """Keep the float network of a set beside its checkpoint, for `tools.eval` to compare with."""
-    run = model if data == "research" else f"{model}-{data}"
-    save_atomically(run_folder(run) / "float.tflite", file)
 
 
 def warm_cosine(progress: float, warm_up: float = 0.05, floor: float = 0.01) -> float:
@@ -86,18 +69,21 @@ class Average:
                 self.state[name].copy_(value)
 
 
-def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """`torch.save` through a temporary file: a kill leaves the previous checkpoint whole."""
-    temporary = path.with_name(path.name + ".tmp")
-    torch.save(dict(content), temporary)
-    os.replace(temporary, path)
-
-
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """The checkpoint, tensors on the CPU, or None where there is none. No pickled code is run."""
     if not path.is_file():
         return None
     content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    if "seconds" in content:  # as the landmark network's used to call it
+        content["spent"] = content.pop("seconds")
+    return content
+
+
+def averaged(path: Path) -> dict[str, Any]:
+    """A checkpoint whose averaged weights are wanted. Raises `SystemExit` where there is none."""
+    content = load_checkpoint(path)
+    if content is None:
+        raise SystemExit(f"There is no {path}: train first, without --convert-only.")
     return content
 
 
@@ -128,3 +114,85 @@ class Budget:
     def progress(self) -> float:
         """0 at the start, 1 when the time is used up."""
         return min(self.spent / self._limit, 1.0) if self._limit > 0 else 1.0
+
+
+class Run:
+    """A training that stops by the clock and goes on from its checkpoint."""
+
+    def __init__(
+        self,
+        path: Path,
+        net: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        minutes: float,
+        decay: float,
+        start: Path | None = None,
+    ) -> None:
+        """`net`: already on its device. `start`: weights to begin with where `path` is absent."""
+        if start is not None and not path.is_file():
+            net.load_state_dict(averaged(start)["average"])
+        self.net = net
+        self._path = path
+        self._optimiser = optimiser
+        self.average = Average(net, decay)
+        self.step = 0
+        self.saved = load_checkpoint(path) or {}
+        """What the checkpoint held; empty where there was none."""
+        if self.saved:
+            place = next(net.parameters()).device
+            net.load_state_dict(self.saved["net"])
+            optimiser.load_state_dict(self.saved["optimiser"])
+            self.average.state = {k: v.to(place) for k, v in self.saved["average"].items()}
+            self.average.steps = self.step = int(self.saved["step"])
+        self.budget = Budget(minutes, self.saved.get("spent", 0.0))
+
+    def learn(self, loss: torch.Tensor, rate: float, largest: float) -> None:
+        """One step at this learning rate, with the gradient's norm cut to `largest`."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), largest)
+        self._optimiser.step()
+        self.average.update(self.net)
+        self.step += 1
+
+    def save(self, **more: Any) -> None:
+        """Everything that going on needs, and `more`; a kill leaves the previous checkpoint."""
+        content = {
+            "net": self.net.state_dict(),
+            "average": self.average.state,
+            "optimiser": self._optimiser.state_dict(),
+            "step": self.step,
+            "spent": self.budget.spent,
+            **more,
+        }
+        temporary = self._path.with_name(self._path.name + ".tmp")
+        torch.save(content, temporary)
+        os.replace(temporary, self._path)
+
+
+class Recent:
+    """Means of named figures over about the last `1 / (1 - keep)` steps."""
+
+    def __init__(self, keep: float = 0.98) -> None:
+        self._keep = keep
+        self._means: dict[str, float] = {}
+
+    def add(self, **figures: float) -> None:
+        """One step's."""
+        for name, value in figures.items():
+            mean = self._means.get(name, value)
+            self._means[name] = self._keep * mean + (1.0 - self._keep) * value
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value:.3f}" for name, value in self._means.items())
+
+
+def publish(model: str, *options: str) -> int:
+    """Hand over to the command that converts and measures; its exit code.
+
+    It is started as a shell would start it: training knows nothing of how models are measured.
+    """
+    command = [sys.executable, "-m", "tools.eval.publish", model, *options]
+    return subprocess.run(command, check=False).returncode

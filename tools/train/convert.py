@@ -1,4 +1,4 @@
-"""From a trained torch network to an int8 LiteRT file that XNNPACK takes whole.
+"""Conversion of a torch network to an int8 LiteRT file that XNNPACK takes whole.
 
 The input is grey / 255 in [0, 1]; its scale is set to exactly 1/255 and its zero point to -128, so
 that a uint8 picture becomes the network's input by subtracting 128.

@@ -1,4 +1,4 @@
-"""A `.tflite` file as it runs: tensors, share of nodes in XNNPACK, inference, latency, MACs."""
+"""Inspection of a `.tflite` file: tensors, delegation to XNNPACK, inference, latency, MACs."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.train.files import MODELS, save_atomically
+from tools.common.files import MODELS, save_atomically
 from tools.train.lite import LiteModel, Tensor, delegated_share
 
 FORMAT = 1

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.vision.faces import align
-from tools.train.files import save_atomically
-from tools.train.packs import ROOT, load, packs_folder
+from tools.common.files import ROOT, save_atomically
+from tools.common.packs import load, packs_folder
 
 Array = NDArray[np.float64]
 # Points that expressions move least steer the pose; the jaw is a contour that slides with yaw.
@@ -216,7 +216,7 @@ def main() -> int:
     if options.write:
         rows = "\n".join(f"        ({x:.3f}, {y:.3f}, {z:.3f})," for x, y, z in shape + 0.0)
         text = HEADER.format(count=len(points), rows=rows)
-        save_atomically(ROOT / "agent" / "vision" / "faces" / "shape3d.py", text.encode())
+        save_atomically(ROOT / "agent" / "faces" / "shape3d.py", text.encode())
     return 0
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.eval.card import BEGIN, END, HEADING, beside, join, missing, number, prose, table, update
-from tools.eval.errors import EvalError
+from tools.common.errors import ToolError
+from tools.common.tables import markdown
+from tools.eval.card import BEGIN, END, HEADING, beside, join, missing, number, prose, update
 
 TRAINED = "<!-- figures: written by tools/train -->\n| a |\n<!-- end of figures -->\n"
 CARD = f"# Detector\n\n## Figures\n\n{TRAINED}\n## Limits\n\n- few pictures\n"
@@ -45,13 +46,13 @@ def test_a_card_without_limits_gets_it_at_the_end(tmp_path: Path) -> None:
 def test_broken_markers_are_refused(tmp_path: Path, text: str) -> None:
     card = tmp_path / "CARD.md"
     card.write_text(text, encoding="utf-8")
-    with pytest.raises(EvalError, match="once each, or neither"):
+    with pytest.raises(ToolError, match="once each, or neither"):
         update(card, "x")
     assert card.read_text(encoding="utf-8") == text
 
 
 def test_no_card(tmp_path: Path) -> None:
-    with pytest.raises(EvalError, match="train the model first"):
+    with pytest.raises(ToolError, match="train the model first"):
         update(tmp_path / "CARD.md", "x")
 
 
@@ -73,7 +74,7 @@ def test_bold_where_the_difference_is_not_nought() -> None:
 
 
 def test_markdown() -> None:
-    assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+    assert markdown(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
     assert join(["a", "", "b"]) == "a\n\nb"
     assert missing({"YuNet": "no file."}) == "- YuNet: not measured, no file."
     assert prose("  some\n   words ") == "some words"

@@ -7,19 +7,18 @@ import pytest
 
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Float, Grey
 from agent.vision.faces.align import MEAN_SHAPE
-from tools.eval.bootstrap import Resampler
+from tools.common.bootstrap import Resampler, spearman
 from tools.eval.data import Faces
-from tools.eval.expression import (
+from tools.eval.expression import metrics
+from tools.eval.expression.evaluate import (
     against_votes,
     by_group,
-    calibration_error,
     confusion,
     crossfit,
     monotony,
-    spearman,
 )
+from tools.eval.expression.metrics import calibration_error
 from tools.eval.rendered import Sweeps
-from tools.train.expression_metrics import expected_calibration_error, softmax
 
 
 def test_calibration_error_by_hand() -> None:
@@ -28,15 +27,6 @@ def test_calibration_error_by_hand() -> None:
     right = np.array([1, 1, 1, 0, 1], bool)
     found = calibration_error(Resampler(range(5)), sure, right)
     assert found.value == pytest.approx((4 * 0.2 + 1 * 0.5) / 5, abs=1e-6)
-
-
-def test_calibration_error_as_training_has_it() -> None:
-    rng = np.random.default_rng(1)
-    logits = rng.normal(0, 2, (300, 8)).astype(np.float32)
-    truth = rng.integers(0, 8, 300)
-    odds = softmax(logits)
-    mine = calibration_error(Resampler(range(300)), odds.max(1), odds.argmax(1) == truth)
-    assert mine.value == pytest.approx(expected_calibration_error(odds, truth), abs=1e-4)
 
 
 def test_the_other_half_chooses_the_temperature() -> None:
@@ -155,3 +145,41 @@ def test_monotony_sees_which_output_grows() -> None:
     assert report["AU12"]["rise"]["value"] == pytest.approx(160 / 255, abs=0.01)
     assert report["AU12"]["others_rise"]["value"] == pytest.approx(-160 / 255 / 11, abs=0.01)
     assert report["AU12"]["rise"]["n"] == 3
+
+
+def test_temperature_undoes_overconfidence() -> None:
+    rng = np.random.default_rng(0)
+    honest = rng.normal(0, 1.5, (4000, 8)).astype(np.float32)
+    odds = metrics.softmax(honest)
+    truth = np.array([rng.choice(8, p=row / row.sum()) for row in odds.astype(np.float64)])
+    loud = honest * 2.0
+    assert metrics.fit_temperature(loud, truth) == pytest.approx(2.0, rel=0.08)
+    before = metrics.expected_calibration_error(metrics.softmax(loud), truth)
+    after = metrics.expected_calibration_error(odds, truth)
+    assert before > 0.1 > 0.03 > after
+
+
+def test_threshold_is_the_lowest_that_reaches_the_target() -> None:
+    rng = np.random.default_rng(0)
+    sure = rng.uniform(0.3, 1.0, 20_000).astype(np.float32)
+    right = rng.random(20_000) < sure
+    probabilities = np.stack([sure, *[(1 - sure) / 7] * 7], 1)
+    truth = np.where(right, 0, 1)
+    threshold = metrics.choose_threshold(probabilities, truth)
+    # accuracy above a threshold t is (t + 1) / 2, so 90 % is reached at 0.8
+    assert threshold == pytest.approx(0.8, abs=0.015)
+    share = metrics.kept(probabilities, truth, threshold)
+    assert share["kept_accuracy"] >= 0.9
+    assert share["kept"] == pytest.approx(0.2 / 0.7, abs=0.03)
+
+
+def test_clear_majorities_and_recall_are_counted_apart() -> None:
+    votes = np.zeros((4, 10), np.uint8)
+    votes[[0, 1, 2, 3], [0, 0, 1, 4]] = [9, 5, 8, 6]
+    logits = np.eye(8, dtype=np.float32)[[0, 1, 1, 5]]
+    found = metrics.accuracy(logits, votes)
+    assert found["top1"] == 0.5
+    assert (found["clear_pictures"], found["clear_top1"]) == (3, 0.6667)
+    assert found["per_class"]["neutral"] == {"pictures": 2, "recall": 0.5, "precision": 1.0}
+    assert found["per_class"]["anger"] == {"pictures": 1, "recall": 0.0, "precision": None}
+    assert found["per_class"]["fear"]["recall"] is None

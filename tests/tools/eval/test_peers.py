@@ -11,12 +11,12 @@ import pytest
 
 from agent.base.types import Float
 from agent.vision.faces.align import MEAN_SHAPE, apply, five_points
+from tools.common.errors import ToolError
 from tools.eval import cache
-from tools.eval.errors import EvalError
 from tools.eval.peers import detectors, landmarkers, runtime
 from tools.eval.peers.detectors import blazeface, blend, retinaface, yunet
 from tools.eval.peers.runtime import Network, corner_aligned
-from tools.train.landmarks_labels import WFLW_68
+from tools.train.landmarks.labels import WFLW_68
 
 Given = list[Float]
 
@@ -179,7 +179,7 @@ def test_point_tables() -> None:
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
-    with pytest.raises(EvalError, match="--peer-networks"):
+    with pytest.raises(ToolError, match="--peer-networks"):
         runtime.open_network(tmp_path / "yunet_n_320_320.onnx")
 
 
@@ -187,9 +187,9 @@ def test_a_missing_package_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     path = tmp_path / "yunet_n_320_320.onnx"
     path.touch()
     monkeypatch.setattr(runtime, "find_spec", lambda name: None)
-    with pytest.raises(EvalError, match="pip install onnxruntime"):
+    with pytest.raises(ToolError, match="pip install onnxruntime"):
         runtime.open_network(path)
-    with pytest.raises(EvalError, match="pip install ai-edge-litert"):
+    with pytest.raises(ToolError, match="pip install ai-edge-litert"):
         runtime.open_network(path.rename(tmp_path / "mesh.tflite"))
 
 

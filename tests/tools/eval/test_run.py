@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from agent.base.config import AgentConfig
-from agent.base.types import ACTION_UNITS, EXPRESSIONS, Frame
+from agent.base.types import ACTION_UNITS, EXPRESSIONS, Detections, Frame, Grey
 from agent.vision.pipeline import Models
-from tools.eval import latency
+from tools.common.files import ROOT
+from tools.eval import data, latency
 from tools.eval.__main__ import main
-from tools.train import packs
+from tools.eval.detector import measure
 
-CLIP = Path(packs.ROOT) / "agent" / "base" / "assets" / "clip.mp4"
+CLIP = ROOT / "agent" / "base" / "assets" / "clip.mp4"
 BLENDSHAPES = (
     *("browInnerUp", "mouthPucker", "jawOpen"),
     *(
@@ -176,7 +177,7 @@ def test_part_of_the_data_leaves_the_card_alone(
 ) -> None:
     monkeypatch.setenv("FLEETING_PACKS", str(small_packs))
     monkeypatch.setattr(latency, "SECONDS", 0.01)
-    card = packs.ROOT / "models" / "expression" / "CARD.md"
+    card = ROOT / "models" / "expression" / "CARD.md"
     before = card.read_bytes()
     assert main(["expression", "--limit", "2"]) == 0
     assert card.read_bytes() == before
@@ -188,3 +189,27 @@ def test_wrong_words(words: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(words)
     assert stopped.value.code == 2
+
+
+def test_a_detector_that_says_the_labels_is_perfect(
+    small_packs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEETING_PACKS", str(small_packs))
+    scenes = data.scenes()
+    labels = {p.tobytes(): k for k, p in enumerate(scenes.pictures)}
+
+    def find(luma: Grey) -> Detections:
+        k = labels[luma.tobytes()]
+        return Detections(scenes.boxes[k], np.array([0.8], np.float32), scenes.keypoints[k] + 1)
+
+    figures = measure.scene_figures(find, 0.5)
+    count = len(scenes.pictures)
+    perfect = {"faces": count, "ap50": 1.0, "recall": 1.0, "precision": 1.0}
+    assert figures["clip"] == figures["all"]
+    assert figures["all"] == {
+        "pictures": count, **{f"from_{size}_px": perfect for size in measure.SMALL},
+    }  # fmt: skip
+    sides = [np.sqrt((b[0, 2:] - b[0, :2]).prod()) for b in scenes.boxes]
+    wanted = np.mean([np.sqrt(2) / side for side in sides])
+    assert figures["keypoint_error"] == pytest.approx(wanted, rel=0.01)
+    assert measure.scene_figures(find, 0.9)["all"]["from_0_px"]["recall"] == 0.0

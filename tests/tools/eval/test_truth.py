@@ -7,8 +7,14 @@ import pytest
 
 from agent.base.types import Float
 from agent.vision.faces.align import MEAN_SHAPE, apply
-from tools.eval.subject import Subject, each_face, rough
-from tools.eval.truth import aligned_spread, distances, face_offsets, spread, without_habits
+from tools.eval.landmarks.distances import (
+    aligned_spread,
+    distances,
+    face_offsets,
+    spread,
+    without_habits,
+)
+from tools.eval.landmarks.subject import Subject, each_face, rough
 
 FACE: Float = (MEAN_SHAPE * 50 + 100).astype(np.float32)
 """IOD 50 px."""

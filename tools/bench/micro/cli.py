@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tools.bench.errors import BenchError
+from tools.common.command import positive
+from tools.common.errors import ToolError
 
 
 def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
@@ -19,7 +20,7 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
         "frame rate and distractors, false alarms, latency, cost. With --truth: your own tracks.",
     )
     parser.add_argument("--quick", action="store_true", help="8 tracks, the most telling lines")
-    parser.add_argument("--tracks", type=_positive, metavar="N", help="per line; default: 40")
+    parser.add_argument("--tracks", type=positive, metavar="N", help="per line; default: 40")
     parser.add_argument("--no-peers", action="store_true", help="ours alone")
     parser.add_argument(
         "--weights",
@@ -29,7 +30,7 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--picture", type=Path, metavar="OUT.png", help="the chart")
     parser.add_argument(
-        "--workers", type=_positive, default=2, metavar="N", help="processes; default: 2"
+        "--workers", type=positive, default=2, metavar="N", help="processes; default: 2"
     )
     parser.add_argument(
         "--truth",
@@ -47,10 +48,10 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         from tools.bench.micro.truth import measure_truth, truth_text
 
         if args.picture or args.quick or args.tracks:
-            raise BenchError("--truth scores the tracks given; leave the other options out.")
+            raise ToolError("--truth scores the tracks given; leave the other options out.")
         truth, *files = args.truth
         if not files:
-            raise BenchError("--truth needs EVENTS.csv and after it at least one TRACK.npz.")
+            raise ToolError("--truth needs EVENTS.csv and after it at least one TRACK.npz.")
         report = measure_truth(truth, files, not args.no_peers, args.weights)
         return report, truth_text(report)
 
@@ -65,10 +66,3 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
         draw(report, args.picture)
     return report, micro_text(report)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value

@@ -1,4 +1,4 @@
-"""What the benchmark varies, and one track's part in it."""
+"""The benchmark's conditions (noise, frame rate, distractors), and the scoring of one track."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.bench.micro.classic import peers
+from tools.bench.micro.baselines import peers
 from tools.bench.micro.ours import Ours
 from tools.bench.micro.subject import Found, Subject
-from tools.micro.recipe import SHIFTED, Recipe
+from tools.micro.generator_config import SHIFTED, GeneratorConfig
 from tools.micro.score import Scored, overlaps, score
 from tools.micro.tracks import Track, make
 
@@ -34,7 +34,7 @@ class Condition:
     distractors: float = 1.0
     events: int = 6
     shifted: bool = False
-    """Tracks of `tools.micro.recipe.SHIFTED`."""
+    """Tracks of `tools.micro.config.SHIFTED`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def run_track(
         noise=condition.noise,
         events=condition.events,
         distractors=condition.distractors,
-        recipe=SHIFTED if condition.shifted else Recipe(),
+        config=SHIFTED if condition.shifted else GeneratorConfig(),
     )
     slow = condition.fps < SLOWEST
     subjects: list[Subject] = [Ours(weights, 0.8 * condition.fps if slow else None)]

@@ -1,4 +1,4 @@
-"""All conditions on the test seeds, and the figures over them."""
+"""Run every condition on the test seeds and aggregate the figures."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track as progress
 
-from tools.bench.errors import BenchError
-from tools.bench.machine import Machine, machine
 from tools.bench.micro.conditions import FALLS, Condition, Row, conditions, run_track
 from tools.bench.micro.ours import weights_digest
-from tools.micro.recipe import TEST_SEEDS
+from tools.common.errors import ToolError
+from tools.common.machine import Machine, machine
+from tools.common.progress import along
+from tools.micro.generator_config import TEST_SEEDS
 from tools.micro.score import pooled, recall_by
 
 CAVEAT = (
@@ -47,16 +46,16 @@ class Options:
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """Run the benchmark. Raises `BenchError`."""
+    """Run the benchmark. Raises `ToolError`."""
     count = options.tracks or (8 if options.quick else 40)
     if count > len(TEST_SEEDS):
-        raise BenchError(f"There are {len(TEST_SEEDS)} test seeds; ask for no more tracks.")
+        raise ToolError(f"There are {len(TEST_SEEDS)} test seeds; ask for no more tracks.")
     seeds = TEST_SEEDS[:count]
     place = machine()
     cells = conditions(options.quick)
     jobs = [(cell, seed, options.peers, options.weights) for cell in cells for seed in seeds]
     rows: list[Row] = []
-    for part in _along(_run(jobs, min(options.workers, os.cpu_count() or 1)), len(jobs)):
+    for part in along(_run(jobs, min(options.workers, os.cpu_count() or 1)), "tracks", len(jobs)):
         rows += part
     return report(rows, place, seeds, weights_digest(options.weights))
 
@@ -173,11 +172,3 @@ def _run(
 def _leave_interrupts() -> None:
     """Ctrl-C is for the parent, which then stops the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _along(parts: Iterator[list[Row]], total: int) -> Iterable[list[Row]]:
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        console.print(f"micro: {total} tracks")
-        return parts
-    return progress(parts, "tracks", total=total, console=console, transient=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
-import os
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tools.bench.errors import BenchError
 from tools.bench.micro.tables import is_normal
+from tools.common.errors import ToolError
+from tools.common.files import save_atomically
 
 _COLOURS = {"ours": "#d9730d", "OF-FD": "#3987c8", "MDMD": "#4c9a6a", "differencing": "#8a8f98"}
 """Each at least 3:1 against white and against #0d1117."""
@@ -21,7 +22,7 @@ _STYLES = {0.001: ":", 0.003: "-", 0.005: "--"}
 
 
 def draw(report: Mapping[str, Any], out: Path) -> None:
-    """Write the chart as PNG on a transparent ground; whole or not at all. Raises `BenchError`."""
+    """Write the chart as PNG on a transparent ground; whole or not at all. Raises `ToolError`."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     from matplotlib.figure import Figure
 
@@ -46,13 +47,12 @@ def draw(report: Mapping[str, Any], out: Path) -> None:
     caveat = "\n".join(textwrap.wrap(report["caveat"], 165))
     figure.text(0.5, 0.02, caveat, ha="center", va="bottom", fontsize=7, color=_INK)
     figure.subplots_adjust(left=0.05, right=0.985, top=0.92, bottom=0.31, wspace=0.12)
-    half = out.with_name(f".{out.name}.part")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", transparent=True)
     try:
-        figure.savefig(half, format="png", transparent=True)
-        os.replace(half, out)
+        save_atomically(out, picture.getvalue())
     except OSError as error:
-        half.unlink(missing_ok=True)
-        raise BenchError(f"{out} cannot be written: {error.strerror}. Choose another.") from None
+        raise ToolError(f"{out} cannot be written: {error.strerror}. Choose another.") from None
 
 
 def _noise(axis: Any, report: Mapping[str, Any]) -> None:

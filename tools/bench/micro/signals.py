@@ -1,4 +1,4 @@
-"""Signals for the classic rules: even times, aligned landmarks, contrast, peaks and runs."""
+"""Signal processing for the baselines: resampling, alignment, contrast, peaks and runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured: a spotter that gets a whole track, and what it says."""
+"""The interface of a spotter under test: a whole track in, intervals and processor time out."""
 
 from __future__ import annotations
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from tools.common.machine import line
+from tools.common.tables import columns, text
 
 _WIDTH = 110
 
 
 def micro_text(report: dict[str, Any]) -> str:
     """All tables, with what they mean."""
-    place = report["machine"]
     first, last = report["seeds"]
     head = (
-        f"{place['name']}, {place['cores']} cores, {place['system']}, load {place['load']}\n"
-        f"ours: {report['ours']}\n"
+        f"{line(report['machine'])}ours: {report['ours']}\n"
         f"{report['tracks']} tracks of 60 s per line, seeds {first} to {last}; hits: IoU .5, "
         "one-to-one, counts pooled; [95 % over tracks]\nseen: frames that could be analysed\n"
     )
@@ -37,21 +35,12 @@ def micro_text(report: dict[str, Any]) -> str:
     foot = "\n".join(textwrap.wrap(report["caveat"], _WIDTH)) + "\n"
     if any(r["fps"] < 25 for r in rows):
         foot = "Below 25 frames/s the agent refuses; here it was made to try.\n" + foot
-    return head + text_of(*(table for table in tables if table.row_count)) + foot
+    return head + text(*(table for table in tables if table.row_count)) + foot
 
 
 def is_normal(row: Mapping[str, Any]) -> bool:
-    """Tracks with events, as the default recipe makes them."""
+    """Tracks with events, as the default configuration makes them."""
     return bool(row["events"]) and row["distractors"] == 1.0 and not row["shifted"]
-
-
-def text_of(*tables: Table) -> str:
-    """Tables as plain text."""
-    out = io.StringIO()
-    console = Console(file=out, width=_WIDTH)
-    for table in tables:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
 def figure(value: dict[str, Any], digits: int = 2) -> str:
@@ -66,16 +55,14 @@ def number(value: float | None, digits: int = 2) -> str:
     """Without the zero before the point; a dash for None."""
     if value is None:
         return "-"
-    text = f"{value:.{digits}f}"
-    return text.removeprefix("0") if value < 1 else text
+    shown = f"{value:.{digits}f}"
+    return shown.removeprefix("0") if value < 1 else shown
 
 
 def _f1_table(title: str, rows: Sequence[Any], key: str, wanted: Any, report: Any) -> Table:
-    table = Table(box=box.ASCII2)
-    table.add_column(title)
     other = "noise, % IOD" if key == "fps" else "frames/s"
-    for name in (other, "method", "F1", "P", "R", "false/min", "seen"):
-        table.add_column(name, justify="left" if name == "method" else "right")
+    names = (other, "method", "F1", "P", "R", "false/min", "seen")
+    table = columns(title, *names, words=("method",))
     chosen = [row for row in rows if wanted(row)]
     places = {name: k for k, name in enumerate(report["subjects"])}
     chosen.sort(key=lambda r: (places[r["subject"]], r["fps"], r[key], r["shifted"]))
@@ -83,7 +70,7 @@ def _f1_table(title: str, rows: Sequence[Any], key: str, wanted: Any, report: An
         shown = {"noise": f"{100 * row['noise']:g}", "fps": f"{row['fps']:g}"}
         shown["distractors"] = {0.0: "off", 1.0: "normal", 2.0: "severe"}[row["distractors"]]
         if row["shifted"]:
-            shown["distractors"] = "other recipe"
+            shown["distractors"] = "shifted"
         table.add_row(
             shown[key],
             shown["noise" if key == "fps" else "fps"],
@@ -98,11 +85,8 @@ def _f1_table(title: str, rows: Sequence[Any], key: str, wanted: Any, report: An
 
 
 def _quiet_table(rows: Sequence[Any]) -> Table:
-    table = Table(box=box.ASCII2, title="tracks without micro-expressions", title_justify="left")
-    table.add_column("method")
-    for name in ("noise", "frames/s", "false/min"):
-        table.add_column(name, justify="right")
-    table.add_column("they fall on")
+    names = ("method", "noise", "frames/s", "false/min", "they fall on")
+    table = columns(*names, title="tracks without micro-expressions", words=names[-1:])
     for row in rows:
         if not row["events"]:
             total = max(sum(row["falls"].values()), 1)
@@ -118,16 +102,9 @@ def _quiet_table(rows: Sequence[Any]) -> Table:
 
 
 def _ratio_table(report: dict[str, Any]) -> Table:
-    table = Table(
-        box=box.ASCII2,
-        title="recall by amplitude over noise, 30 and 60 frames/s",
-        title_justify="left",
-    )
-    table.add_column("amplitude / noise")
     by_subject = report["recall_by_ratio"]
-    for name in by_subject:
-        table.add_column(name, justify="right")
-    table.add_column("events", justify="right")
+    title = "recall by amplitude over noise, 30 and 60 frames/s"
+    table = columns("amplitude / noise", *by_subject, "events", title=title)
     for rows in zip(*by_subject.values(), strict=True):
         end = rows[0]["to"]
         limits = f"{rows[0]['from']:g}-{end:g}" if end else f"above {rows[0]['from']:g}"
@@ -136,15 +113,9 @@ def _ratio_table(report: dict[str, Any]) -> Table:
 
 
 def _timing_table(rows: Sequence[Any]) -> Table:
-    table = Table(
-        box=box.ASCII2,
-        title="hits: overlap, mean errors, ms; latency: mean, largest, s",
-        title_justify="left",
-    )
-    table.add_column("method")
     names = ("noise", "frames/s", "IoU", "onset", "apex", "offset", "latency", "us/frame")
-    for name in names:
-        table.add_column(name, justify="right")
+    title = "hits: overlap, mean errors, ms; latency: mean, largest, s"
+    table = columns("method", *names, title=title)
     for row in rows:
         if is_normal(row) and row["noise"] in (0.001, 0.003):
             late = row["latency"]

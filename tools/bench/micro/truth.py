@@ -1,4 +1,4 @@
-"""A researcher's own tracks and codings, scored by the same protocol.
+"""Scoring of a researcher's own tracks and codings by the same protocol.
 
 The codings are one CSV file with a header and the columns `track,onset,apex,offset[,kind]`:
 
@@ -20,18 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.table import Table
 
 from agent.desk.spot.track import TrackFile
 from agent.desk.spot.validation import Flags, ordered_frames, validate
-from tools.bench.errors import BenchError
-from tools.bench.machine import machine
-from tools.bench.micro.classic import peers
+from tools.bench.micro.baselines import peers
 from tools.bench.micro.ours import Ours, weights_digest
 from tools.bench.micro.subject import Array, Found, Points, Subject
-from tools.bench.micro.tables import figure, number, text_of
-from tools.eval.progress import along
+from tools.bench.micro.tables import figure, number
+from tools.common.errors import ToolError
+from tools.common.machine import machine
+from tools.common.progress import along
+from tools.common.tables import columns, text
 from tools.micro.score import Scored, overlaps, pooled, score
 
 COLUMNS = ("track", "onset", "apex", "offset")
@@ -53,18 +52,18 @@ class Coded:
 
 
 def read_truth(path: Path) -> list[Coded]:
-    """The codings in a CSV file. Raises `BenchError` naming the line that is wrong."""
+    """The codings in a CSV file. Raises `ToolError` naming the line that is wrong."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise BenchError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
+        raise ToolError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
     except UnicodeDecodeError:
-        raise BenchError(f"{path} is not UTF-8 text. Save the codings as CSV in UTF-8.") from None
+        raise ToolError(f"{path} is not UTF-8 text. Save the codings as CSV in UTF-8.") from None
     lines = csv.reader(text.splitlines())
     header = [name.strip().lower() for name in next(lines, [])]
     missing = [name for name in COLUMNS if name not in header]
     if missing or len(set(header)) != len(header):
-        raise BenchError(
+        raise ToolError(
             f"{path}, line 1: the header is {','.join(header) or 'empty'}; "
             f"{','.join(COLUMNS)} and, if wanted, kind are needed, each once."
         )
@@ -77,17 +76,17 @@ def read_truth(path: Path) -> list[Coded]:
         row = _row(path, line, dict(zip(header, cells, strict=False)), len(header), len(cells))
         known = seen.setdefault((row.track, row.onset, row.offset, row.kind), line)
         if known != line:
-            raise BenchError(f"{path}, line {line}: the same movement as in line {known}.")
+            raise ToolError(f"{path}, line {line}: the same movement as in line {known}.")
         rows.append(row)
     if not rows:
-        raise BenchError(f"{path} has a header and no row; there is nothing to score.")
+        raise ToolError(f"{path} has a header and no row; there is nothing to score.")
     return rows
 
 
 def measure_truth(
     truth: Path, files: Sequence[Path], with_peers: bool = True, weights: Path | None = None
 ) -> dict[str, Any]:
-    """Score every method on the tracks. Raises `BenchError`, and `TrackError` for a bad track."""
+    """Score every method on the tracks. Raises `ToolError`, and `TrackError` for a bad track."""
     rows = read_truth(truth)
     by_name = _by_name(truth, rows, files)
     subjects: list[Subject] = [Ours(weights), *(peers() if with_peers else [])]
@@ -128,12 +127,9 @@ def measure_truth(
 
 def truth_text(report: dict[str, Any]) -> str:
     """The report for a person."""
-    table = Table(box=box.ASCII2)
-    table.add_column("method")
     names = ("F1", "P", "R", "false/min", "hits", "found", "IoU", "onset ms", "offset ms")
-    for name in names:
-        table.add_column(name, justify="right")
-    table.add_column("false alarms fall on")
+    falls = "false alarms fall on"
+    table = columns("method", *names, falls, words=(falls,))
     for name, row in report["subjects"].items():
         total = max(sum(row["falls"].values()), 1)
         table.add_row(
@@ -156,13 +152,13 @@ def truth_text(report: dict[str, Any]) -> str:
         f"{report['tracks']} tracks, {coded['micro']} micro- and {coded['macro']} "
         f"macro-expressions coded in {report['truth']}; {report['analysed']:.0%} of the frames "
         "could be analysed\nMEGC protocol: IoU .5, one-to-one, counts pooled; [95 % over tracks]\n"
-        + text_of(table)
+        + text(table)
     )
 
 
 def _row(path: Path, line: int, cells: dict[str, str], wanted: int, given: int) -> Coded:
-    def wrong(what: str) -> BenchError:
-        return BenchError(f"{path}, line {line}: {what}")
+    def wrong(what: str) -> ToolError:
+        return ToolError(f"{path}, line {line}: {what}")
 
     if given != wanted:
         raise wrong(f"{given} cells under a header of {wanted}. Quote commas inside a cell.")
@@ -200,12 +196,12 @@ def _by_name(truth: Path, rows: Sequence[Coded], files: Sequence[Path]) -> dict[
     by_name: dict[str, Path] = {}
     for file in files:
         if by_name.setdefault(file.stem, file) != file:
-            raise BenchError(
+            raise ToolError(
                 f"{by_name[file.stem]} and {file} have the same name; rows could mean either."
             )
     for row in rows:
         if row.track not in by_name:
-            raise BenchError(
+            raise ToolError(
                 f"{truth}, line {row.line}: track {row.track!r} is not among the files given. "
                 "Give its .npz file, or leave its rows out."
             )
@@ -228,7 +224,7 @@ def _load(path: Path) -> tuple[Array, Points, Points]:
 def _inside(truth: Path, rows: Sequence[Coded], file: Path, times: Array) -> None:
     for row in rows:
         if row.offset < times[0] or row.onset > times[-1]:
-            raise BenchError(
+            raise ToolError(
                 f"{truth}, line {row.line}: {row.onset:g}-{row.offset:g} s lies outside {file}, "
                 f"which goes from {times[0]:g} to {times[-1]:g} s. Frame numbers must be divided "
                 "by the frame rate."

@@ -1,4 +1,4 @@
-"""`python -m tools.bench.micro.tune`: choose the classic rules' settings on the tuning seeds.
+"""`python -m tools.bench.micro.tune`: grid search of the baselines' settings on the tuning seeds.
 
 Prints each rule's best setting by F1 at .3 % IOD and 30 frames/s; they stand in `classic.TUNED`.
 """
@@ -9,10 +9,10 @@ import argparse
 from collections.abc import Callable
 from itertools import product
 
-from tools.bench.micro.classic import FlowRule, Mdmd, Naive, Setting
+from tools.bench.micro.baselines import FlowRule, Mdmd, Naive, Setting
 from tools.bench.micro.subject import Subject
-from tools.eval.progress import along
-from tools.micro.recipe import TUNE_SEEDS
+from tools.common.progress import along
+from tools.micro.generator_config import TUNE_SEEDS
 from tools.micro.score import pooled, score
 from tools.micro.tracks import Track, make
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from agent.base.types import Float, Grey
+from agent.base.types import Detections, Float, Grey
 from agent.vision.faces.detect import letterbox
 from agent.vision.kernels.nms import nms
-from tools.eval.boxes import Found
+from tools.eval.detector.boxes import LOWEST, Found, overlap
 from tools.eval.peers.runtime import corner_aligned, open_network, three_channels
-from tools.train.detector_measure import LOWEST, overlap
 
 SHORT_ABOVE, FULL_ABOVE = 0.5, 0.6
 """MediaPipe's thresholds for its two ranges of BlazeFace."""
@@ -38,11 +38,22 @@ class DetectorPeer:
     """True where its boxes leave out the forehead: compare at IoU 0.35 as well."""
 
     def open(self, folder: Path) -> Find:
-        """Raises `EvalError` where the file or its runtime is missing."""
+        """Raises `ToolError` where the file or its runtime is missing."""
         return self.make(folder / self.file)
 
 
 def yunet(path: Path) -> Find:
+    """YuNet-n without its keypoints."""
+    detect = yunet_faces(path)
+
+    def find(luma: Grey) -> Found:
+        faces = detect(luma)
+        return Found(faces.boxes, faces.scores)
+
+    return find
+
+
+def yunet_faces(path: Path, score_above: float = LOWEST) -> Callable[[Grey], Detections]:
     """YuNet-n (Wu et al. 2023, Machine Intelligence Research 20, 656-665).
 
     BGR 0 to 255, the picture in the top-left corner; score = sqrt(cls obj); suppression at 0.3.
@@ -51,22 +62,28 @@ def yunet(path: Path) -> Find:
     side = int(path.stem.rpartition("_")[2])
     square = np.zeros((side, side), np.uint8)
 
-    def find(luma: Grey) -> Found:
+    def find(luma: Grey) -> Detections:
         across, down = letterbox(luma, square)
         tensor = np.ascontiguousarray(three_channels(square).transpose(0, 3, 1, 2))
         answer = run(tensor)
-        boxes, scores = [], []
+        boxes, scores, points = [], [], []
         for k, stride in enumerate((8, 16, 32)):
             sure = np.clip(answer[k].ravel(), 0, 1) * np.clip(answer[3 + k].ravel(), 0, 1)
             score = np.sqrt(sure)
-            cells = np.flatnonzero(score > LOWEST)
+            cells = np.flatnonzero(score > score_above)
             row, column = np.divmod(cells, side // stride)
             code = answer[6 + k].reshape(-1, 4)[cells]
-            middle = (np.stack([column, row], 1) + code[:, :2]) * stride
+            cell = np.stack([column, row], 1)
+            middle = (cell + code[:, :2]) * stride
             half = np.exp(code[:, 2:]) * stride / 2
             boxes.append(np.concatenate([middle - half, middle + half], 1))
             scores.append(score[cells])
-        return _suppressed(boxes, scores, 0.3, np.array([across, down] * 2, np.float32))
+            five = answer[9 + k].reshape(-1, 5, 2)[cells]
+            points.append((cell[:, None] + five) * stride)
+        scale = np.array([across, down] * 2, np.float32)
+        faces, keep = _suppressed(boxes, scores, 0.3, scale)
+        kept = (np.concatenate(points)[keep] / scale[:2]).astype(np.float32)
+        return Detections(faces.boxes, faces.scores, kept)
 
     return find
 
@@ -94,7 +111,7 @@ def retinaface(path: Path) -> Find:
         middle = prior[:, :2] + 0.1 * code[:, :2] * prior[:, 2:]
         half = prior[:, 2:] * np.exp(0.2 * code[:, 2:]) / 2
         boxes = np.concatenate([middle - half, middle + half], 1)
-        return _suppressed([boxes], [score[rows]], 0.4, np.full(4, scale, np.float32))
+        return _suppressed([boxes], [score[rows]], 0.4, np.full(4, scale, np.float32))[0]
 
     return find
 
@@ -167,11 +184,14 @@ def blend(boxes: Float, scores: Float, iou: float, usual: float) -> tuple[Float,
     return np.array(out, np.float32).reshape(-1, 4), np.array(kept, np.float32)
 
 
-def _suppressed(boxes: list[Float], scores: list[Float], iou: float, scale: Float) -> Found:
+def _suppressed(
+    boxes: list[Float], scores: list[Float], iou: float, scale: Float
+) -> tuple[Found, NDArray[np.int64]]:
+    """What is left, in picture pixels, and which of the given boxes that is."""
     every = np.concatenate(boxes).astype(np.float32)
     score = np.concatenate(scores).astype(np.float32)
     keep = nms(every, score, iou)
-    return Found((every[keep] / scale).astype(np.float32), score[keep])
+    return Found((every[keep] / scale).astype(np.float32), score[keep]), keep
 
 
 DETECTORS = (

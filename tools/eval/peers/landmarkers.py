@@ -17,7 +17,7 @@ from agent.base.types import Float, Grey
 from agent.vision.faces.align import MEAN_FIVE, MEAN_SHAPE, apply, similarity
 from agent.vision.faces.landmarks import face_box
 from tools.eval.peers.runtime import corner_aligned, open_network, three_channels
-from tools.train.landmarks_labels import WFLW_68
+from tools.train.landmarks.labels import WFLW_68
 
 Follow = Callable[[Grey, Float], Float]
 """Picture uint8[H, W] and where the face was, as the network's own points float32[N, 2] or five
@@ -46,7 +46,7 @@ class LandmarkPeer:
     """Its own points to float32[68, 2] in iBUG order, NaN for those that it does not have."""
 
     def open(self, folder: Path) -> Follow:
-        """Raises `EvalError` where the file or its runtime is missing."""
+        """Raises `ToolError` where the file or its runtime is missing."""
         return self.make(folder / self.file)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from agent.base.types import Float, Grey
 from agent.vision.inference.tflite import _quiet as quiet
-from tools.eval.errors import EvalError
+from tools.common.errors import ToolError
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ def missing_package(path: Path) -> str | None:
 
 
 def open_network(path: Path) -> Network:
-    """An ONNX or TFLite file on one thread. Raises `EvalError` where file or package is missing."""
+    """An ONNX or TFLite file on one thread. Raises `ToolError` where file or package is missing."""
     if not path.is_file():
-        raise EvalError(f"There is no {path}. Give the peers' folder with --peer-networks.")
+        raise ToolError(f"There is no {path}. Give the peers' folder with --peer-networks.")
     package = missing_package(path)
     if package:
-        raise EvalError(
+        raise ToolError(
             f"{path.name} needs the package {package}, which is not installed: "
             f"pip install {package.replace('_', '-')}"
         )

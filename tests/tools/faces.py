@@ -1,0 +1,28 @@
+"""Made-up faces whose landmarks are known."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from agent.vision.faces.align import MEAN_SHAPE, apply
+from tools.train.landmarks.data import Faces
+
+
+def noise_faces(count: int = 4) -> Faces:
+    """Blurred noise with a label somewhere in it."""
+    rng = np.random.default_rng(5)
+    pictures, points = [], []
+    for _ in range(count):
+        noise = rng.integers(0, 256, (140, 130), dtype=np.uint8)
+        pictures.append(np.asarray(cv2.GaussianBlur(noise, (0, 0), 3), np.uint8))
+        c, s = 50 * np.cos(0.2), 50 * np.sin(0.2)
+        points.append(apply(np.array([[c, -s, 64], [s, c, 50]], np.float32), MEAN_SHAPE))
+    return Faces(
+        pictures,
+        np.stack(points),
+        np.ones((count, 68), np.float32),
+        np.arange(count, dtype=np.uint8) % 2,
+        np.linspace(-35, 35, count).astype(np.float32),
+        np.ones(count, np.float32),
+    )

@@ -1,0 +1,66 @@
+"""An agent that leaks on purpose is found out, leak by leak."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.desk.audit.clip import frames, write
+from tools.robustness.__main__ import main
+from tools.robustness.leaks.kinds import KINDS
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("clip") / "clouds.mkv", frames(40))
+
+
+def findings(kind: str, clip: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    assert main(["leaks", kind, str(clip), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["verdict"] == "fail"
+    assert report["blind"] == []
+    found: list[dict[str, Any]] = report["findings"]
+    return found
+
+
+def test_leaks_of_perceive_are_each_found(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one run, for the time it takes; every leak leaves traces of its own."""
+    found = findings("base64+landmarks+float+log+words+pages", clip, capsys)
+    schema = " ".join(each["what"] for each in found if each["detector"] == "schema")
+    assert "'note'" in schema
+    assert "'points'" in schema
+    assert "'preview'" in schema
+    wire = [each for each in found if each["where"].startswith("uplink to broker")]
+    assert any("32x24" in each["what"] and "base64" in each["what"] for each in wire)
+    assert any("24x18" in each["what"] and "numbers" in each["what"] for each in wire)
+    log = [each["detector"] for each in found if "perceive.log" in each["where"]]
+    assert {"file", "pixels"} <= set(log)
+    words = [each["detector"] for each in found if each["where"].startswith("perceive's words")]
+    assert {"entropy", "pixels"} <= set(words)
+    pages = [each["what"] for each in found if each["detector"] == "residue"]
+    assert any(int(each.split()[0]) > 4000 for each in pages)
+
+
+def test_leaks_past_the_messages_are_each_found(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = findings("topic+socket+gone", clip, capsys)
+    what = [each["what"] for each in found]
+    assert any(each.startswith("the topic") for each in what)
+    assert any("pixels in a row" in each and "160x120" in each for each in what)
+    assert any(each["detector"] == "file" and "scratch" in each["where"] for each in found)
+
+
+def test_the_kinds_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["leaks", "--list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(KINDS)
+
+
+def test_unknown_kinds_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["leaks", "base65", "video.mp4"])
+    assert "no such kind: base65" in capsys.readouterr().err

@@ -1,0 +1,138 @@
+"""The clean set's training material: only what it says, with labels that stay right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.base.types import ACTION_UNITS, EXPRESSIONS
+from agent.vision.faces.align import MEAN_SHAPE
+from tools.train.clean import expression as clean_expression
+from tools.train.clean import render as clean_render
+from tools.train.clean import sources as clean
+from tools.train.detector.labels import Labels
+
+
+def test_moved_points_turn_and_grow_with_the_face() -> None:
+    upright = (MEAN_SHAPE * 50 + 80).astype(np.float32)
+    turn = np.array([[0, -2], [2, 0]], np.float32)  # a quarter turn, twice as large
+    both = np.stack([upright, upright @ turn.T])
+    moved = clean.as_labelled(both, np.zeros(2, np.float32))
+    shift = moved - both
+    np.testing.assert_allclose(shift[1], shift[0] @ turn.T, atol=1e-3)
+    assert 0.01 < np.hypot(*shift[0].T).mean() / 50 < 0.05
+    side = clean.as_labelled(both[:1], np.array([60], np.float32)) - both[:1]
+    np.testing.assert_allclose(side[0, :, 0], 0.5 * shift[0, :, 0], atol=1e-3)
+
+
+def test_faces_behind_a_person_are_ignored_or_gone() -> None:
+    box = np.array([[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]], np.float32)
+    labels = Labels(box, np.zeros((3, 5, 2), np.float32), np.zeros(3, bool))
+    over = np.zeros((12, 60), np.uint8)
+    over[:5, 20:30] = 255
+    over[:, 40:] = 255
+    left = clean._behind(labels, over)
+    np.testing.assert_array_equal(left.box, box[:2])
+    np.testing.assert_array_equal(left.ignore, [False, True])
+
+
+def test_a_faint_prototype_is_half_neutral_and_a_mixture_has_no_class() -> None:
+    expression = np.array([3, 3, 0, -1], np.int8)
+    classes, weight = clean_expression.targets(expression, np.array([0.25, 1, 1, 0], np.float32))
+    np.testing.assert_allclose(classes.sum(1), 1, atol=1e-6)
+    assert classes[0, 0] > classes[0, 3] > 0.3
+    assert classes[1].argmax() == 3
+    assert classes[1, 3] > 0.85
+    assert classes[2, 0] > 0.9
+    assert (weight[:3] > 0).all()
+    assert weight[3] == 0
+
+
+def test_units_name_only_three_classes() -> None:
+    units = np.zeros((4, len(ACTION_UNITS)), np.float32)
+    units[0, ACTION_UNITS.index("AU12")] = 0.8
+    units[1, [ACTION_UNITS.index("AU01"), ACTION_UNITS.index("AU26")]] = 0.6
+    units[2, ACTION_UNITS.index("AU04")] = 0.9
+    classes, weight = clean_expression.classes_of(units)
+    assert [EXPRESSIONS[k] for k in classes.argmax(1)[[0, 1, 3]]] == [
+        "happiness",
+        "surprise",
+        "neutral",
+    ]
+    np.testing.assert_array_equal(weight > 0, [True, True, False, True])
+
+
+def test_missing_shards_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(clean_render, "FOLDER", tmp_path)
+    with pytest.raises(SystemExit, match=r"faces-000\.npz.*clean\.render"):
+        clean_render.load_rendered("faces")
+
+
+@pytest.mark.usefixtures("head_pack")
+def test_a_shard_reads_back_as_drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    kind = clean_render.Kind(64, (0.36, 0.4), 2, 1, 1.0, 5)
+    monkeypatch.setattr(clean_render, "FOLDER", tmp_path)
+    monkeypatch.setattr(clean_render, "SHARD", 3)
+    monkeypatch.setitem(clean_render.KINDS, "faces", kind)
+    clean_render.draw("faces")
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+    clean_render.draw("faces")
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == before  # nothing drawn twice
+    train, held_out = (clean_render.load_rendered("faces", part) for part in (False, True))
+    assert len(train.pictures) == len(train.points) == len(held_out.units) == 3
+    assert train.pictures[0].shape == train.alphas[0].shape == (64, 64)
+    assert not np.array_equal(train.points, held_out.points)
+    again = list(clean_render._drawn("faces", 0))
+    np.testing.assert_array_equal(train.points, [face.landmarks for face, _, _ in again])
+    np.testing.assert_allclose(train.strength, [strength for _, _, strength in again])
+    drift = np.abs(train.pictures[0].astype(int) - again[0][0].picture).mean()
+    assert drift < 4  # JPEG
+
+
+def test_only_sfhq_rows_and_no_row_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source, split = np.array([0, 1, 1, 0, 1, 1, 1, 1]), np.array([0, 0, 1, 1, 0, 0, 0, 1])
+    names = np.array(["utkface", "sfhq_synthetic"])
+    np.savez(tmp_path / "faces_labels.npz", source=source, split=split, source_names=names)
+    np.savez(tmp_path / "faces.npz", nothing=np.zeros(1))
+    monkeypatch.setenv("FLEETING_PACKS", str(tmp_path))
+    monkeypatch.setattr(clean, "HELD_OUT", 2)
+    train, held_out, valid = (clean.synthetic_rows(k) for k in ("train", "held_out", "valid"))
+    assert sorted([*train, *held_out, *valid]) == np.flatnonzero(source == 1).tolist()
+    assert len(held_out) == 2
+    assert not split[[*train, *held_out]].any()
+    assert split[valid].all()
+
+
+def test_pieces_stay_clear_of_faces() -> None:
+    boxes = np.array([[50, 50, 70, 80]], np.float32)
+    assert not clean.apart(boxes, 40, 40, 15)
+    assert not clean.apart(boxes, 74, 60, 10)  # the ear
+    assert clean.apart(boxes, 80, 60, 10)
+    assert clean.apart(boxes, 10, 10, 25)
+    assert not clean.apart(boxes, 0, 0, 200)
+    assert clean.apart(np.zeros((0, 4), np.float32), 0, 0, 10)
+
+
+def test_pieces_come_from_the_intel_frames_of_their_split(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Four pictures of one level each; the level says which one a piece was cut from."""
+    jpeg = [cv2.imencode(".png", np.full((90, 120), level, np.uint8))[1] for level in range(4)]
+    np.savez(
+        tmp_path / "scenes.npz",
+        jpeg=np.concatenate([code.ravel() for code in jpeg]),
+        off=np.cumsum([0, *map(len, jpeg)]),
+        source=np.array(["intel_ccby_frames"] * 3 + ["wider"]),
+        split=np.array([0, 1, 1, 1]),
+        box_img=np.array([1, 2]),
+        box=np.array([[100, 70, 110, 80], [0, 0, 120, 90]]),
+        kps=np.zeros((2, 5, 2)),
+        ignore=np.zeros(2, np.uint8),
+    )
+    np.savez(tmp_path / "faces.npz", nothing=np.zeros(1))
+    monkeypatch.setenv("FLEETING_PACKS", str(tmp_path))
+    found = clean.pieces(1, 3, each=2)
+    assert [np.unique(piece).tolist() for piece in found] == [[1], [1]]  # a face fills the third

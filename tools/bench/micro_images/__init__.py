@@ -1,0 +1,1 @@
+"""Spotting of micro-expressions injected into images, through the whole pipeline."""

@@ -1,0 +1,1 @@
+"""The whole pipeline per frame, beside MediaPipe."""

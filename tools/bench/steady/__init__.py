@@ -1,0 +1,1 @@
+"""Stability of the landmarks: noise, lag, drift and cost of the stabiliser."""

@@ -1,0 +1,1 @@
+"""What tools of several rooms need; imports none of them."""

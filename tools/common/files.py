@@ -1,0 +1,47 @@
+"""Where things lie in the clone, and writing files whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The clone."""
+MODELS = ROOT / "models"
+
+
+def run_folder(model: str) -> Path:
+    """`runs/<model>`, made if absent: checkpoints and caches, never committed."""
+    folder = ROOT / "runs" / model
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def save_atomically(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def save_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Readable JSON, written atomically."""
+    save_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def npz(arrays: Mapping[str, NDArray[Any]], compressed: bool = True) -> bytes:
+    """The content of an `.npz` file."""
+    file = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(file, **arrays)  # type: ignore[arg-type,unused-ignore]
+    return file.getvalue()

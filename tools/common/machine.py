@@ -1,0 +1,60 @@
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+from typing import TypedDict
+
+
+class Machine(TypedDict):
+    """Named honestly: a virtual machine's processor is what it says it is."""
+
+    name: str
+    cores: int
+    system: str
+    load: float
+    """Runnable processes over the last minute, when the measurement began."""
+
+
+def machine() -> Machine:
+    """This one."""
+    return {
+        "name": _board() or _processor(),
+        "cores": os.cpu_count() or 1,
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def line(found: Machine) -> str:
+    """One line for the head of a report."""
+    return f"{found['name']}, {found['cores']} cores, {found['system']}, load {found['load']}\n"
+
+
+def slug(found: Machine) -> str:
+    """A file name for it."""
+    return f"{words_of(found['name'])}-{found['cores']}c"
+
+
+def words_of(text: str) -> str:
+    """Lower case, words joined by dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _board() -> str:
+    try:
+        return Path("/proc/device-tree/model").read_text(encoding="utf-8").rstrip("\0\n ")
+    except OSError:
+        return ""
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        text = ""
+    match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return match[1].strip() if match else platform.processor() or platform.machine()

@@ -1,0 +1,1 @@
+"""Accuracy of the face detector, its thresholds, and publishing it."""

@@ -1,0 +1,1 @@
+"""Accuracy and calibration of the expression network, and publishing it."""

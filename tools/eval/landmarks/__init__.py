@@ -1,0 +1,1 @@
+"""Accuracy and noise of the landmark network, and publishing it."""

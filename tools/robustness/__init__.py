@@ -1,0 +1,1 @@
+"""Crash tests, fuzzing, and leaks made on purpose."""

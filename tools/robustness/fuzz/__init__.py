@@ -1,0 +1,1 @@
+"""Hostile messages from the broker."""

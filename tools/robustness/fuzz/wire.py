@@ -1,0 +1,211 @@
+"""Fuzzing through a real Mosquitto to a real, sealed uplink; then by a malicious broker."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from agent.host.supervise import child_environment
+from agent.wall.outbox import Outbox
+from agent.wall.remote_settings import read
+from tools.common.errors import ToolError
+from tools.robustness.crash.processes import Broker, mosquitto
+from tools.robustness.fuzz.cases import BASE, DEVICE, GROUP, Case, Cases
+from tools.robustness.fuzz.run import configuration
+from tools.robustness.fuzz.streams import Rogue, streams
+
+MOST_RESIDENT = 8_000_000
+"""Bytes that the uplink may grow by."""
+_PATIENCE = 90.0
+"""Seconds for the uplink to answer; its own limits make it wait after a flood."""
+_MOST_TOPIC = 1000
+_DRAWN = 20
+
+
+def run(messages: int, seed: int) -> dict[str, Any]:
+    """The report, with `problems`; where there is no Mosquitto it says so and holds nothing else.
+    Raises `ToolError`."""
+    if mosquitto() is None:
+        return {"broker": "", "problems": []}
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
+        return _Wire(Path(name)).run(messages, seed)
+
+
+class _Wire:
+    """One broker, one uplink, one stranger who writes and one ear."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._broker = Broker(folder)
+        self._config = configuration(folder, host="127.0.0.1", port=self._broker.port)
+        self._log = folder / "uplink.log"
+        self._heard: list[str] = []
+        self._problems: list[str] = []
+
+    def run(self, messages: int, seed: int) -> dict[str, Any]:
+        self._broker.start()
+        uplink = self._start()
+        try:
+            with self._client() as stranger:
+                self._ask(stranger, "before")
+                sent, growth = self._flood(stranger, uplink, messages, seed)
+                self._ask(stranger, "after the flood")
+            self._broker.stop()
+            given = list(streams(seed, _DRAWN))
+            rogue = Rogue(self._broker.port, given)
+            rogue.done.wait(30.0 + 5.0 * len(given))
+            served = rogue.served
+            rogue.close()
+            self._broker.start()
+            self._deliver()
+        finally:
+            code = uplink.poll()
+            uplink.terminate()
+            uplink.wait(30)
+            self._broker.stop()
+        if code is not None:
+            self._problems.append(f"the uplink ended with code {code}")
+        if served < len(given):
+            self._problems.append(f"the uplink came back {served} times, not {len(given)}")
+        words = self._log.read_text(errors="replace")
+        if "Traceback" in words:
+            self._problems.append(f"a traceback: {words[words.index('Traceback') :][-600:]}")
+        return {
+            "broker": "Mosquitto",
+            "messages": sent,
+            "streams": served,
+            "resident_growth": growth,
+            "problems": self._problems,
+        }
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        settings = self._folder / "fleeting.toml"
+        settings.write_text(
+            f'[device]\nid = "{DEVICE}"\ngroup = "{GROUP}"\n'
+            f'[store]\noutbox = "{self._folder / "outbox.db"}"\n'
+            f'[mqtt]\nhost = "127.0.0.1"\nport = {self._broker.port}\ndiscovery = true\n'
+            "backoff_max = 0.1\nkeepalive = 5\n"
+        )
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", "agent.cli", "uplink", "--config", str(settings)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=child_environment(),
+            )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _client(self) -> Any:
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        ready = threading.Event()
+
+        def subscribe(*_: Any) -> None:
+            client.subscribe(f"{BASE}/#", qos=1)
+
+        client.on_connect = subscribe
+        client.on_subscribe = lambda *_: ready.set()
+        client.on_message = lambda _client, _data, message: self._hear(message)
+        client.connect("127.0.0.1", self._broker.port)
+        client.loop_start()
+        try:
+            if not ready.wait(20):
+                raise ToolError("The broker does not answer the fuzzer. Try again.")
+            yield client
+        finally:
+            client.disconnect()
+            client.loop_stop()
+
+    def _hear(self, message: mqtt.MQTTMessage) -> None:
+        with contextlib.suppress(UnicodeDecodeError):
+            if not message.retain and message.topic in (f"{BASE}/res/ping", f"{BASE}/event"):
+                self._heard.append(message.topic)
+
+    def _ask(self, client: mqtt.Client, when: str) -> None:
+        """A ping must be answered, in the end."""
+        count = self._heard.count(f"{BASE}/res/ping")
+
+        def answered() -> bool:
+            client.publish(f"{BASE}/cmd/ping", b"", qos=1)
+            time.sleep(0.5)
+            return self._heard.count(f"{BASE}/res/ping") > count
+
+        if not _eventually(answered):
+            self._problems.append(f"the uplink does not answer, {when}")
+
+    def _flood(
+        self, client: mqtt.Client, uplink: subprocess.Popen[bytes], messages: int, seed: int
+    ) -> tuple[int, int]:
+        """Only what must be refused: the settings file must stay as it is, byte for byte."""
+        self._wish(client)
+        path = self._config.store.settings
+        before = path.read_bytes() if path.exists() else b""
+        held = read(path)
+        cases = Cases(seed, lambda: (held.version, held.defaults_version))
+        sent, early = 0, 0
+        while sent < messages:
+            case = cases.draw()
+            if not _can_be_sent(case) or (len(case.payload) > 100_000 and sent % 100):
+                continue
+            with contextlib.suppress(ValueError):
+                client.publish(case.topic or "", case.payload, qos=sent % 2, retain=case.retain)
+                sent += 1
+            if sent % 100 == 0:
+                time.sleep(0.05)
+            if sent == messages // 5:
+                early = _resident(uplink.pid)
+        self._ask(client, "at the end of the flood")
+        if (path.read_bytes() if path.exists() else b"") != before:
+            self._problems.append("the settings file changed")
+        growth = _resident(uplink.pid) - early
+        if growth > MOST_RESIDENT:
+            self._problems.append(f"the uplink grew by {growth} bytes")
+        return sent, growth
+
+    def _wish(self, client: mqtt.Client) -> None:
+        """One valid wish first: the way in is open."""
+        body = json.dumps({"version": 5, "config": {"tracking": {"max_faces": 9}}})
+        client.publish(f"{BASE}/shadow/desired", body, qos=1, retain=True)
+        if not _eventually(lambda: read(self._config.store.settings).version == 5):
+            self._problems.append("a valid wish had no effect")
+
+    def _deliver(self) -> None:
+        """After everything: what is put into the outbox arrives."""
+        with self._client(), Outbox(self._config.store) as outbox:
+            outbox.events.record("camera_stalled")
+            if not _eventually(lambda: f"{BASE}/event" in self._heard and outbox.depth() == 0):
+                self._problems.append("the uplink delivers nothing after the rogue broker")
+
+
+def _can_be_sent(case: Case) -> bool:
+    """What a broker passes on and must change nothing."""
+    topic = case.topic
+    return (
+        case.refused
+        and topic is not None
+        and 0 < len(topic) < _MOST_TOPIC
+        and not any(each in topic for each in "+#$\0\n")
+    )
+
+
+def _eventually(true: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        if true():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,17 @@
+"""A test build that leaks on purpose, so that everybody can see `fleeting audit` fail.
+
+Production code has no switch for any of this: the two real processes are wrapped, and what they
+call is replaced in memory.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from agent.desk.audit.recording import Processes
+
+
+def processes(kind: str) -> Processes:
+    """The commands of both halves with one of `kinds.KINDS` built in, or several joined by `+`."""
+    wrapped = (sys.executable, "-P", "-m", "tools.robustness.leaks.half", kind)
+    return Processes((*wrapped, "perceive"), (*wrapped, "uplink"))

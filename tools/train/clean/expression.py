@@ -1,0 +1,128 @@
+"""Training data of the clean set's expression network: see `tools.train.clean.sources`.
+
+Rendered faces show the eight prototypes (`tools.render.units`) at known strengths; SFHQ's faces
+carry action units from MediaPipe's blendshapes (Apache-2.0) and, where these leave no doubt, a
+class by the same published rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.base.types import ACTION_UNITS, EXPRESSIONS, Float, Grey
+from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, cut, similarity
+from tools.common.packs import decode, load
+from tools.train.clean import sources as clean
+from tools.train.clean.render import load_rendered
+from tools.train.expression.data import MARGIN, SIZE, Faces, action_units
+
+BATCH = (50, 14)
+"""Pictures per step of rendered and of SFHQ faces."""
+CLASS_WEIGHT = np.array([1.5, 1.5, 1.0, 1.0, 1.0, 0.6, 0.6, 0.4], np.float32)
+"""Prototypes are drawn equally often; in front of cameras rest and smiles are common, disgust,
+fear and contempt are rare."""
+DESCRIPTION = (
+    clean.RENDERED + ": prototypes after EMFACS (Friesen & Ekman 1983), exact coefficients",
+    clean.SYNTHETIC,
+    "action units of SFHQ: blendshapes of MediaPipe FaceLandmarker (Apache-2.0)",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """Training parts, and what is chosen on."""
+
+    parts: list[tuple[Faces, int]]
+    chosen: Faces
+    """Held-out rendered prototypes, uint8[N, 48, 48], for temperature and threshold."""
+    description: tuple[str, ...] = DESCRIPTION
+    terms: str = clean.TERMS
+
+
+def material() -> Material:
+    """All of it, loaded."""
+    rendered, held_out = _rendered(False), _rendered(True)
+    known = held_out.class_weight > 0
+    inner = np.ascontiguousarray(held_out.pictures[:, MARGIN:-MARGIN, MARGIN:-MARGIN])
+    chosen = Faces(
+        inner[known],
+        held_out.classes[known],
+        held_out.class_weight[known],
+        held_out.units[known],
+        held_out.unit_weight[known],
+    )
+    return Material([(rendered, BATCH[0]), (_synthetic(), BATCH[1])], chosen)
+
+
+def targets(expression: NDArray[np.int8], strength: Float) -> tuple[Float, Float]:
+    """Class distributions float32[N, 8] and their weights float32[N] of prototypes.
+
+    A faint expression is half neutral; -1 is a mixture of coefficients, of no class.
+    """
+    share = np.clip(0.35 + 1.2 * (strength - 0.25), 0.35, 0.95).astype(np.float32)
+    named = np.maximum(expression.astype(int), 0)
+    classes = np.full((len(named), len(EXPRESSIONS)), 0.005, np.float32)
+    classes[:, 0] += 1.0 - share
+    classes[np.arange(len(named)), named] += share
+    classes /= classes.sum(1, keepdims=True)
+    return classes, np.where(expression >= 0, CLASS_WEIGHT[named], 0.0).astype(np.float32)
+
+
+def classes_of(units: Float) -> tuple[Float, Float]:
+    """Class distributions and weights of faces by their action units float32[N, 12].
+
+    Only three leave no doubt in blendshapes: a smile (12), raised brows with a dropped jaw (1, 26),
+    and nothing at all.
+    """
+    value = dict(zip(ACTION_UNITS, units.T, strict=True))
+    smile = value["AU12"] > 0.45
+    surprise = (value["AU01"] > 0.5) & (value["AU26"] > 0.2) & (value["AU12"] < 0.2)
+    rest = np.max([value[u] for u in ("AU10", "AU12", "AU18", "AU26")], axis=0) < 0.1
+    rest &= (value["AU01"] < 0.3) & (value["AU02"] < 0.3) & (value["AU04"] < 0.25)
+    named = np.select([smile, surprise, rest], [1, 2, 0], -1)
+    classes = np.full((len(units), len(EXPRESSIONS)), 0.02, np.float32)
+    classes[np.arange(len(units)), np.maximum(named, 0)] += 1.0 - 0.02 * len(EXPRESSIONS)
+    return classes, (0.8 * (named >= 0)).astype(np.float32)
+
+
+def _rendered(held_out: bool) -> Faces:
+    faces = load_rendered("expressions", held_out)
+    points = clean.as_labelled(faces.points, faces.pose[:, 0])
+    classes, weight = targets(faces.expression, faces.strength)
+    weight[faces.masked | (np.abs(faces.pose[:, 0]) > 45)] = 0.0
+    return Faces(
+        np.stack([_crop(p, q) for p, q in zip(faces.pictures, points, strict=True)]),
+        classes,
+        weight,
+        faces.units,
+        np.where(faces.masked, 0.0, 1.0).astype(np.float32),
+    )
+
+
+def _synthetic() -> Faces:
+    rows = clean.synthetic_rows("train")
+    pack, labels = load("faces.npz"), load("faces_labels.npz")
+    pictures = [decode(pack["jpeg"], pack["off"], int(i)) for i in rows]
+    points = labels["lm68"][rows].astype(np.float32)
+    units = action_units(labels["blendshapes"][rows], labels["blendshape_names"])
+    classes, weight = classes_of(units)
+    return Faces(
+        np.stack([_crop(p, q) for p, q in zip(pictures, points, strict=True)]),
+        classes,
+        weight,
+        units,
+        np.ones(len(rows), np.float32),
+    )
+
+
+def _crop(picture: Grey, points: Float) -> Grey:
+    """Cut as at run time, with the margin that variation needs."""
+    side = SIZE + 2 * MARGIN
+    pad = max(picture.shape) // 3
+    padded = np.asarray(cv2.copyMakeBorder(picture, pad, pad, pad, pad, cv2.BORDER_REFLECT_101))
+    target = EXPRESSION_CROP.place(MEAN_SHAPE) + np.float32(MARGIN)
+    return cut(padded, similarity(points + np.float32(pad), target), side)

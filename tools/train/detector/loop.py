@@ -1,0 +1,161 @@
+"""`python -m tools.train detector`: trains the face detector.
+
+Quality focal loss (Li et al. 2020, arXiv:2006.04388), generalised IoU (Rezatofighi et al. 2019,
+arXiv:1902.09630) and an L1 loss on the keypoints, AdamW with a cosine schedule by wall time and an
+average of the weights. Resumes from `runs/detector/checkpoint.pt`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as fn
+from torch.utils.data import DataLoader
+
+from tools.common.files import run_folder
+from tools.common.progress import bar
+from tools.train import common
+from tools.train.detector.data import Stream
+from tools.train.detector.net import DetectorNet, cells, decode_boxes, flatten
+from tools.train.detector.sources import Sources
+
+
+def overlaps(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU and generalised IoU of matching boxes float32[N, 4], xyxy."""
+    low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
+    shared = (high - low).clamp(min=0).prod(1)
+    union = (a[:, 2:] - a[:, :2]).prod(1) + (b[:, 2:] - b[:, :2]).prod(1) - shared
+    hull = torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])
+    area = hull.prod(1).clamp(min=1e-6)
+    iou = shared / union.clamp(min=1e-6)
+    return iou, iou - (area - union) / area
+
+
+class Loss:
+    """The three terms, over all cells of a batch."""
+
+    def __init__(self, place: torch.device) -> None:
+        self._centres, self._strides = (t.to(place) for t in cells())
+
+    def __call__(
+        self, maps: tuple[Tensor, ...], box: Tensor, five: Tensor, positive: Tensor, counts: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Total and its parts. `box`, `five` in input pixels, shapes as `Stream` yields them."""
+        score, code, points = flatten(maps)
+        decoded = decode_boxes(code, self._centres, self._strides)[positive]
+        wanted = box[positive]
+        iou, giou = overlaps(decoded, wanted)
+        quality = iou.detach().clamp(0.05, 1.0)
+        target = torch.zeros_like(score)
+        target[positive] = quality
+        distance = (target - score.sigmoid()).abs() ** 2
+        focal = distance * fn.binary_cross_entropy_with_logits(score, target, reduction="none")
+        total = quality.sum().clamp(min=1.0)
+        score_loss = (focal * counts).sum() / total
+        box_loss = ((1.0 - giou) * quality).sum() / total
+        size = (wanted[:, 2:] - wanted[:, :2]).clamp(min=1).prod(1).sqrt()
+        stride = self._strides.expand(score.shape)[positive]
+        centre = self._centres.expand(*score.shape, 2)[positive]
+        placed = centre[:, None] + points[positive] * stride[:, None, None]
+        known = five[positive].isfinite().all(2)
+        error = (placed - five[positive].nan_to_num()).abs().sum(2) / size[:, None]
+        known_weight = known * quality[:, None]
+        five_loss = (error * known_weight).sum() / known_weight.sum().clamp(min=1.0)
+        parts = {
+            "score": float(score_loss.detach()),
+            "box": float(box_loss.detach()),
+            "five": float(five_loss.detach()),
+            "iou": float(iou.detach().mean()) if len(iou) else 0.0,
+        }
+        return score_loss + 2.0 * box_loss + 4.0 * five_loss, parts
+
+
+def train(
+    minutes: float,
+    batch: int,
+    rate: float,
+    workers: int,
+    seed: int,
+    start: Path | None,
+    sources: Sources | None = None,
+    run: str = "detector",
+) -> None:
+    """Train for `minutes` of wall time, over all resumptions; a checkpoint every 200 steps.
+
+    `sources` are what pictures are drawn from, by default the packs; `run` is the folder below
+    `runs` that keeps the checkpoint.
+    """
+    common.seed_everything(seed)
+    place = common.device()
+    path = run_folder(run) / "checkpoint.pt"
+    net = DetectorNet().to(place, memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(
+        common.split_decay(net, 0.02), lr=rate, betas=(0.9, 0.99), fused=True
+    )
+    training = common.Run(path, net, optimiser, minutes, 0.998, start)
+    for group in optimiser.param_groups:  # an older checkpoint may say otherwise
+        group["fused"] = True
+    loss_of = Loss(place)
+    # the pictures are drawn at random: a resumed run takes another seed, not the same start again
+    data = DataLoader(
+        Stream(seed + training.step, sources),
+        batch_size=batch,
+        num_workers=workers,
+        prefetch_factor=3 if workers else None,
+    )
+    recent = common.Recent()
+    net.train()
+    with bar("training, minutes", minutes) as tell:
+        for sample in data:
+            progress = training.budget.progress
+            if progress >= 1.0:
+                break
+            picture, *targets = (t.to(place, non_blocking=True) for t in sample)
+            x = (picture.float() / 255.0).to(memory_format=torch.channels_last)
+            loss, parts = loss_of(net(x), *targets)
+            training.learn(loss, rate * common.warm_cosine(progress, 0.03), 10.0)
+            recent.add(**parts)
+            tell(training.budget.spent / 60, f"step {training.step}: {recent}")
+            if training.step % 200 == 0:
+                training.save()
+    training.save()
+
+
+def main(argv: list[str]) -> int:
+    """Train, then hand over to what converts and measures."""
+    parser = argparse.ArgumentParser(prog="python -m tools.train detector", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=240.0, help="training, wall time in all")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw pictures")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--start", type=Path, help="checkpoint whose averaged weights to start from"
+    )
+    parser.add_argument("--convert-only", action="store_true")
+    parser.add_argument("--train-only", action="store_true")
+    parser.add_argument("--data", choices=("all", "clean"), default="all", help="see tools.train")
+    options: Any = parser.parse_args(argv)
+    run, sources = "detector", None
+    if options.data == "clean":
+        from tools.train.clean import sources as clean
+
+        run, sources = "detector-clean", clean.detector()
+    if not options.convert_only:
+        train(
+            options.minutes,
+            options.batch,
+            options.rate,
+            options.workers,
+            options.seed,
+            options.start,
+            sources,
+            run,
+        )
+    if options.train_only:
+        return 0
+    return common.publish("detector", "--data", options.data)

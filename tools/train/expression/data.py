@@ -1,0 +1,220 @@
+"""Pictures, targets and augmentation of the expression training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.base.types import ACTION_UNITS, EXPRESSIONS
+from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, cut, similarity
+from tools.common import packs
+
+SIZE = EXPRESSION_CROP.size
+BATCH = (56, 8)
+"""Pictures per step of FER+ and of aligned photographs."""
+MARGIN = 12
+"""Pixels kept around an aligned crop, so that shifted and shrunk copies show real picture."""
+
+_PAIRS = {
+    "AU02": ("browOuterUpLeft", "browOuterUpRight"),
+    "AU04": ("browDownLeft", "browDownRight"),
+    "AU05": ("eyeWideLeft", "eyeWideRight"),
+    "AU07": ("eyeSquintLeft", "eyeSquintRight"),
+    "AU10": ("mouthUpperUpLeft", "mouthUpperUpRight"),
+    "AU12": ("mouthSmileLeft", "mouthSmileRight"),
+    "AU24": ("mouthPressLeft", "mouthPressRight"),
+    "AU45": ("eyeBlinkLeft", "eyeBlinkRight"),
+}
+_SINGLE = {"AU01": "browInnerUp", "AU18": "mouthPucker", "AU26": "jawOpen"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Faces:
+    """Pictures with soft targets; a weight of 0 means that a target is unknown."""
+
+    pictures: NDArray[np.uint8]
+    """uint8[N, S, S]: S = 48 for FER+, 48 + 2 * MARGIN for aligned crops."""
+    classes: NDArray[np.float32]
+    """float32[N, 8], sums to 1."""
+    class_weight: NDArray[np.float32]
+    """float32[N]."""
+    units: NDArray[np.float32]
+    """float32[N, 12], in [0, 1]."""
+    unit_weight: NDArray[np.float32]
+    """float32[N]."""
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def action_units(blendshapes: NDArray[np.uint8], names: NDArray[np.str_]) -> NDArray[np.float32]:
+    """Twelve units float32[N, 12] in [0, 1] from blendshapes uint8[N, 52].
+
+    Left and right are averaged. AU25 (lips part) is the largest of jaw open, lower lip down and
+    upper lip up: any of them parts the lips.
+    """
+    place = {str(name): i for i, name in enumerate(names)}
+    shapes: NDArray[np.float32] = blendshapes.astype(np.float32) / np.float32(255)
+
+    def one(name: str) -> NDArray[np.float32]:
+        return shapes[:, place[name]]
+
+    def both(pair: tuple[str, str]) -> NDArray[np.float32]:
+        return (one(pair[0]) + one(pair[1])) * np.float32(0.5)
+
+    units = {unit: one(name) for unit, name in _SINGLE.items()}
+    units |= {unit: both(pair) for unit, pair in _PAIRS.items()}
+    lower = both(("mouthLowerDownLeft", "mouthLowerDownRight"))
+    units["AU25"] = np.maximum(np.maximum(units["AU26"], lower), units["AU10"])
+    return np.stack([units[unit] for unit in ACTION_UNITS], 1).astype(np.float32)
+
+
+def soften(votes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Label distribution float32[N, 8] of FER+ votes uint8[N, 10].
+
+    Single votes are taken for slips and dropped where a class has more, as Barsoum et al. 2016 do;
+    `unknown` and `not a face` take no part.
+    """
+    counts = votes[:, :8].astype(np.float32)
+    firm = np.where(counts > 1, counts, 0)
+    counts = np.where(firm.sum(1, keepdims=True) > 0, firm, counts)
+    return (counts / np.maximum(counts.sum(1, keepdims=True), 1)).astype(np.float32)
+
+
+def ferplus(usage: int) -> tuple[Faces, NDArray[np.uint8]]:
+    """FER+ pictures of one part (0 train, 1 valid) and their votes uint8[N, 10].
+
+    Pictures that most voters called unknown or not a face are left out.
+    """
+    pack, teacher = packs.load("ferplus.npz"), packs.load("ferplus_teacher.npz")
+    rows = np.where((pack["usage"] == usage) & (pack["votes"].argmax(1) < 8))[0]
+    votes = pack["votes"][rows]
+    pictures = np.stack([packs.decode(pack["webp"], pack["off"], int(i)) for i in rows])
+    units = action_units(teacher["blendshapes"][rows], teacher["blendshape_names"])
+    faces = Faces(
+        pictures=pictures,
+        classes=soften(votes),
+        class_weight=np.ones(len(rows), np.float32),
+        units=units,
+        unit_weight=teacher["bs_ok"][rows].astype(np.float32),
+    )
+    return faces, votes
+
+
+def aligned(split: int) -> Faces:
+    """Photographs cut by their landmarks as at run time, with a margin; 0 train, 1 valid.
+
+    All carry action units; only the LFW ones carry a human expression label.
+    """
+    pack, labels = packs.load("faces.npz"), packs.load("faces_labels.npz")
+    rows = np.where(labels["split"] == split)[0]
+    side = SIZE + 2 * MARGIN
+    target = EXPRESSION_CROP.place(MEAN_SHAPE) + MARGIN
+    pictures = np.empty((len(rows), side, side), np.uint8)
+    for k, i in enumerate(rows):
+        picture = packs.decode(pack["jpeg"], pack["off"], int(i))
+        # many chips end at the chin or the brow; at run time the picture goes on there
+        pad = max(picture.shape) // 3
+        picture = cv2.copyMakeBorder(picture, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
+        matrix = similarity(labels["lm68"][i].astype(np.float32) + pad, target)
+        pictures[k] = cut(picture, matrix, side)
+    named = labels["label8"][rows].astype(int)
+    classes = np.full((len(rows), len(EXPRESSIONS)), 0.02, np.float32)
+    classes[np.arange(len(rows)), np.maximum(named, 0)] += 1.0 - 0.02 * len(EXPRESSIONS)
+    return Faces(
+        pictures=pictures,
+        classes=classes,
+        class_weight=(0.5 * (named >= 0)).astype(np.float32),
+        units=action_units(labels["blendshapes"][rows], labels["blendshape_names"]),
+        unit_weight=np.ones(len(rows), np.float32),
+    )
+
+
+def vary(
+    picture: NDArray[np.uint8], rng: np.random.Generator, calm: bool = False
+) -> NDArray[np.uint8]:
+    """One training view uint8[48, 48]: mirrored, moved, relit, blurred, coarsened, part hidden.
+
+    `calm` halves what is moved and relit and leaves most of the rest out.
+    """
+    side = picture.shape[0]
+    normal, uniform = rng.standard_normal(9).tolist(), rng.random(12).tolist()
+    normal = [(0.5 if calm else 0.75) * value for value in normal]
+    if calm:
+        for place in (2, 5, 7):
+            uniform[place] *= 4.0
+    angle = 0.122 * min(max(normal[0], -2.8), 2.8)
+    scale = math.exp(0.09 * min(max(normal[1], -2.5), 2.5))
+    c, s = math.cos(angle) * scale, math.sin(angle) * scale
+    aspect, shear = math.exp(0.03 * normal[2]), 0.04 * normal[3]
+    mirror = -1.0 if uniform[0] < 0.5 else 1.0
+    a, b, d, e = mirror * (c * aspect + shear * s), shear * c - s, mirror * s, c
+    middle = (side - 1) / 2
+    x = (SIZE - 1) / 2 - (a + b) * middle + 1.7 * min(max(normal[4], -2.5), 2.5)
+    y = (SIZE - 1) / 2 - (d + e) * middle + 1.7 * min(max(normal[5], -2.5), 2.5)
+    border = cv2.BORDER_CONSTANT if uniform[1] < 0.2 else cv2.BORDER_REFLECT_101
+    view = cv2.warpAffine(
+        picture, np.array([[a, b, x], [d, e, y]]), (SIZE, SIZE), borderMode=border
+    )
+    if uniform[2] < 0.1:
+        small = int(18 + 24 * uniform[3])
+        view = cv2.resize(view, (small, small), interpolation=cv2.INTER_AREA)
+        view = cv2.resize(view, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+    elif uniform[2] < 0.18:
+        view = cv2.GaussianBlur(view, (0, 0), 0.4 + 0.8 * uniform[3])
+    if uniform[4] < 0.7:
+        view = cv2.LUT(view, _tone(float(cv2.mean(view)[0]) / 255, *normal[6:]))
+    if uniform[5] < 0.1:
+        grain = np.empty(view.shape, np.int16)
+        cv2.randn(grain, 0, 2 + 8 * uniform[6])
+        view = cv2.add(view, grain, dtype=cv2.CV_8U)
+    if uniform[7] < 0.2:
+        height, width = int(5 + 15 * uniform[8]), int(5 + 15 * uniform[9])
+        top, left = int((SIZE - height) * uniform[10]), int((SIZE - width) * uniform[11])
+        view[top : top + height, left : left + width] = int(255 * uniform[6])
+    return np.asarray(view, np.uint8)
+
+
+_LEVELS = np.linspace(0.0, 1.0, 256, dtype=np.float32)
+
+
+def _tone(mean: float, gamma: float, contrast: float, brightness: float) -> NDArray[np.uint8]:
+    """Lookup table of gamma, contrast about the mean and brightness, given as normal draws."""
+    power, slope = math.exp(0.2 * gamma), math.exp(0.22 * contrast)
+    shift = mean + 0.08 * brightness - slope * mean**power
+    levels = cv2.pow(_LEVELS, power).ravel() * (255 * slope) + 255 * shift
+    return cv2.convertScaleAbs(np.maximum(levels, 0)).ravel()
+
+
+Batch = dict[str, NDArray[Any]]
+
+
+def batches(
+    parts: list[tuple[Faces, int]],
+    rng: np.random.Generator,
+    calm: Callable[[], bool] = lambda: False,
+) -> Iterator[Batch]:
+    """Endless training batches: `count` varied pictures of each part, each in its own epochs.
+
+    `calm` is asked before each batch and handed on to `vary`.
+    """
+    queues = [np.empty(0, int) for _ in parts]
+    while True:
+        chosen: list[tuple[Faces, NDArray[Any]]] = []
+        for k, (faces, count) in enumerate(parts):
+            if len(queues[k]) < count:
+                queues[k] = np.concatenate([queues[k], rng.permutation(len(faces))])
+            chosen.append((faces, queues[k][:count]))
+            queues[k] = queues[k][count:]
+        quiet = calm()
+        views = [vary(faces.pictures[i], rng, quiet) for faces, rows in chosen for i in rows]
+        batch: Batch = {"pictures": np.stack(views)[:, None].astype(np.float32) / 255.0}
+        for field in ("classes", "class_weight", "units", "unit_weight"):
+            batch[field] = np.concatenate([getattr(faces, field)[rows] for faces, rows in chosen])
+        yield batch

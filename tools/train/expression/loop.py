@@ -1,0 +1,222 @@
+"""`python -m tools.train expression`: trains the expression network.
+
+Targets are the vote distributions of FER+ (Barsoum et al. 2016, arXiv:1608.01041) and twelve action
+units taken from a teacher's blendshapes. Training stops after `--minutes` of wall time, resumptions
+included, and goes on from `runs/expression/checkpoint.pt`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from tools.common.files import run_folder
+from tools.common.progress import bar
+from tools.train import common
+from tools.train.expression import data as expression_data
+from tools.train.expression import distillation
+from tools.train.expression.data import BATCH, SIZE, Faces
+from tools.train.expression.net import ExpressionNet
+
+SEED = 20
+TEACHER = "expression-teacher"
+PEAK_RATE = 0.05
+WEIGHT_DECAY = 3e-4
+UNIT_WEIGHT = 0.3
+AVERAGE_DECAY = 0.999
+CALM_FROM = 0.7
+"""From this share of the training on, pictures are varied little: as they will be met."""
+EVALUATE_EVERY = 1000
+"""Steps."""
+
+
+def main(argv: list[str]) -> int:
+    """Train (unless told otherwise), then hand over to what converts and measures."""
+    parser = argparse.ArgumentParser(prog="python -m tools.train expression")
+    parser.add_argument("--minutes", type=float, default=60.0, help="training time in all")
+    parser.add_argument("--convert-only", action="store_true", help="use the checkpoint as it is")
+    parser.add_argument(
+        "--start", type=Path, help="checkpoint whose averaged weights to start from"
+    )
+    parser.add_argument("--restart", action="store_true", help="forget the checkpoint")
+    parser.add_argument(
+        "--teacher",
+        action="store_true",
+        help="train the network twice as wide that --distil learns from; publishes nothing",
+    )
+    parser.add_argument(
+        "--distil", action="store_true", help="learn from the teacher's answers beside the votes"
+    )
+    parser.add_argument("--data", choices=("all", "clean"), default="all", help="see tools.train")
+    options = parser.parse_args(argv)
+    if options.data == "clean":
+        return _clean(options.minutes, options.convert_only)
+    run = TEACHER if options.teacher else "expression"
+    checkpoint = run_folder(run) / "checkpoint.pt"
+    if options.restart:
+        checkpoint.unlink(missing_ok=True)
+    if not options.convert_only:
+        valid, votes = expression_data.ferplus(1)
+        parts = [(expression_data.ferplus(0)[0], BATCH[0]), (expression_data.aligned(0), BATCH[1])]
+        if options.distil:
+            parts = distillation.answered(parts, TEACHER)
+        net = ExpressionNet(width=distillation.WIDTH if options.teacher else 1)
+        train(run, net, options.minutes, parts, valid, votes, options.start)
+    if options.teacher:
+        return 0
+    return common.publish("expression")
+
+
+def _clean(minutes: float, convert_only: bool) -> int:
+    """The second set's network: other faces, same measurements."""
+    from tools.train.clean import expression as clean_expression
+
+    if not convert_only:
+        parts = clean_expression.material().parts
+        valid, votes = expression_data.ferplus(1)
+        train("expression-clean", ExpressionNet(), minutes, parts, valid, votes)
+    return common.publish("expression", "--data", "clean")
+
+
+def train(
+    run: str,
+    net: ExpressionNet,
+    minutes: float,
+    parts: list[tuple[Faces, int]],
+    valid: Faces,
+    votes: NDArray[np.uint8],
+    start: Path | None = None,
+) -> None:
+    """Run or go on with the training; the checkpoint of `run` holds all that is needed for either.
+
+    Parameters
+    ----------
+    run
+        Name of the folder under `runs`.
+    minutes
+        Wall time in all, resumptions included.
+    parts
+        Training faces and how many of each a batch holds.
+    valid, votes
+        Faces that are measured now and then, with the votes uint8[N, 10] on them.
+    start
+        Checkpoint whose averaged weights a new training begins at.
+    """
+    rng = common.seed_everything(SEED)
+    where = common.device()
+    checkpoint = run_folder(run) / "checkpoint.pt"
+    known_units = parts[-1][0].units  # of photographs, where the teacher of the units is best
+    spread = torch.from_numpy(np.maximum(known_units.std(0), 0.05)).to(where)
+    net = net.to(where, memory_format=torch.channels_last)
+    optimiser = torch.optim.SGD(
+        common.split_decay(net, WEIGHT_DECAY), lr=PEAK_RATE, momentum=0.9, nesterov=True
+    )
+    training = common.Run(checkpoint, net, optimiser, minutes, AVERAGE_DECAY, start)
+    history: list[dict[str, float]] = training.saved.get("history", [])
+    if training.saved:
+        rng = np.random.default_rng(SEED + training.step)
+    budget = training.budget
+    source = expression_data.batches(parts, rng, lambda: budget.progress > CALM_FROM)
+
+    def keep() -> None:
+        history.append({"step": training.step, "minutes": round(budget.spent / 60, 2)})
+        history[-1] |= _check(net, training.average, valid, votes, where)
+        print(history[-1])
+        training.save(history=history)
+
+    with bar(f"{run}, minutes", minutes) as tell:
+        while budget.progress < 1.0:
+            net.train()
+            rate = PEAK_RATE * common.warm_cosine(budget.progress, warm_up=0.04, floor=0.002)
+            batch = {k: torch.from_numpy(value).to(where) for k, value in next(source).items()}
+            loss = _loss(net, batch, spread, rng, picture_size(budget.progress))
+            training.learn(loss, rate, 5.0)
+            tell(budget.spent / 60, f"step {training.step}: loss {loss.item():.3f}")
+            if training.step % EVALUATE_EVERY == 0:
+                keep()
+        keep()
+
+
+def picture_size(progress: float) -> int:
+    """Side in pixels at this point of the training: small pictures first, as they cost less.
+
+    Progressive resizing as in Tan & Le 2021 (arXiv:2104.00298); the second half is at full size.
+    """
+    return 40 if progress < 0.4 else SIZE
+
+
+def _loss(
+    net: nn.Module,
+    batch: dict[str, torch.Tensor],
+    spread: torch.Tensor,
+    rng: np.random.Generator,
+    size: int,
+) -> torch.Tensor:
+    """Cross-entropy with the votes plus squared error of the units in standard deviations.
+
+    One batch in eight is mixed with itself (mixup, Zhang et al. 2018, arXiv:1710.09412).
+    """
+    pictures = batch["pictures"]
+    if size != SIZE:
+        pictures = functional.interpolate(pictures, (size, size), mode="bilinear", antialias=True)
+    pictures = pictures.to(memory_format=torch.channels_last)
+    share = float(rng.beta(0.3, 0.3)) if rng.random() < 0.125 else 1.0
+    order = torch.from_numpy(rng.permutation(len(pictures))).to(pictures.device)
+    if share < 1.0:
+        pictures = share * pictures + (1.0 - share) * pictures[order]
+    logits, units = net(pictures)
+    log_odds = functional.log_softmax(logits, 1)
+
+    def one(rows: torch.Tensor | slice) -> torch.Tensor:
+        entropy = -(batch["classes"][rows] * log_odds).sum(1) * batch["class_weight"][rows]
+        error = ((units - batch["units"][rows]) / spread).square().mean(1)
+        return (entropy + UNIT_WEIGHT * error * batch["unit_weight"][rows]).mean()
+
+    if share == 1.0:
+        return one(slice(None))
+    return share * one(slice(None)) + (1.0 - share) * one(order)
+
+
+@torch.no_grad()
+def _check(
+    like: ExpressionNet,
+    average: common.Average,
+    valid: Faces,
+    votes: NDArray[np.uint8],
+    where: torch.device,
+) -> dict[str, float]:
+    """Accuracy and correlation of the units of the averaged weights on the valid split."""
+    net = copy.deepcopy(like)
+    net.load_state_dict(average.state)
+    net.eval()
+    logits, units = predict(net, valid.pictures, where)
+    right = logits.argmax(1) == votes[:, :8].argmax(1)
+    known = valid.unit_weight > 0
+    pairs = zip(units[known].T, valid.units[known].T, strict=True)
+    return {
+        "accuracy": round(float(right.mean()), 4),
+        "unit_correlation": round(float(np.mean([np.corrcoef(a, b)[0, 1] for a, b in pairs])), 3),
+    }
+
+
+@torch.no_grad()
+def predict(
+    net: nn.Module, pictures: NDArray[np.uint8], where: torch.device
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Logits float32[N, 8] and units float32[N, 12] of uint8[N, 48, 48]."""
+    answers = [
+        net(torch.from_numpy(chunk[:, None].astype(np.float32) / 255.0).to(where))
+        for chunk in np.array_split(pictures, max(len(pictures) // 256, 1))
+    ]
+    return (
+        torch.cat([a for a, _ in answers]).cpu().numpy(),
+        torch.cat([b for _, b in answers]).cpu().numpy(),
+    )

@@ -1,0 +1,1 @@
+"""Training of the micro-expression spotter's network."""

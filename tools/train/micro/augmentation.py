@@ -1,0 +1,80 @@
+"""Data augmentation of the spotter's inputs: mirroring, and movements no generator knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.vision.micro.channels import CHANNEL_NAMES, FACE_CHANNELS
+from agent.vision.micro.stream import INPUTS
+
+Float = NDArray[np.float32]
+
+
+def mirrored(inputs: Float) -> Float:
+    """Inputs float32[T, 38] of the face in a mirror."""
+    return inputs[:, _SWAP] * _SIGN
+
+
+def _mirror() -> tuple[NDArray[np.int64], Float]:
+    swap = np.arange(INPUTS)
+    sign = np.ones(INPUTS, np.float32)
+    for row, name in enumerate(CHANNEL_NAMES):
+        other = name.replace("left", "?").replace("right", "left").replace("?", "right")
+        swap[row] = CHANNEL_NAMES.index(other)
+        if name.endswith("_x"):
+            sign[row] = -1.0
+    yaw, roll, across = FACE_CHANNELS + 1, FACE_CHANNELS + 3, FACE_CHANNELS + 5
+    sign[[yaw, roll, across]] = -1.0
+    return swap, sign
+
+
+_SWAP, _SIGN = _mirror()
+
+
+def disturbed(rng: np.random.Generator, inputs: Float) -> Float:
+    """Inputs float32[T, 38] with movements that are no micro-expressions, in directions that no
+    generator knows: steps, jumps that fade, oscillations, single frames, slow swells. Gains and
+    levels of the channels vary, too."""
+    inputs = inputs.copy()
+    count = len(inputs)
+    step = np.arange(count, dtype=np.float32)
+    plain = 4.0 * np.sinh(inputs[:, :FACE_CHANNELS] / 4.0)
+    plain *= np.exp(rng.normal(0.0, 0.15, FACE_CHANNELS)).astype(np.float32)
+    if rng.random() < 0.5:
+        plain += rng.normal(0.0, 1.0, FACE_CHANNELS).astype(np.float32)
+    for _ in range(rng.integers(0, 4)):
+        taking_part = rng.random(FACE_CHANNELS) < rng.uniform(0.05, 1.0)
+        direction = rng.normal(0.0, 1.0, FACE_CHANNELS) * taking_part
+        size = np.exp(rng.uniform(np.log(1.5), np.log(14.0)))
+        start = rng.uniform(0.0, count)
+        course = (_ramp, _fading, _oscillation, _glitch, _swell)[rng.integers(5)]
+        plain += (size * course(rng, step - start)[:, None] * direction).astype(np.float32)
+    inputs[:, :FACE_CHANNELS] = 4.0 * np.arcsinh(plain / 4.0)
+    return inputs
+
+
+def _ramp(rng: np.random.Generator, since: Float) -> Any:
+    return np.clip(since / rng.uniform(0.5, 12.0), 0.0, 1.0)
+
+
+def _fading(rng: np.random.Generator, since: Float) -> Any:
+    return (since >= 0) * np.exp(-np.clip(since, 0.0, None) / rng.uniform(8.0, 90.0))
+
+
+def _oscillation(rng: np.random.Generator, since: Float) -> Any:
+    frequency = rng.uniform(0.8, 5.0) / 30.0
+    length = rng.uniform(1.6, 7.0) / frequency
+    fade = np.clip(since / 5.0, 0.0, 1.0) * np.clip((length - since) / 5.0, 0.0, 1.0)
+    return np.sin(2 * np.pi * frequency * since) * fade
+
+
+def _glitch(rng: np.random.Generator, since: Float) -> Any:
+    return ((since >= 0) & (since < rng.integers(1, 3))).astype(np.float32)
+
+
+def _swell(rng: np.random.Generator, since: Float) -> Any:
+    share = np.clip(since / rng.uniform(22.0, 120.0), 0.0, 1.0)
+    return 0.5 - 0.5 * np.cos(2 * np.pi * share)
