@@ -266,8 +266,6 @@ class Connection:
         """paho's loop. Raises `PublishError` for whatever a broker can make it stumble over."""
         try:
             return self._client.exchange(timeout)
-        except PublishError:
-            raise
         except OSError as error:
             raise PublishError(f"{self._where} went away: {error}.") from None
         except Exception as error:

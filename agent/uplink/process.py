@@ -77,7 +77,7 @@ class Uplink:
             self._topics, self.identity, outbox, self._control, self._health,
             config.mqtt.health_interval,
         )  # fmt: skip
-        self._sender = OutboxSender(self._topics, outbox, config.store.outbox, self._events)
+        self._sender = OutboxSender(self._topics, outbox, self._events)
         self._clock = WallClock()
         self._negotiator = VersionNegotiator(config.mqtt.protocol)
         self._connection: Connection | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from agent.base.errors import PublishError
 from agent.base.report import ClosedModel, Event, EventCode, Receipt, Summary, from_json
@@ -25,13 +24,12 @@ class OutboxSender:
     are sent again. (boot, seq) makes the second copy recognisable."""
 
     def __init__(
-        self, topics: Topics, outbox: Outbox, path: Path, count: Callable[[EventCode], object]
+        self, topics: Topics, outbox: Outbox, count: Callable[[EventCode], object]
     ) -> None:
-        """`path`: the outbox's file; `count`: notes an event."""
-        self._path = path
-        self._file = _identity(path)
+        """`count`: notes an event."""
         self._topics = topics
         self._outbox = outbox
+        self._file = outbox.file_id
         self._count = count
         self._next_poll = 0.0
         self._last_id = 0
@@ -58,7 +56,7 @@ class OutboxSender:
         """A damaged outbox is moved aside, by either process, and a new one begins its numbers
         anew. What is in flight then belongs to the old one: raises `PublishError`, to connect
         anew."""
-        found = _identity(self._path)
+        found = self._outbox.file_id
         if found != self._file:
             self._file = found
             self._taken.clear()
@@ -109,11 +107,3 @@ class OutboxSender:
         log.error("Row %d of the outbox is no valid message: removed, not sent.", row.id)
         self._count("row_refused")
         self._refused.append(row.id)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -4,15 +4,7 @@ The JSON Schemas in `agent/base/schemas/` are made from these models by
 `python -m agent.base.schemas`.
 """
 
-from agent.base.report.base import (
-    SEQ_LIMIT,
-    Boot,
-    ClosedModel,
-    Message,
-    from_json,
-    quantize,
-    to_json,
-)
+from agent.base.report.base import SEQ_LIMIT, Boot, ClosedModel, from_json, quantize, to_json
 from agent.base.report.device import (
     Birth,
     Event,
@@ -64,7 +56,6 @@ __all__ = [
     "EventCode",
     "ExpressionCounts",
     "Health",
-    "Message",
     "Meta",
     "MicroCounts",
     "PerceiveCage",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.base.report import Message, from_json
+from agent.base.report.base import Message, from_json
 
 MOST_BYTES = 2_000_000_000
 """Of one file."""

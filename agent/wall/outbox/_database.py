@@ -78,7 +78,7 @@ class Database:
         self._on_damage = on_damage
         self._reported: Path | None = None
         self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
+        self._file_id: tuple[int, int] | None = None
 
     @contextlib.contextmanager
     def transaction(self, what: str) -> Iterator[sqlite3.Connection]:
@@ -122,10 +122,10 @@ class Database:
             ) from None
 
     def _open_connection(self) -> sqlite3.Connection:
-        if self._connection is None or self._identity != _identity(self.path):
+        if self._connection is None or self._file_id != file_id(self.path):
             self.close()
             self._connection = self._open()
-            self._identity = _identity(self.path)
+            self._file_id = file_id(self.path)
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
@@ -183,7 +183,7 @@ def _move_aside(path: Path) -> Path:
     return path.with_name(stem)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def file_id(path: Path) -> tuple[int, int] | None:
     try:
         found = path.stat()
     except OSError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from agent.base.report import Birth, Message, Vitals, from_json, to_json
+from agent.base.report import Birth, Vitals
+from agent.base.report.base import Message, from_json, to_json
 from agent.wall.outbox._database import Database, put_latest
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from agent.base.clock import WallClock
 from agent.base.config import StoreConfig
 from agent.base.report import SEQ_LIMIT, Summary, to_json
-from agent.wall.outbox._database import Database, add_to_counter, counter, insert_message
+from agent.wall.outbox._database import Database, add_to_counter, counter, file_id, insert_message
 from agent.wall.outbox._events import EventThrottle
 from agent.wall.outbox._latest import LatestValues
 from agent.wall.outbox._ledger import ReleaseLedger, meter, record_release
@@ -76,6 +76,11 @@ class Outbox:
     def moved_aside(self) -> Path | None:
         """Where the last damaged file went."""
         return self._database.moved_aside
+
+    @property
+    def file_id(self) -> tuple[int, int] | None:
+        """Device and inode of the file in place: ids of rows belong to it."""
+        return file_id(self._database.path)
 
     @property
     def evicted(self) -> int:
