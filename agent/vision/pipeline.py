@@ -25,7 +25,7 @@ from agent.base.types import (
 from agent.vision.expression.classifier import ExpressionClassifier, NeutralBaseline
 from agent.vision.faces.detect import FaceDetector
 from agent.vision.faces.landmarks import LandmarkEstimator
-from agent.vision.faces.pose import measure_head
+from agent.vision.faces.pose import Head, measure_head
 from agent.vision.faces.track import ExcludedZones, FaceTracker, Track
 from agent.vision.inference.manifest import Manifest, load_manifest, models_folder
 from agent.vision.inference.tflite import open_model
@@ -170,6 +170,7 @@ class Pipeline:
         if self._zones is not None:
             frame = self._zones.mask(frame)
         tracks = self._tracker.update(frame)
+        heads = [measure_head(track.points) for track in tracks]
         tracked = self._clock()
         events: list[MicroExpression] = []
         micro: dict[int, MicroStatus] = {}
@@ -177,7 +178,10 @@ class Pipeline:
             fresh = [(t.track_id, t.points, t.continuity) for t in tracks if t.fresh]
             events, micro = self._spotter.update(frame.time, fresh)
         spotted = self._clock()
-        faces = [self._face(t, frame, micro.get(t.track_id, NOT_LOOKED_AT)) for t in tracks]
+        faces = [
+            self._face(track, head, frame, micro.get(track.track_id, NOT_LOOKED_AT))
+            for track, head in zip(tracks, heads, strict=True)
+        ]
         if len(self._expressions) > 2 * len(tracks) + 8:
             known = {track.track_id for track in tracks}
             self._expressions = {k: v for k, v in self._expressions.items() if k in known}
@@ -196,15 +200,14 @@ class Pipeline:
         """The source has ended: movements that were not reported yet."""
         return tuple(self._spotter.finish()) if self._spotter is not None else ()
 
-    def _face(self, track: Track, frame: Frame, micro: MicroStatus) -> Face:
-        points, estimate = track.points, track.estimate
-        head = measure_head(points)
-        expression, is_new = self._expression(track, frame, head.interocular)
+    def _face(self, track: Track, head: Head, frame: Frame, micro: MicroStatus) -> Face:
+        estimate = track.estimate
+        expression, is_new = self._expression(track, head, frame)
         return Face(
             track.track_id,
             head.box,
             track.score,
-            Landmarks(points, estimate.presence),
+            Landmarks(head.points, estimate.presence),
             estimate.points,
             head.pose,
             head.facing >= self._attention_cosine,
@@ -213,11 +216,8 @@ class Pipeline:
             micro,
         )
 
-    def _expression(
-        self, track: Track, frame: Frame, size: float
-    ) -> tuple[Expression | None, bool]:
-        """The newest expression of this face of `size` pixels between the eyes; whether it is of
-        this frame."""
+    def _expression(self, track: Track, head: Head, frame: Frame) -> tuple[Expression | None, bool]:
+        """The newest expression of this face; whether it is of this frame."""
         if not self._reads_expressions:
             return None, False
         state = self._expressions.get(track.track_id)
@@ -225,8 +225,8 @@ class Pipeline:
             state = self._expressions[track.track_id] = _ExpressionState()
         params = self._config.expression
         # Half a millisecond of slack, or the rounding of frame times would skip a frame.
-        if frame.time < state.due - 5e-4 or not track.fresh or size < params.min_face:
+        if frame.time < state.due - 5e-4 or not track.fresh or head.interocular < params.min_face:
             return state.newest, False
         state.due = frame.time + params.interval
-        state.newest = state.baseline.subtract(self.models.expression(frame.luma, track.points))
+        state.newest = state.baseline.subtract(self.models.expression(frame.luma, head.points))
         return state.newest, True

@@ -20,8 +20,6 @@ COMPOSITION = {"agent/perceive", "agent/vision"}
 """Folders whose own modules call one room after another."""
 LEFT_OUT = {"agent/base", "agent/host", "agent/privacy/policy"}
 """Vocabulary, the watchdog and the rules in force, which see no frame."""
-NO_ZONES = ROOT / "agent/privacy/zones.py"
-"""Asked whether there are staff zones to mask; here there are none."""
 FIRST, LAST = 9.8, 12.2
 """Seconds of the clip in which one visitor is in view and a window of ten seconds closes."""
 
@@ -62,7 +60,7 @@ class Walk:
 
 def _room(code: CodeType) -> str | None:
     path = Path(code.co_filename)
-    if not path.is_relative_to(ROOT / "agent") or path == NO_ZONES:
+    if not path.is_relative_to(ROOT / "agent"):
         return None
     folder = path.relative_to(ROOT).parent.as_posix()
     return None if folder in COMPOSITION | LEFT_OUT else folder

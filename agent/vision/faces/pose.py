@@ -31,6 +31,8 @@ _INVERSE = _inverse()
 class Head(NamedTuple):
     """Pose, box and size of one head."""
 
+    points: Float
+    """float32[68, 2], frame pixels: what it was measured from."""
     pose: Pose
     box: Float
     """float32[4], as `agent.vision.faces.landmarks.face_box`."""
@@ -44,4 +46,4 @@ def measure_head(points: Float) -> Head:
     """From the landmarks float32[68, 2] of one face, frame pixels."""
     box = np.empty(4, np.float32)
     yaw, pitch, roll, facing, interocular = kernel.measure_head(points, _INVERSE, FOREHEAD, box)
-    return Head(Pose(yaw, pitch, roll), box, facing, interocular)
+    return Head(points, Pose(yaw, pitch, roll), box, facing, interocular)

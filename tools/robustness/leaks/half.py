@@ -1,6 +1,6 @@
-"""One real half with a leak built in.
+"""One real process with a leak built in.
 
-`python -m tools.robustness.leaks.half KIND HALF --config FILE`
+`python -m tools.robustness.leaks.half KIND perceive|uplink --config FILE`
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from tools.robustness.leaks.kinds import KINDS, Leak, replace
 
 
 def main(argv: list[str]) -> int:
-    """The half's own exit code. KIND: one of `kinds.KINDS`, or several joined by `+`."""
-    kind, half, *rest = argv
+    """The process's own exit code. KIND: one of `kinds.KINDS`, or several joined by `+`."""
+    kind, name, *rest = argv
     leaks = [KINDS[each][0]() for each in kind.split("+")]
     for leak in leaks:
-        if half == "uplink":
+        if name == "uplink":
             leak.in_uplink()
         else:
-            leak.before_the_walls(rest[-1])
-            _behind_the_walls(leak)
-    return cli.main([half, *rest])
+            leak.before_sandbox(rest[-1])
+            _after_sandbox(leak)
+    return cli.main([name, *rest])
 
 
-def _behind_the_walls(leak: Leak) -> None:
-    """Perception is replaced where it is imported: after the process has sealed itself."""
-    seal = vars(start)["seal_perceive"]  # perhaps another leak's already
+def _after_sandbox(leak: Leak) -> None:
+    """Perception is replaced where it is imported: after the process has entered its sandbox."""
+    enter = vars(start)["enter_perceive"]  # perhaps another leak's already
 
     def then_leak(*args: Any, **options: Any) -> Any:
-        found = seal(*args, **options)
+        found = enter(*args, **options)
         leak.in_perceive()
         return found
 
-    replace(start, "seal_perceive", then_leak)
+    replace(start, "enter_perceive", then_leak)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class Leak:
     """float32[68, 2]: the newest face's landmarks."""
     outbox = Path()
 
-    def before_the_walls(self, settings: str) -> None:
+    def before_sandbox(self, settings: str) -> None:
         """In `perceive`, before it has sealed itself. `settings`: its configuration file."""
         self.settings = tomllib.loads(Path(settings).read_text())
         self.outbox = Path(self.settings["store"]["outbox"])
@@ -208,8 +208,8 @@ class Property(Base64):
 class Socket(Leak):
     """Over a connection of its own, opened before the walls stand: behind them there is none."""
 
-    def before_the_walls(self, settings: str) -> None:
-        super().before_the_walls(settings)
+    def before_sandbox(self, settings: str) -> None:
+        super().before_sandbox(settings)
         mqtt = self.settings["mqtt"]
         self.connection = socket.create_connection((mqtt["host"], mqtt["port"]))
 
