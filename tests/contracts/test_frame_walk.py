@@ -14,6 +14,7 @@ from agent.base.assets import CLIP
 from agent.desk.demo import configuration
 from agent.perceive.capture.video_file import VideoFile
 from agent.perceive.process import Perceiver
+from agent.perceive.warm_up import warm
 
 ROOT = Path(__file__).parents[2]
 COMPOSITION = {"agent/perceive", "agent/vision"}
@@ -70,7 +71,9 @@ def _room(code: CodeType) -> str | None:
 def test_every_frame_enters_each_room_once_in_the_stated_order(tmp_path: Path) -> None:
     rooms = stated()
     assert len(rooms) == len(set(rooms)) > 4
-    perceiver = Perceiver(configuration(CLIP, tmp_path / "outbox.db", port=1))
+    config = configuration(CLIP, tmp_path / "outbox.db", port=1)
+    warm(config)  # compiling a kernel while every call is noted takes minutes
+    perceiver = Perceiver(config)
     source = VideoFile(CLIP)
     touched: set[str] = set()
     frame = next(frame for frame in source if frame.time >= FIRST)
