@@ -42,11 +42,17 @@ LIBRARIES: dict[str, set[str]] = {
     "http": set(),
     "urllib": {"desk"},
     "asyncio": {"desk"},
-    "sqlite3": {"wall", "uplink", "desk"},
+    "sqlite3": {"wall", "desk"},
+    "numpy": {"base.types", "vision.kernels", "vision", "privacy", "perceive", "desk"},
     "matplotlib": {"desk"},
     "rich": {"desk"},
 }
 """Which rows may import a library directly; one that is not named here may be imported anywhere."""
+
+KERNEL_LIBRARIES = {"numpy", "numba", "llvmlite", *sys.stdlib_module_names}
+STARTERS = {"agent.cli", "agent.desk.demo", "agent.perceive.start"}
+"""The only modules that may start a process's loop, of those outside its own folder."""
+LOOPS = {"agent.perceive.process", "agent.uplink.process"}
 
 
 def name_of(path: Path) -> str:
@@ -84,11 +90,25 @@ def arrows() -> Iterator[tuple[str, str, str]]:
             yield module, name, f"{path.relative_to(ROOT)}:{line}"
 
 
-def forbidden(importer: str, imported: str) -> bool:
-    if imported.split(".")[0] != "agent":
-        allowed = LIBRARIES.get(imported.split(".")[0])
-        return allowed is not None and row(importer) not in allowed
-    return row(imported) not in ("", row(importer), *LAYERS[row(importer)])
+def rows_of(module: str) -> list[str]:
+    """The rows that an import has to satisfy: the module's own; for a package's `__init__` also
+    those of everything below it, since whoever imports that runs it."""
+    if MODULES[module].name != "__init__.py":
+        return [row(module)]
+    below = module.removeprefix("agent").lstrip(".")
+    return [row(module)] * bool(below) + [
+        each for each in LAYERS if not below or each.startswith(f"{below}.")
+    ]
+
+
+def forbidden(importing: str, imported: str) -> bool:
+    """Whether a row must not import a module of ours or of somebody else."""
+    top = imported.split(".")[0]
+    if top == "agent":
+        return row(imported) not in ("", importing, *LAYERS[importing])
+    if importing == "vision.kernels" and top not in KERNEL_LIBRARIES:
+        return True
+    return importing not in LIBRARIES.get(top, LAYERS)
 
 
 def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
@@ -116,9 +136,21 @@ def test_no_arrow_runs_back() -> None:
     rows = {row(module) for module in MODULES}
     assert rows == {"", *LAYERS}, "rows of the table without a module, or modules without a row"
     wrong = [
-        f"{where}: {importer} must not import {imported}"
+        f"{where}: {importer} must not import {imported} (row {each})"
         for importer, imported, where in every
-        if row(importer) and forbidden(importer, imported)
+        for each in rows_of(importer)
+        if forbidden(each, imported)
+    ]
+    wrong += [
+        f"{where}: {importer} must not start {imported}"
+        for importer, imported, where in every
+        if imported in LOOPS and importer not in STARTERS
+    ]
+    kernels = "agent.vision.kernels"
+    wrong += [
+        f"{where}: a cached kernel would call an old {imported}"
+        for importer, imported, where in every
+        if importer.startswith(f"{kernels}.") and imported.startswith(f"{kernels}.")
     ]
     modules: dict[str, set[str]] = {}
     folders: dict[str, set[str]] = {}
