@@ -160,8 +160,8 @@ def test_a_small_budget_goes_round_and_says_what_it_left_out() -> None:
     for i in range(30):
         tracks = tracker.update(Frame(i / 30, LUMA))
         if i > 1:
-            assert tracker.skipped == sum(not track.fresh for track in tracks) == 5
-            turns += [track.track_id for track in tracks if track.fresh]
+            assert tracker.skipped == sum(not track.updated for track in tracks) == 5
+            turns += [track.track_id for track in tracks if track.updated]
     assert len(tracks) == 6
     assert turns[:6] == turns[6:12], "every face has its turn"
     assert sorted(turns[:6]) == [1, 2, 3, 4, 5, 6]
