@@ -95,7 +95,7 @@ def test_a_camera_below_its_rate_fails(settings: dict[str, Any]) -> None:
     source = VideoFile(Path(settings["source"]["target"]))
     source.live = True
     settings["source"]["fps"] = 60.0
-    found = check._watch(source, parse(settings, "test"))
+    found = check._measure_camera(source, parse(settings, "test"))
     assert not found.ok
     assert "30.0 frames/s of 60 asked" in found.detail
     assert "light" in found.advice
@@ -208,7 +208,7 @@ def test_brokers_that_cannot_be_reached(settings: dict[str, Any], tmp_path: Path
 def test_a_port_that_talks_something_else(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check, "BROKER_WAIT", 0.2)
+    monkeypatch.setattr(check, "BROKER_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", settings["mqtt"]["port"])) as server:
         server.settimeout(10)
         silent: list[socket.socket] = []

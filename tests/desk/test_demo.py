@@ -103,7 +103,7 @@ def test_nothing_arrived_is_a_named_error(tmp_path: Path, monkeypatch: pytest.Mo
         return PerceiveReport(frames=1, summaries=3)
 
     monkeypatch.setattr(agent.perceive.process, "perceive", blind)
-    monkeypatch.setattr(demo, "ARRIVAL", 0.2)
+    monkeypatch.setattr(demo, "ARRIVAL_TIMEOUT", 0.2)
     with pytest.raises(PublishError, match="none of 3 released summaries arrived"):
         demo.demo(plot=tmp_path / "demo.png", as_json=True)
     assert not (tmp_path / "demo.png").exists()

@@ -208,7 +208,7 @@ class Old(Broker):
 
     word: bytes | None = packets.connack(4, 1)
 
-    async def _welcome(self, stream: Any, writer: Any) -> Any:
+    async def _accept(self, stream: Any, writer: Any) -> Any:
         first, body = await packets.read_packet(stream)
         connect = packets.parse_connect(body)
         assert first == 0x10
@@ -243,7 +243,7 @@ def test_a_broker_that_speaks_only_3_1_1_is_spoken_to_in_it(
 def test_a_broker_that_hangs_up_once_is_still_spoken_to_in_5(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, hangups = Broker._welcome, [None]
+    before, hangups = Broker._accept, [None]
 
     async def hasty(self: Broker, stream: Any, writer: Any) -> Any:
         if hangups:
@@ -251,7 +251,7 @@ def test_a_broker_that_hangs_up_once_is_still_spoken_to_in_5(
             return None
         return await before(self, stream, writer)
 
-    monkeypatch.setattr(Broker, "_welcome", hasty)
+    monkeypatch.setattr(Broker, "_accept", hasty)
     with talking(agent_config(tmp_path, broker.port)) as (uplink, _):
         until(uplink, lambda: uplink.connected, "connected")
         assert uplink._connection is not None
