@@ -193,7 +193,7 @@ def test_a_broker_that_never_acknowledges_counts_as_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("agent.uplink.connection.ACK_TIMEOUT", 0.1)
-    monkeypatch.setattr(Broker, "_serve_packet", lambda *_: None)
+    monkeypatch.setattr(Broker, "_handle_packet", lambda *_: None)
     config = agent_config(tmp_path, broker.port)
     fill(config, 1)
     with talking(config) as (uplink, outbox), caplog.at_level(logging.WARNING):
@@ -268,7 +268,7 @@ def test_a_half_open_connection_is_noticed(
         until(uplink, lambda: uplink.connected, "connected")
         for _ in range(5):
             uplink.step(0.02)
-        monkeypatch.setattr(Broker, "_serve_packet", lambda *_: None)
+        monkeypatch.setattr(Broker, "_handle_packet", lambda *_: None)
         assert uplink._connection is not None
         uplink._connection._client._keepalive = 0.1  # type: ignore[assignment] # the least that may be set is 5
         with caplog.at_level(logging.WARNING):

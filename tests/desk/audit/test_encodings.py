@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from agent.base.report import to_json
-from agent.desk.audit._decodings import decodings
-from agent.desk.audit._signatures import signatures, suspicious_text
+from agent.desk.audit._encodings import decodings, signatures, suspicious_text
 from tests.desk.audit.clip import frames
 from tests.summaries import summary
 
