@@ -1,4 +1,4 @@
-"""The schemas are those of the models, closed, and small."""
+"""The schemas match the models and are closed and small."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from agent.base.report import Quality, Summary, to_json
 from agent.base.schemas import registry as schemas
-from agent.base.schemas.__main__ import main
 from agent.base.schemas.capacity import OpenSchemaError, capacity
 from tests.summaries import meta, summary
 
@@ -28,14 +27,10 @@ def test_the_files_are_what_the_models_say(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schemas.load(name))
 
 
-def test_the_command_checks(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--check"]) == 0
-    assert "summary-1: closed" in capsys.readouterr().out
-
-
 def test_the_command_runs_as_a_module() -> None:
     argv = [sys.executable, "-m", "agent.base.schemas", "--check"]
-    assert subprocess.run(argv, capture_output=True, check=False).returncode == 0
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert "summary-1: closed" in done.stdout
 
 
 @pytest.mark.parametrize("name", schemas.MESSAGES)

@@ -48,8 +48,8 @@ def test_every_field_has_a_meaning_a_range_and_a_measure(name: str) -> None:
     for row in rows:
         assert row.meaning.endswith(".")
         assert "{" not in row.meaning
-        assert row.says
-        assert "text like" not in row.says, "no pattern is shown to a reader"
+        assert row.values
+        assert "text like" not in row.values, "no pattern is shown to a reader"
     top = sum(row.bits for row in rows if "." not in row.path)
     assert top == pytest.approx(capacity(schema).bits)
 

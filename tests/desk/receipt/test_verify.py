@@ -1,4 +1,4 @@
-"""A stranger with the messages and a key finds out what is missing, added or altered."""
+"""`fleeting receipt verify` detects missing, added and altered messages."""
 
 from __future__ import annotations
 
@@ -297,7 +297,7 @@ def test_hostile_files(
     assert len(said.out) < 20_000
 
 
-def test_a_folder_and_an_endless_file(reader: Reader, tmp_path: Path) -> None:
+def test_a_folder_is_no_receipt(tmp_path: Path) -> None:
     assert verify([tmp_path], key=None, summaries=[], as_json=False) == 1
 
 

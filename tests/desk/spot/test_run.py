@@ -245,21 +245,3 @@ def test_a_file_is_seen_as_the_camera_s_faces_are(
     assert events == [event_record(event) for event in direct]
     for kind, count in spotter.rejected.items():
         assert last["rejected"][kind] == count
-
-
-@pytest.mark.parametrize(
-    ("track", "reason"),
-    [
-        (still(200, fps=15.0), "fps_too_low"),
-        (still(50, fps=5.0), "fps_too_low"),
-        (still(300, iod=30.0), "face_too_small"),
-        (still(300, noise=0.02), "too_noisy"),
-        (still(12), "no_evidence"),
-    ],
-)
-def test_what_cannot_be_seen_is_refused_with_the_reason(
-    track: Arrays, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (last,) = lines(save(tmp_path / "t.npz", track), capsys)
-    assert (last["events"], last["reason"]) == (None, reason)
-    assert last["analysable_minutes"] == 0
