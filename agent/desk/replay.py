@@ -51,7 +51,10 @@ def replay(
     for out in (plot, trace):
         if out is not None:
             check_target(out)
-    config = _windowed(config or parse({"privacy": {"policy": "demo"}}, "the demo profile"), window)
+    config = config or parse({"privacy": {"policy": "demo"}}, "the demo profile")
+    if window is not None:
+        privacy = config.privacy.model_copy(update={"window": window})
+        config = config.model_copy(update={"privacy": privacy})
     policy = resolve(config, live=False)
     source = VideoFile(video)
     pipeline = Pipeline(config, expressions=policy.infers_emotion, zones=StaffZones(policy.zones))
@@ -121,10 +124,3 @@ def _refuse_camera(video: Path) -> None:
             f"{text} is a live source; replay and its traces take video files only, so that no "
             "trace of a passer-by is ever written. Use `fleeting run` for a camera."
         )
-
-
-def _windowed(config: AgentConfig, window: int | None) -> AgentConfig:
-    if window is None:
-        return config
-    privacy = config.privacy.model_copy(update={"window": window})
-    return config.model_copy(update={"privacy": privacy})

@@ -141,9 +141,9 @@ def test_every_package_has_a_docstring_and_the_root_holds_layers_only() -> None:
     rooms = {each.split(".")[0] for each in LAYERS} - {"cli"}
     assert root == {"__init__.py", "cli.py", "py.typed", "DECISIONS.md", *rooms}
     for path in (ROOT / "agent").rglob("__init__.py"):
-        said = ast.get_docstring(ast.parse(path.read_text())) or ""
-        assert said, f"{path} does not say what lives there"
-        assert len(said.splitlines()) < 30
+        docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+        assert docstring, f"{path} does not say what lives there"
+        assert len(docstring.splitlines()) < 30
 
 
 def builds_summary(tree: ast.AST) -> bool:

@@ -1,4 +1,4 @@
-"""The bundled clip keeps what its script promises."""
+"""The bundled clip matches its ground truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real models on the bundled clip, whose events are known."""
+"""The real models on the bundled clip, with its ground truth."""
 
 from __future__ import annotations
 

@@ -176,7 +176,9 @@ class Broker:
             self._subscribe(session, body)
         elif first == 0xA2:
             number, filters = packets.parse_filters(body, version, options=False)
-            codes = bytes(_unsubscribed(session, text) for text, _ in filters)
+            # 0x11: no such subscription (MQTT 5.0, 3.11.3)
+            removed = [session.filters.pop(text, None) for text, _ in filters]
+            codes = bytes(0x11 if qos is None else 0 for qos in removed)
             extra = b"\x00" + codes if version == 5 else b""
             session.writer.write(packets.packet(0xB0, struct.pack("!H", number), extra))
         elif first == 0xC0:
@@ -237,8 +239,3 @@ class Broker:
     def _publish_will(self, session: _Session) -> None:
         if session.connect.will is not None:
             self._route(session.connect.will)
-
-
-def _unsubscribed(session: _Session, text: str) -> int:
-    """Reason code: 0, or 0x11 for an unknown filter (MQTT 5.0, 3.11.3)."""
-    return 0 if session.filters.pop(text, None) is not None else 0x11

@@ -54,7 +54,7 @@ def sign_text(
     consent: bool,
     version: str,
 ) -> SignText:
-    """Text for a policy. `micro`: micro-expressions are spotted if the policy permits; `consent`: the
+    """Text for a policy. `micro`: micro-expressions are spotted if the policy permits; `consent`:
     people in view consented."""
     words = WORDS[language]
     emotion = policy.infers_emotion

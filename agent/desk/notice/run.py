@@ -52,7 +52,12 @@ def notice(
     texts = loaded[0].notice if loaded else NoticeWords()
     languages = texts.languages if language is None else (_checked(language),)
     page = document(config, policy)
-    _make_folder(out)
+    try:
+        out.mkdir(exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"The folder {out} cannot be made: {error.strerror}. Name one that you may write."
+        ) from None
     written, warned = [], _missing_facts(config, texts)
     for each in languages:
         text = _text(config, policy, texts, each)
@@ -118,15 +123,6 @@ def _untranslated(texts: NoticeWords, language: Language) -> list[str]:
         for key in ("purpose", "legal_basis", "retention", "avoid")
         if isinstance(getattr(texts, key), dict) and language not in getattr(texts, key)
     ]
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"The folder {out} cannot be made: {error.strerror}. Name one that you may write."
-        ) from None
 
 
 def _write(path: Path, content: bytes) -> Path:

@@ -108,12 +108,9 @@ def _check_links(valid: list[Entry]) -> None:
         elif before[number] == number - 1:
             entry.problems.append(f"does not follow the number {number - 1} that was given")
         else:
-            missing = _span(before[number] + 1, number - 1)
+            first, last = before[number] + 1, number - 1
+            missing = str(first) if first == last else f"{first} to {last}"
             entry.problems.append(f"the chain has a gap: number {missing} is missing")
         start, end = entry.statement.start, entry.statement.end
         if start is not None and end is not None and end < start:
             entry.notes.append("the clock went back meanwhile")
-
-
-def _span(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first} to {last}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent.base.report import Receipt, Summary
 from agent.desk.receipt._chain import Entry, check, entries
-from agent.desk.receipt._compare import Comparison, Received, receive
+from agent.desk.receipt._compare import Comparison, receive
 from agent.desk.receipt._json_lines import Problems, read
 
 _RECEIPT_BYTES = 2_048
@@ -54,22 +54,18 @@ def verify(
     if summaries:
         unreadable = Problems()
         received = receive(read(summaries, Summary, _SUMMARY_BYTES, _MAX_SUMMARIES, unreadable))
-        listed += unreadable.all() + _compare(found, received, notes)
+        comparison = Comparison(received)
+        comparison([entry for entry in found if entry.trusted])
+        if received.repeated:
+            notes.append(f"{received.repeated} summaries came more than once, byte for byte.")
+        listed += unreadable.all() + comparison.problems
+        notes += comparison.notes
     valid = not listed and not any(entry.problems for entry in found)
     if as_json:
         print(json.dumps(_document(valid, found, listed, notes), indent=2))
     else:
         _print_table(valid, found, listed, notes)
     return 0 if valid else 1
-
-
-def _compare(found: list[Entry], received: Received, notes: list[str]) -> list[str]:
-    comparison = Comparison(received)
-    comparison([entry for entry in found if entry.trusted])
-    if received.repeated:
-        notes.append(f"{received.repeated} summaries came more than once, byte for byte.")
-    notes += comparison.notes
-    return comparison.problems
 
 
 def _document(

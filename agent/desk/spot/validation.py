@@ -123,7 +123,8 @@ def validate(track: TrackFile) -> TrackStats:
     previous: Float | None = None
     for frame in ordered_frames(track, flags, any_shape=True):
         points = frame.points
-        repeated += previous is not None and points is not None and _identical(points, previous)
+        if previous is not None and points is not None:
+            repeated += np.array_equal(points, previous)
         previous = points
         if valid:
             steps.offer(np.array(frame.time - last))
@@ -173,10 +174,6 @@ def _check_unit(track: TrackFile, step: float) -> None:
             f"{track.path}: timestamps step by {step:g} s, {1 / max(step, 1e-9):.0f} frames per "
             "second. Give seconds."
         )
-
-
-def _identical(a: Float, b: Float) -> bool:
-    return bool(a[30, 0] == b[30, 0]) and np.array_equal(a, b)
 
 
 def _warnings(samples: Float, repeated: float) -> tuple[str, ...]:

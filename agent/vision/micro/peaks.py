@@ -80,7 +80,8 @@ class PeakPicker:
         return [replace(event, track_id=track_id, emitted=now)]
 
     def _add_peak(self, score: float, time: float, outputs: Float) -> None:
-        event = _event(time, score, outputs)
+        units = _units(outputs[UNITS])
+        event = MicroExpression(-1, *decode(time, outputs), _polarity(units), units, score)
         if event.onset < self._last_offset - _MAX_OVERLAP:
             return
         if self._pending is None or score > self._pending.score:
@@ -93,12 +94,6 @@ class PeakPicker:
             elif logit > _START_LOGIT:
                 self._in_progress[k] = True
                 self._rejected[KINDS[k]] += 1
-
-
-def _event(time: float, score: float, outputs: Float) -> MicroExpression:
-    """Event of a peak with outputs float32[26]; track id and emission time are set later."""
-    units = _units(outputs[UNITS])
-    return MicroExpression(-1, *decode(time, outputs), _polarity(units), units, score)
 
 
 def _units(logits: Float) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Every byte of an honest outbox is explained; pictures and strange rows in it are named."""
+"""All bytes of a normal outbox are explained; pictures and unexpected rows are found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files inside bytes are named, and text that is more than words."""
+"""File signatures, and encoded data in logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of the video are found however they are written, and honest bytes hold none."""
+"""Pictures of the video are found in every encoding, without false positives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is recorded while it happens: files, bytes on the wire, system calls."""
+"""Recording of files, TCP connections and system calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole audit on the real two processes, and every way in which it cannot be carried out."""
+"""The whole audit of both real processes, and its errors."""
 
 from __future__ import annotations
 

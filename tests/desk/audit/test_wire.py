@@ -1,4 +1,4 @@
-"""Every byte that uplink may send is explained; every other is named."""
+"""Normal traffic of uplink is accepted; any other byte is a finding."""
 
 from __future__ import annotations
 

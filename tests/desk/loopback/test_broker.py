@@ -1,4 +1,4 @@
-"""The demo's broker against paho, at both versions, and against nonsense."""
+"""The loopback broker with paho clients of both versions and with malformed packets."""
 
 from __future__ import annotations
 
@@ -145,9 +145,9 @@ def test_properties_pass_from_5_to_5_and_versions_mix(broker: Broker) -> None:
     new.client.publish("t", b"1", 1, properties=properties).wait_for_publish(5)
     old.publish("t", b"2")
     eventually(lambda: len(new.got) == len(old.got) == 2)
-    said = new.got[0].properties
-    assert said is not None
-    assert said.json() == {  # type: ignore[no-untyped-call]
+    properties_received = new.got[0].properties
+    assert properties_received is not None
+    assert properties_received.json() == {  # type: ignore[no-untyped-call]
         "ContentType": "application/json",
         "UserProperty": [("schema", "urn:x:1")],
     }

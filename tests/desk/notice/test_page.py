@@ -1,4 +1,4 @@
-"""The page knows every message and every field, and is honest about the policy in force."""
+"""The page covers every message and field, and reflects the policy."""
 
 from __future__ import annotations
 

@@ -64,13 +64,13 @@ def test_a_profile_chooses_languages_and_what_is_missing_is_told(
     config = with_profile(tmp_path)
     (tmp_path / "kept.txt").write_text("mine")
     assert notice(config, tmp_path, as_json=True) == 0
-    said = json.loads(capsys.readouterr().out)
-    names = {Path(path).name for path in said["files"]}
+    report = json.loads(capsys.readouterr().out)
+    names = {Path(path).name for path in report["files"]}
     assert names >= {"sign-es.pdf", "sign-es.png"}
     assert "sign-en.pdf" not in names
-    assert any("lacks 店" in each for each in said["warnings"])
-    assert any("notice.purpose has no text in 'es'" in each for each in said["warnings"])
-    assert not any("fill in by hand" in each for each in said["warnings"])
+    assert any("lacks 店" in each for each in report["warnings"])
+    assert any("notice.purpose has no text in 'es'" in each for each in report["warnings"])
+    assert not any("fill in by hand" in each for each in report["warnings"])
     assert (tmp_path / "kept.txt").read_text() == "mine"
     page = (tmp_path / "what-leaves-this-box.md").read_text()
     assert "| 20, judged" in page

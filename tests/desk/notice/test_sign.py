@@ -1,4 +1,4 @@
-"""The drawn sign: everything fits on the page, nothing lies over anything else."""
+"""The drawn sign: text fits on the page without overlap."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def test_a_dollar_sign_is_no_formula_and_a_name_no_markup() -> None:
 
 
 def test_png_and_pdf_are_what_they_say_and_always_the_same() -> None:
-    said = text(policy(), notice=SHORT)
-    figure, again = draw_sign(said), draw_sign(said)
+    sign = text(policy(), notice=SHORT)
+    figure, again = draw_sign(sign), draw_sign(sign)
     first, second = (as_pdf(each, "Title") for each in (figure, again))
     assert first == second
     assert first.startswith(b"%PDF-")

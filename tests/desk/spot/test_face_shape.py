@@ -1,4 +1,4 @@
-"""Points that are no face in iBUG order, and what is said about them."""
+"""Diagnosis of points that are not a face in iBUG order."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def test_an_open_mouth_and_raised_brows_are_no_other_order() -> None:
     ],
 )
 def test_diagnose_is_named(face: Points, words: str) -> None:
-    said = verdict(face, noise=0.0 if not face.any() else 0.01)
-    assert said is not None
-    assert re.search(words, said)
+    problem = verdict(face, noise=0.0 if not face.any() else 0.01)
+    assert problem is not None
+    assert re.search(words, problem)
 
 
 @given(st.integers(0, 2**32 - 1))

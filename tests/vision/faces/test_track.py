@@ -15,14 +15,14 @@ class World:
 
     def __init__(self) -> None:
         self.faces: dict[str, Float] = {}
-        self.looks = 0
+        self.detections = 0
         self.undetectable: set[str] = set()
 
     def put(self, name: str, x: float, y: float, iod: float = 40.0) -> None:
         self.faces[name] = (MEAN_SHAPE * iod + [x, y]).astype(np.float32)
 
     def detect(self, frame: Frame) -> Detections:
-        self.looks += 1
+        self.detections += 1
         seen = [p for name, p in self.faces.items() if name not in self.undetectable]
         return Detections(
             np.array([face_box(p) for p in seen], np.float32).reshape(-1, 4),
@@ -85,7 +85,7 @@ def test_the_detector_rests_between_looks() -> None:
     tracker = _tracker(world)
     for i in range(60):
         tracker.update(Frame(i / 30, LUMA))
-    assert world.looks <= 5, "two seconds at one look per half second"
+    assert world.detections <= 5, "two seconds at one look per half second"
 
 
 def test_a_newcomer_gets_an_id_of_his_own() -> None:

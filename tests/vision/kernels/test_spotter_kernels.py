@@ -1,4 +1,4 @@
-"""The spotter's kernels against plain ones, and what they promise."""
+"""The spotter's kernels against plain implementations, and their properties."""
 
 from __future__ import annotations
 
