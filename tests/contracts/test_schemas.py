@@ -22,7 +22,7 @@ CLOSED = {"type": "object", "additionalProperties": False}
 
 
 @pytest.mark.parametrize("name", schemas.MESSAGES)
-def test_the_files_are_what_the_models_say(name: str) -> None:
+def test_the_files_match_the_models(name: str) -> None:
     assert schemas.load(name) == schemas.build(name)
     jsonschema.Draft202012Validator.check_schema(schemas.load(name))
 
@@ -84,13 +84,13 @@ def test_whatever_does_not_belong_is_refused(where: tuple[str, ...], value: Any)
         Summary.model_validate_json(json.dumps(body))
 
 
-def test_flags_have_one_order_so_that_order_says_nothing() -> None:
+def test_flags_have_a_fixed_order() -> None:
     Quality(fps=30, usable=100, flags=("low_light", "throttled"))
     with pytest.raises(ValidationError, match="declared order"):
         Quality(fps=30, usable=100, flags=("throttled", "low_light"))
 
 
-def test_a_null_cell_says_why_and_a_full_one_does_not() -> None:
+def test_exactly_the_null_cells_have_a_reason() -> None:
     body = json.loads(to_json(summary(1)))
     for withheld in ([], [*body["withheld"][1:]]):
         with pytest.raises(ValidationError, match="reason"):

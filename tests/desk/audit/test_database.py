@@ -45,7 +45,7 @@ def residue(path: Path, bodies: list[bytes]) -> list[bytes]:
     ]
 
 
-def test_an_honest_outbox_is_explained_to_the_last_page(tmp_path: Path) -> None:
+def test_a_normal_outbox_has_no_residue(tmp_path: Path) -> None:
     assert residue(*outbox(tmp_path, 150)) == []
 
 

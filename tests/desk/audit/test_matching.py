@@ -120,7 +120,7 @@ def haystack() -> PixelIndex:
     return index_of(b"".join(parts))
 
 
-def test_honest_bytes_hold_no_pixels_of_the_video(video: Video, haystack: PixelIndex) -> None:
+def test_other_bytes_do_not_match_the_video(video: Video, haystack: PixelIndex) -> None:
     assert haystack.size > 100_000
     for pictures in video[1][::4]:
         haystack.look_up(pictures)

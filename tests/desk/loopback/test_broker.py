@@ -118,9 +118,7 @@ def test_retained_messages_wait_for_late_readers_until_emptied(
 
 
 @BOTH
-def test_the_will_is_for_those_who_vanish_not_for_those_who_say_goodbye(
-    broker: Broker, version: Any
-) -> None:
+def test_the_will_is_published_on_connection_loss_only(broker: Broker, version: Any) -> None:
     reader = Client(broker, version)
     reader.subscribe("state/#")
     polite = Client(broker, version, "p", topic="state/p", payload=b"off", qos=1, retain=True)

@@ -92,7 +92,7 @@ def test_every_channel_and_its_topic_stand_on_the_page() -> None:
     assert "homeassistant" not in page(config())
 
 
-def test_the_page_says_what_this_policy_publishes_and_what_never() -> None:
+def test_the_page_lists_published_and_withheld_cells() -> None:
     text = page(config("classroom"))
     assert "| Published per window | visits, attention, dwell |" in text
     assert "not read, not computed" in text
@@ -122,7 +122,7 @@ def test_the_numbers_are_those_in_force() -> None:
     assert "e^0.4" in text
 
 
-def test_a_policy_without_noise_says_so_everywhere() -> None:
+def test_a_policy_without_noise_is_stated_everywhere() -> None:
     text = page(config("demo"))
     assert "with noise" not in text
     assert "nothing may leave this machine" in text

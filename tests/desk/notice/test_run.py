@@ -41,7 +41,7 @@ def with_profile(folder: Path) -> AgentConfig:
     return parse({"privacy": {"profile": str(path), "profile_key": str(public)}}, "x")
 
 
-def test_without_a_profile_the_sign_has_lines_and_says_what_to_set(
+def test_without_a_profile_missing_settings_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "kit"
@@ -58,7 +58,7 @@ def test_without_a_profile_the_sign_has_lines_and_says_what_to_set(
     assert all(path.stat().st_mode & 0o777 == 0o644 for path in out.iterdir())
 
 
-def test_a_profile_chooses_languages_and_what_is_missing_is_told(
+def test_a_profile_sets_languages_and_gaps_are_warned_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = with_profile(tmp_path)

@@ -84,7 +84,7 @@ def test_brief_expressions_are_named_only_where_they_are_looked_for() -> None:
     assert WORDS["en"].brief not in text(policy(), micro=False).statements
 
 
-def test_the_usa_is_told_of_face_geometry_and_of_consent() -> None:
+def test_signs_in_the_usa_mention_face_geometry_and_consent() -> None:
     shop = policy("retail-us-notice", {"region": "us"})
     assert WORDS["en"].face_geometry in text(shop).statements
     assert WORDS["en"].with_consent in text(shop, consent=True).statements
@@ -108,7 +108,7 @@ def test_the_operator_s_words_stand_in_their_place() -> None:
     assert bare["Contact"] is None
 
 
-def test_quiet_hours_and_staff_zones_are_told() -> None:
+def test_quiet_hours_and_staff_zones_are_mentioned() -> None:
     rules = policy(quiet_hours=["22:00-06:00"], staff_zones=[[[0, 0], [1, 0], [0, 1]]])
     sign = text(rules)
     assert dict(sign.facts)["Switched off"] == "22:00–06:00"

@@ -39,10 +39,8 @@ def test_every_visit_is_counted_once_in_the_table() -> None:
 
 
 def test_cells_are_readable() -> None:
-    rows_by_window = {
-        r["window"]: r for r in (dict(zip(COLUMNS, row(s), strict=True)) for s in summaries())
-    }
-    first = rows_by_window["10-20 s"]
+    rows = (dict(zip(COLUMNS, row(each), strict=True)) for each in summaries())
+    first = next(each for each in rows if each["window"] == "10-20 s")
     assert first["expression"] == "neutral"
     assert first["in view"] == "15-30 s"
     assert first["facing"] == "5-15 s"

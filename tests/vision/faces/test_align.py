@@ -42,7 +42,7 @@ def test_inverse_undoes() -> None:
 
 
 @pytest.mark.parametrize("scale", [2.0, 1.0, 0.6, 0.45, 0.2, 0.05])
-def test_a_cut_puts_points_where_the_matrix_says(scale: float) -> None:
+def test_a_crop_maps_points_by_its_matrix(scale: float) -> None:
     """Also when the picture is shrunk by area first: a soft dot must not move."""
     side = int(80 / scale)
     dot = np.array([side * 0.55, side * 0.4])

@@ -48,7 +48,7 @@ def test_expected_errors_grow_with_the_face(iod: float) -> None:
     np.testing.assert_allclose(estimate.spread, np.full(68, 0.02 * iod), rtol=0.01)
 
 
-def test_a_model_that_does_not_tell_leaves_the_errors_open() -> None:
+def test_a_model_without_expected_errors_gives_none() -> None:
     def silent(crop: Grey) -> Mapping[str, Float]:
         outputs = dict(_mean_face(crop))
         del outputs["spread"]

@@ -113,7 +113,7 @@ def test_a_face_hidden_for_a_moment_is_resumed() -> None:
     assert seen[-1] == [1]
 
 
-def test_a_face_gone_for_long_comes_back_as_another() -> None:
+def test_a_face_lost_for_long_gets_a_new_id() -> None:
     world = World()
     tracker = _tracker(world, lost_after=1.0)
     for i in range(150):
@@ -151,7 +151,7 @@ def test_forty_faces_are_held_and_no_more_than_allowed() -> None:
     assert len(set(_ids(tracks))) == 40
 
 
-def test_a_small_budget_goes_round_and_says_what_it_left_out() -> None:
+def test_a_small_budget_rotates_and_counts_skipped_tracks() -> None:
     world = World()
     for i in range(6):
         world.put(str(i), 60 + 100 * i, 200, 20.0)

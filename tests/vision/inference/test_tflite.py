@@ -178,7 +178,9 @@ def test_what_others_write_meanwhile_is_passed_on(capfd: pytest.CaptureFixture[s
     assert capfd.readouterr().err == "something that matters\n"
 
 
-def test_no_runtime_and_an_unfit_one_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_missing_runtimes_name_the_package_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     installed: dict[str, ModuleType] = {}
 
     def fake_import(name: str) -> ModuleType:
