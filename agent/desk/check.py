@@ -50,7 +50,7 @@ class PartStatus(NamedTuple):
     """False: the agent cannot work here. A missing optional part is ok, with advice."""
     detail: str
     advice: str = ""
-    """What to do; may be empty."""
+    """Next step for the operator; may be empty."""
 
 
 def _failure(error: AgentError) -> PartStatus:

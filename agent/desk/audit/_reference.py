@@ -24,7 +24,7 @@ _MAX_KEY_FRAMES = 48
 """Frames kept for the comparison of whole pictures."""
 _KEY_WIDTH = 320
 _MAX_CORRELATION = 0.9
-"""Of a new key frame with the others."""
+"""Greatest correlation of a new key frame with the others."""
 WINDOW = 9
 """Pixels per n-gram of differences."""
 _MIN_CONTRAST, _MIN_CHANGES = 12, 3

@@ -75,7 +75,7 @@ class WireCheck:
     messages: dict[str, int] = field(default_factory=dict)
     """Published messages by kind."""
     payloads: list[bytes] = field(default_factory=list)
-    """Of valid messages."""
+    """Payloads of valid messages."""
     digests: set[str] = field(default_factory=set)
     """SHA-256 of every payload, valid or not."""
     _artifact: Artifact = field(init=False)

@@ -30,7 +30,7 @@ _MAX_TICKS = 20
 """Ticks per gap, after which no event is pending."""
 _TRACK_ID = 0
 _NO_LANDMARKS = np.zeros((68, 2), np.float32)
-"""Of a lost face, with confidence 0."""
+"""Placeholder for a lost face, with confidence 0."""
 _TABLE_HEADER = "   onset     apex   offset  emitted  score  intensity  polarity     action units"
 
 

@@ -41,6 +41,7 @@ def with_profile(folder: Path) -> AgentConfig:
     return parse({"privacy": {"profile": str(path), "profile_key": str(public)}}, "x")
 
 
+@pytest.mark.slow
 def test_without_a_profile_missing_settings_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -58,6 +59,7 @@ def test_without_a_profile_missing_settings_are_named(
     assert all(path.stat().st_mode & 0o777 == 0o644 for path in out.iterdir())
 
 
+@pytest.mark.slow
 def test_a_profile_sets_languages_and_gaps_are_warned_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,6 +85,7 @@ def test_a_dollar_sign_is_no_formula_and_a_name_no_markup() -> None:
     boxes(figure)  # a formula would be parsed here
 
 
+@pytest.mark.slow
 def test_png_and_pdf_are_valid_and_reproducible() -> None:
     sign = text(policy(), notice=SHORT)
     figure, again = draw_sign(sign), draw_sign(sign)
