@@ -1,2 +1,1 @@
-"""What a person runs at a desk or in a terminal, none of it part of the two services.
-May import every room."""
+"""Command-line tools outside the two services. May import every room."""

@@ -1,4 +1,4 @@
-"""`fleeting check`: whether each part of this machine works, and what to do where it does not."""
+"""`fleeting check`: self-test of each part of the machine, with advice."""
 
 from __future__ import annotations
 
@@ -34,28 +34,27 @@ from agent.vision.inference.tflite import open_model, runtime_name
 from agent.vision.micro.network import NetworkState, SpotterNetwork
 from agent.vision.micro.stream import INPUTS
 
-WATCH = 2.0
-"""Seconds of frames that are counted."""
-BROKER_WAIT = 5.0
-"""Seconds for the broker to answer."""
-ENOUGH = 0.9
-"""Share of the asked frame rate that counts as reached."""
-NEEDED = ("detector", "landmarks", "expression")
-"""Models that perception cannot do without."""
+MEASUREMENT = 2.0
+"""Seconds over which the frame rate is measured."""
+BROKER_TIMEOUT = 5.0
+"""Seconds."""
+MIN_RATE = 0.9
+"""Share of the configured frame rate that must be reached."""
+REQUIRED_MODELS = ("detector", "landmarks", "expression")
 
 
 class PartStatus(NamedTuple):
-    """What one part of the machine showed."""
+    """Result of testing one part."""
 
     ok: bool
-    """False: the agent cannot do its work here. A part that is optional is ok with advice."""
+    """False: the agent cannot work here. A missing optional part is ok, with advice."""
     detail: str
     advice: str = ""
-    """What to do next; empty when there is nothing to do."""
+    """Next step for the operator; may be empty."""
 
 
 def _failure(error: AgentError) -> PartStatus:
-    """An error's first sentence says what happened, the rest what to do."""
+    """Split an error into its first sentence, what happened, and the rest, what to do."""
     what, _, advice = str(error).partition(". ")
     return PartStatus(False, what, advice)
 
@@ -63,21 +62,21 @@ def _failure(error: AgentError) -> PartStatus:
 def _camera(config: AgentConfig) -> PartStatus:
     source = open_source(config.source)
     try:
-        return _watch(source, config)
+        return _measure_camera(source, config)
     finally:
         source.close()
 
 
-def _watch(source: Source, config: AgentConfig) -> PartStatus:
-    """Frame rate by the frames' own times, so that a slow checker does not count."""
+def _measure_camera(source: Source, config: AgentConfig) -> PartStatus:
+    """Frame rate by frame timestamps, independent of the speed of this loop."""
     times: list[float] = []
     shape: tuple[int, ...] = ()
     mean = 0.0
-    end = time.monotonic() + WATCH + config.source.stall
+    end = time.monotonic() + MEASUREMENT + config.source.stall
     for frame in source:
         times.append(frame.time)
         shape, mean = frame.luma.shape, float(frame.luma.mean())
-        if frame.time - times[0] >= WATCH or time.monotonic() > end:
+        if frame.time - times[0] >= MEASUREMENT or time.monotonic() > end:
             break
     if len(times) < 2:
         return PartStatus(
@@ -85,12 +84,12 @@ def _watch(source: Source, config: AgentConfig) -> PartStatus:
         )
     lost = source.counters.dropped
     fps = (len(times) - 1 + lost) / (times[-1] - times[0])
-    asked = config.source.fps if source.live else source.fps_nominal
+    expected = config.source.fps if source.live else source.fps_nominal
     detail = (
-        f"{source.name}: {shape[1]}x{shape[0]}, {fps:.1f} frames/s of {asked:g} asked, "
+        f"{source.name}: {shape[1]}x{shape[0]}, {fps:.1f} frames/s of {expected:g} asked, "
         f"mean brightness {mean:.0f} of 255"
     )
-    if fps < ENOUGH * asked:
+    if fps < MIN_RATE * expected:
         return PartStatus(
             False, detail, "Add light (long exposures slow a camera) or lower source.fps."
         )
@@ -107,7 +106,7 @@ def _watch(source: Source, config: AgentConfig) -> PartStatus:
 
 
 def _microphone(config: AgentConfig) -> PartStatus:
-    """A missing microphone is a note: no part of a summary needs one yet."""
+    """Optional: no part of a summary needs a microphone yet."""
     try:
         found = listen()
     except AgentError as error:
@@ -119,17 +118,17 @@ def _microphone(config: AgentConfig) -> PartStatus:
 def _models(config: AgentConfig) -> PartStatus:
     manifest = load_manifest(models_folder(config.models), config.model_set)
     took = []
-    for name in dict.fromkeys((*NEEDED, *manifest.models)):
+    for name in dict.fromkeys((*REQUIRED_MODELS, *manifest.models)):
         model = open_model(manifest, name)
-        picture = np.full(model.size, 128, np.uint8)
+        image = np.full(model.size, 128, np.uint8)
         start = time.perf_counter()
-        model(picture)
+        model(image)
         took.append(f"{name} {(time.perf_counter() - start) * 1e3:.1f} ms")
     spotter = NetworkState(SpotterNetwork.load(manifest.network("micro").read()))
-    quiet = np.zeros(INPUTS, np.float32)
-    spotter.step(quiet)  # compiled, or read from the cache
+    inputs = np.zeros(INPUTS, np.float32)
+    spotter.step(inputs)  # compile, or load from the cache
     start = time.perf_counter()
-    spotter.step(quiet)
+    spotter.step(inputs)
     took.append(f"micro {(time.perf_counter() - start) * 1e3:.2f} ms")
     return PartStatus(
         True,
@@ -149,9 +148,9 @@ def _broker(config: AgentConfig) -> PartStatus:
 
 
 def _connect(settings: MqttConfig, client_id: str) -> tuple[str, str]:
-    """What went wrong and what to do; two empty texts when the broker said yes.
+    """Problem and advice, both empty when the broker accepted the connection.
 
-    Under a client id of its own, so that a running agent is not thrown off.
+    `client_id` differs from the agent's, which may be connected.
     """
     protocol = mqtt.MQTTv5 if settings.protocol == "5" else mqtt.MQTTv311
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=protocol)
@@ -165,7 +164,7 @@ def _connect(settings: MqttConfig, client_id: str) -> tuple[str, str]:
         answered.set()
 
     client.on_connect = on_connect
-    client.connect_timeout = BROKER_WAIT
+    client.connect_timeout = BROKER_TIMEOUT
     try:
         open_access(settings).authenticate(client, settings.username)
         client.connect(settings.host, settings.port, keepalive=settings.keepalive)
@@ -176,14 +175,17 @@ def _connect(settings: MqttConfig, client_id: str) -> tuple[str, str]:
     except socket.gaierror:
         return "this name is unknown", "Check mqtt.host and the network's name server."
     except TimeoutError:
-        return f"no answer within {BROKER_WAIT:g} s", "Check mqtt.host, the network and firewall."
+        return (
+            f"no answer within {BROKER_TIMEOUT:g} s",
+            "Check mqtt.host, the network and firewall.",
+        )
     except ConnectionRefusedError:
         return "refused: nothing listens there", "Start the broker, or check mqtt.port."
     except (OSError, ValueError) as error:
         return str(error), "Check the network."
     client.loop_start()
     try:
-        if not answered.wait(BROKER_WAIT):
+        if not answered.wait(BROKER_TIMEOUT):
             return (
                 "connected, but no MQTT answer",
                 "Check that mqtt.port and mqtt.tls belong together.",
@@ -220,10 +222,10 @@ def _clock(config: AgentConfig) -> PartStatus:
 def _disk(config: AgentConfig) -> PartStatus:
     folder = config.store.outbox.parent
     try:
-        with tempfile.NamedTemporaryFile(dir=folder) as probe:
-            probe.write(os.urandom(4096))
-            probe.flush()
-            os.fsync(probe.fileno())
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            file.write(os.urandom(4096))
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         return PartStatus(
             False,
@@ -244,7 +246,7 @@ def _disk(config: AgentConfig) -> PartStatus:
 
 
 def _sandbox(config: AgentConfig) -> PartStatus:
-    """Entered by a process that ends afterwards: a sandbox cannot be left."""
+    """Tested in a child process, since a sandbox cannot be left."""
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "agent.host.sandbox"],
@@ -254,10 +256,10 @@ def _sandbox(config: AgentConfig) -> PartStatus:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return PartStatus(False, f"they could not be tried: {error}", "See the journal.")
+        return PartStatus(False, f"it could not be tried: {error}", "See the journal.")
     found = from_json(PerceiveCage, done.stdout.strip())
     if found is None:
-        return PartStatus(False, "they could not be tried", "See the journal.")
+        return PartStatus(False, "it could not be tried", "See the journal.")
     detail = (
         f"network {found.network}, writing {found.writes} ({', '.join(found.layers) or 'no layer'})"
     )
@@ -277,12 +279,12 @@ PARTS: dict[str, Callable[[AgentConfig], PartStatus]] = {
     "broker": _broker,
     "clock": _clock,
     "disk": _disk,
-    "walls": _sandbox,  # the name that readers of --json know
+    "walls": _sandbox,  # part of the --json format
 }
 
 
 def run_check(config: AgentConfig, names: Iterable[str] = PARTS) -> dict[str, PartStatus]:
-    """Try these parts in turn; nothing is published and nothing is kept. Takes up to 15 s."""
+    """Test these parts in turn, without publishing or storing anything. Takes up to 15 s."""
     found = {}
     for name in names:
         try:
@@ -293,7 +295,7 @@ def run_check(config: AgentConfig, names: Iterable[str] = PARTS) -> dict[str, Pa
 
 
 def main(config: AgentConfig, as_json: bool) -> int:
-    """Print one line per part (or one JSON document); 0 when all are fit, else 1."""
+    """Print one line per part (or one JSON document); return 0 if all are ok, else 1."""
     found = run_check(config)
     fit = all(each.ok for each in found.values())
     if as_json:

@@ -1,4 +1,4 @@
-"""`fleeting demo`: the bundled clip through both processes and a broker, on this machine."""
+"""`fleeting demo`: the bundled clip through both processes and a broker on this machine."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from agent.desk.trace.timeline import draw_trace, lanes
 from agent.host.supervise import child_environment
 
 DEVICE = "demo"
-ARRIVAL = 30.0
-"""Seconds to wait for the last summary once the clip is over."""
+ARRIVAL_TIMEOUT = 30.0
+"""Seconds to wait for the last summary after the end of the clip."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a demo came to."""
+    """Result of a demo."""
 
     summaries: tuple[Summary, ...]
-    """As they arrived over MQTT."""
+    """Received over MQTT."""
     released: int
-    """Summaries that perception put into the outbox."""
+    """Summaries that perception wrote to the outbox."""
     frames: int
     score: script.Score
     seconds: float
@@ -51,22 +51,22 @@ class Outcome:
 def demo(*, plot: Path, as_json: bool) -> int:
     """Play the bundled clip through the real agent and show what arrived over MQTT.
 
-    Perception runs in this process, the uplink as a child process with its own configuration file,
-    between them the outbox in a temporary folder; the broker listens on 127.0.0.1 only.
+    Perception runs in this process, the uplink as a child process, with an outbox in a temporary
+    folder between them and a broker on 127.0.0.1.
 
-    Returns the exit code: 0 when every released summary arrived, else 1. Raises `AgentError`.
+    Returns 0 when every released summary arrived, else 1. Raises `AgentError`.
     """
     check_target(plot)
     outcome = _play(plot)
     if as_json:
         print(json.dumps(_as_dict(outcome), indent=2))
     else:
-        _show(outcome)
+        _print_report(outcome)
     missing = outcome.released - len(outcome.summaries)
     if missing > 0:
         print(
-            f"{missing} of {outcome.released} summaries did not arrive within {ARRIVAL:.0f} s. "
-            "Run the demo again on a less busy machine.",
+            f"{missing} of {outcome.released} summaries did not arrive within "
+            f"{ARRIVAL_TIMEOUT:.0f} s. Run the demo again on a less busy machine.",
             file=sys.stderr,
         )
     return 1 if missing > 0 else 0
@@ -87,7 +87,7 @@ def configuration(clip: Path, outbox: Path, port: int, device: str = DEVICE) -> 
 
 
 def _play(plot: Path) -> Outcome:
-    # imported here: perception brings the model runtime and Numba, a second of start-up
+    # imported here: loading the model runtime and Numba takes a second
     from agent.perceive.process import perceive
 
     started = time.monotonic()
@@ -122,7 +122,7 @@ def _play(plot: Path) -> Outcome:
 
 @contextlib.contextmanager
 def _uplink(config: AgentConfig, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`fleeting uplink` as a child process; asked to stop at the end, so that it says goodbye."""
+    """`fleeting uplink` as a child process, terminated gracefully at the end."""
     settings = folder / "fleeting.toml"
     settings.write_text(as_toml(config), encoding="utf-8")
     with (folder / "uplink.log").open("wb") as log:
@@ -148,7 +148,7 @@ def _await_arrival(
     reader: Subscriber, uplink: subprocess.Popen[bytes], released: int, folder: Path
 ) -> None:
     """Wait for every released summary. Raises `PublishError` when not one arrives."""
-    deadline = time.monotonic() + ARRIVAL
+    deadline = time.monotonic() + ARRIVAL_TIMEOUT
     while not reader.wait(released, 0.25):
         if time.monotonic() > deadline or uplink.poll() is not None:
             break
@@ -170,7 +170,7 @@ def _await_arrival(
     )
 
 
-def _show(outcome: Outcome) -> None:
+def _print_report(outcome: Outcome) -> None:
     console = Console()
     console.print(
         "\nDemo profile: k = 1, no noise, nothing leaves this machine. "
@@ -190,7 +190,7 @@ def _show(outcome: Outcome) -> None:
         "false micro-expressions to expect in the minutes in which a face could be analysed.\n"
         "Micro-expressions planted in the clip: "
         f"{score.planted}, found {score.found} ({score.named} with their polarity), "
-        f"{score.other} reported that were not planted{_expected(outcome.summaries)}.",
+        f"{score.other} reported that were not planted{_expected_false_alarms(outcome.summaries)}.",
         soft_wrap=True,
     )
     console.print(
@@ -200,8 +200,8 @@ def _show(outcome: Outcome) -> None:
     )
 
 
-def _expected(summaries: Sequence[Summary]) -> str:
-    """What chance alone would report over the time that could be analysed."""
+def _expected_false_alarms(summaries: Sequence[Summary]) -> str:
+    """Expected false alarms over the analysable time, as text."""
     known = [each.micro for each in summaries if each.micro]
     tenths = [each.expected_false_alarms_tenths for each in known]
     minutes = sum(each.analysable_seconds for each in known) / 60

@@ -1,4 +1,4 @@
-"""`fleeting inspect`: the faces that the models find in still pictures."""
+"""`fleeting inspect`: face analysis of still images."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from agent.vision.faces.track import intersection_over_smaller
 from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.vision.pipeline import Models
 
-_WEAK = 0.3
-"""Detector's score from which a place is looked at with the landmark network at all."""
-_FINE = 240
-"""Pixels; larger stills are also looked at in tiles: nobody waits, and small faces are found."""
-_INSIDE = 0.7
-"""Share of a box inside another from which they are taken for one face."""
-_LARGE = 2000
-"""Pixels; in larger pictures no face is looked for that is cut by the edges."""
+_MIN_CANDIDATE_SCORE = 0.3
+"""Detection score above which the landmark network runs on a candidate."""
+_MIN_TILED_SIZE = 240
+"""Pixels; larger images are also searched in tiles, for small faces."""
+_MAX_OVERLAP = 0.7
+"""Intersection over the smaller box from which two boxes count as one face."""
+_MAX_PADDED_SIZE = 2000
+"""Pixels; smaller images without a face are searched again with padding."""
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 
 
 def pictures(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files named, and the pictures inside the folders named, in order of name."""
+    """Expand folders to the image files in them, by name."""
     for path in paths:
         if path.is_dir():
             yield from sorted(
@@ -46,7 +46,7 @@ def pictures(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def read_grey(path: Path) -> Grey:
-    """One picture as uint8[H, W]. Raises `CaptureError`."""
+    """Read an image as grey uint8[H, W]. Raises `CaptureError`."""
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
@@ -63,32 +63,33 @@ def read_grey(path: Path) -> Grey:
 
 
 class Inspector:
-    """Runs the models on single pictures. No tracking, no neutral baseline.
+    """Runs the models on single images, without tracking and neutral baseline.
 
     Parameters
     ----------
     config : AgentConfig
     min_score : float | None
-        Score from which a face is listed, in (0, 1). None: `detection.score_above` of the
-        configuration, else `still_above` of the detector's card, which is so high that at most one
-        of a hundred pictures without faces shows one.
+        Least score of listed faces, in (0, 1). None: `detection.score_above` of the configuration,
+        else `still_above` of the detector's card, with at most one false face in 100 images.
     """
 
     def __init__(self, config: AgentConfig, min_score: float | None = None) -> None:
-        above = config.detection.score_above if min_score is None else min_score
-        if above is None:
+        threshold = config.detection.score_above if min_score is None else min_score
+        if threshold is None:
             folder = models_folder(config.models)
             card = load_manifest(folder, config.model_set).parameters("detector")
-            above = float(card.get("still_above", card["score_above"]))
-        if not 0.0 < above < 1.0:
-            raise ConfigError(f"--min-score must lie between 0 and 1; it is {above:g}.")
-        self._score_above = above
-        looked_at = config.detection.model_copy(update={"score_above": min(above, _WEAK)})
-        self._models = Models(config.model_copy(update={"detection": looked_at}))
+            threshold = float(card.get("still_above", card["score_above"]))
+        if not 0.0 < threshold < 1.0:
+            raise ConfigError(f"--min-score must lie between 0 and 1; it is {threshold:g}.")
+        self._score_above = threshold
+        detection = config.detection.model_copy(
+            update={"score_above": min(threshold, _MIN_CANDIDATE_SCORE)}
+        )
+        self._models = Models(config.model_copy(update={"detection": detection}))
         self._tiles = config.detection.tiles
 
     def lines(self, paths: Iterable[Path], crop: bool) -> Iterator[dict[str, Any]]:
-        """One record per picture; an unreadable one has `error` and the run goes on."""
+        """One record per image; an unreadable one has `error`."""
         for path in paths:
             try:
                 luma = read_grey(path)
@@ -99,58 +100,57 @@ class Inspector:
             yield {"image": str(path), "faces": faces}
 
     def picture(self, luma: Grey) -> list[dict[str, Any]]:
-        """Every face of a picture uint8[H, W], strongest first; coordinates in its pixels.
+        """Faces of an image uint8[H, W] by falling score; coordinates in its pixels.
 
-        `score` is the detector's, halved where the landmark network is certain to see no face. A
-        picture without any face is looked at once more from further away: the detector knows faces
-        with something around them, and stills are often cut at the chin.
+        `score` is detection score x (1 + presence) / 2. An image without a face is searched again
+        with padding: the detector expects background around a face, and stills may be cropped.
         """
         tiles = self._tiles
         if tiles is None:
-            tiles = max(tiles_for(luma.shape), 2 if max(luma.shape) >= _FINE else 0)
+            tiles = max(tiles_for(luma.shape), 2 if max(luma.shape) >= _MIN_TILED_SIZE else 0)
         faces = self._faces(luma, tiles, 0)
-        if not faces and max(luma.shape) <= _LARGE:
+        if not faces and max(luma.shape) <= _MAX_PADDED_SIZE:
             pad = max(luma.shape) // 3
             wide = cv2.copyMakeBorder(luma, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
             faces = self._faces(np.asarray(wide, np.uint8), 0, pad)
         kept: list[dict[str, Any]] = []
         for face in sorted(faces, key=lambda face: -float(face["score"])):
             box = np.array(face["box"], np.float32)
-            # A weaker face inside a stronger one is its mouth, or the same face from a tile.
+            # a weaker face inside a stronger one is a part of it, or a duplicate from a tile
             if all(
-                intersection_over_smaller(box, np.array(k["box"], np.float32)) < _INSIDE
+                intersection_over_smaller(box, np.array(k["box"], np.float32)) < _MAX_OVERLAP
                 for k in kept
             ):
                 kept.append(face)
         return kept
 
     def _faces(self, luma: Grey, tiles: int, pad: int) -> list[dict[str, Any]]:
-        """Faces of a picture that has `pad` pixels around it; coordinates without them."""
+        """Faces of an image padded by `pad` pixels, in coordinates without padding."""
         height, width = luma.shape[0] - 2 * pad, luma.shape[1] - 2 * pad
         edge = np.array([width, height, width, height], np.float32) - 1
         found = self._models.detector(Frame(0.0, luma), tiles)
         faces = []
         for box, score, keypoints in zip(found.boxes, found.scores, found.keypoints, strict=True):
-            placed = self._models.landmarks.refine(luma, keypoints)
-            joint = float(score) * (0.5 + 0.5 * placed.presence)
-            if joint >= self._score_above:
-                answer = self._models.expression(luma, placed.points)
+            estimate = self._models.landmarks.refine(luma, keypoints)
+            combined = float(score) * (0.5 + 0.5 * estimate.presence)
+            if combined >= self._score_above:
+                expression = self._models.expression(luma, estimate.points)
                 inside = np.clip(box - pad, 0, edge)
-                faces.append(_record(inside, joint, keypoints, placed, answer, pad))
+                faces.append(_record(inside, combined, keypoints, estimate, expression, pad))
         return faces
 
     def crop(self, luma: Grey) -> list[dict[str, Any]]:
-        """A picture that is one face, framed like FER pictures or looser.
+        """Analyse an image of one face, framed like FER images or looser.
 
-        The expression is read from the whole picture; landmarks start from where such a framing
-        puts them, or from the detector's keypoints when it finds a face and they fit better.
+        The expression is that of the whole image. Landmarks start from the mean shape in this
+        framing or from the detector's keypoints, whichever gives the higher presence.
         """
         height, width = luma.shape
         scale = np.array([width, height], np.float32) / EXPRESSION_CROP.size
         start = (EXPRESSION_CROP.place(MEAN_SHAPE) + 0.5) * scale - 0.5
         found = self._models.detector(Frame(0.0, luma), 0)
         starts = [start.astype(np.float32), *found.keypoints[:1]]
-        placed = max(
+        estimate = max(
             (self._models.landmarks.refine(luma, guess) for guess in starts),
             key=lambda candidate: candidate.presence,
         )
@@ -159,11 +159,11 @@ class Inspector:
         whole = cv2.resize(
             luma, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
         )
-        answer = self._models.expression.classify_crop(np.asarray(whole, np.uint8))
+        expression = self._models.expression.classify_crop(np.asarray(whole, np.uint8))
         box = np.array([0, 0, width, height], np.float32)
-        keypoints = found.keypoints[0] if len(found.keypoints) else five_points(placed.points)
-        score = float(found.scores[0]) if len(found.scores) else placed.presence
-        return [_record(box, score, keypoints, placed, answer)]
+        keypoints = found.keypoints[0] if len(found.keypoints) else five_points(estimate.points)
+        score = float(found.scores[0]) if len(found.scores) else estimate.presence
+        return [_record(box, score, keypoints, estimate, expression)]
 
 
 def show(
@@ -174,18 +174,18 @@ def show(
     crop: bool,
     min_score: float | None = None,
 ) -> int:
-    """Print what each picture shows; 1 when no picture could be read."""
+    """Print the faces of each image; return 1 when no image could be read."""
     readable = 0
     for line in Inspector(config, min_score).lines(pictures(paths), crop):
         readable += "error" not in line
         if as_json:
             print(json.dumps(line), flush=True)
         else:
-            print(_sentence(line), flush=True)
+            print(_text(line), flush=True)
     return 0 if readable else 1
 
 
-def _sentence(line: dict[str, Any]) -> str:
+def _text(line: dict[str, Any]) -> str:
     if "error" in line:
         return str(line["error"])
     parts = [f"{line['image']}: {len(line['faces'])} face(s)"]
@@ -205,17 +205,17 @@ def _record(
     box: Float,
     score: float,
     keypoints: Float,
-    placed: LandmarkEstimate,
-    answer: Expression,
+    estimate: LandmarkEstimate,
+    expression: Expression,
     pad: int = 0,
 ) -> dict[str, Any]:
-    pose = measure_head(placed.points).pose
+    pose = measure_head(estimate.points).pose
     return {
         "box": _rounded(box),
         "score": round(score, 4),
         "keypoints": _rounded(keypoints - pad),
-        "landmarks": _rounded(placed.points - pad),
-        "presence": round(placed.presence, 4),
+        "landmarks": _rounded(estimate.points - pad),
+        "presence": round(estimate.presence, 4),
         "pose": {
             "yaw": round(pose.yaw, 1),
             "pitch": round(pose.pitch, 1),
@@ -223,14 +223,14 @@ def _record(
         },
         "expression": {
             name: round(float(p), 4)
-            for name, p in zip(EXPRESSIONS, answer.probabilities, strict=True)
+            for name, p in zip(EXPRESSIONS, expression.probabilities, strict=True)
         },
-        "unsure": answer.unsure,
-        "valence": round(answer.valence, 3),
-        "arousal": round(answer.arousal, 3),
+        "unsure": expression.unsure,
+        "valence": round(expression.valence, 3),
+        "arousal": round(expression.arousal, 3),
         "action_units": {
             name: round(float(value), 3)
-            for name, value in zip(ACTION_UNITS, answer.action_units, strict=True)
+            for name, value in zip(ACTION_UNITS, expression.action_units, strict=True)
         },
     }
 

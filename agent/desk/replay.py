@@ -1,4 +1,4 @@
-"""`fleeting replay`: a video file through the same pipeline and release, with no socket."""
+"""`fleeting replay`: a video file through the pipeline and release, without a network."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def replay(
 ) -> int:
     """Run a file through perception and print one summary per window.
 
-    `as_json`: one summary per line. `events`: among them, when it is known, one line per
-    micro-expression, `{"event":"micro_expression","track":…,"onset":…}`. Such a record is about
-    one person: it exists for files only and never leaves by the uplink.
+    `as_json`: one summary per line. `events`: also one line per micro-expression when it is
+    emitted, `{"event":"micro_expression","track":…,"onset":…}`. Such a record is personal data:
+    it exists for files only and never reaches the uplink.
 
-    Without a configuration the demo profile holds (k = 1, no noise, windows of 10 s): nothing is
-    published, and whoever holds the file can see more in it than the summaries say.
+    The default configuration is the demo profile (k = 1, no noise, windows of 10 s), since nothing
+    is published.
 
     Raises `CaptureError` for a live camera or an unreadable file, `StoreError` for an output that
     cannot be written.
@@ -51,7 +51,10 @@ def replay(
     for out in (plot, trace):
         if out is not None:
             check_target(out)
-    config = _windowed(config or parse({"privacy": {"policy": "demo"}}, "the demo profile"), window)
+    config = config or parse({"privacy": {"policy": "demo"}}, "the demo profile")
+    if window is not None:
+        privacy = config.privacy.model_copy(update={"window": window})
+        config = config.model_copy(update={"privacy": privacy})
     policy = resolve(config, live=False)
     source = VideoFile(video)
     pipeline = Pipeline(config, expressions=policy.infers_emotion, zones=StaffZones(policy.zones))
@@ -64,8 +67,8 @@ def replay(
     recorder = TraceRecorder() if plot or trace else None
     summaries: list[Summary] = []
 
-    def take(done: list[Released]) -> None:
-        for released in done:
+    def collect(batch: list[Released]) -> None:
+        for released in batch:
             summaries.append(released.summary)
             if as_json:
                 print(to_json(released.summary).decode(), flush=True)
@@ -77,10 +80,10 @@ def replay(
                 recorder.add(perceived)
             if as_json and events:
                 _print_events(perceived)
-            take(releaser.observe(perceived, flags=flags))
+            collect(releaser.observe(perceived, flags=flags))
             progress.advance(task)
         progress.update(task, total=source.counters.frames)
-    take(releaser.finish())
+    collect(releaser.finish())
     if recorder and trace:
         recorder.write(trace)
     if recorder and plot:
@@ -94,8 +97,7 @@ def replay(
 
 
 def _perceive(source: VideoFile, pipeline: Pipeline) -> Iterator[tuple[Perceived, set[Flag]]]:
-    """Frame by frame, with the source's flags; the last one also with the micro-expressions that
-    the spotter still held back when the file ended."""
+    """Frames with the source's flags; the last one includes pending micro-expressions."""
     last: tuple[Perceived, set[Flag]] | None = None
     for frame in source:
         if last is not None:
@@ -122,10 +124,3 @@ def _refuse_camera(video: Path) -> None:
             f"{text} is a live source; replay and its traces take video files only, so that no "
             "trace of a passer-by is ever written. Use `fleeting run` for a camera."
         )
-
-
-def _windowed(config: AgentConfig, window: int | None) -> AgentConfig:
-    if window is None:
-        return config
-    privacy = config.privacy.model_copy(update={"window": window})
-    return config.model_copy(update={"privacy": privacy})

@@ -1,4 +1,4 @@
-"""One frame in, everything it shows out: faces, pose, expression, micro-expression."""
+"""Vision pipeline: one frame to tracked faces with pose, expression and micro-expression."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from agent.vision.micro.spotter import MicroSpotter
 A = TypeVar("A")
 B = TypeVar("B")
 Clock = Callable[[], float]
-"""Seconds since some moment."""
+"""Monotonic seconds."""
 
 
 def timed(
     function: Callable[[A], B], seconds: dict[str, float], name: str, clock: Clock
 ) -> Callable[[A], B]:
-    """`function`, adding the seconds that each call takes to `seconds[name]`."""
+    """`function`, with the duration of each call added to `seconds[name]`."""
 
     def call(argument: A) -> B:
         started = clock()
@@ -54,7 +54,7 @@ def timed(
 
 
 class Models:
-    """The verified models of one folder, ready to use.
+    """The verified models of one folder, loaded.
 
     Raises `ModelError` when a model is absent, altered or not as declared.
     """
@@ -65,12 +65,12 @@ class Models:
         score_above: float | None = None,
         clock: Clock = time.perf_counter,
     ) -> None:
-        """`score_above`: the detector's threshold where neither configuration nor card decides."""
+        """`score_above`: detection threshold where the configuration has none; None: the card's."""
         self._clock = clock
         folder = models_folder(config.models)
         self.manifest: Manifest = load_manifest(folder, config.model_set)
         self.seconds: dict[str, float] = {}
-        """Seconds spent inside the runtime since last cleared, by `model.<name>`."""
+        """Seconds of inference since last cleared, by `model.<name>`."""
         self.detector = FaceDetector(
             self._open("detector"),
             config.detection.score_above
@@ -90,30 +90,30 @@ class Models:
 
 @dataclass(slots=True)
 class _ExpressionState:
-    """What is remembered of one track's expression."""
+    """Expression state per track."""
 
     baseline: NeutralBaseline = field(default_factory=NeutralBaseline)
-    newest: Expression | None = None
-    due: float = 0.0
-    """Seconds; when the classifier is to run next."""
+    latest: Expression | None = None
+    next_run: float = 0.0
+    """Time from which the classifier runs again, seconds."""
 
 
 class Pipeline:
-    """Perceives one source's frames, in order.
+    """Perception of one source, frame by frame.
 
     Parameters
     ----------
     config : AgentConfig
     expressions : bool
-        False where the policy forbids reading expression: neither expression nor micro-expression
-        is computed.
+        False where the policy forbids inferring expression: neither expression nor
+        micro-expression is computed.
     limited : bool
         True on a live source: at most `tracking.budget` seconds of landmarks per frame.
     zones : ExcludedZones | None
-        Staff zones of the policy in force. What is in them is masked before any model sees the
-        frame, and a face that is centred in one is dropped.
+        Staff zones of the policy in force. They are masked before any model runs on the frame,
+        and faces centred in one are dropped.
     clock : Clock
-        For the seconds per stage.
+        Measures the seconds per stage.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Pipeline:
         """Raises `ModelError`; `ValueError` where `config` has staff zones and `zones` is None."""
         if zones is None and config.privacy.staff_zones:
             raise ValueError("The configuration has staff zones; the pipeline was given none.")
-        # OpenCV's workers spin between calls: 75 % more CPU time for nothing at these sizes.
+        # OpenCV's worker threads busy-wait between calls: 75 % more CPU time and no speed-up here.
         cv2.setNumThreads(1)
         self._config = config
         self._zones = zones or None
@@ -143,8 +143,8 @@ class Pipeline:
             config.tracking.budget if limited else None,
             self._zones,
         )
-        self._reads_expressions = expressions
-        self._expressions: dict[int, _ExpressionState] = {}
+        self._infers_expression = expressions
+        self._states: dict[int, _ExpressionState] = {}
         """By track id."""
         self._spotter: MicroSpotter | None = None
         if config.micro.enabled and expressions:
@@ -159,11 +159,11 @@ class Pipeline:
 
     @property
     def false_alarms_per_minute(self) -> float | None:
-        """Of the micro-expression spotter, per analysable face-minute; None where not known."""
+        """Of the micro-expression spotter, per analysable face-minute; None where not measured."""
         return false_alarm_rate(self._config.micro, self.models.manifest.weights)
 
     def __call__(self, frame: Frame) -> Perceived:
-        """What one frame shows. Frames come in order of time."""
+        """Faces and micro-expressions of the next frame; times ascend."""
         seconds = self.models.seconds
         seconds.clear()
         started = self._clock()
@@ -175,21 +175,21 @@ class Pipeline:
         events: list[MicroExpression] = []
         micro: dict[int, MicroStatus] = {}
         if self._spotter is not None:
-            fresh = [(t.track_id, t.points, t.continuity) for t in tracks if t.fresh]
-            events, micro = self._spotter.update(frame.time, fresh)
+            updated = [(t.track_id, t.points, t.continuity) for t in tracks if t.updated]
+            events, micro = self._spotter.update(frame.time, updated)
         spotted = self._clock()
         faces = [
             self._face(track, head, frame, micro.get(track.track_id, NOT_LOOKED_AT))
             for track, head in zip(tracks, heads, strict=True)
         ]
-        if len(self._expressions) > 2 * len(tracks) + 8:
-            known = {track.track_id for track in tracks}
-            self._expressions = {k: v for k, v in self._expressions.items() if k in known}
+        if len(self._states) > 2 * len(tracks) + 8:
+            active = {track.track_id for track in tracks}
+            self._states = {k: v for k, v in self._states.items() if k in active}
         ended = self._clock()
-        detecting = seconds.pop("detect", 0.0)
+        detection = seconds.pop("detect", 0.0)
         stages = {
-            "detect": detecting,
-            "track": tracked - started - detecting,
+            "detect": detection,
+            "track": tracked - started - detection,
             "expression": ended - spotted,
             "micro": spotted - tracked,
         }
@@ -197,7 +197,7 @@ class Pipeline:
         return Perceived(frame.time, tuple(faces), tuple(events), self._tracker.skipped, stages)
 
     def finish(self) -> tuple[MicroExpression, ...]:
-        """The source has ended: movements that were not reported yet."""
+        """Micro-expressions still pending at the end of the source."""
         return tuple(self._spotter.finish()) if self._spotter is not None else ()
 
     def _face(self, track: Track, head: Head, frame: Frame, micro: MicroStatus) -> Face:
@@ -217,16 +217,18 @@ class Pipeline:
         )
 
     def _expression(self, track: Track, head: Head, frame: Frame) -> tuple[Expression | None, bool]:
-        """The newest expression of this face; whether it is of this frame."""
-        if not self._reads_expressions:
+        """Latest expression of this face, and whether it was computed in this frame."""
+        if not self._infers_expression:
             return None, False
-        state = self._expressions.get(track.track_id)
-        if state is None:
-            state = self._expressions[track.track_id] = _ExpressionState()
+        state = self._states.setdefault(track.track_id, _ExpressionState())
         params = self._config.expression
-        # Half a millisecond of slack, or the rounding of frame times would skip a frame.
-        if frame.time < state.due - 5e-4 or not track.fresh or head.interocular < params.min_face:
-            return state.newest, False
-        state.due = frame.time + params.interval
-        state.newest = state.baseline.subtract(self.models.expression(frame.luma, head.points))
-        return state.newest, True
+        # Half a millisecond of tolerance: rounded frame times would otherwise skip a frame.
+        if (
+            frame.time < state.next_run - 5e-4
+            or not track.updated
+            or head.interocular < params.min_face
+        ):
+            return state.latest, False
+        state.next_run = frame.time + params.interval
+        state.latest = state.baseline.subtract(self.models.expression(frame.luma, head.points))
+        return state.latest, True

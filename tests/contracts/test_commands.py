@@ -1,4 +1,4 @@
-"""The shell commands of the README: any POSIX shell, any folder, clear words when they cannot."""
+"""The shell scripts of the README: POSIX shell, any folder, clear error messages."""
 
 import os
 import shutil

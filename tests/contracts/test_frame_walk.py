@@ -1,4 +1,4 @@
-"""A frame goes through the rooms in the order that CONTRIBUTING.md gives, and enters each once."""
+"""A frame passes each package once, in the order that CONTRIBUTING.md states."""
 
 from __future__ import annotations
 

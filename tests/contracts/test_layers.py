@@ -1,4 +1,4 @@
-"""The plan of the house, read from the source: one table of who may import whom."""
+"""The layers of the package: one table of permitted imports, checked against the source."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, full if full in MODULES else str(node.module)
 
 
-def arrows() -> Iterator[tuple[str, str, str]]:
+def all_imports() -> Iterator[tuple[str, str, str]]:
     """Every import in `agent/`: importer, imported, and where."""
     for module, path in MODULES.items():
         for line, name in imports(path):
@@ -129,9 +129,9 @@ def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
     return found
 
 
-def test_no_arrow_runs_back() -> None:
+def test_no_import_is_forbidden_or_cyclic() -> None:
     """Every forbidden import with its line; cycles among modules, and among folders."""
-    every = list(arrows())
+    every = list(all_imports())
     assert len(every) > 1000, "the graph is empty: these tests see nothing"
     rows = {row(module) for module in MODULES}
     assert rows == {"", *LAYERS}, "rows of the table without a module, or modules without a row"
@@ -168,18 +168,18 @@ def folder(path: Path) -> str:
     return path.relative_to(ROOT).parent.as_posix()
 
 
-def test_the_root_holds_rooms_only_and_each_says_what_it_is() -> None:
+def test_every_package_has_a_docstring_and_the_root_holds_layers_only() -> None:
     root = {path.name for path in (ROOT / "agent").iterdir() if path.name != "__pycache__"}
     rooms = {each.split(".")[0] for each in LAYERS} - {"cli"}
     assert root == {"__init__.py", "cli.py", "py.typed", "DECISIONS.md", *rooms}
     for path in (ROOT / "agent").rglob("__init__.py"):
-        said = ast.get_docstring(ast.parse(path.read_text())) or ""
-        assert said, f"{path} does not say what lives there"
-        assert len(said.splitlines()) < 30
+        docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+        assert docstring, f"{path} does not say what lives there"
+        assert len(docstring.splitlines()) < 30
 
 
 def builds_summary(tree: ast.AST) -> bool:
-    """A call of `Summary`, however it was imported, or of a back door of its base class."""
+    """A call of `Summary`, under any import, or of a constructor of its base class."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             called = node.func
@@ -211,8 +211,8 @@ def test_only_release_builds_a_summary() -> None:
     assert not builds_summary(ast.parse("Summary.model_validate_json(body)"))
 
 
-def test_sockets_in_perceive_and_host_are_no_way_out() -> None:
-    """Outside uplink and desk, sockets belong to this machine, or are made to be refused."""
+def test_sockets_in_perceive_and_host_are_local() -> None:
+    """Outside uplink and desk only AF_UNIX, apart from the sandbox's self-test."""
     for module, path in MODULES.items():
         uses = any(name == "socket" for _, name in imports(path))
         if uses and row(module) in ("perceive", "host") and module != "agent.host.sandbox.probe":

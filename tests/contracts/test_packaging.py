@@ -1,4 +1,4 @@
-"""What is installed is complete, pinned, and works away from the source tree."""
+"""The wheel is complete, its requirements are pinned, and it works outside the source tree."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What the README says is what the code does."""
+"""The README agrees with the code."""
 
 import json
 import re
@@ -104,7 +104,7 @@ def test_topics_are_those_of_the_uplink() -> None:
     assert stated == written | heard
 
 
-def test_the_law_is_not_advised_upon() -> None:
+def test_the_disclaimers_are_there() -> None:
     assert "This is not legal advice" in README
     assert "Expression is not inner feeling" in README
 

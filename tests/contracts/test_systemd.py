@@ -52,7 +52,7 @@ def test_exec_start_is_a_command_we_have(unit: str) -> None:
 
 
 @pytest.mark.parametrize(("unit", "own"), [(UNITS[0], PERCEIVE), (UNITS[1], UPLINK)])
-def test_every_wall_is_there(unit: str, own: str) -> None:
+def test_every_hardening_setting_is_there(unit: str, own: str) -> None:
     found = settings(unit)
     for line in (BOTH + own).split():
         key, _, value = line.partition("=")
@@ -62,7 +62,7 @@ def test_every_wall_is_there(unit: str, own: str) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_the_cage_from_inside_is_let_be_built(unit: str) -> None:
+def test_the_sandbox_of_the_process_is_permitted(unit: str) -> None:
     """Landlock's calls are in none of the groups that systemd 252 knows."""
     filters = [value for key, value in settings(unit) if key == "SystemCallFilter"]
     assert "~@privileged @resources" in filters
@@ -70,8 +70,8 @@ def test_the_cage_from_inside_is_let_be_built(unit: str) -> None:
     assert calls in filters
 
 
-def test_perceive_is_spared_what_would_blind_it() -> None:
-    """ProtectClock= closes the list of devices anew, Numba compiles to memory, the runtime reads
+def test_perceive_keeps_the_access_it_needs() -> None:
+    """ProtectClock= resets the list of devices, Numba compiles to memory, the runtime reads
     /proc/cpuinfo."""
     keys = {key for key, _ in settings(UNITS[0])}
     assert keys.isdisjoint(
@@ -82,7 +82,7 @@ def test_perceive_is_spared_what_would_blind_it() -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_whether_the_clock_is_synchronised_may_be_asked(unit: str) -> None:
+def test_the_synchronisation_of_the_clock_can_be_read(unit: str) -> None:
     """adjtimex(2) only reads where nobody holds CAP_SYS_TIME; ProtectClock= forbids even that."""
     found = settings(unit)
     filters = [value for key, value in found if key == "SystemCallFilter"]
@@ -91,8 +91,8 @@ def test_whether_the_clock_is_synchronised_may_be_asked(unit: str) -> None:
     assert not any(key == "ProtectClock" for key, _ in found)
 
 
-def test_the_uplink_waits_for_nobody() -> None:
-    """A box without a network or with a broken camera still says how it is."""
+def test_the_uplink_depends_on_no_other_unit() -> None:
+    """Health is reported without a network or with a broken camera."""
     keys = dict(settings(UNITS[1]))
     assert keys["After"] == "network.target"
     assert keys.keys().isdisjoint({"Wants", "Requires", "BindsTo"})
@@ -104,7 +104,7 @@ def test_the_target_starts_both() -> None:
     assert found["WantedBy"] == "multi-user.target"
 
 
-def test_the_half_that_sees_has_no_network_and_the_half_that_talks_no_devices() -> None:
+def test_perceive_has_no_network_and_uplink_no_devices() -> None:
     perceive, uplink = settings(UNITS[0]), settings(UNITS[1])
     assert ("PrivateNetwork", "yes") in perceive
     assert ("IPAddressDeny", "any") in perceive
@@ -117,7 +117,7 @@ def test_the_half_that_sees_has_no_network_and_the_half_that_talks_no_devices() 
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_no_picture_can_reach_the_disk_by_a_crash_or_by_swapping(unit: str) -> None:
+def test_core_dumps_and_swapping_are_disabled(unit: str) -> None:
     assert {("LimitCORE", "0"), ("MemorySwapMax", "0")} <= set(settings(unit))
 
 
@@ -128,7 +128,7 @@ def test_kernels_have_a_place_for_their_cache() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
-def test_systemd_takes_every_line(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     for name in (*UNITS, TARGET):
         text = (FOLDER / name).read_text(encoding="utf-8")
         # The command is not installed where tests run; verify would stop at that.

@@ -1,4 +1,4 @@
-"""`fleeting check` on a healthy box and on each kind of ill one."""
+"""`fleeting check` with working and failing parts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHIPPED = Path(__file__).parents[2] / "models"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, Any]:
-    """A healthy box, apart from its broker: a film, three models, a writable folder."""
+    """A working configuration, except for the broker: video, three models, writable folder."""
     models = tmp_path / "models"
     shutil.copytree(TINY, models)
     text = (models / "manifest.toml").read_text()
@@ -59,14 +59,14 @@ def line(settings: dict[str, Any], name: str) -> PartStatus:
     return run_check(parse(settings, "test"), [name])[name]
 
 
-def test_every_part_of_a_healthy_box(settings: dict[str, Any]) -> None:
+def test_every_part_of_a_working_configuration(settings: dict[str, Any]) -> None:
     found = run_check(parse(settings, "test"))
     assert list(found) == ["camera", "microphone", "models", "broker", "clock", "disk", "walls"]
     assert found["camera"].ok
     assert "64x48, 30.0 frames/s of 30 asked" in found["camera"].detail
     assert found["models"].ok
-    for said in ("detector", "verified", "set research "):
-        assert said in found["models"].detail
+    for text in ("detector", "verified", "set research "):
+        assert text in found["models"].detail
     assert found["disk"].ok
     assert found["clock"].ok
     if sys.platform == "linux" and os.uname().machine in ("x86_64", "aarch64"):
@@ -95,25 +95,25 @@ def test_a_camera_below_its_rate_fails(settings: dict[str, Any]) -> None:
     source = VideoFile(Path(settings["source"]["target"]))
     source.live = True
     settings["source"]["fps"] = 60.0
-    found = check._watch(source, parse(settings, "test"))
+    found = check._measure_camera(source, parse(settings, "test"))
     assert not found.ok
     assert "30.0 frames/s of 60 asked" in found.detail
     assert "light" in found.advice
 
 
-def test_missing_things_are_failures_with_advice(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_missing_parts_are_failures_with_advice(settings: dict[str, Any], tmp_path: Path) -> None:
     settings["source"]["target"] = str(tmp_path / "none.mkv")
     settings["store"]["outbox"] = str(tmp_path / "none" / "outbox.db")
     (tmp_path / "models" / "tiny.tflite").unlink()
     lines = run_check(parse(settings, "test"), [*PARTS][:-1])
-    for name, said in (
+    for name, text in (
         ("camera", "none.mkv does not exist"),
         ("models", "cannot be read"),
         ("broker", "refused"),
         ("disk", "No such file"),
     ):
         assert not lines[name].ok
-        assert said in lines[name].detail
+        assert text in lines[name].detail
         assert lines[name].advice
     assert lines["microphone"].ok  # optional: a note only
 
@@ -148,22 +148,22 @@ def test_a_small_disk_fails(settings: dict[str, Any], monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("trust", "said"),
+    ("trust", "text"),
     [("ntp", "synchronised"), ("none", "not synchronised"), ("rtc", "battery-backed")],
 )
 def test_clock(
-    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, trust: Any, said: str
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, trust: Any, text: str
 ) -> None:
     monkeypatch.setattr(check, "WallClock", lambda: lambda: ClockReading(trust, None))
     found = line(settings, "clock")
     assert found.ok
-    assert said in found.detail
+    assert text in found.detail
     assert bool(found.advice) == (trust != "ntp")
 
 
 @pytest.fixture
 def broker(tmp_path: Path, settings: dict[str, Any]) -> Iterator[None]:
-    """A Mosquitto that knows one user."""
+    """Mosquitto with one user."""
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed")
     passwords = tmp_path / "passwords"
@@ -179,7 +179,7 @@ def broker(tmp_path: Path, settings: dict[str, Any]) -> Iterator[None]:
 
 @pytest.mark.usefixtures("broker")
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-def test_a_real_broker_says_yes_or_no(
+def test_a_real_broker_accepts_or_refuses_credentials(
     settings: dict[str, Any], tmp_path: Path, protocol: str
 ) -> None:
     settings["mqtt"]["protocol"] = protocol
@@ -195,20 +195,15 @@ def test_a_real_broker_says_yes_or_no(
 def test_brokers_that_cannot_be_reached(settings: dict[str, Any], tmp_path: Path) -> None:
     settings["mqtt"]["host"] = "no-such-host.invalid"
     assert "name is unknown" in line(settings, "broker").detail
-    settings["mqtt"] |= {
-        "host": "127.0.0.1",
-        "password_file": str(tmp_path / "no"),
-        "username": "a",
-    }
+    settings["mqtt"] |= {"host": "127.0.0.1", "username": "a"}
+    settings["mqtt"]["password_file"] = str(tmp_path / "no")
     found = line(settings, "broker")
     assert not found.ok
     assert str(tmp_path / "no") in found.detail
 
 
-def test_a_port_that_talks_something_else(
-    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(check, "BROKER_WAIT", 0.2)
+def test_a_server_without_mqtt(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "BROKER_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", settings["mqtt"]["port"])) as server:
         server.settimeout(10)
         silent: list[socket.socket] = []
@@ -233,7 +228,7 @@ def test_a_port_that_talks_something_else(
         connection.close()
 
 
-def test_lines_for_people_json_for_programs_and_the_exit_code(
+def test_text_json_and_exit_code(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With no configuration of its own, on a machine that has no Raspberry Pi camera."""

@@ -1,4 +1,4 @@
-"""The bundled clip keeps what its script promises."""
+"""The bundled clip matches its ground truth."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from agent.desk.trace import truth as script
 from agent.perceive.capture.video_file import VideoFile
 
 
+@pytest.mark.slow
 def test_size_length_and_pace() -> None:
     truth = script.load()
     assert CLIP.stat().st_size < 2_000_000

@@ -30,13 +30,13 @@ from tests.desk.trace.generated import perceived
 from tests.desk.trace.test_table import summaries
 
 
-def flawless(
+def perceive_ground_truth(
     config: AgentConfig,
     *,
     stop: threading.Event,
     observer: Callable[[Perceived], None] | None = None,
 ) -> PerceiveReport:
-    """Perception as the clip's script has it; release and outbox are the real ones."""
+    """Perception by ground truth; release and outbox are real."""
     report = PerceiveReport()
     with Outbox(config.store) as outbox:
         releaser = Releaser(
@@ -58,13 +58,13 @@ def flawless(
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> demo.Outcome:
-    """One run with the real outbox, uplink process, broker and reader."""
+    """One run with the real outbox, uplink process, broker and subscriber."""
     folder = tmp_path_factory.mktemp("demo")
-    # a user's own folder of that name must not be taken for the package
+    # a folder of that name in the working directory must not shadow the package
     (folder / "agent").mkdir()
     (folder / "agent" / "__init__.py").write_text("raise SystemExit('the wrong agent')")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(agent.perceive.process, "perceive", flawless)
+        patch.setattr(agent.perceive.process, "perceive", perceive_ground_truth)
         patch.chdir(folder)
         return demo._play(folder / "demo.png")
 
@@ -99,11 +99,11 @@ def test_json_the_text_and_what_is_missing(
 
 
 def test_nothing_arrived_is_a_named_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def blind(*_: object, **__: object) -> PerceiveReport:
+    def perceive_nothing(*_: object, **__: object) -> PerceiveReport:
         return PerceiveReport(frames=1, summaries=3)
 
-    monkeypatch.setattr(agent.perceive.process, "perceive", blind)
-    monkeypatch.setattr(demo, "ARRIVAL", 0.2)
+    monkeypatch.setattr(agent.perceive.process, "perceive", perceive_nothing)
+    monkeypatch.setattr(demo, "ARRIVAL_TIMEOUT", 0.2)
     with pytest.raises(PublishError, match="none of 3 released summaries arrived"):
         demo.demo(plot=tmp_path / "demo.png", as_json=True)
     assert not (tmp_path / "demo.png").exists()

@@ -38,6 +38,7 @@ def _crowd(portrait: Grey, width: float) -> tuple[Grey, int]:
     return np.asarray(canvas, np.uint8), across * down
 
 
+@pytest.mark.slow
 def test_the_default_is_the_cards_threshold_and_weaker_faces_come_on_demand(portrait: Grey) -> None:
     crowd, _ = _crowd(portrait, 11.0)  # small enough for weak answers
     card = load_manifest(models_folder(AgentConfig().models)).parameters("detector")

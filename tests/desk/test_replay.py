@@ -1,4 +1,4 @@
-"""`fleeting replay`: what it prints; the pipeline's own answers are tested in test_pipeline.py."""
+"""Output of `fleeting replay`; the pipeline is tested in test_pipeline.py."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from agent.perceive.capture.source import Counters
 from tests.desk.trace.generated import perceived
 
 
-class Flawless:
-    """Perceives the bundled clip as its script has it."""
+class GroundTruthPipeline:
+    """A pipeline that returns the clip's ground truth."""
 
     model_hash = "0" * 16
     false_alarms_per_minute = 0.5
@@ -37,8 +37,8 @@ class Flawless:
         return ()
 
 
-class Blank:
-    """The clip's frames without a picture."""
+class BlankVideo:
+    """The clip's frames without content."""
 
     name = "clip.mp4"
 
@@ -57,8 +57,8 @@ def shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., list[str]]:
     """The lines that a replay of the clip prints."""
-    monkeypatch.setattr(agent.desk.replay, "Pipeline", Flawless)
-    monkeypatch.setattr(agent.desk.replay, "VideoFile", Blank)
+    monkeypatch.setattr(agent.desk.replay, "Pipeline", GroundTruthPipeline)
+    monkeypatch.setattr(agent.desk.replay, "VideoFile", BlankVideo)
 
     def replayed(*options: str) -> list[str]:
         assert main(["replay", str(CLIP), *options]) == 0
@@ -67,7 +67,7 @@ def shown(
     return replayed
 
 
-def test_events_stand_between_the_summaries_where_they_are_asked_for(
+def test_events_are_printed_between_the_summaries_on_request(
     shown: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone, lines = shown("--json"), shown("--json", "--events")
@@ -83,12 +83,12 @@ def test_events_stand_between_the_summaries_where_they_are_asked_for(
     assert expected
     assert None not in expected
     late = MicroExpression(4, 44.8, 44.9, 45.0, 0.02, "negative", ("AU04",), 0.9, 45.1)
-    monkeypatch.setattr(Flawless, "finish", lambda self: (late,))
+    monkeypatch.setattr(GroundTruthPipeline, "finish", lambda self: (late,))
     held_back = [line for line in shown("--json", "--events") if line.startswith('{"event"')]
     assert json.loads(held_back[-1])["onset"] == 44.8
 
 
-def test_people_get_a_table(shown: Callable[..., list[str]]) -> None:
+def test_the_default_output_is_a_table(shown: Callable[..., list[str]]) -> None:
     lines = shown("--window", "60")
     assert lines[0].startswith(f"clip.mp4: {script.load().frames} frames")
     assert any(line.startswith("0-60 s") for line in lines)

@@ -193,7 +193,7 @@ def test_a_broker_that_never_acknowledges_counts_as_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("agent.uplink.connection.ACK_TIMEOUT", 0.1)
-    monkeypatch.setattr(Broker, "_serve_packet", lambda *_: None)
+    monkeypatch.setattr(Broker, "_handle_packet", lambda *_: None)
     config = agent_config(tmp_path, broker.port)
     fill(config, 1)
     with talking(config) as (uplink, outbox), caplog.at_level(logging.WARNING):
@@ -208,7 +208,7 @@ class Old(Broker):
 
     word: bytes | None = packets.connack(4, 1)
 
-    async def _welcome(self, stream: Any, writer: Any) -> Any:
+    async def _accept(self, stream: Any, writer: Any) -> Any:
         first, body = await packets.read_packet(stream)
         connect = packets.parse_connect(body)
         assert first == 0x10
@@ -243,7 +243,7 @@ def test_a_broker_that_speaks_only_3_1_1_is_spoken_to_in_it(
 def test_a_broker_that_hangs_up_once_is_still_spoken_to_in_5(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, hangups = Broker._welcome, [None]
+    before, hangups = Broker._accept, [None]
 
     async def hasty(self: Broker, stream: Any, writer: Any) -> Any:
         if hangups:
@@ -251,7 +251,7 @@ def test_a_broker_that_hangs_up_once_is_still_spoken_to_in_5(
             return None
         return await before(self, stream, writer)
 
-    monkeypatch.setattr(Broker, "_welcome", hasty)
+    monkeypatch.setattr(Broker, "_accept", hasty)
     with talking(agent_config(tmp_path, broker.port)) as (uplink, _):
         until(uplink, lambda: uplink.connected, "connected")
         assert uplink._connection is not None
@@ -268,7 +268,7 @@ def test_a_half_open_connection_is_noticed(
         until(uplink, lambda: uplink.connected, "connected")
         for _ in range(5):
             uplink.step(0.02)
-        monkeypatch.setattr(Broker, "_serve_packet", lambda *_: None)
+        monkeypatch.setattr(Broker, "_handle_packet", lambda *_: None)
         assert uplink._connection is not None
         uplink._connection._client._keepalive = 0.1  # type: ignore[assignment] # the least that may be set is 5
         with caplog.at_level(logging.WARNING):

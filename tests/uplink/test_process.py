@@ -40,7 +40,7 @@ def test_signs_of_life_only_with_progress(
     with talking(config) as (uplink, _):
         until(uplink, lambda: signs, "drained")
         with monkeypatch.context() as silent:
-            silent.setattr(Broker, "_serve_packet", lambda *_: None)
+            silent.setattr(Broker, "_handle_packet", lambda *_: None)
             fill(config, 3)
             until(uplink, lambda: not uplink._sender.drained, "sent by now")
             signs.clear()

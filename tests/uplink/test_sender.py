@@ -143,7 +143,7 @@ def test_rows_that_are_no_messages_are_removed_and_recorded(
 def test_acknowledged_twice_is_removed_once(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch, listen: Listen
 ) -> None:
-    before = Broker._serve_packet
+    before = Broker._handle_packet
 
     def twice(self: Broker, session: _Session, first: int, body: bytes) -> None:
         before(self, session, first, body)
@@ -152,7 +152,7 @@ def test_acknowledged_twice_is_removed_once(
             for mid in (number, number, 777):
                 session.writer.write(packets.packet(0x40, struct.pack("!H", mid)))
 
-    monkeypatch.setattr(Broker, "_serve_packet", twice)
+    monkeypatch.setattr(Broker, "_handle_packet", twice)
     config = agent_config(tmp_path, broker.port)
     listener = listen(broker.port)
     expected = fill(config, 60)
@@ -167,7 +167,7 @@ def test_a_broker_that_closes_at_random_gets_everything_in_the_end(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch, listen: Listen
 ) -> None:
     """At any packet, before or after the PUBACK: at least once, byte for byte."""
-    before, seen = Broker._serve_packet, [0]
+    before, seen = Broker._handle_packet, [0]
 
     def moody(self: Broker, session: _Session, first: int, body: bytes) -> None:
         if session.connect.client_id == DEVICE:
@@ -179,7 +179,7 @@ def test_a_broker_that_closes_at_random_gets_everything_in_the_end(
         if session.connect.client_id == DEVICE and seen[0] % 23 == 0:
             session.writer.transport.abort()
 
-    monkeypatch.setattr(Broker, "_serve_packet", moody)
+    monkeypatch.setattr(Broker, "_handle_packet", moody)
     config = agent_config(tmp_path, broker.port, in_flight=3)
     listener = listen(broker.port)
     expected = fill(config, 80)
@@ -213,7 +213,7 @@ def test_what_was_taken_from_a_lost_outbox_removes_nothing_from_the_next(
     tmp_path: Path, broker: Broker, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Numbers of rows begin anew with the file: a late PUBACK must not hit another message."""
-    before, late = Broker._serve_packet, []
+    before, late = Broker._handle_packet, []
 
     def slow(self: Broker, session: _Session, first: int, body: bytes) -> None:
         if first >> 4 == 3 and b"/summary" in body and session.connect.client_id == DEVICE:
@@ -223,7 +223,7 @@ def test_what_was_taken_from_a_lost_outbox_removes_nothing_from_the_next(
         else:
             before(self, session, first, body)
 
-    monkeypatch.setattr(Broker, "_serve_packet", slow)
+    monkeypatch.setattr(Broker, "_handle_packet", slow)
     config = agent_config(tmp_path, broker.port)
     listener = listen(broker.port)
     fill(config, 5)
@@ -237,7 +237,7 @@ def test_what_was_taken_from_a_lost_outbox_removes_nothing_from_the_next(
         later = fill(config, 5, 50)
         for session, puback in late:
             broker._loop.call_soon_threadsafe(session.writer.write, puback)
-        monkeypatch.setattr(Broker, "_serve_packet", before)
+        monkeypatch.setattr(Broker, "_handle_packet", before)
         until(uplink, lambda: summaries(outbox) == 0, "the new one is sent")
     eventually(lambda: set(later) <= set(listener.summaries()), "none of them is missing")
 

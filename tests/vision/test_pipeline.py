@@ -1,4 +1,4 @@
-"""The real models on the bundled clip, whose events are known."""
+"""The real models on the bundled clip, with its ground truth."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ def _main_tracks(trace: Trace) -> list[int]:
     return [int(i) for i, n in zip(ids, rows, strict=True) if n >= 90]
 
 
+@pytest.mark.slow
 def test_every_visitor_has_one_track_of_its_own(trace: Trace) -> None:
     tracks = _main_tracks(trace)
     assert len(tracks) == len(VISITORS) == 4
@@ -80,6 +81,7 @@ def test_every_visitor_has_one_track_of_its_own(trace: Trace) -> None:
         assert settled.sum() >= 0.95 * length, "found in 95 % of the frames that show the face"
 
 
+@pytest.mark.slow
 def test_landmarks_have_the_size_of_the_face(trace: Trace) -> None:
     for track, visitor in zip(_main_tracks(trace), VISITORS, strict=True):
         points = trace["landmarks"][trace["track_id"] == track]
@@ -87,6 +89,7 @@ def test_landmarks_have_the_size_of_the_face(trace: Trace) -> None:
         assert iod == pytest.approx(visitor["iod"], rel=0.12)
 
 
+@pytest.mark.slow
 def test_smiles_are_seen_when_they_are_shown(trace: Trace) -> None:
     happiness = trace["expression"][:, EXPRESSIONS.index("happiness")]
     lips = trace["action_units"][:, list(trace["action_unit_names"]).index("AU12")]
@@ -99,6 +102,7 @@ def test_smiles_are_seen_when_they_are_shown(trace: Trace) -> None:
         assert np.nanmean(lips[shown]) > np.nanmean(lips[before]) + 0.1
 
 
+@pytest.mark.slow
 def test_a_turned_head_is_not_attentive_in_the_direction_it_turns(trace: Trace) -> None:
     for event in _events("turn"):
         mine = trace["track_id"] == _main_tracks(trace)[_rank(event)]
@@ -112,6 +116,7 @@ def _rank(event: dict[str, Any]) -> int:
     return [visitor["visitor"] for visitor in VISITORS].index(event["visitor"])
 
 
+@pytest.mark.slow
 def test_stabilised_landmarks_are_steadier_than_the_network_s(trace: Trace) -> None:
     mine = trace["track_id"] == _main_tracks(trace)[0]
     iod = VISITORS[0]["iod"]
@@ -121,6 +126,7 @@ def test_stabilised_landmarks_are_steadier_than_the_network_s(trace: Trace) -> N
     assert steady < 0.7 * raw
 
 
+@pytest.mark.slow
 def test_replay_prints_summaries_of_the_published_form(replayed: Replayed) -> None:
     summaries = [Summary.model_validate_json(line) for line in replayed.lines]
     assert sum(summary.visits or 0 for summary in summaries) >= 4
@@ -131,6 +137,7 @@ def test_replay_prints_summaries_of_the_published_form(replayed: Replayed) -> No
     assert cv2.imread(str(replayed.picture)) is not None
 
 
+@pytest.mark.slow
 def test_replay_loads_no_mqtt_client() -> None:
     program = "import sys, agent.desk.replay; sys.exit('paho' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

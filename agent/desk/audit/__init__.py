@@ -1,5 +1,5 @@
-"""`fleeting audit VIDEO`: does anything of a video leave the device or touch its disk?
+"""`fleeting audit VIDEO`: detect image data in everything that the agent sends or writes.
 
 `run` plays the video through both real processes, records every byte that they send or write, and
-searches all of it. May import every other folder; only `run` and `recording` are for others.
+searches it. May import what `desk` may; only `run` and `recording` are public.
 """

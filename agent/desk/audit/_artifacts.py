@@ -1,4 +1,4 @@
-"""Artifacts, the bytes that an audit searches, and findings, what it reports."""
+"""Data types of an audit: artifacts (recorded bytes) and findings."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ Detector = Literal[
 
 
 class AuditError(AgentError):
-    """The audit could not be carried out, which is not a pass."""
+    """The audit could not be completed; not a pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """Bytes that one of the processes sent or wrote."""
+    """Bytes that a process sent or wrote."""
 
     name: str
-    """Where they were, for people."""
+    """Their origin, for the report."""
     kind: Kind
     data: bytes
     planted: bool = False
-    """True for a positive control: a copy into which the audit put a picture."""
+    """Whether it is a positive control: a copy with an inserted picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that must not be there."""
+    """A suspected leak."""
 
     detector: Detector
     where: str
     """Name of the artifact, file or process."""
     offset: int | None
-    """Byte in the artifact; None where there is no such place."""
+    """In the artifact, bytes; None where not applicable."""
     what: str
     planted: bool = False
 
@@ -61,6 +61,6 @@ class Evidence:
     findings: list[Finding] = field(default_factory=list)
     """Found while recording: unexpected files and system calls."""
     notes: list[str] = field(default_factory=list)
-    """What could not be watched here, and why."""
+    """What could not be recorded here, and why."""
     watched: Mapping[str, str] = field(default_factory=dict)
-    """How each thing was watched, for the report."""
+    """What was recorded, by kind, for the report."""

@@ -1,7 +1,7 @@
-"""The outbox's bytes: every page, used or free, and its journal (sqlite.org/fileformat2.html).
+"""The outbox's pages, used or free, and its journal (sqlite.org/fileformat2.html).
 
-Whatever is in a page and belongs to no message, name or number of the tables is a finding. Free
-pages and deleted rows count like all others, since whoever has the disk can read them.
+Bytes that belong to no message, name or number of the tables are a finding, also in free pages and
+deleted rows, which can be read from the disk.
 """
 
 from __future__ import annotations
@@ -27,49 +27,48 @@ _HEAD = b"SQLite format 3\0"
 _WAL = (0x377F0682, 0x377F0683)
 _ROLLBACK = bytes.fromhex("d9d505f920a163d7")
 _WAL_HEADER, _FRAME_HEADER = 32, 24
-_TREES = {2: 12, 5: 12, 10: 8, 13: 8}
-"""B-tree page types, with the length of their headers."""
+_HEADER_LENGTHS = {2: 12, 5: 12, 10: 8, 13: 8}
+"""Bytes, by B-tree page type."""
 _WORD = re.compile(rb"[A-Za-z][A-Za-z0-9_.-]{0,31}|[0-9a-f]{8}|[0-9a-f]{16}|[0-9a-f]{64}")
-"""What a text column may hold beside messages: names and hashes."""
+"""Names and hashes, allowed in text columns besides messages."""
 _MODELS = [
     each
     for each in vars(report).values()
     if isinstance(each, type) and issubclass(each, ClosedModel)
 ]
-"""Every message, and what the processes tell each other through the outbox."""
-_LETTERS = 6
-"""Bytes of the n-grams in which text is recognised, whole or in pieces."""
-_RUN = 32
-"""Unexplained bytes in a row that are too many: what SQLite keeps between values is shorter."""
-_KINDS = 5
-"""Different bytes in such a run: padding has fewer."""
-_STRETCH = 256
-_DENSE = 0.7
-"""Share of unexplained bytes in a stretch that is too much, though zeros break the runs."""
+"""Message models, and the internal models stored in the outbox."""
+_GRAM = 6
+"""Bytes per n-gram."""
+_MIN_RUN = 32
+"""Consecutive unknown bytes for a finding: longer than SQLite's data between values."""
+_MIN_DISTINCT = 5
+"""Distinct bytes in a finding: more than in padding."""
+_WINDOW = 256
+_MIN_DENSITY = 0.7
+"""Share of unknown bytes in a window for a finding, where zeros interrupt the runs."""
 
 
 def read_rows(path: Path) -> tuple[list[bytes], list[Finding]]:
-    """Every text in the tables of a database that nobody uses any more, its journal included, and
-    what among them does not belong there."""
+    """All texts in the tables of a closed database and its journal, and findings among them."""
     texts: list[bytes] = [_HEAD]
-    strange: list[str] = []
+    unexpected: list[str] = []
     try:
         expected = _new_outbox()
         with contextlib.closing(sqlite3.connect(path)) as database:
             for kind, name, sql in database.execute("SELECT type, name, sql FROM sqlite_master"):
                 texts += [str(each).encode() for each in (kind, name, sql) if each]
                 if (kind, name, sql) not in expected:
-                    strange.append(f"{kind} {name!r} is not the outbox's")
+                    unexpected.append(f"{kind} {name!r} is not the outbox's")
                 elif kind == "table":
                     for body in _texts(database, name):
-                        if is_ordinary(body):
+                        if is_expected(body):
                             texts.append(body)
                         else:
-                            strange.append(f"{len(body)} bytes in table {name} are no message and "
-                                           f"no name: {body[:40]!r}…")  # fmt: skip
+                            unexpected.append(f"{len(body)} bytes in table {name} are no message "
+                                              f"and no name: {body[:40]!r}…")  # fmt: skip
     except sqlite3.Error as error:
-        strange.append(f"the outbox cannot be read: {error}")
-    return texts, [Finding("residue", path.name, None, each) for each in strange]
+        unexpected.append(f"the outbox cannot be read: {error}")
+    return texts, [Finding("residue", path.name, None, each) for each in unexpected]
 
 
 def _texts(database: sqlite3.Connection, table: str) -> Iterator[bytes]:
@@ -79,15 +78,15 @@ def _texts(database: sqlite3.Connection, table: str) -> Iterator[bytes]:
                 yield value.encode() if isinstance(value, str) else value
 
 
-def is_ordinary(value: bytes) -> bool:
-    """Whether it is a message, as it may leave or pass between the processes, a name or a hash."""
+def is_expected(value: bytes) -> bool:
+    """Whether it is a message of a known model, a name or a hash."""
     if value[:1] == b"{":
         return any(from_json(model, value) for model in _MODELS)
     return not value or _WORD.fullmatch(value) is not None
 
 
 def _new_outbox() -> set[tuple[str, str, str | None]]:
-    """Type, name and SQL of everything in a new outbox."""
+    """Type, name and SQL of all schema objects of a new outbox."""
     with tempfile.TemporaryDirectory(prefix="fleeting-audit-") as folder:
         path = Path(folder) / "outbox.db"
         with Outbox(StoreConfig(outbox=path)):
@@ -97,14 +96,14 @@ def _new_outbox() -> set[tuple[str, str, str | None]]:
 
 
 def pages(data: bytes) -> Iterator[tuple[int, int]]:
-    """(offset, size) of every page in a database file, a write-ahead log, a rollback journal or a
-    bare stream of pages; then those of what lies between or is left over."""
+    """(offset, size) of every page of a database file, write-ahead log, rollback journal or raw
+    sequence of pages, then of any remaining bytes."""
     at, size, between = 0, 4096, 0
     if len(data) >= _WAL_HEADER and struct.unpack_from(">I", data)[0] in _WAL:
         size, at, between = struct.unpack_from(">I", data, 8)[0], _WAL_HEADER, _FRAME_HEADER
     elif data.startswith(_ROLLBACK) and len(data) >= 28:
         at, size = struct.unpack_from(">II", data, 20)
-        between = 8  # a page number before each page, a checksum behind it
+        between = 8  # page number before each page, checksum after it
     elif data.startswith(_HEAD):
         size = struct.unpack_from(">H", data, 16)[0]
         size = 65_536 if size == 1 else size
@@ -123,31 +122,31 @@ def pages(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 class KnownText:
-    """The n-grams of texts that belong in a file, to find the bytes that belong to none."""
+    """N-grams of known texts, to find bytes of a file that belong to none."""
 
     def __init__(self, texts: Iterable[bytes]) -> None:
         found = [_grams(np.frombuffer(each, np.uint8)) for each in set(texts)]
         self._grams = np.unique(np.concatenate(found)) if found else np.empty(0, np.uint64)
 
     def residue(self, page: bytes) -> Iterator[tuple[int, bytes]]:
-        """(offset, bytes) of what no text explains and is too much to be the page's structure."""
+        """(offset, bytes) of unknown bytes too many to be part of the page structure."""
         data = np.frombuffer(page, np.uint8)
         known = (data == 0) | _structure(page)
         grams = _grams(data)
         if grams.size and self._grams.size:
             at = np.minimum(np.searchsorted(self._grams, grams), self._grams.size - 1)
-            for start in range(_LETTERS):
+            for start in range(_GRAM):
                 known[start : start + grams.size] |= self._grams[at] == grams
         last = -1
         for start, end in _runs(~known):
-            if end - start >= _RUN and len(np.unique(data[start:end])) >= _KINDS:
+            if end - start >= _MIN_RUN and len(np.unique(data[start:end])) >= _MIN_DISTINCT:
                 yield start, page[start:end]
                 last = end
         total = np.concatenate([[0], np.cumsum(~known)])
-        for start in range(0, max(1, len(data) - _STRETCH + 1), _STRETCH // 2):
-            end = min(len(data), start + _STRETCH)
-            dense = total[end] - total[start] >= _DENSE * _STRETCH
-            if dense and start >= last and len(np.unique(data[start:end])) >= _KINDS:
+        for start in range(0, max(1, len(data) - _WINDOW + 1), _WINDOW // 2):
+            end = min(len(data), start + _WINDOW)
+            dense = total[end] - total[start] >= _MIN_DENSITY * _WINDOW
+            if dense and start >= last and len(np.unique(data[start:end])) >= _MIN_DISTINCT:
                 yield start, page[start:end]
                 last = end
 
@@ -159,23 +158,23 @@ def _runs(mask: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
 
 
 def _grams(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    if len(data) < _LETTERS:
+    if len(data) < _GRAM:
         return np.empty(0, np.uint64)
-    count = len(data) - _LETTERS + 1
+    count = len(data) - _GRAM + 1
     found = np.zeros(count, np.uint64)
-    for place in range(_LETTERS):
+    for place in range(_GRAM):
         found = (found << np.uint64(8)) | data[place : place + count].astype(np.uint64)
     return found
 
 
 def _structure(page: bytes) -> npt.NDArray[np.bool_]:
-    """bool[N]: the page's own header and its array of cell pointers."""
+    """bool[N]: page header and array of cell pointers."""
     known = np.zeros(len(page), bool)
     at = 0
     if page.startswith(_HEAD):
         known[:100] = True
         at = 100
-    header = _TREES.get(page[at]) if len(page) > at + 12 else None
+    header = _HEADER_LENGTHS.get(page[at]) if len(page) > at + 12 else None
     if header is None:
         return known
     cells = struct.unpack_from(">H", page, at + 3)[0]
@@ -184,9 +183,9 @@ def _structure(page: bytes) -> npt.NDArray[np.bool_]:
     if end > len(page):
         return known
     pointers = struct.unpack_from(f">{cells}H", page, start)
-    # a forged page could call anything a pointer: real ones point behind the array, each elsewhere
+    # valid pointers are distinct and point behind the array; a forged page could hold other data
     if len(set(pointers)) == cells and all(end <= each < len(page) for each in pointers):
-        # pointers of cells that were removed stay behind the array
+        # pointers of removed cells remain after the array
         while end + 2 <= len(page) and start < struct.unpack_from(">H", page, end)[0] < len(page):
             end += 2
         known[at:end] = True

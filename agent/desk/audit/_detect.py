@@ -1,5 +1,5 @@
-"""Run all detectors over all artifacts, and over positive controls: copies of some artifacts into
-which a picture of the video was put, which must be found."""
+"""Run all detectors on all artifacts, and on positive controls: copies of artifacts with a picture
+of the video inserted, which must be found."""
 
 from __future__ import annotations
 
@@ -14,66 +14,64 @@ import numpy as np
 
 from agent.desk.audit._artifacts import Artifact, Detector, Evidence, Finding
 from agent.desk.audit._database import KnownText, pages, read_rows
-from agent.desk.audit._decodings import Decoding, decodings
-from agent.desk.audit._matching import SMALLEST, PixelIndex, Vectors, likeness
+from agent.desk.audit._encodings import Decoding, decodings, signatures, suspicious_text
+from agent.desk.audit._matching import MIN_PICTURE, PixelIndex, Vectors, match_picture
 from agent.desk.audit._reference import Grey, Reference, has_texture
-from agent.desk.audit._signatures import signatures, suspicious_text
 from agent.desk.audit._wire import STATES, WireCheck, whole_packets
 from agent.desk.loopback import packets
 from agent.desk.loopback.packets import Message
 from agent.perceive.capture.video_file import VideoFile
 
-_CANDIDATES = 40
-"""Blobs that are compared with frames as pictures, at most; every one is a finding anyway."""
+_MAX_CANDIDATES = 40
+"""Byte strings compared with frames as pictures; each is a finding anyway."""
 _BATCH = 24_000_000
-"""Bytes whose n-grams are held in memory at once, about 20 bytes for each."""
-_COPIED = 65_536
-"""Bytes of evidence around what is planted."""
+"""Bytes indexed at once, at about 20 bytes of memory each."""
+_CONTROL_BYTES = 65_536
+"""Bytes of evidence copied into a positive control."""
 _NOISE = 6.0
-"""Standard deviation, grey levels, of the noise on one planted picture; it also has 32 levels only.
-"""
-_LOOKED_AT = 300
+"""Standard deviation of the noise in one positive control, grey levels."""
+_MAX_FRAMES_TRIED = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """What was found, and how much was searched."""
+    """Findings and extent of the search."""
 
     findings: list[Finding]
     controls: int
-    """Positive controls planted."""
+    """Number of positive controls."""
     missed: list[str]
-    """Positive controls that were not found, with the detector that should have."""
+    """Positive controls that were not found, with the expected detector."""
     packets: int
     messages: dict[str, int]
     """Published messages by kind."""
     grams: int
-    """Informative n-grams in which every frame was looked up."""
+    """Informative n-grams searched for every frame."""
 
 
 def detect(
     evidence: Evidence, outbox: Path, reference: Reference, progress: Callable[[int], None]
 ) -> Detected:
-    """Search everything for the frames of the video; `progress` is told how many so far.
+    """Search all evidence for the video. Calls `progress` with the frames done.
 
     Raises `CaptureError` when the video cannot be read.
     """
-    controls = _plant(reference, evidence)
+    controls = _positive_controls(reference, evidence)
     planted = [each.artifact for each in controls]
     wire, wire_of_controls = WireCheck(evidence.device), WireCheck(evidence.device)
     for check, artifacts in ((wire, evidence.artifacts), (wire_of_controls, planted)):
         for artifact in artifacts:
             if artifact.kind == "wire":
                 check.check(artifact)
-    texts, strange = read_rows(outbox)
+    texts, unexpected = read_rows(outbox)
     findings = [*evidence.findings, *wire.findings, *wire_of_controls.findings]
-    findings += [*_delivery(evidence, wire), *strange]
+    findings += [*_delivery(evidence, wire), *unexpected]
     known = KnownText([*texts, *wire.payloads, *STATES])
     search = _Search(reference, progress)
     for artifact in [*evidence.artifacts, *planted]:
         findings += [
             Finding(detector, artifact.name, at, what, artifact.planted)
-            for detector, at, what in _search_one(artifact, known, search)
+            for detector, at, what in _scan(artifact, known, search)
         ]
     findings += search.findings()
     found = {(each.where, each.detector) for each in findings if each.planted}
@@ -89,16 +87,16 @@ def detect(
 
 @dataclass(frozen=True, slots=True)
 class _Control:
-    """A copy of some evidence with a picture in it, and which detectors must find it."""
+    """A positive control, and the detectors that must find it."""
 
     what: str
     artifact: Artifact
     detectors: frozenset[Detector]
 
 
-def _plant(reference: Reference, evidence: Evidence) -> list[_Control]:
-    """Put pictures of the video into copies of a run's artifacts. Raises `CaptureError`."""
-    frame, artifacts = _frame(reference), evidence.artifacts
+def _positive_controls(reference: Reference, evidence: Evidence) -> list[_Control]:
+    """Copies of artifacts with inserted pictures of the video. Raises `CaptureError`."""
+    frame, artifacts = _sample_frame(reference), evidence.artifacts
     textured = has_texture(frame)
     pixels: frozenset[Detector] = frozenset({"pixels"} if textured else ())
     picture: frozenset[Detector] = frozenset({"picture"} if textured else ())
@@ -108,7 +106,7 @@ def _plant(reference: Reference, evidence: Evidence) -> list[_Control]:
         f"fleeting/1/d/{evidence.device}/summary", b'{"note":"' + coded + b'"}', 1, False
     )
     numbers = " ".join(map(str, small.reshape(-1)[:300])).encode()
-    page = _rough(cv2.resize(frame, (64, 48), interpolation=cv2.INTER_AREA), textured).tobytes()
+    page = _degraded(cv2.resize(frame, (64, 48), interpolation=cv2.INTER_AREA), textured).tobytes()
     good, jpeg = cv2.imencode(".jpg", frame)
     return [
         _Control(
@@ -134,8 +132,8 @@ def _plant(reference: Reference, evidence: Evidence) -> list[_Control]:
     ]
 
 
-def _frame(reference: Reference) -> Grey:
-    """A frame that will be searched for, with texture if one of the first has."""
+def _sample_frame(reference: Reference) -> Grey:
+    """A frame that will be searched for, textured if one of the first is."""
     source = VideoFile(reference.path)
     first: Grey | None = None
     try:
@@ -145,37 +143,37 @@ def _frame(reference: Reference) -> Grey:
             first = frame.luma if first is None else first
             if has_texture(frame.luma):
                 return frame.luma
-            if number > _LOOKED_AT:
+            if number > _MAX_FRAMES_TRIED:
                 break
     finally:
         source.close()
     return first if first is not None else np.zeros((48, 64), np.uint8)
 
 
-def _rough(picture: Grey, textured: bool) -> Grey:
-    """As a leak might have it that avoids exact pixels. Noise alone where there is no texture: of a
-    black frame nothing would be left that is not zero."""
+def _degraded(picture: Grey, textured: bool) -> Grey:
+    """The picture with noise and 32 grey levels; pure noise where it has no texture, since a black
+    frame would give zeros."""
     seed = int.from_bytes(hashlib.sha256(picture.tobytes()).digest()[:4], "little")
     rng = np.random.default_rng(seed)
     if not textured:
         return rng.integers(0, 256, picture.shape).astype(np.uint8)
     noise = rng.normal(0.0, _NOISE, picture.shape)
-    rough: Grey = (np.clip(picture + noise, 0, 255) // 8 * 8).astype(np.uint8)
-    return rough
+    degraded: Grey = (np.clip(picture + noise, 0, 255) // 8 * 8).astype(np.uint8)
+    return degraded
 
 
 def _copy(artifacts: Sequence[Artifact], kind: str, added: bytes) -> Artifact:
-    """The last artifact of a kind, up to a whole packet, and what is added."""
+    """The last artifact of a kind, up to a packet boundary, with `added` bytes."""
     same = [each for each in artifacts if each.kind == kind]
     last = same[-1] if same else Artifact(kind, "other", b"")
-    keep = last.data[:_COPIED]
+    keep = last.data[:_CONTROL_BYTES]
     if kind == "wire":
         keep = keep[: whole_packets(keep)]
     return Artifact(f"planted into: {last.name}", last.kind, keep + added, planted=True)
 
 
 def _delivery(evidence: Evidence, wire: WireCheck) -> Iterator[Finding]:
-    """The ledger's hashes are those of what was sent: they say nothing else."""
+    """Check that the hashes in the ledger are those of the messages sent."""
     missing = evidence.hashes - wire.digests
     if missing:
         yield Finding(
@@ -189,21 +187,21 @@ def _delivery(evidence: Evidence, wire: WireCheck) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _search_one(
+def _scan(
     artifact: Artifact, known: KnownText, search: _Search
 ) -> Iterator[tuple[Detector, int, str]]:
-    """(detector, offset, what) of what one artifact gives away by itself; its decodings are handed
-    to `search`, which compares them with the video."""
+    """(detector, offset, what) of findings in one artifact alone; its decodings are added to
+    `search`."""
     if artifact.kind == "log" or artifact.name.startswith("outbox/settings.json"):
         yield from suspicious_text(artifact.data)
-    for base, part in search.fresh(artifact):
+    for base, part in search.new_parts(artifact):
         if artifact.kind in ("database", "journal"):
             ends: list[int] = []
             for at, rest in known.residue(part):
                 what = f"{len(rest)} bytes that belong to no message: {rest[:16].hex(' ')}…"
                 yield "residue", base + at, what
                 ends += [at, at + len(rest)]
-            if ends:  # black pixels between them are zeros
+            if ends:  # gaps may be black pixels
                 whole = np.frombuffer(part[min(ends) : max(ends)], np.uint8)
                 search.candidate(artifact, Decoding("", base + min(ends), 1.0, whole))
         for at, name in signatures(part):
@@ -217,7 +215,7 @@ def _search_one(
 
 
 class _Search:
-    """For pictures of the video, in every different byte string once, in every decoding."""
+    """Search for the video in the decodings of every distinct byte string."""
 
     def __init__(self, reference: Reference, progress: Callable[[int], None]) -> None:
         self._reference = reference
@@ -229,8 +227,8 @@ class _Search:
         self._candidates: list[tuple[Artifact, Decoding]] = []
         self.grams = 0
 
-    def fresh(self, artifact: Artifact) -> Iterator[tuple[int, bytes]]:
-        """(offset, bytes) of what was not there before: of a database, its new pages."""
+    def new_parts(self, artifact: Artifact) -> Iterator[tuple[int, bytes]]:
+        """(offset, bytes) of parts not seen before: of a database its pages, else the whole."""
         parts: Iterable[tuple[int, int]] = [(0, len(artifact.data))]
         if artifact.kind in ("database", "journal"):
             parts = pages(artifact.data)
@@ -240,7 +238,7 @@ class _Search:
                 yield start, part
 
     def add(self, artifact: Artifact, decoding: Decoding) -> None:
-        """To be compared with the video."""
+        """Add a decoding to compare with the video."""
         if not self._is_new(decoding.pixels.tobytes(), artifact, artifact.kind.encode()):
             return
         if artifact.planted:
@@ -255,13 +253,13 @@ class _Search:
             self.candidate(artifact, decoding)
 
     def candidate(self, artifact: Artifact, decoding: Decoding) -> None:
-        """Something that may be a picture from its first pixel to its last."""
-        few = sum(not each.planted for each, _ in self._candidates) < _CANDIDATES
-        if len(decoding.pixels) >= SMALLEST and (few or artifact.planted):
+        """Add a decoding that may be exactly one picture."""
+        few = sum(not each.planted for each, _ in self._candidates) < _MAX_CANDIDATES
+        if len(decoding.pixels) >= MIN_PICTURE and (few or artifact.planted):
             self._candidates.append((artifact, decoding))
 
     def findings(self) -> Iterator[Finding]:
-        """Go through the video, once for each batch; then compare whole pictures."""
+        """Read the video once per batch; then compare whole pictures."""
         video, every = self._reference.path, self._reference.every
         planted = PixelIndex(self._planted)
         for number, batch in enumerate(self._batches):
@@ -277,13 +275,13 @@ class _Search:
         yield from planted.findings()
         sizes: dict[tuple[int, int], Vectors] = {}
         for artifact, decoding in self._candidates:
-            alike = likeness(decoding.pixels, self._reference.keys, not decoding.whole, sizes)
-            if alike is not None:
-                what = f"{alike}{', ' + decoding.how if decoding.how else ''}"
+            match = match_picture(decoding.pixels, self._reference.keys, not decoding.whole, sizes)
+            if match is not None:
+                what = f"{match}{', ' + decoding.how if decoding.how else ''}"
                 yield Finding("picture", artifact.name, decoding.offset, what, artifact.planted)
 
     def _is_new(self, data: bytes, artifact: Artifact, salt: bytes = b"") -> bool:
-        """Whether it was not seen before; positive controls are looked at by themselves."""
+        """Whether it was not seen before; positive controls are counted separately."""
         mark = hashlib.sha256(data).digest() + bytes([artifact.planted]) + salt
         known = mark in self._seen
         self._seen.add(mark)

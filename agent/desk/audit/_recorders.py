@@ -1,8 +1,7 @@
-"""Recorders of what leaves: every byte on a TCP connection, every file below some folders.
+"""Recorders of TCP connections and of files written below some folders.
 
-inotify(7) reports each change of a file, upon which it is copied; at the end the folders are
-compared with what they held before. A file that exists only for a moment may be missed; strace
-sees those.
+Files are copied on each inotify(7) event; at the end the folders are compared with their initial
+state. A short-lived file may be missed here, but not by strace.
 """
 
 from __future__ import annotations
@@ -22,32 +21,32 @@ from inotify_simple import INotify, flags
 
 from agent.desk.audit._artifacts import Artifact, Kind
 
-_MOST_SENT = 64_000_000
-"""Bytes kept of one direction of a connection; an honest one has some thousands."""
-_MOST_COPIES = 256_000_000
-"""Bytes of copies that are kept."""
-_LARGEST = 64_000_000
-"""Bytes of one file that are read."""
+_MAX_TRAFFIC = 64_000_000
+"""Bytes recorded per connection and direction; a normal run has some thousands."""
+_MAX_COPIES = 256_000_000
+"""Bytes of all copies."""
+_MAX_FILE = 64_000_000
+"""Bytes read of one file."""
 _MASK = flags.CREATE | flags.MODIFY | flags.CLOSE_WRITE | flags.MOVED_TO
 
 KERNELS = Path(__file__).resolve().parents[2] / "vision" / "kernels" / "__pycache__"
-"""Where Numba caches compiled kernels, unless told otherwise."""
+"""Numba's default cache folder."""
 _OUTBOX = re.compile(
     r"outbox/(outbox\.db(-wal|-shm|-journal|\.lock)?|\.?(settings\.json|receipt\.key)(\.[a-z0-9_]{3,8})?)"
 )
-"""The last: written under another name first, then renamed."""
-_PROBE = re.compile(r"(tmp|cwd|home|cache)/[a-z0-9_]{8}")
-"""Python's `tempfile` tries whether a folder can be written, with four bytes."""
+"""The last group also under their temporary names, before renaming."""
+_WRITE_TEST = re.compile(r"(tmp|cwd|home|cache)/[a-z0-9_]{8}")
+"""Four bytes by which Python's `tempfile` tests whether a folder is writable."""
 _KERNEL = re.compile(r".+\.(nbi|nbc)(\.\w+)*|tmp\w+|\w*\.pyc(\.\d+)?")
-_NAMELESS = re.compile(r"#\d+")
-"""Inode number of a file opened with O_TMPFILE, which has no name."""
+_UNNAMED = re.compile(r"#\d+")
+"""An O_TMPFILE file, shown by its inode number."""
 
 
 class TcpProxy(socketserver.ThreadingTCPServer):
-    """Forwards connections from 127.0.0.1 to the broker and keeps every byte of both directions."""
+    """Forwards connections on 127.0.0.1 to the broker and records both directions."""
 
     def __init__(self, broker: int) -> None:
-        """`broker`: its port on this machine."""
+        """`broker`: its port on 127.0.0.1."""
         super().__init__(("127.0.0.1", 0), _Connection)
         self.broker = broker
         self.port = int(self.server_address[1])
@@ -58,17 +57,17 @@ class TcpProxy(socketserver.ThreadingTCPServer):
     def artifacts(self) -> list[Artifact]:
         """One per connection and direction."""
         found = []
-        for number, (sent, answered) in enumerate(self.connections, 1):
+        for number, (sent, received) in enumerate(self.connections, 1):
             found.append(Artifact(f"uplink to broker, connection {number}", "wire", bytes(sent)))
             found.append(
-                Artifact(f"broker to uplink, connection {number}", "reply", bytes(answered))
+                Artifact(f"broker to uplink, connection {number}", "reply", bytes(received))
             )
         return found
 
     @property
     def full(self) -> bool:
-        """More was sent than is kept."""
-        return any(len(each) >= _MOST_SENT for pair in self.connections for each in pair)
+        """Whether the limit of recorded traffic was reached."""
+        return any(len(each) >= _MAX_TRAFFIC for pair in self.connections for each in pair)
 
     def __enter__(self) -> TcpProxy:
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
@@ -77,7 +76,7 @@ class TcpProxy(socketserver.ThreadingTCPServer):
     def __exit__(self, *_: object) -> None:
         self.shutdown()
         for each in self.sockets:
-            _shut(each)
+            _shutdown(each)
         self.server_close()  # waits for the connections' threads
 
 
@@ -90,43 +89,43 @@ class _Connection(socketserver.BaseRequestHandler):
         with contextlib.suppress(OSError):
             broker = socket.create_connection(("127.0.0.1", proxy.broker))
             proxy.sockets += [client, broker]
-            sent, answered = bytearray(), bytearray()
-            proxy.connections.append((sent, answered))
+            sent, received = bytearray(), bytearray()
+            proxy.connections.append((sent, received))
             with broker:
-                back = threading.Thread(target=_forward, args=(broker, client, answered))
+                back = threading.Thread(target=_forward, args=(broker, client, received))
                 back.start()
                 _forward(client, broker, sent)
                 back.join()
 
 
 def _forward(source: socket.socket, target: socket.socket, kept: bytearray) -> None:
-    """What arrives is kept before it is passed on."""
+    """Record data before forwarding it."""
     with contextlib.suppress(OSError):
         while part := source.recv(65_536):
-            kept += part[: _MOST_SENT - len(kept)]
+            kept += part[: _MAX_TRAFFIC - len(kept)]
             target.sendall(part)
-    _shut(source)
-    _shut(target)
+    _shutdown(source)
+    _shutdown(target)
 
 
-def _shut(each: socket.socket) -> None:
+def _shutdown(each: socket.socket) -> None:
     with contextlib.suppress(OSError):
         each.shutdown(socket.SHUT_RDWR)
 
 
 class FileRecorder:
-    """Copies files as they change, between entering and leaving."""
+    """Context manager that copies files as they change."""
 
     def __init__(self, folders: Iterable[Path], store: Path) -> None:
-        """`folders` are watched with all below; `store`: where copies go, outside of them."""
+        """`folders`: watched recursively; `store`: folder of the copies, outside of them."""
         self.copies: list[tuple[Path, Path]] = []
-        """(original path, copy), in the order of time."""
+        """(original path, copy) by time."""
         self.touched: set[Path] = set()
-        """Every file that was made or changed."""
+        """Every created or changed file."""
         self.complete = True
-        """False when events were lost or there was no room for more copies."""
+        """False after lost events or with too many copies."""
         self.available = True
-        """False where inotify cannot be used: only files left at the end are seen."""
+        """False without inotify: only files that remain at the end are recorded."""
         self._folders = list(folders)
         self._store = store
         self._watched: dict[int, Path] = {}
@@ -158,7 +157,7 @@ class FileRecorder:
                 self._copy(path)
 
     def _state(self) -> dict[Path, tuple[int, int, int]]:
-        """Inode, size and time of every file and link below the folders."""
+        """Inode, size and modification time of every file and link below the folders."""
         found = {}
         for folder in self._folders:
             for parent, _, names in os.walk(folder):
@@ -170,7 +169,7 @@ class FileRecorder:
         return found
 
     def _watch(self, folder: Path, new: bool = False) -> None:
-        """A folder and all below; of a `new` one, files may have come before it was watched."""
+        """Watch a folder recursively; copy the files that a `new` one already has."""
         try:
             self._watched[self._inotify.add_watch(folder, _MASK)] = folder
         except OSError:
@@ -188,11 +187,11 @@ class FileRecorder:
             while not self._stopping.is_set():
                 self._handle(timeout=200)
             self._handle(timeout=0)
-        except OSError:  # there is no room for a copy
+        except OSError:  # disk full
             self.complete = False
 
     def _handle(self, timeout: int) -> None:
-        changed: dict[Path, None] = {}  # a file that changed several times is copied once
+        changed: dict[Path, None] = {}  # ordered set
         for event in self._inotify.read(timeout):
             self.complete = self.complete and not event.mask & flags.Q_OVERFLOW
             folder = self._watched.get(event.wd)
@@ -211,13 +210,13 @@ class FileRecorder:
             if not stat.S_ISREG(path.lstat().st_mode):
                 return
             with path.open("rb") as file:
-                data = file.read(_LARGEST)
+                data = file.read(_MAX_FILE)
         except OSError:
             return
         digest = hashlib.sha256(str(path).encode() + b"\0" + data).digest()
         if digest in self._seen or not data:
             return
-        if self._copied + len(data) > _MOST_COPIES:
+        if self._copied + len(data) > _MAX_COPIES:
             self.complete = False
             return
         self._seen.add(digest)
@@ -228,27 +227,27 @@ class FileRecorder:
 
 
 def expected(path: Path, run: Path, size: int) -> bool:
-    """Whether an honest run in the folder `run` may write this file, with so many bytes."""
-    if _NAMELESS.fullmatch(path.name) and not size:
+    """Whether the agent may write this file of `size` bytes in a run in the folder `run`."""
+    if _UNNAMED.fullmatch(path.name) and not size:
         return True
     if not path.is_relative_to(run):
         return bool(_KERNEL.fullmatch(path.name))
     name = path.relative_to(run).as_posix()
-    return bool(_OUTBOX.fullmatch(name)) or (bool(_PROBE.fullmatch(name)) and size <= 4)
+    return bool(_OUTBOX.fullmatch(name)) or (bool(_WRITE_TEST.fullmatch(name)) and size <= 4)
 
 
 def may_open(path: Path, run: Path, kernels: Iterable[Path], written: bool) -> bool:
-    """Whether an honest run may open this file for writing; `written`: with bytes written."""
+    """Whether the agent may open this file for writing; `written`: bytes were written."""
     if path in (Path("/dev/null"), Path("/dev/tty")):
         return True
-    if path.is_relative_to(run) or (_NAMELESS.fullmatch(path.name) and not written):
+    if path.is_relative_to(run) or (_UNNAMED.fullmatch(path.name) and not written):
         return expected(path, run, 0)
     in_cache = any(path.is_relative_to(each) for each in kernels)
-    return in_cache and bool(_KERNEL.fullmatch(path.name) or _NAMELESS.fullmatch(path.name))
+    return in_cache and bool(_KERNEL.fullmatch(path.name) or _UNNAMED.fullmatch(path.name))
 
 
 def kind_of(path: Path) -> Kind:
-    """What sort of artifact a file is, by its name."""
+    """Kind of artifact of a file, by its name."""
     if re.search(r"\.nb[ic]", path.name) or path.parent == KERNELS:
         return "kernel"
     kinds: dict[str, Kind] = {
@@ -259,5 +258,5 @@ def kind_of(path: Path) -> Kind:
 
 
 def short_name(path: Path, run: Path) -> str:
-    """Relative to the folder of the run where possible."""
+    """Path relative to the folder of the run where possible."""
     return path.relative_to(run).as_posix() if path.is_relative_to(run) else str(path)

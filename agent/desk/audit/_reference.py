@@ -1,4 +1,4 @@
-"""Reference pictures: the frames of the video, at the sizes in which a picture would leak."""
+"""Reference pictures: the frames of the video at plausible sizes of a leak."""
 
 from __future__ import annotations
 
@@ -14,58 +14,58 @@ from agent.perceive.capture.video_file import VideoFile
 
 Grey = npt.NDArray[np.uint8]
 
-MOST_FRAMES = 600
-"""Frames that are searched for, at most; of a longer video every n-th."""
+_MAX_FRAMES = 600
+"""Frames searched for; of a longer video every n-th."""
 _SQUARES = (16, 32, 64, 112, 128)
 _WIDTHS = (16, 32, 64, 80, 160, 320)
-"""Thumbnails in the video's own proportions, pixels; 320 is what the detector looks at."""
-_COMMON = ((32, 24), (64, 48), (160, 120))
-_KEYS = 48
+"""Widths of thumbnails with the video's aspect ratio, pixels; 320 is the detector's input."""
+_THUMBNAILS = ((32, 24), (64, 48), (160, 120))
+_MAX_KEY_FRAMES = 48
 """Frames kept for the comparison of whole pictures."""
 _KEY_WIDTH = 320
-_NEW = 0.9
-"""Correlation with the kept frames below which a frame is kept as well."""
+_MAX_CORRELATION = 0.9
+"""Greatest correlation of a new key frame with the others."""
 WINDOW = 9
-"""Pixels whose differences make one n-gram."""
-_RANGE, _KINDS = 12, 3
-"""Least difference of grey levels in an informative n-gram, and how many of its last five steps
-must differ from the three before each."""
+"""Pixels per n-gram of differences."""
+_MIN_CONTRAST, _MIN_CHANGES = 12, 3
+"""Of an informative n-gram: range of grey levels, and how many of its last five differences differ
+from the three before each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """One frame at one size, as a leak might have it."""
+    """One frame at one size."""
 
     frame: int
     name: str
     pixels: Grey
     stride: int
-    """Every how many pixels an n-gram is looked up."""
+    """Pixels between the n-grams that are looked up."""
 
 
 @dataclass(slots=True)
 class Reference:
-    """The frames of a video; `pictures` goes through it once."""
+    """The frames of a video; `pictures` reads it once."""
 
     path: Path
     every: int = 1
-    """Each n-th frame is searched for."""
+    """Only each n-th frame is searched for."""
     frames: int = 0
-    """Read so far."""
+    """Frames read so far."""
     searched: int = 0
     textured: int = 0
-    """Frames with enough texture to be recognised."""
+    """Frames with enough texture for detection."""
     keys: list[tuple[int, Grey]] = field(default_factory=list)
-    """(number, grey picture of at most 320 pixels' width) of frames that differ from each other."""
-    _small: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    """Key frames: (number, grey picture at most 320 pixels wide)."""
+    _key_vectors: list[npt.NDArray[np.float32]] = field(default_factory=list)
 
     @property
     def weak(self) -> bool:
-        """Too little texture for the pixels to prove anything."""
+        """Too little texture for pixel detectors to be meaningful."""
         return self.textured < max(1, self.searched // 4)
 
     def pictures(self) -> Iterator[list[Picture]]:
-        """Those of one frame after the other. Raises `CaptureError`."""
+        """The pictures of each frame in turn. Raises `CaptureError`."""
         source = VideoFile(self.path)
         try:
             for frame in source:
@@ -74,39 +74,39 @@ class Reference:
                 if number % self.every:
                     continue
                 self.searched += 1
-                self._keep(number, frame.luma)
+                self._add_key_frame(number, frame.luma)
                 yield _sizes(number, frame.luma)
         finally:
             source.close()
 
-    def _keep(self, number: int, luma: Grey) -> None:
+    def _add_key_frame(self, number: int, luma: Grey) -> None:
         tiny = cv2.resize(luma, (24, 24), interpolation=cv2.INTER_AREA)
         self.textured += has_texture(luma)
         vector = normalised(tiny)
-        if vector is None or len(self.keys) >= _KEYS:
+        if vector is None or len(self.keys) >= _MAX_KEY_FRAMES:
             return
-        if self._small and max(float(each @ vector) for each in self._small) > _NEW:
+        if any(float(each @ vector) > _MAX_CORRELATION for each in self._key_vectors):
             return
-        self._small.append(vector)
+        self._key_vectors.append(vector)
         width = min(_KEY_WIDTH, luma.shape[1])
         height = max(1, round(luma.shape[0] * width / luma.shape[1]))
         self.keys.append((number, cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)))
 
 
 def stride_for(frames: int) -> int:
-    """n, where each n-th of so many frames is searched for."""
-    return max(1, -(-frames // MOST_FRAMES))
+    """n, such that each n-th of so many frames is searched for."""
+    return max(1, -(-frames // _MAX_FRAMES))
 
 
 def has_texture(picture: Grey) -> bool:
-    """Whether a thumbnail of it has enough informative n-grams."""
+    """Whether its thumbnail has enough informative n-grams."""
     small = cv2.resize(picture, (64, 48), interpolation=cv2.INTER_AREA).reshape(-1)
     return bool(informative(small).sum() >= 48)
 
 
 def informative(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """bool[N - 8] of uint8[N]: whether the n-gram that begins here has enough contrast and several
-    different steps, unlike flat areas, ramps and stripes, which occur in any file."""
+    """bool[N - 8] of uint8[N]: whether the n-gram at each offset has enough contrast and distinct
+    differences, unlike flat areas, ramps and stripes, which occur in any file."""
     count = len(pixels) - WINDOW + 1
     if count <= 0:
         return np.zeros(0, bool)
@@ -114,13 +114,13 @@ def informative(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     for shift in (1, 2, 4, 1):  # together they reach over the window
         high = np.maximum(high[shift:], high[:-shift])
         low = np.minimum(low[shift:], low[:-shift])
-    steps = pixels[1:] - pixels[:-1]
-    new = steps[3:] != steps[2:-1]
-    new &= steps[3:] != steps[1:-2]
-    new &= steps[3:] != steps[:-3]
-    total = np.concatenate([[0], np.cumsum(new, dtype=np.int64)])
-    kinds = total[WINDOW - 4 :] - total[: -(WINDOW - 4)]
-    found: npt.NDArray[np.bool_] = (high - low >= _RANGE) & (kinds >= _KINDS)
+    differences = pixels[1:] - pixels[:-1]
+    changed = differences[3:] != differences[2:-1]
+    changed &= differences[3:] != differences[1:-2]
+    changed &= differences[3:] != differences[:-3]
+    total = np.concatenate([[0], np.cumsum(changed, dtype=np.int64)])
+    changes = total[WINDOW - 4 :] - total[: -(WINDOW - 4)]
+    found: npt.NDArray[np.bool_] = (high - low >= _MIN_CONTRAST) & (changes >= _MIN_CHANGES)
     return found
 
 
@@ -129,7 +129,7 @@ def normalised(picture: Grey) -> npt.NDArray[np.float32] | None:
     vector = picture.astype(np.float32).reshape(-1)
     vector -= vector.mean()
     length = float(np.linalg.norm(vector))
-    # a standard deviation of one grey level is noise
+    # a standard deviation below one grey level is noise
     return vector / length if length > np.sqrt(vector.size) else None
 
 
@@ -147,7 +147,7 @@ def _sizes(number: int, luma: Grey) -> list[Picture]:
     shapes = [(w, max(1, round(height * w / width))) for w in _WIDTHS if w < width]
     shapes += [(side, side) for side in _SQUARES if side < min(height, width)]
     shapes += [(width // part, height // part) for part in (2, 4, 8)]
-    shapes += [shape for shape in _COMMON if shape[0] < width and shape[1] < height]
+    shapes += [shape for shape in _THUMBNAILS if shape[0] < width and shape[1] < height]
     for shape in dict.fromkeys(shapes):
         if min(shape) < 4:
             continue

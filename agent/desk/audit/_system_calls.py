@@ -1,4 +1,4 @@
-"""System calls of a process, traced by strace(1) where it is installed and permitted."""
+"""System calls of a process traced by strace(1), where installed and permitted."""
 
 from __future__ import annotations
 
@@ -23,42 +23,41 @@ _COVERT = {"shmget", "mq_open", "io_uring_setup", "ptrace", "process_vm_writev",
            "fsetxattr", "lsetxattr", "symlink", "symlinkat", "sendfile", "copy_file_range",
            "splice", "vmsplice", "mknod", "mknodat"}  # fmt: skip
 _TRACED = _OPENS | _WRITES | _NAMES | _COVERT | {"mmap"}
-"""Beside all calls of the network."""
+"""In addition to all network calls."""
 
 
 @dataclass(slots=True)
 class Trace:
-    """Successful calls of one process, with its threads and children, that may move data."""
+    """System calls of a process, its threads and children that may transfer data."""
 
     families: dict[str, int] = field(default_factory=dict)
     """Sockets opened, by address family."""
     refused: dict[str, int] = field(default_factory=dict)
-    """Sockets that the kernel refused, by address family: by the sandbox, or in its self-test."""
+    """Sockets refused by the kernel (sandbox and its self-test), by address family."""
     opened: set[Path] = field(default_factory=set)
-    """Files opened for writing, or made."""
+    """Files created or opened for writing."""
     devices: set[Path] = field(default_factory=set)
-    """Nodes below /dev opened."""
+    """Device nodes opened."""
     shared: set[Path] = field(default_factory=set)
-    """Files mapped so that what is written in memory reaches them."""
+    """Files mapped shared and writable."""
     written: dict[str, list[bytes]] = field(default_factory=dict)
     """Bytes of each write, by file, pipe or socket."""
     covert: list[str] = field(default_factory=list)
-    """Calls by which bytes could leave without a write or a send."""
+    """Other calls that could transfer data."""
     calls: int = 0
 
 
 def strace(output: Path) -> list[str]:
-    """What to put before a command so that its calls go to `output`.PID files; empty where strace
-    cannot be used."""
+    """Command prefix that traces a command to `output`.PID files; empty where unavailable."""
     path = shutil.which("strace")
     if path is None:
         return []
-    # `?`: go without where this machine's kernel has no such call
+    # `?`: ignore calls unknown on this architecture
     calls = ",".join(["%network", *(f"?{each}" for each in sorted(_TRACED))])
     head = [path, "-f", "-ff", "-yy", "-xx", "-s", "1000000", "-qq", "-e", f"trace={calls}",
             "-e", "signal=none"]  # fmt: skip
     for each in (["--seccomp-bpf"], []):
-        # without -ff for the trial: nothing is to be left behind
+        # without -ff, for no output files
         trial = [*(word for word in head if word != "-ff"), *each, "-o", "/dev/null", "true"]
         done = subprocess.run(trial, capture_output=True, check=False, timeout=20)
         if done.returncode == 0 and not done.stderr:
@@ -67,7 +66,7 @@ def strace(output: Path) -> list[str]:
 
 
 def read(output: Path) -> Trace:
-    """What strace wrote to `output`.PID files."""
+    """Parse the `output`.PID files of strace."""
     trace = Trace()
     for path in sorted(output.parent.glob(f"{output.name}.*")):
         with path.open("rb") as file:
@@ -120,9 +119,9 @@ def _text(text: bytes) -> str:
 def judge(
     evidence: Evidence, process: str, trace: Trace, run: Path, kernels: Sequence[Path], port: int
 ) -> None:
-    """Add what the calls of `perceive` or `uplink` give away, and every byte they wrote.
+    """Add findings and written bytes of the calls of `perceive` or `uplink` to the evidence.
 
-    `run`: the folder they may write to; `port`: the only one that uplink may talk to.
+    `run`: the folder they may write to; `port`: the only one that uplink may send to.
     """
 
     def listed(counts: dict[str, int]) -> str:
@@ -162,10 +161,10 @@ def _forbidden(
 
 
 def _written(process: str, trace: Trace, run: Path) -> Iterator[Artifact]:
-    """Every byte of every write, also to files that are gone."""
+    """All bytes written, including to deleted files."""
     for name, parts in sorted(trace.written.items()):
         if name.startswith("TCP") and process == "uplink":
-            continue  # the proxy between uplink and broker has it
+            continue  # recorded by the proxy
         path = Path(name)
         kind = kind_of(path)
         where = f"{process} wrote to {short_name(path, run)}"

@@ -1,4 +1,4 @@
-"""What uplink may say to a broker, byte for byte: MQTT packets, topics, properties, payloads."""
+"""Strict validation of uplink's MQTT traffic: packets, topics, properties, payloads."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from agent.desk.loopback.packets import MalformedError, Reader
 
 STATES = (b"online", b"offline")
 _SCHEMAS = {name.rpartition("-")[0]: name for name in MESSAGES}
-"""Name of the newest schema of each kind of message."""
+"""Latest schema by kind of message."""
 _CONTENT_TYPE, _EXPIRY, _USER = 0x03, 0x02, 0x26
 _PROPERTIES = {
     "CONNECT": {0x11: 4, 0x17: 1, 0x21: 2, 0x27: 4},
     "the will": {},
     "PUBLISH": {_EXPIRY: 4, _CONTENT_TYPE: 0, _USER: 0},
 }
-"""Allowed properties (MQTT 5.0, 2.2.2): identifier -> bytes of a number, 0 for texts."""
+"""Allowed properties (MQTT 5.0, 2.2.2): identifier -> length of an integer, 0 for strings."""
 
 
 @functools.cache
 def _validators() -> dict[str, Draft202012Validator]:
-    """By kind of message. Raises `OpenSchemaError` where a schema does not bound its messages."""
+    """By kind of message. Raises `OpenSchemaError` for a schema without bounds."""
     found = {}
     for kind, name in _SCHEMAS.items():
         schema = load(name)
@@ -44,15 +44,15 @@ def _validators() -> dict[str, Draft202012Validator]:
 
 
 def problem(kind: str, body: bytes) -> str | None:
-    """Why `body` is not what the schema and the model of this kind of message allow, else None.
+    """Why `body` is no valid message of this kind, else None.
 
-    The model knows what a schema cannot say, such as the order of flags. It also has to write the
-    very same bytes: no key twice or in another place, no number spelled in another way.
+    Checks the schema, the model's further constraints, such as the order of flags, and the
+    canonical form: the model must serialise to the same bytes.
     """
     try:
         error = best_match(_validators()[kind].iter_errors(json.loads(body)))
         if error is not None:
-            what = error.message  # quotes the value first, whatever its length
+            what = error.message  # begins with the value, of any length
             what = what if len(what) <= 200 else f"{what[:100]} … {what[-80:]}"
             return f"{error.json_path}: {what}"
         same = to_json(MESSAGES[_SCHEMAS[kind]].model_validate_json(body)) == body
@@ -67,7 +67,7 @@ def problem(kind: str, body: bytes) -> str | None:
 
 @dataclass(slots=True)
 class WireCheck:
-    """Checks each packet of the recorded connections."""
+    """Validates the packets of recorded connections."""
 
     device: str
     findings: list[Finding] = field(default_factory=list)
@@ -75,20 +75,20 @@ class WireCheck:
     messages: dict[str, int] = field(default_factory=dict)
     """Published messages by kind."""
     payloads: list[bytes] = field(default_factory=list)
-    """Of the messages that are as they must be."""
+    """Payloads of valid messages."""
     digests: set[str] = field(default_factory=set)
-    """SHA-256 of every payload, good or bad."""
+    """SHA-256 of every payload, valid or not."""
     _artifact: Artifact = field(init=False)
     _at: int = 0
-    """Offset of the packet in the artifact."""
+    """Offset of the current packet in the artifact."""
     _version: int = 5
     _packet_id: int = 0
-    """The last one of this connection."""
+    """Last packet id of this connection."""
     _expiries: dict[str, set[bytes]] = field(default_factory=dict)
-    """Message expiry intervals by kind: each kind has one."""
+    """Message expiry intervals by kind; one is allowed per kind."""
 
     def check(self, artifact: Artifact) -> None:
-        """Check all that uplink sent over one connection."""
+        """Validate the traffic of one connection."""
         self._artifact, self._version, self._packet_id = artifact, 5, 0
         for self._at, _, first, body in _split(artifact.data):
             self.packets += 1
@@ -99,7 +99,7 @@ class WireCheck:
                     self._publish(first, body)
                 elif first in (0x82, 0xA2):
                     self._subscribe(first, body)
-                elif not _is_empty(first, body):
+                elif not _is_minimal(first, body):
                     self._add(f"a packet of type {first >> 4} with {len(body)} bytes")
             except MalformedError as error:
                 self._add(f"a packet that is no MQTT: {error}")
@@ -139,7 +139,7 @@ class WireCheck:
     def _publish(self, first: int, body: bytes) -> None:
         message, number = packets.parse_publish(first, body, self._version)
         self.digests.add(hashlib.sha256(message.payload).hexdigest())
-        self._count(number)
+        self._check_packet_id(number)
         kind = self._kind(message.topic)
         if kind is None:
             self._add(f"the topic {message.topic[:120]!r} does not belong")
@@ -156,16 +156,16 @@ class WireCheck:
             self._add(f"a {kind or 'strange'} message of {size} bytes: {wrong}", "schema")
         self._properties(message.properties, "PUBLISH", kind)
 
-    def _count(self, number: int) -> None:
-        """paho counts messages and subscriptions up from 1; another packet id could carry data.
-        0: a message of QoS 0, which is counted as well."""
+    def _check_packet_id(self, number: int) -> None:
+        """Packet ids must be consecutive, as paho assigns them, also to messages of QoS 0 (here
+        0): others could carry data."""
         self._packet_id = self._packet_id % 65_535 + 1
         if number not in (0, self._packet_id):
             self._add(f"packet id {number} where {self._packet_id} follows")
             self._packet_id = number
 
     def _kind(self, topic: str) -> str | None:
-        """The kind of message that belongs on a topic; None where none does."""
+        """Kind of message of a topic; None for an unknown topic."""
         kind = topic.removeprefix(f"fleeting/1/d/{self.device}/")
         if kind == topic:
             return None
@@ -175,7 +175,7 @@ class WireCheck:
 
     def _properties(self, block: bytes, packet: str, kind: str | None = None) -> None:
         reader = Reader(block)
-        while reader.byte() >= 0x80:  # the length of the block
+        while reader.byte() >= 0x80:  # skip the length
             pass
         pairs = 0
         while reader.left:
@@ -203,22 +203,22 @@ class WireCheck:
 
     def _subscribe(self, first: int, body: bytes) -> None:
         number, filters = packets.parse_filters(body, self._version, options=first == 0x82)
-        self._count(number)
+        self._check_packet_id(number)
         allowed = [f"fleeting/1/d/{self.device}/{each}" for each in ("shadow/desired", "cmd/+")]
         for text, _ in filters:
             if text not in allowed:
                 self._add(f"it asks for the topic {text[:120]!r}")
 
 
-def _is_empty(first: int, body: bytes) -> bool:
-    """PUBACK, PINGREQ or DISCONNECT with at most a reason."""
+def _is_minimal(first: int, body: bytes) -> bool:
+    """Whether it is PUBACK, PINGREQ or DISCONNECT with at most a reason code."""
     longest = {0x40: 4, 0xC0: 0, 0xE0: 2}.get(first, -1)
     least = 2 if first == 0x40 else 0
     return least <= len(body) <= longest and body[least + 1 :] in (b"", b"\0")
 
 
 def _split(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """(offset, end, first byte, body) of every whole packet."""
+    """(offset, end, first byte, body) of every complete packet."""
     at = 0
     while True:
         start, length = at + 1, 0
@@ -238,5 +238,5 @@ def _split(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 
 
 def whole_packets(data: bytes) -> int:
-    """Where the last whole packet ends."""
+    """End of the last complete packet, bytes."""
     return max((end for _, end, _, _ in _split(data)), default=0)

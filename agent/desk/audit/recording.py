@@ -1,4 +1,4 @@
-"""Play a video through both real processes and keep everything that they send or write."""
+"""Play a video through both real processes and record everything that they send or write."""
 
 from __future__ import annotations
 
@@ -30,17 +30,18 @@ from agent.host.supervise import child_environment
 from agent.wall.outbox import Outbox
 
 DEVICE = "audit"
-ARRIVAL = 30.0
-"""Seconds to wait for the last summary once the video is over."""
-_GOODBYE = 20.0
-"""Seconds that uplink has to end."""
-_EMPTY = 8
-"""Quarters of a second of an empty outbox after which what is missing will not arrive any more."""
-_FOREIGN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FLEETING_CONFIG", "LISTEN_FDS",
-            "LISTEN_PID", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CACHE_DIRECTORY",
-            "CONFIGURATION_DIRECTORY", "CREDENTIALS_DIRECTORY", "INVOCATION_ID")  # fmt: skip
-"""What systemd may have told the audit itself and is not meant for the processes."""
-_AGAIN = "Its log is kept with --keep FOLDER; run the audit again."
+_ARRIVAL_TIMEOUT = 30.0
+"""Seconds to wait for the last summary after the end of the video."""
+_STOP_TIMEOUT = 20.0
+_POLL_INTERVAL = 0.25
+"""Seconds."""
+_MAX_EMPTY_POLLS = 8
+"""Polls with an empty outbox after which no summary can arrive."""
+_NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FLEETING_CONFIG", "LISTEN_FDS",
+                  "LISTEN_PID", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CACHE_DIRECTORY",
+                  "CONFIGURATION_DIRECTORY", "CREDENTIALS_DIRECTORY", "INVOCATION_ID")  # fmt: skip
+"""Environment variables for this process, mostly set by systemd, not for its children."""
+_ADVICE = "Its log is kept with --keep FOLDER; run the audit again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,9 @@ class Processes:
 def record(
     video: Path, processes: Processes, workspace: Path, progress: Callable[[float], None]
 ) -> Evidence:
-    """Run both processes and gather the evidence in `workspace`, an empty folder.
+    """Run both processes and collect the evidence in `workspace`, an empty folder.
 
-    `progress` is told the seconds of video summarised so far. Raises `AuditError` when a process
-    fails.
+    Calls `progress` with the seconds of video summarised. Raises `AuditError` when a process fails.
     """
     run, traces = workspace / "run", workspace / "trace"
     for name in ("outbox", "home", "tmp", "cache", "cwd", "config"):
@@ -65,9 +65,9 @@ def record(
     traces.mkdir()
     environment = _environment(run)
     kernels = _kernel_cache(environment)
-    before = {name: _system_calls.strace(traces / name) for name in ("perceive", "uplink")}
+    prefixes = {name: _system_calls.strace(traces / name) for name in ("perceive", "uplink")}
     notes = []
-    if not before["perceive"]:
+    if not prefixes["perceive"]:
         notes.append(
             "strace was not available: writes outside the audit's own folders and files that were "
             "removed within a moment may have been missed"
@@ -83,7 +83,7 @@ def record(
         files = stack.enter_context(FileRecorder([run, *kernels], workspace / "copies"))
 
         def start(name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
-            command = [*before[name], *command, "--config", str(settings)]
+            command = [*prefixes[name], *command, "--config", str(settings)]
             return stack.enter_context(_process(name, command, environment, workspace))
 
         uplink = start("uplink", processes.uplink)
@@ -92,13 +92,13 @@ def record(
             windows = [each.window for each in reader.summaries]
             progress(max(((each.offset or 0) + each.length for each in windows), default=0))
             with contextlib.suppress(subprocess.TimeoutExpired):
-                perceive.wait(0.25)
+                perceive.wait(_POLL_INTERVAL)
         _check_exit("perceive", perceive, workspace)
         hashes = _ledger(config.store)
         _await_arrival(reader, uplink, len(hashes), config.store)
         if uplink.poll() is not None:
             _check_exit("uplink", uplink, workspace)
-            raise AuditError("The audit failed: uplink ended before it was asked to. " + _AGAIN)
+            raise AuditError("The audit failed: uplink ended before it was asked to. " + _ADVICE)
         _stop(uplink)
         arrived = len(reader.summaries)
     if not files.complete or proxy.full:
@@ -110,27 +110,29 @@ def record(
     evidence = Evidence(proxy.artifacts(), DEVICE, len(hashes), arrived, hashes, notes=notes)
     for each in evidence.artifacts:
         (workspace / f"{each.name}.mqtt").write_bytes(each.data)
-    for name in before:
+    for name in prefixes:
         log = (workspace / f"{name}.log").read_bytes()
         evidence.artifacts.append(Artifact(f"{name}'s words (stdout, stderr)", "log", log))
     _add_files(evidence, files, run)
-    for name in before:
-        if before[name]:
+    for name in prefixes:
+        if prefixes[name]:
             trace = _system_calls.read(traces / name)
             _system_calls.judge(evidence, name, trace, run, kernels, proxy.port)
     return evidence
 
 
-def last_words(name: str, workspace: Path) -> str:
+def log_tail(name: str, workspace: Path) -> str:
     """The end of a process's log."""
     log = (workspace / f"{name}.log").read_text(encoding="utf-8", errors="replace")
     return " | ".join(log.splitlines()[-3:])[-600:] or "none."
 
 
 def _environment(run: Path) -> dict[str, str]:
-    kept = {name: value for name, value in child_environment().items() if name not in _FOREIGN}
+    kept = {
+        name: value for name, value in child_environment().items() if name not in _NOT_INHERITED
+    }
     return kept | {
-        # compiled modules would be written all over the installation
+        # no .pyc files in the installation
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": str(run / "home"),
         "TMPDIR": str(run / "tmp"),
@@ -140,8 +142,7 @@ def _environment(run: Path) -> dict[str, str]:
 
 
 def _kernel_cache(environment: dict[str, str]) -> list[Path]:
-    """Where Numba caches compiled kernels. Those that are there are used, since compiling takes a
-    minute; what changes there is searched."""
+    """Numba's cache folders. The existing cache is used, since compiling takes a minute."""
     given = environment.get("NUMBA_CACHE_DIR")
     if given:
         return [Path(given)]
@@ -153,7 +154,7 @@ def _kernel_cache(environment: dict[str, str]) -> list[Path]:
 
 
 def _compile(environment: dict[str, str]) -> None:
-    """Compile the kernels beforehand: what is not written in the run need not be searched."""
+    """Compile the kernels beforehand, so that the run does not write them."""
     warm = (
         "from agent.base.config import AgentConfig; from agent.perceive.warm_up import warm; "
         "warm(AgentConfig())"
@@ -163,7 +164,7 @@ def _compile(environment: dict[str, str]) -> None:
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        check=False,  # then they are compiled in the run
+        check=False,  # on failure they are compiled in the run
     )
 
 
@@ -171,7 +172,7 @@ def _compile(environment: dict[str, str]) -> None:
 def _process(
     name: str, command: Sequence[str], environment: dict[str, str], workspace: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """One of the two processes, killed should it still run at the end."""
+    """Run a process; kill it at the end if it still runs."""
     with (workspace / f"{name}.log").open("wb") as log:
         child = subprocess.Popen(
             command,
@@ -180,7 +181,7 @@ def _process(
             stderr=log,
             env=environment,
             cwd=workspace / "run" / "cwd",
-            start_new_session=True,  # strace, if any, is signalled with it
+            start_new_session=True,  # to signal it together with strace
         )
     try:
         yield child
@@ -191,14 +192,13 @@ def _process(
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Ask to end, so that it says goodbye and writes what it still has to. strace blocks SIGTERM
-    to itself (-I 3, the default with -o)."""
+    """Terminate gracefully. strace itself blocks SIGTERM (-I 3, the default with -o)."""
     os.killpg(child.pid, signal.SIGTERM)
     try:
-        child.wait(_GOODBYE)
+        child.wait(_STOP_TIMEOUT)
     except subprocess.TimeoutExpired:
         raise AuditError(
-            f"The audit failed: uplink did not end within {_GOODBYE:.0f} s. {_AGAIN}"
+            f"The audit failed: uplink did not end within {_STOP_TIMEOUT:.0f} s. {_ADVICE}"
         ) from None
 
 
@@ -206,12 +206,12 @@ def _check_exit(name: str, child: subprocess.Popen[bytes], workspace: Path) -> N
     if child.returncode:
         raise AuditError(
             f"The audit failed: {name} ended with code {child.returncode}. "
-            f"Its last words: {last_words(name, workspace)}"
+            f"Its last words: {log_tail(name, workspace)}"
         )
 
 
 def _ledger(store: StoreConfig) -> frozenset[str]:
-    """SHA-256 of every body that perception released. Raises `AuditError` when there is none."""
+    """SHA-256 of every released message. Raises `AuditError` when there is none."""
     with Outbox(store) as outbox:
         hashes = frozenset(each[3] for each in outbox.ledger.entries())
     if not hashes:
@@ -225,18 +225,21 @@ def _ledger(store: StoreConfig) -> frozenset[str]:
 def _await_arrival(
     reader: Subscriber, uplink: subprocess.Popen[bytes], released: int, store: StoreConfig
 ) -> None:
-    """Wait for every release, good or bad, or until the outbox has been empty for a while."""
-    deadline = time.monotonic() + ARRIVAL
+    """Wait for all released messages, or until the outbox has been empty for a while."""
+    deadline = time.monotonic() + _ARRIVAL_TIMEOUT
     empty = 0
     with Outbox(store) as outbox:
-        while not reader.wait(released - len(reader.refused), 0.25) and empty < _EMPTY:
+        while (
+            not reader.wait(released - len(reader.refused), _POLL_INTERVAL)
+            and empty < _MAX_EMPTY_POLLS
+        ):
             empty = empty + 1 if outbox.depth() == 0 else 0
             if time.monotonic() > deadline or uplink.poll() is not None:
                 return
 
 
 def _add_files(evidence: Evidence, files: FileRecorder, run: Path) -> None:
-    """The copies as artifacts; files that an honest run does not write as findings."""
+    """Add copies of files as artifacts, and unexpected files as findings."""
     sizes: dict[Path, int] = {}
     for number, (path, copy) in enumerate(files.copies):
         data = copy.read_bytes()

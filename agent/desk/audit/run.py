@@ -1,4 +1,4 @@
-"""`fleeting audit VIDEO`: record, search, check the positive controls, report."""
+"""`fleeting audit VIDEO`: recording, search and report."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from rich.table import Table
 from agent.desk.audit._artifacts import Artifact, AuditError, Evidence, Finding
 from agent.desk.audit._detect import Detected, detect
 from agent.desk.audit._reference import Reference, stride_for
-from agent.desk.audit.recording import Processes, last_words, record
+from agent.desk.audit.recording import Processes, log_tail, record
 from agent.desk.trace.output import progress_bar
 from agent.perceive.capture.video_file import VideoFile
 
-_SHOWN = 25
-"""Findings that are printed; --json has all."""
+_MAX_PRINTED = 25
+"""Findings printed; --json has all."""
 _KINDS = {
     "wire": "uplink to broker",
     "reply": "broker to uplink",
@@ -38,9 +38,9 @@ _WEAK = (
     "The video has too little texture: its pixels prove nothing, only the other detectors count. "
     "Take a video with more contrast."
 )
-_BOUND = (
-    "No audit can see what is said in numbers that the schemas allow. "
-    "`python -m tools.capacity` prints how little that is."
+_LIMITATION = (
+    "No audit can see data encoded in the numbers that the schemas allow; "
+    "`python -m tools.capacity` prints their capacity."
 )
 
 
@@ -64,17 +64,17 @@ class Outcome:
 def audit(
     video: Path, *, as_json: bool, keep: Path | None, processes: Processes | None = None
 ) -> int:
-    """Play `video` through the real agent and look for it in everything that was sent or written.
+    """Play `video` through the real agent and search for it in everything sent or written.
 
     Parameters
     ----------
     keep : Path or None
         An empty or new folder for the evidence.
     processes : Processes or None
-        Other commands for the two processes, for tests that leak on purpose.
+        Other commands for the two processes, for tests with deliberate leaks.
 
-    Returns the exit code: 0 when nothing was found, 1 otherwise. Raises `AuditError` when the audit
-    could not be carried out, `CaptureError` where `video` is none.
+    Returns 0 when nothing was found, else 1. Raises `AuditError` when the audit could not be
+    completed, `CaptureError` when `video` is not readable.
     """
     outcome = _run(video, keep, processes or Processes())
     report = as_dict(outcome)
@@ -91,7 +91,7 @@ def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
     source = VideoFile(video)
     count, fps = source.frame_count, source.fps_nominal
     if count is None:
-        count = sum(1 for _ in source)  # a bare stream does not say how long it is
+        count = sum(1 for _ in source)  # a raw stream has no frame count
     source.close()
     reference = Reference(video, stride_for(count))
     with _workspace(keep) as workspace, progress_bar() as bar:
@@ -110,11 +110,11 @@ def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
             lambda frames: bar.update(searching, completed=frames),
         )
         bar.update(searching, total=1, completed=1)
-        silent = {each.detector for each in detected.findings} == {"delivery"}
-        if silent and not evidence.arrived:
+        undelivered = {each.detector for each in detected.findings} == {"delivery"}
+        if undelivered and not evidence.arrived:
             raise AuditError(
                 f"The audit failed: none of {evidence.released} released summaries arrived over "
-                f"MQTT. uplink's last words: {last_words('uplink', workspace)}"
+                f"MQTT. uplink's last words: {log_tail('uplink', workspace)}"
             )
     searched = time.monotonic() - started - recorded
     return Outcome(video, evidence, detected, reference, recorded, searched)
@@ -138,7 +138,7 @@ def _workspace(keep: Path | None) -> Iterator[Path]:
 
 
 def as_dict(outcome: Outcome) -> dict[str, object]:
-    """The report as JSON has it."""
+    """The report as JSON data."""
     evidence, detected, reference = outcome.evidence, outcome.detected, outcome.reference
     return {
         "verdict": "pass" if outcome.passed else "fail",
@@ -171,7 +171,7 @@ def as_dict(outcome: Outcome) -> dict[str, object]:
 
 
 def show(outcome: Outcome) -> None:
-    """Tables for people, then the verdict."""
+    """Print the report as tables, then the verdict."""
     console = Console()
     evidence, detected, reference = outcome.evidence, outcome.detected, outcome.reference
     table = _table("What was examined", "items", "bytes", "findings")
@@ -191,7 +191,7 @@ def show(outcome: Outcome) -> None:
         *(f"Note: {note}." for note in evidence.notes),
         f"Positive controls: {detected.controls} pictures planted; missed: "
         f"{'; '.join(detected.missed) or 'none'}.",
-        _BOUND,
+        _LIMITATION,
         f"Time: {outcome.recorded:.1f} s to play, {outcome.searched:.1f} s to search.",
     ]
     for line in lines:
@@ -199,7 +199,7 @@ def show(outcome: Outcome) -> None:
     if detected.findings:
         console.print()
         console.print(_findings(detected.findings))
-        rest = len(detected.findings) - _SHOWN
+        rest = len(detected.findings) - _MAX_PRINTED
         if rest > 0:
             console.print(f"… and {rest} more; --json lists all.")
     verdict = "PASS" if outcome.passed else "FAIL"
@@ -217,7 +217,7 @@ def show(outcome: Outcome) -> None:
 def _rows(
     artifacts: Sequence[Artifact], findings: Sequence[Finding]
 ) -> Iterator[tuple[str, int, int, int]]:
-    """(what, items, bytes, findings) by kind."""
+    """(what, items, bytes, findings) by kind of artifact."""
     found = Counter(each.where for each in findings)
     for kind, what in _KINDS.items():
         same = [each for each in artifacts if each.kind == kind]
@@ -230,7 +230,7 @@ def _rows(
 
 def _findings(findings: Sequence[Finding]) -> Table:
     table = _table("Findings", "where", "offset", "what")
-    for each in findings[:_SHOWN]:
+    for each in findings[:_MAX_PRINTED]:
         offset = "-" if each.offset is None else str(each.offset)
         table.add_row(each.detector, each.where, offset, each.what)
     return table

@@ -1,2 +1,2 @@
-"""A small MQTT broker for this machine alone, its packets, and a subscriber.
+"""A small MQTT broker on the loopback interface, its packets, and a subscriber.
 May import what `desk` may."""

@@ -1,7 +1,7 @@
-"""A small MQTT broker for the demo: 5.0 and 3.1.1, QoS 0 and 1, this machine only.
+"""MQTT broker for the demo: 5.0 and 3.1.1, QoS 0 and 1, loopback only.
 
-It keeps retained messages and wills but no sessions and no message expiry, and asks nobody for a
-password. On a real site use Mosquitto or a cluster.
+Retained messages and wills; no persistent sessions, message expiry or authentication. Use Mosquitto
+in production.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from agent.base.errors import PublishError
 from agent.desk.loopback import packets
 from agent.desk.loopback.packets import Connect, MalformedError, Message
 
+HOST = "127.0.0.1"
 _TIMEOUT = 10.0
-"""Seconds that a client has for its first packet, and the broker to start and stop."""
+"""Seconds for a client's first packet, and for the broker to start and stop."""
 _KEEP_ALIVES = 1.5
-"""Keep-alive periods of silence after which a client is dropped (MQTT 5.0, section 3.1.2.10)."""
+"""Keep-alive periods without a packet after which a client is dropped (MQTT 5.0, 3.1.2.10)."""
 _MAX_CLIENTS = 64
 _MAX_FILTERS = 256
 _MAX_RETAINED = 10_000
 _MAX_BACKLOG = 1_000_000
-"""Bytes that a slow reader may have waiting before it is dropped."""
-_PROTOCOL_ERROR, _UNSUPPORTED, _BAD_FILTER = 0x82, 0x84, 0x8F
+"""Buffered bytes beyond which a slow reader is dropped."""
+_PROTOCOL_ERROR, _BAD_FILTER = 0x82, 0x8F
 
 
 @dataclass(eq=False, slots=True)
@@ -39,7 +40,7 @@ class _Session:
     filters: dict[str, int] = field(default_factory=dict)
     """Granted QoS by topic filter."""
     number: int = 0
-    said_goodbye: bool = False
+    disconnected: bool = False
 
     def deliver(self, message: Message, qos: int, retain: bool) -> None:
         if self.writer.transport.get_write_buffer_size() > _MAX_BACKLOG:
@@ -50,11 +51,10 @@ class _Session:
 
 
 class Broker:
-    """Serves in a thread of its own between `start` and `stop`, or inside a `with`."""
+    """Serves in its own thread between `start` and `stop`, or as a context manager."""
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """`port` 0: any free one, in `port` after the start."""
-        self.host = host
+    def __init__(self, port: int = 0) -> None:
+        """`port` 0: any free one, stored in `port` by `start`."""
         self.port = port
         self._sessions: dict[str, _Session] = {}
         self._retained: dict[str, Message] = {}
@@ -71,12 +71,12 @@ class Broker:
         if self._error is not None:
             self._thread.join(_TIMEOUT)
             raise PublishError(
-                f"The demo's broker cannot listen on {self.host}:{self.port}: "
+                f"The demo's broker cannot listen on {HOST}:{self.port}: "
                 f"{self._error.strerror}. Choose another port, or 0 for any free one."
             )
 
     def stop(self) -> None:
-        """Close every connection and the port. Calling it twice is harmless."""
+        """Close all connections and the port; idempotent."""
         if self._thread.is_alive() and self._stopping is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join(_TIMEOUT)
@@ -110,38 +110,38 @@ class Broker:
             finally:
                 del clients[task]
 
-        server = await asyncio.start_server(handle, self.host, self.port)
+        server = await asyncio.start_server(handle, HOST, self.port)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stopping.wait()
         server.close()
-        # Cut connections end their tasks; cancelling instead can be lost inside wait_for.
+        # aborted connections end their tasks; a cancellation can be lost inside wait_for
         while clients:
             for writer in list(clients.values()):
                 writer.transport.abort()
             await asyncio.sleep(0)
 
     async def _client(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection from its first byte to its last."""
+        """Serve one connection."""
         session = None
         try:
-            session = await asyncio.wait_for(self._welcome(stream, writer), _TIMEOUT)
-            while session is not None and not session.said_goodbye:
-                silence = _KEEP_ALIVES * session.connect.keepalive or None
-                first, body = await asyncio.wait_for(packets.read_packet(stream), silence)
-                self._serve_packet(session, first, body)
+            session = await asyncio.wait_for(self._accept(stream, writer), _TIMEOUT)
+            while session is not None and not session.disconnected:
+                timeout = _KEEP_ALIVES * session.connect.keepalive or None
+                first, body = await asyncio.wait_for(packets.read_packet(stream), timeout)
+                self._handle_packet(session, first, body)
                 await writer.drain()
         except MalformedError:
             if session is not None and session.connect.version == 5:
                 writer.write(packets.packet(0xE0, bytes([_PROTOCOL_ERROR, 0])))
         except (asyncio.IncompleteReadError, TimeoutError, ConnectionError, OSError):
-            pass  # the client went away, which is what wills are for
+            pass  # connection lost: the will is published
         finally:
             if session is not None:
-                self._part(session)
+                self._remove(session)
             writer.close()
 
-    async def _welcome(
+    async def _accept(
         self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> _Session | None:
         first, body = await packets.read_packet(stream)
@@ -157,15 +157,15 @@ class Broker:
             writer.write(packets.connack(connect.version, code))
             return None
         client_id = connect.client_id or f"demo-{secrets.token_hex(6)}"
-        before = self._sessions.pop(client_id, None)
-        if before is not None:
-            before.writer.close()
+        previous = self._sessions.pop(client_id, None)
+        if previous is not None:
+            previous.writer.close()
         session = self._sessions[client_id] = _Session(connect, writer)
-        chosen = None if connect.client_id else client_id
-        writer.write(packets.connack(connect.version, 0, chosen))
+        assigned = None if connect.client_id else client_id
+        writer.write(packets.connack(connect.version, 0, assigned))
         return session
 
-    def _serve_packet(self, session: _Session, first: int, body: bytes) -> None:
+    def _handle_packet(self, session: _Session, first: int, body: bytes) -> None:
         kind, version = first >> 4, session.connect.version
         if kind == 3:
             message, number = packets.parse_publish(first, body, version)
@@ -176,17 +176,19 @@ class Broker:
             self._subscribe(session, body)
         elif first == 0xA2:
             number, filters = packets.parse_filters(body, version, options=False)
-            codes = bytes(_unsubscribed(session, text) for text, _ in filters)
+            # 0x11: no such subscription (MQTT 5.0, 3.11.3)
+            removed = [session.filters.pop(text, None) for text, _ in filters]
+            codes = bytes(0x11 if qos is None else 0 for qos in removed)
             extra = b"\x00" + codes if version == 5 else b""
             session.writer.write(packets.packet(0xB0, struct.pack("!H", number), extra))
         elif first == 0xC0:
             session.writer.write(packets.packet(0xD0))
         elif first == 0xE0:
-            # MQTT 5: reason 4 asks for the will to be published all the same.
-            session.said_goodbye = True
+            # MQTT 5: reason 4 requests publication of the will
+            session.disconnected = True
             if body[:1] == b"\x04":
                 self._publish_will(session)
-        elif kind != 4:  # PUBACKs need nothing: nothing is sent twice
+        elif kind != 4:  # PUBACK is ignored, as messages are not sent again
             raise MalformedError(f"packet type {kind}")
 
     def _subscribe(self, session: _Session, body: bytes) -> None:
@@ -210,7 +212,7 @@ class Broker:
                     session.deliver(message, min(qos, message.qos), retain=True)
 
     def _route(self, message: Message) -> None:
-        """To every subscriber once, at the highest QoS of its matching filters."""
+        """Deliver to every subscriber once, at the highest QoS of its matching filters."""
         if message.retain and not message.payload:
             self._retained.pop(message.topic, None)
         elif message.retain:
@@ -226,19 +228,14 @@ class Broker:
             if granted:
                 session.deliver(message, min(max(granted), message.qos), retain=False)
 
-    def _part(self, session: _Session) -> None:
-        """Forget a client; one that did not say goodbye leaves its will."""
+    def _remove(self, session: _Session) -> None:
+        """Remove a client; publish its will unless it sent DISCONNECT."""
         for client_id, each in list(self._sessions.items()):
             if each is session:
                 del self._sessions[client_id]
-        if not session.said_goodbye:
+        if not session.disconnected:
             self._publish_will(session)
 
     def _publish_will(self, session: _Session) -> None:
         if session.connect.will is not None:
             self._route(session.connect.will)
-
-
-def _unsubscribed(session: _Session, text: str) -> int:
-    """0 for a filter that was there, 0x11 for one that was not (MQTT 5.0, section 3.11.3)."""
-    return 0 if session.filters.pop(text, None) is not None else 0x11

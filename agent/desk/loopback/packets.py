@@ -14,7 +14,7 @@ MAX_PACKET = 65_536
 
 
 class MalformedError(Exception):
-    """A packet is not what the standard says."""
+    """A packet violates the standard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,12 @@ class Message:
     qos: int
     retain: bool
     properties: bytes = b"\x00"
-    """The MQTT 5 property block with its length, passed on as it came."""
+    """The raw MQTT 5 property block with its length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """What a client says first."""
+    """A CONNECT packet."""
 
     version: int
     """4 is MQTT 3.1.1, 5 is 5.0."""
@@ -42,7 +42,7 @@ class Connect:
 
 
 class Reader:
-    """Takes one packet's body apart; never reads beyond its end."""
+    """Bounds-checked parser of a packet body."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -80,43 +80,40 @@ class Reader:
         """The raw property block with its length; empty before MQTT 5."""
         if version < 5:
             return b"\x00"
-        length, shift = 0, 0
-        while True:
-            digit = self.byte()
-            length |= (digit & 0x7F) << shift
-            if digit < 0x80:
-                break
-            shift += 7
-            if shift > 21:
-                raise MalformedError("a length of more than four bytes")
-        return _varint(length) + self.take(length)
+        digits = bytearray()
+        while (length := decoded_length(digits)) is None:
+            digits.append(self.byte())
+        return _encoded_length(length) + self.take(length)
+
+
+def decoded_length(digits: bytes | bytearray) -> int | None:
+    """A variable byte integer (MQTT 5.0, 1.5.5); None while incomplete. Raises `MalformedError`."""
+    if not digits or digits[-1] >= 0x80:
+        if len(digits) == 4:
+            raise MalformedError("a length of more than four bytes")
+        return None
+    return sum((digit & 0x7F) << 7 * place for place, digit in enumerate(digits))
 
 
 async def read_packet(stream: asyncio.StreamReader) -> tuple[int, bytes]:
     """First byte and body of the next packet. Raises `MalformedError`, `IncompleteReadError`."""
     first = (await stream.readexactly(1))[0]
-    length, shift = 0, 0
-    while True:
-        digit = (await stream.readexactly(1))[0]
-        length |= (digit & 0x7F) << shift
-        if digit < 0x80:
-            break
-        shift += 7
-        if shift > 21:
-            raise MalformedError("a length of more than four bytes")
+    digits = bytearray()
+    while (length := decoded_length(digits)) is None:
+        digits += await stream.readexactly(1)
     if length > MAX_PACKET:
         raise MalformedError(f"a packet of {length} bytes")
     return first, await stream.readexactly(length)
 
 
 def packet(first: int, *parts: bytes) -> bytes:
-    """A whole packet of its parts."""
+    """A packet of its fixed-header byte and the parts of its body."""
     body = b"".join(parts)
-    return bytes([first]) + _varint(len(body)) + body
+    return bytes([first]) + _encoded_length(len(body)) + body
 
 
 def parse_connect(body: bytes) -> Connect:
-    """Raises `MalformedError`; of an unknown protocol version only the version is read."""
+    """Parse CONNECT; of an unknown version only the version. Raises `MalformedError`."""
     reader = Reader(body)
     if reader.text() != "MQTT":
         raise MalformedError("not MQTT")
@@ -128,19 +125,17 @@ def parse_connect(body: bytes) -> Connect:
     client_id = reader.text()
     will = None
     if flags & 0x04:
-        properties = reader.properties(version)
+        reader.properties(version)  # ignored: the demo needs no will properties
         topic, payload = reader.text(), reader.binary()
         qos = flags >> 3 & 3
         if qos > 2:
             raise MalformedError("will QoS 3")
-        # Will properties open with others than messages do; the demo needs none of them.
-        del properties
         will = Message(topic, payload, min(qos, 1), bool(flags & 0x20))
     return Connect(version, client_id, bool(flags & 0x02), keepalive, will)
 
 
 def connack(version: int, code: int, client_id: str | None = None) -> bytes:
-    """The broker's welcome; `client_id` where the broker chose it (MQTT 5)."""
+    """Encode CONNACK; `client_id` where the broker assigned it (MQTT 5)."""
     if version < 5:
         return packet(0x20, bytes([0, code]))
     properties = Properties(PacketTypes.CONNACK)  # type: ignore[no-untyped-call]
@@ -155,7 +150,7 @@ def connack(version: int, code: int, client_id: str | None = None) -> bytes:
 
 
 def parse_publish(first: int, body: bytes, version: int) -> tuple[Message, int]:
-    """The message and its packet id (0 for QoS 0)."""
+    """Parse PUBLISH: message and packet id (0 for QoS 0)."""
     reader = Reader(body)
     qos = first >> 1 & 3
     if qos > 1:
@@ -169,7 +164,7 @@ def parse_publish(first: int, body: bytes, version: int) -> tuple[Message, int]:
 
 
 def publish(message: Message, version: int, qos: int, number: int, retain: bool) -> bytes:
-    """A message on its way to a subscriber."""
+    """Encode PUBLISH."""
     topic = message.topic.encode()
     return packet(
         0x30 | qos << 1 | retain,
@@ -195,7 +190,7 @@ def parse_filters(body: bytes, version: int, options: bool) -> tuple[int, list[t
 
 
 def valid_filter(text: str) -> bool:
-    """Whether wildcards stand where the standard allows them (section 4.7.1)."""
+    """Whether the wildcards of a topic filter are valid (MQTT 5.0, 4.7.1)."""
     levels = text.split("/")
     return bool(text) and all(
         ("#" not in level or (level == "#" and place == len(levels) - 1))
@@ -204,7 +199,7 @@ def valid_filter(text: str) -> bool:
     )
 
 
-def _varint(value: int) -> bytes:
+def _encoded_length(value: int) -> bytes:
     digits = bytearray()
     while True:
         value, digit = divmod(value, 128)

@@ -1,4 +1,4 @@
-"""An MQTT subscriber that collects and validates the summaries of one device."""
+"""MQTT subscriber that collects and validates the summaries of one device."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from agent.base.report import Summary
 
 
 class Subscriber:
-    """Subscribes to everything of one device over MQTT 5 and keeps its summaries.
+    """Subscribes to all topics of one device over MQTT 5 and collects its summaries.
 
-    Use it as a context manager; entering waits until the broker has confirmed the subscription and
-    raises `PublishError` when it does not.
+    A context manager; entering waits for the broker's SUBACK and raises `PublishError` without it.
     """
 
     def __init__(self, host: str, port: int, device: str, timeout: float = 10.0) -> None:
@@ -41,24 +40,24 @@ class Subscriber:
 
     @property
     def summaries(self) -> list[Summary]:
-        """Valid summaries so far, each once, by sequence number."""
+        """Valid summaries so far, without duplicates, by sequence number."""
         with self._changed:
             return sorted(self._summaries.values(), key=lambda summary: summary.seq)
 
     @property
     def refused(self) -> list[str]:
-        """What was wrong with messages that are no valid summary."""
+        """Validation errors of invalid summaries."""
         with self._changed:
             return list(self._refused)
 
     @property
     def states(self) -> list[str]:
-        """What the device said of itself: `online`, `offline`, in the order of arrival."""
+        """Messages on the state topic (`online`, `offline`), in order of arrival."""
         with self._changed:
             return list(self._states)
 
     def wait(self, count: int, timeout: float) -> bool:
-        """Wait until `count` different summaries are there, at most `timeout` seconds."""
+        """Wait up to `timeout` seconds for `count` summaries; return whether they arrived."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while len(self._summaries) < count:
@@ -108,6 +107,6 @@ class Subscriber:
                 except ValidationError as error:
                     self._refused.append(f"{error.error_count()} fields are not as they must be")
                 else:
-                    # QoS 1 may bring a message twice; (boot, seq) tells
+                    # QoS 1 may deliver duplicates
                     self._summaries[(summary.boot, summary.seq)] = summary
             self._changed.notify_all()

@@ -23,7 +23,7 @@ code { overflow-wrap: anywhere; }
 
 @dataclass(slots=True)
 class Document:
-    """Blocks in order. Text is plain; words between backquotes are code."""
+    """A sequence of blocks. Text is plain, apart from `code` between backquotes."""
 
     title: str
     blocks: list[str] = field(default_factory=list)
@@ -47,11 +47,10 @@ class Document:
         self.blocks.append(f"```\n{text}\n```\n")
 
     def as_markdown(self) -> str:
-        """The file for a repository or a wiki."""
         return f"# {_escaped(self.title)}\n\n" + "\n".join(self.blocks)
 
     def as_html(self) -> str:
-        """One file: no script, nothing loaded from anywhere, and none allowed."""
+        """A self-contained file without scripts or external resources, by its security policy."""
         body = MarkdownIt("commonmark", {"html": False}).enable("table").render(self.as_markdown())
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -64,7 +63,7 @@ class Document:
 
 
 def _escaped(text: str) -> str:
-    """Nothing in a text is markup but its backquotes."""
+    """Escape all markup but backquotes."""
     parts = text.split("`")
     for number in range(0, len(parts), 2):
         for sign in "\\&*_[]<>#":

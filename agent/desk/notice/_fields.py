@@ -1,4 +1,4 @@
-"""A message's fields, read from its JSON Schema: what each means, may say and can carry at most."""
+"""Fields of a message, from its JSON Schema: meaning, values and information content."""
 
 from __future__ import annotations
 
@@ -145,31 +145,31 @@ MEANINGS: dict[str, str] = {
     "Response.command": "The command that is answered.",
     "Response.answer": "What came of it.",
 }
-"""By `Model.field`, else by the longest pattern: a star stands for any model or field."""
+"""By `Model.field`, else by the longest matching pattern."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One row of the page."""
+    """One row of a message's table."""
 
     path: str
     meaning: str
-    says: str
-    """The values that it can have."""
+    values: str
+    """Possible values, as text."""
     bits: float
     """log2 of their number."""
 
 
 def fields(schema: Schema) -> list[Field]:
-    """Every field of a message, those within objects below them.
+    """Every field of a message; nested fields follow their object.
 
-    Raises `AgentError` where a field has none in `MEANINGS`.
+    Raises `AgentError` for a field without an entry in `MEANINGS`.
     """
-    return list(_Walk(schema).rows(schema, ""))
+    return list(_Schema(schema).rows(schema, ""))
 
 
 def meaning(model: str, field: str) -> str:
-    """What a field of a model means. Raises `AgentError` where `MEANINGS` has no entry."""
+    """Meaning of a model's field. Raises `AgentError` where `MEANINGS` has no entry."""
     name = f"{model}.{field}"
     found = MEANINGS.get(name)
     if found is None:
@@ -180,8 +180,8 @@ def meaning(model: str, field: str) -> str:
     return found.replace("{field}", field)
 
 
-class _Walk:
-    """Goes through a message's schema, definitions resolved."""
+class _Schema:
+    """A message's schema with access to its definitions."""
 
     def __init__(self, schema: Schema) -> None:
         self._definitions: dict[str, Schema] = schema.get("$defs", {})
@@ -189,11 +189,11 @@ class _Walk:
 
     def rows(self, schema: Schema, prefix: str) -> Iterator[Field]:
         title = str(schema["title"])
-        # The only two models that share a name.
+        # two models share this name
         title = "RemotePrivacy" if title == "Privacy" and self._remote else title
         for name, raw in schema["properties"].items():
             path = prefix + name
-            yield Field(path, meaning(title, name), self._says(raw), self._bits(raw))
+            yield Field(path, meaning(title, name), self._values(raw), self._bits(raw))
             for option in self._options(raw):
                 inner = self._resolved(option)
                 if inner.get("type") == "array":
@@ -215,17 +215,17 @@ class _Walk:
         options: list[Schema] = schema.get("anyOf", [schema])
         return options
 
-    def _says(self, schema: Schema) -> str:
+    def _values(self, schema: Schema) -> str:
         options = [self._resolved(each) for each in self._options(schema)]
         null = any(each.get("type") == "null" for each in options)
         options = [each for each in options if each.get("type") != "null"]
         if len(options) > 1 and all(each.get("type") == "integer" for each in options):
-            said = _ranges(options)
+            text = _ranges(options)
         else:
-            said = "; ".join(dict.fromkeys(map(self._one, options)))
-        return f"{said}, or nothing" if null and said else said or "nothing"
+            text = "; ".join(dict.fromkeys(map(self._option, options)))
+        return f"{text}, or nothing" if null and text else text or "nothing"
 
-    def _one(self, schema: Schema) -> str:
+    def _option(self, schema: Schema) -> str:
         if "const" in schema:
             return _value(schema["const"])
         if "enum" in schema:
@@ -238,15 +238,15 @@ class _Walk:
         if kind == "string":
             return _pattern(schema["pattern"])
         if kind == "array":
-            return f"at most {schema['maxItems']} of: {self._says(schema['items'])}"
+            return f"at most {schema['maxItems']} of: {self._values(schema['items'])}"
         if kind == "object" and "title" not in schema:
-            parts = (f"{key} {self._says(each)}" for key, each in schema["properties"].items())
+            parts = (f"{key} {self._values(each)}" for key, each in schema["properties"].items())
             return ", ".join(parts)
         return {"object": "the fields below", "boolean": "true | false"}[kind]
 
 
 def _ranges(options: list[Schema]) -> str:
-    """Integers that grow coarser away from zero."""
+    """Integer ranges with a coarser step away from zero."""
     fine = next((each for each in options if each.get("multipleOf", 1) == 1), options[0])
     low = min(each["minimum"] for each in options)
     high = max(each["maximum"] for each in options)

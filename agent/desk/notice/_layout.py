@@ -10,7 +10,7 @@ from typing import Any
 WIDTH, HEIGHT = 595.28, 841.89
 MARGIN = 42.0
 _SAFE = 0.97
-"""Of a line's width that is filled: drawn letters keep to whole pixels."""
+"""Share of the line width that is used, since glyphs are placed on whole pixels."""
 LINE = 1.28
 """Line height, share of the font's size."""
 
@@ -21,7 +21,7 @@ Draw = Callable[[Any], None]
 
 
 def font(bold: bool, size: float) -> Any:
-    """DejaVu Sans as it comes with Matplotlib, so that every machine draws the same sign."""
+    """DejaVu Sans as shipped with Matplotlib, for equal results on every machine."""
     from matplotlib.font_manager import FontProperties
 
     return FontProperties(fname=_font_file(bold), size=size)
@@ -37,8 +37,8 @@ def _font_file(bold: bool) -> str:
 
 @functools.cache
 def _advance(character: str, bold: bool) -> float:
-    """How far a character moves the pen, per point of font size."""
-    # Within others, as a space by itself has no ink; twice, as neighbours draw closer (kerning).
+    """Advance width of a character, per point of font size."""
+    # measured between letters, since a space has no ink; doubled, to cancel kerning
     return (_ink(f"x{character * 4}x", bold) - _ink(f"x{character * 2}x", bold)) / 2
 
 
@@ -51,12 +51,12 @@ def _ink(text: str, bold: bool) -> float:
 
 
 def width_of(text: str, size: float, bold: bool = False) -> float:
-    """Points; without kerning, which makes text a little narrower."""
+    """Width in points, without kerning, which is an upper bound."""
     return size * sum(_advance(character, bold) for character in text)
 
 
 def missing_glyphs(text: str) -> str:
-    """The characters that the sign's font cannot draw."""
+    """Characters without a glyph in the font."""
     from matplotlib.font_manager import get_font
 
     known = get_font(_font_file(False)).get_charmap()
@@ -64,7 +64,7 @@ def missing_glyphs(text: str) -> str:
 
 
 def wrap(text: str, size: float, width: float, bold: bool = False) -> list[str]:
-    """Lines no wider than `width`; a word that is too long by itself is broken."""
+    """Wrap text to lines of at most `width` points; longer words are broken."""
     width *= _SAFE
     lines: list[str] = []
     line = ""
@@ -82,7 +82,7 @@ def wrap(text: str, size: float, width: float, bold: bool = False) -> list[str]:
 
 
 def _broken(word: str, size: float, width: float, bold: bool) -> list[str]:
-    """A word in pieces that fit, broken after a sign of an address where there is one."""
+    """Break a word into pieces that fit, preferably after a separator of addresses."""
     pieces = []
     start, used = 0, 0.0
     for place, character in enumerate(word):
@@ -97,7 +97,7 @@ def _broken(word: str, size: float, width: float, bold: bool) -> list[str]:
 
 
 class Column:
-    """Collects what is to be drawn and knows how far down it reaches."""
+    """A column of drawing operations; `y` is its lower end, points."""
 
     def __init__(self, scale: float, top: float = 0.0) -> None:
         self.scale = scale
@@ -105,7 +105,7 @@ class Column:
         self.draws: list[Draw] = []
 
     def skip(self, points: float) -> None:
-        """Points of an unscaled page."""
+        """Add vertical space; points before scaling."""
         self.y += points * self.scale
 
     def text(
@@ -118,7 +118,7 @@ class Column:
         bold: bool = False,
         colour: str = "#111111",
     ) -> None:
-        """A paragraph; `size` is that of an unscaled page."""
+        """Add a paragraph; `size`: points before scaling."""
         size *= self.scale
         for line in wrap(text, size, width, bold):
             self.draws.append(_line(line, x, self.y + size, size, bold, colour))
@@ -127,10 +127,9 @@ class Column:
 
 def _line(text: str, x: float, y: float, size: float, bold: bool, colour: str) -> Draw:
     def draw(axes: Any) -> None:
-        # A dollar sign in a name is no formula.
         axes.text(
             x, y, text, fontproperties=font(bold, size), color=colour, va="baseline",
-            parse_math=False,
+            parse_math=False,  # names may contain dollar signs
         )  # fmt: skip
 
     return draw

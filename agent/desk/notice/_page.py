@@ -1,4 +1,4 @@
-"""What leaves this box: every message, field by field, read from the schemas in force."""
+"""The page "What leaves this box": every message, field by field, from the schemas."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NEVER = (
 )
 
 
-_COUNTS: dict[str, dict[str, int]] = {
+_EXAMPLE_COUNTS: dict[str, dict[str, int]] = {
     "expression": {
         "neutral": 19, "happiness": 11, "surprise": 3, "sadness": 1, "anger": -1, "disgust": 0,
         "fear": 2, "contempt": 0, "unsure": 6,
@@ -45,12 +45,12 @@ _COUNTS: dict[str, dict[str, int]] = {
         "analysable_seconds": 410, "expected_false_alarms_tenths": 5,
     },
 }  # fmt: skip
-_NOON = 1_780_315_200
-"""A day at 12:00 UTC."""
+_EXAMPLE_TIME = 1_780_315_200
+"""12:00 UTC of a day."""
 
 
 def document(config: AgentConfig, policy: Policy) -> Document:
-    """The page of the running configuration. Raises `AgentError` where a schema is open."""
+    """The page of a configuration. Raises `AgentError` for a schema without bounds."""
     page = Document("What leaves this box")
     page.paragraph(
         f"Device `{config.device.id}`, Fleeting {__version__}, policy `{policy.name}`, rules "
@@ -70,7 +70,7 @@ def document(config: AgentConfig, policy: Policy) -> Document:
 
 
 def published(config: AgentConfig, policy: Policy) -> tuple[list[Cell], list[Cell]]:
-    """The cells that a summary can hold here, and those it never does."""
+    """Cells that a summary can have with this configuration, and the others."""
     cells: list[Cell] = [cell for cell in policy.cells if cell != "micro" or config.micro.enabled]
     return cells, [cell for cell in get_args(Cell) if cell not in cells]
 
@@ -108,27 +108,27 @@ def _messages(page: Document, config: AgentConfig, policy: Policy) -> None:
             continue
         name = "{command}" if kind == "res" else ""
         topic = f"`{topics.of(kind, name)}`"
-        pace, times = _pace(kind, config, policy)
+        schedule, times = _schedule(kind, config, policy)
         if channel.schema is None:
-            said = "the word `online` or `offline`" if kind == "state" else _announcement()
-            rows.append((kind, topic, pace, said, "0", "0" if times else "–"))
+            content = (
+                "the word `online` or `offline`"
+                if kind == "state"
+                else "names of the values above, fixed by the program"
+            )
+            rows.append((kind, topic, schedule, content, "0", "0" if times else "–"))
             continue
         schema = schemas.load(channel.schema)
         most = capacity(schema)
         daily = str(per_day(most, times)) if times else "–"
-        rows.append((kind, topic, pace, f"{most.bytes}", f"{most.bits / 8:.1f}", daily))
+        rows.append((kind, topic, schedule, f"{most.bytes}", f"{most.bits / 8:.1f}", daily))
         sections.append((kind, channel, schema))
     page.table(("Message", "Topic", "When", "Longest", "Free bytes", "Free bytes a day"), rows)
     for kind, channel, schema in sections:
         _message(page, kind, channel, schema, config, policy)
 
 
-def _announcement() -> str:
-    return "names of the values above, fixed by the program"
-
-
-def _pace(kind: str, config: AgentConfig, policy: Policy) -> tuple[str, float]:
-    """When a message is sent, in words, and how often a day at most; 0: at no pace of its own."""
+def _schedule(kind: str, config: AgentConfig, policy: Policy) -> tuple[str, float]:
+    """When a message is sent, and its greatest number per day; 0 where it is not periodic."""
     windows = _DAY / policy.window
     return {
         "summary": (f"once per window of {policy.window} s and content on show", windows),
@@ -164,8 +164,8 @@ def _message(
                 rows.append((f"`{top}`", f"Never here: always nothing. {each.meaning}", "nothing",
                              "0.0"))  # fmt: skip
             continue
-        said = each.meaning if policy.noised else each.meaning.replace(", with noise", "")
-        rows.append((f"`{each.path}`", said, each.says, f"{each.bits:.1f}"))
+        meaning = each.meaning if policy.noised else each.meaning.replace(", with noise", "")
+        rows.append((f"`{each.path}`", meaning, each.values, f"{each.bits:.1f}"))
     page.table(("Field", "Meaning", "Values", "Bits"), rows)
 
 
@@ -217,7 +217,7 @@ def _checks(page: Document, config: AgentConfig) -> None:
 
 
 def example(name: str, schema: Schema, policy: Policy) -> dict[str, Any]:
-    """A valid message of this schema (of `schemas.registry.MESSAGES`), its values invented."""
+    """A valid message of a schema of `schemas.registry.MESSAGES`, with invented values."""
     message: dict[str, Any] = _example_value(schema, schema.get("$defs", {}), "")
     if name == "summary-1":
         message |= _example_summary(policy)
@@ -228,18 +228,18 @@ def example(name: str, schema: Schema, policy: Policy) -> dict[str, Any]:
 
 
 def _example_summary(policy: Policy) -> dict[str, Any]:
-    cells: dict[str, Any] = {cell: _COUNTS.get(cell) for cell in get_args(Cell)}
+    cells: dict[str, Any] = {cell: _EXAMPLE_COUNTS.get(cell) for cell in get_args(Cell)}
     cells |= {cell: None for cell in get_args(Cell) if cell not in policy.cells}
     cells["visits"] = 39
-    gone = [
+    withheld = [
         {"cell": cell, "reason": "no_microphone" if cell == "tone" else "policy"}
         for cell, value in cells.items()
         if value is None
     ]
     return cells | {
-        "window": {"start": _NOON, "offset": None, "length": policy.window, "clock": "ntp",
+        "window": {"start": _EXAMPLE_TIME, "offset": None, "length": policy.window, "clock": "ntp",
                    "merged": 0},
-        "withheld": gone,
+        "withheld": withheld,
         "privacy": {
             "unit": "visit",
             "mechanism": "discrete_laplace" if policy.noised else "none",
@@ -271,13 +271,13 @@ def _example_value(schema: Schema, definitions: dict[str, Schema], key: str) -> 
         }
     if kind == "integer":
         low, step = schema["minimum"], schema.get("multipleOf", 1)
-        wanted = _NOON if low > 1_000_000_000 else 7 * step
+        wanted = _EXAMPLE_TIME if low > 1_000_000_000 else 7 * step
         return min(max(wanted, low), schema["maximum"])
     return {"array": [], "boolean": True, "null": None}.get(kind, _example_text(schema, key))
 
 
 def _example_text(schema: Schema, key: str) -> str:
-    """A string of the pattern's length, the same for the same key."""
+    """A string that matches the pattern, determined by the key."""
     digits = re.fullmatch(r"\^\[0-9a-f\]\{(\d+)\}\$", schema.get("pattern", ""))
     if not digits:
         return __version__

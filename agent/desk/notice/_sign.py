@@ -1,4 +1,4 @@
-"""The sign for the people in front of the camera: its text, and one A4 page as PDF and PNG."""
+"""The sign for people in front of the camera: text, and an A4 page as PDF and PNG."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _SCALES = [step / 100 for step in range(112, 29, -2)]
 
 @dataclass(frozen=True, slots=True)
 class SignText:
-    """Everything that stands on one sign."""
+    """All text of one sign."""
 
     title: str
     emotion: bool
-    """Whether expressions are read."""
+    """Whether expressions are inferred."""
     statements: tuple[str, ...]
     act: str
     points: tuple[str, str]
-    """On the device; what leaves."""
+    """Processing on the device; data that leaves it."""
     avoid_title: str
     avoid: str
     facts: tuple[tuple[str, str | None], ...]
-    """Label and value; None: a line to write on."""
+    """Label and value; None: a blank line to fill in by hand."""
     foot: str
 
     def all(self) -> str:
-        """Every character that will be drawn."""
+        """All text that will be drawn."""
         facts = (part or "" for fact in self.facts for part in fact)
         return "".join(
             (self.title, *self.statements, self.act, *self.points, self.avoid_title, self.avoid,
@@ -54,12 +54,12 @@ def sign_text(
     consent: bool,
     version: str,
 ) -> SignText:
-    """The words for this policy. `micro`: micro-expressions are looked for where the policy lets
-    them; `consent`: those in view gave theirs."""
+    """Text for a policy. `micro`: micro-expressions are spotted if the policy permits; `consent`:
+    people in view consented."""
     words = WORDS[language]
     emotion = policy.infers_emotion
-    looks = {"attention", "dwell"}.intersection(policy.cells)
-    what = words.expression if emotion else words.attention if looks else words.presence
+    counted = {"attention", "dwell"}.intersection(policy.cells)
+    what = words.expression if emotion else words.attention if counted else words.presence
     statements = [what, words.brief] if micro and "micro" in policy.cells else [what]
     if policy.region == "us":
         statements.append(words.face_geometry)
@@ -92,8 +92,8 @@ def sign_text(
 
 
 def draw_sign(text: SignText) -> Any:
-    """A Matplotlib figure, A4: as large as it fits on one page. Raises `ValueError` where even
-    small print does not fit, which no profile within its bounds comes to."""
+    """A Matplotlib figure of one A4 page, in the largest type that fits. Raises `ValueError` where
+    none fits, which the bounds of a profile exclude."""
     for scale in _SCALES:
         upper, lower = _upper(text, scale, 0), _lower(text, scale, 0)
         room = HEIGHT - _FOOT - upper.y - lower.y
@@ -106,14 +106,14 @@ def draw_sign(text: SignText) -> Any:
 
 
 def as_pdf(figure: Any, title: str) -> bytes:
-    """Fonts embedded as TrueType; the same bytes for the same words."""
+    """Reproducible PDF with embedded TrueType fonts."""
     import matplotlib
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
     out = io.BytesIO()
     with matplotlib.rc_context({"pdf.fonttype": 42}):
         meta = {"Title": title, "Creator": "Fleeting", "CreationDate": None}
-        dpi = figure.dpi  # print_pdf sets it to 72 and leaves it there
+        dpi = figure.dpi  # changed by print_pdf
         FigureCanvasPdf(figure).print_pdf(out, metadata=meta)
         figure.dpi = dpi
     return out.getvalue()
@@ -129,7 +129,7 @@ def as_png(figure: Any) -> bytes:
 
 
 def _upper(text: SignText, scale: float, gap: float) -> Column:
-    """Title, what happens here, the law's wording and three points."""
+    """Upper part: title, statements, the legal notice and three points."""
     column = Column(scale)
     side = _PICTOGRAM * min(scale, 1.0)
     left = MARGIN + side + 22
@@ -159,9 +159,9 @@ def _upper(text: SignText, scale: float, gap: float) -> Column:
     column.skip(12)
     column.y += gap
     for icon, title_of_point, words in (
-        (_chip, "", text.points[0]),
-        (_bars, "", text.points[1]),
-        (_detour, text.avoid_title, text.avoid),
+        (_processor_icon, "", text.points[0]),
+        (_chart_icon, "", text.points[1]),
+        (_detour_icon, text.avoid_title, text.avoid),
     ):
         icon_side = _ICON * min(scale, 1.0)
         start, x = column.y, MARGIN + icon_side + 16
@@ -177,7 +177,7 @@ def _upper(text: SignText, scale: float, gap: float) -> Column:
 
 
 def _lower(text: SignText, scale: float, top: float) -> Column:
-    """Who answers for it, as a table."""
+    """Lower part: the table of facts about the operator."""
     column = Column(scale, top)
     column.draws.append(_rectangle(MARGIN, column.y, WIDTH - 2 * MARGIN, 1.2, _DARK))
     column.skip(9)
@@ -187,7 +187,6 @@ def _lower(text: SignText, scale: float, top: float) -> Column:
         column.text(label, 12.5, width=split - MARGIN - 10, bold=True)
         label_end, column.y = column.y, start
         if value is None:
-            # Room to write by hand.
             column.y += max(18 * scale, 16)
             column.draws.append(_rectangle(split, column.y, WIDTH - MARGIN - split, 0.9, _INK))
             column.skip(4)
@@ -206,7 +205,7 @@ def _foot(text: SignText) -> list[Draw]:
 
 
 def _moved(draw: Draw, down: float) -> Draw:
-    """The same text further down."""
+    """Draw the same text further down."""
 
     def moved(axes: Any) -> None:
         before = len(axes.texts)
@@ -230,7 +229,7 @@ def _strokes(
     x: float, y: float, side: float, colour: str, lines: Sequence[Sequence[tuple[float, float]]],
     rings: Sequence[tuple[float, float, float, bool]] = (), weight: float = 0.06,
 ) -> Draw:  # fmt: skip
-    """Lines and rings (x, y, radius, filled) in a unit square, drawn at a place and size."""
+    """Draw lines and rings (x, y, radius, filled) given in a unit square."""
 
     def draw(axes: Any) -> None:
         from matplotlib.patches import Circle
@@ -256,7 +255,7 @@ def _strokes(
 
 
 def _pictogram(x: float, y: float, side: float, emotion: bool) -> Draw:
-    """A face within a viewfinder, a camera above it; it smiles where expressions are read."""
+    """A face within a viewfinder and a camera above; it smiles where expressions are inferred."""
     corner = 0.16
     frame = [
         [(0.04, 0.30 + corner), (0.04, 0.30), (0.04 + corner, 0.30)],
@@ -273,8 +272,8 @@ def _pictogram(x: float, y: float, side: float, emotion: bool) -> Draw:
     return _strokes(x, y, side, "white", [*frame, mouth, body], [*face, *lens], weight=0.038)
 
 
-def _chip(x: float, y: float, side: float) -> Draw:
-    """A processor: it stays in here."""
+def _processor_icon(x: float, y: float, side: float) -> Draw:
+    """Icon of a processor: local processing."""
     body = [(0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8), (0.2, 0.2)]
     core = [(0.4, 0.4), (0.6, 0.4), (0.6, 0.6), (0.4, 0.6), (0.4, 0.4)]
     pins = [
@@ -288,8 +287,8 @@ def _chip(x: float, y: float, side: float) -> Draw:
     return _strokes(x, y, side, _DARK, [body, core, *pins])
 
 
-def _bars(x: float, y: float, side: float) -> Draw:
-    """Counts."""
+def _chart_icon(x: float, y: float, side: float) -> Draw:
+    """Icon of a bar chart: counts."""
     axes = [(0.06, 0.06), (0.06, 0.94), (0.94, 0.94)]
     bars = [[(at, 0.80), (at, top)] for at, top in ((0.28, 0.55), (0.5, 0.25), (0.72, 0.42))]
     thin, thick = _strokes(x, y, side, _DARK, [axes]), _strokes(x, y, side, _DARK, bars, (), 0.13)
@@ -301,8 +300,8 @@ def _bars(x: float, y: float, side: float) -> Draw:
     return draw
 
 
-def _detour(x: float, y: float, side: float) -> Draw:
-    """An arrow that goes round."""
+def _detour_icon(x: float, y: float, side: float) -> Draw:
+    """Icon of an arrow around a point: avoidance."""
     way = [(0.10, 0.92), (0.10, 0.35), (0.16, 0.20), (0.32, 0.14), (0.90, 0.14)]
     head = [(0.70, -0.02), (0.92, 0.14), (0.70, 0.30)]
     return _strokes(x, y, side, _DARK, [way, head], [(0.62, 0.68, 0.17, False)])

@@ -1,4 +1,4 @@
-"""The sign's own words, in plain language. They say what the running configuration does.
+"""The built-in texts of the sign, in plain language, by configuration.
 
 Regulation (EU) 2024/1689 (AI Act), Article 50(3): deployers of an emotion recognition system inform
 the natural persons exposed to it of its operation. Not legal advice.
@@ -13,23 +13,23 @@ from agent.privacy.policy.profile import Language
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """One language. Places in braces are filled in with `str.format`."""
+    """Texts of one language; braces are filled by `str.format`."""
 
     title_expression: str
     title_count: str
     expression: str
-    """What happens, where expressions are read."""
+    """Where expressions are inferred."""
     brief: str
-    """Added where micro-expressions are looked for."""
+    """Added where micro-expressions are spotted."""
     attention: str
-    """What happens, where visits and attention are counted and no expression is read."""
+    """Where only visits and attention are counted."""
     presence: str
     """Where only visits are counted."""
     act: str
     """The wording of the AI Act, for the EU."""
     act_elsewhere: str
     act_not: str
-    """Where no expression is read."""
+    """Where no expression is inferred."""
     face_geometry: str
     """For the USA."""
     with_consent: str
@@ -37,10 +37,10 @@ class Words:
     numbers: str
     """{k} visits, {window}."""
     numbers_exact: str
-    """Where no noise is added and nothing leaves: {window}."""
+    """Without noise, where nothing leaves: {window}."""
     avoid_title: str
     avoid: str
-    """Where the profile has no words of its own."""
+    """Default of the profile's text."""
     zones: str
     operator: str
     contact: str
@@ -50,7 +50,7 @@ class Words:
     quiet: str
     ask: str
     windows: dict[int, str]
-    """Seconds -> in words."""
+    """By seconds."""
 
 
 WORDS: dict[Language, Words] = {

@@ -1,2 +1,2 @@
-"""`fleeting receipt verify`: signed receipts checked without a network.
+"""`fleeting receipt verify`: offline verification of signed receipts.
 May import what `desk` may."""

@@ -1,4 +1,4 @@
-"""Checks the chain of receipts: signatures by one key, numbers, links to the one before."""
+"""Verification of the hash chain of receipts: signatures by one key, numbers, links."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agent.uplink.receipt.book import ZEROS
 
 @dataclass(slots=True)
 class Entry:
-    """One receipt, what is wrong with it, and what should be known of it."""
+    """One receipt with its problems and notes."""
 
     where: str
     receipt: Receipt
@@ -24,9 +24,8 @@ class Entry:
     """SHA-256 of its bytes, hex."""
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    counts: bool = False
-    """Signed by the right key, and the only one of its number: what it states can be relied on,
-    even where its neighbours are missing."""
+    trusted: bool = False
+    """Signed by the right key and unique in its number; neighbours may be missing."""
 
     @property
     def statement(self) -> Statement:
@@ -34,7 +33,7 @@ class Entry:
 
 
 def entries(read: Iterable[tuple[Line, Receipt]]) -> list[Entry]:
-    """Receipts by number, second copies left out."""
+    """Receipts by number, without duplicates."""
     found: dict[bytes, Entry] = {}
     for line, receipt in read:
         digest = hashlib.sha256(line.body).hexdigest()
@@ -43,27 +42,27 @@ def entries(read: Iterable[tuple[Line, Receipt]]) -> list[Entry]:
 
 
 def check(receipts: list[Entry], key: str | None) -> None:
-    """Note in each entry what is wrong with it.
+    """Add problems and notes to each entry.
 
-    `key`: 64 hex digits that all must be signed with; None: those of the first whose signature is
-    good, which shows only that all come from one place.
+    `key`: 64 hex digits of the signing key; None: that of the first valid signature, which shows
+    only that all receipts have one signer.
     """
     for entry in receipts:
-        if not signed(entry.receipt):
+        if not _signature_valid(entry.receipt):
             entry.problems.append("the signature is wrong: altered, or not signed by its key")
     key = key or next((each.statement.key for each in receipts if not each.problems), None)
     for entry in receipts:
         if key is not None and entry.statement.key != key:
             entry.problems.append(f"signed with another key, {entry.statement.key[:8]}…")
-    good = [entry for entry in receipts if not entry.problems]
-    _check_numbers(good)
-    for entry in good:
-        entry.counts = not entry.problems
-    _check_links(good)
+    valid = [entry for entry in receipts if not entry.problems]
+    _check_numbers(valid)
+    for entry in valid:
+        entry.trusted = not entry.problems
+    _check_links(valid)
 
 
-def signed(receipt: Receipt) -> bool:
-    """Whether the signature is that of the statement's own key (RFC 8032)."""
+def _signature_valid(receipt: Receipt) -> bool:
+    """Whether the Ed25519 signature (RFC 8032) matches the key in the statement."""
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(receipt.statement.key))
         key.verify(bytes.fromhex(receipt.signature), to_json(receipt.statement))
@@ -72,9 +71,9 @@ def signed(receipt: Receipt) -> bool:
     return True
 
 
-def _check_numbers(good: list[Entry]) -> None:
+def _check_numbers(valid: list[Entry]) -> None:
     by_number: dict[int, list[Entry]] = {}
-    for entry in good:
+    for entry in valid:
         by_number.setdefault(entry.statement.number, []).append(entry)
     for number, same in by_number.items():
         if len(same) > 1:
@@ -85,11 +84,11 @@ def _check_numbers(good: list[Entry]) -> None:
                 )
 
 
-def _check_links(good: list[Entry]) -> None:
-    by_hash = {entry.hash: entry for entry in good}
-    numbers = sorted({entry.statement.number for entry in good})
+def _check_links(valid: list[Entry]) -> None:
+    by_hash = {entry.hash: entry for entry in valid}
+    numbers = sorted({entry.statement.number for entry in valid})
     before = {number: numbers[place - 1] for place, number in enumerate(numbers) if place}
-    for entry in good:
+    for entry in valid:
         number, previous = entry.statement.number, entry.statement.previous
         parent = by_hash.get(previous)
         if number == 1:
@@ -109,12 +108,9 @@ def _check_links(good: list[Entry]) -> None:
         elif before[number] == number - 1:
             entry.problems.append(f"does not follow the number {number - 1} that was given")
         else:
-            missing = _span(before[number] + 1, number - 1)
+            first, last = before[number] + 1, number - 1
+            missing = str(first) if first == last else f"{first} to {last}"
             entry.problems.append(f"the chain has a gap: number {missing} is missing")
         start, end = entry.statement.start, entry.statement.end
         if start is not None and end is not None and end < start:
             entry.notes.append("the clock went back meanwhile")
-
-
-def _span(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first} to {last}"

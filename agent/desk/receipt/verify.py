@@ -1,7 +1,4 @@
-"""`fleeting receipt verify`: checks receipts, and received summaries against them.
-
-Offline; needs nothing but the files and, better, the key from the device's `meta` message.
-"""
+"""`fleeting receipt verify`: verify receipts, and received summaries against them, offline."""
 
 from __future__ import annotations
 
@@ -14,64 +11,61 @@ from pathlib import Path
 
 from agent.base.report import Receipt, Summary
 from agent.desk.receipt._chain import Entry, check, entries
-from agent.desk.receipt._compare import Comparison, Received, receive
+from agent.desk.receipt._compare import Comparison, receive
 from agent.desk.receipt._json_lines import Problems, read
 
 _RECEIPT_BYTES = 2_048
 _SUMMARY_BYTES = 8_192
-_MOST_RECEIPTS = 100_000
-_MOST_SUMMARIES = 2_000_000
+_MAX_RECEIPTS = 100_000
+_MAX_SUMMARIES = 2_000_000
 
 
 def verify(
     files: Sequence[Path], *, key: str | None, summaries: Sequence[Path], as_json: bool
 ) -> int:
-    """Print a verdict per receipt; 0 where all is well, else 1.
+    """Print a verdict per receipt; return 0 if all are valid, else 1.
 
     Parameters
     ----------
     files
-        One receipt each, or one per line, in any order, repeated ones allowed.
+        Receipts, one per line, in any order, with duplicates.
     key
-        64 hex digits, from `meta`; None: only that all receipts bear one key is checked.
+        64 hex digits, from `meta`; None: only checks that all receipts have the same key.
     summaries
-        Everything that came from the device, one per line; empty: summaries are not checked.
+        All summaries received from the device, one per line; empty: not checked.
     as_json
-        One JSON document in place of the table.
+        Print one JSON document in place of the table.
     """
     problems = Problems()
     if key is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", key):
-        problems.told.append("The key must be 64 hex digits, as in `meta`.")
-        key = ""  # fits none
-    found = entries(read(files, Receipt, _RECEIPT_BYTES, _MOST_RECEIPTS, problems))
+        problems.listed.append("The key must be 64 hex digits, as in `meta`.")
+        key = ""  # matches no receipt
+    found = entries(read(files, Receipt, _RECEIPT_BYTES, _MAX_RECEIPTS, problems))
     check(found, key if key is None else key.lower())
     if not found:
-        problems.told.append("No receipt was found.")
+        problems.listed.append("No receipt was found.")
     notes: list[str] = []
     if key is None and found:
         notes.append(
-            f"All is said under key {found[0].statement.key}; compare it with the device's `meta`."
+            f"All was verified under key {found[0].statement.key}; compare it with the device's "
+            "`meta`."
         )
-    told = problems.all()
+    listed = problems.all()
     if summaries:
-        unread = Problems()
-        received = receive(read(summaries, Summary, _SUMMARY_BYTES, _MOST_SUMMARIES, unread))
-        told += unread.all() + _compare(found, received, notes)
-    valid = not told and not any(entry.problems for entry in found)
+        unreadable = Problems()
+        received = receive(read(summaries, Summary, _SUMMARY_BYTES, _MAX_SUMMARIES, unreadable))
+        comparison = Comparison(received)
+        comparison([entry for entry in found if entry.trusted])
+        if received.repeated:
+            notes.append(f"{received.repeated} summaries came more than once, byte for byte.")
+        listed += unreadable.all() + comparison.problems
+        notes += comparison.notes
+    valid = not listed and not any(entry.problems for entry in found)
     if as_json:
-        print(json.dumps(_document(valid, found, told, notes), indent=2))
+        print(json.dumps(_document(valid, found, listed, notes), indent=2))
     else:
-        _print_table(valid, found, told, notes)
+        _print_table(valid, found, listed, notes)
     return 0 if valid else 1
-
-
-def _compare(found: list[Entry], received: Received, notes: list[str]) -> list[str]:
-    comparison = Comparison(received)
-    comparison([entry for entry in found if entry.counts])
-    if received.repeated:
-        notes.append(f"{received.repeated} summaries came more than once, byte for byte.")
-    notes += comparison.notes
-    return comparison.problems
 
 
 def _document(
@@ -100,11 +94,11 @@ def _print_table(valid: bool, found: list[Entry], problems: list[str], notes: li
             "number  until (UTC)       summaries  withheld  messages      bytes  epsilon  verdict"
         )
     for entry in found:
-        said = entry.statement
+        statement = entry.statement
         print(
-            f"{said.number:6d}  {_time(said.end):16s}  {said.summaries:9d}"
-            f"  {said.windows_withheld:8d}  {said.messages:8d}  {said.bytes:9d}"
-            f"  {said.epsilon_milli / 1000:7.2f}  {'INVALID' if entry.problems else 'valid'}"
+            f"{statement.number:6d}  {_time(statement.end):16s}  {statement.summaries:9d}"
+            f"  {statement.windows_withheld:8d}  {statement.messages:8d}  {statement.bytes:9d}"
+            f"  {statement.epsilon_milli / 1000:7.2f}  {'INVALID' if entry.problems else 'valid'}"
         )
         for problem in entry.problems:
             print(f"        {entry.where}: {problem}.")
@@ -114,9 +108,9 @@ def _print_table(valid: bool, found: list[Entry], problems: list[str], notes: li
         print(problem)
     for note in notes:
         print(f"Note: {note}")
-    wrong = sum(bool(entry.problems) for entry in found)
+    invalid = sum(bool(entry.problems) for entry in found)
     verdict = "All valid." if valid else "NOT VALID."
-    print(f"{len(found)} receipts, {wrong} invalid. {verdict}")
+    print(f"{len(found)} receipts, {invalid} invalid. {verdict}")
     sys.stdout.flush()
 
 

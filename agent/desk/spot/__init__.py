@@ -1,2 +1,2 @@
-"""`fleeting spot`: micro-expressions in landmark tracks of one's own.
+"""`fleeting spot`: micro-expression spotting in landmark tracks from files.
 May import what `desk` may."""

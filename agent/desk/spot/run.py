@@ -1,4 +1,4 @@
-"""`fleeting spot`: a landmark track through the same on-line spotter as the camera's faces."""
+"""`fleeting spot`: a landmark track through the on-line spotter."""
 
 from __future__ import annotations
 
@@ -24,20 +24,18 @@ from agent.vision.micro.network import SpotterNetwork
 from agent.vision.micro.outputs import KINDS
 from agent.vision.micro.spotter import MicroSpotter
 
-_TICK = 0.05
-"""Seconds of a gap after which the spotter is told the time, so that no decision waits for the next
-frame."""
-_TICKED = 1.0
-"""Seconds of a gap in which it is told; by then everything is decided."""
-_FACE = 0
-"""The track id of the only face."""
-_NOWHERE = np.zeros((68, 2), np.float32)
-"""Where a lost face is; its confidence of 0 says not to look."""
-_HEAD = "   onset     apex   offset  emitted  score  intensity  polarity     action units"
+_TICK_INTERVAL = 0.05
+"""Seconds between ticks in a gap, so that events are not delayed until the next frame."""
+_MAX_TICKS = 20
+"""Ticks per gap, after which no event is pending."""
+_TRACK_ID = 0
+_NO_LANDMARKS = np.zeros((68, 2), np.float32)
+"""Placeholder for a lost face, with confidence 0."""
+_TABLE_HEADER = "   onset     apex   offset  emitted  score  intensity  polarity     action units"
 
 
 class Spotting:
-    """One track's way through the spotter, and the account of its time."""
+    """Runs the spotter on one track and accumulates statistics."""
 
     def __init__(
         self,
@@ -47,7 +45,7 @@ class Spotting:
         network: SpotterNetwork,
         false_alarms: float | None,
     ) -> None:
-        """`false_alarms`: per analysable minute; None where that is not known."""
+        """`false_alarms`: per analysable minute; None where not measured."""
         self._track = track
         self.stats = stats
         self._false_alarms = false_alarms
@@ -56,45 +54,47 @@ class Spotting:
         self.found: Counter[str] = Counter()
         """Events by polarity."""
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        """Seconds by what could be seen in them: `analysable`, or why nothing."""
-        self._newest: float | None = None
-        self._noise: list[float] = [0.0, 0.0]
-        """Seconds in which the noise was known, and its sum over them."""
+        """Seconds by state: `analysable`, or the reason why not."""
+        self._previous_time: float | None = None
+        self._noise_seconds = 0.0
+        """Seconds in which the noise was measured."""
+        self._noise_integral = 0.0
 
     def events(self) -> Iterator[tuple[TrackFrame | None, list[MicroExpression]]]:
-        """Every frame with the movements that became known by then; at the end, None with those
-        that only the end decided."""
-        for seen in ordered_frames(self._track, self.flags):
-            found = self._wait_until(seen.time)
-            points = _NOWHERE if seen.points is None else seen.points
-            decided, micro = self._spotter.update(seen.time, [(_FACE, points, seen.confidence)])
-            self._account(seen, micro[_FACE])
-            yield seen, self._counted(found + decided)
+        """Every frame with the events emitted by then; finally None with the pending events."""
+        for frame in ordered_frames(self._track, self.flags):
+            found = self._tick_until(frame.time)
+            points = _NO_LANDMARKS if frame.points is None else frame.points
+            events, micro = self._spotter.update(
+                frame.time, [(_TRACK_ID, points, frame.confidence)]
+            )
+            self._account(frame, micro[_TRACK_ID])
+            yield frame, self._counted(found + events)
         yield None, self._counted(self._spotter.finish())
 
-    def _wait_until(self, time: float) -> list[MicroExpression]:
-        """Tell the spotter that time passes without a frame."""
+    def _tick_until(self, time: float) -> list[MicroExpression]:
+        """Advance the spotter through a gap between frames."""
         found: list[MicroExpression] = []
-        if self._newest is not None:
-            for number in range(1, round(_TICKED / _TICK) + 1):
-                now = self._newest + number * _TICK
+        if self._previous_time is not None:
+            for number in range(1, _MAX_TICKS + 1):
+                now = self._previous_time + number * _TICK_INTERVAL
                 if now >= time:
                     break
                 found += self._spotter.tick(now)
         return found
 
-    def _account(self, seen: TrackFrame, micro: MicroStatus) -> None:
-        newest, self._newest = self._newest, seen.time
-        if newest is None:
+    def _account(self, frame: TrackFrame, micro: MicroStatus) -> None:
+        previous, self._previous_time = self._previous_time, frame.time
+        if previous is None:
             return
-        step = seen.time - newest
-        if seen.points is not None and not math.isnan(micro.noise):
-            self._noise[0] += step
-            self._noise[1] += step * micro.noise
+        step = frame.time - previous
+        if frame.points is not None and not math.isnan(micro.noise):
+            self._noise_seconds += step
+            self._noise_integral += step * micro.noise
         if step > self.stats.gap:
-            self.flags.add("gap", newest, seen.time, 0)
+            self.flags.add("gap", previous, frame.time, 0)
             self.seconds["gap"] += step
-        elif seen.points is None:
+        elif frame.points is None:
             self.seconds["lost"] += step
         else:
             self.seconds[micro.reason or "analysable"] += step
@@ -103,28 +103,30 @@ class Spotting:
         self.found.update(event.polarity for event in found)
         return found
 
-    def account(self) -> dict[str, Any]:
-        """What the last line says; to be asked once `events` is through."""
-        seen = self.stats
+    def summary(self) -> dict[str, Any]:
+        """Statistics of the track as JSON data, once `events` is exhausted."""
+        stats = self.stats
         minutes = self.seconds["analysable"] / 60
         reasons = {kind: value for kind, value in self.seconds.items() if kind != "analysable"}
         rate = self._false_alarms
-        wrong = {k: n for k, n in self.flags.frames.items() if k not in ("lost", "no_face", "gap")}
+        skipped = {
+            k: n for k, n in self.flags.frames.items() if k not in ("lost", "no_face", "gap")
+        }
+        known = self._noise_seconds
+        counts = {"all": sum(self.found.values())} | {p: self.found[p] for p in POLARITIES}
         return {
-            "frames": seen.frames,
-            "seconds": round(seen.last - seen.first, 3),
-            "fps": round(1 / seen.step, 2),
-            "events": self._events() if minutes else None,
-            "reason": None
-            if minutes
-            else max(reasons, key=lambda each: reasons[each], default=None),
+            "frames": stats.frames,
+            "seconds": round(stats.last - stats.first, 3),
+            "fps": round(1 / stats.step, 2),
+            "events": counts if minutes else None,
+            "reason": None if minutes else max(reasons, key=reasons.__getitem__, default=None),
             "analysable_minutes": round(minutes, 4),
-            "noise": round(self._noise[1] / self._noise[0], 5) if self._noise[0] else None,
+            "noise": round(self._noise_integral / known, 5) if known else None,
             "expected_false_alarms": None if rate is None else round(rate * minutes, 2),
             "not_analysable": {kind: round(value, 3) for kind, value in sorted(reasons.items())},
             "rejected": dict.fromkeys(KINDS, 0) | dict(self._spotter.rejected),
             "lost_frames": sum(self.flags.frames.get(kind, 0) for kind in ("lost", "no_face")),
-            "skipped_frames": wrong,
+            "skipped_frames": skipped,
             "flagged": [
                 {
                     "kind": span.kind,
@@ -135,29 +137,23 @@ class Spotting:
                 for span in sorted(self.flags.spans, key=lambda span: span.start)
             ],
             "flagged_left_out": self.flags.left_out,
-            "warnings": list(seen.warnings),
+            "warnings": list(stats.warnings),
         }
-
-    def _events(self) -> dict[str, int]:
-        by_polarity = {polarity: self.found[polarity] for polarity in POLARITIES}
-        return {"all": sum(self.found.values()), **by_polarity}
 
 
 def spot(path: Path, *, as_json: bool, render: Path | None, threshold: float | None) -> int:
-    """Spot micro-expressions in a landmark track (`TrackFile`) and print them as they are found.
+    """Spot micro-expressions in a landmark track (`TrackFile`) and print them as they are emitted.
 
-    With `as_json` every event is one JSON line, in order of emission, and a last line gives counts
-    and what could not be analysed; `events` in it is null, with the `reason`, where nothing could.
-    Without, the same as a table. `render` draws channels and events.
+    `as_json`: one JSON line per event, and a last line of statistics, in which `events` is null,
+    with a `reason`, where nothing was analysable; else a table. `render`: plot to write.
 
-    Raises `TrackError` for a track that cannot be used, `ConfigError` for a threshold out of
-    bounds, `ModelError` for the spotter's weights, `StoreError` for a picture that cannot be
-    written.
+    Raises `TrackError` for an unusable track, `ConfigError` for the threshold, `ModelError` for the
+    spotter's weights, `StoreError` for the plot.
     """
     if render is not None:
         check_target(render)
-    given = {} if threshold is None else {"threshold": threshold}
-    params = parse({"micro": given}, "--threshold").micro
+    options = {} if threshold is None else {"threshold": threshold}
+    params = parse({"micro": options}, "--threshold").micro
     track = TrackFile(path)
     stats = validate(track)
     manifest = load_manifest(models_folder(None))
@@ -170,14 +166,14 @@ def spot(path: Path, *, as_json: bool, render: Path | None, threshold: float | N
 
         drawing = Drawing(spotting.stats)
     if not as_json:
-        print(_HEAD)
-    for seen, found in spotting.events():
+        print(_TABLE_HEADER)
+    for frame, found in spotting.events():
         for event in found:
             print(_json(event_record(event)) if as_json else _row(event), flush=True)
         if drawing is not None:
-            drawing.add(seen, found)
-    account = spotting.account()
-    print(_json(account) if as_json else "\n".join(_words(account)))
+            drawing.add(frame, found)
+    summary = spotting.summary()
+    print(_json(summary) if as_json else "\n".join(_summary_lines(summary)))
     if drawing is not None and render is not None:
         drawing.write(render, spotting.flags.spans, title=path.name)
     return 0
@@ -196,26 +192,26 @@ def _row(event: MicroExpression) -> str:
     return f"{times}  {event.score:5.2f}  {intensity:>9}  {event.polarity:<11}  {units}"
 
 
-def _words(account: dict[str, Any]) -> Iterator[str]:
-    """The last line for people."""
+def _summary_lines(summary: dict[str, Any]) -> Iterator[str]:
+    """The statistics as text."""
     yield ""
     yield (
-        f"{account['frames']} frames in {account['seconds']:.1f} s, {account['fps']:g} per second; "
-        f"{account['analysable_minutes']:.2f} minutes analysable"
-        + ("" if account["noise"] is None else f"; noise at rest {100 * account['noise']:.2f} %")
+        f"{summary['frames']} frames in {summary['seconds']:.1f} s, {summary['fps']:g} per second; "
+        f"{summary['analysable_minutes']:.2f} minutes analysable"
+        + ("" if summary["noise"] is None else f"; noise at rest {100 * summary['noise']:.2f} %")
     )
-    events, expected = account["events"], account["expected_false_alarms"]
+    events, expected = summary["events"], summary["expected_false_alarms"]
     if events is None:
-        yield f"No micro-expression could be seen: {account['reason'].replace('_', ' ')}."
+        yield f"No micro-expression could be seen: {summary['reason'].replace('_', ' ')}."
     else:
         named = ", ".join(f"{events[p]} {p}" for p in POLARITIES)
         chance = "" if expected is None else f"; {expected:.1f} expected by chance"
         yield f"{events['all']} micro-expressions ({named}){chance}"
-    yield from _listed("Not analysable", account["not_analysable"], "{:.1f} s {}")
-    rejected = {kind: count for kind, count in account["rejected"].items() if count}
+    yield from _listed("Not analysable", summary["not_analysable"], "{:.1f} s {}")
+    rejected = {kind: count for kind, count in summary["rejected"].items() if count}
     yield from _listed("Other movements", rejected, "{} {}")
-    yield from _listed("Frames left out", account["skipped_frames"], "{} {}")
-    for warning in account["warnings"]:
+    yield from _listed("Frames left out", summary["skipped_frames"], "{} {}")
+    for warning in summary["warnings"]:
         yield f"Mind: {warning}."
     yield (
         "Intensity and noise are in per cent of the inter-ocular distance. No figure above F1 0.4 "

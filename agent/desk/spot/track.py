@@ -1,5 +1,4 @@
-"""Landmark tracks in `.npz` files, read in blocks: an hour of frames takes no more memory than a
-second of them."""
+"""Landmark tracks in `.npz` files, read in blocks with constant memory."""
 
 from __future__ import annotations
 
@@ -20,11 +19,11 @@ from agent.base.types import Float
 
 BLOCK = 4096
 """Frames read at a time: 2.2 MB of landmarks."""
-_FAR = 1e6
-"""Pixels; no picture has points beyond."""
-WANTED = ("timestamps", "landmarks", "confidence")
-_KINDS = {"timestamps": "fiu", "landmarks": "fiu", "confidence": "fiub"}
-"""NumPy's kinds of number that are read without loss of meaning."""
+_MAX_COORDINATE = 1e6
+"""Pixels; points beyond are invalid."""
+ARRAYS = ("timestamps", "landmarks", "confidence")
+_DTYPE_KINDS = {"timestamps": "fiu", "landmarks": "fiu", "confidence": "fiub"}
+"""Accepted `numpy.dtype.kind`s."""
 _LAYOUTS = {
     478: "MediaPipe's face mesh",
     468: "MediaPipe's face mesh without irises",
@@ -39,7 +38,7 @@ _LAYOUTS = {
 
 
 class TrackError(AgentError):
-    """A landmark track cannot be used."""
+    """A landmark track is unusable."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,19 +50,19 @@ class Block:
     points: Float
     """float32[B, 68, 2], pixels."""
     confidence: Float
-    """float32[B], in [0, 1]; 0 where no face was found or a number is missing or absurd."""
+    """float32[B], in [0, 1]; 0 where there is no face or a value is missing or out of range."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """One array of the file, before its data are read."""
+    """Header of one array of the file."""
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     fortran: bool
     data_at: int
-    """Bytes of header before the data."""
+    """Offset of the data, bytes."""
 
 
 class TrackFile:
@@ -71,10 +70,9 @@ class TrackFile:
 
     The file holds `timestamps` [T] in seconds, `landmarks` [T, 68, 2] in pixels, y down, iBUG order
     (Sagonas et al. 2013), and `confidence` [T] in [0, 1], NaN or 0 where the face was lost; real
-    numbers of any type. Compressed or not, it is never loaded whole; pickled objects are never
-    opened.
+    numbers of any type, compressed or not. Pickled objects are never opened.
 
-    Raises `TrackError` naming what is wrong with the file.
+    Raises `TrackError`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -85,7 +83,7 @@ class TrackFile:
             raise TrackError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
         except (zipfile.BadZipFile, ValueError):
             raise TrackError(
-                f"{path} is no .npz file. Save the arrays {', '.join(WANTED)} with numpy.savez."
+                f"{path} is no .npz file. Save the arrays {', '.join(ARRAYS)} with numpy.savez."
             ) from None
         self._columns = {name: self._column(name) for name in self._names()}
         self._check_shapes()
@@ -95,24 +93,24 @@ class TrackFile:
         return self._columns["timestamps"].shape[0]
 
     def blocks(self) -> Iterator[Block]:
-        """The frames from first to last. Raises `TrackError` where the file is damaged."""
+        """All frames in order. Raises `TrackError` where the file is damaged."""
         readers = {name: self._read(column) for name, column in self._columns.items()}
-        for times, points, confidence in zip(*(readers[name] for name in WANTED), strict=True):
+        for times, points, confidence in zip(*(readers[name] for name in ARRAYS), strict=True):
             with np.errstate(over="ignore"):
                 points = np.ascontiguousarray(points, np.float32)
             confidence = np.asarray(confidence, np.float32)
             self._check_confidence(confidence)
             # NaN compares as false
-            missing = np.isnan(confidence) | ~(np.abs(points) < _FAR).all((1, 2))
+            missing = np.isnan(confidence) | ~(np.abs(points) < _MAX_COORDINATE).all((1, 2))
             confidence = np.clip(np.where(missing, np.float32(0), confidence), 0, 1)
             yield Block(np.asarray(times, np.float64), points, confidence)
 
     def _names(self) -> tuple[str, ...]:
-        """The wanted arrays, all of which are there."""
+        """Check that all arrays are there; return their names."""
         there = {n.removesuffix(".npy") for n in self._zip.namelist() if n.endswith(".npy")}
-        missing = [name for name in WANTED if name not in there]
+        missing = [name for name in ARRAYS if name not in there]
         if not missing:
-            return WANTED
+            return ARRAYS
         advice = f"It has {', '.join(sorted(there)[:12]) or 'no arrays'}."
         if {"frame_time", "track_id", "landmarks"} <= there:
             advice = (
@@ -130,14 +128,14 @@ class TrackFile:
                 read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
                 shape, fortran, dtype = read(file)
                 data_at = file.tell()
-        except _DAMAGE as error:
+        except _READ_ERRORS as error:
             raise self._damaged(name, error) from None
         if dtype.hasobject:
             raise TrackError(
                 f"{self.path}: {name} holds pickled Python objects, which are never opened. "
                 "Save plain numbers; rows of different length cannot be one array."
             )
-        if dtype.kind not in _KINDS[name]:
+        if dtype.kind not in _DTYPE_KINDS[name]:
             raise TrackError(f"{self.path}: {name} is of type {dtype}; real numbers are needed.")
         size = self._zip.getinfo(f"{name}.npy").file_size
         if size != data_at + dtype.itemsize * int(np.prod(shape, dtype=object)):
@@ -171,12 +169,12 @@ class TrackFile:
             )
 
     def _read(self, column: _Column) -> Iterator[NDArray[Any]]:
-        """An array's rows, `BLOCK` at a time."""
+        """The rows of an array, `BLOCK` at a time."""
         try:
             with self._zip.open(f"{column.name}.npy") as file:
                 file.read(column.data_at)
-                yield from _by_columns(file, column) if column.fortran else _by_rows(file, column)
-        except _DAMAGE as error:
+                yield from _read_fortran(file, column) if column.fortran else _read_c(file, column)
+        except _READ_ERRORS as error:
             raise self._damaged(column.name, error) from None
 
     def _damaged(self, name: str, error: Exception) -> TrackError:
@@ -186,11 +184,11 @@ class TrackFile:
         )
 
 
-# RuntimeError: encrypted; NotImplementedError, of its family: an unknown compression.
-_DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# RuntimeError: encrypted, or (NotImplementedError) unknown compression
+_READ_ERRORS = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
-def _by_rows(file: IO[bytes], column: _Column) -> Iterator[NDArray[Any]]:
+def _read_c(file: IO[bytes], column: _Column) -> Iterator[NDArray[Any]]:
     frames, row = column.shape[0], column.shape[1:]
     size = column.dtype.itemsize * int(np.prod(row, dtype=np.int64))
     for first in range(0, frames, BLOCK):
@@ -201,9 +199,8 @@ def _by_rows(file: IO[bytes], column: _Column) -> Iterator[NDArray[Any]]:
         yield np.frombuffer(data, column.dtype).reshape(count, *row)
 
 
-def _by_columns(file: IO[bytes], column: _Column) -> Iterator[NDArray[Any]]:
-    """Frames of an array that lies on disk coordinate by coordinate: by way of a temporary file,
-    which has no name and goes with this process."""
+def _read_fortran(file: IO[bytes], column: _Column) -> Iterator[NDArray[Any]]:
+    """Rows of an array in Fortran order, by way of an unnamed temporary file."""
     with tempfile.TemporaryFile() as copy:
         while data := file.read(1 << 20):
             copy.write(data)
@@ -214,7 +211,7 @@ def _by_columns(file: IO[bytes], column: _Column) -> Iterator[NDArray[Any]]:
 
 
 def _hint(shape: tuple[int, ...]) -> str:
-    """What an array of that shape probably is."""
+    """Advice for landmarks of a wrong shape."""
     if len(shape) == 4:
         return ": save one face per file"
     if len(shape) == 2 and shape[1] == 136:

@@ -1,2 +1,2 @@
-"""Showing and writing what a run found: per-frame arrays, table, timeline beside the clip's script,
-progress bar. May import what `desk` may."""
+"""Output of results: per-frame arrays, table, timeline with ground truth, progress bar.
+May import what `desk` may."""

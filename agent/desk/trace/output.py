@@ -1,4 +1,4 @@
-"""Output of the commands: a progress bar, and files that appear whole or not at all."""
+"""Progress bar, and atomically written output files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agent.base.files import write_atomically
 
 
 def progress_bar() -> Progress:
-    """For stderr; silent where that is no terminal, and gone when it is done."""
+    """Transient progress bar on stderr; disabled without a terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -29,9 +29,9 @@ def progress_bar() -> Progress:
 
 
 def check_target(path: Path) -> None:
-    """Refuse, before the work begins, an output that cannot be put in place. Raises `StoreError`.
+    """Refuse an output path that cannot be written, before the work begins. Raises `StoreError`.
 
-    Outputs are written beside their place and moved there whole, which would replace a device.
+    Only regular files: an atomic replacement would destroy a device node.
     """
     if not path.parent.is_dir():
         raise StoreError(f"{path.parent} is no folder: create it, or name another for {path}.")
@@ -42,7 +42,7 @@ def check_target(path: Path) -> None:
 def write_whole(
     path: Path, data: bytes | Callable[[IO[bytes]], object], what: str, mode: int = 0o600
 ) -> None:
-    """As `write_atomically`. Raises `StoreError`, which calls the file `what`."""
+    """As `write_atomically`; `what` names the file in the `StoreError`."""
     try:
         write_atomically(path, data, mode)
     except OSError as error:
@@ -53,7 +53,7 @@ def write_whole(
 
 
 def write_figure(figure: Any, out: Path) -> None:
-    """A figure as PNG, whole or not at all. Raises `StoreError`."""
+    """Write a Matplotlib figure as PNG, atomically. Raises `StoreError`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Per-frame results of a video file as arrays, for validation. Personal data: of files only."""
+"""Per-frame results of a video file as arrays, for validation. Personal data: for files only."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ MICRO_COLUMNS = ("track_id", "onset", "apex", "offset", "intensity", "score", "e
 
 
 def event_record(event: MicroExpression) -> dict[str, Any]:
-    """One micro-expression as it is printed: seconds of the file, intensity in inter-ocular
-    distances."""
+    """One micro-expression as JSON: seconds of the file, intensity in inter-ocular distances."""
     return {
         "onset": round(event.onset, 4),
         "apex": round(event.apex, 4),
@@ -36,15 +35,15 @@ class TraceRecorder:
     def __init__(self) -> None:
         self._frames: list[float] = []
         self._rows: list[tuple[Any, ...]] = []
-        self._refused: list[str] = []
+        self._refusals: list[str] = []
         self._micro: list[MicroExpression] = []
 
     def add(self, perceived: Perceived) -> None:
         """Record one frame."""
         self._frames.append(perceived.time)
-        self._refused.append(_why_none_analysed(perceived.faces))
+        self._refusals.append(_refusal(perceived.faces))
         for face in perceived.faces:
-            answer = face.expression
+            expression = face.expression
             self._rows.append(
                 (
                     perceived.time,
@@ -57,10 +56,10 @@ class TraceRecorder:
                     face.score,
                     (face.pose.yaw, face.pose.pitch, face.pose.roll),
                     face.attentive,
-                    answer.probabilities if answer else np.full(8, np.nan),
-                    answer.unsure if answer else True,
-                    (answer.valence, answer.arousal) if answer else (np.nan, np.nan),
-                    answer.action_units if answer else np.full(len(ACTION_UNITS), np.nan),
+                    expression.probabilities if expression else np.full(8, np.nan),
+                    expression.unsure if expression else True,
+                    (expression.valence, expression.arousal) if expression else (np.nan, np.nan),
+                    expression.action_units if expression else np.full(len(ACTION_UNITS), np.nan),
                     face.micro.analysed,
                     face.micro.noise,
                 )
@@ -68,24 +67,24 @@ class TraceRecorder:
         self._micro += perceived.micro
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The trace; T rows (faces x frames), F frames, M movements.
+        """The trace: T rows (faces x frames), F frames, M micro-expressions.
 
         `time` float64[T] seconds; `frame` int32[T] index into `frame_time` float64[F];
         `track_id` int32[T]; `box` float32[T, 4] xyxy; `landmarks` and `landmarks_raw`
         float32[T, 68, 2], pixels of the video, after and before stabilising; `presence`, `score`
         (landmark network's, detector's), float32[T]; `pose` float32[T, 3] yaw, pitch, roll in
         degrees; `attentive` bool[T]; `expression` float32[T, 8]; `unsure` bool[T];
-        `valence`, `arousal` float32[T]; `action_units` float32[T, 12], NaN before the first answer;
+        `valence`, `arousal` float32[T]; `action_units` float32[T, 12], NaN before the first result;
         names in `expression_names` and `action_unit_names`.
 
         Micro-expressions in order of emission: `micro` float64[M, 7], its columns named in
         `micro_columns`: track, onset, apex, offset (seconds), intensity (peak displacement in
-        inter-ocular distances), score in [0, 1], emitted (the seconds at which it was known);
+        inter-ocular distances), score in [0, 1], emitted (seconds);
         `micro_polarity` str[M] positive | negative | surprise | unspecified;
         `micro_action_units` str[M], strongest first, such as "AU01+AU02". `micro_analysable`
-        bool[T]: one could be seen on this face in this frame; `micro_noise` float32[T]: what its
-        brows and mouth show at rest, inter-ocular distances, NaN until that is known;
-        `micro_refused` str[F]: why on no face, empty where it could.
+        bool[T]: the face is analysable in this frame; `micro_noise` float32[T]: noise of brows and
+        mouth at rest, inter-ocular distances, NaN until measured; `micro_refused` str[F]: why no
+        face is analysable, empty where one is.
         """
         shapes: tuple[tuple[str, Any, tuple[int, ...]], ...] = (
             ("time", np.float64, ()),
@@ -113,19 +112,19 @@ class TraceRecorder:
         out["valence"], out["arousal"] = va[:, 0], va[:, 1]
         out["frame_time"] = np.array(self._frames, np.float64)
         out.update(_micro_arrays(self._micro))
-        out["micro_refused"] = np.array(self._refused, dtype="U16")
+        out["micro_refused"] = np.array(self._refusals, dtype="U16")
         out["expression_names"] = np.array(EXPRESSIONS)
         out["action_unit_names"] = np.array(ACTION_UNITS)
         return out
 
     def write(self, path: Path) -> None:
-        """Write the trace as one `.npz`, whole or not at all. Raises `StoreError`."""
+        """Write the trace as `.npz`, atomically. Raises `StoreError`."""
         arrays: dict[str, Any] = self.arrays()
         write_whole(path, lambda file: np.savez_compressed(file, **arrays), "trace")
 
 
-def _why_none_analysed(faces: Sequence[Face]) -> str:
-    """The first face's reason why no micro-expression could be seen; empty where one could."""
+def _refusal(faces: Sequence[Face]) -> str:
+    """Why no face is analysable, for the first face; empty where one is."""
     if any(face.micro.analysed for face in faces):
         return ""
     return next((face.micro.reason for face in faces if face.micro.reason), "no_evidence")

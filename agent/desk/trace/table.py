@@ -1,4 +1,4 @@
-"""Summaries as a table for people."""
+"""Summaries as a text table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agent.base.vocabulary import Cell
 from agent.privacy.window import POLARITIES
 
 COLUMNS = ("window", "visits", "expression", "valence", "facing", "in view", "micro", "flags")
-_WHY = {
+_REASONS = {
     "below_k": "below k",
     "fps_too_low": "too few frames",
     "face_too_small": "face too small",
@@ -42,8 +42,7 @@ def summaries_table(summaries: Sequence[Summary], title: str) -> Table:
 
 
 def row(summary: Summary) -> tuple[str, ...]:
-    """One summary in the order of `COLUMNS`. Counts are visits, one kind per line;
-    valence is a mean per visit."""
+    """Cells of one summary, as `COLUMNS`: counts of visits, one per line; mean valence."""
     visits = summary.visits
     valence = summary.valence
     return (
@@ -59,7 +58,7 @@ def row(summary: Summary) -> tuple[str, ...]:
 
 
 def _when(window: TimedWindow | UntimedWindow) -> str:
-    """Seconds since the start, or UTC where the clock was trusted."""
+    """Seconds since the start, or UTC where the clock is synchronised."""
     if isinstance(window, UntimedWindow):
         return f"{window.offset}-{window.offset + window.length} s"
     return time.strftime("%d %b %H:%M:%S", time.gmtime(window.start))
@@ -67,10 +66,10 @@ def _when(window: TimedWindow | UntimedWindow) -> str:
 
 def _counts(summary: Summary, cell: Cell, counts: ClosedModel | None, unit: str = "") -> str:
     if counts is None:
-        # the first column already says why a whole window is withheld
+        # the visits column has the reason for a window withheld as a whole
         return "-" if summary.visits is None else _reason(summary, cell)
     named = {
-        _words(name) + (unit if any(c.isdigit() for c in name) else ""): value
+        _range_label(name) + (unit if any(c.isdigit() for c in name) else ""): value
         for name, value in counts.model_dump().items()
         if value
     }
@@ -81,7 +80,7 @@ def _counts(summary: Summary, cell: Cell, counts: ClosedModel | None, unit: str 
 
 
 def _micro(summary: Summary) -> str:
-    """The counts, and beside them how many movements chance alone would report in that time."""
+    """Counts, expected false alarms and analysable time."""
     counts = summary.micro
     if counts is None:
         return _counts(summary, "micro", None)
@@ -92,7 +91,7 @@ def _micro(summary: Summary) -> str:
     return "\n".join([*lines, f"in {counts.analysable_seconds / 60:.1f} min"])
 
 
-def _words(name: str) -> str:
+def _range_label(name: str) -> str:
     """`from_5_to_15` -> `5-15`."""
     return (
         name.removeprefix("from_")
@@ -104,4 +103,4 @@ def _words(name: str) -> str:
 
 def _reason(summary: Summary, cell: Cell) -> str:
     reasons = {item.cell: item.reason for item in summary.withheld}
-    return _WHY.get(reasons.get(cell, ""), "-")
+    return _REASONS.get(reasons.get(cell, ""), "-")

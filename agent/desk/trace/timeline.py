@@ -1,4 +1,4 @@
-"""Expressions and micro-expressions over time as one PNG; of files only, never of a live camera."""
+"""Timeline of expressions and micro-expressions as PNG; for files only, not live cameras."""
 
 from __future__ import annotations
 
@@ -32,33 +32,33 @@ POLARITIES = {
     "unspecified": "#555b63",
 }
 LANES = 6
-"""Tracks drawn, the longest ones; the others are counted in the title."""
+"""Greatest number of tracks drawn, the longest ones."""
 _LANE_TOP = 1.42
-_TRUTH, _FOUND = 1.12, 1.29
-"""Heights of the two rows of marks above a lane's probabilities."""
+_TRUTH_Y, _SPOTTED_Y = 1.12, 1.29
+"""Rows of markers above a lane's probabilities."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lane:
-    """One track over time: N frames in which it was seen, seconds ascending."""
+    """One track over N frames, by time in seconds."""
 
     track_id: int
     name: str
-    """The planted visitor that it is, or empty."""
+    """Matched visitor of the ground truth, or empty."""
     time: NDArray[np.float64]
     expression: Float
-    """float32[N, 8], `EXPRESSIONS` order; NaN before the first answer."""
+    """float32[N, 8], `EXPRESSIONS` order; NaN before the first result."""
     unsure: NDArray[np.bool_]
     valence: Float
-    """float32[N] in [-1, 1]; NaN before the first answer."""
+    """float32[N] in [-1, 1]; NaN before the first result."""
     attentive: NDArray[np.bool_]
     micro: tuple[Spotted, ...]
 
 
 def lanes(recorder: TraceRecorder, truth: Truth | None = None) -> list[Lane]:
-    """The tracks of a recording by first sight."""
+    """The tracks of a recording, by first appearance."""
     trace = recorder.arrays()
-    spotted = spots(trace)
+    spotted = spotted_events(trace)
     tracks = np.unique(trace["track_id"])
     rows = {int(track): np.flatnonzero(trace["track_id"] == track) for track in tracks}
     spans = {t: (float(trace["time"][r[0]]), float(trace["time"][r[-1]])) for t, r in rows.items()}
@@ -79,7 +79,7 @@ def lanes(recorder: TraceRecorder, truth: Truth | None = None) -> list[Lane]:
     return sorted(found, key=lambda lane: float(lane.time[0]))
 
 
-def spots(trace: dict[str, NDArray[Any]]) -> list[Spotted]:
+def spotted_events(trace: dict[str, NDArray[Any]]) -> list[Spotted]:
     """The micro-expressions of a trace."""
     return [
         Spotted(int(row[0]), float(row[1]), float(row[2]), float(row[3]), str(polarity), str(units))
@@ -92,41 +92,40 @@ def spots(trace: dict[str, NDArray[Any]]) -> list[Spotted]:
 def draw_trace(
     recorder: TraceRecorder, out: Path, *, title: str, truth: Truth | None = None
 ) -> None:
-    """Draw expression, valence, attention and micro-expressions of every track to a PNG.
+    """Draw expression, valence, attention and micro-expressions per track as PNG.
 
-    With `truth`, planted movements are drawn beside the found ones. The file appears whole or not
-    at all. Raises `StoreError` where it cannot be written.
+    With `truth`, ground-truth movements are drawn beside the spotted ones. Raises `StoreError`.
     """
     every = lanes(recorder, truth)
-    shown = sorted(every, key=lambda lane: len(lane.time), reverse=True)[:LANES]
-    shown.sort(key=lambda lane: float(lane.time[0]))
+    drawn = sorted(every, key=lambda lane: len(lane.time), reverse=True)[:LANES]
+    drawn.sort(key=lambda lane: float(lane.time[0]))
     end = truth.duration if truth else max((float(lane.time[-1]) for lane in every), default=1.0)
-    left_out = len(every) - len(shown)
-    write_figure(_figure(shown, end, title, truth, left_out), out)
+    omitted = len(every) - len(drawn)
+    write_figure(_figure(drawn, end, title, truth, omitted), out)
 
 
-def _figure(shown: list[Lane], end: float, title: str, truth: Truth | None, left_out: int) -> Any:
-    # without a writable home it says so at length; a temporary folder serves as well
+def _figure(drawn: list[Lane], end: float, title: str, truth: Truth | None, omitted: int) -> Any:
+    # no warning about a home that is not writable: a temporary folder is used
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    # imported here: matplotlib costs a second, and only pictures need it
+    # imported here: loading Matplotlib takes a second
     from matplotlib.figure import Figure
 
-    count = max(len(shown), 1)
+    count = max(len(drawn), 1)
     figure = Figure(figsize=(12.0, 2.3 + 1.35 * count), dpi=110, facecolor="white")
     axes = figure.subplots(
         count + 1, 1, sharex=True, gridspec_kw={"height_ratios": [1.3] * count + [1.0]}
     )
-    for axis, lane in zip(axes, shown, strict=False):
+    for axis, lane in zip(axes, drawn, strict=False):
         _draw_lane(axis, lane, truth)
-    if not shown:
+    if not drawn:
         axes[0].text(0.5, 0.5, "no face was seen", ha="center", transform=axes[0].transAxes)
         axes[0].set_yticks([])
-    _draw_valence(axes[-1], shown)
+    _draw_valence(axes[-1], drawn)
     axes[-1].set_xlim(0, max(end, 1e-3))
     axes[-1].set_xlabel("seconds")
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
-    more = f" ({left_out} shorter tracks not drawn)" if left_out else ""
+    more = f" ({omitted} shorter tracks not drawn)" if omitted else ""
     figure.suptitle(title + more, x=0.075, ha="left", fontsize=13, fontweight="bold")
     _legend(figure, truth is not None)
     inch = 1 / figure.get_figheight()
@@ -153,10 +152,10 @@ def _draw_lane(axis: Any, lane: Lane, truth: Truth | None) -> None:
         _draw_truth(axis, lane, truth)
     for spot in lane.micro:
         colour = POLARITIES.get(spot.polarity, "#555b63")
-        axis.hlines(_FOUND, spot.onset, spot.offset, color=colour, lw=2)
-        axis.plot(spot.apex, _FOUND, marker="D", ms=6, color=colour, clip_on=False)
+        axis.hlines(_SPOTTED_Y, spot.onset, spot.offset, color=colour, lw=2)
+        axis.plot(spot.apex, _SPOTTED_Y, marker="D", ms=6, color=colour, clip_on=False)
         axis.annotate(
-            short_units(spot.action_units), (spot.apex, _FOUND), (0, 5), color=colour,
+            short_units(spot.action_units), (spot.apex, _SPOTTED_Y), (0, 5), color=colour,
             textcoords="offset points", ha="center", va="bottom", fontsize=7,
         )  # fmt: skip
     axis.set_ylim(-0.2, _LANE_TOP)
@@ -171,25 +170,25 @@ def _draw_truth(axis: Any, lane: Lane, truth: Truth) -> None:
             continue
         if event.kind == "micro":
             colour = POLARITIES.get(event.polarity, "#555b63")
-            axis.hlines(_TRUTH, event.onset, event.offset, color=colour, lw=2)
-            axis.plot(event.apex, _TRUTH, marker="D", ms=6, mfc="white", mec=colour, mew=1.5)
+            axis.hlines(_TRUTH_Y, event.onset, event.offset, color=colour, lw=2)
+            axis.plot(event.apex, _TRUTH_Y, marker="D", ms=6, mfc="white", mec=colour, mew=1.5)
         else:
-            axis.hlines(_TRUTH, event.onset, event.offset, color="#30363d", lw=1)
+            axis.hlines(_TRUTH_Y, event.onset, event.offset, color="#30363d", lw=1)
             axis.text(
-                (event.onset + event.offset) / 2, _TRUTH + 0.04, event.kind,
+                (event.onset + event.offset) / 2, _TRUTH_Y + 0.04, event.kind,
                 ha="center", va="bottom", fontsize=8, color="#30363d",
             )  # fmt: skip
 
 
-def _draw_valence(axis: Any, shown: list[Lane]) -> None:
+def _draw_valence(axis: Any, drawn: list[Lane]) -> None:
     axis.axhline(0, color="#b8bec5", lw=0.8)
-    for index, lane in enumerate(shown):
+    for index, lane in enumerate(drawn):
         style = ("#1f4e79", "#c05621", "#2f855a", "#6b46c1", "#97266d", "#4a5568")[index % LANES]
         axis.plot(lane.time, lane.valence, color=style, lw=1.6, label=lane.name or lane.track_id)
     axis.set_ylim(-1.05, 1.05)
     axis.set_yticks([-1, 0, 1])
     axis.set_ylabel("valence", fontsize=9)
-    if shown:
+    if drawn:
         axis.legend(loc="lower left", ncols=LANES, fontsize=8, frameon=False, handlelength=1.2)
 
 
@@ -223,12 +222,12 @@ def _legend(figure: Any, planted: bool) -> None:
 
 
 def short_units(action_units: str) -> str:
-    """`AU01+AU02` -> `1+2`, as coders write them."""
+    """`AU01+AU02` -> `1+2`, the notation of FACS coders."""
     return "+".join(each.removeprefix("AU").lstrip("0") for each in action_units.split("+"))
 
 
 def _spans(time: NDArray[np.float64], where: NDArray[np.bool_]) -> list[tuple[float, float]]:
-    """Stretches in which `where` holds without a gap of more than half a second."""
+    """Spans in which `where` holds, split at gaps of more than 0.5 s."""
     at = np.flatnonzero(where)
     if not len(at):
         return []

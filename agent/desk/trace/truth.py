@@ -1,4 +1,4 @@
-"""The ground truth of the bundled clip, and spotted micro-expressions scored against it."""
+"""Ground truth of the bundled clip, and scoring of spotted micro-expressions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agent.base.errors import CaptureError
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """One planted movement; times in seconds of the clip."""
+    """One ground-truth movement; seconds of the clip."""
 
     visitor: str
     kind: str
@@ -22,24 +22,24 @@ class Planted:
     apex: float
     offset: float
     polarity: str
-    """Micro-expressions only, else empty."""
+    """For micro-expressions, else empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The clip's script."""
+    """Ground truth of the clip."""
 
     duration: float
     """Seconds."""
     frames: int
     visitors: tuple[tuple[str, float, float], ...]
-    """Name, begins to enter, is gone."""
+    """Name, start of entering, end of leaving (seconds)."""
     events: tuple[Planted, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Spotted:
-    """One movement that the spotter reported; seconds."""
+    """One event of the spotter; seconds."""
 
     track_id: int
     onset: float
@@ -52,16 +52,16 @@ class Spotted:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Planted micro-expressions against spotted ones."""
+    """Spotting result against the ground truth."""
 
     planted: int
     found: int
-    """Planted ones that a spotted one of the same visitor overlaps by half of their union (the
-    interval criterion of the Facial Micro-Expression Grand Challenge)."""
+    """Planted events with a spotted one of the same visitor at IoU >= 0.5 (the interval criterion
+    of the Facial Micro-Expression Grand Challenge)."""
     named: int
-    """Found ones with the planted polarity."""
+    """Found events with the right polarity."""
     other: int
-    """Spotted ones that match nothing planted."""
+    """Spotted events without a match."""
 
 
 def load(path: Path | None = None) -> Truth:
@@ -92,9 +92,9 @@ def load(path: Path | None = None) -> Truth:
 
 
 def match_visitors(truth: Truth, spans: dict[int, tuple[float, float]]) -> dict[int, str]:
-    """Which visitor each track is: the one with whom it shares most time, each visitor once.
+    """One-to-one matching of tracks to visitors by temporal IoU, best first.
 
-    `spans`: first and last second of every track. Tracks that nobody matches are left out.
+    `spans`: first and last second of each track. Tracks without a match are omitted.
     """
     pairs = sorted(
         (
@@ -112,7 +112,7 @@ def match_visitors(truth: Truth, spans: dict[int, tuple[float, float]]) -> dict[
 
 
 def score(truth: Truth, spotted: Sequence[Spotted], names: dict[int, str]) -> Score:
-    """One-to-one, best overlap first."""
+    """One-to-one matching by IoU, best first."""
     planted = [event for event in truth.events if event.kind == "micro"]
     pairs = sorted(
         (

@@ -1,4 +1,4 @@
-"""Expression of a face: eight classes, valence and arousal, action units."""
+"""Expression classification: eight classes, valence and arousal, action units."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from agent.vision.kernels.geometry import fit_similarity
 
 
 class ExpressionClassifier:
-    """Classifies one aligned grey crop.
+    """Expression classifier on an aligned grey crop.
 
-    Card: models/expression/CARD.md. Valence and arousal are the expectation of published
-    coordinates per class under the class probabilities, not a measurement of their own.
+    Card: models/expression/CARD.md. Valence and arousal are expectations of published class
+    coordinates under the class probabilities, not separate outputs.
     """
 
     def __init__(self, infer: Infer, parameters: Mapping[str, Any]) -> None:
-        """`parameters`: the model's own, from the manifest (temperature, unsure_below, …)."""
+        """`parameters`: those of the model's manifest entry (temperature, unsure_below, …)."""
         self._infer = infer
         self._crop = CropSpec(
             size=48, iod=float(parameters["crop_iod"]), centre_y=float(parameters["crop_centre_y"])
@@ -40,7 +40,7 @@ class ExpressionClassifier:
         return self.classify_crop(cut(luma, matrix, self._crop.size))
 
     def classify_crop(self, crop: Grey) -> Expression:
-        """Expression of a crop uint8[48, 48] framed like FER pictures."""
+        """Expression of a crop uint8[48, 48] framed like FER images."""
         outputs = self._infer(crop)
         probabilities = np.empty(len(EXPRESSIONS), np.float32)
         highest, valence, arousal = softmax_at_temperature(
@@ -60,19 +60,18 @@ class ExpressionClassifier:
 
 
 class NeutralBaseline:
-    """A face's action units at rest, learnt while it is tracked.
+    """A face's action units at rest, estimated while it is tracked.
 
-    People differ at rest (hooded lids look like AU07, full lips like AU18). The mean over
-    estimates, each weighted by its squared probability of being neutral, starts at zero with the
-    weight of `prior` estimates, so that the first ones are hardly changed.
+    Faces differ at rest (hooded lids resemble AU07, full lips AU18). The baseline is the mean over
+    frames weighted by the squared probability of neutral, with a zero prior of weight 5.
     """
 
-    def __init__(self, prior: float = 5.0) -> None:
+    def __init__(self) -> None:
         self._sum = np.zeros(len(ACTION_UNITS), np.float32)
-        self._weight = prior
+        self._weight = 5.0
 
     def subtract(self, expression: Expression) -> Expression:
-        """The expression relative to this face's own rest; also learns from it."""
+        """Update the baseline, then return the expression relative to it."""
         units = np.empty(len(ACTION_UNITS), np.float32)
         self._weight = subtract_baseline(
             expression.action_units,

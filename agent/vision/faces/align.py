@@ -1,7 +1,7 @@
-"""Similarity alignment of faces to a mean shape: one way to cut a crop, in training and in use.
+"""Similarity alignment of faces to a mean shape, shared by training and inference.
 
 The mean shape is the generalised Procrustes median (Gower 1975) of 9,380 near-frontal landmark
-labels, made symmetric; `tools/train/shape.py` repeats it.
+labels, made symmetric; `tools/train/shape.py` reproduces it.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ FLIP = np.array(
         *[59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65],
     ]
 )
-"""int[68]: where each point goes when the picture is mirrored."""
+"""int[68]: index of each point's mirror image."""
 
 
 def five_points(points: Float) -> Float:
@@ -112,14 +112,14 @@ MEAN_FIVE: Float = five_points(MEAN_SHAPE)
 
 @dataclass(frozen=True, slots=True)
 class CropSpec:
-    """A square crop around the mean shape."""
+    """Geometry of a square crop aligned to the mean shape."""
 
     size: int
     """Pixels, width and height."""
     iod: float
     """Outer eye-corner distance of the mean shape, crop pixels."""
     centre_y: float
-    """Which height of the mean shape (IOD below the eye line) lies in the middle of the crop."""
+    """Height of the mean shape at the crop's centre, IODs below the eye line."""
 
     def place(self, shape: Float) -> Float:
         """Mean-shape units to crop pixels (pixel centres at integers), float32[N, 2]."""
@@ -129,14 +129,14 @@ class CropSpec:
 
 LANDMARK_CROP = CropSpec(size=112, iod=53.0, centre_y=0.46)
 
-# Framed as FER+ pictures are: the inner 51 points that FaceMesh v2 finds in 700 random training
-# pictures, fitted to the mean shape, put the IOD at 26.0 px (middle half 23.7-28.9) and the middle
-# of the picture 0.21 IOD below the eye line (0.17-0.27). Medians; sideways the median is 0.00.
+# The framing of FER+ images: fitting the mean shape to the inner 51 points of FaceMesh v2 in 700
+# random training images gives a median IOD of 26.0 px (quartiles 23.7-28.9), and the centre
+# 0.21 IOD below the eye line (0.17-0.27) and 0.00 IOD sideways.
 EXPRESSION_CROP = CropSpec(size=48, iod=26.0, centre_y=0.21)
 
 
 def similarity(source: Float, target: Float) -> Float:
-    """Least-squares rotation, uniform scale and shift from `source` to `target`, no reflection.
+    """Least-squares similarity from `source` to `target` without reflection (Umeyama 1991).
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def similarity(source: Float, target: Float) -> Float:
     Returns
     -------
     float32[2, 3]
-        The matrix that `cv2.warpAffine` takes (source to target). Umeyama 1991 in its complex form.
+        As `cv2.warpAffine` takes it, source to target.
     """
     a = source.astype(np.float64)
     b = target.astype(np.float64)
@@ -164,14 +164,14 @@ def invert(matrix: Float) -> Float:
 
 
 def apply(matrix: Float, points: Float) -> Float:
-    """Points float32[N, 2] through a float32[2, 3] matrix."""
+    """Transform points float32[N, 2] by a matrix float32[2, 3]."""
     return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 
 def cut(picture: Grey, matrix: Float, size: int) -> Grey:
-    """A `size` x `size` crop of a grey picture, black outside. `matrix`: picture to crop pixels.
+    """Warp a grey image into a `size` x `size` crop, black outside. `matrix`: image to crop pixels.
 
-    Pictures much larger than the crop are shrunk by area first, as bilinear sampling would alias.
+    Strong downscaling averages areas first, since bilinear sampling aliases.
     """
     crop = np.empty((size, size), np.uint8)
     cut_crop(np.ascontiguousarray(picture), matrix, crop)

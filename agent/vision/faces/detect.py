@@ -1,4 +1,4 @@
-"""Face detection: one grey picture in, boxes and five keypoints in frame pixels out."""
+"""Face detection: grey frame to boxes, scores and five keypoints in frame pixels."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from agent.vision.kernels.decode_detections import decode_detections
 from agent.vision.kernels.nms import nms
 
 INPUT = (320, 256)
-"""Width and height of the network's picture, pixels."""
+"""Width and height of the network's input, pixels."""
 STRIDES = (8, 16, 32)
 SIZE_UNIT = 3.0
-"""Box sides are coded as log(side / (SIZE_UNIT * stride))."""
+"""Box sides are encoded as log(side / (SIZE_UNIT * stride))."""
 OVERLAP = 0.25
-"""Share of a tile's side that it has in common with its neighbour."""
+"""Overlap of neighbouring tiles, share of their side."""
 
 
 def letterbox(luma: Grey, out: Grey) -> tuple[float, float]:
-    """Draw a grey picture into the top-left corner of `out`, as large as fits; black elsewhere.
+    """Resize a grey frame to fit `out`, aligned top left; the rest is black.
 
     Parameters
     ----------
     luma : uint8[H, W]
-        H, W >= 1. Shrinking more than twofold averages areas: bilinear sampling would alias.
+        H, W >= 1. Downscaling by more than two averages areas, since bilinear sampling aliases.
     out : uint8[256, 320]
         Overwritten.
 
     Returns
     -------
     (float, float)
-        Input pixels per frame pixel, across and down; they differ by the rounding of a side.
+        Input pixels per frame pixel in x and y; they differ only by rounding.
     """
     height, width = luma.shape
     rows, columns = out.shape
@@ -51,7 +51,7 @@ def letterbox(luma: Grey, out: Grey) -> tuple[float, float]:
 def decode(
     maps: Mapping[str, Float], score_above: float, across: float = 1.0, down: float = 1.0
 ) -> tuple[Float, Float, Float]:
-    """Decode the grid cells whose score passes; no other cell is touched.
+    """Decode the grid cells whose score passes the threshold.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def decode(
     Returns
     -------
     (float32[N, 4], float32[N], float32[N, 5, 2])
-        Boxes (xyxy), probabilities and keypoints, frame pixels, before suppression.
+        Boxes (xyxy), probabilities and keypoints, frame pixels, before non-maximum suppression.
     """
     logit = math.log(score_above / (1.0 - score_above))
     cells = sum(maps[f"score_{stride}"].size for stride in STRIDES)
@@ -94,22 +94,21 @@ def decode(
 
 
 class FaceDetector:
-    """Anchor-free grey face detector: whole picture, and overlapping tiles where configured.
+    """Anchor-free face detector on the whole grey frame and, optionally, overlapping tiles.
 
     Card: models/detector/CARD.md
 
     Parameters
     ----------
     infer
-        The network: uint8[256, 320] in, the nine maps of `decode` out.
+        The network: uint8[256, 320] to the nine maps of `decode`.
     score_above
-        Probability from which a cell counts, in (0, 1). The model's own is `score_above` in its
-        manifest parameters.
+        Detection threshold in (0, 1); `score_above` of the manifest is the model's default.
     nms_above
-        Of two boxes with an intersection over union above this the weaker goes.
+        IoU above which the weaker of two boxes is suppressed.
     tiles
-        0 or 1: the whole picture only. n >= 2: also n x n tiles, for faces too small in the whole
-        picture; costs n * n more inferences. None: as `tiles_for` the frame's size.
+        0 or 1: the whole frame only. n >= 2: also n x n tiles for small faces, n * n more
+        inferences. None: chosen by `tiles_for`.
     """
 
     def __init__(
@@ -126,10 +125,7 @@ class FaceDetector:
         self._input: Grey = np.zeros((INPUT[1], INPUT[0]), np.uint8)
 
     def __call__(self, frame: Frame, tiles: int | None = None) -> Detections:
-        """Faces of one frame, strongest first, boxes cut to the picture; each frame by itself.
-
-        `tiles` replaces the detector's own for this frame.
-        """
+        """Faces of one frame by falling score, boxes clipped; `tiles` overrides the default."""
         luma = frame.luma
         height, width = luma.shape
         if not luma.size:
@@ -157,15 +153,15 @@ class FaceDetector:
         return Detections(boxes, scores[keep], keypoints[keep])
 
     def _candidates(self, luma: Grey) -> tuple[Float, Float, Float]:
-        """Boxes, scores and keypoints of one picture before suppression, pixels of that picture."""
+        """Boxes, scores and keypoints before suppression, pixels of `luma`."""
         across, down = letterbox(luma, self._input)
         return decode(self._infer(self._input), self._score_above, across, down)
 
     def _tile_candidates(
         self, luma: Grey, x0: int, y0: int, x1: int, y1: int
     ) -> tuple[Float, Float, Float]:
-        """Candidates of one tile in frame pixels, without those that an inner edge cuts: the
-        neighbour or the whole picture shows them whole."""
+        """Candidates of one tile in frame pixels, without those cut by an inner edge, which the
+        neighbouring tile or the whole frame contains."""
         boxes, scores, keypoints = self._candidates(luma[y0:y1, x0:x1])
         height, width = luma.shape
         edge = 0.01 * np.array([x1 - x0, y1 - y0], np.float32)
@@ -182,14 +178,14 @@ class FaceDetector:
 
 
 def tiles_for(shape: tuple[int, ...]) -> int:
-    """How many tiles across a frame of this height and width is searched in; 0: in none."""
+    """Tiles per side for a frame of this (height, width); 0: no tiling."""
     height, width = shape
-    shrunk = max(width / INPUT[0], height / INPUT[1])
-    return 0 if shrunk <= 2.5 else min(int(-(-shrunk // 2)), 4)
+    downscale = max(width / INPUT[0], height / INPUT[1])
+    return 0 if downscale <= 2.5 else min(int(-(-downscale // 2)), 4)
 
 
 def _spans(length: int, count: int) -> list[tuple[int, int]]:
-    """`count` equal stretches that cover `length` and overlap by `OVERLAP` of their own length."""
+    """`count` equal spans that cover `length` and overlap by the share `OVERLAP`."""
     size = length / (count - (count - 1) * OVERLAP)
     step = size * (1.0 - OVERLAP)
     spans = [(int(i * step), min(math.ceil(i * step + size), length)) for i in range(count)]

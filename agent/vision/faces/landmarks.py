@@ -1,4 +1,4 @@
-"""Estimating the 68 landmarks of one face, given a rough idea of where it is."""
+"""Estimation of the 68 facial landmarks (iBUG) from an initial guess of their place."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ _TARGET = LANDMARK_CROP.place(MEAN_SHAPE)
 _TARGET_FIVE = LANDMARK_CROP.place(MEAN_FIVE)
 
 FOREHEAD = 0.28
-"""How far a box reaches beyond the landmarks, which end at the brows, share of their height."""
+"""Extension of a box above the landmarks, which end at the brows, share of their height."""
 
 
 @dataclass(slots=True, eq=False)
 class LandmarkEstimate:
-    """The network's landmarks, and the crop that it saw. Never changed (see `types`)."""
+    """The network's landmarks and its input crop. Never modified (see `types`)."""
 
     points: Float
     """float32[68, 2], frame pixels."""
     presence: float
     """Probability that the crop showed a face, in [0, 1]."""
     crop: Grey
-    """uint8[112, 112], cut around the guess."""
+    """uint8[112, 112], aligned to the guess."""
     matrix: Float
     """float32[2, 3], frame to crop pixels."""
     log_spread: Float | None = None
-    """float32[1, 68], logarithm of the expected distance of each point from its true place, in
-    inter-ocular distances; None where the model has no such output."""
+    """float32[1, 68], logarithm of each point's expected error, inter-ocular distances; None where
+    the model has no such output."""
 
     @property
     def spread(self) -> Float | None:
-        """float32[68], expected distance of each point from its true place, frame pixels."""
+        """float32[68], expected error of each point, frame pixels."""
         if self.log_spread is None:
             return None
         return np.exp(self.log_spread.reshape(68)) * np.float32(interocular(self.points))
 
 
 class LandmarkEstimator:
-    """Cuts an aligned crop around a guess and runs the network on it.
+    """Runs the landmark network on a crop aligned to a guess.
 
     Card: models/landmarks/CARD.md
     """
@@ -52,13 +52,13 @@ class LandmarkEstimator:
         self._infer = infer
 
     def __call__(self, luma: Grey, guess: Float) -> LandmarkEstimate:
-        """Landmarks of the face near a guess.
+        """Landmarks of the face at a guess.
 
         Parameters
         ----------
         luma : uint8[H, W]
         guess : float32[68, 2] or float32[5, 2]
-            Earlier landmarks, or the detector's five keypoints; frame pixels.
+            Previous landmarks or the detector's five keypoints, frame pixels.
         """
         matrix = crop_matrix(guess)
         crop = cut(luma, matrix, LANDMARK_CROP.size)
@@ -70,12 +70,12 @@ class LandmarkEstimator:
         return LandmarkEstimate(points, presence, crop, matrix, outputs.get("spread"))
 
     def refine(self, luma: Grey, guess: Float) -> LandmarkEstimate:
-        """Two passes: the second crop is cut around the first estimate, as a rough guess needs."""
+        """Two passes, for a rough guess: the second crop is aligned to the first estimate."""
         return self(luma, self(luma, guess).points)
 
 
 def crop_matrix(guess: Float) -> Float:
-    """Frame to landmark-crop pixels, float32[2, 3], for 68 landmarks or five keypoints."""
+    """Similarity float32[2, 3], frame to crop pixels, aligning 68 landmarks or five keypoints."""
     return fit_similarity(guess, _TARGET_FIVE if len(guess) == 5 else _TARGET)
 
 

@@ -18,32 +18,35 @@ _WEIGHTS[5:12] = 0.1
 _WEIGHTS[48:68] = 0.1
 
 
-def _inverse() -> Float:
+def _pseudo_inverse() -> Float:
+    """`inverse` of `agent.vision.kernels.pose.scaled_orthographic_pose`."""
     w = _WEIGHTS / _WEIGHTS.sum()
     centred = MEAN_SHAPE_3D.astype(np.float64) - w @ MEAN_SHAPE_3D
     solve = np.linalg.inv(centred.T @ (centred * w[:, None])) @ (centred * w[:, None]).T
     return np.ascontiguousarray(solve, np.float32)
 
 
-_INVERSE = _inverse()
+_PSEUDO_INVERSE = _pseudo_inverse()
 
 
 class Head(NamedTuple):
     """Pose, box and size of one head."""
 
     points: Float
-    """float32[68, 2], frame pixels: what it was measured from."""
+    """float32[68, 2], landmarks, frame pixels."""
     pose: Pose
     box: Float
     """float32[4], as `agent.vision.faces.landmarks.face_box`."""
     facing: float
-    """Cosine of the angle to the direction of the camera."""
+    """Cosine of the angle between the face's normal and the direction to the camera."""
     interocular: float
     """As `agent.vision.faces.landmarks.interocular`."""
 
 
 def measure_head(points: Float) -> Head:
-    """From the landmarks float32[68, 2] of one face, frame pixels."""
+    """Pose, box and size from landmarks float32[68, 2], frame pixels."""
     box = np.empty(4, np.float32)
-    yaw, pitch, roll, facing, interocular = kernel.measure_head(points, _INVERSE, FOREHEAD, box)
+    yaw, pitch, roll, facing, interocular = kernel.measure_head(
+        points, _PSEUDO_INVERSE, FOREHEAD, box
+    )
     return Head(points, Pose(yaw, pitch, roll), box, facing, interocular)

@@ -1,8 +1,8 @@
 """The rigid three-dimensional mean face shape, for head pose from landmarks.
 
 Structure from motion under scaled orthography over 3,289 labelled training faces, made
-symmetric; `python -m tools.train.shape --write` repeats it. The jaw (0-16) holds the points of the
-visible contour, which slides over the skin as the head turns: weigh it little.
+symmetric; `python -m tools.train.shape --write` reproduces it. The jaw (0-16) is the occluding
+contour, which slides over the skin as the head turns: give it a low weight.
 """
 
 from __future__ import annotations

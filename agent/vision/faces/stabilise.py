@@ -1,4 +1,4 @@
-"""Stable landmarks without lag: optical flow between frames, slowly corrected by the network."""
+"""Landmark stabilisation without lag: optical flow, slowly corrected by the landmark network."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from agent.vision.kernels.flow import propagate_landmarks
 from agent.vision.kernels.fusion import DEPTH, FIT_DEVIATION, SKIN_DEVIATION, fuse_landmarks
 
 _MAX_GAP = 0.25
-"""Seconds between frames beyond which patches of them are not compared."""
+"""Seconds between frames beyond which flow is not computed."""
 _CORRECTION_TIME = 1.0
 """Time constant of the network's correction while the head is still, seconds."""
 _CORRECTION_PER_MOVEMENT = 2.0
-"""Flow drifts as far as the head moves: so much more correction per inter-ocular distance moved."""
+"""Additional correction per inter-ocular distance of head movement, since flow drifts with it."""
 _RIDGE = 0.25
-"""Pull of flow towards its initial guess, squared grey levels per pixel."""
+"""Ridge regularisation of flow towards its initial guess, squared grey levels per pixel."""
 _IOD = LANDMARK_CROP.iod
 _MIN_TRACKED = 0.35
-"""Share of points that flow must track, or the face starts anew (cut, blur, occlusion)."""
+"""Share of points tracked by flow below which landmarks are reset (cut, blur, occlusion)."""
 _USUAL_TRACKED = 0.8
-"""Share of points tracked in ordinary frames: blinks and speech cost some."""
+"""Share of points tracked in ordinary frames, reduced by blinks and speech."""
 _DEFAULT_LOG_SPREAD = np.full(68, math.log(0.03), np.float32)
-"""Logarithm of the spread, inter-ocular distances, where the model has no such output."""
+"""Logarithm of the expected error, inter-ocular distances, where the model has no such output."""
 
 
 def _face_model() -> Float:
     """`face` of `agent.vision.kernels.fusion`.
 
-    The skin over bone (eye corners, bridge and bottom of the nose) moves with the head: what one of
-    these patches says against the others is noise, but for the shape of this person's skull.
+    Skin over bone (eye corners, bridge and base of the nose) moves with the head: deviations of
+    these patches from the common motion are noise, apart from the person's own head shape.
     """
     face = np.empty((68, 3), np.float32)
     face[:, DEPTH] = MEAN_SHAPE_3D[:, 2]
@@ -53,22 +53,21 @@ _FACE_MODEL = _face_model()
 
 
 class Stabiliser:
-    """Landmarks of one face, frame after frame.
+    """Stabilised landmarks of one face.
 
-    The network is unbiased and noisy in each frame; flow is smooth and drifts. Flow carries the
-    landmarks from frame to frame: Lucas-Kanade on a patch around each, with forward-backward check,
-    fused with the rigid motion of the head that fits all of them, to which skin over bone keeps
-    closely and the rest loosely. The network corrects them with a time constant of one second, so
-    nothing is averaged over time that moves: there is no lag.
+    The network is unbiased but noisy in each frame; flow is smooth but drifts. Landmarks are
+    propagated by Lucas-Kanade flow of a patch around each, with a forward-backward check, fused
+    with the head's rigid motion fitted to all vectors (a tight prior for skin over bone, a loose
+    one elsewhere). The network corrects them with a time constant of one second. Movement is not
+    averaged over time, so there is no lag.
 
-    There is no pyramid, because crops follow the head and flow begins where the network says that
-    the head went: what is left to find was 0.3 to 1.1 pixels of the crop in the median over five
-    clips of people who talk and sign, and 4.2 in one vector of a hundred at the worst, which a
-    patch of eight finds from its gradients.
+    No image pyramid: crops follow the head and flow starts at the network's head motion. The
+    residual motion was 0.3 to 1.1 crop pixels (medians of five clips of people who talk and sign),
+    at worst 4.2 in the 99th percentile, within reach of the gradients of an 8-pixel patch.
     """
 
     def __init__(self, estimate: LandmarkEstimate) -> None:
-        """Begins at the network's landmarks."""
+        """Start at the network's landmarks."""
         self.points: Float = estimate.points
         """float32[68, 2], stabilised, frame pixels."""
         self._matrix = estimate.matrix
@@ -76,20 +75,20 @@ class Stabiliser:
         self._in_crop = np.empty((3, 68, 2), np.float32)
 
     def update(self, estimate: LandmarkEstimate, elapsed: float) -> float:
-        """Take `points` over into the next frame.
+        """Propagate `points` into the next frame.
 
         Parameters
         ----------
         estimate : LandmarkEstimate
-            Of that frame.
+            The network's, in that frame.
         elapsed : float
-            Seconds since the frame before.
+            Seconds since the previous frame.
 
         Returns
         -------
         float
-            Continuity in [0, 1], as `agent.vision.faces.track.Track`; 0 where the landmarks were
-            set to the network's (a long gap, a cut, heavy blur, an occlusion).
+            Continuity in [0, 1], see `agent.vision.faces.track.Track`; 0 where the landmarks were
+            reset to the network's (long gap, scene cut, heavy blur, occlusion).
         """
         crop, self._crop = self._crop, estimate.crop
         matrix, self._matrix = self._matrix, estimate.matrix

@@ -1,4 +1,4 @@
-"""Face tracking: each frame's landmarks place the next crop; detections start and resume tracks."""
+"""Tracking by landmarks: each frame's landmarks centre the next crop; detections start tracks."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ class Estimator(Protocol):
 
 
 class ExcludedZones(Protocol):
-    """Parts of the picture in which no face is detected or tracked."""
+    """Regions of the frame in which no face is detected or tracked."""
 
     def mask(self, frame: Frame) -> Frame:
-        """The frame without their content."""
+        """The frame with the zones painted over."""
 
     def contains(self, points: Float) -> NDArray[np.bool_]:
-        """Which points float32[N, 2], pixels of the newest masked frame, lie in one: bool[N]."""
+        """bool[N]: whether points float32[N, 2], pixels of the last masked frame, lie in a zone."""
 
 
 _SEARCH_INTERVAL = 0.1
 """Seconds between detections while there is no track, or a lost one."""
-_MAX_MISSES = 6
-"""Detections in a row without a match after which a track of low presence is lost."""
+_MAX_MISSED = 6
+"""Consecutive detections without a match after which a track of low presence is lost."""
 _MIN_IOU = 0.2
 """Intersection over union from which a detection matches a track."""
 _MIN_IOD = 5.0
-"""Outer eye-corner distance, pixels, below which landmarks mean nothing."""
+"""Outer eye-corner distance below which landmarks are rejected, pixels."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,23 +51,23 @@ class Track:
 
     track_id: int
     estimate: LandmarkEstimate
-    """The network's newest."""
+    """Latest output of the landmark network."""
     stabiliser: Stabiliser
     score: float
-    """Of the newest matching detection."""
+    """Of the latest matching detection."""
     first: float
-    """Seconds; of its beginning."""
+    """Start of the track, seconds."""
     last_seen: float
     lost: bool = False
-    misses: int = 0
-    """Detections in a row without a match."""
-    fresh: bool = True
-    """Tracked in the current frame, not skipped by the budget."""
+    missed: int = 0
+    """Consecutive detections without a match."""
+    updated: bool = True
+    """Propagated in the current frame, not skipped by the budget."""
     continuity: float = 0.0
-    """In [0, 1], how far `points` continue those of the frame before: the network's presence times
-    the share of points that optical flow tracked, allowing for blinks and speech. 0 where they do
-    not: in a track's first frame, when it is resumed, after a cut, a gap, heavy blur, an occlusion.
-    Their difference across such a frame is no movement."""
+    """Confidence in [0, 1] that `points` continue those of the previous frame: presence times the
+    share of points tracked by optical flow, allowing for blinks and speech. 0 in the first frame,
+    on resumption, and after a scene cut, gap, heavy blur or occlusion: differences across such a
+    frame are not facial movement."""
 
     @property
     def points(self) -> Float:
@@ -81,17 +81,16 @@ class Track:
 
 
 class FaceTracker:
-    """Keeps one stable id per face in view; ids live in memory only.
+    """Assigns one stable id per face in view; ids exist in memory only.
 
     Parameters
     ----------
     presence_above : float
-        Threshold of the landmark model's card for a crop to count as a face.
+        Least presence for a crop to count as a face, from the landmark model's card.
     budget : float | None
-        Seconds of work per frame; None: no limit (files).
+        Seconds of landmark estimation per frame; None: no limit (files).
     zones : ExcludedZones | None
-        Where detections are ignored, and tracks end and are not resumed, by the centre of their
-        box. The frames are masked already.
+        Detections and tracks whose box is centred in one are dropped. The caller masks the frames.
     """
 
     def __init__(
@@ -117,21 +116,18 @@ class FaceTracker:
         self._last_detection = -np.inf
         self._shape: tuple[int, ...] | None = None
         self.skipped = 0
-        """Tracks left out of the newest frame by the budget."""
+        """Tracks skipped in the latest frame because of the budget."""
 
     def update(self, frame: Frame) -> list[Track]:
-        """Tracks visible in this frame, oldest first.
-
-        A change of the picture's size ends all tracks: their pixels mean nothing any more.
-        """
+        """Visible tracks, oldest first. A change of frame size ends all tracks."""
         if self._shape not in (None, frame.luma.shape):
             self._tracks = []
             self._last_detection = -np.inf
         self._shape = frame.luma.shape
         self._propagate(frame)
         active = self._active()
-        none_missing = active and len(active) == len(self._tracks)
-        interval = self._detection.interval if none_missing else _SEARCH_INTERVAL
+        none_lost = active and len(active) == len(self._tracks)
+        interval = self._detection.interval if none_lost else _SEARCH_INTERVAL
         if frame.time - self._last_detection >= interval:
             self._last_detection = frame.time
             found = self._detector(frame)
@@ -143,7 +139,7 @@ class FaceTracker:
             active = self._active()
         if self._zones is not None:
             kept = self._outside_zones([track.box for track in active])
-            active = [track for track, stays in zip(active, kept, strict=True) if stays]
+            active = [track for track, keep in zip(active, kept, strict=True) if keep]
         if len(active) < len(self._tracks):
             oldest = frame.time - self._tracking.lost_after
             self._tracks = [
@@ -155,14 +151,14 @@ class FaceTracker:
         return [track for track in self._tracks if not track.lost]
 
     def _outside_zones(self, boxes: Float | Sequence[Float]) -> NDArray[np.bool_]:
-        """Which boxes float32[N, 4] are not centred in an excluded zone: bool[N]."""
+        """bool[N]: whether boxes float32[N, 4] are centred outside every excluded zone."""
         if self._zones is None or not len(boxes):
             return np.ones(len(boxes), bool)
         corners = np.asarray(boxes)
         return ~self._zones.contains((corners[:, :2] + corners[:, 2:]) * np.float32(0.5))
 
     def _propagate(self, frame: Frame) -> None:
-        """Take every track over into this frame, as far as the budget reaches."""
+        """Propagate tracks into this frame, the least recently updated first, within the budget."""
         self.skipped = 0
         active = self._active()
         if self._budget is None:
@@ -170,10 +166,9 @@ class FaceTracker:
                 self._propagate_track(track, frame)
             return
         started = time.perf_counter()
-        # Those who waited longest go first, so that a short budget goes round.
         for number, track in enumerate(sorted(active, key=lambda t: t.last_seen)):
             if number and time.perf_counter() - started > self._budget:
-                track.fresh = False
+                track.updated = False
                 self.skipped += 1
             else:
                 self._propagate_track(track, frame)
@@ -186,10 +181,10 @@ class FaceTracker:
         track.continuity = track.stabiliser.update(estimate, frame.time - track.last_seen)
         track.estimate = estimate
         track.last_seen = frame.time
-        track.fresh = True
+        track.updated = True
 
     def _plausible(self, estimate: LandmarkEstimate, luma: Grey, leniency: float) -> bool:
-        """Whether this is a face: present, large enough, its nose inside the picture."""
+        """Whether this is a face: present, large enough, nose tip inside the frame."""
         points = estimate.points
         if estimate.presence < self._presence_above * leniency or interocular(points) < _MIN_IOD:
             return False
@@ -197,12 +192,12 @@ class FaceTracker:
         return 0 <= points.item(30, 0) < width and 0 <= points.item(30, 1) < height
 
     def _match(self, frame: Frame, found: Detections) -> None:
-        """Greedy matching by overlap; detections without a track start or resume one."""
+        """Greedy matching by IoU; unmatched detections start or resume tracks."""
         active = self._active()
         boxes = np.empty((len(active), 4), np.float32)
         for index, track in enumerate(active):
             boxes[index] = track.box
-            track.misses += 1
+            track.missed += 1
         overlap = pairwise_iou(found.boxes, boxes)
         matched: set[int] = set()
         for _ in range(min(overlap.shape)):
@@ -210,12 +205,12 @@ class FaceTracker:
             if overlap[row, column] < _MIN_IOU:
                 break
             active[column].score = float(found.scores[row])
-            active[column].misses = 0
+            active[column].missed = 0
             matched.add(row)
             overlap[row, :] = 0
             overlap[:, column] = 0
         for track in active:
-            if track.misses >= _MAX_MISSES and track.estimate.presence < 0.9:
+            if track.missed >= _MAX_MISSED and track.estimate.presence < 0.9:
                 track.lost = True
         for row in range(len(found.boxes)):
             if row not in matched:
@@ -228,19 +223,19 @@ class FaceTracker:
             return
         box = face_box(estimate.points)
         active = self._active()
-        if any(intersection_over_smaller(track.box, box) > 0.6 for track in active):
+        if any(intersection_over_smaller(other.box, box) > 0.6 for other in active):
             return
-        begun = Track(self._next_id, estimate, Stabiliser(estimate), score, frame.time, frame.time)
+        track = Track(self._next_id, estimate, Stabiliser(estimate), score, frame.time, frame.time)
         resumed = self._nearest_lost(box)
         if resumed is not None:
-            begun.track_id, begun.first = resumed.track_id, resumed.first
-            self._tracks[self._tracks.index(resumed)] = begun
+            track.track_id, track.first = resumed.track_id, resumed.first
+            self._tracks[self._tracks.index(resumed)] = track
         elif len(active) < self._tracking.max_faces:
-            self._tracks.append(begun)
+            self._tracks.append(track)
             self._next_id += 1
 
     def _nearest_lost(self, box: Float) -> Track | None:
-        """The lost track that this box may continue: near where it was, of about its size."""
+        """The nearest lost track of similar size and place, if any."""
         best: Track | None = None
         best_distance = 1.0
         size = float(box[2] - box[0])
@@ -256,7 +251,7 @@ class FaceTracker:
         return best
 
     def _drop_duplicates(self) -> None:
-        """Two tracks on one face, or one inside the other: the younger goes."""
+        """Of two tracks that overlap or contain each other, drop the younger."""
         kept: list[Track] = []
         for track in self._active():
             if any(intersection_over_smaller(track.box, other.box) > 0.7 for other in kept):
@@ -266,7 +261,7 @@ class FaceTracker:
 
 
 def intersection_over_smaller(a: Float, b: Float) -> float:
-    """Share of the smaller of two boxes float32[4] that lies in the other."""
+    """Intersection of two boxes float32[4] over the area of the smaller."""
     left, top, right, bottom = a.tolist()
     x0, y0, x1, y1 = b.tolist()
     shared = max(min(right, x1) - max(left, x0), 0.0) * max(min(bottom, y1) - max(top, y0), 0.0)

@@ -1,6 +1,6 @@
-"""`models/manifest.toml`: what each model file is, and proof that it is still that file.
+"""`models/manifest.toml`: tensors, parameters and SHA-256 of each model file.
 
-NumPy and the standard library only, so that a runtime on an older NumPy can use it too.
+Standard library only, so that `tflite_runtime` on NumPy 1 can use it too.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from agent.base.errors import ModelError
 
 FORMAT = 1
 SETS = ("research", "clean")
-"""Trained on everything there is, or only on sources whose terms allow any use. A table without
-`set` belongs to the first."""
+"""Trained on all sources, or only on those whose licences allow any use. A table without `set`
+belongs to the first."""
 ADVICE = "Install the package again, or point `models` at a complete folder."
 Parameter = float | int | str | bool | tuple[float, ...] | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One input or output as the manifest declares it."""
+    """Declaration of an input or output tensor."""
 
     name: str
-    """How the code calls it."""
+    """Name used by the code."""
     tensor: str
-    """Its name in the file."""
+    """Name in the model file."""
     index: int
     """Position in `get_input_details()` or `get_output_details()`."""
     shape: tuple[int, ...]
@@ -40,12 +40,12 @@ class TensorSpec:
     """Real value = scale * (stored value - zero_point); 1.0 and 0 for float32."""
     zero_point: int
     range: tuple[float, float]
-    """Smallest and largest real value."""
+    """Least and greatest real value."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsEntry:
-    """One file of trained numbers."""
+    """Manifest entry of a weights file."""
 
     name: str
     file: Path
@@ -54,7 +54,7 @@ class WeightsEntry:
     training_data: tuple[str, ...]
     terms: str
     parameters: Mapping[str, Parameter]
-    """Numbers the code needs to read the outputs."""
+    """Parameters for decoding the outputs."""
 
     def read(self) -> bytes:
         """The file's bytes, verified. Raises `ModelError` when it is absent or altered."""
@@ -76,30 +76,30 @@ class WeightsEntry:
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry(WeightsEntry):
-    """One TFLite file."""
+    """Manifest entry of a TFLite model."""
 
     delegated: float
-    """Share of the file's nodes taken by XNNPACK, in [0, 1]."""
+    """Share of the graph's nodes delegated to XNNPACK, in [0, 1]."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     which: str = SETS[0]
-    """The set it belongs to."""
+    """Its set, of `SETS`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One set of models of one folder."""
+    """The models of one set."""
 
     path: Path
     models: Mapping[str, ModelEntry]
     which: str = SETS[0]
     """Which of `SETS`."""
     weights: Mapping[str, WeightsEntry] = field(default_factory=dict)
-    """Of networks that kernels of our own run; they serve every set."""
+    """Of networks run by `agent.vision.kernels`; shared by all sets."""
 
     @property
     def hash16(self) -> str:
-        """16 hex digits that name this set of models: SHA-256 over name and sha256 of each."""
+        """16 hex digits that identify the set: SHA-256 over each entry's name and hash."""
         entries = [*self.models.values(), *self.weights.values()]
         lines = sorted(f"{entry.name} {entry.sha256}\n" for entry in entries)
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
@@ -127,27 +127,24 @@ class Manifest:
 
 
 def models_folder(configured: Path | None) -> Path:
-    """Where the models are.
-
-    The configured folder; else `models` inside the installed package; else `models` beside the
-    package, as in a source tree. Raises `ModelError` when there is none.
+    """The models folder: the configured one, else `models` in the installed package, else `models`
+    beside it as in a source tree. Raises `ModelError` when there is none.
     """
     package = Path(__file__).resolve().parents[2]
-    places = (configured,) if configured else (package / "models", package.parent / "models")
-    for place in places:
-        if (place / "manifest.toml").is_file():
-            return place
+    folders = (configured,) if configured else (package / "models", package.parent / "models")
+    for folder in folders:
+        if (folder / "manifest.toml").is_file():
+            return folder
     raise ModelError(
-        f"No models: there is no manifest.toml in {' or '.join(map(str, places))}. {ADVICE}"
+        f"No models: there is no manifest.toml in {' or '.join(map(str, folders))}. {ADVICE}"
     )
 
 
 def load_manifest(folder: Path, which: str = SETS[0]) -> Manifest:
-    """Read one set of `manifest.toml`; unknown keys are refused.
+    """Read one set of `manifest.toml`.
 
-    Raises `ModelError` when the manifest is absent, is not TOML, is not of this form, or lacks a
-    model in the set that another set has. The files themselves are verified by `ModelEntry.read`,
-    when they are opened.
+    Raises `ModelError` when the manifest is absent, malformed, has unknown keys, or the set lacks a
+    model that another set has. Model files are verified when `ModelEntry.read` opens them.
     """
     path = folder / "manifest.toml"
     try:
@@ -167,19 +164,19 @@ def load_manifest(folder: Path, which: str = SETS[0]) -> Manifest:
     names = [(entry.which, entry.name) for entry in entries]
     if len(set(names)) != len(names):
         top.refuse("model", "has the same name twice")
-    wanted = {entry.name: entry for entry in entries if entry.which == which}
-    lacking = [name for name in dict.fromkeys(e.name for e in entries) if name not in wanted]
-    if lacking:
+    models = {entry.name: entry for entry in entries if entry.which == which}
+    missing = [name for name in dict.fromkeys(e.name for e in entries) if name not in models]
+    if missing:
         others = ", ".join(dict.fromkeys(e.which for e in entries if e.which != which))
         raise ModelError(
-            f"{path}: the set of models {which!r} is incomplete, it lacks {', '.join(lacking)}. "
+            f"{path}: the set of models {which!r} is incomplete, it lacks {', '.join(missing)}. "
             f"Set `model_set` to another ({others}), or install a complete set."
         )
-    return Manifest(path, wanted, which, {entry.name: entry for entry in weights})
+    return Manifest(path, models, which, {entry.name: entry for entry in weights})
 
 
 class _Table:
-    """One TOML table being read: every key is taken once, what is left over is refused."""
+    """Strict reader of one TOML table; `end` refuses keys that were not read."""
 
     def __init__(self, data: Mapping[str, Any], path: Path, where: str) -> None:
         self.data = dict(data)
@@ -243,7 +240,7 @@ def _weights(table: _Table, folder: Path) -> WeightsEntry:
 
 
 def _common(table: _Table, folder: Path) -> dict[str, Any]:
-    """The fields of `WeightsEntry`."""
+    """Fields that both kinds of entry share."""
     return {
         "name": table.take("name", str),
         "file": _file(table, folder),
@@ -302,7 +299,7 @@ def _tensor(table: _Table) -> TensorSpec:
 
 
 def _parameters(table: _Table) -> Mapping[str, Parameter]:
-    """Free names: the code that reads a model knows them; values are plain or flat lists."""
+    """Model-specific parameters: scalars or flat lists, under any name."""
     values = table.take("parameters", dict) if "parameters" in table.data else {}
     found: dict[str, Parameter] = {}
     for key, value in values.items():

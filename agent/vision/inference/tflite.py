@@ -1,7 +1,7 @@
-"""One thin layer over LiteRT: verified model bytes in, a callable out.
+"""TFLite inference: verified model bytes to an `Infer` callable.
 
-Runs on `ai_edge_litert`, or on `tflite_runtime` where only that is installed (Python 3.11 and
-NumPy below 2). NumPy and the standard library only, so that both can be used.
+Uses `ai_edge_litert`, else `tflite_runtime` (Python 3.11 and NumPy below 2), and imports only
+NumPy and the standard library besides, for both to work.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from agent.vision.inference.manifest import Manifest, ModelEntry, TensorSpec
 RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 """In order of preference."""
 SIGN = np.array(0x80, np.uint8)
-"""uint8 to int8 is a flip of this bit."""
+"""Flipping this bit converts uint8 to int8 with zero point -128."""
 LOG_PREFIXES = (b"INFO:", b"I0000 ", b"W0000 ")
-"""How lines begin that the runtime writes at every start."""
+"""Prefixes of the log lines that the runtime writes at every start."""
 Detail = Mapping[str, Any]
 
 
 class Model:
-    """One loaded network: an `Infer` callable. For one thread at a time.
+    """A loaded network as an `Infer` callable; not thread-safe.
 
-    The picture goes into the interpreter's own input memory with its top bit flipped, which turns
-    uint8 into int8 at scale 1/255 and zero point -128, i.e. grey / 255 in real terms.
+    The image is written into the interpreter's input tensor with its top bit flipped: uint8 to int8
+    at scale 1/255 and zero point -128, real value grey / 255.
     """
 
     entry: ModelEntry
     size: tuple[int, int]
-    """(H, W) of the picture it takes, pixels."""
+    """(H, W) of the input image, pixels."""
 
     def __init__(self, entry: ModelEntry, interpreter: Any) -> None:
-        """Check `interpreter` against `entry`, then run it once. Raises `ModelError`."""
+        """Verify `interpreter` against `entry` and run it once. Raises `ModelError`."""
         self.entry = entry
         self._interpreter = interpreter
         inputs = _verify(entry, "input", entry.inputs, interpreter.get_input_details())
         indices = _verify(entry, "output", entry.outputs, interpreter.get_output_details())
-        self.size = _picture_size(entry)
+        self.size = _input_size(entry)
         self._input = interpreter.tensor(inputs[0])
         self._outputs = tuple(
             (
@@ -57,30 +57,27 @@ class Model:
             )
             for spec, index in zip(entry.outputs, indices, strict=True)
         )
-        # also packs the weights, so that the first real picture is not the slow one
+        # XNNPACK packs the weights in the first run
         outputs = self(np.zeros(self.size, np.uint8))
-        broken = [name for name, value in outputs.items() if not np.isfinite(value).all()]
-        if broken:
+        not_finite = [name for name, value in outputs.items() if not np.isfinite(value).all()]
+        if not_finite:
             raise ModelError(
-                f"Model {entry.name!r} answers with infinities in {', '.join(broken)} on this "
-                "machine. Do not use it here; report the board and runtime."
+                f"Model {entry.name!r} gives infinite or NaN values in {', '.join(not_finite)} on "
+                "this machine. Do not use it here; report the board and runtime."
             )
 
-    def __call__(self, picture: Grey) -> dict[str, Float]:
-        """Outputs by manifest name, dequantised to float32; new arrays at every call.
+    def __call__(self, image: Grey) -> dict[str, Float]:
+        """Outputs by manifest name, new float32 arrays, for a grey image uint8[H, W] of `size`.
 
-        Parameters
-        ----------
-        picture
-            uint8[H, W], grey, of `size`.
+        Raises `ValueError` for another shape or type, `ModelError` when the runtime fails.
         """
-        if picture.shape != self.size or picture.dtype != np.uint8:
+        if image.shape != self.size or image.dtype != np.uint8:
             raise ValueError(
                 f"Model {self.entry.name!r} takes uint8{list(self.size)}, "
-                f"not {picture.dtype}{list(picture.shape)}."
+                f"not {image.dtype}{list(image.shape)}."
             )
-        # the view must be gone before `invoke`: the runtime refuses while anybody holds one
-        np.bitwise_xor(picture, SIGN, out=self._input().view(np.uint8)[0, :, :, 0])
+        # no view of the tensor may be alive during `invoke`
+        np.bitwise_xor(image, SIGN, out=self._input().view(np.uint8)[0, :, :, 0])
         try:
             self._interpreter.invoke()
         except RuntimeError as error:
@@ -99,10 +96,9 @@ class Model:
 
 
 def open_model(manifest: Manifest, name: str) -> Model:
-    """Load one model: bytes verified by hash, tensors verified against the manifest, one thread.
+    """Load one model, verified against the manifest, on one thread.
 
-    Raises `ModelError` when the model is absent, altered or not as declared, or when there is no
-    runtime for it.
+    Raises `ModelError` when the model is absent, altered or not as declared, or without a runtime.
     """
     entry = manifest.entry(name)
     content = entry.read()
@@ -127,7 +123,7 @@ def runtime_name() -> str:
 def _runtime() -> Any:
     for name in RUNTIMES:
         if name == "tflite_runtime" and int(np.__version__.partition(".")[0]) >= 2:
-            break  # it imports, and then fails with internal errors
+            break  # built for NumPy 1: imports, then fails with internal errors
         try:
             return import_module(f"{name}.interpreter")
         except ImportError:
@@ -141,7 +137,7 @@ def _runtime() -> Any:
 def _verify(
     entry: ModelEntry, kind: str, specs: Sequence[TensorSpec], details: Sequence[Detail]
 ) -> list[int]:
-    """Tensor indices in the order of `specs`, once each is as declared."""
+    """Check tensors against `specs`; return their indices in that order."""
     if len(specs) != len(details):
         raise _not_as_declared(entry, f"{len(details)} {kind}s instead of {len(specs)}")
     if sorted(spec.index for spec in specs) != list(range(len(specs))):
@@ -171,7 +167,7 @@ def _verify(
     return indices
 
 
-def _picture_size(entry: ModelEntry) -> tuple[int, int]:
+def _input_size(entry: ModelEntry) -> tuple[int, int]:
     first = entry.inputs[0]
     if (
         len(entry.inputs) != 1
@@ -182,7 +178,7 @@ def _picture_size(entry: ModelEntry) -> tuple[int, int]:
         or abs(first.scale * 255.0 - 1.0) > 1e-5
     ):
         raise _not_as_declared(
-            entry, "it does not take one grey picture int8[1, H, W, 1] at scale 1/255, zero -128"
+            entry, "it does not take one grey image int8[1, H, W, 1] at scale 1/255, zero -128"
         )
     return first.shape[1], first.shape[2]
 
@@ -201,26 +197,23 @@ def _last_line(text: str) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the runtime's INFO lines, which it writes to file descriptor 2, off the screen.
-
-    Everything else that was written meanwhile is passed on.
-    """
+    """Drop the runtime's INFO lines from file descriptor 2; pass all other output on."""
     sys.stderr.flush()
     try:
         stderr = os.dup(2)
-    except OSError:  # no stderr at all
+    except OSError:  # stderr is closed
         yield
         return
-    # In memory: the perceive process may write no file.
-    with open(os.memfd_create("runtime-messages", os.MFD_CLOEXEC), "w+b") as caught:
-        os.dup2(caught.fileno(), 2)
+    # in memory, since the sandboxed perceive process may not write files
+    with open(os.memfd_create("runtime-messages", os.MFD_CLOEXEC), "w+b") as buffer:
+        os.dup2(buffer.fileno(), 2)
         try:
             yield
         finally:
             sys.stderr.flush()
             os.dup2(stderr, 2)
-            caught.seek(0)
-            kept = [line for line in caught if not line.startswith(LOG_PREFIXES)]
+            buffer.seek(0)
+            kept = [line for line in buffer if not line.startswith(LOG_PREFIXES)]
             if kept:
                 os.write(stderr, b"".join(kept))
             os.close(stderr)

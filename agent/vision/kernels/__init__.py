@@ -1,12 +1,12 @@
-"""All Numba: NumPy and Numba (with its llvmlite) only, one file per idea, no cross-file calls.
+"""All Numba kernels. May import NumPy, Numba and llvmlite only, and not each other.
 
-Numba does not compile a cached kernel anew when one that it calls changed in another file: stale
-machine code would run, and older values of imported constants stay. A few lines (the least-squares
-similarity, the columns of the flow) stand in two files for that.
+Numba's cache does not notice a change in another file: stale machine code would run, with old
+values of imported constants. A few lines (the least-squares similarity, the columns of the flow)
+are therefore duplicated.
 
-Compiled kernels are cached beside the source, else under the user's cache, else where
-NUMBA_CACHE_DIR says. Where none of these can be written (a read-only installation without a home)
-Numba would refuse at import; a temporary folder is used instead, and each start compiles anew.
+Compiled kernels are cached beside the source, else in the user's cache, else in NUMBA_CACHE_DIR.
+Where none of these is writable (a read-only installation without a home) Numba would fail at
+import; a temporary folder is used instead, and each start compiles again.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from pathlib import Path
 
 
 def _writable(folder: Path) -> bool:
-    """Whether `folder` can be written, or made."""
+    """Whether `folder` is writable or can be created."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return os.access(folder, os.W_OK)
 
 
 def user_cache() -> Path:
-    """The folder that Numba takes where it cannot write beside the source."""
+    """Numba's fallback where it cannot write beside the source."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba"
-    except RuntimeError:  # no home at all
+    except RuntimeError:  # no home directory
         return Path("/nonexistent")
 
 

@@ -13,7 +13,7 @@ Float = NDArray[np.float32]
 def softmax_at_temperature(
     logits: Float, temperature: float, valence: Float, arousal: Float, probabilities: Float
 ) -> tuple[float, float, float]:  # pragma: no cover
-    """Softmax at a temperature, and expectations under it.
+    """Softmax with temperature, and expected valence and arousal (Guo et al., ICML 2017).
 
     Parameters
     ----------
@@ -51,18 +51,18 @@ def softmax_at_temperature(
 
 @njit(nogil=True, cache=True)
 def subtract_baseline(
-    units: Float, neutral: float, rest: Float, weight: float, out: Float
+    units: Float, neutral: float, sums: Float, weight: float, out: Float
 ) -> float:  # pragma: no cover
-    """Intensities relative to a face's own rest, which is learnt on the way.
+    """Update a face's resting baseline and subtract it from action unit intensities.
 
     Parameters
     ----------
     units : float32[U]
         Intensities in [0, 1].
     neutral : float
-        Probability that the face rests; its square weighs this estimate.
-    rest : float32[U]
-        Updated: weighted sum of the estimates so far.
+        Probability of the neutral class; its square is the weight of this sample.
+    sums : float32[U]
+        Updated: weighted sum of the samples so far.
     weight : float
         Sum of their weights, above 0.
     out : float32[U]
@@ -75,7 +75,7 @@ def subtract_baseline(
     """
     weight += neutral * neutral
     for k in range(units.shape[0]):
-        rest[k] += neutral * neutral * units[k]
-        base = rest[k] / weight
+        sums[k] += neutral * neutral * units[k]
+        base = sums[k] / weight
         out[k] = min(max((units[k] - base) / max(1.0 - base, 0.1), 0.0), 1.0)
     return weight

@@ -1,4 +1,4 @@
-"""Facial channels: movement within a face, the head's own taken out."""
+"""Facial channels: landmark displacements with rigid head motion removed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Float = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 
-# Sums may be taken in any order; NaN must stay NaN.
+# Sums may be reordered, but NaN must propagate.
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
 def face_channels(
     points: Float, inverse: Float, weights: Float, vertical: Flags, values: Float
@@ -23,28 +23,27 @@ def face_channels(
         Landmarks, pixels, x right, y down.
     inverse : float32[4, N]
         Weighted pseudo-inverse of the rigid shape with a column of ones: landmarks to the affine
-        camera (x, y, z, shift).
+        camera (x, y, z, translation).
     weights : float32[C, N]
-        Landmarks to channels: the mean over the channel's points of what the camera leaves over.
-        The camera's coefficients are already taken out of them.
+        Landmarks to channels: mean residual of the affine camera over the channel's points.
     vertical : bool[C]
-        Whether the channel is measured down the face, else across it.
+        Whether the channel is the vertical component, else the horizontal one.
     values : float32[C + 6]
-        Overwritten: the channels, per cent of the inter-ocular distance, in the face's own upright
-        axes; then yaw and pitch (sine-like, from the camera's third column), roll in radians, log
-        of the scale, and the shift across and down in inter-ocular distances.
+        Overwritten: the channels, per cent of the inter-ocular distance, in axes upright for the
+        face; then yaw and pitch (about their sines, the camera's third column), roll in radians,
+        log scale, and x and y translation in inter-ocular distances.
 
     Returns
     -------
     float
-        Scale, pixels per inter-ocular distance (outer eye corners); not shortened by yaw. NaN where
-        a landmark is not finite.
+        Scale, pixels per inter-ocular distance (outer eye corners), without foreshortening by yaw.
+        NaN where a landmark is not finite.
 
     Notes
     -----
-    O(N C), no allocation. The affine camera on rigid
-    points instead of a similarity: yaw and pitch leave no parallax behind (Koenderink & van Doorn,
-    JOSA A 8, 1991, for the affine model). Twin: tests/vision/kernels/naive_spotter.py.
+    O(N C), no allocation. An affine camera on rigid points (Koenderink & van Doorn, JOSA A 8,
+    1991) instead of a similarity, so that yaw and pitch leave no parallax.
+    Twin: tests/vision/kernels/naive_spotter.py.
     """
     channels = vertical.shape[0]
     n = points.shape[0]

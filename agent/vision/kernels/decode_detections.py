@@ -24,7 +24,7 @@ def decode_detections(
     points: Float,
     filled: int,
 ) -> int:  # pragma: no cover
-    """Append the detections of one stride to those of the strides before.
+    """Append the detections of one stride to those of previous strides.
 
     Parameters
     ----------
@@ -33,20 +33,20 @@ def decode_detections(
     stride : int
         Input pixels per cell.
     size_unit : float
-        Strides that a side code of 0 stands for.
+        Side of a box with code 0, strides.
     logit : float
-        Scores above count.
+        Detection threshold.
     across, down : float
         Input pixels per frame pixel.
     boxes, scores, points : float32[N, 4], float32[N], float32[N, 5, 2]
-        Written from `filled` on, frame pixels and probabilities; there is room for every cell.
+        Written from index `filled` on, frame pixels and probabilities; room for every cell.
     filled : int
-        How many there are already.
+        Detections so far.
 
     Returns
     -------
     int
-        How many there are now.
+        Detections including these.
 
     Notes
     -----
@@ -54,8 +54,8 @@ def decode_detections(
     """
     for row in range(score.shape[1]):
         for column in range(score.shape[2]):
-            strength = score[0, row, column, 0]
-            if not strength > logit:
+            value = score[0, row, column, 0]
+            if not value > logit:
                 continue
             x = (column + 0.5) * stride - 0.5
             y = (row + 0.5) * stride - 0.5
@@ -65,12 +65,12 @@ def decode_detections(
             half = size_unit / 2 * stride
             half_x = np.exp(min(max(code[2], -6.0), 4.0)) * half
             half_y = np.exp(min(max(code[3], -6.0), 4.0)) * half
-            # Edges, not centres, of pixels are what scaling leaves in place.
+            # scaling keeps pixel edges, not pixel centres, in place
             boxes[filled, 0] = (middle_x - half_x + 0.5) / across - 0.5
             boxes[filled, 1] = (middle_y - half_y + 0.5) / down - 0.5
             boxes[filled, 2] = (middle_x + half_x + 0.5) / across - 0.5
             boxes[filled, 3] = (middle_y + half_y + 0.5) / down - 0.5
-            scores[filled] = 1.0 / (1.0 + np.exp(-strength))
+            scores[filled] = 1.0 / (1.0 + np.exp(-value))
             for k in range(5):
                 point_x = x + keypoints[0, row, column, 2 * k] * stride
                 point_y = y + keypoints[0, row, column, 2 * k + 1] * stride

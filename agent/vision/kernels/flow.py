@@ -1,4 +1,4 @@
-"""Sparse optical flow between two crops of a face, with the certainty of each vector."""
+"""Sparse Lucas-Kanade flow between two face crops, with the information of each vector."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ X, Y, GXX, GXY, GYY, RESIDUAL, BACKWARD_ERROR = range(7)
 """Columns of the flow that `lucas_kanade` returns."""
 EARLIER, NETWORK, GUESS = range(3)
 """Rows of `in_crop` in `propagate_landmarks`."""
-# Again in `kernels.fusion`, as the package's docstring says; a test compares them.
+# Duplicated in `kernels.fusion` (see the package docstring); a test compares them.
 
 _SIDE = 8
-"""Of a patch, pixels; `_lerp8` is made for it."""
+"""Side of a patch, pixels; `_lerp8` depends on it."""
 _WIDE = _SIDE + 2
-"""With a pixel around it. Patches lie flat in rows of this length, so that the loops are long."""
+"""With a border of one pixel. Patches are flat arrays with rows of this length, for long loops."""
 _AREA = _SIDE * _SIDE
 _FLAT = _SIDE * _WIDE
-_INSIDE = (np.arange(_FLAT) % _WIDE < _SIDE).astype(np.float32)
-"""0 where a row of the flat patch has its two spare pixels."""
+_MASK = (np.arange(_FLAT) % _WIDE < _SIDE).astype(np.float32)
+"""0 for the two border pixels of each row of the flat patch."""
 
 
 def _lerp8_plain(target: Float, to: int, greys: Grey, at: int, share: float) -> None:
-    """As `_lerp8`, where nothing is compiled (NUMBA_DISABLE_JIT)."""
+    """`_lerp8` without compilation (NUMBA_DISABLE_JIT)."""
     left, right = greys[at : at + 8].astype(np.float32), greys[at + 1 : at + 9].astype(np.float32)
     target[to : to + 8] = left + np.float32(share) * (right - left)
 
@@ -39,8 +39,7 @@ def _lerp8_plain(target: Float, to: int, greys: Grey, at: int, share: float) -> 
 def _lerp8(typing: Any, target: Any, to: Any, greys: Any, at: Any, share: Any) -> Any:
     """target[to : to + 8] = (1 - share) greys[at : at + 8] + share greys[at + 1 : at + 9].
 
-    As vectors from the start: LLVM unrolls loops of eight before it could vectorise them, and this
-    is where the time goes.
+    Explicitly vectorised: LLVM unrolls loops of eight before vectorising, and this is the hot spot.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -81,30 +80,31 @@ def lucas_kanade(
     Parameters
     ----------
     before, after : uint8[S, S]
-        The same crop of two successive frames, C-contiguous.
+        Face crops of two successive frames, C-contiguous.
     start : float32[N, 2]
         Points in `before`, crop pixels.
     guess : float32[N, 2]
-        Where they should be in `after` if the head moved rigidly, crop pixels.
+        Predicted positions in `after` for rigid head motion, crop pixels.
     ridge : float
-        Pull towards the guess, squared grey levels per pixel; decides along edges and on bare skin.
+        Regularisation towards the guess, squared grey levels per pixel; dominates along edges and
+        without texture.
     iterations : int
-        At most; a point is done when a step is below a hundredth of a pixel.
+        At most; stops at steps below 0.01 pixel.
 
     Returns
     -------
     float32[N, 7]
-        X, Y: place in `after`, crop pixels. GXX, GXY, GYY: the patch's structure tensor, summed.
-        RESIDUAL: mean square of what the movement does not explain, squared grey levels.
-        BACKWARD_ERROR: how far off the start backward flow ends, crop pixels. Where a patch left
-        the crop: the guess, zeros, and -1.
+        X, Y: position in `after`, crop pixels. GXX, GXY, GYY: structure tensor, summed over the
+        patch. RESIDUAL: mean squared residual, squared grey levels. BACKWARD_ERROR: distance of
+        backward flow from the start, crop pixels. Where a patch leaves the crop: the guess, zeros
+        and -1.
 
     Notes
     -----
-    O(64 N) per iteration, six allocations. Lucas & Kanade 1981 in the inverse compositional form
-    (Baker & Matthews, IJCV 56, 2004), translation only, patch means removed against changing light;
-    ours adds the ridge. Backward flow (Kalal, Mikolajczyk & Matas, ICPR 2010) is one step from the
-    start, which is all it takes when both ways agree.
+    O(64 N) per iteration, six allocations. Lucas & Kanade 1981 in inverse compositional form (Baker
+    & Matthews, IJCV 56, 2004), translation only, invariant to brightness offsets; ours adds the
+    ridge. Backward flow (Kalal, Mikolajczyk & Matas, ICPR 2010) is a single step from the start,
+    which suffices where both directions agree.
     Twin: tests/vision/kernels/naive_flow.py.
     """
     size_y, size_x = before.shape
@@ -115,8 +115,8 @@ def lucas_kanade(
     new = after.reshape(-1)
     out = np.zeros((start.shape[0], 7), np.float32)
     lines = np.zeros((_WIDE + 1) * _WIDE, np.float32)
-    wide = np.zeros(_WIDE * _WIDE + 1, np.float32)
-    found = np.zeros(_WIDE * _WIDE + 1, np.float32)
+    template = np.zeros(_WIDE * _WIDE + 1, np.float32)
+    patch = np.zeros(_WIDE * _WIDE + 1, np.float32)
     gx = np.empty(_FLAT, np.float32)
     gy = np.empty(_FLAT, np.float32)
     for i in range(start.shape[0]):
@@ -129,7 +129,7 @@ def lucas_kanade(
         y0 = int(floor_y) - _SIDE // 2 - 1
         if x0 < 0 or y0 < 0 or x0 + _WIDE >= size_x or y0 + _WIDE >= size_y:
             continue
-        # The patch with one pixel around it: between columns, then between rows.
+        # the patch with its border, interpolated in x, then in y
         fx = start[i, 0] - floor_x
         fy = start[i, 1] - floor_y
         for y in range(_WIDE + 1):
@@ -137,35 +137,34 @@ def lucas_kanade(
             _lerp8(lines, y * _WIDE, old, at, fx)
             _lerp8(lines, y * _WIDE + 2, old, at + 2, fx)
         for k in range(_WIDE * _WIDE):
-            wide[k] = lines[k] + fy * (lines[k + _WIDE] - lines[k])
+            template[k] = lines[k] + fy * (lines[k + _WIDE] - lines[k])
         mean_gx = np.float32(0)
         mean_gy = np.float32(0)
         for k in range(_FLAT):
-            # The two spare pixels of each row count for nothing.
-            x = (wide[k + _WIDE + 2] - wide[k + _WIDE]) * np.float32(0.5)
-            y = (wide[k + 2 * _WIDE + 1] - wide[k + 1]) * np.float32(0.5)
+            x = (template[k + _WIDE + 2] - template[k + _WIDE]) * np.float32(0.5)
+            y = (template[k + 2 * _WIDE + 1] - template[k + 1]) * np.float32(0.5)
             gx[k] = x
             gy[k] = y
-            mean_gx += x * _INSIDE[k]
-            mean_gy += y * _INSIDE[k]
+            mean_gx += x * _MASK[k]
+            mean_gy += y * _MASK[k]
         mean_gx *= per_pixel
         mean_gy *= per_pixel
-        # Gradients without their mean make the means of the patches drop out of every product.
+        # zero-mean gradients cancel the patch means in every product
         hxx = np.float32(0)
         hxy = np.float32(0)
         hyy = np.float32(0)
-        wanted_x = np.float32(0)
-        wanted_y = np.float32(0)
+        target_x = np.float32(0)
+        target_y = np.float32(0)
         for k in range(_FLAT):
-            x = (gx[k] - mean_gx) * _INSIDE[k]
-            y = (gy[k] - mean_gy) * _INSIDE[k]
+            x = (gx[k] - mean_gx) * _MASK[k]
+            y = (gy[k] - mean_gy) * _MASK[k]
             gx[k] = x
             gy[k] = y
             hxx += x * x
             hxy += x * y
             hyy += y * y
-            wanted_x += x * wide[k + _WIDE + 1]
-            wanted_y += y * wide[k + _WIDE + 1]
+            target_x += x * template[k + _WIDE + 1]
+            target_y += y * template[k + _WIDE + 1]
         inverse_det = one / ((hxx + pull) * (hyy + pull) - hxy * hxy)
         qx = guess[i, 0]
         qy = guess[i, 1]
@@ -182,8 +181,8 @@ def lucas_kanade(
             fy = qy - floor_y
             for y in range(_SIDE + 1):
                 _lerp8(lines, y * _WIDE, new, (y0 + y) * size_x + x0, fx)
-            ex = wanted_x + pull * (guess[i, 0] - qx)
-            ey = wanted_y + pull * (guess[i, 1] - qy)
+            ex = target_x + pull * (guess[i, 0] - qx)
+            ey = target_y + pull * (guess[i, 1] - qy)
             for k in range(_FLAT):
                 grey = lines[k] + fy * (lines[k + _WIDE] - lines[k])
                 ex -= gx[k] * grey
@@ -205,7 +204,7 @@ def lucas_kanade(
         out[i, GXX] = hxx
         out[i, GXY] = hxy
         out[i, GYY] = hyy
-        # Backward flow, with the gradients of where the forward one ended.
+        # backward flow, with gradients at the end of the forward flow
         fx = qx - floor_x
         fy = qy - floor_y
         for y in range(_WIDE + 1):
@@ -213,7 +212,7 @@ def lucas_kanade(
             _lerp8(lines, y * _WIDE, new, at, fx)
             _lerp8(lines, y * _WIDE + 2, new, at + 2, fx)
         for k in range(_WIDE * _WIDE):
-            found[k] = lines[k] + fy * (lines[k + _WIDE] - lines[k])
+            patch[k] = lines[k] + fy * (lines[k + _WIDE] - lines[k])
         mean_gx = np.float32(0)
         mean_gy = np.float32(0)
         hxx = pull
@@ -224,9 +223,9 @@ def lucas_kanade(
         change = np.float32(0)
         squared = np.float32(0)
         for k in range(_FLAT):
-            x = (found[k + _WIDE + 2] - found[k + _WIDE]) * np.float32(0.5) * _INSIDE[k]
-            y = (found[k + 2 * _WIDE + 1] - found[k + 1]) * np.float32(0.5) * _INSIDE[k]
-            grey = (found[k + _WIDE + 1] - wide[k + _WIDE + 1]) * _INSIDE[k]
+            x = (patch[k + _WIDE + 2] - patch[k + _WIDE]) * np.float32(0.5) * _MASK[k]
+            y = (patch[k + 2 * _WIDE + 1] - patch[k + 1]) * np.float32(0.5) * _MASK[k]
+            grey = (patch[k + _WIDE + 1] - template[k + _WIDE + 1]) * _MASK[k]
             mean_gx += x
             mean_gy += y
             hxx += x * x
@@ -262,8 +261,8 @@ def _transformed(matrix: Float, points: Float) -> Float:  # pragma: no cover
 
 
 @njit(nogil=True, cache=True)
-def _moved_rigidly(source: Float, target: Float) -> Float:  # pragma: no cover
-    """`source` after the least-squares similarity onto `target`; as `kernels.geometry`."""
+def _moved_by_similarity(source: Float, target: Float) -> Float:  # pragma: no cover
+    """`source` transformed by the least-squares similarity to `target`, see `kernels.geometry`."""
     n = source.shape[0]
     ax = 0.0
     ay = 0.0
@@ -312,38 +311,38 @@ def propagate_landmarks(
     iod: float,
     in_crop: Float,
 ) -> tuple[Float, float]:  # pragma: no cover
-    """`lucas_kanade` for landmarks given in frame pixels.
+    """`lucas_kanade` for landmarks in frame pixels.
 
     Parameters
     ----------
     before, after : uint8[S, S]
-        The face's aligned crops of the two frames. Each was cut around its own guess; what turn and
-        scale lie between them within a frame is too little to matter to a patch.
+        Aligned crops of the two frames. The rotation and scale between them are neglected within a
+        patch.
     matrix_before, matrix_after : float32[2, 3]
-        Frame to crop pixels of either.
+        Frame to crop pixels of each.
     earlier : float32[N, 2]
         Landmarks in the older frame, frame pixels.
     network : float32[N, 2]
-        The network's landmarks in the newer frame, frame pixels. They only say where to begin.
+        The network's landmarks in the newer frame, frame pixels; only the initial guess.
     ridge : float
         As in `lucas_kanade`.
     iod : float
         Inter-ocular distance, crop pixels.
     in_crop : float32[3, N, 2]
-        Overwritten, in pixels of the newer crop. EARLIER and NETWORK: those points. GUESS: where
-        flow begins, `earlier` moved onto `network` by a similarity.
+        Overwritten, in pixels of the newer crop. EARLIER and NETWORK: those points. GUESS: start of
+        the flow, `earlier` moved to `network` by a similarity.
 
     Returns
     -------
     float32[N, 7]
-        As from `lucas_kanade`.
+        See `lucas_kanade`.
     float
         Mean distance from `earlier` to the guess, inter-ocular distances; -1, and no flow, where
-        the network's points lie a quarter of an IOD off in the mean: that is no movement.
+        the network's points are 0.25 IOD away on average, which is a jump.
     """
     in_crop[EARLIER] = _transformed(matrix_after, earlier)
     in_crop[NETWORK] = _transformed(matrix_after, network)
-    in_crop[GUESS] = _moved_rigidly(in_crop[EARLIER], in_crop[NETWORK])
+    in_crop[GUESS] = _moved_by_similarity(in_crop[EARLIER], in_crop[NETWORK])
     n = earlier.shape[0]
     apart = 0.0
     moved = 0.0

@@ -1,4 +1,4 @@
-"""Fusion of optical flow, the head's rigid motion and the network's landmarks."""
+"""Fusion of optical flow, rigid head motion and the network's landmarks."""
 
 from __future__ import annotations
 
@@ -16,24 +16,21 @@ DEPTH, FIT_DEVIATION, SKIN_DEVIATION = range(3)
 """Columns of the face model."""
 
 _TERMS = 4
-"""Of the head's movement per coordinate: a shift, and shares of x, y and depth."""
+"""Coefficients of head motion per coordinate: translation, x, y and depth."""
 _SIZE = 2 * _TERMS
-_ROUNDS = 3
-"""Of reweighting."""
-_NOISE = 1.0
-"""Variance of a pixel, squared grey levels, at the least: what rounding leaves."""
+_ITERATIONS = 3
+"""Of iteratively reweighted least squares."""
+_MIN_VARIANCE = 1.0
+"""Least variance of a pixel, squared grey levels."""
 MAX_FORWARD_BACKWARD_ERROR = 0.4
-"""Crop pixels off the start where backward flow may end."""
-_TAKE_OVER = 0.08
-"""IODs beyond what is trusted, within which the network takes over wholly."""
+"""Crop pixels; flow vectors beyond are rejected."""
+_TRANSITION = 0.08
+"""IODs over which the network's weight rises to 1 beyond the trusted distance."""
 
 
 @njit(nogil=True, cache=True)
 def _solve(system: Double, right: Double) -> None:  # pragma: no cover
-    """Symmetric positive definite `system` x = `right` by Cholesky's method, in place.
-
-    The lower triangle of `system` counts.
-    """
+    """Solve `system` x = `right` in place by Cholesky decomposition; reads the lower triangle."""
     n = right.size
     for j in range(n):
         for k in range(j):
@@ -56,20 +53,20 @@ def _solve(system: Double, right: Double) -> None:  # pragma: no cover
 def fit_rigid_motion(
     flow: Float, in_crop: Float, face: Float, ridge: float, iod: float
 ) -> Float:  # pragma: no cover
-    """The head's rigid motion from all flow vectors: where each point would be on a rigid face.
+    """Rigid head motion fitted to all flow vectors: position of each point on a rigid face.
 
     Parameters
     ----------
     flow : float32[N, 7]
-        From `kernels.flow`, crop pixels; points with -1 as BACKWARD_ERROR are left out.
+        From `kernels.flow`, crop pixels; points with BACKWARD_ERROR -1 are ignored.
     in_crop : float32[3, N, 2]
         From `kernels.flow`, crop pixels.
     face : float32[N, 3]
-        Inter-ocular distances. DEPTH: in a mean face, away from the camera. FIT_DEVIATION and
-        SKIN_DEVIATION: standard deviation of a point's movement within a frame from the head's, as
-        assumed in this fit and in `fuse_landmarks`.
+        Inter-ocular distances. DEPTH: of the mean face, away from the camera. FIT_DEVIATION and
+        SKIN_DEVIATION: standard deviation per frame of a point's movement from the head's, assumed
+        in this fit and in `fuse_landmarks`.
     ridge : float
-        With which flow was drawn to the guess, squared grey levels per pixel. It is taken out.
+        Regularisation of the flow, squared grey levels per pixel; removed here.
     iod : float
         Inter-ocular distance, crop pixels.
 
@@ -80,10 +77,10 @@ def fit_rigid_motion(
 
     Notes
     -----
-    O(N), seven small allocations. Seen by an affine camera, the points of a rigid body move by
-    x' - x = t + a x + b y + c depth in either coordinate (Koenderink & van Doorn, JOSA A 8, 1991).
-    Weighted least squares: a vector weighs the inverse of its covariance (the patch's own, and how
-    loose the skin is there), times Geman & McClure's weight for how far off it lies.
+    O(N), seven small allocations. Under an affine camera the points of a rigid body move by
+    x' - x = t + a x + b y + c depth in each coordinate (Koenderink & van Doorn, JOSA A 8, 1991).
+    Iteratively reweighted least squares: inverse covariance (of the patch and of the skin) times
+    the Geman-McClure weight of the residual.
     Twin: tests/vision/kernels/naive_fusion.py.
     """
     n = flow.shape[0]
@@ -106,19 +103,19 @@ def fit_rigid_motion(
         terms[i, 3] = face[i, DEPTH]
         if flow[i, BACKWARD_ERROR] < 0.0:
             continue
-        noise = flow[i, RESIDUAL] + _NOISE
+        noise = flow[i, RESIDUAL] + _MIN_VARIANCE
         skin = (face[i, FIT_DEVIATION] * iod) ** 2
         xx = float(flow[i, GXX])
         xy = float(flow[i, GXY])
         yy = float(flow[i, GYY])
-        # What the patch says of the movement, without the pull towards the guess.
+        # right-hand side of the patch's normal equations without regularisation
         gx = float(flow[i, X]) - guess[i, 0]
         gy = float(flow[i, Y]) - guess[i, 1]
         sx = float(guess[i, 0]) - start[i, 0]
         sy = float(guess[i, 1]) - start[i, 1]
         bx = (xx + pull) * gx + xy * gy + xx * sx + xy * sy
         by = xy * gx + (yy + pull) * gy + xy * sx + yy * sy
-        # (noise H^-1 + skin)^-1 = (noise + skin H)^-1 H, which bare skin does not upset.
+        # (noise H^-1 + skin)^-1 = (noise + skin H)^-1 H, also for singular H (no texture)
         mxx = noise + skin * xx
         mxy = skin * xy
         myy = noise + skin * yy
@@ -130,8 +127,8 @@ def fit_rigid_motion(
         target[i, 1] = (mxx * by - mxy * bx) / det
     system = np.empty((_SIZE, _SIZE))
     right = np.empty(_SIZE)
-    for turn in range(_ROUNDS):
-        # A weak prior for a head that only shifts keeps the rest within bounds.
+    for iteration in range(_ITERATIONS):
+        # weak prior for pure translation
         system[:] = 0.0
         right[:] = 0.0
         for k in range(_SIZE):
@@ -142,14 +139,14 @@ def fit_rigid_motion(
             yy = weight[i, 2]
             vx = target[i, 0]
             vy = target[i, 1]
-            if turn:
+            if iteration:
                 ex = float(flow[i, X]) - start[i, 0]
                 ey = float(flow[i, Y]) - start[i, 1]
                 for k in range(_TERMS):
                     ex -= motion[k] * terms[i, k]
                     ey -= motion[_TERMS + k] * terms[i, k]
-                far = xx * ex * ex + 2.0 * xy * ex * ey + yy * ey * ey
-                share = 1.0 / (1.0 + far / 4.0)
+                residual = xx * ex * ex + 2.0 * xy * ex * ey + yy * ey * ey
+                share = 1.0 / (1.0 + residual / 4.0)
                 share *= share
                 xx *= share
                 xy *= share
@@ -191,19 +188,19 @@ def fuse_landmarks(
     matrix: Float,
     out: Float,
 ) -> float:  # pragma: no cover
-    """Each point from its flow and `fit_rigid_motion`, slowly corrected by the network.
+    """Fuse each point's flow with `fit_rigid_motion`, and correct it slowly by the network.
 
     Parameters
     ----------
     flow, in_crop, face, ridge, iod
-        As in `fit_rigid_motion`. Vectors beyond `MAX_FORWARD_BACKWARD_ERROR` count for nothing.
+        As in `fit_rigid_motion`. Vectors beyond `MAX_FORWARD_BACKWARD_ERROR` are ignored.
     log_spread : float32[N]
-        Logarithm of the expected distance of the network's points from their true places, in
-        inter-ocular distances. It corrects less where it is less sure, and overrules flow only
-        where it disagrees by more than 6 % of the IOD and twice the spread.
+        Logarithm of the expected error of the network's points, inter-ocular distances. A larger
+        error reduces the correction; the network overrides flow only where they differ by more
+        than 6 % of the IOD and twice the error.
     gain : float
-        Share of the difference to the network taken over in this frame, in [0, 1]; up to five times
-        less where the network is unsure.
+        Correction of the difference to the network per frame, in [0, 1]; up to five times less
+        where its expected error is large.
     matrix : float32[2, 3]
         Frame to crop pixels, a similarity.
     out : float32[N, 2]
@@ -212,13 +209,12 @@ def fuse_landmarks(
     Returns
     -------
     float
-        Share in [0, 1] of the points inside the outline (from 17 on) that were tracked: their flow
-        counted, and the network did not overrule it.
+        Share of the inner points (from 17 on) tracked by flow that the network did not override.
 
     Notes
     -----
-    O(N). The maximum a posteriori place given the patch (information: its structure tensor over its
-    residual) and a Gaussian prior around the head's movement.
+    O(N). Maximum a posteriori position given the patch (information: structure tensor over
+    residual) and a Gaussian prior around the rigid motion.
     Twin: tests/vision/kernels/naive_fusion.py.
     """
     rigid = fit_rigid_motion(flow, in_crop, face, ridge, iod)
@@ -244,7 +240,7 @@ def fuse_landmarks(
             sy = guess[i, 1] - y
             vx = (xx + pull) * gx + xy * gy + xx * sx + xy * sy
             vy = xy * gx + (yy + pull) * gy + xy * sx + yy * sy
-            prior = (flow[i, RESIDUAL] + _NOISE) / (face[i, SKIN_DEVIATION] * iod) ** 2
+            prior = (flow[i, RESIDUAL] + _MIN_VARIANCE) / (face[i, SKIN_DEVIATION] * iod) ** 2
             xx += prior
             yy += prior
             det = xx * yy - xy * xy
@@ -252,15 +248,15 @@ def fuse_landmarks(
             y += (xx * vy - xy * vx) / det
         dx = network[i, 0] - x
         dy = network[i, 1] - y
-        apart = np.sqrt(dx * dx + dy * dy)
+        distance = np.sqrt(dx * dx + dy * dy)
         spread = np.exp(float(log_spread[i]))
-        unsure = spread / 0.03
-        share = gain / min(max(unsure * unsure, 1.0), 5.0)
-        near = max(0.06, 2.0 * spread) * iod
-        if apart > near:
-            taken_over = min(1.0, (apart - near) / (_TAKE_OVER * iod))
-            share = max(share, taken_over)
-            good &= taken_over < 0.2
+        relative_error = spread / 0.03
+        share = gain / min(max(relative_error * relative_error, 1.0), 5.0)
+        trusted = max(0.06, 2.0 * spread) * iod
+        if distance > trusted:
+            override = min(1.0, (distance - trusted) / (_TRANSITION * iod))
+            share = max(share, override)
+            good &= override < 0.2
         if good and i >= 17:
             tracked += 1
         x += share * dx - matrix[0, 2]

@@ -1,4 +1,4 @@
-"""Similarity fits between point sets, the inner loop of tracking and alignment."""
+"""Least-squares similarities and bounding boxes of point sets."""
 
 from __future__ import annotations
 
@@ -68,35 +68,35 @@ def fit_similarity(source: Float, target: Float) -> Float:  # pragma: no cover
 
 @njit(nogil=True, cache=True)
 def landmarks_in_frame(
-    matrix: Float, shares: Float, logit: Float, size: float, points: Float
+    matrix: Float, relative: Float, logit: Float, size: float, points: Float
 ) -> float:  # pragma: no cover
-    """Outputs of the landmark network for a crop, brought back to the frame.
+    """Landmark network outputs transformed from crop to frame coordinates.
 
     Parameters
     ----------
     matrix : float32[2, 3]
         Similarity, frame to crop pixels.
-    shares : float32[1, 2 N]
-        x and y of each point, shares of the crop's size.
+    relative : float32[1, 2 N]
+        x and y of each point, relative to the crop size.
     logit : float32[1, 1]
-        Of the presence of a face.
+        Face presence.
     size : float
-        Of the crop, pixels.
+        Crop size, pixels.
     points : float32[N, 2]
         Overwritten, frame pixels; all zero where the matrix has no inverse.
 
     Returns
     -------
     float
-        Presence, probability.
+        Probability of presence.
     """
     a = float(matrix[0, 0])
     c = float(matrix[1, 0])
     area = a * a + c * c
     if area > 1e-18:
         for i in range(points.shape[0]):
-            x = size * shares[0, 2 * i] - matrix[0, 2]
-            y = size * shares[0, 2 * i + 1] - matrix[1, 2]
+            x = size * relative[0, 2 * i] - matrix[0, 2]
+            y = size * relative[0, 2 * i + 1] - matrix[1, 2]
             points[i, 0] = (a * x + c * y) / area
             points[i, 1] = (a * y - c * x) / area
     else:
@@ -106,7 +106,7 @@ def landmarks_in_frame(
 
 @njit(nogil=True, cache=True)
 def extent(points: Float) -> Float:  # pragma: no cover
-    """Smallest upright box float32[4], xyxy, around points float32[N, 2], N >= 1. O(N)."""
+    """Axis-aligned bounding box float32[4], xyxy, of points float32[N, 2], N >= 1. O(N)."""
     out = np.empty(4, np.float32)
     out[0] = out[2] = points[0, 0]
     out[1] = out[3] = points[0, 1]

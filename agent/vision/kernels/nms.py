@@ -1,4 +1,4 @@
-"""Overlap of boxes, and greedy non-maximum suppression."""
+"""Intersection over union, and greedy non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from numpy.typing import NDArray
 def nms(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], iou_above: float
 ) -> NDArray[np.int64]:
-    """Which boxes stay: the strongest first, then each that overlaps none of those kept before.
+    """Greedy non-maximum suppression.
 
     Parameters
     ----------
     boxes : float32[N, 4]
-        xyxy, any one unit; a box with x1 <= x0 or y1 <= y0 has no area and overlaps nothing.
+        xyxy, any unit; a box with x1 <= x0 or y1 <= y0 has no area and overlaps nothing.
     scores : float32[N]
-        Higher is stronger; of equal scores the lower index counts as stronger.
+        Ties are broken by the lower index.
     iou_above : float
-        A box is dropped when its intersection over union with a kept one is above this.
+        A box is dropped when its IoU with a kept one is above this.
 
     Returns
     -------
     int64[M]
-        Indices into `boxes`, by falling score.
+        Indices of the kept boxes, by falling score.
 
     Notes
     -----
-    O(N log N + N·M) time, O(N) memory. The usual greedy scheme (Viola & Jones 2004 merge instead of
-    dropping; this form after Felzenszwalb et al. 2010, section 7.2, with IoU in place of their
-    one-sided overlap). Twin: tests/vision/kernels/naive_nms.py.
+    O(N log N + N·M) time, O(N) memory. After Felzenszwalb et al. 2010, section 7.2, with IoU in
+    place of their one-sided overlap. Twin: tests/vision/kernels/naive_nms.py.
     """
     count = boxes.shape[0]
     order = np.argsort(-scores, kind="mergesort")
@@ -43,7 +42,7 @@ def nms(
     total = 0
     for rank in range(count):
         i = order[rank]
-        stays = True
+        keep = True
         for k in range(total):
             j = kept[k]
             width = min(float(boxes[i, 2]), float(boxes[j, 2])) - max(
@@ -56,9 +55,9 @@ def nms(
                 continue
             shared = width * height
             if shared > iou_above * (areas[i] + areas[j] - shared):
-                stays = False
+                keep = False
                 break
-        if stays:
+        if keep:
             kept[total] = i
             total += 1
     return kept[:total].copy()

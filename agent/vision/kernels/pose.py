@@ -1,4 +1,4 @@
-"""Head pose, box and size of a face from its landmarks."""
+"""Head pose, bounding box and size of a face from its landmarks."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ Float = NDArray[np.float32]
 def scaled_orthographic_pose(
     points: Float, inverse: Float
 ) -> tuple[float, float, float, float]:  # pragma: no cover
-    """Rotation of a rigid shape from its picture.
+    """Rotation of a rigid shape under scaled orthographic projection.
 
     Parameters
     ----------
     points : float32[N, 2]
-        Picture points, pixels, x right, y down.
+        Image points, pixels, x right, y down.
     inverse : float32[3, N]
         Weighted pseudo-inverse of the centred 3-D shape (x right, y down, z away from the camera),
-        columns summing to zero, so that the shift drops out.
+        rows summing to zero, so that translation cancels.
 
     Returns
     -------
     yaw, pitch, roll : float
-        Degrees, signs as in `agent.base.types.Pose`; zero for points without extent.
+        Degrees, signs as in `agent.base.types.Pose`; zero for coincident points.
     facing : float
-        Cosine of the angle between the face and the direction to the camera; 1 for points without
-        extent.
+        Cosine of the angle between the face and the direction to the camera; 1 for coincident
+        points.
 
     Notes
     -----
     O(N), no allocation. The first step of POSIT (DeMenthon & Davis, IJCV 15, 1995): the 2x3 affine
-    camera by least squares, here followed by the nearest pair of orthonormal rows instead of their
-    normalisation one by one. Perspective is ignored: below 1 degree for faces beyond 0.5 m.
+    camera by least squares; ours takes the nearest orthonormal rows instead of normalising each.
+    The error from neglecting perspective is below 1 degree for faces beyond 0.5 m.
     """
     ax = 0.0
     ay = 0.0
@@ -56,8 +56,8 @@ def scaled_orthographic_pose(
     length_b = np.sqrt(bx * bx + by * by + bz * bz)
     if length_a < 1e-9 or length_b < 1e-9:
         return 0.0, 0.0, 0.0, 1.0
-    # For unit rows p, q the sum and the difference are orthogonal; their unit vectors rotated by 45
-    # degrees are the closest orthonormal pair.
+    # For unit rows p, q the sum and difference are orthogonal; rotated by 45 degrees and
+    # normalised they are the nearest orthonormal pair.
     ux = ax / length_a + bx / length_b
     uy = ay / length_a + by / length_b
     uz = az / length_a + bz / length_b
@@ -74,12 +74,12 @@ def scaled_orthographic_pose(
     bx = ux / length_u - vx / length_v
     by = uy / length_u - vy / length_v
     bz = uz / length_u - vz / length_v
-    # The face looks along -z of the shape: to (-az, -bz, -facing) in the camera's frame.
+    # The face looks along -z of the shape: (-az, -bz, -facing) in the camera frame.
     facing = ax * by - ay * bx
     degree = 180.0 / np.pi
     yaw = np.arctan2(-az, facing) * degree
     pitch = np.arcsin(min(1.0, max(-1.0, -bz))) * degree
-    # R = turn(yaw) nod(pitch) tilt(roll): its second row is cos(pitch) (sin roll, cos roll, ..).
+    # R = R(yaw) R(pitch) R(roll): its second row is cos(pitch) (sin roll, cos roll, ..).
     roll = np.arctan2(bx, by) * degree
     return yaw, pitch, roll, facing
 
@@ -88,7 +88,7 @@ def scaled_orthographic_pose(
 def measure_head(
     points: Float, inverse: Float, forehead: float, box: Float
 ) -> tuple[float, float, float, float, float]:  # pragma: no cover
-    """Pose, box and size of one head in one call.
+    """Pose, bounding box and size of one head.
 
     Parameters
     ----------
@@ -97,9 +97,9 @@ def measure_head(
     inverse : float32[3, 68]
         As in `scaled_orthographic_pose`.
     forehead : float
-        How far the box reaches beyond the landmarks at the top, share of their height.
+        Extension of the box above the landmarks, share of their height.
     box : float32[4]
-        Overwritten: xyxy around the landmarks and the forehead.
+        Overwritten: xyxy of the landmarks and the forehead.
 
     Returns
     -------

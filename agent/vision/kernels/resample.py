@@ -1,4 +1,4 @@
-"""Resampling of frames at uneven times to even steps."""
+"""Resampling of irregular frames to uniform time steps."""
 
 from __future__ import annotations
 
@@ -16,45 +16,44 @@ def resample_uniform(
     values: Float,
     trust: float,
     clock: Times,
-    before: Float,
+    previous: Float,
     partial: Float,
     steps: Float,
     completed_at: Times,
     length: float,
-    patience: float,
+    timeout: float,
 ) -> int:  # pragma: no cover
-    """Add one frame; complete the steps of the even grid that end by its time.
+    """Add one frame and complete the steps of the uniform grid that end by its time.
 
-    Each step holds the mean over its time of the straight lines between frames: many frames are
-    averaged, few are interpolated.
+    Each step is the mean over its duration of the linear interpolation between frames.
 
     Parameters
     ----------
     time : float
         Seconds, after `clock[0]`.
     values : float32[V]
-        Of the frame; with `trust` < 0, no frame: time has only passed.
+        Of the frame; ignored with `trust` < 0, which only advances time.
     trust : float
-        Confidence in the line from the frame before, in [0, 1].
+        Confidence in the interpolation from the previous frame, in [0, 1].
     clock : float64[3]
-        Kept between calls: time of the frame before, end of the open step, time for which the open
-        step is filled so far times its trust.
-    before, partial : float32[V]
-        Kept between calls: the frame before; the open step's integral.
+        State: time of the previous frame; end of the open step; integral of the trust over the
+        open step.
+    previous, partial : float32[V]
+        State: the previous frame; integral over the open step.
     steps : float32[M, V + 1]
-        Overwritten: the completed steps' means, and the share of each that frames cover.
+        Overwritten: means of the completed steps, and the mean trust of each.
     completed_at : float64[M]
-        Overwritten: the time at which each step became complete.
+        Overwritten: completion time of each step.
     length : float
-        Of a step, seconds.
-    patience : float
-        Seconds after a step's end at which it is completed without a frame, by the last values
-        and with trust 0. Longer gaps between frames are bridged the same way.
+        Duration of a step, seconds.
+    timeout : float
+        Seconds after its end at which a step is completed without a frame, with the last values
+        and trust 0. Longer gaps between frames are bridged the same way.
 
     Returns
     -------
     int
-        Number of completed steps; at most M, the rest of a longer gap is left out.
+        Number of completed steps, at most M; the rest of a longer gap is dropped.
 
     Notes
     -----
@@ -63,44 +62,44 @@ def resample_uniform(
     count = 0
     width = values.shape[0]
     no_frame = trust < 0.0
-    at = clock[0]
-    if clock[1] - length > at:
-        at = clock[1] - length
-    # What the open step holds already reaches up to the frame before, or to where it was bridged.
-    overdue = time - patience
-    while clock[1] <= overdue and count < steps.shape[0]:
-        rest = clock[1] - max(clock[1] - length, clock[0])
+    start = clock[0]
+    if clock[1] - length > start:
+        start = clock[1] - length
+    # the open step is integrated up to the previous frame, or to where a gap was bridged
+    deadline = time - timeout
+    while clock[1] <= deadline and count < steps.shape[0]:
+        remaining = clock[1] - max(clock[1] - length, clock[0])
         for k in range(width):
-            steps[count, k] = (partial[k] + rest * before[k]) / length
+            steps[count, k] = (partial[k] + remaining * previous[k]) / length
             partial[k] = 0.0
         steps[count, width] = clock[2] / length
         clock[2] = 0.0
-        completed_at[count] = clock[1] + patience
+        completed_at[count] = clock[1] + timeout
         clock[1] += length
         count += 1
-        at = clock[1] - length
+        start = clock[1] - length
     if no_frame:
         return count
     gap = time - clock[0]
-    weight = trust if gap <= patience + 0.5 * length else 0.0
+    weight = trust if gap <= timeout + 0.5 * length else 0.0
     while clock[1] <= time and count < steps.shape[0]:
-        part = clock[1] - at
-        middle = (0.5 * (at + clock[1]) - clock[0]) / gap
+        duration = clock[1] - start
+        middle = (0.5 * (start + clock[1]) - clock[0]) / gap
         for k in range(width):
-            line = before[k] + (values[k] - before[k]) * middle
-            steps[count, k] = (partial[k] + part * line) / length
+            value = previous[k] + (values[k] - previous[k]) * middle
+            steps[count, k] = (partial[k] + duration * value) / length
             partial[k] = 0.0
-        steps[count, width] = (clock[2] + part * weight) / length
+        steps[count, width] = (clock[2] + duration * weight) / length
         clock[2] = 0.0
         completed_at[count] = time
-        at = clock[1]
+        start = clock[1]
         clock[1] += length
         count += 1
-    part = time - at
-    middle = (0.5 * (at + time) - clock[0]) / gap
+    duration = time - start
+    middle = (0.5 * (start + time) - clock[0]) / gap
     for k in range(width):
-        partial[k] += part * (before[k] + (values[k] - before[k]) * middle)
-        before[k] = values[k]
-    clock[2] += part * weight
+        partial[k] += duration * (previous[k] + (values[k] - previous[k]) * middle)
+        previous[k] = values[k]
+    clock[2] += duration * weight
     clock[0] = time
     return count

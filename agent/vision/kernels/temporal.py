@@ -1,4 +1,4 @@
-"""A causal temporal convolutional network, one step of time after the other."""
+"""Causal temporal convolutional network, evaluated one time step at a time."""
 
 from __future__ import annotations
 
@@ -25,42 +25,41 @@ def network_step(
     position: Count,
     outputs: Float,
 ) -> None:  # pragma: no cover
-    """Outputs at the newest step, from the steps kept and this one.
+    """Outputs at the latest step.
 
     Parameters
     ----------
     inputs : float32[I]
-        The newest step.
+        The latest step.
     first, first_bias : float32[K, I, W], float32[W]
-        Convolution over the newest K steps, oldest first; then max(0, x).
+        Convolution over the latest K steps, oldest first; then ReLU.
     middle, middle_bias : float32[L, J, W, W], float32[L, W]
-        Residual layers: x + max(0, convolution of x over J steps `dilations[l]` apart).
+        Residual layers: x + ReLU(convolution of x over J steps `dilations[l]` apart).
     dilations : int64[L]
     head, head_bias : float32[W, O], float32[O]
     past_inputs : float32[K, I]
-        Kept between calls, zero at first.
+        State, initially zero.
     past : float32[L, R, W]
-        Kept between calls, zero at first; R >= (J - 1) * max(dilations) + 1.
+        State, initially zero: ring buffers, R >= (J - 1) * max(dilations) + 1.
     position : int64[1]
-        Kept between calls, 0 at first: steps so far.
+        State, initially 0: steps so far.
     outputs : float32[O]
         Overwritten.
 
     Notes
     -----
-    K I W + L J W^2 + W O multiply-adds, two small allocations: every layer is computed for the
-    newest step alone, what it needs of earlier ones is kept. Dilated causal convolutions after
-    van den Oord et al., WaveNet, arXiv:1609.03499 (2016), and Bai, Kolter & Koltun,
-    arXiv:1803.01271 (2018); ours has no gates, no normalisation and one convolution per residual
-    layer.
+    K I W + L J W^2 + W O multiply-adds, two small allocations: each layer is computed for the
+    latest step only, from buffered activations. Dilated causal convolutions after van den Oord et
+    al., WaveNet, arXiv:1609.03499 (2016), and Bai, Kolter & Koltun, arXiv:1803.01271 (2018); ours
+    has no gates, no normalisation and one convolution per residual layer.
     Twin: tests/vision/kernels/naive_spotter.py.
     """
-    taps, wide_in, width = first.shape
-    layers, span = middle.shape[0], middle.shape[1]
+    taps, channels, width = first.shape
+    layer_count, kernel_size = middle.shape[0], middle.shape[1]
     length = past.shape[1]
     now = position[0]
     position[0] = now + 1
-    for i in range(wide_in):
+    for i in range(channels):
         past_inputs[now % taps, i] = inputs[i]
     state = np.empty(width, np.float32)
     change = np.empty(width, np.float32)
@@ -68,18 +67,18 @@ def network_step(
         state[o] = first_bias[o]
     for k in range(taps):
         row = (now + 1 + k) % taps
-        for i in range(wide_in):
+        for i in range(channels):
             x = past_inputs[row, i]
             for o in range(width):
                 state[o] += x * first[k, i, o]
     for o in range(width):
         state[o] = max(state[o], np.float32(0))
-    for layer in range(layers):
+    for layer in range(layer_count):
         for o in range(width):
             past[layer, now % length, o] = state[o]
             change[o] = middle_bias[layer, o]
-        for k in range(span):
-            row = (now - (span - 1 - k) * dilations[layer]) % length
+        for k in range(kernel_size):
+            row = (now - (kernel_size - 1 - k) * dilations[layer]) % length
             for i in range(width):
                 x = past[layer, row, i]
                 for o in range(width):

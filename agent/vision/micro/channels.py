@@ -1,4 +1,4 @@
-"""The facial channels that the spotter watches, and the face model that they are measured with."""
+"""Facial channels, the spotter's input signals, and the face model to compute them."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _TABLE: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("lower_lip", "y", (56, 57, 58, 65, 66, 67)),
     ("chin", "y", (7, 8, 9)),
 )
-"""Name, axis (y down the face, x across it) and landmarks, iBUG indices; sides of the picture."""
+"""Name, axis (y down the face, x across) and iBUG landmarks; left and right of the image."""
 
 CHANNEL_NAMES = tuple(name for name, _, _ in _TABLE)
 FACE_CHANNELS = len(_TABLE)
 VALUES = FACE_CHANNELS + 6
-"""The channels, then yaw, pitch, roll, log of the scale, shift across and down."""
+"""Channels, then yaw, pitch, roll, log scale, x and y translation."""
 REGIONS = np.array([0, 8, 12, 14, FACE_CHANNELS], np.int64)
-"""First channel of brows, lids, nose and mouth, and the end."""
+"""First channel of brows, lids, nose and mouth; end."""
 BROWS_AND_MOUTH = np.r_[0:8, 14:FACE_CHANNELS]
 VERTICAL: NDArray[np.bool_] = np.array([axis == "y" for _, axis, _ in _TABLE])
 
@@ -47,8 +47,8 @@ VERTICAL: NDArray[np.bool_] = np.array([axis == "y" for _, axis, _ in _TABLE])
 def _matrices() -> tuple[Float, Float]:
     """`inverse` and `weights` of `agent.vision.kernels.channels.face_channels`."""
     rigidity = np.zeros(68)
-    # What expressions do not move: eye corners, bridge and base of the nose; the upper jaw's
-    # visible contour slides with the pose and counts less.
+    # Expressions do not move eye corners, bridge and base of the nose; the upper jaw's contour
+    # slides over the skin with the pose and gets less weight.
     rigidity[[27, 28, 29, 30, 33, 36, 39, 42, 45]] = 1.0
     rigidity[[31, 35]] = 0.3
     rigidity[[0, 1, 2, 14, 15, 16]] = 0.4
@@ -69,14 +69,14 @@ _INVERSE, _WEIGHTS = _matrices()
 
 
 def measure_channels(points: Float, values: Float) -> float:
-    """Channels and pose of one face, by the kernel with this face model.
+    """Channels and pose of one face.
 
     Parameters
     ----------
     points : float32[68, 2]
         Landmarks, frame pixels.
     values : float32[27]
-        Overwritten: see `VALUES`; channels in per cent of the inter-ocular distance.
+        Overwritten, see `VALUES`; channels in per cent of the inter-ocular distance.
 
     Returns
     -------
@@ -88,10 +88,10 @@ def measure_channels(points: Float, values: Float) -> float:
 
 
 def face_channels(points: Float) -> Float:
-    """The 21 channels of `CHANNEL_NAMES`, float32[21], inter-ocular distances.
+    """The 21 channels of `CHANNEL_NAMES`, float32[21], of `points` float32[68, 2] in frame pixels.
 
-    Heights grow down the face, the others to the right of the picture; each has an offset of the
-    person's own. `points` : float32[68, 2], frame pixels.
+    Inter-ocular distances, positive down the face and to the right of the image, with a
+    person-specific offset.
     """
     values = np.empty(VALUES, np.float32)
     measure_channels(points, values)

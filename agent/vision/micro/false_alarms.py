@@ -1,5 +1,5 @@
-"""The spotter's false-alarm rate, measured on faces that showed no micro-expression and stored with
-its weights. Times the analysable minutes it gives the false alarms to expect.
+"""False-alarm rate of the spotter, measured on faces without micro-expressions and stored with its
+weights. Multiplied by the analysable minutes it gives the expected false alarms.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The spotter's network: its weights, and what it keeps of one face between steps."""
+"""The spotter's temporal network: shared weights, and state per face."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from agent.vision.micro.stream import INPUTS
 
 
 class SpotterNetwork:
-    """Weights, shared by all faces."""
+    """Network weights, shared by all faces."""
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
-        """`arrays`: as `network_step` names them.
+        """`arrays`: named as the parameters of `network_step`.
 
-        Raises `ModelError` when one is missing or does not fit the others.
+        Raises `ModelError` when one is missing or the shapes do not match.
         """
         try:
             floats = [
@@ -62,7 +62,7 @@ class SpotterNetwork:
 
 
 class NetworkState:
-    """What the network keeps of one face between steps; bounded."""
+    """Network state of one face: past activations in ring buffers."""
 
     __slots__ = ("_network", "_past", "_past_inputs", "_position", "outputs")
 
@@ -75,10 +75,10 @@ class NetworkState:
         self._past = np.zeros((layers, longest, width), np.float32)
         self._position = np.zeros(1, np.int64)
         self.outputs = np.zeros(OUTPUTS, np.float32)
-        """Of the newest step."""
+        """float32[26], of the latest step."""
 
     def step(self, inputs: Float) -> Float:
-        """Outputs float32[26] at the step with these inputs float32[38]; valid until the next."""
+        """Outputs float32[26] for inputs float32[38]; overwritten by the next step."""
         net = self._network
         network_step(
             inputs,

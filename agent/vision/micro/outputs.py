@@ -1,4 +1,4 @@
-"""Outputs of the spotter's network: layout, encoding for training, decoding on the device."""
+"""Outputs of the spotter's network: layout, encoding of training targets, decoding."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from agent.base.types import MICRO_ACTION_UNITS, Float
 from agent.vision.micro.stream import STEP
 
 KINDS = ("macro", "blink", "speech", "head_motion", "tracking_jump")
-"""Movements that are no micro-expressions."""
+"""Kinds of movement other than micro-expressions."""
 HEAT, CENTRE, DURATION, AMPLITUDE, APEX = range(5)
 UNITS = slice(5, 5 + len(MICRO_ACTION_UNITS))
 OTHERS = slice(UNITS.stop, UNITS.stop + len(KINDS))
 OUTPUTS = OTHERS.stop
-"""float32[26] of one step, which describe the step `LOOK_AHEAD` before it. HEAT: logit that a
-micro-expression has its centre there. CENTRE: from there to the centre, in `SHIFT` steps. DURATION:
-log over `USUAL_DURATION`. AMPLITUDE: log over `USUAL_AMPLITUDE`. APEX: from the centre to the apex,
-in `SHIFT` steps. UNITS: logits of `MICRO_ACTION_UNITS`. OTHERS: logits of `KINDS` being under way.
-"""
+"""Number of outputs per step, which describe the step `LOOK_AHEAD` earlier. HEAT: logit of a
+micro-expression centred there. CENTRE: offset to the centre, in units of `SHIFT` steps. DURATION:
+log of duration / `MEAN_DURATION`. AMPLITUDE: log of amplitude / `MEAN_AMPLITUDE`. APEX: offset from
+centre to apex, in units of `SHIFT` steps. UNITS: logits of `MICRO_ACTION_UNITS`. OTHERS: logits of
+`KINDS` in progress."""
 LOOK_AHEAD = 15
 """Steps."""
 SHIFT = 5.0
 """Steps."""
-USUAL_DURATION = 0.35
+MEAN_DURATION = 0.35
 """Seconds."""
-USUAL_AMPLITUDE = 0.022
+MEAN_AMPLITUDE = 0.022
 """Inter-ocular distances."""
 
 
 def encode(
     described: NDArray[np.float64], onset: float, apex: float, offset: float, amplitude: float
 ) -> Float:
-    """CENTRE to APEX float32[T, 4] for one movement, as training targets.
+    """Training targets CENTRE to APEX, float32[T, 4], for one movement.
 
     Parameters
     ----------
     described : float64[T]
-        Middles of the steps that the outputs describe, seconds.
+        Mid-times of the steps that the outputs describe, seconds.
     onset, apex, offset : float
         Seconds.
     amplitude : float
@@ -48,8 +48,8 @@ def encode(
     centre = (onset + offset) / 2
     shape = np.empty((len(described), 4), np.float32)
     shape[:, CENTRE - CENTRE] = (centre - described) / STEP / SHIFT
-    shape[:, DURATION - CENTRE] = np.log((offset - onset) / USUAL_DURATION)
-    shape[:, AMPLITUDE - CENTRE] = np.log(amplitude / USUAL_AMPLITUDE)
+    shape[:, DURATION - CENTRE] = np.log((offset - onset) / MEAN_DURATION)
+    shape[:, AMPLITUDE - CENTRE] = np.log(amplitude / MEAN_AMPLITUDE)
     shape[:, APEX - CENTRE] = (apex - centre) / STEP / SHIFT
     return shape
 
@@ -60,13 +60,13 @@ def decode(time: float, outputs: Float) -> tuple[float, float, float, float]:
     Parameters
     ----------
     time : float
-        Middle of the step with these outputs, seconds.
+        Mid-time of the step with these outputs, seconds.
     outputs : float32[26]
-        Durations are cut to .1 to .64 s, amplitudes to .003 to .16.
+        Durations are clipped to [0.1, 0.64] s, amplitudes to [0.003, 0.16].
     """
     centre = time - STEP * (LOOK_AHEAD - SHIFT * outputs.item(CENTRE))
-    duration = USUAL_DURATION * math.exp(min(max(outputs.item(DURATION), -1.25), 0.6))
+    duration = MEAN_DURATION * math.exp(min(max(outputs.item(DURATION), -1.25), 0.6))
     onset, offset = centre - duration / 2, centre + duration / 2
     apex = centre + SHIFT * STEP * outputs.item(APEX)
-    amplitude = USUAL_AMPLITUDE * math.exp(min(max(outputs.item(AMPLITUDE), -2.0), 2.0))
+    amplitude = MEAN_AMPLITUDE * math.exp(min(max(outputs.item(AMPLITUDE), -2.0), 2.0))
     return onset, min(max(apex, onset), offset), offset, amplitude

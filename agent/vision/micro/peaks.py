@@ -1,4 +1,4 @@
-"""Peak picking in the network's outputs: one report per movement, in bounded time."""
+"""Peak picking in the network's outputs: one event per movement, with bounded latency."""
 
 from __future__ import annotations
 
@@ -12,113 +12,106 @@ from agent.base.types import MICRO_ACTION_UNITS, Float, MicroExpression
 from agent.vision.micro.outputs import HEAT, KINDS, OTHERS, UNITS, decode
 
 LATENCY = 0.52
-"""Seconds after its offset from which on a movement is reported; until then a stronger one may
-replace it."""
-_OVERLAP = 0.05
-"""Seconds that two movements reported in turn may share."""
-_BEGUN, _OVER = 0.0, -1.0
-"""Logits at which a movement of `KINDS` counts as begun, and as over."""
+"""Seconds from a movement's offset to its report; until then a stronger peak may replace it."""
+_MAX_OVERLAP = 0.05
+"""Seconds that successive events may overlap."""
+_START_LOGIT, _END_LOGIT = 0.0, -1.0
+"""Hysteresis thresholds for the start and end of movements of `KINDS`."""
 _NEGATIVE = {"AU04", "AU07", "AU09", "AU10", "AU15", "AU17", "AU20", "AU24"}
 _POSITIVE = {"AU06", "AU12"}
 _SURPRISE = {"AU01", "AU02", "AU05", "AU26"}
 
 
 class PeakPicker:
-    """Peaks of one face's scores, the best of those that overlap; counts other movements."""
+    """Picks score peaks of one face, the best of overlapping ones; counts other movements."""
 
     __slots__ = (
-        "_before",
-        "_newest",
+        "_in_progress",
+        "_last_offset",
+        "_latest",
         "_pending",
+        "_previous_score",
         "_rejected",
-        "_reported",
         "_threshold",
-        "_under_way",
     )
 
     def __init__(self, threshold: float, rejected: Counter[str]) -> None:
-        """`threshold`: least score of a report; `rejected` is counted up, by kind."""
+        """`threshold`: least score of an event; `rejected`: counter to increment, by kind."""
         self._threshold = threshold
         self._rejected = rejected
-        self._before = 0.0
-        """Score of the step before the newest."""
-        self._newest: tuple[float, float, Float] | None = None
-        """Score, time and outputs of the newest step; None where it is below the threshold."""
+        self._previous_score = 0.0
+        """Score of the step before the latest."""
+        self._latest: tuple[float, float, Float] | None = None
+        """Score, time and outputs of the latest step; None below the threshold."""
         self._pending: MicroExpression | None = None
         """Not reported yet."""
-        self._reported = -math.inf
-        """Offset of the newest movement reported, seconds."""
-        self._under_way = [False] * len(KINDS)
+        self._last_offset = -math.inf
+        """Offset of the last reported event, seconds."""
+        self._in_progress = [False] * len(KINDS)
 
-    def step(self, time: float, outputs: Float, counts: bool) -> None:
+    def step(self, time: float, outputs: Float, analysable: bool) -> None:
         """Add one step.
 
         Parameters
         ----------
         time : float
-            The step's middle, seconds.
+            Mid-time of the step, seconds.
         outputs : float32[26]
-        counts : bool
-            False where nothing may be reported: the face is too small, slow or noisy.
+        analysable : bool
+            False where events are suppressed: the face is too small, slow or noisy.
         """
         score = 1.0 / (1.0 + math.exp(-min(max(outputs.item(HEAT), -50.0), 50.0)))
-        newest = self._newest
-        if newest is not None and newest[0] > score and newest[0] >= self._before:
-            self._consider(*newest)
-        self._before = newest[0] if newest is not None else 0.0
-        above = counts and score >= self._threshold
-        self._newest = (score, time, outputs.copy()) if above else None
-        if counts:
+        latest = self._latest
+        if latest is not None and latest[0] > score and latest[0] >= self._previous_score:
+            self._add_peak(*latest)
+        self._previous_score = latest[0] if latest is not None else 0.0
+        above = analysable and score >= self._threshold
+        self._latest = (score, time, outputs.copy()) if above else None
+        if analysable:
             self._count_others(outputs)
 
     def pop_due(self, track_id: int, until: float, now: float) -> list[MicroExpression]:
-        """The pending movement, if it is due by `until`; it is reported `now`, seconds."""
+        """The pending event if it is due by `until`, emitted at `now`; seconds."""
         event = self._pending
         if event is None or event.offset + LATENCY > until:
             return []
         self._pending = None
-        self._reported = event.offset
+        self._last_offset = event.offset
         return [replace(event, track_id=track_id, emitted=now)]
 
-    def _consider(self, score: float, time: float, outputs: Float) -> None:
-        found = _event(time, score, outputs)
-        if found.onset < self._reported - _OVERLAP:
+    def _add_peak(self, score: float, time: float, outputs: Float) -> None:
+        units = _units(outputs[UNITS])
+        event = MicroExpression(-1, *decode(time, outputs), _polarity(units), units, score)
+        if event.onset < self._last_offset - _MAX_OVERLAP:
             return
         if self._pending is None or score > self._pending.score:
-            self._pending = found
+            self._pending = event
 
     def _count_others(self, outputs: Float) -> None:
         for k, logit in enumerate(outputs[OTHERS].tolist()):
-            if self._under_way[k]:
-                self._under_way[k] = logit >= _OVER
-            elif logit > _BEGUN:
-                self._under_way[k] = True
+            if self._in_progress[k]:
+                self._in_progress[k] = logit >= _END_LOGIT
+            elif logit > _START_LOGIT:
+                self._in_progress[k] = True
                 self._rejected[KINDS[k]] += 1
 
 
-def _event(time: float, score: float, outputs: Float) -> MicroExpression:
-    """The movement at a peak of the outputs float32[26], without track and time of report."""
-    units = _units(outputs[UNITS])
-    return MicroExpression(-1, *decode(time, outputs), polarity(units), units, score)
-
-
 def _units(logits: Float) -> tuple[str, ...]:
-    """Those more probable than not, most probable first; the best one at the least."""
+    """Units with probability above 0.5 by falling probability, at least the best one."""
     order = np.argsort(-logits).tolist()
     return tuple(
         MICRO_ACTION_UNITS[k] for rank, k in enumerate(order) if rank == 0 or logits[k] > 0.0
     )
 
 
-def polarity(units: tuple[str, ...]) -> str:
-    """positive | negative | surprise | unspecified, by the strongest unit that has one.
+def _polarity(units: tuple[str, ...]) -> str:
+    """positive | negative | surprise | unspecified, by the most probable unit that has one.
 
-    After the units that published sets code with their classes: 12 and 6 happiness, 4, 7, 9, 10,
-    15, 17, 20, 24 the negative ones, 1, 2, 5, 26 surprise unless 4 is among them; 14 alone is left
-    open: contempt in one set, anything in another.
+    The coding of published data sets: AU06, AU12 happiness; AU04, 07, 09, 10, 15, 17, 20, 24
+    negative classes; AU01, 02, 05, 26 surprise unless with AU04. AU14 alone is unspecified, since
+    data sets disagree.
     """
-    shown = set(units)
-    if shown & _SURPRISE and shown & {"AU04"}:
+    if _SURPRISE.intersection(units) and "AU04" in units:
         return "negative"
     for unit in units:
         if unit in _POSITIVE:

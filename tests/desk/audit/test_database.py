@@ -1,4 +1,4 @@
-"""Every byte of an honest outbox is explained; pictures and strange rows in it are named."""
+"""All bytes of a normal outbox are explained; pictures and unexpected rows are found."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from agent.base.config import StoreConfig
 from agent.base.report import to_json
-from agent.desk.audit._database import KnownText, is_ordinary, pages, read_rows
+from agent.desk.audit._database import KnownText, is_expected, pages, read_rows
 from agent.wall.outbox import Outbox
 from tests.desk.audit.clip import frames
 from tests.summaries import summary
@@ -45,7 +45,7 @@ def residue(path: Path, bodies: list[bytes]) -> list[bytes]:
     ]
 
 
-def test_an_honest_outbox_is_explained_to_the_last_page(tmp_path: Path) -> None:
+def test_a_normal_outbox_has_no_residue(tmp_path: Path) -> None:
     assert residue(*outbox(tmp_path, 150)) == []
 
 
@@ -82,8 +82,8 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 
 
 def test_messages_names_and_hashes_are_ordinary() -> None:
-    assert is_ordinary(b"store_failed")
-    assert is_ordinary(bytes(32).hex().encode())
-    assert is_ordinary(to_json(summary(1)))
+    assert is_expected(b"store_failed")
+    assert is_expected(bytes(32).hex().encode())
+    assert is_expected(to_json(summary(1)))
     for strange in (bytes(range(20)).hex().encode(), b"two words", b'{"v": 1}', b"\xff\xfe"):
-        assert not is_ordinary(strange)
+        assert not is_expected(strange)

@@ -1,4 +1,4 @@
-"""Pictures of the video are found however they are written, and honest bytes hold none."""
+"""Pictures of the video are found in every encoding, without false positives."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from agent.base.report import to_json
 from agent.desk.audit._artifacts import Artifact
-from agent.desk.audit._decodings import decodings
-from agent.desk.audit._matching import PixelIndex, likeness
+from agent.desk.audit._encodings import decodings
+from agent.desk.audit._matching import PixelIndex, match_picture
 from agent.desk.audit._reference import Picture, Reference, informative
 from tests.desk.audit.clip import SIZE, frames, write
 from tests.summaries import summary
@@ -120,7 +120,7 @@ def haystack() -> PixelIndex:
     return index_of(b"".join(parts))
 
 
-def test_honest_bytes_hold_no_pixels_of_the_video(video: Video, haystack: PixelIndex) -> None:
+def test_other_bytes_do_not_match_the_video(video: Video, haystack: PixelIndex) -> None:
     assert haystack.size > 100_000
     for pictures in video[1][::4]:
         haystack.look_up(pictures)
@@ -158,7 +158,7 @@ def test_a_rough_thumbnail_is_recognised(size: tuple[int, int], levels: int, vid
     step = 256 // levels
     rough = np.clip(small + rng.normal(0, 5, small.shape), 0, 255).astype(np.uint8) // step * step
     pixels = np.concatenate([np.array([size[0], size[1]], np.uint8), rough.reshape(-1)])
-    found = likeness(pixels, video[0].keys)
+    found = match_picture(pixels, video[0].keys)
     assert found is not None
     assert (found.width, found.height) == size
     assert abs(found.frame - 10) <= 3
@@ -167,7 +167,7 @@ def test_a_rough_thumbnail_is_recognised(size: tuple[int, int], levels: int, vid
 def test_a_part_of_a_frame_is_recognised(video: Video) -> None:
     number, key = video[0].keys[0]
     part = cv2.resize(key[20:100, 30:110], (40, 40), interpolation=cv2.INTER_AREA)
-    found = likeness(part.reshape(-1), video[0].keys)
+    found = match_picture(part.reshape(-1), video[0].keys)
     assert found is not None
     assert found.part
     assert found.frame == number
@@ -177,5 +177,5 @@ def test_a_part_of_a_frame_is_recognised(video: Video) -> None:
 @given(seed=st.integers(0, 2**32), size=st.sampled_from([64, 100, 108, 768]))
 def test_noise_and_ramps_are_no_pictures(seed: int, size: int, video: Video) -> None:
     noise = np.random.default_rng(seed).integers(0, 256, size).astype(np.uint8)
-    assert likeness(noise, video[0].keys) is None
-    assert likeness(np.linspace(0, 255, size).astype(np.uint8), video[0].keys) is None
+    assert match_picture(noise, video[0].keys) is None
+    assert match_picture(np.linspace(0, 255, size).astype(np.uint8), video[0].keys) is None

@@ -1,4 +1,4 @@
-"""What is recorded while it happens: files, bytes on the wire, system calls."""
+"""Recording of files, TCP connections and system calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agent.desk.audit import _system_calls
 from agent.desk.audit._recorders import FileRecorder, TcpProxy, expected
 
 
-def test_files_are_copied_as_they_change_and_after_they_are_gone(tmp_path: Path) -> None:
+def test_changed_and_deleted_files_are_copied(tmp_path: Path) -> None:
     run, store = tmp_path / "run", tmp_path / "copies"
     run.mkdir()
     (run / "old").write_text("was there before")
@@ -79,7 +79,7 @@ a.send(b"to the other side")
 """
 
 
-def test_system_calls_tell_of_sockets_and_of_files_that_are_gone(tmp_path: Path) -> None:
+def test_strace_records_sockets_and_deleted_files(tmp_path: Path) -> None:
     before = _system_calls.strace(tmp_path / "trace")
     if not before:
         pytest.skip("strace is not here or may not trace")

@@ -1,4 +1,4 @@
-"""The whole audit on the real two processes, and every way in which it cannot be carried out."""
+"""The whole audit of both real processes, and its errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_the_honest_agent_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_real_agent_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A visitor of the demo's clip, seen by the real agent."""
     seen = [frame.luma for frame, _ in zip(VideoFile(CLIP), range(80), strict=False)]
     visitor = write(tmp_path / "visitor.mkv", seen[50:], fps=30.0)
@@ -69,7 +69,7 @@ def test_what_is_no_video_is_refused(tmp_path: Path, name: str, content: bytes) 
         ("pass", "released nothing"),
     ],
 )
-def test_a_process_that_dies_or_says_nothing_is_no_pass(
+def test_a_process_that_fails_or_releases_nothing_is_an_error(
     perceive: str, why: str, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "_compile", lambda environment: None)  # nobody needs kernels

@@ -1,4 +1,4 @@
-"""The demo's broker against paho, at both versions, and against nonsense."""
+"""The loopback broker with paho clients of both versions and with malformed packets."""
 
 from __future__ import annotations
 
@@ -118,9 +118,7 @@ def test_retained_messages_wait_for_late_readers_until_emptied(
 
 
 @BOTH
-def test_the_will_is_for_those_who_vanish_not_for_those_who_say_goodbye(
-    broker: Broker, version: Any
-) -> None:
+def test_the_will_is_published_on_connection_loss_only(broker: Broker, version: Any) -> None:
     reader = Client(broker, version)
     reader.subscribe("state/#")
     polite = Client(broker, version, "p", topic="state/p", payload=b"off", qos=1, retain=True)
@@ -145,9 +143,9 @@ def test_properties_pass_from_5_to_5_and_versions_mix(broker: Broker) -> None:
     new.client.publish("t", b"1", 1, properties=properties).wait_for_publish(5)
     old.publish("t", b"2")
     eventually(lambda: len(new.got) == len(old.got) == 2)
-    said = new.got[0].properties
-    assert said is not None
-    assert said.json() == {  # type: ignore[no-untyped-call]
+    properties_received = new.got[0].properties
+    assert properties_received is not None
+    assert properties_received.json() == {  # type: ignore[no-untyped-call]
         "ContentType": "application/json",
         "UserProperty": [("schema", "urn:x:1")],
     }

@@ -1,4 +1,4 @@
-"""The page knows every message and every field, and is honest about the policy in force."""
+"""The page covers every message and field, and reflects the policy."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_every_field_has_a_meaning_a_range_and_a_measure(name: str) -> None:
     for row in rows:
         assert row.meaning.endswith(".")
         assert "{" not in row.meaning
-        assert row.says
-        assert "text like" not in row.says, "no pattern is shown to a reader"
+        assert row.values
+        assert "text like" not in row.values, "no pattern is shown to a reader"
     top = sum(row.bits for row in rows if "." not in row.path)
     assert top == pytest.approx(capacity(schema).bits)
 
@@ -92,7 +92,7 @@ def test_every_channel_and_its_topic_stand_on_the_page() -> None:
     assert "homeassistant" not in page(config())
 
 
-def test_the_page_says_what_this_policy_publishes_and_what_never() -> None:
+def test_the_page_lists_published_and_withheld_cells() -> None:
     text = page(config("classroom"))
     assert "| Published per window | visits, attention, dwell |" in text
     assert "not read, not computed" in text
@@ -122,7 +122,7 @@ def test_the_numbers_are_those_in_force() -> None:
     assert "e^0.4" in text
 
 
-def test_a_policy_without_noise_says_so_everywhere() -> None:
+def test_a_policy_without_noise_is_stated_everywhere() -> None:
     text = page(config("demo"))
     assert "with noise" not in text
     assert "nothing may leave this machine" in text

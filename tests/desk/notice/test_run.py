@@ -41,7 +41,8 @@ def with_profile(folder: Path) -> AgentConfig:
     return parse({"privacy": {"profile": str(path), "profile_key": str(public)}}, "x")
 
 
-def test_without_a_profile_the_sign_has_lines_and_says_what_to_set(
+@pytest.mark.slow
+def test_without_a_profile_missing_settings_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "kit"
@@ -58,19 +59,20 @@ def test_without_a_profile_the_sign_has_lines_and_says_what_to_set(
     assert all(path.stat().st_mode & 0o777 == 0o644 for path in out.iterdir())
 
 
-def test_a_profile_chooses_languages_and_what_is_missing_is_told(
+@pytest.mark.slow
+def test_a_profile_sets_languages_and_gaps_are_warned_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = with_profile(tmp_path)
     (tmp_path / "kept.txt").write_text("mine")
     assert notice(config, tmp_path, as_json=True) == 0
-    said = json.loads(capsys.readouterr().out)
-    names = {Path(path).name for path in said["files"]}
+    report = json.loads(capsys.readouterr().out)
+    names = {Path(path).name for path in report["files"]}
     assert names >= {"sign-es.pdf", "sign-es.png"}
     assert "sign-en.pdf" not in names
-    assert any("lacks 店" in each for each in said["warnings"])
-    assert any("notice.purpose has no text in 'es'" in each for each in said["warnings"])
-    assert not any("fill in by hand" in each for each in said["warnings"])
+    assert any("lacks 店" in each for each in report["warnings"])
+    assert any("notice.purpose has no text in 'es'" in each for each in report["warnings"])
+    assert not any("fill in by hand" in each for each in report["warnings"])
     assert (tmp_path / "kept.txt").read_text() == "mine"
     page = (tmp_path / "what-leaves-this-box.md").read_text()
     assert "| 20, judged" in page

@@ -1,4 +1,4 @@
-"""The sign's words say what the policy in force does, in every language."""
+"""The text of the sign matches the policy in every language."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def test_no_language_borrows_from_another() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_act_s_wording_stands_where_expressions_are_read_in_the_eu(language: Language) -> None:
-    said = text(policy(), language)
-    assert "2024/1689" in said.act
-    assert "50" in said.act
-    assert said.title == WORDS[language].title_expression
+    sign = text(policy(), language)
+    assert "2024/1689" in sign.act
+    assert "50" in sign.act
+    assert sign.title == WORDS[language].title_expression
     elsewhere = text(policy(device={"region": "other"}), language)
     assert elsewhere.act == WORDS[language].act_elsewhere
 
@@ -64,18 +64,18 @@ def test_the_act_s_wording_stands_where_expressions_are_read_in_the_eu(language:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_where_no_emotion_is_inferred_only_presence_is_said(language: Language) -> None:
     words = WORDS[language]
-    said = text(policy("classroom", {"place": "education"}), language)
-    assert said.title == words.title_count
-    assert said.statements == (words.attention,)
-    assert said.act == words.act_not
-    assert not said.emotion
+    sign = text(policy("classroom", {"place": "education"}), language)
+    assert sign.title == words.title_count
+    assert sign.statements == (words.attention,)
+    assert sign.act == words.act_not
+    assert not sign.emotion
 
 
 def test_the_numbers_are_those_in_force() -> None:
-    said = text(policy(k=25, window=3600)).points[1]
-    assert "25 visits" in said
-    assert "1 hour" in said
-    assert "noise" in said
+    sign = text(policy(k=25, window=3600)).points[1]
+    assert "25 visits" in sign
+    assert "1 hour" in sign
+    assert "noise" in sign
     assert "do not leave this computer" in text(policy("demo")).points[1]
 
 
@@ -84,7 +84,7 @@ def test_brief_expressions_are_named_only_where_they_are_looked_for() -> None:
     assert WORDS["en"].brief not in text(policy(), micro=False).statements
 
 
-def test_the_usa_is_told_of_face_geometry_and_of_consent() -> None:
+def test_signs_in_the_usa_mention_face_geometry_and_consent() -> None:
     shop = policy("retail-us-notice", {"region": "us"})
     assert WORDS["en"].face_geometry in text(shop).statements
     assert WORDS["en"].with_consent in text(shop, consent=True).statements
@@ -108,8 +108,8 @@ def test_the_operator_s_words_stand_in_their_place() -> None:
     assert bare["Contact"] is None
 
 
-def test_quiet_hours_and_staff_zones_are_told() -> None:
+def test_quiet_hours_and_staff_zones_are_mentioned() -> None:
     rules = policy(quiet_hours=["22:00-06:00"], staff_zones=[[[0, 0], [1, 0], [0, 1]]])
-    said = text(rules)
-    assert dict(said.facts)["Switched off"] == "22:00–06:00"
-    assert said.avoid.endswith(WORDS["en"].zones)
+    sign = text(rules)
+    assert dict(sign.facts)["Switched off"] == "22:00–06:00"
+    assert sign.avoid.endswith(WORDS["en"].zones)

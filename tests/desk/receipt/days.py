@@ -1,4 +1,4 @@
-"""A box that releases summaries and signs its days."""
+"""A device that releases summaries and signs daily receipts, with controlled clocks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOUR = 3600.0
 
 
 class Box:
-    """Clocks that a test turns, an outbox, a receipt book."""
+    """An outbox and a receipt book with controlled clocks."""
 
     def __init__(self, folder: Path, utc: float | None = NOON, monotonic: float = 1000.0) -> None:
         self.folder, self.utc, self.monotonic = folder, utc, monotonic
@@ -27,7 +27,7 @@ class Box:
         self.start()
 
     def start(self) -> None:
-        """The process begins (again)."""
+        """Start the process."""
         self.outbox = Outbox(self.config.store, utc=lambda: self.utc)
         self.book = ReceiptBook(self.config, self.outbox)
 
@@ -36,7 +36,7 @@ class Box:
         self.start()
 
     def reboot(self, off: float = 0.0) -> None:
-        """The machine was off for some seconds; its monotonic clock begins anew."""
+        """Restart the machine after `off` seconds: the monotonic clock is reset."""
         if self.utc is not None:
             self.utc += off
         self.monotonic = 5.0
@@ -46,7 +46,7 @@ class Box:
         self.book._machine = f"start {self.starts}"
 
     def pass_time(self, seconds: float, step: float = HOUR) -> list[Receipt]:
-        """Let both clocks run, with a tick every `step`; the receipts signed meanwhile."""
+        """Advance both clocks with a tick every `step`; return the receipts signed."""
         signed = []
         end = self.monotonic + seconds
         while self.monotonic < end:
@@ -69,7 +69,7 @@ class Box:
         return done
 
     def written(self, kind: str) -> list[bytes]:
-        """Bodies of one kind that wait in the outbox."""
+        """Pending messages of one kind."""
         return [row.body for row in self.outbox.peek(100_000) if row.kind == kind]
 
 

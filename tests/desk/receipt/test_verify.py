@@ -1,4 +1,4 @@
-"""A stranger with the messages and a key finds out what is missing, added or altered."""
+"""`fleeting receipt verify` detects missing, added and altered messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.summaries import summary
 
 
 class Reader:
-    """Whoever received everything that one box sent in ten days."""
+    """A subscriber with ten days of messages of one device."""
 
     def __init__(self, folder: Path, days: int = 10, a_day: int = 6) -> None:
         box = Box(folder)
@@ -40,7 +40,7 @@ class Reader:
         return verify([receipts], key=key, summaries=[received] if received else [], as_json=False)
 
     def sign(self, **changes: Any) -> bytes:
-        """The last receipt with other statements, signed by the box's own key: a lying box."""
+        """The last receipt with a changed statement, signed with the device's key."""
         last = Receipt.model_validate_json(self.last)
         statement = Statement.model_validate({**last.statement.model_dump(), **changes})
         signature = self.box.book._key.sign(to_json(statement)).hex()
@@ -60,12 +60,12 @@ def reader(sent: tuple[list[bytes], list[bytes], Reader]) -> Reader:
     return reader
 
 
-def test_all_is_well(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_complete_chain_is_valid(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(reader.receipts) == 11
     assert reader.verify(reader.key.upper(), summaries=True) == 0
-    said = capsys.readouterr().out
-    assert said.count(" valid\n") == 11
-    assert "11 receipts, 0 invalid. All valid." in said
+    output = capsys.readouterr().out
+    assert output.count(" valid\n") == 11
+    assert "11 receipts, 0 invalid. All valid." in output
 
 
 def test_order_copies_and_topics_do_not_matter(reader: Reader) -> None:
@@ -86,7 +86,7 @@ def test_one_receipt_per_file(reader: Reader, tmp_path: Path) -> None:
     assert verify(files, key=reader.key, summaries=[], as_json=False) == 0
 
 
-def test_without_a_key_it_says_what_that_means(
+def test_without_a_key_the_signing_key_is_printed(
     reader: Reader, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert reader.verify() == 0
@@ -111,11 +111,11 @@ def test_a_missing_receipt_is_a_gap(
     del reader.receipts[place]
     expected = 0 if place == 0 else 1  # a chain may be given from its middle on
     assert reader.verify(reader.key) == expected
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     if place:
-        assert f"gap: number {place + 1} is missing" in said
+        assert f"gap: number {place + 1} is missing" in output
     else:
-        assert "the chain before number 2 was not given" in said
+        assert "the chain before number 2 was not given" in output
 
 
 def test_a_fork_is_named_on_both_sides(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,9 +124,7 @@ def test_a_fork_is_named_on_both_sides(reader: Reader, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.count("the chain forks: number 11") == 2
 
 
-def test_a_box_that_numbers_anew_is_found(
-    reader: Reader, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_inconsistent_links_are_found(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
     reader.receipts[-1] = reader.sign(number=12)
     assert reader.verify(reader.key) == 1
     assert "follows number 10, yet it is number 12" in capsys.readouterr().out
@@ -162,9 +160,9 @@ def test_another_key_is_found(reader: Reader, capsys: pytest.CaptureFixture[str]
 def test_a_missing_summary_is_named(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
     del reader.summaries[20:22]
     assert reader.verify(reader.key, summaries=True) == 1
-    said = capsys.readouterr().out
-    assert "4 of 6 summaries are here; missing: seq 20, 21" in said
-    assert said.count("INVALID") == 1
+    output = capsys.readouterr().out
+    assert "4 of 6 summaries are here; missing: seq 20, 21" in output
+    assert output.count("INVALID") == 1
 
 
 def test_summaries_missing_on_the_first_and_on_many_days(
@@ -172,12 +170,12 @@ def test_summaries_missing_on_the_first_and_on_many_days(
 ) -> None:
     del reader.summaries[50:], reader.summaries[30:36], reader.summaries[1]
     assert reader.verify(reader.key, summaries=True) == 1
-    said = capsys.readouterr().out
-    assert "5 of 6 summaries are here; missing: seq 1." in said
-    assert "0 of 6 summaries are here; missing: seq 30, 31, 32, 33, 34, 35" in said
-    assert "2 of 6 summaries are here; missing: seq 50, 51, 52, 53" in said
-    assert "0 of 6 summaries are here; missing: seq 54" in said
-    assert said.count("INVALID") == 4
+    output = capsys.readouterr().out
+    assert "5 of 6 summaries are here; missing: seq 1." in output
+    assert "0 of 6 summaries are here; missing: seq 30, 31, 32, 33, 34, 35" in output
+    assert "2 of 6 summaries are here; missing: seq 50, 51, 52, 53" in output
+    assert "0 of 6 summaries are here; missing: seq 54" in output
+    assert output.count("INVALID") == 4
 
 
 def test_an_altered_summary_is_found(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,10 +184,10 @@ def test_an_altered_summary_is_found(reader: Reader, capsys: pytest.CaptureFixtu
     assert false != true
     reader.summaries[33] = false
     assert reader.verify(reader.key, summaries=True) == 1
-    said = capsys.readouterr().out
-    assert "seq 30 to 35, are here, but at least one is not as it was released" in said
-    assert said.count("INVALID") == 1
-    reader.summaries.append(true)  # beside the true one, the false one is told
+    output = capsys.readouterr().out
+    assert "seq 30 to 35, are here, but at least one is not as it was released" in output
+    assert output.count("INVALID") == 1
+    reader.summaries.append(true)  # the released copy identifies the altered one
     assert reader.verify(reader.key, summaries=True) == 1
     assert "summaries.jsonl:34; the one at" in capsys.readouterr().out
     reader.summaries[33] = true.replace(b'"slot":0', b'"slot":0.0')
@@ -200,20 +198,20 @@ def test_an_altered_summary_is_found(reader: Reader, capsys: pytest.CaptureFixtu
 def test_an_added_summary_is_found(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
     reader.summaries.insert(7, to_json(summary(41, "deadbeef")))
     assert reader.verify(reader.key, summaries=True) == 1
-    said = capsys.readouterr().out
-    assert "summaries.jsonl:8; the one at" in said
-    assert said.count("INVALID") == 1
+    output = capsys.readouterr().out
+    assert "summaries.jsonl:8; the one at" in output
+    assert output.count("INVALID") == 1
 
 
-def test_summaries_that_no_receipt_is_about_yet(
+def test_summaries_before_and_after_the_receipts(
     reader: Reader, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reader.summaries += lines([summary(60), summary(61)])
     del reader.receipts[:4]
     assert reader.verify(reader.key, summaries=True) == 0
-    said = capsys.readouterr().out
-    assert "2 summaries are newer than the last receipt" in said
-    assert "18 summaries are from before the first receipt" in said
+    output = capsys.readouterr().out
+    assert "2 summaries are newer than the last receipt" in output
+    assert "18 summaries are from before the first receipt" in output
     del reader.receipts[3]
     assert reader.verify(reader.key, summaries=True) == 1
     assert "no receipt accounts for summary 36" in capsys.readouterr().out
@@ -254,9 +252,9 @@ def test_a_new_outbox_counts_from_zero_in_the_same_chain(tmp_path: Path) -> None
 def test_as_json(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
     files = [save(reader.folder / "r", reader.receipts[:3])]
     assert verify(files, key=reader.key, summaries=[], as_json=True) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["valid"] is True
-    assert [each["statement"]["number"] for each in said["receipts"]] == [1, 2, 3]
+    output = json.loads(capsys.readouterr().out)
+    assert output["valid"] is True
+    assert [each["statement"]["number"] for each in output["receipts"]] == [1, 2, 3]
     assert verify([reader.folder / "none"], key=None, summaries=[], as_json=True) == 1
     assert json.loads(capsys.readouterr().out)["problems"] == [
         f"{reader.folder / 'none'} cannot be read: No such file or directory.",
@@ -264,7 +262,7 @@ def test_as_json(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-HOSTILE = {
+MALFORMED = {
     "empty": b"",
     "not json": b"hello\n",
     "deep": b"[" * 100_000 + b"\n",
@@ -280,24 +278,24 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_files(
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_files(
     reader: Reader, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = tmp_path / "bad\x1b[31m.jsonl"
-    bad.write_bytes(HOSTILE[name])
+    bad.write_bytes(MALFORMED[name])
     good = save(tmp_path / "good", reader.receipts)
     assert verify([bad], key=None, summaries=[], as_json=False) == 1
     assert verify([good], key=None, summaries=[bad], as_json=False) == 1
     code = verify([good, bad], key=reader.key, summaries=[], as_json=False)
     assert code == (0 if name == "empty" else 1)
-    said = capsys.readouterr()
-    assert said.err == ""
-    assert "\x1b" not in said.out
-    assert len(said.out) < 20_000
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert "\x1b" not in output.out
+    assert len(output.out) < 20_000
 
 
-def test_a_folder_and_an_endless_file(reader: Reader, tmp_path: Path) -> None:
+def test_a_folder_is_no_receipt(tmp_path: Path) -> None:
     assert verify([tmp_path], key=None, summaries=[], as_json=False) == 1
 
 
@@ -305,7 +303,7 @@ def test_a_folder_and_an_endless_file(reader: Reader, tmp_path: Path) -> None:
 @hypothesis_settings(
     max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
-def test_no_bytes_upset_it(reader: Reader, noise: bytes, place: int) -> None:
+def test_arbitrary_bytes_raise_nothing(reader: Reader, noise: bytes, place: int) -> None:
     content = b"\n".join(reader.receipts[:2])
     file = reader.folder / "fuzz"
     file.write_bytes(content[:place] + noise + content[place:])

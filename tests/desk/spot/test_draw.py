@@ -51,6 +51,7 @@ def test_the_line_breaks_at_a_gap_and_nowhere_else() -> None:
     assert times[broken] == pytest.approx(199 / 30, abs=0.05)
 
 
+@pytest.mark.slow
 def test_events_are_shaded_by_polarity_and_flagged_spans_are_grey(tmp_path: Path) -> None:
     drawing = drawn(1800)
     for number, polarity in enumerate(POLARITIES):

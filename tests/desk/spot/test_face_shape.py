@@ -1,4 +1,4 @@
-"""Points that are no face in iBUG order, and what is said about them."""
+"""Diagnosis of points that are not a face in iBUG order."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from agent.desk.spot.face_shape import diagnose
 from agent.vision.faces.align import MEAN_SHAPE
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
+from tests.vision.rotation import rotation
 
 Points = NDArray[np.float64]
 FACE: Points = MEAN_SHAPE.astype(np.float64)
@@ -32,19 +33,12 @@ def moved(*exchanges: tuple[slice, slice]) -> Points:
     return out
 
 
-def turned(yaw: float, pitch: float, roll: float) -> Points:
-    a, b, c = np.radians([yaw, pitch, roll])
-    about_y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
-    about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
-    about_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
-    return np.asarray((MEAN_SHAPE_3D @ (about_z @ about_x @ about_y).T)[:, :2], np.float64)
-
-
 @given(st.floats(-60, 60), st.floats(-25, 30), st.floats(-180, 180), st.floats(10, 1000))
 def test_a_face_is_a_face_however_it_is_turned(
     yaw: float, pitch: float, roll: float, size: float
 ) -> None:
-    assert verdict(turned(yaw, pitch, roll), size) is None
+    turned = MEAN_SHAPE_3D @ rotation(yaw, pitch, roll).T
+    assert verdict(turned[:, :2].astype(np.float64), size) is None
 
 
 def test_an_open_mouth_and_raised_brows_are_no_other_order() -> None:
@@ -73,9 +67,9 @@ def test_an_open_mouth_and_raised_brows_are_no_other_order() -> None:
     ],
 )
 def test_diagnose_is_named(face: Points, words: str) -> None:
-    said = verdict(face, noise=0.0 if not face.any() else 0.01)
-    assert said is not None
-    assert re.search(words, said)
+    problem = verdict(face, noise=0.0 if not face.any() else 0.01)
+    assert problem is not None
+    assert re.search(words, problem)
 
 
 @given(st.integers(0, 2**32 - 1))

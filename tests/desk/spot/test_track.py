@@ -136,7 +136,7 @@ def test_what_cannot_be_a_track_is_named(tmp_path: Path, arrays: Arrays, words: 
     assert str(path) in str(caught.value)
 
 
-def test_a_trace_of_replay_is_told_apart(tmp_path: Path) -> None:
+def test_a_trace_of_replay_is_recognised(tmp_path: Path) -> None:
     path = tmp_path / "trace.npz"
     np.savez(path, time=np.zeros(3), frame_time=np.zeros(3), track_id=np.zeros(3), landmarks=POINTS)
     with pytest.raises(TrackError, match="trace of `fleeting replay`"):

@@ -1,4 +1,4 @@
-"""What is wrong with a track's times, and what may be done with it all the same."""
+"""Validation of timestamps, units and landmarks of a track."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def test_a_sound_track_has_nothing_to_flag(tmp_path: Path) -> None:
     kept, flags = look(tmp_path, track)
     assert kept == track["timestamps"].tolist()
     assert flags.spans == []
-    seen = validated(tmp_path, track)
-    assert (seen.frames, seen.first) == (100, 0.0)
-    assert seen.last == pytest.approx(1.98)
-    assert seen.step == pytest.approx(0.02)
-    assert seen.warnings == ()
+    stats = validated(tmp_path, track)
+    assert (stats.frames, stats.first) == (100, 0.0)
+    assert stats.last == pytest.approx(1.98)
+    assert stats.step == pytest.approx(0.02)
+    assert stats.warnings == ()
 
 
 def test_repeated_backward_and_impossible_times_are_left_out_and_flagged(tmp_path: Path) -> None:
@@ -145,5 +145,5 @@ def test_wild_frames_are_no_faces_and_do_not_spoil_the_rest(tmp_path: Path) -> N
 def test_doubled_frames_are_mentioned(tmp_path: Path) -> None:
     track = still(300, fps=60.0)
     track["landmarks"][1::2] = track["landmarks"][::2]
-    (said,) = validated(tmp_path, track).warnings
-    assert "50 % of the frames repeat" in said
+    (warning,) = validated(tmp_path, track).warnings
+    assert "50 % of the frames repeat" in warning

@@ -1,4 +1,4 @@
-"""Perceived records made from the clip's own script, as a flawless pipeline would give them."""
+"""Perceived records from the clip's ground truth, as of a perfect pipeline."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def perceived(truth: Truth, fps: float = 30.0) -> Iterator[Perceived]:
 def _face(truth: Truth, index: int, name: str, time: float, number: int) -> Face:
     points = np.zeros((68, 2), np.float32) + 100.0 * index
     points[45, 0] += 90
-    shown = [e for e in truth.events if e.visitor == name and e.onset < time < e.offset]
+    active = [e for e in truth.events if e.visitor == name and e.onset < time < e.offset]
     probabilities = np.full(8, 0.02, np.float32)
-    main = next((SHOWS[e.kind] for e in shown if e.kind in SHOWS), "neutral")
+    main = next((SHOWS[e.kind] for e in active if e.kind in SHOWS), "neutral")
     probabilities[EXPRESSIONS.index(main)] = 0.86
-    turned = any(e.kind == "turn" for e in shown)
+    turned = any(e.kind == "turn" for e in active)
     valence = {"happiness": 0.8, "anger": -0.6}.get(main, 0.0)
     units = np.zeros(12, np.float32)
     return Face(

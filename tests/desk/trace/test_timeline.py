@@ -1,4 +1,4 @@
-"""The picture of a recording."""
+"""The timeline plot."""
 
 from __future__ import annotations
 

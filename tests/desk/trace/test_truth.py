@@ -1,4 +1,4 @@
-"""The planted truth and how it is scored."""
+"""Ground truth and scoring."""
 
 from __future__ import annotations
 

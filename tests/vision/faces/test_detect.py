@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.base.types import Float, Frame, Grey
 from agent.vision.faces.detect import STRIDES, FaceDetector, decode, letterbox
-from agent.vision.inference.manifest import load_manifest
+from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.vision.inference.tflite import open_model
 
 Maps = dict[str, Float]
@@ -220,12 +219,8 @@ def test_senseless_options_are_refused(options: dict[str, float]) -> None:
         FaceDetector(lambda _: blank(), **options)  # type: ignore[arg-type]
 
 
-MODEL = Path(__file__).parents[3] / "models" / "detector" / "model.tflite"
-
-
-@pytest.mark.skipif(not MODEL.is_file(), reason="models/detector/model.tflite is not there")
 def test_the_shipped_network_finds_no_face_in_noise_and_flat_grey() -> None:
-    manifest = load_manifest(MODEL.parents[1])
+    manifest = load_manifest(models_folder(None))
     score_above = float(manifest.parameters("detector")["score_above"])
     detector = FaceDetector(open_model(manifest, "detector"), score_above)
     rng = np.random.default_rng(3)

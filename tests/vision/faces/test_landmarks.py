@@ -48,7 +48,7 @@ def test_expected_errors_grow_with_the_face(iod: float) -> None:
     np.testing.assert_allclose(estimate.spread, np.full(68, 0.02 * iod), rtol=0.01)
 
 
-def test_a_model_that_does_not_tell_leaves_the_errors_open() -> None:
+def test_a_model_without_expected_errors_gives_none() -> None:
     def silent(crop: Grey) -> Mapping[str, Float]:
         outputs = dict(_mean_face(crop))
         del outputs["spread"]
@@ -59,20 +59,20 @@ def test_a_model_that_does_not_tell_leaves_the_errors_open() -> None:
 
 
 def test_refining_cuts_the_second_crop_around_the_first_estimate() -> None:
-    seen: list[Grey] = []
+    crops: list[Grey] = []
 
     def moved(crop: Grey) -> Mapping[str, Float]:
-        seen.append(crop)
+        crops.append(crop)
         outputs = dict(_mean_face(crop))
         outputs["points"] = outputs["points"] + np.float32(5 / LANDMARK_CROP.size)
         return outputs
 
     guess = _in_frame(MEAN_SHAPE, LANDMARK_CROP.iod, 0, 160, 110)
     estimate = LandmarkEstimator(moved).refine(LUMA, guess)
-    assert len(seen) == 2
+    assert len(crops) == 2
     # crop pixels are frame pixels here, so that every pass moves five of them
     np.testing.assert_allclose(estimate.points - guess, np.full((68, 2), 10.0), atol=0.1)
-    np.testing.assert_array_equal(seen[0][5:, 5:], seen[1][:-5, :-5])
+    np.testing.assert_array_equal(crops[0][5:, 5:], crops[1][:-5, :-5])
 
 
 def test_box_reaches_from_forehead_to_chin() -> None:

@@ -15,14 +15,14 @@ class World:
 
     def __init__(self) -> None:
         self.faces: dict[str, Float] = {}
-        self.looks = 0
+        self.detections = 0
         self.undetectable: set[str] = set()
 
     def put(self, name: str, x: float, y: float, iod: float = 40.0) -> None:
         self.faces[name] = (MEAN_SHAPE * iod + [x, y]).astype(np.float32)
 
     def detect(self, frame: Frame) -> Detections:
-        self.looks += 1
+        self.detections += 1
         seen = [p for name, p in self.faces.items() if name not in self.undetectable]
         return Detections(
             np.array([face_box(p) for p in seen], np.float32).reshape(-1, 4),
@@ -85,7 +85,7 @@ def test_the_detector_rests_between_looks() -> None:
     tracker = _tracker(world)
     for i in range(60):
         tracker.update(Frame(i / 30, LUMA))
-    assert world.looks <= 5, "two seconds at one look per half second"
+    assert world.detections <= 5, "two seconds at one look per half second"
 
 
 def test_a_newcomer_gets_an_id_of_his_own() -> None:
@@ -113,7 +113,7 @@ def test_a_face_hidden_for_a_moment_is_resumed() -> None:
     assert seen[-1] == [1]
 
 
-def test_a_face_gone_for_long_comes_back_as_another() -> None:
+def test_a_face_lost_for_long_gets_a_new_id() -> None:
     world = World()
     tracker = _tracker(world, lost_after=1.0)
     for i in range(150):
@@ -151,7 +151,7 @@ def test_forty_faces_are_held_and_no_more_than_allowed() -> None:
     assert len(set(_ids(tracks))) == 40
 
 
-def test_a_small_budget_goes_round_and_says_what_it_left_out() -> None:
+def test_a_small_budget_rotates_and_counts_skipped_tracks() -> None:
     world = World()
     for i in range(6):
         world.put(str(i), 60 + 100 * i, 200, 20.0)
@@ -160,8 +160,8 @@ def test_a_small_budget_goes_round_and_says_what_it_left_out() -> None:
     for i in range(30):
         tracks = tracker.update(Frame(i / 30, LUMA))
         if i > 1:
-            assert tracker.skipped == sum(not track.fresh for track in tracks) == 5
-            turns += [track.track_id for track in tracks if track.fresh]
+            assert tracker.skipped == sum(not track.updated for track in tracks) == 5
+            turns += [track.track_id for track in tracks if track.updated]
     assert len(tracks) == 6
     assert turns[:6] == turns[6:12], "every face has its turn"
     assert sorted(turns[:6]) == [1, 2, 3, 4, 5, 6]

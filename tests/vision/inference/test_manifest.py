@@ -1,4 +1,4 @@
-"""The manifest refuses whatever is not exactly as it should be, and says what to do."""
+"""Strict reading of the manifest; errors with advice."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _second_set(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         (lambda t: t + "\n[surprise]\nx = 1\n", "'surprise' in the file is an unknown key"),
         (
@@ -118,12 +118,12 @@ def _second_set(text: str) -> list[str]:
         (lambda t: "format = 1\nmodel = []\n", "[[model]] tables"),
     ],
 )
-def test_refuses(folder: Path, change: Callable[[str], str], said: str) -> None:
+def test_refuses(folder: Path, change: Callable[[str], str], expected: str) -> None:
     edit(folder, change)
     with pytest.raises(ModelError) as caught:
         load_manifest(folder)
     message = str(caught.value)
-    assert said in message
+    assert expected in message
     assert str(folder / "manifest.toml") in message
     assert module.ADVICE in message
 

@@ -101,7 +101,7 @@ def test_a_wrong_picture_is_never_stretched_to_fit(picture: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         (lambda t: t.replace("[1, 4, 4, 2]", "[1, 2, 8, 2]", 1), "output 'map' has shape"),
         (lambda t: t.replace("output_0_output", "other", 1), "output 'map' has tensor"),
@@ -113,7 +113,7 @@ def test_a_wrong_picture_is_never_stretched_to_fit(picture: np.ndarray) -> None:
     ],
 )
 def test_a_file_unlike_its_manifest_is_refused(
-    folder: Path, change: Callable[[str], str], said: str
+    folder: Path, change: Callable[[str], str], expected: str
 ) -> None:
     path = folder / "manifest.toml"
     text = path.read_text()
@@ -121,7 +121,7 @@ def test_a_file_unlike_its_manifest_is_refused(
     path.write_text(change(text))
     with pytest.raises(ModelError) as caught:
         open_model(load_manifest(folder), "tiny")
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert str(folder / "tiny.tflite") in str(caught.value)
 
 
@@ -178,7 +178,9 @@ def test_what_others_write_meanwhile_is_passed_on(capfd: pytest.CaptureFixture[s
     assert capfd.readouterr().err == "something that matters\n"
 
 
-def test_no_runtime_and_an_unfit_one_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_missing_runtimes_name_the_package_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     installed: dict[str, ModuleType] = {}
 
     def fake_import(name: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""Kernels load where nothing beside them can be written, and are compiled once only."""
+"""Kernels work on a read-only installation, and are compiled only once."""
 
 from __future__ import annotations
 

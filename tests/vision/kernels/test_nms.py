@@ -25,8 +25,9 @@ def test_equals_the_twin(rows: list[tuple[int, ...]], iou_above: float) -> None:
     """Small integers: many ties, touching, nested and empty boxes."""
     boxes = _boxes([(x, y, x + w, y + h) for x, y, w, h, _ in rows])
     scores = np.array([row[4] / 5 for row in rows], np.float32)
-    expected = naive_nms.nms(boxes, scores, iou_above)
-    np.testing.assert_array_equal(nms(boxes, scores, iou_above), expected)
+    kept = nms(boxes, scores, iou_above)
+    assert kept.dtype == np.int64
+    np.testing.assert_array_equal(kept, naive_nms.nms(boxes, scores, iou_above))
 
 
 def test_many_random_boxes_equal_the_twin() -> None:
@@ -39,32 +40,11 @@ def test_many_random_boxes_equal_the_twin() -> None:
     assert 50 < len(kept) < 400
 
 
-def test_the_stronger_of_two_stays() -> None:
-    boxes = _boxes([(0, 0, 10, 10), (1, 0, 11, 10), (30, 30, 40, 40)])
-    kept = nms(boxes, np.array([0.3, 0.9, 0.5], np.float32), 0.4)
-    assert kept.tolist() == [1, 2]
-
-
-def test_a_dropped_box_drops_no_other() -> None:
-    """The middle box overlaps both ends; once it is gone the far end must stay."""
-    boxes = _boxes([(0, 0, 10, 10), (4, 0, 14, 10), (8, 0, 18, 10)])
-    kept = nms(boxes, np.array([0.9, 0.8, 0.7], np.float32), 0.3)
-    assert kept.tolist() == [0, 2]
-
-
 def test_overlap_of_exactly_the_threshold_stays() -> None:
     boxes = _boxes([(0, 0, 2, 1), (1, 0, 3, 1)])  # IoU 1/3
     scores = np.array([0.9, 0.8], np.float32)
     assert len(nms(boxes, scores, 1 / 3 + 1e-9)) == 2
     assert len(nms(boxes, scores, 0.333)) == 1
-
-
-@pytest.mark.parametrize("count", [0, 1])
-def test_few_boxes(count: int) -> None:
-    boxes = np.zeros((count, 4), np.float32)
-    kept = nms(boxes, np.ones(count, np.float32), 0.4)
-    assert kept.dtype == np.int64
-    assert kept.tolist() == list(range(count))
 
 
 @settings(max_examples=50, deadline=None)

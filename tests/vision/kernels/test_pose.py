@@ -3,18 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.base.types import Float, Pose
+from agent.base.types import Pose
 from agent.vision.faces.pose import measure_head
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
-
-
-def rotation(yaw: float, pitch: float, roll: float) -> Float:
-    """Camera-frame rotation of a shape that looks along -z, for angles as in `Pose`."""
-    y, p, r = np.radians([yaw, pitch, roll])
-    turn = np.array([[np.cos(y), 0, -np.sin(y)], [0, 1, 0], [np.sin(y), 0, np.cos(y)]])
-    nod = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
-    tilt = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
-    return np.asarray(turn @ nod @ tilt, np.float32)
+from tests.vision.rotation import rotation
 
 
 @pytest.mark.parametrize(

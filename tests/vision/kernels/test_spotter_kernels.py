@@ -1,4 +1,4 @@
-"""The spotter's kernels against plain ones, and what they promise."""
+"""The spotter's kernels against plain implementations, and their properties."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from agent.vision.kernels.resample import resample_uniform
 from agent.vision.kernels.temporal import network_step
 from agent.vision.micro import channels
 from tests.vision.kernels import naive_spotter
+from tests.vision.rotation import rotation
 
 LENGTH = 1 / 30
 
@@ -42,20 +43,11 @@ def test_channels_agree_with_their_twin(seed: int, roll: float, size: float) -> 
     np.testing.assert_allclose(_measured(points), wanted, rtol=2e-3, atol=2e-2)
 
 
-def _about(axis: int, angle: float) -> np.ndarray:
-    turn = np.eye(3)
-    a, b = (k for k in range(3) if k != axis)
-    turn[a, a] = turn[b, b] = np.cos(angle)
-    turn[a, b], turn[b, a] = -np.sin(angle), np.sin(angle)
-    return turn
-
-
 def test_a_moving_head_moves_no_channel() -> None:
     """A rigid shape, turned, tilted, nearer and elsewhere: what is left is the model's rounding."""
     still = _measured(MEAN_SHAPE_3D[:, :2] * np.float32(100))[:21]
-    for yaw, pitch, roll in ((0.3, 0.0, 0.0), (0.0, 0.25, 0.0), (0.1, -0.2, 0.5)):
-        turn = _about(2, roll) @ _about(0, pitch) @ _about(1, yaw)
-        flat = (MEAN_SHAPE_3D @ turn.T)[:, :2]
+    for angles in ((17, 0, 0), (0, 14, 0), (6, -11, 29)):
+        flat = (MEAN_SHAPE_3D @ rotation(*angles).T)[:, :2]
         moved = _measured((flat * 80 + (200, 100)).astype(np.float32))[:21]
         np.testing.assert_allclose(moved, still, atol=0.05)
 

@@ -1,4 +1,4 @@
-"""The kernels' own tests again with nothing compiled: plain Python must say the same."""
+"""The kernel tests without compilation, in plain Python."""
 
 from __future__ import annotations
 

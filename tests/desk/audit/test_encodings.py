@@ -1,4 +1,4 @@
-"""Files inside bytes are named, and text that is more than words."""
+"""File signatures, and encoded data in logs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from agent.base.report import to_json
-from agent.desk.audit._decodings import decodings
-from agent.desk.audit._signatures import signatures, suspicious_text
+from agent.desk.audit._encodings import decodings, signatures, suspicious_text
 from tests.desk.audit.clip import frames
 from tests.summaries import summary
 
@@ -47,7 +46,7 @@ def test_files_are_known_by_their_first_bytes(name: str) -> None:
     assert any(name in found for each in inner for _, found in signatures(each))
 
 
-def test_honest_bytes_hold_no_files() -> None:
+def test_other_bytes_have_no_signatures() -> None:
     bodies = [to_json(summary(n)) for n in range(200)]
     hashes = [hashlib.sha256(each).hexdigest().encode() for each in bodies]
     random = np.random.default_rng(3).integers(0, 256, 50_000, np.uint8).tobytes()
@@ -67,12 +66,12 @@ def test_honest_bytes_hold_no_files() -> None:
         (b"\n".join(b"point %d: %d" % (n, 7 * n) for n in range(68)), "numbers"),
     ],
 )
-def test_a_log_that_says_too_much_is_named(line: bytes, detector: str) -> None:
+def test_encoded_data_in_a_log_is_found(line: bytes, detector: str) -> None:
     log = b"uplink: hello\n" + line + b"\n"
     assert detector in {found for found, _, _ in suspicious_text(log)}
 
 
-def test_an_ordinary_log_says_nothing() -> None:
+def test_an_ordinary_log_has_no_findings() -> None:
     log = b"\n".join(
         [
             b"perceive: Network closed, writing confined (seccomp, landlock).",
