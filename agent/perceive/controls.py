@@ -74,8 +74,7 @@ class RuntimeControls:
         if self.settings.paused:
             self.mode = "paused"
         else:
-            quiet = self._quiet.now(self._clock()) == "quiet"
-            self.mode = "quiet" if quiet else "running"
+            self.mode = "quiet" if self._quiet.contain(self._clock().utc(now)) else "running"
 
     def close(self) -> None:
         if self._socket is not None:

@@ -81,7 +81,7 @@ class Perceiver:
             done = releaser.pass_time(frame.time)
         self._store.add(done)
         self._status.publish_vitals(mode)
-        sd_notify.alive()
+        sd_notify.watchdog()
 
     def stalled(self) -> None:
         """The camera stopped: time passes without frames."""

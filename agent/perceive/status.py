@@ -59,7 +59,7 @@ class StatusReporter:
         self._vitals_at = 0.0
         self._frames_then = 0
         self._running: tuple[Policy, str, int] | None = None
-        self._ahead: float | None = None
+        self._utc_offset: float | None = None
 
     def record_event(self, code: EventCode) -> None:
         try:
@@ -91,7 +91,7 @@ class StatusReporter:
             return
         policy, model, settings = self._running
         reading = self._clock()
-        self._ahead = reading.ahead
+        self._utc_offset = reading.utc_offset
         self._put(
             Birth(
                 boot=self._outbox.boot,
@@ -99,7 +99,7 @@ class StatusReporter:
                 model=model,
                 policy=policy.name,
                 policy_hash=policy.hash,
-                epoch=None if reading.ahead is None else 10 * round(reading.ahead / 10),
+                epoch=None if reading.utc_offset is None else 10 * round(reading.utc_offset / 10),
                 clock=reading.trust,
                 settings=settings,
                 k=policy.k,
@@ -110,10 +110,12 @@ class StatusReporter:
 
     def _check_clock(self) -> None:
         """A new birth, which places windows in time, once the clock is trusted or has stepped."""
-        ahead = self._clock().ahead
-        if ahead is None or (self._ahead is not None and abs(ahead - self._ahead) < _CLOCK_STEP):
+        utc_offset = self._clock().utc_offset
+        if utc_offset is None or (
+            self._utc_offset is not None and abs(utc_offset - self._utc_offset) < _CLOCK_STEP
+        ):
             return
-        if self._ahead is not None:
+        if self._utc_offset is not None:
             self.record_event("clock_stepped")
         self._put_birth()
 

@@ -281,10 +281,10 @@ def _report_window(
 ) -> TimedWindow | UntimedWindow:
     length: WindowLength = window.length  # type: ignore[assignment]
     merged = min(pending.windows - 1, 255) if published else 0
-    if clock.ahead is None or clock.trust == "none":
+    if clock.utc_offset is None or clock.trust == "none":
         offset = max(0, min(999_999_990, window.start))
         return UntimedWindow(offset=offset, length=length, merged=merged)
-    start = 10 * round((window.start + clock.ahead) / 10)
+    start = 10 * round((window.start + clock.utc_offset) / 10)
     return TimedWindow(start=start, length=length, clock=clock.trust, merged=merged)
 
 

@@ -17,13 +17,13 @@ MIN_SIGHTS = 3
 """Frames. With `MIN_SECONDS`: anything seen more briefly is a false detection or a passer-by whom
 nobody could count reliably, and is not a visit."""
 MIN_SECONDS = 0.5
-LONGEST_GAP = 0.5
+MAX_GAP = 0.5
 """Seconds; time between two sights of a face beyond this counts neither as attention nor as
 analysable."""
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenVisit:
     """A visit that goes on."""
 
     visit: Visit
@@ -42,7 +42,7 @@ class VisitBook:
 
     def __init__(self, params: PrivacyConfig) -> None:
         self._gap = params.visit_gap
-        self._open: dict[int, _Open] = {}
+        self._open: dict[int, _OpenVisit] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -54,7 +54,7 @@ class VisitBook:
         """
         ended = self.end_before(perceived.time)
         for face in perceived.faces:
-            self._see(face, perceived, slot)
+            self._add_face(face, perceived, slot)
         for event in perceived.micro:
             if event.track_id in self._open:
                 self._open[event.track_id].visit.micro.add(event.polarity)
@@ -73,27 +73,27 @@ class VisitBook:
         entries = [self._open.pop(track) for track in over]
         return [_finished(entry) for entry in entries if _is_visit(entry)]
 
-    def _see(self, face: Face, perceived: Perceived, slot: int) -> None:
+    def _add_face(self, face: Face, perceived: Perceived, slot: int) -> None:
         time = perceived.time
         entry = self._open.get(face.track_id)
         if entry is None:
             visit = Visit(face.track_id, first=time, last=time, slot=slot)
-            entry = self._open[face.track_id] = _Open(visit)
+            entry = self._open[face.track_id] = _OpenVisit(visit)
         else:
-            gap = min(time - entry.visit.last, LONGEST_GAP)
+            gap = min(time - entry.visit.last, MAX_GAP)
             if entry.was_attentive and face.attentive:
                 entry.visit.attention += gap
             entry.seconds_by_slot[slot] = entry.seconds_by_slot.get(slot, 0.0) + gap
-            _account(entry.visit, face.micro, gap)
+            _add_micro_status(entry.visit, face.micro, gap)
             entry.sights += 1
             entry.visit.last = time
         entry.was_attentive = face.attentive
         eyes = face.landmarks.points[45] - face.landmarks.points[36]
         entry.visit.size = max(entry.visit.size, float(np.hypot(eyes[0], eyes[1])))
-        _read(entry.visit, face)
+        _add_expression(entry.visit, face)
 
 
-def _account(visit: Visit, micro: MicroStatus, seconds: float) -> None:
+def _add_micro_status(visit: Visit, micro: MicroStatus, seconds: float) -> None:
     """Add the seconds since the last sight to those in which a micro-expression could be seen, or
     to the reason why none could: of this face alone, as no visit may change what another counts."""
     if micro.analysed:
@@ -102,12 +102,12 @@ def _account(visit: Visit, micro: MicroStatus, seconds: float) -> None:
         visit.refused[micro.reason] = visit.refused.get(micro.reason, 0.0) + seconds
 
 
-def _read(visit: Visit, face: Face) -> None:
+def _add_expression(visit: Visit, face: Face) -> None:
     """Add a face's answer, if it is a new one."""
     answer = face.expression
     if answer is None or not face.expression_is_new:
         return
-    visit.answers += 1
+    visit.estimates += 1
     visit.valence += answer.valence
     visit.arousal += answer.arousal
     if answer.unsure:
@@ -116,12 +116,12 @@ def _read(visit: Visit, face: Face) -> None:
         visit.expression += np.asarray(answer.probabilities, np.float32)
 
 
-def _is_visit(entry: _Open) -> bool:
+def _is_visit(entry: _OpenVisit) -> bool:
     visit = entry.visit
     return entry.sights >= MIN_SIGHTS and visit.last - visit.first >= MIN_SECONDS
 
 
-def _finished(entry: _Open) -> Visit:
+def _finished(entry: _OpenVisit) -> Visit:
     """The visit, given to the slot that was on for most of it (the earlier of equals)."""
     seconds = entry.seconds_by_slot
     entry.visit.slot = max(seconds, key=lambda slot: seconds[slot])

@@ -19,13 +19,13 @@ from agent.base.types import EXPRESSIONS, Perceived, Visit
 from agent.base.vocabulary import Cell, Flag, Reason
 
 POLARITIES = ("positive", "negative", "surprise", "unspecified")
-"""In order of priority: contribution bounding keeps the first `MICRO_BOUND` that a visit showed."""
-MICRO_BOUND = 2
+"""In order of priority: contribution bounding keeps the first `MAX_POLARITIES` that a visit showed."""
+MAX_POLARITIES = 2
 """Contribution bound: polarities that one visit may count under where noise is added."""
-MICRO_SECONDS = 120
+MAX_MICRO_SECONDS = 120
 """Clipping bound: analysable seconds that one visit may count for where noise is added. At about
 one false alarm a minute, as many are expected in that time as polarities are counted at most."""
-MICRO_LEAST = 1.0
+MIN_ANALYSABLE_SECONDS = 1.0
 """Analysable seconds from which a visit counts as analysable: a movement with its surroundings."""
 OUTCOMES: tuple[Literal["analysable"] | Reason, ...] = (
     "analysable",
@@ -42,10 +42,10 @@ SENSITIVITY: dict[Cell, int] = {
     "arousal": 100,
     "attention": 1,
     "dwell": 1,
-    "micro": MICRO_BOUND + 2,
+    "micro": MAX_POLARITIES + 2,
 }
 """L1 sensitivity of each cell to one visit added or removed, its numbers in their `units`."""
-MICRO_NOISE_UNITS = (*[1] * len(POLARITIES), *[1] * len(OUTCOMES), MICRO_SECONDS)
+MICRO_NOISE_UNITS = (*[1] * len(POLARITIES), *[1] * len(OUTCOMES), MAX_MICRO_SECONDS)
 
 
 def units(cell: Cell) -> tuple[int, ...]:
@@ -103,8 +103,8 @@ def _contribution(visit: Visit, min_size: float, bounded: bool) -> dict[Cell, li
     return {
         "visits": [1],
         "expression": _one_hot(dominant(visit), len(EXPRESSIONS) + 1),
-        "valence": [_mean(visit.valence, visit.answers)],
-        "arousal": [_mean(visit.arousal, visit.answers)],
+        "valence": [_mean(visit.valence, visit.estimates)],
+        "arousal": [_mean(visit.arousal, visit.estimates)],
         "attention": _bucket(visit.attention, _ATTENTION_EDGES),
         "dwell": _bucket(visit.last - visit.first, _DWELL_EDGES),
         "micro": _micro(visit, min_size, bounded),
@@ -115,7 +115,7 @@ def _micro(visit: Visit, min_size: float, bounded: bool) -> list[int]:
     shown = [polarity for polarity in POLARITIES if polarity in visit.micro]
     seconds = round(visit.analysable)
     if bounded:
-        shown, seconds = shown[:MICRO_BOUND], min(seconds, MICRO_SECONDS)
+        shown, seconds = shown[:MAX_POLARITIES], min(seconds, MAX_MICRO_SECONDS)
     return [
         *(int(polarity in shown) for polarity in POLARITIES),
         *_one_hot(OUTCOMES.index(outcome(visit, min_size)), len(OUTCOMES)),
@@ -125,7 +125,7 @@ def _micro(visit: Visit, min_size: float, bounded: bool) -> list[int]:
 
 def outcome(visit: Visit, min_size: float) -> Literal["analysable"] | Reason:
     """Of `OUTCOMES`; `min_size` as for `ExactCounts.add`."""
-    if visit.analysable >= MICRO_LEAST:
+    if visit.analysable >= MIN_ANALYSABLE_SECONDS:
         return "analysable"
     if visit.size < min_size:
         return "face_too_small"
@@ -135,8 +135,8 @@ def outcome(visit: Visit, min_size: float) -> Literal["analysable"] | Reason:
 
 def dominant(visit: Visit) -> int:
     """Index in `EXPRESSIONS` of what the visit mostly showed; 8 (unsure) where no class stands for
-    at least half of its answers' number."""
-    if 2 * visit.unsure > visit.answers or visit.answers == 0:
+    at least half of its estimates' number."""
+    if 2 * visit.unsure > visit.estimates or visit.estimates == 0:
         return len(EXPRESSIONS)
     return int(np.argmax(visit.expression))
 

@@ -17,14 +17,14 @@ from paho.mqtt.properties import Properties
 from agent.base.config import MqttConfig
 from agent.base.errors import ConfigError
 
-MOST_INBOUND = 16_384
+MAX_PACKET_BYTES = 16_384
 """Bytes of a packet from the broker. Ours have 4 KiB of payload, a topic and some properties."""
-_MOST_HELD = 100
+_MAX_QOS2_PENDING = 100
 """Messages of QoS 2 that a broker began to hand over; we ask for QoS 1 and less."""
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class Credentials:
     """Credentials, read before the process enters its sandbox, so that a wrong file is found at the
     start."""
 
@@ -39,7 +39,7 @@ class Access:
             client.tls_set_context(self.tls)
 
 
-def open_access(params: MqttConfig) -> Access:
+def load_credentials(params: MqttConfig) -> Credentials:
     """Read password and certificates. Raises `ConfigError` naming the file."""
     password = None
     if params.password_file is not None:
@@ -50,7 +50,7 @@ def open_access(params: MqttConfig) -> Access:
                 f"mqtt.password_file {params.password_file} cannot be read: {error}. "
                 "Check the path and its permissions."
             ) from None
-    return Access(password, _tls(params) if params.tls else None)
+    return Credentials(password, _tls(params) if params.tls else None)
 
 
 def _tls(params: MqttConfig) -> ssl.SSLContext:
@@ -67,7 +67,7 @@ def _tls(params: MqttConfig) -> ssl.SSLContext:
 
 
 class BoundedClient(mqtt.Client):
-    """As its base class; a packet longer than `MOST_INBOUND` ends the connection before a byte of
+    """As its base class; a packet longer than `MAX_PACKET_BYTES` ends the connection before a byte of
     its body is read. MQTT 5.0 brokers are told the limit; earlier ones cannot be. Opens one socket,
     to the broker, and binds none: Landlock refuses that to this process."""
 
@@ -95,7 +95,7 @@ class BoundedClient(mqtt.Client):
 
     def _sock_recv(self, bufsize: int) -> bytes:
         # paho asks for all that is missing of the packet it is at.
-        if bufsize > MOST_INBOUND:
+        if bufsize > MAX_PACKET_BYTES:
             self.oversize = True
             raise ConnectionError(f"a packet of {bufsize} bytes")
         return super()._sock_recv(bufsize)
@@ -103,13 +103,13 @@ class BoundedClient(mqtt.Client):
     @property
     def overfull(self) -> bool:
         """The broker begins message after message and ends none."""
-        return len(self._in_messages) > _MOST_HELD
+        return len(self._in_messages) > _MAX_QOS2_PENDING
 
 
 def connect_properties() -> Properties:
     """What we ask of an MQTT 5.0 broker: no large packet, no flood, no session."""
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.MaximumPacketSize = MOST_INBOUND
+    properties.MaximumPacketSize = MAX_PACKET_BYTES
     properties.ReceiveMaximum = 20
     properties.SessionExpiryInterval = 0
     properties.RequestProblemInformation = 0

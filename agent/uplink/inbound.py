@@ -19,19 +19,19 @@ from agent.base.report.device import Answer, Command
 from agent.uplink import strict_json
 from agent.uplink.connection import Message
 from agent.uplink.settings import Origin, RemoteControl, parse_desired
-from agent.uplink.strict_json import MOST_BYTES, MalformedError
+from agent.uplink.strict_json import MAX_BYTES, MalformedError
 from agent.uplink.topics import HOME_ASSISTANT, Topics
 from agent.wall.outbox import Outbox
 
 _BURST, _RATE = 50, 10.0
 """Messages looked at at once, and a second on average."""
 _COMMAND_BURST, _COMMAND_RATE = 20, 0.5
-_REPORT_PAUSE = 60.0
+_REPORT_INTERVAL = 60.0
 """Seconds between two full reports."""
-_MOST_SLOT = 255
-_FLUSH = 60.0
+_MAX_SLOT = 255
+_FLUSH_INTERVAL = 60.0
 """Seconds between two times that counted events are written."""
-_MOST_COUNTED = 1023
+_MAX_COUNT = 1023
 """Of one code and not yet written."""
 
 
@@ -62,22 +62,22 @@ class EventCounter:
     def __init__(self) -> None:
         self.total: Counter[EventCode] = Counter()
         """Since the start."""
-        self._waiting: Counter[EventCode] = Counter()
-        self._next = 0.0
+        self._pending: Counter[EventCode] = Counter()
+        self._next_flush = 0.0
 
     def __call__(self, code: EventCode, times: int = 1) -> None:
         self.total[code] += times
-        self._waiting[code] = min(self._waiting[code] + times, _MOST_COUNTED)
+        self._pending[code] = min(self._pending[code] + times, _MAX_COUNT)
 
     def flush(self, outbox: Outbox, now: float) -> None:
         """Record what was counted, where it is time. Raises `StoreError`."""
-        if now < self._next:
+        if now < self._next_flush:
             return
-        for code in list(self._waiting):
-            outbox.events.record(code, self._waiting[code])
-            del self._waiting[code]
+        for code in list(self._pending):
+            outbox.events.record(code, self._pending[code])
+            del self._pending[code]
         outbox.events.flush()
-        self._next = now + _FLUSH
+        self._next_flush = now + _FLUSH_INTERVAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Handled:
     reply: Reply | None = None
     republish: Literal["state", "report"] | None = None
     """`state`: birth certificate, settings and discovery; `report`: health as well."""
-    flooded: bool = False
+    rate_limited: bool = False
     """It was one too many and was dropped unread."""
 
 
@@ -118,20 +118,20 @@ class Inbound:
         self._clock = clock
         self._messages = TokenBucket(_BURST, _RATE, clock)
         self._commands = TokenBucket(_COMMAND_BURST, _COMMAND_RATE, clock)
-        self._silent = False
+        self._throttled = False
         """The sender was told that commands come too fast."""
         self._next_report = float("-inf")
 
     def __call__(self, message: Message) -> Handled:
         """Act on it."""
-        flooded = not self._messages.take()
+        rate_limited = not self._messages.take()
         try:
-            if flooded or len(message.payload) > MOST_BYTES:
+            if rate_limited or len(message.payload) > MAX_BYTES:
                 raise MalformedError("too much")
             return self._dispatch(message)
         except MalformedError:
             self._count("inbound_refused")
-            return Handled(flooded=flooded)
+            return Handled(rate_limited=rate_limited)
 
     def _dispatch(self, message: Message) -> Handled:
         """Raises `MalformedError`."""
@@ -158,16 +158,16 @@ class Inbound:
 
     def _desire(self, body: bytes, origin: Origin) -> None:
         if body:  # an empty one only takes the retained one away; what is in force stays
-            self._control.desire(parse_desired(strict_json.parse(body)), origin)
+            self._control.set_desired(parse_desired(strict_json.parse(body)), origin)
 
     def _command(self, name: str, body: bytes, correlation: bytes | None) -> Handled:
         """Carry it out and answer; no answer where there was one too many already."""
         command = name if name in get_args(Command) else "other"
         if not self._commands.take():
             self._count("command_refused")
-            was_silent, self._silent = self._silent, True
-            return Handled(None if was_silent else Reply(command, "too_many", correlation))
-        self._silent = False
+            was_throttled, self._throttled = self._throttled, True
+            return Handled(None if was_throttled else Reply(command, "too_many", correlation))
+        self._throttled = False
         answer: Answer
         try:
             answer = self._run(cast(Command, command), body)
@@ -189,12 +189,12 @@ class Inbound:
         if body and strict_json.parse(body) != {}:
             raise MalformedError("this command takes nothing")
         if command in ("pause", "resume"):
-            self._control.pause(command == "pause")
+            self._control.set_paused(command == "pause")
         elif command == "report":
             now = self._clock()
             if now < self._next_report:
                 return "too_many"
-            self._next_report = now + _REPORT_PAUSE
+            self._next_report = now + _REPORT_INTERVAL
         return "done"
 
     def _show(self, given: Any) -> Answer:
@@ -202,7 +202,7 @@ class Inbound:
             given = given["slot"]
         if type(given) is not int:
             raise MalformedError("not a slot")
-        if not 0 <= given <= _MOST_SLOT:
+        if not 0 <= given <= _MAX_SLOT:
             return "out_of_range"
-        self._control.show(given)
+        self._control.set_content(given)
         return "done"

@@ -20,13 +20,13 @@ from agent.base.schemas.registry import joint_hash
 from agent.host import sd_notify
 from agent.host.sandbox.enter import enter_uplink
 from agent.privacy.policy.rules import resolve
-from agent.uplink.client import open_access
+from agent.uplink.client import load_credentials
 from agent.uplink.connection import Connection, OversizeError, VersionNegotiator
 from agent.uplink.health import SOURCES, HealthReporter
 from agent.uplink.inbound import EventCounter, Inbound, Reply
 from agent.uplink.receipt.book import UNIT_FOLDERS, ReceiptBook
 from agent.uplink.receipt.key import key_path
-from agent.uplink.sender import POLL, OutboxSender
+from agent.uplink.sender import POLL_INTERVAL, OutboxSender
 from agent.uplink.settings import RemoteControl
 from agent.uplink.state import Identity, StatePublisher
 from agent.uplink.topics import HOME_ASSISTANT, MESSAGE_KINDS, Topics
@@ -39,15 +39,15 @@ DRAIN_TIMEOUT = 5.0
 SUBSCRIBE_COOLDOWN = 600.0
 """Seconds without subscriptions after a broker sent a packet that is far too long: before MQTT 5.0
 it would send the same one again at once, and nothing would ever get out."""
-HOUSEKEEPING = 60.0
-_FIRST_DELAY = 0.5
-_STORE_DELAY = 5.0
-_STEADY = 10.0
+HOUSEKEEPING_INTERVAL = 60.0
+_MIN_BACKOFF = 0.5
+_STORE_RETRY_DELAY = 5.0
+_STABLE_AFTER = 10.0
 """Seconds after which a connection counts as good and the backoff begins anew."""
-_FLOOD_PAUSE = 0.02
-_SLICE = 10.0
+_RATE_LIMIT_PAUSE = 0.02
+_MAX_WAIT = 10.0
 """Longest single wait, seconds: the watchdog hears of a broker that is known to be away."""
-_MOST_REPLIES = 20
+_MAX_REPLIES = 20
 
 
 class Uplink:
@@ -64,7 +64,7 @@ class Uplink:
         means that it was woken. Raises `ConfigError`, `StoreError`."""
         self._config = config
         self._outbox = outbox
-        self._access = open_access(config.mqtt)
+        self._credentials = load_credentials(config.mqtt)
         self._receipts = ReceiptBook(config, outbox)
         self.identity = Identity(self._receipts.public_key, joint_hash())
         self._wait = wait
@@ -83,7 +83,7 @@ class Uplink:
         self._connection: Connection | None = None
         self._connected_at = 0.0
         self._failures = 0
-        self._replies: deque[Reply] = deque(maxlen=_MOST_REPLIES)
+        self._replies: deque[Reply] = deque(maxlen=_MAX_REPLIES)
         self._subscribed: set[str] = set()
         self._subscribe_at = 0.0
         self._unmetered = (0, 0)
@@ -99,14 +99,14 @@ class Uplink:
         """Do what there is to do, for about `timeout` seconds. A failure is logged in one line and
         tried again later."""
         try:
-            self._with_store(self._keep_house)
+            self._with_store(self._do_housekeeping)
             connection = self._connection or self._open()
             self._subscribe(connection)
             self._handle_inbox(connection)
             self._with_store(lambda: self._publish_pending(connection))
             connection.loop(timeout)
         except PublishError as error:
-            self._drop(error)
+            self._disconnect(error)
             self._back_off(error)
 
     def stop(self) -> None:
@@ -119,7 +119,7 @@ class Uplink:
                 break
         if self._connection is not None:
             self._connection.close(graceful=True)
-        self._drop()
+        self._disconnect()
         try:
             self._sender.remove()
             self._meter()
@@ -127,7 +127,7 @@ class Uplink:
             log.error("%s Some summaries will be sent twice.", error)
 
     def _open(self) -> Connection:
-        connection = self._negotiator.open(self._config, self._access)
+        connection = self._negotiator.open(self._config, self._credentials)
         self._connection = connection
         self._connected_at = time.monotonic()
         self._subscribed.clear()
@@ -151,12 +151,12 @@ class Uplink:
         try:
             work()
         except StoreError as error:
-            self._store_retry = time.monotonic() + _STORE_DELAY
+            self._store_retry = time.monotonic() + _STORE_RETRY_DELAY
             # Known and tried again: a new process would know no better.
-            sd_notify.alive()
-            log.error("%s Next try in %.0f s.", error, _STORE_DELAY)
+            sd_notify.watchdog()
+            log.error("%s Next try in %.0f s.", error, _STORE_RETRY_DELAY)
 
-    def _keep_house(self) -> None:
+    def _do_housekeeping(self) -> None:
         """What is due whether the broker is there or not. Raises `StoreError`."""
         now = time.monotonic()
         self._control.tick(now)
@@ -164,7 +164,7 @@ class Uplink:
         if now >= self._next_housekeeping:
             self._meter()
             self._receipts.tick(self._clock.utc(), now)
-            self._next_housekeeping = now + HOUSEKEEPING
+            self._next_housekeeping = now + HOUSEKEEPING_INTERVAL
 
     def _subscribe(self, connection: Connection) -> None:
         """To exactly what is meant for this device; to nothing for a while after a broker sent too
@@ -188,30 +188,32 @@ class Uplink:
         messages, missed = connection.drain_inbox()
         if missed:
             self._events("inbound_refused", missed)
-        flooded = False
+        rate_limited = False
         for message in messages:
             handled = self._inbound(message)
-            flooded = flooded or handled.flooded
+            rate_limited = rate_limited or handled.rate_limited
             if handled.reply is not None:
                 self._replies.append(handled.reply)
             if handled.republish is not None:
                 self._state.request(handled.republish)
-        if flooded:
-            self._wait(_FLOOD_PAUSE)  # what comes faster waits at the broker
+        if rate_limited:
+            self._wait(_RATE_LIMIT_PAUSE)  # what comes faster waits at the broker
 
     def _publish_pending(self, connection: Connection) -> None:
         """Raises `PublishError`, `StoreError`."""
         self._sender.check_file()
         acknowledged = self._collect(connection)
-        if acknowledged or time.monotonic() - self._connected_at > _STEADY:
+        if acknowledged or time.monotonic() - self._connected_at > _STABLE_AFTER:
             self._failures = 0
         self._sender.remove()
-        self._state.step(lambda kind, body: self._publish(connection, kind, body), connection.free)
-        while self._replies and connection.free:
+        self._state.step(
+            lambda kind, body: self._publish(connection, kind, body), connection.send_quota
+        )
+        while self._replies and connection.send_quota:
             self._respond(connection, self._replies.popleft())
         self._sender.send_pending(connection)
         if acknowledged or (self._sender.drained and connection.idle):
-            sd_notify.alive()
+            sd_notify.watchdog()
 
     def _respond(self, connection: Connection, reply: Reply) -> None:
         response = Response(
@@ -238,7 +240,7 @@ class Uplink:
             self._outbox.ledger.meter(messages, size)
             self._unmetered = 0, 0
 
-    def _drop(self, error: PublishError | None = None) -> None:
+    def _disconnect(self, error: PublishError | None = None) -> None:
         if isinstance(error, OversizeError):
             self._subscribe_at = time.monotonic() + SUBSCRIBE_COOLDOWN
             self._events("inbound_refused")
@@ -250,16 +252,16 @@ class Uplink:
     def _back_off(self, error: AgentError) -> None:
         """Exponential, with jitter so that a fleet does not return all at once."""
         longest = self._config.mqtt.backoff_max
-        delay = min(longest, _FIRST_DELAY * 2 ** min(self._failures, 16))
+        delay = min(longest, _MIN_BACKOFF * 2 ** min(self._failures, 16))
         delay *= random.uniform(0.5, 1.0)
         self._failures += 1
         log.warning("%s Next try in %.1f s; summaries wait in the outbox.", error, delay)
         sd_notify.status("the broker is away; summaries wait in the outbox")
         while delay > 0:
-            sd_notify.alive()
-            if self._wait(min(delay, _SLICE)):
+            sd_notify.watchdog()
+            if self._wait(min(delay, _MAX_WAIT)):
                 break
-            delay -= _SLICE
+            delay -= _MAX_WAIT
 
 
 def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
@@ -280,7 +282,7 @@ def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
             log.warning("Not the main thread of a process: it enters no sandbox.")
         sd_notify.ready(f"sending to {config.mqtt.host}:{config.mqtt.port}")
         while not stop.is_set():
-            uplink.step(POLL)
+            uplink.step(POLL_INTERVAL)
         sd_notify.stopping()
         uplink.stop()
     return 0

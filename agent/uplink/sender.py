@@ -14,7 +14,7 @@ from agent.wall.outbox import Outbox, Row
 
 log = logging.getLogger(__name__)
 
-POLL = 0.5
+POLL_INTERVAL = 0.5
 """Seconds between looks at the outbox when it was empty."""
 _MODELS: dict[str, type[ClosedModel]] = {"summary": Summary, "event": Event, "receipt": Receipt}
 
@@ -34,11 +34,11 @@ class OutboxSender:
         self._next_poll = 0.0
         self._last_id = 0
         """The newest row sent over this connection."""
-        self._taken: list[int] = []
-        """Rows that the broker has taken and the outbox still holds."""
-        self._refused: list[int] = []
+        self._acknowledged: list[int] = []
+        """Rows that the broker has delivered and the outbox still holds."""
+        self._invalid: list[int] = []
         """Rows that will never be sent, likewise."""
-        self._found = 0
+        self._last_batch = 0
         """Rows that the last look at the outbox found."""
         self._stale = False
         """This connection still carries rows of an outbox that is no more."""
@@ -46,7 +46,7 @@ class OutboxSender:
     @property
     def drained(self) -> bool:
         """The last look found nothing."""
-        return not self._found
+        return not self._last_batch
 
     def connected(self) -> None:
         """A new connection: begin with the oldest row."""
@@ -59,8 +59,8 @@ class OutboxSender:
         found = self._outbox.file_id
         if found != self._file:
             self._file = found
-            self._taken.clear()
-            self._refused.clear()
+            self._acknowledged.clear()
+            self._invalid.clear()
             self._stale = True
             raise PublishError("The outbox was replaced.")
 
@@ -69,41 +69,41 @@ class OutboxSender:
         self._next_poll = 0.0
 
     def collect(self, connection: Connection) -> bool:
-        """Remember what the broker has taken; whether it took any."""
-        taken = connection.drain_acknowledged()
+        """Remember what the broker has delivered; whether it took any."""
+        delivered = connection.drain_acknowledged()
         if not self._stale:
-            self._taken += taken
-        return bool(taken)
+            self._acknowledged += delivered
+        return bool(delivered)
 
     def remove(self) -> None:
-        """Remove what was taken or refused. Raises `StoreError`; what was taken is remembered."""
-        if self._taken:
-            self._outbox.acknowledge(*self._taken)
-            self._taken.clear()
-        if self._refused:
-            self._outbox.acknowledge(*self._refused, taken=False)
-            self._refused.clear()
+        """Remove what was delivered or refused. Raises `StoreError`; what was delivered is remembered."""
+        if self._acknowledged:
+            self._outbox.acknowledge(*self._acknowledged)
+            self._acknowledged.clear()
+        if self._invalid:
+            self._outbox.acknowledge(*self._invalid, delivered=False)
+            self._invalid.clear()
 
     def send_pending(self, connection: Connection) -> None:
-        """Send rows while there is room; look again after `POLL` when there was none. Raises
+        """Send rows while there is room; look again after `POLL_INTERVAL` when there was none. Raises
         `PublishError`, `StoreError`."""
-        if connection.free == 0 or time.monotonic() < self._next_poll:
+        if connection.send_quota == 0 or time.monotonic() < self._next_poll:
             return
-        rows = self._outbox.peek(connection.free, self._last_id)
+        rows = self._outbox.peek(connection.send_quota, self._last_id)
         for row in rows:
             model = _MODELS.get(row.kind)
             if model is not None and from_json(model, row.body) is not None:
                 topic = self._topics.of(row.kind)
                 connection.publish(MESSAGE_KINDS[row.kind], topic, row.body, tag=row.id)
             else:
-                self._refuse(row)
+                self._discard(row)
             self._last_id = row.id
-        self._found = len(rows)
+        self._last_batch = len(rows)
         if not rows:
-            self._next_poll = time.monotonic() + POLL
+            self._next_poll = time.monotonic() + POLL_INTERVAL
 
-    def _refuse(self, row: Row) -> None:
+    def _discard(self, row: Row) -> None:
         """What is not a message of ours, byte for byte, is not sent."""
         log.error("Row %d of the outbox is no valid message: removed, not sent.", row.id)
         self._count("row_refused")
-        self._refused.append(row.id)
+        self._invalid.append(row.id)

@@ -37,9 +37,9 @@ Origin = Literal["own", "defaults"]
 PATHS = tuple(remote_fields())
 _OTHER = "other"
 _VERSION: TypeAdapter[int] = TypeAdapter(Version)
-_LOOK = 60.0
+_CHECK_INTERVAL = 60.0
 """Seconds between looks whether the file is still what we wrote."""
-_RETRY = 5.0
+_RETRY_INTERVAL = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def parse_desired(document: Any) -> DesiredState:
         raise MalformedError("a desired state without a version") from None
     if version == 0:
         raise MalformedError("versions begin at 1")
-    patch, refused = _sort(document["config"])
+    patch, refused = _validate_paths(document["config"])
     if set(document) != {"version", "config"}:
         refused.setdefault(_OTHER, "unknown_key")
     return DesiredState(version, patch, refused)
@@ -107,7 +107,7 @@ def rejections(*refused: Mapping[str, Refusal]) -> tuple[Rejected, ...]:
     )
 
 
-def _sort(config: dict[str, Any]) -> tuple[Patch, Refused]:
+def _validate_paths(config: dict[str, Any]) -> tuple[Patch, Refused]:
     """The values that can be taken, and the others with a reason."""
     good: dict[str, Any] = {}
     refused: Refused = {}
@@ -123,7 +123,7 @@ def _sort(config: dict[str, Any]) -> tuple[Patch, Refused]:
             for key, value in section.items():
                 path = f"{name}.{key}"
                 if path in PATHS:
-                    if _fits(path, value):
+                    if _is_valid(path, value):
                         good[path] = value
                     else:
                         refused[path] = "wrong_value"
@@ -133,7 +133,7 @@ def _sort(config: dict[str, Any]) -> tuple[Patch, Refused]:
     return _patch(good), refused
 
 
-def _fits(path: str, value: Any) -> bool:
+def _is_valid(path: str, value: Any) -> bool:
     """Null is no value; numbers are numbers of their kind: true is not 1, nor is 1.0."""
     if type(value) not in (int, bool):
         return False
@@ -168,34 +168,34 @@ class RemoteControl:
         self._refused: Refused = {}
         self._pending: dict[Origin, DesiredState] = {}
         """Desired states that could not be taken yet."""
-        self._next_look = 0.0
+        self._next_check = 0.0
         self._in_force = self._resolve_again()
 
     @property
     def reported(self) -> Reported:
         """The reported state, which answers the desired one."""
-        held = self.settings
+        current = self.settings
         earlier: list[Refused] = [
             {each.path: each.reason for each in rejected}
-            for rejected in (held.rejected, held.defaults_rejected)
+            for rejected in (current.rejected, current.defaults_rejected)
         ]
         return Reported(
-            version=held.version,
-            defaults=held.defaults_version,
+            version=current.version,
+            defaults=current.defaults_version,
             config=self._in_force,
             rejected=rejections(*earlier, self._refused),
         )
 
-    def desire(self, desired: DesiredState, origin: Origin) -> None:
+    def set_desired(self, desired: DesiredState, origin: Origin) -> None:
         """Take what is valid of a newer document; older ones and replays change nothing. Where the
         disk takes nothing, `tick` tries again."""
-        held = self.settings
-        current = held.version if origin == "own" else held.defaults_version
+        current = self.settings
+        version = current.version if origin == "own" else current.defaults_version
         pending = self._pending.get(origin)
-        if desired.version < max(current, pending.version if pending else 0):
+        if desired.version < max(version, pending.version if pending else 0):
             self._count("settings_refused")
             return
-        if desired.version == current:
+        if desired.version == version:
             return
         rejected = rejections(desired.refused)
         news: dict[str, Any] = (
@@ -207,12 +207,12 @@ class RemoteControl:
                 "defaults_rejected": rejected,
             }
         )
-        changed = held.model_copy(update=news)
+        changed = current.model_copy(update=news)
         try:
             patch, refused = resolve_desired(self._local, changed.own, changed.defaults)
             config = remote_settings.apply(self._local, patch)
             now_in_force = in_force(config)
-            self._keep(changed.model_copy(update={"patch": patch}))
+            self._save(changed.model_copy(update={"patch": patch}))
         except (ConfigError, StoreError) as error:
             # A disk that takes nothing, or a profile file that has gone since the start.
             log.error("%s The new settings wait.", error)
@@ -224,42 +224,42 @@ class RemoteControl:
         if desired.refused or refused:
             self._count("settings_refused")
 
-    def pause(self, paused: bool) -> None:
+    def set_paused(self, paused: bool) -> None:
         """Raises `StoreError`."""
         if self.settings.paused != paused:
-            self._keep(self.settings.model_copy(update={"paused": paused}))
+            self._save(self.settings.model_copy(update={"paused": paused}))
 
-    def show(self, slot: int) -> None:
+    def set_content(self, slot: int) -> None:
         """`slot`: 0-255, what is shown from now on. Raises `StoreError`."""
         count = (self.settings.content_count + 1) % 2**32
-        self._keep(self.settings.model_copy(update={"content": slot, "content_count": count}))
+        self._save(self.settings.model_copy(update={"content": slot, "content_count": count}))
 
-    def announced(self, announced: bool) -> None:
+    def set_announced(self, announced: bool) -> None:
         """Remember whether Home Assistant knows of us. Raises `StoreError`."""
         if self.settings.announced != announced:
-            self._keep(self.settings.model_copy(update={"announced": announced}))
+            self._save(self.settings.model_copy(update={"announced": announced}))
 
     def tick(self, now: float) -> None:
         """Write again what was lost, take what waited; `now`: monotonic seconds."""
-        if now < self._next_look:
+        if now < self._next_check:
             return
         for origin, desired in list(self._pending.items()):
-            self.desire(desired, origin)
+            self.set_desired(desired, origin)
         try:
             if remote_settings.read(self._path) != self.settings:
-                self._keep(self.settings)
+                self._save(self.settings)
         except StoreError as error:
             log.error("%s It is written again.", error)
             self._rewrite()
-        self._next_look = now + (_RETRY if self._pending else _LOOK)
+        self._next_check = now + (_RETRY_INTERVAL if self._pending else _CHECK_INTERVAL)
 
-    def _keep(self, changed: Settings) -> None:
+    def _save(self, changed: Settings) -> None:
         remote_settings.write(self._path, changed)
         self.settings = changed
 
     def _rewrite(self) -> None:
         try:
-            self._keep(self.settings)
+            self._save(self.settings)
         except StoreError as error:
             log.error("%s", error)
 
@@ -274,10 +274,10 @@ class RemoteControl:
     def _resolve_again(self) -> RemoteSettings:
         """The configuration or the policy may have changed since the file was written. Raises
         `ConfigError` where not even the local configuration is allowed."""
-        held = self.settings
-        patch, self._refused = resolve_desired(self._local, held.own, held.defaults)
+        current = self.settings
+        patch, self._refused = resolve_desired(self._local, current.own, current.defaults)
         self.config = remote_settings.apply(self._local, patch)
-        if patch != held.patch:
-            self.settings = held.model_copy(update={"patch": patch})
+        if patch != current.patch:
+            self.settings = current.model_copy(update={"patch": patch})
             self._rewrite()
         return in_force(self.config)

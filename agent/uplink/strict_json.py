@@ -11,10 +11,10 @@ import math
 import re
 from typing import Any
 
-MOST_BYTES = 4096
-MOST_DEPTH = 4
+MAX_BYTES = 4096
+MAX_DEPTH = 4
 """Of nested objects and arrays; a desired state has three."""
-_MOST_DIGITS = 12
+_MAX_DIGITS = 12
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+["\\]?', re.DOTALL)
 """To its end or, where it has none, to the last byte: one pass whatever comes."""
 
@@ -24,16 +24,16 @@ class MalformedError(ValueError):
 
 
 def parse(body: bytes) -> Any:
-    """The JSON value in `body`: at most `MOST_BYTES` of UTF-8, `MOST_DEPTH` deep, no name twice in
+    """The JSON value in `body`: at most `MAX_BYTES` of UTF-8, `MAX_DEPTH` deep, no name twice in
     an object, finite numbers of sensible size. Raises `MalformedError`."""
-    if len(body) > MOST_BYTES:
+    if len(body) > MAX_BYTES:
         raise MalformedError("too long")
-    if _depth(body) > MOST_DEPTH:
+    if _depth(body) > MAX_DEPTH:
         raise MalformedError("nested too deeply")
     try:
         return json.loads(
             body.decode(),
-            object_pairs_hook=_once,
+            object_pairs_hook=_unique_names,
             parse_int=_integer,
             parse_float=_finite,
             parse_constant=_finite,
@@ -56,7 +56,7 @@ def _depth(body: bytes) -> int:
     return deepest
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise MalformedError("a name stands twice in one object")
@@ -64,7 +64,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int:
-    if len(text) > _MOST_DIGITS:
+    if len(text) > _MAX_DIGITS:
         raise MalformedError("a number is too long")
     return int(text)
 

@@ -24,7 +24,7 @@ class MessageKind:
     retain: bool = False
     expiry: int | None = None
     """Seconds that a broker keeps it for absent readers (MQTT 5.0); None: no end."""
-    vital: bool = True
+    required: bool = True
     """A broker that refuses it is of no use."""
 
     @property
@@ -39,9 +39,9 @@ MESSAGE_KINDS = {
     "event": MessageKind("event-1", expiry=7 * _DAY),
     "receipt": MessageKind("receipt-1", expiry=7 * _DAY),
     "health": MessageKind("health-1", qos=0, expiry=600),
-    "shadow/reported": MessageKind("reported-1", retain=True, vital=False),
-    "res": MessageKind("response-1", expiry=30, vital=False),
-    "discovery": MessageKind(None, retain=True, vital=False),
+    "shadow/reported": MessageKind("reported-1", retain=True, required=False),
+    "res": MessageKind("response-1", expiry=30, required=False),
+    "discovery": MessageKind(None, retain=True, required=False),
 }
 HOME_ASSISTANT = "homeassistant/status"
 

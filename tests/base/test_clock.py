@@ -14,23 +14,23 @@ from agent.base.clock import WallClock
 def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     state = {"ntp": False, "rtc": False}
     monkeypatch.setattr(clock, "_synchronised", lambda: state["ntp"])
-    monkeypatch.setattr(clock, "_battery_backed", lambda: state["rtc"])
+    monkeypatch.setattr(clock, "_set_from_rtc", lambda: state["rtc"])
     return state
 
 
 def test_trust_follows_synchronisation_and_remembers_it(world: dict[str, bool]) -> None:
     wall = WallClock()
-    assert (wall().trust, wall().ahead, wall.utc()) == ("none", None, None)
+    assert (wall().trust, wall().utc_offset, wall.utc()) == ("none", None, None)
     world["rtc"] = True
     assert wall().trust == "rtc"
     world["ntp"] = True
     assert wall().trust == "ntp"
     world["ntp"] = False
     assert wall().trust == "holdover"
-    ahead, utc = wall().ahead, wall.utc()
-    assert ahead is not None
+    utc_offset, utc = wall().utc_offset, wall.utc()
+    assert utc_offset is not None
     assert utc is not None
-    assert abs(time.monotonic() + ahead - time.time()) < 0.1
+    assert abs(time.monotonic() + utc_offset - time.time()) < 0.1
     assert abs(utc - time.time()) < 0.1
 
 

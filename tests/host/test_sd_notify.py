@@ -37,7 +37,7 @@ class Manager:
 def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
     path = str(tmp_path / "notify")
     monkeypatch.setenv("NOTIFY_SOCKET", path)
-    monkeypatch.setattr(sd_notify, "_next_alive", 0.0)
+    monkeypatch.setattr(sd_notify, "_next_keepalive", 0.0)
     found = Manager(path)
     yield found
     found.close()
@@ -68,7 +68,7 @@ def test_signs_of_life_are_rationed(manager: Manager, monkeypatch: pytest.Monkey
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setenv("WATCHDOG_USEC", "8000000")
     for _ in range(80):  # 8 seconds at ten a second
-        sd_notify.alive()
+        sd_notify.watchdog()
         now[0] += 0.1
     assert manager.heard() == ["WATCHDOG=1"] * 4
 
@@ -87,7 +87,7 @@ def test_without_a_watchdog_of_ours_none_is_fed(
             monkeypatch.delenv(key, raising=False)
         else:
             monkeypatch.setenv(key, value)
-    sd_notify.alive()
+    sd_notify.watchdog()
     assert manager.heard() == []
 
 

@@ -23,8 +23,8 @@ from agent.host.supervise import supervise
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervise_module, "LONGEST_DELAY", 0.1)
-    monkeypatch.setattr(supervise_module, "PATIENCE", 2.0)
+    monkeypatch.setattr(supervise_module, "MAX_DELAY", 0.1)
+    monkeypatch.setattr(supervise_module, "TERMINATE_TIMEOUT", 2.0)
 
 
 def child(folder: Path, name: str, body: str) -> list[str]:
@@ -115,7 +115,7 @@ def test_the_end_of_the_source_ends_the_uplink_politely(tmp_path: Path) -> None:
 def test_a_child_that_ignores_sigterm_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervise_module, "PATIENCE", 0.2)
+    monkeypatch.setattr(supervise_module, "TERMINATE_TIMEOUT", 0.2)
     deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nopen('deaf', 'w').close()\n"
     argv = child(tmp_path, "deaf-pid", f"os.chdir({str(tmp_path)!r})\n{deaf}time.sleep(60)")
     run = Running(argv, child(tmp_path, "uplink", "time.sleep(60)"))
@@ -149,7 +149,7 @@ def test_sigterm_ends_all_and_a_killed_supervisor_leaves_no_orphans(tmp_path: Pa
 
 
 needs_namespaces = pytest.mark.skipif(
-    not supervise_module._possible(supervise_module._in_own_namespaces),
+    not supervise_module._is_permitted(supervise_module._unshare_user_and_network),
     reason="this system lets nobody make a network namespace",
 )
 INTERFACES = "[line.split(':')[0].strip() for line in open('/proc/net/dev').readlines()[2:]]"

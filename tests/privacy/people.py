@@ -11,7 +11,7 @@ from agent.base.config import AgentConfig, parse
 from agent.base.report import Summary
 from agent.base.types import (
     EXPRESSIONS,
-    NOT_LOOKED_AT,
+    NOT_ANALYSED,
     Expression,
     Face,
     Landmarks,
@@ -58,7 +58,7 @@ def face(
     expression: Expression | None = None,
     size: float = 100.0,
     is_new: bool = True,
-    micro: MicroStatus = NOT_LOOKED_AT,
+    micro: MicroStatus = NOT_ANALYSED,
 ) -> Face:
     points = np.zeros((68, 2), np.float32)
     points[45, 0] = size

@@ -36,13 +36,13 @@ def shop(epsilon: float = 1.0, **privacy: object) -> AgentConfig:
 
 def visit(rng: random.Random, last: float) -> Visit:
     """Somebody who came."""
-    stay, answers = rng.expovariate(1 / 20) + 0.5, rng.randrange(1, 40)
+    stay, estimates = rng.expovariate(1 / 20) + 0.5, rng.randrange(1, 40)
     expression = np.zeros(8, np.float32)
-    expression[rng.choice((0, 0, 0, 1, 2, 4))] = answers
+    expression[rng.choice((0, 0, 0, 1, 2, 4))] = estimates
     return Visit(
         0, last - stay, last, 0,
-        attention=stay * rng.random(), expression=expression, answers=answers,
-        valence=answers * rng.uniform(-1, 1), arousal=answers * rng.uniform(-1, 1),
+        attention=stay * rng.random(), expression=expression, estimates=estimates,
+        valence=estimates * rng.uniform(-1, 1), arousal=estimates * rng.uniform(-1, 1),
         micro=set(rng.sample(("positive", "negative"), rng.randrange(3))),
         analysable=stay, size=80.0,
     )  # fmt: skip
@@ -54,7 +54,7 @@ def worst(last: float) -> Visit:
     shown[5] = 9.0
     return Visit(
         0, last - 300, last, 0,
-        attention=300.0, expression=shown, answers=9, valence=-9.0, arousal=9.0,
+        attention=300.0, expression=shown, estimates=9, valence=-9.0, arousal=9.0,
         micro={"positive", "negative", "surprise"}, analysable=300.0, size=80.0,
     )  # fmt: skip
 

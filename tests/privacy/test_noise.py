@@ -108,7 +108,7 @@ def test_the_test_notices_noise_that_is_a_little_wrong(flaw: int) -> None:
 
 
 class Script(random.Random):
-    """A generator whose first answers are below any number, and the next above: it counts how
+    """A generator whose first estimates are below any number, and the next above: it counts how
     many there were to choose from."""
 
     def __init__(self, low: int) -> None:

@@ -206,7 +206,7 @@ def test_released_counts_are_unbiased() -> None:
     """What is published scatters around the truth as far as the noise should let it."""
     policy = resolve(noised(k=3, epsilon=2.0))
     scale = float(1 / policy.epsilon("expression"))
-    done = releases(policy, 1000, answers=9, expression=answer("happiness").probabilities)
+    done = releases(policy, 1000, estimates=9, expression=answer("happiness").probabilities)
     values = [s.expression.happiness for s in done if s.expression is not None]
     mean = sum(values) / len(values)
     assert len(values) > 990
@@ -319,8 +319,8 @@ def test_where_noise_is_added_nothing_says_that_it_was_crowded() -> None:
 
 
 def test_a_trusted_clock_dates_the_window_and_an_untrusted_one_does_not() -> None:
-    ahead = 1_800_000_000.4
-    dated = summaries(frames([], 12.5), config(), clock=lambda: ClockReading("ntp", ahead))
+    utc_offset = 1_800_000_000.4
+    dated = summaries(frames([], 12.5), config(), clock=lambda: ClockReading("ntp", utc_offset))
     assert [(s.window.start, s.window.clock) for s in dated] == [
         (1_800_000_000, "ntp"),
         (1_800_000_010, "ntp"),

@@ -44,16 +44,16 @@ def extreme_visits() -> Iterator[Visit]:
         (10.0, 0.0, {}),
         *((100.0, 0.5, {reason: 9.0}) for reason in (*OUTCOMES[2:], "unknown")),
     ]
-    moods = [  # answers, unsure, mean, dominant
+    moods = [  # estimates, unsure, mean, dominant
         (0, 0, 0.0, 0), (1, 1, 1.0, 0), (7, 3, -1.0, 7), (9, 0, 1e9, 3), (9, 0, -1e9, 3),
     ]  # fmt: skip
-    for stay, micro, (size, able, why), (answers, unsure, mean, dominant) in itertools.product(
+    for stay, micro, (size, able, why), (estimates, unsure, mean, dominant) in itertools.product(
         (0.5, 59.9, 86_400.0), subsets, seen, moods
     ):
         yield Visit(
             1, 0.0, stay, 0,
-            attention=stay, expression=shown(dominant), answers=answers, unsure=unsure,
-            valence=mean * answers, arousal=-mean * answers, micro=set(micro),
+            attention=stay, expression=shown(dominant), estimates=estimates, unsure=unsure,
+            valence=mean * estimates, arousal=-mean * estimates, micro=set(micro),
             analysable=able, size=size, refused=dict(why),
         )  # fmt: skip
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agent.base.config import PrivacyConfig
-from agent.base.types import NOT_LOOKED_AT, MicroExpression, MicroStatus, Perceived, Visit
+from agent.base.types import NOT_ANALYSED, MicroExpression, MicroStatus, Perceived, Visit
 from agent.privacy.visits import VisitBook
 from tests.privacy.people import Person, answer, face, frames
 
@@ -56,7 +56,7 @@ def test_an_answer_counts_once_however_long_it_is_shown() -> None:
     for number in range(60):
         book.update(Perceived(number / 30, (face(1, expression=shown, is_new=number % 5 == 0),)), 0)
     (visit,) = book.finish()
-    assert visit.answers == 12
+    assert visit.estimates == 12
     assert visit.valence == pytest.approx(6.0)
     assert int(np.argmax(visit.expression)) == 1
 
@@ -67,7 +67,7 @@ def test_unsure_answers_name_no_class() -> None:
         shown = answer("anger", unsure=True)
         book.update(Perceived(number / 30, (face(1, expression=shown),)), 0)
     (visit,) = book.finish()
-    assert (visit.answers, visit.unsure) == (30, 30)
+    assert (visit.estimates, visit.unsure) == (30, 30)
     assert not visit.expression.any()
 
 
@@ -96,7 +96,7 @@ def test_time_counts_as_analysable_or_as_refused_by_what_is_said_of_this_face() 
     refused, analysed = MicroStatus(False, "no_evidence", 0.0), MicroStatus(True, None, 0.0)
     for number in range(301):
         time = number / 30
-        micro = refused if time < 4 else NOT_LOOKED_AT if time < 7 else analysed
+        micro = refused if time < 4 else NOT_ANALYSED if time < 7 else analysed
         book.update(Perceived(time, (face(1, micro=micro), face(2, micro=analysed))), 0)
     visit, _ = book.finish()
     assert visit.analysable == pytest.approx(3.0, abs=0.05)

@@ -72,9 +72,9 @@ def _listens(port: int) -> bool:
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks at the outbox more often than a device should."""
-    monkeypatch.setattr("agent.uplink.sender.POLL", 0.05)
-    monkeypatch.setattr("agent.uplink.process.POLL", 0.05)
-    monkeypatch.setattr("agent.uplink.state.POLL", 0.05)
+    monkeypatch.setattr("agent.uplink.sender.POLL_INTERVAL", 0.05)
+    monkeypatch.setattr("agent.uplink.process.POLL_INTERVAL", 0.05)
+    monkeypatch.setattr("agent.uplink.state.POLL_INTERVAL", 0.05)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 from agent.base.config import AgentConfig
 from agent.desk.loopback import packets
 from agent.desk.loopback.broker import Broker, _Session
-from agent.uplink.client import MOST_INBOUND
+from agent.uplink.client import MAX_PACKET_BYTES
 from agent.uplink.process import Uplink
 from agent.wall.outbox import Outbox
 from tests.uplink.conftest import (
@@ -339,6 +339,6 @@ def test_a_packet_within_the_limit_is_heard(tmp_path: Path, broker: Broker, list
         listener = listen(broker.port)
         until(uplink, lambda: uplink.connected, "connected")
         until(uplink, lambda: listener.bodies("shadow/reported"), "it listens")
-        listener._client.publish(DESIRED, b" " * (MOST_INBOUND - 200), qos=1)
+        listener._client.publish(DESIRED, b" " * (MAX_PACKET_BYTES - 200), qos=1)
         until(uplink, lambda: uplink._events.total["inbound_refused"] == 1, "it is refused as long")
         assert uplink.connected

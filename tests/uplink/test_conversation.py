@@ -64,9 +64,9 @@ def fleet(mosquitto: Mosquitto) -> Iterator[Fleet]:
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the waits that are only there for a device's sake."""
-    for name in ("META_PAUSE", "STATE_PAUSE", "HEALTH_FIRST", "CAUGHT_UP_ABSENT"):
+    for name in ("META_INTERVAL", "STATE_INTERVAL", "FIRST_HEALTH_DELAY", "APPLY_TIMEOUT_ABSENT"):
         monkeypatch.setattr(f"agent.uplink.state.{name}", 0.1)
-    monkeypatch.setattr("agent.uplink.inbound._FLUSH", 0.1)
+    monkeypatch.setattr("agent.uplink.inbound._FLUSH_INTERVAL", 0.1)
 
 
 @pytest.fixture

@@ -199,14 +199,15 @@ def test_a_disk_that_takes_nothing_is_answered(desk: Desk, monkeypatch: pytest.M
 
 
 def test_a_flood_is_dropped_unread_and_counted(desk: Desk) -> None:
-    flooded = [
-        desk.send(DESIRED, {"version": version, "config": {}}).flooded for version in range(1, 1001)
+    rate_limited = [
+        desk.send(DESIRED, {"version": version, "config": {}}).rate_limited
+        for version in range(1, 1001)
     ]
     assert desk.control.settings.version == 50  # what is looked at at once
-    assert flooded == [False] * 50 + [True] * 950
+    assert rate_limited == [False] * 50 + [True] * 950
     assert desk.tally.total == {"inbound_refused": 950}
     desk.now += 1.0
-    assert not desk.send(DESIRED, {"version": 2000, "config": {}}).flooded
+    assert not desk.send(DESIRED, {"version": 2000, "config": {}}).rate_limited
     assert desk.control.settings.version == 2000
 
 
@@ -241,7 +242,9 @@ def test_hundreds_of_hostile_messages_change_and_raise_nothing() -> None:
 def test_the_fuzzer_sees_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would be worth nothing if it could not fail."""
     with monkeypatch.context() as weak:
-        weak.setattr("agent.uplink.settings._fits", lambda path, value: type(value) in (int, bool))
+        weak.setattr(
+            "agent.uplink.settings._is_valid", lambda path, value: type(value) in (int, bool)
+        )
         weak.setattr("agent.uplink.strict_json._depth", lambda body: 0)
         assert fuzz.run(800, seed=3)["problems"] != []
     with monkeypatch.context() as deaf:

@@ -35,7 +35,7 @@ def test_signs_of_life_only_with_progress(
 ) -> None:
     """Outbox drained, a PUBACK, or a broker that is known to be away; not a silent broker."""
     signs: list[float] = []
-    monkeypatch.setattr("agent.host.sd_notify.alive", lambda: signs.append(time.monotonic()))
+    monkeypatch.setattr("agent.host.sd_notify.watchdog", lambda: signs.append(time.monotonic()))
     config = agent_config(tmp_path, broker.port)
     with talking(config) as (uplink, _):
         until(uplink, lambda: signs, "drained")

@@ -104,7 +104,7 @@ def test_no_more_in_flight_than_both_allow(
 
         def drained() -> bool:
             if uplink._connection is not None:
-                assert len(uplink._connection._waiting) <= min(own, brokers)
+                assert len(uplink._connection._unacknowledged) <= min(own, brokers)
             return not summaries(outbox)
 
         until(uplink, drained, "all is sent")
@@ -114,7 +114,7 @@ def test_rows_that_are_no_messages_are_removed_and_recorded(
     tmp_path: Path, broker: Broker, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even a perceive process that went rogue gets nothing through."""
-    monkeypatch.setattr("agent.uplink.inbound._FLUSH", 0.05)
+    monkeypatch.setattr("agent.uplink.inbound._FLUSH_INTERVAL", 0.05)
     config = agent_config(tmp_path, broker.port)
     listener = listen(broker.port)
     (good,) = fill(config, 1)
@@ -247,14 +247,14 @@ def test_a_disk_that_becomes_read_only_while_connected(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """What the broker took cannot be removed: it is remembered and not sent again."""
-    monkeypatch.setattr("agent.uplink.process._STORE_DELAY", 0.05)
+    monkeypatch.setattr("agent.uplink.process._STORE_RETRY_DELAY", 0.05)
     config = agent_config(tmp_path, broker.port)
     listener = listen(broker.port)
     with talking(config) as (uplink, outbox):
         until(uplink, lambda: listener.bodies("shadow/reported"), "it is there")
         expected = fill(config, 10)
         lock = sqlite3.connect(config.store.outbox, isolation_level=None)
-        monkeypatch.setattr("agent.wall.outbox._database._WAIT", 0.05)
+        monkeypatch.setattr("agent.wall.outbox._database._BUSY_TIMEOUT", 0.05)
         outbox.close()
         lock.execute("BEGIN IMMEDIATE")  # nobody else can write; everybody can read
         until(uplink, lambda: listener.summaries() == expected, "they are sent")

@@ -24,7 +24,7 @@ from agent.base.config import StoreConfig
 from agent.base.errors import StoreError
 from agent.base.report import Birth, Event, EventCode, Vitals, to_json
 from agent.wall.outbox import Outbox
-from agent.wall.outbox._events import EVENT_PAUSE, EVENTS_A_DAY
+from agent.wall.outbox._events import EVENT_INTERVAL, MAX_EVENTS_PER_DAY
 from tests.summaries import birth, summary
 
 
@@ -141,7 +141,7 @@ def test_what_an_event_was_not_sent_for_is_told_later(
         for _ in range(5):
             outbox.events.record("camera_stalled")
         now = time.monotonic()
-        monkeypatch.setattr("time.monotonic", lambda: now + EVENT_PAUSE)
+        monkeypatch.setattr("time.monotonic", lambda: now + EVENT_INTERVAL)
         outbox.events.flush()
         outbox.events.flush()
         assert [_count(row.body) for row in outbox.peek(9)] == [1, 4]
@@ -156,11 +156,11 @@ def test_there_are_only_so_many_events_a_day(
         for _ in range(23):
             for code in get_args(EventCode):
                 outbox.events.record(code)
-            now += EVENT_PAUSE
-        assert outbox.depth() == EVENTS_A_DAY
+            now += EVENT_INTERVAL
+        assert outbox.depth() == MAX_EVENTS_PER_DAY
         now += 86_400
         outbox.events.record("paused")
-        assert outbox.depth() == EVENTS_A_DAY + 1
+        assert outbox.depth() == MAX_EVENTS_PER_DAY + 1
 
 
 def test_what_the_broker_took_is_metered(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_what_the_broker_took_is_metered(tmp_path: Path) -> None:
             outbox.add(summary(seq))
         rows = outbox.peek(9)
         outbox.acknowledge(rows[0].id, rows[0].id, 999)
-        outbox.acknowledge(rows[1].id, taken=False)
+        outbox.acknowledge(rows[1].id, delivered=False)
         outbox.ledger.meter(2, 50)
         basis = outbox.ledger.receipt_basis()
         assert (basis.messages, basis.bytes) == (3, len(rows[0].body) + 50)
@@ -230,7 +230,7 @@ def test_kill_9_at_random_instants_loses_no_summary_that_was_taken(tmp_path: Pat
         reader, writer = os.pipe()
         child = os.fork()
         if not child:
-            try:  # adds, and tells of each summary that was taken, until it is killed
+            try:  # adds, and tells of each summary that was delivered, until it is killed
                 outbox = box(tmp_path)
                 while True:
                     seq = outbox.next_seq

@@ -1,4 +1,4 @@
-"""Opening the configured source, and opening a camera that stopped again."""
+"""Opening the configured source, and reopening a camera that stopped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agent.perceive.capture.source import Source, StuckError
 
 log = logging.getLogger(__name__)
 
-_LONGEST_WAIT = 60.0
+_MAX_BACKOFF = 60.0
 
 
 def open_source(config: SourceConfig) -> Source:
@@ -54,22 +54,22 @@ def resilient_frames(
     params: SourceConfig, stop: threading.Event, listener: CaptureListener
 ) -> Iterator[tuple[Frame, int, set[Flag]]]:
     """Each frame with the number dropped before it and the source's flags, until the file ends or
-    `stop` is set. Cameras are opened again, with backoff, for as long as it takes.
+    `stop` is set. Cameras are opened restart_flags, with backoff, for as long as it takes.
 
     Raises `CaptureError` for a file, for a camera that cannot be opened at the start, and for one
     whose driver holds this process.
     """
     source = open_source(params)
-    wait = 1.0
-    again: set[Flag] = set()
+    backoff = 1.0
+    restart_flags: set[Flag] = set()
     while True:
         try:
             for frame, dropped in _paced(params, source, stop):
-                wait = 1.0
+                backoff = 1.0
                 # Taken whole: the reading thread may raise another at any time.
                 flags, source.flags = source.flags, set()
-                yield frame, dropped, flags | again
-                again = set()
+                yield frame, dropped, flags | restart_flags
+                restart_flags = set()
                 if stop.is_set():
                     break
             return
@@ -79,22 +79,22 @@ def resilient_frames(
         except CaptureError as error:
             if not source.live:
                 raise
-            log.warning("%s Opening it again in %.0f s.", error, wait)
+            log.warning("%s Opening it again in %.0f s.", error, backoff)
         finally:
             source.close()
         listener.stalled()
-        while not stop.wait(wait):
-            wait = min(2 * wait, _LONGEST_WAIT)
+        while not stop.wait(backoff):
+            backoff = min(2 * backoff, _MAX_BACKOFF)
             try:
                 source = open_source(params)
             except StuckError:
                 raise
             except CaptureError as error:
-                log.warning("%s Trying again in %.0f s.", error, wait)
+                log.warning("%s Trying again in %.0f s.", error, backoff)
                 listener.stalled()
                 continue
             listener.reopened()
-            again = {"camera_restart"}
+            restart_flags = {"camera_restart"}
             break
         if stop.is_set():
             return

@@ -68,7 +68,7 @@ class Source(Protocol):
 class Timeline:
     """Makes timestamps strictly increasing; counts and replaces those that are not.
 
-    A frame whose timestamp repeats, goes back or leaps ahead is placed one nominal period after the
+    A frame whose timestamp repeats, goes back or leaps utc_offset is placed one nominal period after the
     one before it. When the clock behind the timestamps itself was set back (they advance again, but
     from an earlier value), later ones are shifted to continue from there.
     """

@@ -59,7 +59,7 @@ class VideoFile(BaseSource):
         self._index = 0
         self._last_raw = 0.0
         self._waiting = self._decode()
-        """The frame decoded ahead, so that the end is known before it is reached."""
+        """The frame decoded utc_offset, so that the end is known before it is reached."""
         if self._waiting is None:
             self.close()
             raise CaptureError(

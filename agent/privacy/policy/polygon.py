@@ -14,9 +14,9 @@ from agent.base.errors import ConfigError
 
 Corner = tuple[float, float]
 
-LEAST_AREA = 1e-4
+MIN_AREA = 1e-4
 """Share of the picture; a zone that is smaller hides nothing: 6 x 5 pixels of 640 x 480."""
-_NEAR = 1e-9
+_TOLERANCE = 1e-9
 """Twice the area of a triangle that counts as flat."""
 
 
@@ -50,8 +50,8 @@ def _problem(corners: Polygon) -> str:
     if crossing:
         return "its edge {} meets its edge {}".format(*crossing)
     area = abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in pairwise(closed))) / 2
-    if area < LEAST_AREA:
-        return f"it covers {area:.2g} of the picture, less than {LEAST_AREA:g}"
+    if area < MIN_AREA:
+        return f"it covers {area:.2g} of the picture, less than {MIN_AREA:g}"
     return ""
 
 
@@ -76,7 +76,7 @@ def _folded(a: Corner, corner: Corner, _: Corner, b: Corner) -> bool:
     forth = (a[0] - corner[0], a[1] - corner[1])
     back = (b[0] - corner[0], b[1] - corner[1])
     same_side = forth[0] * back[0] + forth[1] * back[1] > 0
-    return same_side and abs(_turn(a, corner, b)) < _NEAR
+    return same_side and abs(_turn(a, corner, b)) < _TOLERANCE
 
 
 def _touch(a: Corner, b: Corner, c: Corner, d: Corner) -> bool:
@@ -95,7 +95,7 @@ def _turn(a: Corner, b: Corner, c: Corner) -> float:
 
 
 def _sign(value: float) -> int:
-    return 0 if abs(value) < _NEAR else (1 if value > 0 else -1)
+    return 0 if abs(value) < _TOLERANCE else (1 if value > 0 else -1)
 
 
 def _between(a: Corner, b: Corner, point: Corner) -> bool:

@@ -36,7 +36,7 @@ _STATES = (
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ "
     "NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI"
 )
-_LONGEST_LINE = 1000
+_MAX_LINE = 1000
 """Characters. A key of thousands of parts would keep the parser busy for a minute."""
 
 
@@ -68,11 +68,11 @@ Words = Sentence | dict[Language, Sentence]
 """One text for every sign, or one for each language."""
 
 
-_SOME = Field(min_length=1, strict=False)
-Regions = Annotated[tuple[Region, ...], _SOME, AfterValidator(_once_each)]
-Places = Annotated[tuple[Place, ...], _SOME, AfterValidator(_once_each)]
-Cells = Annotated[tuple[Cell, ...], _SOME, AfterValidator(_once_each)]
-Languages = Annotated[tuple[Language, ...], _SOME, AfterValidator(_once_each)]
+_NOT_EMPTY = Field(min_length=1, strict=False)
+Regions = Annotated[tuple[Region, ...], _NOT_EMPTY, AfterValidator(_once_each)]
+Places = Annotated[tuple[Place, ...], _NOT_EMPTY, AfterValidator(_once_each)]
+Cells = Annotated[tuple[Cell, ...], _NOT_EMPTY, AfterValidator(_once_each)]
+Languages = Annotated[tuple[Language, ...], _NOT_EMPTY, AfterValidator(_once_each)]
 
 
 class _Section(BaseModel):
@@ -148,8 +148,8 @@ def parse_profile(data: bytes, path: Path) -> SiteProfile:
     """Validate a profile's bytes; `path` names it in errors. Raises `ConfigError`."""
     try:
         text = data.decode("utf-8")
-        if max(map(len, text.split("\n"))) > _LONGEST_LINE:
-            raise ValueError(f"a line has more than {_LONGEST_LINE} characters")
+        if max(map(len, text.split("\n"))) > _MAX_LINE:
+            raise ValueError(f"a line has more than {_MAX_LINE} characters")
         site = SiteProfile.model_validate(tomllib.loads(text))
     except ValidationError as error:
         problems = "; ".join(

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from agent.base.errors import AgentError, ConfigError, StoreError
 from agent.base.files import write_atomically
 from agent.privacy.policy.profile import parse_profile
-from agent.privacy.policy.trusted_file import LARGEST, read_plain
+from agent.privacy.policy.trusted_file import MAX_PROFILE_BYTES, read_regular_file
 
 
 def sign_profile(key_file: Path, profile: Path) -> Path:
@@ -33,7 +33,7 @@ def sign_profile(key_file: Path, profile: Path) -> Path:
     Raises `ConfigError` for a bad key or profile, `StoreError`.
     """
     key = _private_key(key_file)
-    data = read_plain(profile, LARGEST)
+    data = read_regular_file(profile, MAX_PROFILE_BYTES)
     parse_profile(data, profile)
     out = profile.with_name(profile.name + ".sig")
     _write(out, key.sign(data).hex().encode() + b"\n", 0o644)
@@ -58,7 +58,7 @@ def make_key(path: Path) -> Path:
 
 def _private_key(path: Path) -> Ed25519PrivateKey:
     try:
-        key = load_pem_private_key(read_plain(path, LARGEST), password=None)
+        key = load_pem_private_key(read_regular_file(path, MAX_PROFILE_BYTES), password=None)
     except TypeError:
         raise ConfigError(f"{path} is locked by a passphrase. Give it without one.") from None
     except (ValueError, UnsupportedAlgorithm):

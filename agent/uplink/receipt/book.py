@@ -31,14 +31,14 @@ _UNIT_FILES = (
     "fleeting*.service", "fleeting*.target", "fleeting*.service.d/*.conf",
     "fleeting*.target.d/*.conf", "service.d/*.conf",
 )  # fmt: skip
-_MOST_UNIT_BYTES = 1_000_000
-_MOST_NUMBER = 65_535
-_MOST = 100_000
+_MAX_UNIT_BYTES = 1_000_000
+_MAX_NUMBER = 65_535
+_MAX_COUNT = 100_000
 _FIRST_UTC, _LAST_UTC = 1_700_000_000, 4_102_444_800
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class _Checkpoint:
     """The last receipt and when it was signed, kept beside the key: with it a chain outlives a
     damaged outbox and knows how long ago it was."""
 
@@ -57,12 +57,12 @@ class ReceiptBook:
         self._key: Ed25519PrivateKey = open_key(path)
         self.public_key = public_hex(self._key)
         """64 hex digits, for `Meta.key`."""
-        self._marked = path.with_name(path.name + ".last")
+        self._checkpoint_path = path.with_name(path.name + ".last")
         self._machine = machine_start()
-        self._mark = _read_mark(self._marked)
-        self._own_mark = False
-        """Whether this process signed the receipt of the mark."""
-        self._began: float | None = None
+        self._checkpoint = _read_checkpoint(self._checkpoint_path)
+        self._own_checkpoint = False
+        """Whether this process signed the receipt of the checkpoint."""
+        self._started: float | None = None
 
     def tick(self, utc: float | None, monotonic: float) -> Receipt | None:
         """Sign and store a receipt where one is due; call about once a minute.
@@ -76,38 +76,38 @@ class ReceiptBook:
 
         Raises `StoreError`; then nothing was stored, and the next call tries again.
         """
-        if self._began is None:
-            self._began = monotonic
+        if self._started is None:
+            self._started = monotonic
         basis = self._outbox.ledger.receipt_basis()
         previous = self._previous(basis)
         last = None if previous is None else self._last(previous, monotonic)
-        if not is_due(last, utc, monotonic - self._began):
+        if not is_due(last, utc, monotonic - self._started):
             return None
         receipt = self._sign(self._statement(basis, previous, utc))
         self._outbox.ledger.add_receipt(receipt, basis)
-        self._remember(_Mark(to_json(receipt), self._machine, monotonic))
+        self._save_checkpoint(_Checkpoint(to_json(receipt), self._machine, monotonic))
         return receipt
 
     def _previous(self, basis: ReceiptBasis) -> Receipt | None:
         """The newest receipt that there is a trace of, in the outbox or beside the key."""
-        marked = _parse(self._mark.receipt) if self._mark else None
-        found = [each for each in (_parse(basis.previous), marked) if each is not None]
+        checkpointed = _parse(self._checkpoint.receipt) if self._checkpoint else None
+        found = [each for each in (_parse(basis.previous), checkpointed) if each is not None]
         ours = [each for each in found if each.statement.key == self.public_key]
         if ours:
             return max(ours, key=lambda each: each.statement.number)
         return found[0] if found else None
 
     def _last(self, previous: Receipt, monotonic: float) -> Last:
-        mark, began = self._mark, self._began or 0.0
+        checkpoint, started = self._checkpoint, self._started or 0.0
         end = previous.statement.end
-        if mark is None or mark.receipt != to_json(previous):
-            return Last(end, None, monotonic - began)
-        since = monotonic - mark.monotonic
-        known = self._machine != "" and mark.machine != ""
-        if self._own_mark or (known and mark.machine == self._machine):
+        if checkpoint is None or checkpoint.receipt != to_json(previous):
+            return Last(end, None, monotonic - started)
+        since = monotonic - checkpoint.monotonic
+        known = self._machine != "" and checkpoint.machine != ""
+        if self._own_checkpoint or (known and checkpoint.machine == self._machine):
             return Last(end, since, since)
-        # A clock that began anew has run since; one that may have gone on, at least this long.
-        anew = known or began < mark.monotonic
+        # A clock that started anew has run since; one that may have gone on, at least this long.
+        anew = known or started < checkpoint.monotonic
         return Last(end, None, monotonic if anew else since)
 
     def _statement(
@@ -116,7 +116,7 @@ class ReceiptBook:
         latest = self._outbox.latest.get(Birth)
         birth = latest[0] if latest else None
         chained = previous is not None and previous.statement.key == self.public_key
-        if previous is not None and chained and previous.statement.number < _MOST_NUMBER:
+        if previous is not None and chained and previous.statement.number < _MAX_NUMBER:
             number = previous.statement.number + 1
             link = hashlib.sha256(to_json(previous)).hexdigest()
         else:
@@ -127,13 +127,13 @@ class ReceiptBook:
             previous=link,
             start=previous.statement.end if previous else None,
             end=_utc_tens(utc),
-            summaries=min(len(basis.releases), _MOST),
+            summaries=min(len(basis.releases), _MAX_COUNT),
             digest=digest(release.sha256 for release in basis.releases),
             messages=_bounded(basis.messages, 1_000_000),
             bytes=_bounded(basis.bytes, 1_000_000_000),
-            epsilon_milli=_most_spent(basis.releases),
-            windows_withheld=min(len(withheld), _MOST),
-            visits_withheld=_bounded(10 * round(sum(withheld) / 10), _MOST),
+            epsilon_milli=_max_epsilon(basis.releases),
+            windows_withheld=min(len(withheld), _MAX_COUNT),
+            visits_withheld=_bounded(10 * round(sum(withheld) / 10), _MAX_COUNT),
             model=birth.model if birth else None,
             policy=birth.policy_hash if birth else None,
             units=units_hash(),
@@ -144,15 +144,15 @@ class ReceiptBook:
     def _sign(self, statement: Statement) -> Receipt:
         return Receipt(statement=statement, signature=self._key.sign(to_json(statement)).hex())
 
-    def _remember(self, mark: _Mark) -> None:
-        self._mark, self._own_mark = mark, True
+    def _save_checkpoint(self, checkpoint: _Checkpoint) -> None:
+        self._checkpoint, self._own_checkpoint = checkpoint, True
         try:
-            _write_mark(self._marked, mark)
+            _write_checkpoint(self._checkpoint_path, checkpoint)
         except OSError as error:
             log.warning(
                 "%s cannot be written: %s. Receipts go on; should the outbox be lost as well, "
                 "their chain begins anew.",
-                self._marked, error.strerror,
+                self._checkpoint_path, error.strerror,
             )  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def units_hash(folders: Sequence[Path] = UNIT_FOLDERS) -> str | None:
         found = found or path.name.startswith("fleeting")
         try:
             with path.open("rb") as file:
-                content = file.read(_MOST_UNIT_BYTES)
+                content = file.read(_MAX_UNIT_BYTES)
         except OSError:
             content = b""  # its name still counts
         joint.update(str(path).encode() + b"\0" + hashlib.sha256(content).digest())
@@ -187,7 +187,7 @@ def _glob(folder: Path, name: str) -> list[Path]:
         return []
 
 
-def _most_spent(releases: Iterable[Release]) -> int:
+def _max_epsilon(releases: Iterable[Release]) -> int:
     most = max((release.epsilon_milli for release in releases), default=0)
     return _bounded(-(-most // 10) * 10, 10_000)
 
@@ -210,11 +210,13 @@ def _parse(body: bytes | None) -> Receipt | None:
     return receipt
 
 
-def _read_mark(path: Path) -> _Mark | None:
+def _read_checkpoint(path: Path) -> _Checkpoint | None:
     try:
         with path.open("rb") as file:
             data = json.loads(file.read(10_000))
-        return _Mark(str(data["receipt"]).encode(), str(data["machine"]), float(data["monotonic"]))
+        return _Checkpoint(
+            str(data["receipt"]).encode(), str(data["machine"]), float(data["monotonic"])
+        )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
@@ -222,8 +224,8 @@ def _read_mark(path: Path) -> _Mark | None:
         return None
 
 
-def _write_mark(path: Path, mark: _Mark) -> None:
+def _write_checkpoint(path: Path, checkpoint: _Checkpoint) -> None:
     data = {
-        "receipt": mark.receipt.decode(), "machine": mark.machine, "monotonic": mark.monotonic
+        "receipt": checkpoint.receipt.decode(), "machine": checkpoint.machine, "monotonic": checkpoint.monotonic
     }  # fmt: skip
     write_atomically(path, json.dumps(data).encode())

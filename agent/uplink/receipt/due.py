@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DAY = 86_400.0
-SETTLING = 600.0
+CLOCK_TIMEOUT = 600.0
 """Seconds that the very first receipt waits for a trusted clock."""
 
 
@@ -35,7 +35,7 @@ def is_due(last: Last | None, utc: float | None, waited: float) -> bool:
     ask. The first receipt is due at once: it begins the chain.
     """
     if last is None:
-        return utc is not None or waited >= SETTLING
+        return utc is not None or waited >= CLOCK_TIMEOUT
     if utc is None:
         return last.at_least >= DAY
     if last.end is None:

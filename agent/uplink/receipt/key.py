@@ -24,7 +24,7 @@ from agent.base.errors import ConfigError, StoreError
 from agent.base.files import sync_folder
 
 _NAME = "receipt.key"
-_MOST_BYTES = 4096
+_MAX_BYTES = 4096
 _NEW_CHAIN = (
     "Restore it from a copy, or move it away: a new key is made at the next start, and receipts "
     "begin a new chain."
@@ -86,7 +86,7 @@ def _read(path: Path) -> Ed25519PrivateKey:
                 f"The receipt key {path} may be read by others (mode {stat.S_IMODE(mode):04o}), "
                 f"who could sign in this box's name. Run: chmod 600 {path}"
             )
-        content = os.read(number, _MOST_BYTES)
+        content = os.read(number, _MAX_BYTES)
     finally:
         os.close(number)
     try:

@@ -90,7 +90,7 @@ def test_a_packet_filter_is_found(inside: Inside, group: Path) -> None:
 def test_the_probe_needs_no_route_and_leaves_the_machine_alone(inside: Inside) -> None:
     """In an empty network namespace too it says what the filter says: there is none."""
     found = inside(
-        "none = kernel._LIBC.unshare(0x40000000) != 0\n"
+        "none = kernel.LIBC.unshare(0x40000000) != 0\n"
         "say(none=none, refused=probe.no_datagram_elsewhere())"
     )
     if found["none"]:

@@ -187,7 +187,7 @@ def test_power_fails_after_the_receipt_is_stored(
     box.tick()
     box.release(3)
     with monkeypatch.context() as cut:
-        cut.setattr(book_module, "_write_mark", failing("before the mark"))
+        cut.setattr(book_module, "_write_checkpoint", failing("before the mark"))
         with pytest.raises(KeyboardInterrupt):
             box.pass_time(12 * HOUR)
     box.restart()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from agent.uplink.receipt.due import DAY, SETTLING, Last, is_due
+from agent.uplink.receipt.due import CLOCK_TIMEOUT, DAY, Last, is_due
 from tests.desk.receipt.days import HOUR, NOON, Box
 
 MIDNIGHT = NOON + DAY / 2
@@ -19,8 +19,8 @@ FORTNIGHT = 14 * DAY
 
 def test_the_first_begins_the_chain_and_waits_a_little_for_a_clock() -> None:
     assert is_due(None, NOON, 0)
-    assert not is_due(None, None, SETTLING - 1)
-    assert is_due(None, None, SETTLING)
+    assert not is_due(None, None, CLOCK_TIMEOUT - 1)
+    assert is_due(None, None, CLOCK_TIMEOUT)
 
 
 def test_at_the_first_tick_after_midnight(tmp_path: Path) -> None:
