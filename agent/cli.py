@@ -1,4 +1,4 @@
-"""The command line `fleeting`; heavy libraries are imported only by the subcommand that needs them."""
+"""The command line `fleeting`; each subcommand imports its own libraries."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ ACTION_UNITS = (
     "AU26",
     "AU45",
 )
-"""Action units that the expression network estimates, FACS numbers (Ekman, Friesen & Hager 2002)."""
+"""Action units of the expression network, FACS numbers (Ekman, Friesen & Hager 2002)."""
 
 
 MICRO_ACTION_UNITS = (

@@ -62,7 +62,7 @@ def _as_status(text: str) -> str:
 
 
 def _send(*lines: str) -> None:
-    """Send assignments in one datagram; an address beginning with @ is in the abstract namespace."""
+    """Send assignments in one datagram; an address that begins with @ is abstract (unix(7))."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return

@@ -35,8 +35,8 @@ _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 
 
 def child_environment() -> dict[str, str]:
-    """An environment in which `python -P -m agent.…` finds this package; -P ignores a folder `agent`
-    in the working directory."""
+    """An environment in which `python -P -m agent.…` finds this package (-P: not the working
+    directory)."""
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, "PYTHONPATH": path}
@@ -138,8 +138,7 @@ def _exit_reason(code: int) -> str:
 
 
 def _on_signals(stopping: threading.Event) -> dict[signal.Signals, Any]:
-    """Let SIGTERM and SIGINT set `stopping`; returns the previous handlers. Does nothing outside the
-    main thread."""
+    """Let SIGTERM and SIGINT set `stopping`; returns the previous handlers. Main thread only."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     return {

@@ -1,7 +1,7 @@
-"""One connection to an MQTT broker, driven by its owner: no thread that could die unseen.
+"""One connection to an MQTT broker, without threads: the owner calls `loop`.
 
-MQTT 5.0 and 3.1.1 (OASIS standards), through paho-mqtt 2. A connection that ends is thrown away
-with everything that it still held: what was not acknowledged is sent again from the outbox.
+MQTT 5.0 and 3.1.1 (OASIS standards), through paho-mqtt 2. A connection is used once; what it left
+unacknowledged is sent again from the outbox.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 10.0
 """Seconds for TCP, TLS and the CONNACK, each."""
 ACK_TIMEOUT = 20.0
-"""Seconds after which an unacknowledged message counts as a hung broker."""
+"""Seconds after which an unacknowledged message ends the connection."""
 MAX_CORRELATION_BYTES = 64
-"""Bytes of a request's correlation data that are given back."""
+"""Longer correlation data of a request is not returned."""
 _MAX_INBOX = 100
 _REFUSED = 128
 """Reason codes from here on are failures (MQTT 5.0, section 2.4)."""
 _BAD_VERSION = 0x84
 _RETRY_V5 = 3600.0
-"""Seconds after which a broker that said that it knows only 3.1.1 is asked for 5.0 again."""
+"""Seconds before a broker that supports only 3.1.1 is tried with 5.0 again."""
 _MAX_SILENT_CLOSES = 2
-"""Connections in a row closed without a word after which 3.1.1 is tried: some brokers say no more
-than that."""
+"""Consecutive connections closed without a CONNACK before 3.1.1 is tried: some brokers reject 5.0
+so."""
 
 
 class VersionError(PublishError):
-    """The broker refuses this version of MQTT (`certain`), or closed without a CONNACK."""
+    """The broker refuses this MQTT version (`certain`), or closed without a CONNACK."""
 
     def __init__(self, text: str, certain: bool) -> None:
         super().__init__(text)
@@ -57,7 +57,7 @@ class VersionError(PublishError):
 
 
 class OversizeError(PublishError):
-    """The broker sent more than we hold; what we subscribed to is too much for us."""
+    """The broker sent a packet longer than `MAX_PACKET_BYTES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """On its way, not acknowledged."""
+    """A message that is not acknowledged."""
 
     tag: int | None
     at: float
@@ -82,7 +82,7 @@ class _Sent:
 
 
 class Connection:
-    """A connection from its first packet to its last; use it once."""
+    """One connection, from CONNECT to DISCONNECT; not reusable."""
 
     def __init__(self, config: AgentConfig, credentials: Credentials, protocol: str) -> None:
         """Connect and wait for the broker's CONNACK; `protocol`: "5" or "3.1.1".
@@ -94,7 +94,7 @@ class Connection:
         self._topics = Topics(config)
         self._acknowledged: list[int] = []
         self._untagged = (0, 0)
-        """Messages without a tag that the broker took, and their bytes."""
+        """Number and bytes of the delivered messages without a tag."""
         self._inbox: list[Message] = []
         self._dropped = 0
         self._unacknowledged: dict[int, _Sent] = {}
@@ -102,7 +102,7 @@ class Connection:
         self._disconnected: ReasonCode | None = None
         self._refusal: ReasonCode | None = None
         self.receive_maximum = config.mqtt.in_flight
-        """Messages that may be in flight at once; the broker may ask for fewer."""
+        """Unacknowledged messages permitted: the lower of `mqtt.in_flight` and the broker's."""
         self._client = self._make_client(config.device.id, credentials)
         try:
             self._connect()
@@ -112,12 +112,12 @@ class Connection:
 
     @property
     def send_quota(self) -> int:
-        """How many messages may be sent now."""
+        """How many messages may be sent now (MQTT 5.0, section 4.9)."""
         return max(0, self.receive_maximum - len(self._unacknowledged))
 
     @property
     def idle(self) -> bool:
-        """Everything sent was acknowledged."""
+        """Whether everything sent was acknowledged."""
         return not self._unacknowledged
 
     def drain_acknowledged(self) -> list[int]:
@@ -126,12 +126,12 @@ class Connection:
         return drained
 
     def drain_untagged(self) -> tuple[int, int]:
-        """Number and bytes of the messages without a tag that the broker took since then."""
+        """Number and bytes of the delivered messages without a tag since the last call."""
         drained, self._untagged = self._untagged, (0, 0)
         return drained
 
     def drain_inbox(self) -> tuple[list[Message], int]:
-        """What came in since then, and how many more were dropped because the inbox was full."""
+        """Messages received since the last call, and how many more were dropped: inbox full."""
         drained = self._inbox, self._dropped
         self._inbox, self._dropped = [], 0
         return drained
@@ -160,8 +160,8 @@ class Connection:
             self._count_untagged(len(body))
 
     def subscribe(self, topics: Iterable[tuple[str, bool]]) -> None:
-        """(topic filter, whether retained messages are wanted too). A broker that does not let us
-        is named in the log; the rest goes on. Raises `PublishError`."""
+        """`topics`: (filter, whether to receive retained messages). A refused subscription is only
+        logged. Raises `PublishError`."""
         for topic, retained in topics:
             if self.version5:
                 options = SubscribeOptions(
@@ -184,8 +184,8 @@ class Connection:
             raise self._connection_lost(code)
 
     def loop(self, timeout: float) -> None:
-        """Exchange packets for at most `timeout` seconds. Raises `PublishError` once the connection
-        is of no more use."""
+        """Exchange packets for at most `timeout` seconds. Raises `PublishError` where the
+        connection must be given up."""
         code = self._exchange(timeout)
         if self._refusal is not None:
             raise PublishError(
@@ -204,8 +204,7 @@ class Connection:
             )
 
     def close(self, *, graceful: bool) -> None:
-        """End the connection. With `graceful`, the broker is told so and drops the will; without,
-        it publishes the will."""
+        """End the connection; unless `graceful`, the broker publishes the will."""
         with contextlib.suppress(OSError, ValueError, PublishError):
             if graceful:
                 self.publish(MESSAGE_KINDS["state"], self._topics.of("state"), b"offline")
@@ -267,13 +266,13 @@ class Connection:
             )
 
     def _exchange(self, timeout: float) -> int:
-        """paho's loop. Raises `PublishError` for whatever a broker can make it stumble over."""
+        """paho's loop. Raises `PublishError` also for malformed packets."""
         try:
             return self._client.exchange(timeout)
         except OSError as error:
             raise PublishError(f"{self._broker} went away: {error}.") from None
         except Exception as error:
-            # paho takes packets apart without checking all: struct.error, IndexError, KeyError …
+            # paho does not validate packets fully: struct.error, IndexError, KeyError …
             raise PublishError(
                 f"{self._broker} sent what is not MQTT ({type(error).__name__})."
             ) from None
@@ -288,7 +287,7 @@ class Connection:
         if self._client.oversize:
             return OversizeError(f"{self._broker} sent a packet that is far too long.")
         reason = str(self._disconnected or mqtt.error_string(MQTTErrorCode(code or 0))).rstrip(".")
-        if reason == "Unspecified error":  # paho's word for a connection that just ended
+        if reason == "Unspecified error":  # paho: closed without DISCONNECT
             reason = "the connection was cut"
         return PublishError(f"{self._broker} went away: {reason}.")
 
@@ -349,10 +348,10 @@ class Connection:
 
 
 class VersionNegotiator:
-    """Opens connections: MQTT 5.0 as configured, 3.1.1 where the broker knows no better."""
+    """Opens connections: MQTT 5.0 if configured, 3.1.1 where the broker does not support it."""
 
     def __init__(self, configured: str) -> None:
-        """`configured`: "5" or "3.1.1"; with the latter nothing else is tried."""
+        """`configured`: "5" or "3.1.1"; the latter is never changed."""
         self._configured = configured
         self._v311_until = float("-inf")
         self._silent_closes = 0

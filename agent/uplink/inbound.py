@@ -1,8 +1,8 @@
-"""Everything from the network comes through here: hostile until validated.
+"""Validation and dispatch of all inbound messages.
 
-Exact topics, few bytes, shallow JSON, few messages a second. Whatever does not fit is dropped and
-counted; nothing of it is logged or repeated. Commands (ping, content, pause, resume, report) are
-answered on this device's own topic; a response topic that a request names is ignored.
+Exact topics, size limit, shallow JSON, rate limit. Invalid messages are dropped and counted; their
+content is neither logged nor echoed. Commands (ping, content, pause, resume, report) are answered
+on this device's own topic; a request's response topic is ignored.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from agent.uplink.topics import HOME_ASSISTANT, Topics
 from agent.wall.outbox import Outbox
 
 _BURST, _RATE = 50, 10.0
-"""Messages looked at at once, and a second on average."""
+"""Messages processed at once, and per second on average."""
 _COMMAND_BURST, _COMMAND_RATE = 20, 0.5
 _REPORT_INTERVAL = 60.0
-"""Seconds between two full reports."""
+"""Seconds between full reports."""
 _MAX_SLOT = 255
 _FLUSH_INTERVAL = 60.0
-"""Seconds between two times that counted events are written."""
+"""Seconds between writes of counted events."""
 _MAX_COUNT = 1023
-"""Of one code and not yet written."""
+"""Per code between writes."""
 
 
 class TokenBucket:
@@ -56,12 +56,12 @@ class TokenBucket:
 
 
 class EventCounter:
-    """Counts events in memory and hands them to the outbox once a minute: hostile messages must not
-    wear out the disk."""
+    """Counts events in memory and writes them to the outbox once a minute, so that hostile messages
+    do not wear out the disk."""
 
     def __init__(self) -> None:
         self.total: Counter[EventCode] = Counter()
-        """Since the start."""
+        """Since process start."""
         self._pending: Counter[EventCode] = Counter()
         self._next_flush = 0.0
 
@@ -70,7 +70,7 @@ class EventCounter:
         self._pending[code] = min(self._pending[code] + times, _MAX_COUNT)
 
     def flush(self, outbox: Outbox, now: float) -> None:
-        """Record what was counted, where it is time. Raises `StoreError`."""
+        """Write the counted events if due. Raises `StoreError`."""
         if now < self._next_flush:
             return
         for code in list(self._pending):
@@ -82,27 +82,27 @@ class EventCounter:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """To be sent to `res/{command}`."""
+    """A response, to be published on `res/{command}`."""
 
     command: Command | str
-    """One of ours, or `other`."""
+    """A known command, or `other`."""
     answer: Answer
     correlation: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """What is to be done after one message."""
+    """What the caller must do after one message."""
 
     reply: Reply | None = None
     republish: Literal["state", "report"] | None = None
     """`state`: birth certificate, settings and discovery; `report`: health as well."""
     rate_limited: bool = False
-    """It was one too many and was dropped unread."""
+    """The message was dropped unread."""
 
 
 class Inbound:
-    """Handles one message after the other; raises nothing."""
+    """Handles messages one by one; never raises."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Inbound:
         count: Callable[[EventCode], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`count`: notes an event; `clock`: monotonic seconds."""
+        """`count`: counts an event; `clock`: monotonic seconds."""
         self._topics = topics
         self._control = control
         self._count = count
@@ -119,11 +119,10 @@ class Inbound:
         self._messages = TokenBucket(_BURST, _RATE, clock)
         self._commands = TokenBucket(_COMMAND_BURST, _COMMAND_RATE, clock)
         self._throttled = False
-        """The sender was told that commands come too fast."""
+        """`too_many` was answered; further commands over the rate are not answered."""
         self._next_report = float("-inf")
 
     def __call__(self, message: Message) -> Handled:
-        """Act on it."""
         rate_limited = not self._messages.take()
         try:
             if rate_limited or len(message.payload) > MAX_BYTES:
@@ -139,9 +138,9 @@ class Inbound:
         if topic is None:
             raise MalformedError("no topic")
         if topic == topics.desired:
-            self._desire(body, "own")
+            self._set_desired(body, "own")
         elif topic == topics.defaults:
-            self._desire(body, "defaults")
+            self._set_desired(body, "defaults")
         elif topic == HOME_ASSISTANT and self._control.config.mqtt.discovery:
             if body == b"online":
                 return Handled(republish="state")
@@ -150,18 +149,18 @@ class Inbound:
         elif topic.startswith(topics.commands) and "/" not in topic[len(topics.commands) :]:
             if not message.retain:
                 return self._command(topic[len(topics.commands) :], body, message.correlation)
-            # An old request, which every connection would receive again.
+            # A retained command would be received again on every connection.
             self._count("command_refused")
         else:
             raise MalformedError("a topic that is not ours")
         return Handled()
 
-    def _desire(self, body: bytes, origin: Origin) -> None:
-        if body:  # an empty one only takes the retained one away; what is in force stays
+    def _set_desired(self, body: bytes, origin: Origin) -> None:
+        if body:  # empty: the retained message was deleted; settings stay in force
             self._control.set_desired(parse_desired(strict_json.parse(body)), origin)
 
     def _command(self, name: str, body: bytes, correlation: bytes | None) -> Handled:
-        """Carry it out and answer; no answer where there was one too many already."""
+        """Run a command and reply, except to repeated commands over the rate."""
         command = name if name in get_args(Command) else "other"
         if not self._commands.take():
             self._count("command_refused")
@@ -185,7 +184,7 @@ class Inbound:
         if command not in get_args(Command):
             return "unknown_command"
         if command == "content":
-            return self._show(strict_json.parse(body))
+            return self._set_content(strict_json.parse(body))
         if body and strict_json.parse(body) != {}:
             raise MalformedError("this command takes nothing")
         if command in ("pause", "resume"):
@@ -197,7 +196,7 @@ class Inbound:
             self._next_report = now + _REPORT_INTERVAL
         return "done"
 
-    def _show(self, given: Any) -> Answer:
+    def _set_content(self, given: Any) -> Answer:
         if isinstance(given, dict) and set(given) == {"slot"}:
             given = given["slot"]
         if type(given) is not int:

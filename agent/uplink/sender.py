@@ -1,4 +1,4 @@
-"""The outbox on its way out: streamed, checked byte for byte, removed when the broker has it."""
+"""Publishes the outbox: rows are validated, sent, and removed when acknowledged."""
 
 from __future__ import annotations
 
@@ -15,47 +15,46 @@ from agent.wall.outbox import Outbox, Row
 log = logging.getLogger(__name__)
 
 POLL_INTERVAL = 0.5
-"""Seconds between looks at the outbox when it was empty."""
+"""Seconds between polls of an empty outbox."""
 _MODELS: dict[str, type[ClosedModel]] = {"summary": Summary, "event": Event, "receipt": Receipt}
 
 
 class OutboxSender:
-    """At least once: a row is removed on PUBACK; on every new connection those that were in flight
-    are sent again. (boot, seq) makes the second copy recognisable."""
+    """At-least-once delivery: a row is removed on PUBACK; unacknowledged rows are sent again on a
+    new connection. (boot, seq) identifies duplicates."""
 
     def __init__(
         self, topics: Topics, outbox: Outbox, count: Callable[[EventCode], object]
     ) -> None:
-        """`count`: notes an event."""
+        """`count`: counts an event."""
         self._topics = topics
         self._outbox = outbox
         self._file = outbox.file_id
         self._count = count
         self._next_poll = 0.0
         self._last_id = 0
-        """The newest row sent over this connection."""
+        """Newest row sent over this connection."""
         self._acknowledged: list[int] = []
-        """Rows that the broker has delivered and the outbox still holds."""
+        """Acknowledged rows to be removed from the outbox."""
         self._invalid: list[int] = []
-        """Rows that will never be sent, likewise."""
+        """Invalid rows to be removed."""
         self._last_batch = 0
-        """Rows that the last look at the outbox found."""
+        """Rows found by the last poll."""
         self._stale = False
-        """This connection still carries rows of an outbox that is no more."""
+        """Whether this connection's acknowledgements belong to a replaced outbox file."""
 
     @property
     def drained(self) -> bool:
-        """The last look found nothing."""
+        """Whether the last poll found nothing."""
         return not self._last_batch
 
     def connected(self) -> None:
-        """A new connection: begin with the oldest row."""
+        """Start again with the oldest row, on a new connection."""
         self._last_id, self._next_poll, self._stale = 0, 0.0, False
 
     def check_file(self) -> None:
-        """A damaged outbox is moved aside, by either process, and a new one begins its numbers
-        anew. What is in flight then belongs to the old one: raises `PublishError`, to connect
-        anew."""
+        """Raises `PublishError`, to force a new connection, when either process has replaced a
+        damaged outbox: ids in flight belong to the old file."""
         found = self._outbox.file_id
         if found != self._file:
             self._file = found
@@ -65,18 +64,18 @@ class OutboxSender:
             raise PublishError("The outbox was replaced.")
 
     def poll_now(self) -> None:
-        """Look at the outbox with the next `send_pending`, whenever the last look was."""
+        """Let the next `send_pending` poll the outbox at once."""
         self._next_poll = 0.0
 
     def collect(self, connection: Connection) -> bool:
-        """Remember what the broker has delivered; whether it took any."""
+        """Take over the connection's acknowledgements; returns whether there were any."""
         delivered = connection.drain_acknowledged()
         if not self._stale:
             self._acknowledged += delivered
         return bool(delivered)
 
     def remove(self) -> None:
-        """Remove what was delivered or refused. Raises `StoreError`; what was delivered is remembered."""
+        """Remove acknowledged and invalid rows. Raises `StoreError`; the call may be repeated."""
         if self._acknowledged:
             self._outbox.acknowledge(*self._acknowledged)
             self._acknowledged.clear()
@@ -85,7 +84,7 @@ class OutboxSender:
             self._invalid.clear()
 
     def send_pending(self, connection: Connection) -> None:
-        """Send rows while there is room; look again after `POLL_INTERVAL` when there was none. Raises
+        """Send rows within the send quota; an empty outbox is polled every `POLL_INTERVAL`. Raises
         `PublishError`, `StoreError`."""
         if connection.send_quota == 0 or time.monotonic() < self._next_poll:
             return
@@ -103,7 +102,6 @@ class OutboxSender:
             self._next_poll = time.monotonic() + POLL_INTERVAL
 
     def _discard(self, row: Row) -> None:
-        """What is not a message of ours, byte for byte, is not sent."""
         log.error("Row %d of the outbox is no valid message: removed, not sent.", row.id)
         self._count("row_refused")
         self._invalid.append(row.id)

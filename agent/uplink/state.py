@@ -1,5 +1,5 @@
-"""What a device publishes of itself on every connection, and again whenever it has changed: birth
-certificate, settings in force, Home Assistant's description; and its health, now and then."""
+"""Retained state, published on every connection and on change: birth certificate, settings in
+force, Home Assistant discovery; and periodic health."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from agent.uplink.topics import Topics
 from agent.wall.outbox import Outbox
 
 POLL_INTERVAL = 1.0
-"""Seconds between looks whether something has changed."""
+"""Seconds between checks for changes."""
 META_INTERVAL = 60.0
-"""Seconds between two birth certificates on one connection; a change in between waits."""
+"""Minimum seconds between birth certificates on one connection."""
 STATE_INTERVAL = 10.0
-"""Seconds between two rounds that Home Assistant asks for."""
+"""Minimum seconds between republications requested by Home Assistant."""
 APPLY_TIMEOUT = 60.0
-"""Seconds beyond its window that the perceive process has to take over new settings, which it does
-where a window begins; then they are reported anyway."""
+"""Seconds beyond a window for the perceive process to apply new settings, which it does when a
+window begins; after that they are reported anyway."""
 APPLY_TIMEOUT_ABSENT = 5.0
-"""Seconds where it does not run: the settings are what will be in force."""
+"""Seconds while it does not run."""
 FIRST_HEALTH_DELAY = 5.0
 _JITTER = 0.1
 
@@ -38,16 +38,16 @@ Publish = Callable[[str, bytes], None]
 
 @dataclass(slots=True)
 class Identity:
-    """What of the birth certificate only the uplink process knows."""
+    """The uplink process's part of the birth certificate."""
 
     key: str | None
     schemas: str
     sandbox: UplinkCage = _NO_SANDBOX
-    """Open until the process has entered it."""
+    """Set once the process has entered it."""
 
 
 class StatePublisher:
-    """Publishes what is due while there is quota. Time is monotonic seconds."""
+    """Publishes changed state within the connection's send quota."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class StatePublisher:
         self._health = health
         self._interval = health_interval
         self._published: dict[str, bytes] = {}
-        """By kind, over this connection."""
+        """Last body by kind, over this connection."""
         self._state_requested = False
         self._next_poll = 0.0
         self._next_meta = 0.0
@@ -73,13 +73,13 @@ class StatePublisher:
         self._next_health = 0.0
 
     def connected(self) -> None:
-        """A new connection: all is published again, health only where its time has come."""
+        """Republish all on a new connection, except health that is not due."""
         self._invalidate()
         soon = time.monotonic() + FIRST_HEALTH_DELAY * random.uniform(0.5, 1.0)
         self._next_health = max(self._next_health, soon)
 
     def request(self, what: Literal["state", "report"]) -> None:
-        """Publish all again: a `report`, with health, at once; the `state` after a pause."""
+        """Republish: `report` all and at once, `state` without health, every `STATE_INTERVAL`."""
         if what == "state":
             self._state_requested = True
         else:
@@ -87,7 +87,8 @@ class StatePublisher:
             self._next_health = 0.0
 
     def step(self, publish: Publish, quota: int) -> None:
-        """Publish at most `quota` of what is due. Raises `PublishError`, `StoreError`."""
+        """Publish at most `quota` changed messages, and health if due. Raises `PublishError`,
+        `StoreError`."""
         now = time.monotonic()
         if self._state_requested and now >= self._next_state:
             self._state_requested = False
@@ -98,7 +99,9 @@ class StatePublisher:
         self._next_poll = now + POLL_INTERVAL
         for kind, body in self._changed(now)[:quota]:
             if kind == "discovery" and body:
-                self._control.set_announced(True)  # first remembered, then sent: never forgotten
+                self._control.set_announced(
+                    True
+                )  # stored first, so that it is always cleared later
             publish(kind, body)
             self._published[kind] = body
             if kind == "meta":
@@ -114,7 +117,7 @@ class StatePublisher:
         self._next_poll = self._next_meta = 0.0
 
     def _changed(self, now: float) -> list[tuple[str, bytes]]:
-        """What this connection has not seen as it is now. Raises `StoreError`."""
+        """Messages that differ from the last published on this connection. Raises `StoreError`."""
         found: list[tuple[str, bytes]] = []
         birth = self._outbox.latest.get(Birth)
         if birth is not None and now >= self._next_meta:
@@ -126,11 +129,11 @@ class StatePublisher:
         if self._control.config.mqtt.discovery:
             found.append(("discovery", announcement(self._topics)))
         elif self._control.settings.announced:
-            found.append(("discovery", b""))  # an empty retained message takes it away
+            found.append(("discovery", b""))  # an empty message deletes the retained one
         return [(kind, body) for kind, body in found if self._published.get(kind) != body]
 
     def _settings_applied(self, birth: tuple[Birth, float] | None, now: float) -> bool:
-        """Whether the perceive process has taken over the settings, or will not do so soon."""
+        """Whether the perceive process has applied the settings, or the timeout has passed."""
         changed = self._control.changed_at
         if changed is None:
             return True
@@ -167,8 +170,8 @@ _BUTTONS = (("pause", "Pause"), ("resume", "Resume"))
 
 
 def announcement(topics: Topics) -> bytes:
-    """Home Assistant's device discovery: one retained message with what this device's messages
-    mean. A function of the device id alone, so it can carry nothing that was seen.
+    """Home Assistant's device discovery message: depends on the device id only, so it cannot leak
+    observations.
 
     Keys: https://www.home-assistant.io/integrations/mqtt/#discovery-messages
     """

@@ -1,7 +1,6 @@
-"""Bytes from the network to a JSON value, or a refusal: small, shallow, unambiguous.
+"""A JSON parser for untrusted input: bounded size and depth, I-JSON (RFC 7493).
 
-RFC 8259 leaves open what repeated names, huge numbers and NaN mean; I-JSON (RFC 7493) forbids them,
-and so do we.
+RFC 8259 does not define repeated names, huge numbers and NaN; I-JSON forbids them.
 """
 
 from __future__ import annotations
@@ -13,19 +12,19 @@ from typing import Any
 
 MAX_BYTES = 4096
 MAX_DEPTH = 4
-"""Of nested objects and arrays; a desired state has three."""
+"""Nesting of objects and arrays; a desired state has three levels."""
 _MAX_DIGITS = 12
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+["\\]?', re.DOTALL)
-"""To its end or, where it has none, to the last byte: one pass whatever comes."""
+"""A string to its end or, if unterminated, to the last byte; linear time."""
 
 
 class MalformedError(ValueError):
-    """What came in is not a document of ours; its message repeats nothing of it."""
+    """The input is invalid; the text repeats nothing of it."""
 
 
 def parse(body: bytes) -> Any:
-    """The JSON value in `body`: at most `MAX_BYTES` of UTF-8, `MAX_DEPTH` deep, no name twice in
-    an object, finite numbers of sensible size. Raises `MalformedError`."""
+    """The JSON value in `body`: at most `MAX_BYTES` of UTF-8, `MAX_DEPTH` deep, unique names in an
+    object, finite numbers. Raises `MalformedError`."""
     if len(body) > MAX_BYTES:
         raise MalformedError("too long")
     if _depth(body) > MAX_DEPTH:
@@ -40,12 +39,12 @@ def parse(body: bytes) -> Any:
         )
     except MalformedError:
         raise
-    except ValueError:  # JSON and UTF-8 errors are of this family
+    except ValueError:  # json.JSONDecodeError, UnicodeDecodeError
         raise MalformedError("not JSON in UTF-8") from None
 
 
 def _depth(body: bytes) -> int:
-    """Of brackets outside strings; of broken JSON any number, the parser refuses it."""
+    """Nesting of brackets outside strings; arbitrary for invalid JSON, which the parser refuses."""
     depth = deepest = 0
     for byte in _STRING.sub(b"", body):
         if byte in b"[{":

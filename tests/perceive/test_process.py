@@ -17,10 +17,9 @@ from agent.base.config import AgentConfig, parse
 from agent.base.errors import CaptureError, ConfigError, StoreError
 from agent.base.report import Birth, Event, Summary, Vitals
 from agent.base.types import Frame, Perceived
-from agent.base.vocabulary import Flag
 from agent.perceive import controls, process, summary_store
 from agent.perceive.capture import resilient
-from agent.perceive.capture.source import Counters
+from agent.perceive.capture.source import BaseSource
 from agent.perceive.process import Perceiver, perceive
 from agent.perceive.status import PerceiveReport, StatusReporter
 from agent.perceive.summary_store import SummaryStore
@@ -52,16 +51,13 @@ def _stored(config: AgentConfig) -> list[Summary]:
         return [Summary.model_validate_json(row.body) for row in rows]
 
 
-class Camera:
+class Camera(BaseSource):
     """A live source that gives grey frames and then fails or ends."""
 
-    name = "test camera"
-    fps_nominal = 30.0
     live = True
 
     def __init__(self, start: float, frames: int, fails: bool) -> None:
-        self.flags: set[Flag] = set()
-        self.counters = Counters()
+        super().__init__("test camera", 30.0)
         self.closed = False
         self._start, self._frames, self._fails = start, frames, fails
         self._given = 0

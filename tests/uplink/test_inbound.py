@@ -248,7 +248,7 @@ def test_the_fuzzer_sees_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> Non
         weak.setattr("agent.uplink.strict_json._depth", lambda body: 0)
         assert fuzz.run(800, seed=3)["problems"] != []
     with monkeypatch.context() as deaf:
-        deaf.setattr("agent.uplink.settings.RemoteControl.desire", lambda *_: None)
+        deaf.setattr("agent.uplink.settings.RemoteControl.set_desired", lambda *_: None)
         assert any("no effect" in each for each in fuzz.run(600, seed=3)["problems"])
     with monkeypatch.context() as leaky:
         kept: list[bytes] = []

@@ -21,10 +21,7 @@ _MAX_BACKOFF = 60.0
 
 
 def open_source(config: SourceConfig) -> Source:
-    """Open the configured camera or file.
-
-    Raises `CaptureError`. Libraries are imported only for the kind that is asked for.
-    """
+    """Open the configured camera or file, importing only its library. Raises `CaptureError`."""
     if config.kind == "file":
         from agent.perceive.capture.video_file import VideoFile
 
@@ -41,23 +38,23 @@ def open_source(config: SourceConfig) -> Source:
 
 
 class CaptureListener(Protocol):
-    """Is told when a camera stops and when it is back."""
+    """Notified about camera failures."""
 
     def stalled(self) -> None:
-        """It stopped, or could still not be opened."""
+        """The camera stopped, or could not be reopened."""
 
     def reopened(self) -> None:
-        """It is back."""
+        """The camera was reopened."""
 
 
 def resilient_frames(
     params: SourceConfig, stop: threading.Event, listener: CaptureListener
 ) -> Iterator[tuple[Frame, int, set[Flag]]]:
-    """Each frame with the number dropped before it and the source's flags, until the file ends or
-    `stop` is set. Cameras are opened restart_flags, with backoff, for as long as it takes.
+    """Frames with the number dropped before each and the source's flags, until the file ends or
+    `stop` is set. A failed camera is reopened with backoff, without limit.
 
-    Raises `CaptureError` for a file, for a camera that cannot be opened at the start, and for one
-    whose driver holds this process.
+    Raises `CaptureError` for a file, for a camera that cannot be opened at startup, and for one
+    whose driver hangs.
     """
     source = open_source(params)
     backoff = 1.0
@@ -66,16 +63,13 @@ def resilient_frames(
         try:
             for frame, dropped in _paced(params, source, stop):
                 backoff = 1.0
-                # Taken whole: the reading thread may raise another at any time.
-                flags, source.flags = source.flags, set()
-                yield frame, dropped, flags | restart_flags
+                yield frame, dropped, source.drain_flags() | restart_flags
                 restart_flags = set()
                 if stop.is_set():
                     break
             return
         except StuckError:
-            # The driver holds this process; only a new one, started by the supervisor, gets free.
-            raise
+            raise  # only a restart of the process helps
         except CaptureError as error:
             if not source.live:
                 raise
@@ -103,7 +97,7 @@ def resilient_frames(
 def _paced(
     params: SourceConfig, source: Source, stop: threading.Event
 ) -> Iterator[tuple[Frame, int]]:
-    """A file at its own pace is read like a camera: who is late gets the newest frame."""
+    """Frames with the number dropped before each; a file at `realtime` pace drops late frames."""
     if source.live or params.pace == "fast":
         lost = source.counters.dropped
         for frame in source:

@@ -1,7 +1,7 @@
-"""Validation of staff zones as simple polygons. Plain Python: the uplink process, which loads no
-NumPy, checks settings too.
+"""Validation of staff zones as simple polygons. Without NumPy, which the uplink process does not
+load.
 
-Corners are shares of the picture's width and height, [x, y], origin at its top left.
+Corners are fractions of the picture's width and height, [x, y], origin at its top left.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from agent.base.errors import ConfigError
 Corner = tuple[float, float]
 
 MIN_AREA = 1e-4
-"""Share of the picture; a zone that is smaller hides nothing: 6 x 5 pixels of 640 x 480."""
+"""Fraction of the picture: 6 x 5 pixels of 640 x 480."""
 _TOLERANCE = 1e-9
-"""Twice the area of a triangle that counts as flat."""
+"""Twice the area below which a triangle counts as degenerate."""
 
 
 def check_polygons(polygons: Sequence[Polygon], origin: str) -> None:
-    """Refuse zones that are no simple polygon within the picture.
+    """Raises `ConfigError` for a zone that is not a simple polygon within the picture.
 
-    A zone drawn wrongly would leave open what somebody believes to be covered, so nothing is
-    repaired. `origin` names the list in errors. Raises `ConfigError`.
+    Nothing is repaired: that could leave an area unmasked that was meant to be. `origin` names the
+    list in errors.
     """
     for number, corners in enumerate(polygons):
         problem = _problem(corners)
@@ -36,7 +36,7 @@ def check_polygons(polygons: Sequence[Polygon], origin: str) -> None:
 
 
 def _problem(corners: Polygon) -> str:
-    """What is wrong; empty where nothing is."""
+    """Description of the problem; empty for a valid polygon."""
     if len(corners) < 3:
         return f"it has {len(corners)} corners, and 3 are the least"
     for number, (x, y) in enumerate(corners):
@@ -56,7 +56,7 @@ def _problem(corners: Polygon) -> str:
 
 
 def _crossing(closed: Sequence[Corner]) -> tuple[int, int] | None:
-    """Two edges that share more than the corner between them; edge n begins at corner n."""
+    """Two edges that share more than a common corner; edge n begins at corner n."""
     edges = list(pairwise(closed))
     for first, second in combinations(range(len(edges)), 2):
         one, other = edges[first], edges[second]
@@ -72,7 +72,7 @@ def _crossing(closed: Sequence[Corner]) -> tuple[int, int] | None:
 
 
 def _folded(a: Corner, corner: Corner, _: Corner, b: Corner) -> bool:
-    """Whether two edges that meet in `corner` run back over one another."""
+    """Whether two edges that meet in `corner` overlap."""
     forth = (a[0] - corner[0], a[1] - corner[1])
     back = (b[0] - corner[0], b[1] - corner[1])
     same_side = forth[0] * back[0] + forth[1] * back[1] > 0
@@ -80,7 +80,7 @@ def _folded(a: Corner, corner: Corner, _: Corner, b: Corner) -> bool:
 
 
 def _touch(a: Corner, b: Corner, c: Corner, d: Corner) -> bool:
-    """Whether the stretches ab and cd have a point in common (Cormen et al., section 33.1)."""
+    """Whether the segments ab and cd have a point in common (Cormen et al., section 33.1)."""
     sides = [_sign(_turn(c, d, a)), _sign(_turn(c, d, b)), _sign(_turn(a, b, c)),
              _sign(_turn(a, b, d))]  # fmt: skip
     if sides[0] * sides[1] < 0 and sides[2] * sides[3] < 0:

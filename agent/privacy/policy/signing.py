@@ -1,7 +1,7 @@
 """Sign a profile file; `python -m agent.privacy.policy.signing KEY PROFILE` writes `PROFILE.sig`.
 
-`--new PRIVATE_KEY` makes a pair first: the private key stays with whoever answers for the
-profiles, `PRIVATE_KEY.pub` goes to the boxes (`privacy.profile_key`). Ed25519, RFC 8032.
+`--new PRIVATE_KEY` first creates a key pair; copy `PRIVATE_KEY.pub` to the devices and keep the
+private key elsewhere (`privacy.profile_key`). Ed25519, RFC 8032.
 """
 
 from __future__ import annotations
@@ -28,10 +28,8 @@ from agent.privacy.policy.trusted_file import MAX_PROFILE_BYTES, read_regular_fi
 
 
 def sign_profile(key_file: Path, profile: Path) -> Path:
-    """Sign a profile that can be used as it stands; returns the signature's path.
-
-    Raises `ConfigError` for a bad key or profile, `StoreError`.
-    """
+    """Sign a valid profile; returns the signature's path. Raises `ConfigError` for a bad key or
+    profile, `StoreError`."""
     key = _private_key(key_file)
     data = read_regular_file(profile, MAX_PROFILE_BYTES)
     parse_profile(data, profile)
@@ -41,10 +39,8 @@ def sign_profile(key_file: Path, profile: Path) -> Path:
 
 
 def make_key(path: Path) -> Path:
-    """Write a new private key, and its public key beside it, whose path is returned.
-
-    Raises `ConfigError` where one is already there, `StoreError`.
-    """
+    """Write a new private key and its public key; returns the path of the latter. Raises
+    `ConfigError` where one exists, `StoreError`."""
     public = path.with_name(path.name + ".pub")
     for each in (path, public):
         if os.path.lexists(each):
@@ -78,7 +74,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns the exit code; says on stderr what went wrong."""
+    """Returns the exit code; errors go to stderr."""
     parser = argparse.ArgumentParser(
         prog="python -m agent.privacy.policy.signing", description=__doc__
     )

@@ -1,8 +1,8 @@
 """Reading a file that only root, or only the holder of a key, can have written.
 
-Without a key a file is judged as OpenSSH judges its own (auth_secure_path in sshd's misc.c): it and
-every folder above it belong to root and nobody else may write there. With a key its bytes must be
-signed (Ed25519, RFC 8032). The bytes that are returned are the very ones that were judged.
+Without a key, as OpenSSH (auth_secure_path in sshd's misc.c): the file and every folder above it
+must be owned by root and writable by root only. With a key the content must be signed (Ed25519, RFC
+8032). The returned bytes are those that were checked (no time-of-check race).
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 MAX_PROFILE_BYTES = 32_768
-"""Bytes of a profile; more is refused unread."""
+"""A longer profile is refused unread."""
 _MAX_KEY_BYTES = 4096
 _ROOT = 0
 _TRUSTED_OWNERS = {_ROOT}
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _UID_MAP = Path("/proc/self/uid_map")
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-"""Neither links nor the wait for a pipe's writer."""
+"""No links; no blocking on a pipe."""
 
 
 def read_owned_by_root(path: Path) -> bytes:
-    """The content of a file that nobody but root can change. Raises `ConfigError`."""
+    """The content of a file that only root can change. Raises `ConfigError`."""
     path = Path(os.path.abspath(path))
     if not _root_is_mapped():
         raise ConfigError(
@@ -57,9 +57,9 @@ def read_owned_by_root(path: Path) -> bytes:
         found = os.fstat(file)
         if stat.S_ISREG(found.st_mode) and not _only_root_writes(found):
             raise ConfigError(
-                f"The profile {path} is not trusted: {_why_untrusted(found)}. If what it says is right, run "
-                f"`sudo chown root:root {_quoted(path)} && sudo chmod 644 {_quoted(path)}`, or "
-                "sign it and set privacy.profile_key."
+                f"The profile {path} is not trusted: {_why_untrusted(found)}. If what it says is "
+                f"right, run `sudo chown root:root {_quoted(path)} && sudo chmod 644 "
+                f"{_quoted(path)}`, or sign it and set privacy.profile_key."
             )
         return _content(file, found, path, MAX_PROFILE_BYTES)
     finally:
@@ -67,7 +67,7 @@ def read_owned_by_root(path: Path) -> bytes:
 
 
 def read_signed(path: Path, key_file: Path) -> bytes:
-    """The content of a file whose signature `<path>.sig` (hexadecimal or base64) is that of the key
+    """The content of a file with a valid signature `<path>.sig` (hexadecimal or base64) by the key
     in `key_file`. Raises `ConfigError`."""
     key = read_public_key(key_file)
     data = read_regular_file(path, MAX_PROFILE_BYTES)
@@ -115,9 +115,9 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
 
 
 def read_regular_file(path: Path, max_bytes: int, *, only_owner_writes: bool = False) -> bytes:
-    """The content of an ordinary file of `max_bytes` bytes or fewer. Raises `ConfigError`."""
+    """The content of a regular file of at most `max_bytes`. Raises `ConfigError`."""
     try:
-        # A link is fine here: the signature vouches for the bytes, not the place.
+        # Links are permitted: the signature covers the content, not the path.
         file = os.open(path, _OPEN_FLAGS & ~os.O_NOFOLLOW)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {_reason(error)}. Check the path.") from None
@@ -156,10 +156,10 @@ def _check_folder(folder: Path, found: os.stat_result, path: Path) -> None:
         return
     home = Path("/etc/fleeting/profile.toml")
     raise ConfigError(
-        f"The profile {path} is not trusted: {_why_untrusted(found)}, in the folder {folder}: whoever may "
-        f"write there can put another file in its place. Run `sudo install -D -o root -g root -m "
-        f'644 {_quoted(path)} {home}` and set privacy.profile = "{home}", or sign it and set '
-        "privacy.profile_key."
+        f"The profile {path} is not trusted: {_why_untrusted(found)}, in the folder {folder}: "
+        "whoever may write there can put another file in its place. Run `sudo install -D -o root "
+        f'-g root -m 644 {_quoted(path)} {home}` and set privacy.profile = "{home}", or sign it '
+        "and set privacy.profile_key."
     )
 
 
@@ -168,15 +168,15 @@ def _only_root_writes(found: os.stat_result) -> bool:
 
 
 def _why_untrusted(found: os.stat_result) -> str:
-    """Why somebody else than root could write."""
+    """Why users other than root may write it."""
     if found.st_uid in _TRUSTED_OWNERS:
         return f"others than root may write it (mode {stat.S_IMODE(found.st_mode):o})"
     return f"user {found.st_uid} owns it, not root"
 
 
 def _root_is_mapped() -> bool:
-    """Whether files of root can be told from others' (user_namespaces(7): users that a namespace
-    does not know all look the same)."""
+    """Whether root is mapped in this user namespace; else files of root appear to be owned by
+    nobody (user_namespaces(7))."""
     try:
         lines = [line.split() for line in _UID_MAP.read_text().splitlines()]
     except OSError:

@@ -1,7 +1,8 @@
-"""The receipt book: signs once a day what left, and chains each receipt to the one before."""
+"""Daily signed receipts of everything published, linked in a hash chain."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -22,11 +23,11 @@ from agent.wall.outbox import Outbox, ReceiptBasis, Release
 log = logging.getLogger(__name__)
 
 ZEROS = 64 * "0"
-"""What the first receipt of a chain names as the one before."""
+"""`Statement.previous` of the first receipt of a chain."""
 UNIT_FOLDERS = tuple(
     Path(folder, "systemd/system") for folder in ("/etc", "/run", "/usr/local/lib", "/usr/lib")
 )
-"""Where systemd finds units (systemd.unit(5))."""
+"""Unit search path of systemd (systemd.unit(5))."""
 _UNIT_FILES = (
     "fleeting*.service", "fleeting*.target", "fleeting*.service.d/*.conf",
     "fleeting*.target.d/*.conf", "service.d/*.conf",
@@ -39,8 +40,8 @@ _FIRST_UTC, _LAST_UTC = 1_700_000_000, 4_102_444_800
 
 @dataclass(frozen=True, slots=True)
 class _Checkpoint:
-    """The last receipt and when it was signed, kept beside the key: with it a chain outlives a
-    damaged outbox and knows how long ago it was."""
+    """The last receipt and when it was signed, stored beside the key: the chain survives a damaged
+    outbox, and the elapsed time is known."""
 
     receipt: bytes
     machine: str
@@ -48,10 +49,10 @@ class _Checkpoint:
 
 
 class ReceiptBook:
-    """Signs the day. Lives in the uplink process."""
+    """Creates the receipts; used by the uplink process."""
 
     def __init__(self, config: AgentConfig, outbox: Outbox) -> None:
-        """Opens or makes the key. Raises `ConfigError`, `StoreError` (see `key.open_key`)."""
+        """Opens or creates the key. Raises `ConfigError`, `StoreError` (see `key.open_key`)."""
         path = key_path(config.store)
         self._outbox = outbox
         self._key: Ed25519PrivateKey = open_key(path)
@@ -65,16 +66,10 @@ class ReceiptBook:
         self._started: float | None = None
 
     def tick(self, utc: float | None, monotonic: float) -> Receipt | None:
-        """Sign and store a receipt where one is due; call about once a minute.
+        """Sign and store a receipt if one is due; call about once a minute.
 
-        Parameters
-        ----------
-        utc
-            Wall seconds; None while nobody vouches for the clock (`WallClock.utc`).
-        monotonic
-            Seconds on this machine's monotonic clock.
-
-        Raises `StoreError`; then nothing was stored, and the next call tries again.
+        `utc`: seconds, None while the clock is not trusted (`WallClock.utc`); `monotonic`: seconds.
+        Raises `StoreError`; the call may be repeated.
         """
         if self._started is None:
             self._started = monotonic
@@ -89,7 +84,7 @@ class ReceiptBook:
         return receipt
 
     def _previous(self, basis: ReceiptBasis) -> Receipt | None:
-        """The newest receipt that there is a trace of, in the outbox or beside the key."""
+        """The newest receipt found in the outbox or the checkpoint."""
         checkpointed = _parse(self._checkpoint.receipt) if self._checkpoint else None
         found = [each for each in (_parse(basis.previous), checkpointed) if each is not None]
         ours = [each for each in found if each.statement.key == self.public_key]
@@ -106,7 +101,7 @@ class ReceiptBook:
         known = self._machine != "" and checkpoint.machine != ""
         if self._own_checkpoint or (known and checkpoint.machine == self._machine):
             return Last(end, since, since)
-        # A clock that started anew has run since; one that may have gone on, at least this long.
+        # After a reboot the clock's value is a lower bound; else the difference is.
         anew = known or started < checkpoint.monotonic
         return Last(end, None, monotonic if anew else since)
 
@@ -165,9 +160,8 @@ def digest(hashes: Iterable[str]) -> str:
 
 
 def units_hash(folders: Sequence[Path] = UNIT_FOLDERS) -> str | None:
-    """The first 16 hex digits of the SHA-256 over the systemd units in force and what was changed
-    on site: for each file, by name, its path, a zero byte, its SHA-256. None where there are none.
-    """
+    """The first 16 hex digits of the SHA-256 over this package's systemd units and drop-ins: for
+    each file, sorted, its path, a zero byte, its SHA-256. None where there are none."""
     joint, found = hashlib.sha256(), False
     for path in sorted(file for at in folders for name in _UNIT_FILES for file in _glob(at, name)):
         found = found or path.name.startswith("fleeting")
@@ -175,7 +169,7 @@ def units_hash(folders: Sequence[Path] = UNIT_FOLDERS) -> str | None:
             with path.open("rb") as file:
                 content = file.read(_MAX_UNIT_BYTES)
         except OSError:
-            content = b""  # its name still counts
+            content = b""  # unreadable: its name is still hashed
         joint.update(str(path).encode() + b"\0" + hashlib.sha256(content).digest())
     return joint.hexdigest()[:16] if found else None
 
@@ -197,7 +191,7 @@ def _bounded(value: int, most: int) -> int:
 
 
 def _utc_tens(utc: float | None) -> int | None:
-    """Rounded down, so that a day's last seconds stay in it."""
+    """Rounded down, to stay within the day."""
     return 10 * int(utc // 10) if utc is not None and _FIRST_UTC <= utc <= _LAST_UTC else None
 
 
@@ -225,7 +219,5 @@ def _read_checkpoint(path: Path) -> _Checkpoint | None:
 
 
 def _write_checkpoint(path: Path, checkpoint: _Checkpoint) -> None:
-    data = {
-        "receipt": checkpoint.receipt.decode(), "machine": checkpoint.machine, "monotonic": checkpoint.monotonic
-    }  # fmt: skip
+    data = dataclasses.asdict(checkpoint) | {"receipt": checkpoint.receipt.decode()}
     write_atomically(path, json.dumps(data).encode())

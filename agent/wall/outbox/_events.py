@@ -18,8 +18,8 @@ _DAY = 86_400.0
 
 
 class EventThrottle:
-    """Stores one event per code and `EVENT_INTERVAL`, at most `MAX_EVENTS_PER_DAY`; counts the others.
-    The state, table `spoken` (code, pending count, time of the last event), outlives the process."""
+    """Stores one event per code and `EVENT_INTERVAL`, and `MAX_EVENTS_PER_DAY`; counts the rest.
+    Its state, table `spoken` (code, pending count, time of the last event), is persistent."""
 
     def __init__(self, database: Database, boot: str, utc: Callable[[], float | None]) -> None:
         """`boot`: of the messages; `utc`: wall seconds, None while the clock is not trusted."""

@@ -113,8 +113,8 @@ class ReleaseLedger:
 def record_release(
     database: sqlite3.Connection, summary: Summary, body: bytes, visits: int
 ) -> bool:
-    """Add a summary's line within a transaction; False where it exists. `body`: the summary's bytes;
-    `visits`: see `Release`."""
+    """Add a summary's line within a transaction; False where it exists. `body`: the summary's
+    bytes; `visits`: see `Release`."""
     added = database.execute(
         "INSERT OR IGNORE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
