@@ -1,4 +1,4 @@
-"""From faces in frames to visits."""
+"""Aggregation of faces into visits."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ def test_a_short_disappearance_continues_the_visit_and_a_long_one_ends_it() -> N
     assert len(run([Person(1, 0, 2), Person(1, 4.5, 6)], 10.0)) == 2
 
 
-def test_time_out_of_sight_is_not_attention() -> None:
+def test_time_out_of_sight_is_neither_attention_nor_analysable() -> None:
     (visit,) = run([Person(1, 0, 2), Person(1, 3.5, 5.5)], 10.0)
     assert visit.attention < 4.6
+    assert visit.analysable == pytest.approx(4.5, abs=0.1)
     assert visit.last - visit.first > 5.4
 
 
@@ -91,7 +92,7 @@ def test_a_visit_belongs_to_the_content_that_was_on_for_most_of_it() -> None:
     assert visit.slot == 5
 
 
-def test_time_counts_as_analysable_or_as_refused_by_what_is_said_of_this_face() -> None:
+def test_time_counts_as_analysable_or_refused_by_this_faces_status() -> None:
     book = VisitBook(PARAMS)
     refused, analysed = MicroStatus(False, "no_evidence", 0.0), MicroStatus(True, None, 0.0)
     for number in range(301):
@@ -101,12 +102,6 @@ def test_time_counts_as_analysable_or_as_refused_by_what_is_said_of_this_face() 
     visit, _ = book.finish()
     assert visit.analysable == pytest.approx(3.0, abs=0.05)
     assert visit.refused == {"no_evidence": pytest.approx(4.0, abs=0.05)}
-
-
-def test_time_out_of_sight_is_not_analysable() -> None:
-    (visit,) = run([Person(1, 0, 2), Person(1, 3.5, 5.5)], 10.0)
-    assert visit.analysable == pytest.approx(4.5, abs=0.1)
-    assert visit.last - visit.first > 5.4
 
 
 def test_memory_does_not_grow_with_time() -> None:

@@ -1,4 +1,4 @@
-"""Tumbling windows: every visit in exactly one, long silences for nothing."""
+"""Tumbling windows: every visit is counted in exactly one."""
 
 from __future__ import annotations
 

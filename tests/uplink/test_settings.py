@@ -1,4 +1,4 @@
-"""Remote settings: path by path, refused with a reason, never bent."""
+"""Remote settings: validated path by path, refused with a reason, never clamped."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from agent.privacy.policy.rules import resolve
 from agent.uplink.settings import DesiredState, RemoteControl, parse_desired, resolve_desired
 from agent.uplink.strict_json import MalformedError
 from agent.wall.remote_settings import Patch, Settings, read, write
+from tests.fakes import full_disk
 
 
 def shop(folder: Path | None = None, **privacy: Any) -> AgentConfig:
@@ -200,13 +201,10 @@ def test_a_full_disk_keeps_a_desired_state_waiting_and_the_old_settings_in_force
     control = RemoteControl(config, Counted())
     control.set_desired(desired(1, privacy={"k": 20}), "own")
 
-    def full(*_: Any) -> None:
-        raise StoreError("the disk is full.")
-
     with monkeypatch.context() as broken:
-        broken.setattr("agent.wall.remote_settings.write", full)
+        broken.setattr("agent.wall.remote_settings.write_atomically", full_disk)
         control.set_desired(desired(3, privacy={"k": 30}), "own")
-        control.set_desired(desired(2, privacy={"k": 40}), "own")  # older than what waits
+        control.set_desired(desired(2, privacy={"k": 40}), "own")  # older than the pending one
         with pytest.raises(StoreError):
             control.set_paused(True)
         control.tick(100.0)
@@ -220,7 +218,7 @@ def test_a_full_disk_keeps_a_desired_state_waiting_and_the_old_settings_in_force
 def test_a_policy_that_cannot_be_asked_any_more_keeps_what_is_in_force(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A profile file that is taken away while we run: no reason to fall over, or to allow more."""
+    """The profile file is removed at run time."""
     control = RemoteControl(shop(tmp_path), Counted())
     control.set_desired(desired(1, privacy={"k": 20}), "own")
     with monkeypatch.context() as gone:

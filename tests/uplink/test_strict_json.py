@@ -1,4 +1,4 @@
-"""Bytes to JSON, or a refusal: nothing else ever happens."""
+"""Any input is parsed or refused with `MalformedError`."""
 
 from __future__ import annotations
 

@@ -102,8 +102,8 @@ class ReceiptBook:
         if self._own_checkpoint or (known and checkpoint.machine == self._machine):
             return Last(end, since, since)
         # After a reboot the clock's value is a lower bound; else the difference is.
-        anew = known or started < checkpoint.monotonic
-        return Last(end, None, monotonic if anew else since)
+        rebooted = known or started < checkpoint.monotonic
+        return Last(end, None, monotonic if rebooted else since)
 
     def _statement(
         self, basis: ReceiptBasis, previous: Receipt | None, utc: float | None

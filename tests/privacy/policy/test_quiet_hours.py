@@ -83,7 +83,7 @@ def test_days_on_which_clocks_change(zone: ZoneInfo, forward: str, back: str) ->
 
 
 def test_the_opening_hour_stays_where_people_expect_it() -> None:
-    """The shop opens at 08:00 on the wall, before and after the change."""
+    """08:00 local time, before and after the change."""
     for day, offset in (("2026-03-28", 1), ("2026-03-29", 2), ("2026-10-24", 2), ("2026-10-25", 1)):
         eight = utc(f"{day}T08:00:00") - 3600 * offset
         assert quiet(["20:00-08:00"], eight - 1)

@@ -1,4 +1,4 @@
-"""One receipt a day, whatever the clocks and the power do."""
+"""One receipt a day, despite clock steps and power failures."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_the_first_sync_signs_nothing_by_itself(tmp_path: Path) -> None:
 
 
 def test_after_a_start_a_wrong_past_does_not_count(tmp_path: Path) -> None:
-    """A battery-backed clock that was wrong once: nothing is signed twice, and it catches up."""
+    """After a battery-backed clock was wrong nothing is signed twice."""
     box = Box(tmp_path, utc=NOON + FORTNIGHT)
     box.tick()
     box.utc = NOON
@@ -142,7 +142,7 @@ def test_after_a_start_a_wrong_past_does_not_count(tmp_path: Path) -> None:
 def test_steps_never_make_two_of_one_day_nor_none_of_two(
     turns: list[tuple[float, float, bool]],
 ) -> None:
-    """(seconds that pass, step of the wall clock, whether anybody vouches for it)."""
+    """(elapsed seconds, step of the wall clock, whether it is trusted)."""
     now, utc, signed_at, signed_utc = 0.0, NOON, 0.0, NOON
     for passed, step, trusted in turns:
         now, utc = now + passed, utc + passed + step
