@@ -114,10 +114,9 @@ def supervise(
     stopping = stop or threading.Event()
     before = _on_signals(stopping)
     publisher = _Child("uplink", uplink, _die_with_parent)
-    isolate = _unshare_network if same_users else _unshare_user_and_network
-    perceiver = _Child(
-        "perceive", perceive, isolate if _is_permitted(isolate) else _die_with_parent
-    )
+    isolate = _isolate_network if same_users else _isolate_user_and_network
+    prepare = isolate if _permitted(isolate) else _die_with_parent
+    perceiver = _Child("perceive", perceive, prepare)
     try:
         while not stopping.is_set() and not perceiver.finished:
             for child in (publisher, perceiver):
@@ -152,7 +151,7 @@ def _die_with_parent() -> None:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _is_permitted(isolate: Callable[[], None]) -> bool:
+def _permitted(isolate: Callable[[], None]) -> bool:
     """Try in a child that does nothing else."""
     try:
         subprocess.run(
@@ -169,13 +168,13 @@ def _is_permitted(isolate: Callable[[], None]) -> bool:
     return True
 
 
-def _unshare_network() -> None:
+def _isolate_network() -> None:
     """In the child, as root: enter an empty network namespace. Raises `OSError`."""
     _unshare(_CLONE_NEWNET)
     _die_with_parent()
 
 
-def _unshare_user_and_network() -> None:
+def _isolate_user_and_network() -> None:
     """In the child: enter an empty network namespace, with a user namespace where unprivileged.
 
     User and group keep their ids. Supplementary groups are unmapped, but keep their permissions.

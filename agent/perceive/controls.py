@@ -67,7 +67,7 @@ class RuntimeControls:
         if self.settings.paused:
             self.mode = "paused"
         else:
-            self.mode = "quiet" if self._quiet.contain(self._clock().utc(now)) else "running"
+            self.mode = "quiet" if self._quiet.contains(self._clock().utc(now)) else "running"
 
     def close(self) -> None:
         if self._socket is not None:

@@ -107,12 +107,10 @@ class StatusReporter:
 
     def _check_clock(self) -> None:
         """Write a birth certificate with a new epoch once the clock is trusted or has stepped."""
-        utc_offset = self._clock().utc_offset
-        if utc_offset is None or (
-            self._utc_offset is not None and abs(utc_offset - self._utc_offset) < _CLOCK_STEP
-        ):
+        before, now = self._utc_offset, self._clock().utc_offset
+        if now is None or (before is not None and abs(now - before) < _CLOCK_STEP):
             return
-        if self._utc_offset is not None:
+        if before is not None:
             self.record_event("clock_stepped")
         self._put_birth()
 

@@ -153,7 +153,7 @@ class Connection:
             topic, body, qos=kind.qos, retain=kind.retain, properties=properties
         )
         if info.rc != mqtt.MQTT_ERR_SUCCESS:
-            raise self._connection_lost(info.rc)
+            raise self._lost(info.rc)
         if kind.qos:
             self._unacknowledged[info.mid] = _Sent(tag, time.monotonic(), len(body), kind.required)
         else:
@@ -175,13 +175,13 @@ class Connection:
             else:
                 code, _ = self._client.subscribe(topic, qos=1)
             if code != mqtt.MQTT_ERR_SUCCESS:
-                raise self._connection_lost(code)
+                raise self._lost(code)
 
     def unsubscribe(self, topic: str) -> None:
         """Raises `PublishError`."""
         code, _ = self._client.unsubscribe(topic)
         if code != mqtt.MQTT_ERR_SUCCESS:
-            raise self._connection_lost(code)
+            raise self._lost(code)
 
     def loop(self, timeout: float) -> None:
         """Exchange packets for at most `timeout` seconds. Raises `PublishError` where the
@@ -193,7 +193,7 @@ class Connection:
                 f"Check that it lets this device write to {self._topics.base}/#."
             )
         if code != mqtt.MQTT_ERR_SUCCESS or self._disconnected is not None:
-            raise self._connection_lost(code)
+            raise self._lost(code)
         if self._client.overfull:
             raise PublishError(f"{self._broker} begins messages and ends none of them.")
         oldest = min((sent.at for sent in self._unacknowledged.values()), default=None)
@@ -252,18 +252,14 @@ class Connection:
         while self._connack is None:
             code = self._exchange(0.2)
             if self._connack is None and code != mqtt.MQTT_ERR_SUCCESS:
-                raise VersionError(
-                    f"{self._connection_lost(code)} It had not accepted us yet.", certain=False
-                )
+                raise VersionError(f"{self._lost(code)} It had not accepted us yet.", certain=False)
             if self._connack is None and time.monotonic() > deadline:
                 raise PublishError(f"{self._broker} takes connections but does not answer.")
         if self._connack.value == _BAD_VERSION:
             version = "5.0" if self.version5 else "3.1.1"
             raise VersionError(f"{self._broker} does not speak MQTT {version}.", certain=True)
         if self._connack.is_failure:
-            raise PublishError(
-                f"{self._broker} refuses us: {self._connack}.{self._credentials_hint()}"
-            )
+            raise PublishError(f"{self._broker} refuses us: {self._connack}.{self._hint()}")
 
     def _exchange(self, timeout: float) -> int:
         """paho's loop. Raises `PublishError` also for malformed packets."""
@@ -277,13 +273,13 @@ class Connection:
                 f"{self._broker} sent what is not MQTT ({type(error).__name__})."
             ) from None
 
-    def _credentials_hint(self) -> str:
+    def _hint(self) -> str:
         name = str(self._connack).lower()
         if "user name" in name or "authori" in name:
             return " Check mqtt.username, mqtt.password_file and the certificate."
         return ""
 
-    def _connection_lost(self, code: int | None) -> PublishError:
+    def _lost(self, code: int | None) -> PublishError:
         if self._client.oversize:
             return OversizeError(f"{self._broker} sent a packet that is far too long.")
         reason = str(self._disconnected or mqtt.error_string(MQTTErrorCode(code or 0))).rstrip(".")
@@ -299,10 +295,8 @@ class Connection:
         self, client: mqtt.Client, data: Any, flags: Any, code: ReasonCode, properties: Any
     ) -> None:
         self._connack = code
-        self.receive_maximum = min(
-            self.receive_maximum,
-            getattr(properties, "ReceiveMaximum", None) or self.receive_maximum,
-        )
+        own = self.receive_maximum
+        self.receive_maximum = min(own, getattr(properties, "ReceiveMaximum", None) or own)
 
     def _on_disconnect(
         self, client: mqtt.Client, data: Any, flags: Any, code: ReasonCode, properties: Any

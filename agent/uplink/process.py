@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from agent.base.clock import WallClock
 from agent.base.config import AgentConfig
@@ -203,9 +204,7 @@ class Uplink:
         if acknowledged or time.monotonic() - self._connected_at > _STABLE_AFTER:
             self._failures = 0
         self._sender.remove()
-        self._state.step(
-            lambda kind, body: self._publish(connection, kind, body), connection.send_quota
-        )
+        self._state.step(partial(self._publish, connection), connection.send_quota)
         while self._replies and connection.send_quota:
             self._respond(connection, self._replies.popleft())
         self._sender.send_pending(connection)

@@ -99,9 +99,7 @@ class StatePublisher:
         self._next_poll = now + POLL_INTERVAL
         for kind, body in self._changed(now)[:quota]:
             if kind == "discovery" and body:
-                self._control.set_announced(
-                    True
-                )  # stored first, so that it is always cleared later
+                self._control.set_announced(True)  # stored first: always cleared later
             publish(kind, body)
             self._published[kind] = body
             if kind == "meta":

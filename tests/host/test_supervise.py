@@ -149,7 +149,7 @@ def test_sigterm_ends_all_and_a_killed_supervisor_leaves_no_orphans(tmp_path: Pa
 
 
 needs_namespaces = pytest.mark.skipif(
-    not supervise_module._is_permitted(supervise_module._unshare_user_and_network),
+    not supervise_module._permitted(supervise_module._isolate_user_and_network),
     reason="this system lets nobody make a network namespace",
 )
 INTERFACES = "[line.split(':')[0].strip() for line in open('/proc/net/dev').readlines()[2:]]"

@@ -144,7 +144,5 @@ def test_seconds_are_fast_enough_by_frame_rate_with_or_without_a_face(
 )
 def test_mostly_unsure_is_unsure(estimates: int, unsure: int, expected: int) -> None:
     shown = answer("sadness").probabilities * (estimates - unsure)
-    assert (
-        dominant(Visit(1, 0, 1, 0, expression=shown, estimates=estimates, unsure=unsure))
-        == expected
-    )
+    visit = Visit(1, 0, 1, 0, expression=shown, estimates=estimates, unsure=unsure)
+    assert dominant(visit) == expected

@@ -30,25 +30,10 @@ _DNS = 53
 _PLAIN_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _CAMERAS = ("video*", "media*", "v4l-subdev*", "dma_heap/*", "udmabuf", "snd/*", "dri/*", "nv*")
 """Cameras with their buffers, and microphones; nv: Jetson."""
-_SYSTEM_PATHS = (
-    "/usr",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/bin",
-    "/sbin",
-    "/etc",
-    "/proc/sys",
-    "/proc/self",
-)
+_SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/proc/sys", "/proc/self")
 """Not all of /proc: the system load would reveal presence."""
 _RTC = "/sys/class/rtc/rtc0/hctosys"
-_RESOLVER_FOLDERS = (
-    "/run/systemd/resolve",
-    "/run/resolvconf",
-    "/run/NetworkManager",
-    "/run/connman",
-)
+_RESOLVER = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/connman")
 """Possible targets of the link /etc/resolv.conf."""
 
 
@@ -107,9 +92,7 @@ def enter_uplink(
         handled=landlock.CHANGING | landlock.READING | landlock.EXECUTE,
         grants=(
             *landlock.existing(_readable_paths(readable), landlock.READING),
-            *landlock.existing(
-                _device_paths(_PLAIN_DEVICES), landlock.READ_FILE | landlock.WRITE_FILE
-            ),
+            *landlock.existing(_devices(_PLAIN_DEVICES), landlock.READ_FILE | landlock.WRITE_FILE),
             *landlock.existing(folders, landlock.FOLDER),
         ),
         ports=(broker_port, _DNS),
@@ -186,7 +169,7 @@ def _scopes() -> int:
     return landlock.SIGNAL | (0 if abstract else landlock.ABSTRACT_UNIX_SOCKET)
 
 
-def _device_paths(names: Iterable[str]) -> list[Path]:
+def _devices(names: Iterable[str]) -> list[Path]:
     return [Path("/dev", name) for name in names]
 
 
@@ -197,7 +180,7 @@ def _writable_devices() -> list[Path]:
     if os.geteuid() != 0:
         return [Path("/dev")]
     found = [path for pattern in _CAMERAS for path in Path("/dev").glob(pattern)]
-    return [*_device_paths(_PLAIN_DEVICES), *sorted(found)]
+    return [*_devices(_PLAIN_DEVICES), *sorted(found)]
 
 
 def _readable_paths(given: Iterable[Path]) -> list[Path]:
@@ -206,10 +189,7 @@ def _readable_paths(given: Iterable[Path]) -> list[Path]:
     python = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.executable, str(package)]
     python += [*sysconfig.get_paths().values(), *site.getsitepackages(), *filter(None, sys.path)]
     credentials = os.environ.get("CREDENTIALS_DIRECTORY", "/etc")
-    paths = [
-        Path(each).resolve()
-        for each in (*_SYSTEM_PATHS, *_RESOLVER_FOLDERS, _RTC, *python, credentials)
-    ]
+    paths = [Path(each).resolve() for each in (*_SYSTEM, *_RESOLVER, _RTC, *python, credentials)]
     paths += [each.resolve() for each in given]
     # A search path of "/" would grant everything.
     return [each for each in paths if each not in (Path("/"), Path("/dev"))]

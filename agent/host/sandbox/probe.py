@@ -18,16 +18,7 @@ from agent.host.sandbox.kernel import status
 _REFUSED = (errno.EPERM, errno.EACCES)
 ELSEWHERE = ("192.0.2.1", 9)
 """TEST-NET-1 (RFC 5737), discard port."""
-_SENSOR_DEVICES = (
-    "video*",
-    "media*",
-    "v4l-subdev*",
-    "snd/pcm*",
-    "dri/card*",
-    "fuse",
-    "kmsg",
-    "mem",
-)
+_SENSORS = ("video*", "media*", "v4l-subdev*", "snd/pcm*", "dri/card*", "fuse", "kmsg", "mem")
 """Below /dev: cameras, microphones, and others that are harmless to open (unlike a watchdog)."""
 _FALLBACK_TUNNELS = {
     "sit0", "tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0",
@@ -59,7 +50,7 @@ def no_file_outside(allowed: Iterable[Path]) -> bool:
 
 def devices(folder: Path = Path("/dev")) -> list[Path]:
     """The devices that `no_device` should try; always includes the first camera."""
-    found = {path for pattern in _SENSOR_DEVICES for path in folder.glob(pattern)}
+    found = {path for pattern in _SENSORS for path in folder.glob(pattern)}
     return sorted(found | {folder / "video0"})
 
 

@@ -32,7 +32,7 @@ _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32 = 0x40000000
 """The x32 calls of x86_64 have numbers from here on and would bypass the filters."""
 _COLUMN = {"x86_64": 0, "aarch64": 1}
-_REFUSED_CALLS: dict[str, tuple[int | None, int | None]] = {
+_BLOCKED: dict[str, tuple[int | None, int | None]] = {
     # other processes, their memory and open files
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
@@ -91,7 +91,7 @@ _REFUSED_CALLS: dict[str, tuple[int | None, int | None]] = {
     "vhangup": (153, 58),
 }
 """Refused to both processes; numbers on x86_64 and aarch64. Most matter only as root."""
-_CONDITIONAL_CALLS = {
+_CONDITIONAL = {
     "ioctl": (16, 29),
     "socket": (41, 198),
     "connect": (42, 203),
@@ -175,20 +175,16 @@ def known(machine: str) -> bool:
 
 
 def _number(name: str, machine: str) -> int | None:
-    return (_REFUSED_CALLS.get(name) or _CONDITIONAL_CALLS[name])[_COLUMN[machine]]
+    return (_BLOCKED.get(name) or _CONDITIONAL[name])[_COLUMN[machine]]
 
 
 def _program(machine: str, rules: dict[str, list[Instruction]]) -> list[Instruction]:
     """The filter: refuse other architectures, apply the rule of each call, allow all others. Each
     rule must end in a return."""
-    terminal = [
-        (_LOAD, 0, 0, _ARGUMENTS + 8),
-        *_refuse_value(_TIOCSTI),
-        *_refuse_value(_TIOCLINUX),
-        _ALLOW,
-    ]
+    load = (_LOAD, 0, 0, _ARGUMENTS + 8)
+    terminal = [load, *_refuse_if(_TIOCSTI), *_refuse_if(_TIOCLINUX), _ALLOW]
     rules = {
-        **{name: [_REFUSE] for name in _REFUSED_CALLS},
+        **{name: [_REFUSE] for name in _BLOCKED},
         # injecting input into the controlling terminal
         "ioctl": terminal,
         "clone": [*_refuse_bits(0, _CLONE_NEW), _ALLOW],
@@ -217,7 +213,7 @@ def _require(argument: int, *values: int) -> list[Instruction]:
     return [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument), *_require_loaded(*values)]
 
 
-def _refuse_value(value: int) -> list[Instruction]:
+def _refuse_if(value: int) -> list[Instruction]:
     return [(_EQUAL, 0, 1, value), _REFUSE]
 
 

@@ -26,7 +26,7 @@ class QuietHours:
         self._spans = [tuple(map(_minutes, text.split("-"))) for text in spans]
         self._zone = zone
 
-    def contain(self, utc: float | None) -> bool:
+    def contains(self, utc: float | None) -> bool:
         """Whether the instant is within a span. `utc`: seconds; None while the clock is not
         trusted."""
         if utc is None:

@@ -22,7 +22,7 @@ def utc(text: str) -> float:
 
 
 def quiet(spans: list[str], moment: float | None, zone: ZoneInfo = BERLIN) -> bool:
-    return QuietHours(spans, zone).contain(moment)
+    return QuietHours(spans, zone).contains(moment)
 
 
 def test_without_a_trusted_clock_any_span_is_quiet() -> None:
@@ -45,7 +45,7 @@ def test_a_span_over_midnight(local: str, expected: bool) -> None:
 def test_equal_ends_are_the_whole_day() -> None:
     start = utc("2026-05-05T00:00:00")
     hours = QuietHours(["07:00-07:00"], BERLIN)
-    assert all(hours.contain(start + 600 * i) for i in range(144))
+    assert all(hours.contains(start + 600 * i) for i in range(144))
 
 
 def test_any_of_several_spans_counts() -> None:
@@ -62,7 +62,7 @@ def minutes_quiet(span: str, day: str, zone: ZoneInfo) -> int:
     count = 0
     moment = first.timestamp()
     while moment < end.timestamp():
-        count += hours.contain(moment)
+        count += hours.contains(moment)
         moment += 60
     return count
 
@@ -96,7 +96,7 @@ def test_the_machine_s_own_zone_is_the_default(monkeypatch: pytest.MonkeyPatch) 
         for name, expected in (("UTC", False), ("Asia/Tokyo", True)):
             monkeypatch.setenv("TZ", name)
             time.tzset()
-            assert QuietHours(["20:00-22:00"]).contain(noon) == expected
+            assert QuietHours(["20:00-22:00"]).contains(noon) == expected
     finally:
         monkeypatch.undo()
         time.tzset()
