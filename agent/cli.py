@@ -1,4 +1,4 @@
-"""The command line `fleeting`; libraries are imported only for the verb that needs them."""
+"""The command line `fleeting`; each subcommand imports its own libraries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agent.base.errors import AgentError
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of every verb."""
+    """The parser with all subcommands."""
     parser = argparse.ArgumentParser(
         prog="fleeting",
         description="Facial expression and micro-expression on the device; "
@@ -127,7 +127,7 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def _configuration_path(given: str | Path | None) -> Path | None:
-    """The file named, else the system's if there is one, else None: the defaults."""
+    """The given file, else /etc/fleeting/fleeting.toml if it exists, else None (defaults)."""
     system = Path("/etc/fleeting/fleeting.toml")
     if given:
         return Path(given)
@@ -142,7 +142,7 @@ def _stop_on_signals() -> threading.Event:
 
 
 def _dispatch(args: argparse.Namespace, own: bool) -> int:
-    """`own`: this process is ours alone and may enter a sandbox for good."""
+    """Run one subcommand. `own`: this process was started for it and may enter a sandbox."""
     if args.verb == "demo":
         from agent.desk.demo import demo
 
@@ -178,14 +178,14 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
     path = _configuration_path(args.config)
     config = load(path) if path else AgentConfig()
     if args.verb in ("run", "perceive", "uplink"):
-        # The journal adds the time; the prefix names the process.
+        # The journal adds the time.
         logging.basicConfig(level=logging.INFO, format=f"{args.verb}: %(message)s")
     if args.verb == "run":
         from agent.host.supervise import supervise
 
         tail = ["--config", str(path)] if path else []
         command = [sys.executable, "-m", "agent.cli"]
-        # In a namespace of its own users, root's profile file would look like nobody's.
+        # In a user namespace, files owned by root appear to be owned by nobody.
         roots_file = config.privacy.profile is not None and config.privacy.profile_key is None
         return supervise(
             [*command, "perceive", *tail], [*command, "uplink", *tail], same_users=roots_file
@@ -221,7 +221,7 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; returns the exit code. Errors meant for a person go to stderr in one line."""
+    """Run one subcommand; returns the exit code. An `AgentError` is one line on stderr."""
     args = build_parser().parse_args(argv)
     try:
         return _dispatch(args, own=argv is None)
@@ -231,7 +231,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader of our output went away; nothing more to say to it.
+        # The reader of stdout has closed it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
 

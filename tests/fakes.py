@@ -1,4 +1,4 @@
-"""Stand-ins for hardware that a test machine lacks. Only here, never in the package."""
+"""Test doubles for hardware."""
 
 from __future__ import annotations
 
@@ -107,8 +107,13 @@ def picamera2_modules() -> tuple[type[FakePicamera2], dict[str, ModuleType]]:
     return Fresh, {"picamera2": picamera2, "libcamera": libcamera}
 
 
+def full_disk(*_: object) -> None:
+    """In place of a system call that writes."""
+    raise OSError(28, "No space left on device")
+
+
 class FakeVideoCapture:
-    """OpenCV's capture of a camera: hands out `frames`, then None or a wait without end."""
+    """OpenCV's capture of a camera: returns `frames`, then None or blocks."""
 
     def __init__(
         self,

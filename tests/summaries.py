@@ -1,4 +1,4 @@
-"""Summaries for tests that only carry them; made by the one builder."""
+"""Sample messages for tests of their transport."""
 
 from __future__ import annotations
 

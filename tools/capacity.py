@@ -19,7 +19,7 @@ from agent.base.config import MqttConfig
 from agent.base.errors import AgentError
 from agent.base.schemas import registry as schemas
 from agent.base.schemas.capacity import Capacity, capacity, per_day
-from agent.wall.outbox import EVENTS_A_DAY
+from agent.wall.outbox import MAX_EVENTS_PER_DAY
 
 DAY = 86_400
 SUMMARY_MOST = 64
@@ -56,7 +56,7 @@ def account(window: int = WINDOW, slots: int = 1) -> list[Line]:
     rates: dict[str, float | None] = {
         "summary-1": slots * DAY / window,
         "health-1": DAY / MqttConfig.model_fields["health_interval"].default,
-        "event-1": EVENTS_A_DAY,
+        "event-1": MAX_EVENTS_PER_DAY,
         "receipt-1": 1,
         "meta-1": CONNECTIONS,
         "reported-1": None,

@@ -1,3 +1,3 @@
-"""What every room may import: types, configuration, errors, the clock, the closed vocabulary,
-reports and their schemas. Imports nothing of ours but itself; `types`, which is personal,
-has fewer readers."""
+"""Shared by every package: types, configuration, errors, clock, vocabulary, reports and their
+schemas. Imports no other package of `agent`. `types` holds personal data: only some may import it.
+"""

@@ -1,7 +1,7 @@
-"""How far the wall clock can be trusted, and what it says.
+"""The wall clock and whether it can be trusted.
 
-Single-board computers often have no battery-backed clock and start weeks in the past, so a wall
-time is used only while somebody vouches for it.
+Single-board computers often have no battery-backed clock and start weeks in the past, so wall time
+is used only while the clock is trusted (NTP or RTC).
 """
 
 from __future__ import annotations
@@ -13,57 +13,61 @@ from pathlib import Path
 
 from agent.base.vocabulary import Trust
 
-_PLAUSIBLE = 1_700_000_000
-"""UTC seconds; a clock before this is certainly wrong."""
+_MIN_PLAUSIBLE_UTC = 1_700_000_000
+"""UTC seconds; an earlier clock is wrong."""
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """What the wall clock is worth at one instant."""
+    """The trust in the wall clock, and its offset, at one instant."""
 
     trust: Trust
-    """`ntp`: synchronised now; `holdover`: was, earlier in this process; `rtc`: set from a
-    battery-backed clock; `none`: unknown, or the data's time is not the present (a file)."""
-    ahead: float | None
-    """Seconds that UTC is ahead of the monotonic clock; None where there is no trust."""
+    """`ntp`: synchronised now; `holdover`: synchronised earlier in this process; `rtc`: set from a
+    battery-backed clock; `none`: unknown, or recorded data."""
+    utc_offset: float | None
+    """UTC minus the monotonic clock, seconds; None where the clock is not trusted."""
+
+    def utc(self, monotonic: float) -> float | None:
+        """UTC seconds of an instant on the monotonic clock; None where the clock is not trusted."""
+        return None if self.utc_offset is None else monotonic + self.utc_offset
 
 
 FILE_CLOCK = ClockReading("none", None)
-"""The clock of recorded frames."""
+"""The reading for recorded frames."""
 
 
 class WallClock:
-    """Reads the system clock together with its trust; remembers that it was once synchronised."""
+    """Reads the system clock and its trust; remembers whether it was ever synchronised."""
 
     def __init__(self) -> None:
         self._was_synchronised = False
 
     def __call__(self) -> ClockReading:
         now = time.time()
-        ahead = now - time.monotonic()
-        if now < _PLAUSIBLE:
+        utc_offset = now - time.monotonic()
+        if now < _MIN_PLAUSIBLE_UTC:
             return ClockReading("none", None)
         if _synchronised():
             self._was_synchronised = True
-            return ClockReading("ntp", ahead)
+            return ClockReading("ntp", utc_offset)
         if self._was_synchronised:
-            return ClockReading("holdover", ahead)
-        return ClockReading("rtc", ahead) if _battery_backed() else ClockReading("none", None)
+            return ClockReading("holdover", utc_offset)
+        return ClockReading("rtc", utc_offset) if _set_from_rtc() else ClockReading("none", None)
 
     def utc(self) -> float | None:
-        """UTC seconds, or None while nobody vouches for them."""
-        return time.time() if self().ahead is not None else None
+        """UTC seconds, or None while the clock is not trusted."""
+        return time.time() if self().utc_offset is not None else None
 
 
 def _synchronised() -> bool:
-    """systemd-timesyncd's mark, else the kernel's own word (adjtimex(2): STA_UNSYNC is clear)."""
+    """By systemd-timesyncd's marker file, else by the kernel (adjtimex(2): STA_UNSYNC is clear)."""
     return Path("/run/systemd/timesync/synchronized").exists() or _kernel_synchronised()
 
 
 class _Timex(ctypes.Structure):
-    """The head of `struct timex` (adjtimex(2)); padded beyond its full size on every platform."""
+    """The head of `struct timex` (adjtimex(2)), padded beyond its size on every platform."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),
@@ -85,7 +89,7 @@ def _kernel_synchronised() -> bool:
     return 0 <= state < _TIME_ERROR and not answer.status & _STA_UNSYNC
 
 
-def _battery_backed() -> bool:
+def _set_from_rtc() -> bool:
     """Whether the kernel set the system clock from a real-time clock at start."""
     try:
         return Path("/sys/class/rtc/rtc0/hctosys").read_text().strip() == "1"

@@ -1,4 +1,4 @@
-"""The one typed configuration: TOML in, a frozen model out; unknown keys, wrong units refused."""
+"""The typed configuration: TOML to a frozen model; unknown keys and wrong types are refused."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from agent.base.vocabulary import Place, PolicyName, Region, WindowLength
 TopicLevel = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
 FilePath = Annotated[Path, Field(strict=False)]
-"""TOML has no paths: text is one."""
+"""Text in TOML, which has no path type."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Polygon = Annotated[
     tuple[Annotated[tuple[Share, Share], Field(strict=False)], ...],
     Field(min_length=3, max_length=32, strict=False),
 ]
 REMOTE = "remote"
-"""Marks the fields that a fleet may change. Place, policy, epsilon, consent and addresses are not
-among them: they are decided on site."""
+"""Marks fields that may be changed remotely; place, policy, epsilon, consent and addresses may only
+be set on site."""
 
 
 class Section(BaseModel):
-    """Frozen; unknown keys refused; numbers are numbers, never text with a unit."""
+    """Frozen; unknown keys refused; no coercion of text to numbers."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
@@ -37,7 +37,7 @@ class Section(BaseModel):
 
 
 class DeviceConfig(Section):
-    """Who and where this box is."""
+    """Identity and location of this device."""
 
     id: TopicLevel = "fleeting"
     """One MQTT topic level; equals the certificate's common name."""
@@ -48,7 +48,7 @@ class DeviceConfig(Section):
 
 
 class SourceConfig(Section):
-    """Where frames come from."""
+    """The camera or video file."""
 
     kind: Literal["picamera2", "v4l2", "gstreamer", "file"] = "picamera2"
     target: str = ""
@@ -68,10 +68,10 @@ class SourceConfig(Section):
 
 
 class DetectionConfig(Section):
-    """Finding faces that are not tracked yet."""
+    """Detection of faces that are not tracked yet."""
 
     interval: float = Field(0.5, ge=0.05, le=10)
-    """Seconds between looks for new faces while others are tracked."""
+    """Seconds between detections of new faces while others are tracked."""
     score_above: float | None = Field(None, ge=0.05, le=0.99)
     """Null: the threshold of the model's card."""
     tiles: Annotated[int | None, REMOTE] = Field(None, ge=0, le=4)
@@ -80,11 +80,11 @@ class DetectionConfig(Section):
 
 
 class TrackingConfig(Section):
-    """Following faces from frame to frame."""
+    """Tracking of faces from frame to frame."""
 
     max_faces: Annotated[int, REMOTE] = Field(40, ge=1, le=200)
     lost_after: float = Field(2.0, ge=0.1, le=10)
-    """Seconds unseen after which a track ends; before that it is resumed where it was."""
+    """Seconds undetected after which a track ends; before that it is resumed where it was."""
     budget: float = Field(0.025, ge=0.002, le=1)
     """Seconds of work per frame on a live source; further faces wait for the next frame."""
     attention_cone: float = Field(20.0, ge=5, le=60)
@@ -92,16 +92,16 @@ class TrackingConfig(Section):
 
 
 class ExpressionConfig(Section):
-    """Reading expression."""
+    """Expression classification."""
 
     interval: float = Field(0.15, ge=0.03, le=5)
-    """Seconds between answers for one face."""
+    """Seconds between estimates for one face."""
     min_face: float = Field(24.0, ge=8, le=500)
-    """Inter-ocular distance, pixels, below which no expression is read."""
+    """Inter-ocular distance, pixels, below which no expression is estimated."""
 
 
 class MicroConfig(Section):
-    """Spotting micro-expressions."""
+    """Micro-expression spotting."""
 
     enabled: Annotated[bool, REMOTE] = True
     min_fps: float = Field(25.0, ge=25, le=240)
@@ -109,15 +109,15 @@ class MicroConfig(Section):
     min_face: float = Field(40.0, ge=20, le=1000)
     """Inter-ocular distance, pixels."""
     threshold: float = Field(0.6, ge=0.05, le=0.99)
-    """Least score of a reported movement; below the default come more false alarms."""
+    """Minimum score of a reported movement; lower values give more false alarms."""
     max_noise: float = Field(0.006, ge=0.001, le=0.05)
-    """Inter-ocular distances: what brows and mouth show at rest (standard deviation, at the pace of
-    a micro-expression). Above the default not even one in five movements of 1.5 % would be found,
-    and none is looked for."""
+    """Landmark noise above which a face is not analysed: standard deviation of brows and mouth at
+    rest within a micro-expression's duration, inter-ocular distances. Above the default fewer than
+    one in five movements of 1.5 % would be found."""
 
 
 class PrivacyConfig(Section):
-    """What a summary may say."""
+    """What a summary may contain."""
 
     policy: PolicyName = "retail-eu"
     profile: FilePath | None = None
@@ -137,21 +137,21 @@ class PrivacyConfig(Section):
     epsilon: float | None = Field(None, ge=0.01, le=10)
     """Per visit, all cells together; null: the policy's own."""
     quiet_hours: tuple[Hours, ...] = Field((), max_length=8, strict=False)
-    """Local times such as "22:00-06:30" in which nothing is looked at."""
+    """Local times such as "22:00-06:30" in which no frame is analysed."""
     staff_zones: tuple[Polygon, ...] = Field((), max_length=16, strict=False)
-    """Polygons of [x, y] corners, shares of the picture's width and height, that are painted over
-    before anything looks at the picture."""
+    """Polygons of [x, y] corners, fractions of the picture's width and height, that are masked
+    before any model runs."""
 
 
 class ContentConfig(Section):
-    """How a kiosk says what it is showing."""
+    """How a kiosk reports the content on show."""
 
     socket: FilePath | None = None
     """Unix socket to listen on; null: `content.sock` in the folder that systemd made, else none."""
 
 
 class StoreConfig(Section):
-    """What is kept on disk: messages on their way out, and what came in for this device."""
+    """Files on disk: the outbox, the settings received from the fleet, the receipt key."""
 
     outbox: FilePath = Path("/var/lib/fleeting/outbox.db")
     max_bytes: int = Field(32_000_000, ge=100_000, le=10_000_000_000)
@@ -164,7 +164,7 @@ class StoreConfig(Section):
 
     @property
     def settings(self) -> Path:
-        """The fleet's settings: `uplink` writes the file, `perceive` reads it."""
+        """The remote settings file: `uplink` writes it, `perceive` reads it."""
         return self.outbox.with_name("settings.json")
 
 
@@ -184,11 +184,11 @@ class MqttConfig(Section):
     keepalive: int = Field(60, ge=5, le=3600)
     """Seconds."""
     in_flight: int = Field(20, ge=1, le=20)
-    """Messages sent and not yet acknowledged, at most."""
+    """Maximum number of unacknowledged messages."""
     backoff_max: float = Field(60.0, ge=0.1, le=3600)
-    """Seconds between attempts to connect, at most."""
+    """Maximum delay between attempts to connect, seconds."""
     health_interval: int = Field(900, ge=300, le=86_400)
-    """Seconds between two messages about the device's health."""
+    """Seconds between health messages."""
     discovery: Annotated[bool, REMOTE] = False
     """Also announce this device to Home Assistant."""
 
@@ -202,7 +202,7 @@ class MqttConfig(Section):
 
 
 class AgentConfig(Section):
-    """Everything a person can set."""
+    """The whole configuration."""
 
     device: DeviceConfig = DeviceConfig()
     source: SourceConfig = SourceConfig()
@@ -265,7 +265,7 @@ _REMOVED = {
 
 
 def _problem(error: ErrorDetails) -> str:
-    """What is wrong with a key, and what to do."""
+    """One validation error as text: the key, what is wrong and what to do."""
     path, kind, value = ".".join(map(str, error["loc"])), error["type"], error["input"]
     if path in _REMOVED:
         return f"{path} {_REMOVED[path]}"
@@ -279,7 +279,7 @@ def _problem(error: ErrorDetails) -> str:
 
 
 def as_toml(config: AgentConfig) -> str:
-    """Every key with its value as TOML, its sentence as a comment; unset keys are commented out."""
+    """Every key with its value as TOML, its description as a comment; unset keys commented out."""
     return _lines(config, "") + "".join(
         f"\n[{name}]\n{_lines(section, '')}"
         for name, section in config

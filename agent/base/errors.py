@@ -1,14 +1,14 @@
-"""Every error the agent raises on purpose: it says what happened, to what, and what to do next."""
+"""The errors raised on purpose; the text states what happened, to what, and what to do next."""
 
 
 class AgentError(Exception):
-    """The family of all errors meant for a person; `exit_code` is what the command line returns."""
+    """Base class; `exit_code` is what the command line returns."""
 
     exit_code = 1
 
 
 class ConfigError(AgentError):
-    """A person must change something; systemd does not retry (EX_CONFIG of sysexits.h)."""
+    """The configuration must be changed; systemd does not restart (EX_CONFIG of sysexits.h)."""
 
     exit_code = 78
 
@@ -26,4 +26,4 @@ class StoreError(AgentError):
 
 
 class PublishError(AgentError):
-    """The broker is away or refuses. The outbox holds on."""
+    """The broker is unreachable or refuses. Messages stay in the outbox."""

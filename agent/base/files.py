@@ -1,4 +1,4 @@
-"""Replacing a file whole or not at all, so that it survives power loss (fsync(2), rename(2))."""
+"""Atomic replacement of files that survives power loss (fsync(2), rename(2))."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import IO
 def write_atomically(
     path: Path, data: bytes | Callable[[IO[bytes]], object], mode: int | None = None
 ) -> None:
-    """Write a file beside `path`, then rename it: readers see the old content or the new.
+    """Write a temporary file beside `path`, then rename it: readers see the old content or the new.
 
-    `data`: the content, or a function that writes it. `mode`: permissions; None: those that the
-    umask leaves of 0666. For one writer at a time. Raises `OSError`; then `path` is as it was.
+    `data`: the content, or a function that writes it. `mode`: permissions; None: 0666 less the
+    umask. For one writer at a time. Raises `OSError` and leaves `path` unchanged.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()  # left by a power cut
+        temporary.unlink()  # left after a power loss
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     number = os.open(temporary, flags, 0o666 if mode is None else 0o600)
     try:
@@ -40,8 +40,7 @@ def write_atomically(
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive power loss: a file's own fsync does not. Raises
-    `OSError`."""
+    """fsync a folder's entries; a file's own fsync does not cover its name. Raises `OSError`."""
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(number)

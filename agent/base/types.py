@@ -1,10 +1,10 @@
-"""What the device perceives. Personal: lives in memory only and never reaches `uplink`.
+"""Perception results. Personal: kept in memory only, never reach `uplink`.
 
 Frames of reference: *frame pixels* have their origin at the centre of the top-left pixel, x to the
 right, y down. All times are seconds on the source's own monotonic clock.
 
-Nothing here is changed once it is made. What is made anew for every frame is not `frozen` all the
-same: that would set field by field through `object.__setattr__`, at five times the cost.
+All are immutable by convention. Those created for every frame are not `frozen`, which would set
+each field through `object.__setattr__` at five times the cost.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ACTION_UNITS = (
     "AU26",
     "AU45",
 )
-"""The units with evidence behind them, FACS numbers (Ekman, Friesen & Hager 2002)."""
+"""Action units of the expression network, FACS numbers (Ekman, Friesen & Hager 2002)."""
 
 
 MICRO_ACTION_UNITS = (
@@ -69,7 +69,7 @@ MICRO_ACTION_UNITS = (
     "AU25",
     "AU26",
 )
-"""The units that movements of the 68 landmarks can tell, FACS numbers."""
+"""Action units that can be inferred from movements of the 68 landmarks, FACS numbers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +120,7 @@ class Pose:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expression:
-    """What one face shows, as people would label it; not what its owner feels."""
+    """Expression of one face as human annotators would label it; not the person's emotion."""
 
     probabilities: Float
     """float32[8], calibrated, in `EXPRESSIONS` order; sums to 1."""
@@ -147,33 +147,33 @@ class MicroExpression:
     polarity: str
     """positive | negative | surprise | unspecified."""
     action_units: tuple[str, ...] = ()
-    """What moved, strongest first, of `MICRO_ACTION_UNITS`."""
+    """Of `MICRO_ACTION_UNITS`, strongest first."""
     score: float = 0.0
-    """In [0, 1]: how probable it is that this was a micro-expression, on synthetic tracks."""
+    """In [0, 1]: probability of a micro-expression, calibrated on synthetic tracks."""
     emitted: float = 0.0
-    """Source seconds at which it was known."""
+    """Source seconds at which it was spotted."""
 
 
 @dataclass(slots=True, eq=False)
 class MicroStatus:
-    """Whether a micro-expression of one face could be seen in one frame."""
+    """Whether one face was analysable for micro-expressions in one frame."""
 
     analysed: bool
     reason: str | None
-    """Why none could: `fps_too_low` | `face_too_small` | `too_noisy` | `no_evidence` (not long
-    enough in view). None where one could, and where the spotter was not given the face."""
+    """Why not: `fps_too_low` | `face_too_small` | `too_noisy` | `no_evidence` (not long enough in
+    view). None where analysed, and where the spotter was not given the face."""
     noise: float
-    """What brows and mouth show at rest at the pace of a micro-expression: standard deviation,
-    inter-ocular distances; NaN while that is not known."""
+    """Standard deviation of brows and mouth at rest within a micro-expression's duration,
+    inter-ocular distances; NaN while unknown."""
 
 
-NOT_LOOKED_AT = MicroStatus(False, None, math.nan)
-"""Of a face skipped by the time budget, or where no spotter runs."""
+NOT_ANALYSED = MicroStatus(False, None, math.nan)
+"""For a face skipped by the time budget, or where no spotter runs."""
 
 
 @dataclass(slots=True, eq=False)
 class Face:
-    """One tracked face in one frame, all stages together."""
+    """Results of all stages for one tracked face in one frame."""
 
     track_id: int
     box: Float
@@ -182,33 +182,33 @@ class Face:
     landmarks: Landmarks
     """Stabilised."""
     raw_points: Float
-    """float32[68, 2], frame pixels: the network's, before stabilising."""
+    """float32[68, 2], frame pixels: the network's output, not stabilised."""
     pose: Pose
     attentive: bool
     expression: Expression | None
-    """The newest of this track; None until the first."""
+    """Newest estimate of this track; None before the first."""
     expression_is_new: bool = False
-    """Whether it is of this frame."""
-    micro: MicroStatus = NOT_LOOKED_AT
+    """Whether it was estimated from this frame."""
+    micro: MicroStatus = NOT_ANALYSED
 
 
 @dataclass(slots=True, eq=False)
 class Perceived:
-    """What one frame showed."""
+    """Results of one frame."""
 
     time: float
     faces: tuple[Face, ...]
     micro: tuple[MicroExpression, ...] = ()
-    """Those that became known, of any track."""
+    """Spotted at this frame, in any track."""
     skipped: int = 0
     """Tracks left out of this frame by the time budget."""
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
-    """Wall seconds per stage; those named `model.*` were spent inside the runtime."""
+    """Wall seconds per stage; `model.*`: inside the inference runtime."""
 
 
 @dataclass(slots=True)
 class Visit:
-    """One track from first to last sight, as running sums; counted once, where it ends."""
+    """Running sums over one track from first to last frame; counted once, when it ends."""
 
     track_id: int
     first: float
@@ -217,18 +217,18 @@ class Visit:
     attention: float = 0.0
     """Seconds facing the camera."""
     expression: Float = field(default_factory=lambda: np.zeros(8, np.float32))
-    """float32[8], summed probabilities of the sure estimates."""
-    answers: int = 0
-    """Estimates of expression."""
+    """float32[8], summed probabilities of the estimates that are not `unsure`."""
+    estimates: int = 0
+    """Number of expression estimates."""
     unsure: int = 0
     valence: float = 0.0
     """Sum over estimates."""
     arousal: float = 0.0
     micro: set[str] = field(default_factory=set)
-    """Polarities seen at least once."""
+    """Polarities spotted at least once."""
     analysable: float = 0.0
-    """Seconds in which a micro-expression of this face could be seen."""
+    """Seconds analysable for micro-expressions."""
     refused: dict[str, float] = field(default_factory=dict)
-    """Seconds in which none could, by `MicroStatus.reason`."""
+    """Seconds not analysable, by `MicroStatus.reason`."""
     size: float = 0.0
     """Largest inter-ocular distance (outer eye corners), pixels."""

@@ -1,4 +1,4 @@
-"""The closed sets of words that configuration, perception and reports share."""
+"""Closed enumerations shared by configuration, perception and reports."""
 
 from typing import Literal
 
@@ -10,10 +10,10 @@ Place = Literal["retail", "workplace", "education", "laboratory", "clinic", "hom
 WindowLength = Literal[10, 60, 300, 900, 3600]
 """Seconds."""
 Trust = Literal["ntp", "rtc", "holdover", "none"]
-"""How far the wall clock can be trusted: see `clock.ClockReading`."""
+"""Trust in the wall clock: see `clock.ClockReading`."""
 
 Cell = Literal["visits", "expression", "valence", "arousal", "attention", "dwell", "micro", "tone"]
-"""What a summary consists of, in the order in which it says what it withheld."""
+"""The cells of a summary, in the order of `Summary.withheld`."""
 Reason = Literal[
     "below_k",
     "fps_too_low",
@@ -23,7 +23,7 @@ Reason = Literal[
     "no_microphone",
     "policy",
 ]
-"""Why a cell was withheld, or why no micro-expression could be seen."""
+"""Why a cell was withheld, or a face not analysable for micro-expressions."""
 Flag = Literal[
     "low_light",
     "throttled",
@@ -38,4 +38,4 @@ Flag = Literal[
     "window_merged",
     "saturated",
 ]
-"""What may be wrong with a window."""
+"""Quality problems of a window."""

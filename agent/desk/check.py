@@ -28,7 +28,7 @@ from agent.host.supervise import child_environment
 from agent.perceive.capture.microphone import listen
 from agent.perceive.capture.resilient import open_source
 from agent.perceive.capture.source import Source
-from agent.uplink.client import open_access
+from agent.uplink.client import load_credentials
 from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.vision.inference.tflite import open_model, runtime_name
 from agent.vision.micro.network import NetworkState, SpotterNetwork
@@ -166,7 +166,7 @@ def _connect(settings: MqttConfig, client_id: str) -> tuple[str, str]:
     client.on_connect = on_connect
     client.connect_timeout = BROKER_TIMEOUT
     try:
-        open_access(settings).authenticate(client, settings.username)
+        load_credentials(settings).authenticate(client, settings.username)
         client.connect(settings.host, settings.port, keepalive=settings.keepalive)
     except ConfigError as error:
         return str(error), "Check the files that the mqtt section names."

@@ -102,12 +102,11 @@ def _perceive(source: VideoFile, pipeline: Pipeline) -> Iterator[tuple[Perceived
     for frame in source:
         if last is not None:
             yield last
-        last = pipeline(frame), set(source.flags)
-        source.flags.clear()
+        last = pipeline(frame), source.drain_flags()
     if last is not None:
         perceived, flags = last
         late = perceived.micro + pipeline.finish()
-        yield replace(perceived, micro=late), flags | source.flags
+        yield replace(perceived, micro=late), flags | source.drain_flags()
 
 
 def _print_events(perceived: Perceived) -> None:

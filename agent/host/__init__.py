@@ -1,2 +1,1 @@
-"""The machine around a process: sandbox, service manager, supervision. May import `base`, except
-`types`."""
+"""Process management: sandbox, sd_notify, supervisor. May import `base`, except `types`."""

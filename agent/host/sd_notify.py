@@ -1,10 +1,6 @@
-"""Status and watchdog messages to the service manager: sd_notify(3), without its library.
+"""Status and watchdog messages to systemd: sd_notify(3) without libsystemd.
 
-Everything here does nothing where there is no service manager, and never raises: a lost message to
-systemd must not stop what it watches over.
-
-`alive` is to be called on progress only (a frame perceived, the outbox drained), never from a timer
-or a thread of its own: a process that merely exists is not alive.
+No function raises; without a service manager all do nothing.
 """
 
 from __future__ import annotations
@@ -16,40 +12,43 @@ import time
 
 log = logging.getLogger(__name__)
 
-_LONGEST_STATUS = 200
+_MAX_STATUS = 200
 """Characters."""
-_next_alive = 0.0
-"""Monotonic seconds before which no further sign of life is due."""
+_next_keepalive = 0.0
+"""Monotonic seconds before which no keep-alive is sent."""
 
 
 def ready(status: str = "") -> None:
-    """The start is complete: with Type=notify, what waits for this unit starts now."""
+    """Startup is complete (Type=notify)."""
     _send("READY=1", _as_status(status))
 
 
 def status(text: str) -> None:
-    """One line for `systemctl status`."""
+    """Set the status line of `systemctl status`."""
     _send(_as_status(text))
 
 
 def stopping() -> None:
-    """The end has begun."""
+    """Shutdown has begun."""
     _send("STOPPING=1")
 
 
-def alive() -> None:
-    """Feed the watchdog (WatchdogSec=); sent at most four times in the time that it allows."""
-    global _next_alive
-    patience = _patience()
+def watchdog() -> None:
+    """Send a keep-alive (WatchdogSec=), at most four per watchdog timeout.
+
+    Call on progress only (a frame processed, the outbox drained), not from a timer.
+    """
+    global _next_keepalive
+    timeout = _watchdog_timeout()
     now = time.monotonic()
-    if patience is None or now < _next_alive:
+    if timeout is None or now < _next_keepalive:
         return
-    _next_alive = now + patience / 4
+    _next_keepalive = now + timeout / 4
     _send("WATCHDOG=1")
 
 
-def _patience() -> float | None:
-    """Seconds that the watchdog waits for a sign of life of this process; None without one."""
+def _watchdog_timeout() -> float | None:
+    """Seconds; None where systemd watches no process or another one."""
     try:
         microseconds = int(os.environ.get("WATCHDOG_USEC", ""))
         owner = int(os.environ.get("WATCHDOG_PID", os.getpid()))
@@ -59,19 +58,18 @@ def _patience() -> float | None:
 
 
 def _as_status(text: str) -> str:
-    return f"STATUS={' '.join(text.split())[:_LONGEST_STATUS]}" if text else ""
+    return f"STATUS={' '.join(text.split())[:_MAX_STATUS]}" if text else ""
 
 
 def _send(*lines: str) -> None:
-    """One datagram of assignments; to the abstract namespace where the address begins with @."""
+    """Send assignments in one datagram; an address that begins with @ is abstract (unix(7))."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
     target = f"\0{address[1:]}" if address.startswith("@") else address
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
-            # A manager that does not read must not hold us up.
             manager.setblocking(False)
             manager.sendto("\n".join(filter(None, lines)).encode(), target)
     except (OSError, ValueError) as error:
-        log.debug("The service manager could not be told: %s", error)
+        log.debug("sd_notify failed: %s", error)

@@ -1,8 +1,7 @@
-"""Keeps the perceive and the uplink process alive, as systemd does on a real box.
+"""Supervisor of the perceive and the uplink process, where systemd does not run them.
 
-The perceive process is started in a network namespace of its own, where the system allows that:
-there is no interface in it, so nothing can be reached whatever the process does. Users, groups and
-so the permissions of cameras and files stay as they are (network_namespaces(7),
+Where permitted, the perceive process is started in an empty network namespace. Users and groups,
+and so permissions of cameras and files, stay as they are (network_namespaces(7),
 user_namespaces(7)).
 """
 
@@ -16,28 +15,28 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.base.errors import ConfigError
+from agent.host.sandbox import kernel
 
 log = logging.getLogger(__name__)
 
-LONGEST_DELAY = 60.0
-STEADY = 60.0
-"""Seconds after which a child counts as healthy and its backoff begins anew."""
-PATIENCE = 10.0
-"""Seconds that a child has to end before it is killed."""
-_TICK = 0.2
-_PR_SET_PDEATHSIG = 1
+MAX_DELAY = 60.0
+"""Seconds between restarts."""
+HEALTHY_AFTER = 60.0
+"""Seconds of running after which the backoff is reset."""
+TERMINATE_TIMEOUT = 10.0
+"""Seconds between SIGTERM and SIGKILL."""
+_POLL_INTERVAL = 0.2
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def child_environment() -> dict[str, str]:
-    """In which `python -P -m agent.…` finds this package. With -P a folder called `agent` where the
-    user happens to be is not taken for ours."""
+    """An environment in which `python -P -m agent.…` finds this package (-P: not the working
+    directory)."""
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, "PYTHONPATH": path}
@@ -45,20 +44,20 @@ def child_environment() -> dict[str, str]:
 
 @dataclass(slots=True)
 class _Child:
-    """One command, started again whenever it dies."""
+    """One command and its restarts."""
 
     name: str
     argv: Sequence[str]
     prepare: Callable[[], None]
-    """Runs in the child before its program starts."""
+    """Runs in the child between fork and exec."""
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     failures: int = 0
     start_at: float = 0.0
-    finished: bool = field(default=False)
+    finished: bool = False
 
     def tick(self) -> int | None:
-        """Start when due; returns an exit code that must end everything, else None."""
+        """Start when due; returns an exit code that must stop the supervisor, else None."""
         now = time.monotonic()
         if self.process is None:
             if not self.finished and now >= self.start_at:
@@ -76,22 +75,22 @@ class _Child:
         if code == 0:
             self.finished = True
             return None
-        self.failures = 0 if now - self.started > STEADY else self.failures + 1
-        delay = min(LONGEST_DELAY, 2.0 ** min(self.failures - 1, 10)) if self.failures else 1.0
+        self.failures = 0 if now - self.started > HEALTHY_AFTER else self.failures + 1
+        delay = min(MAX_DELAY, 2.0 ** min(self.failures - 1, 10)) if self.failures else 1.0
         self.start_at = now + delay
-        log.warning("%s ended (%s); started again in %.0f s.", self.name, _how(code), delay)
+        log.warning("%s ended (%s); started again in %.0f s.", self.name, _exit_reason(code), delay)
         return None
 
     def end(self) -> None:
-        """Ask to end, wait, then insist."""
+        """SIGTERM, then SIGKILL after `TERMINATE_TIMEOUT`."""
         process, self.process = self.process, None
         if process is None:
             return
         process.terminate()
         try:
-            process.wait(PATIENCE)
+            process.wait(TERMINATE_TIMEOUT)
         except subprocess.TimeoutExpired:
-            log.warning("%s did not end within %.0f s and is killed.", self.name, PATIENCE)
+            log.warning("%s did not end within %.0f s and is killed.", self.name, TERMINATE_TIMEOUT)
             process.kill()
             process.wait()
 
@@ -103,29 +102,28 @@ def supervise(
     *,
     same_users: bool = False,
 ) -> int:
-    """Run both commands until SIGTERM, SIGINT or `stop`; start a child that died again, with
-    backoff.
+    """Run both commands until SIGTERM, SIGINT or `stop`; restart a child that died, with backoff.
 
-    `same_users`: perceive must be able to tell root's files from others' (a profile for which root
-    vouches), so an ordinary user's perceive, which would need a user namespace, stays in ours.
+    `same_users`: do not start perceive in a user namespace, in which it could not check that a
+    profile file is owned by root.
 
-    Returns 0 after a stop or when `perceive` came to its source's end, 78 when a child says that
-    its configuration cannot be used. `uplink` ends last, so that it can send what is left.
+    Returns 0 after a stop or at the end of the source, 78 when a child reports an invalid
+    configuration. `uplink` is stopped last, so that it can send the remaining messages.
     """
     logging.basicConfig(level=logging.INFO, format="supervisor: %(message)s")
     stopping = stop or threading.Event()
     before = _on_signals(stopping)
-    # Downstream first: whoever publishes is there before there is anything to publish.
     publisher = _Child("uplink", uplink, _die_with_parent)
-    apart = _in_own_network if same_users else _in_own_namespaces
-    perceiver = _Child("perceive", perceive, apart if _possible(apart) else _die_with_parent)
+    isolate = _isolate_network if same_users else _isolate_user_and_network
+    prepare = isolate if _permitted(isolate) else _die_with_parent
+    perceiver = _Child("perceive", perceive, prepare)
     try:
         while not stopping.is_set() and not perceiver.finished:
             for child in (publisher, perceiver):
                 code = child.tick()
                 if code is not None:
                     return code
-            stopping.wait(_TICK)
+            stopping.wait(_POLL_INTERVAL)
         return 0
     finally:
         perceiver.end()
@@ -134,13 +132,12 @@ def supervise(
             signal.signal(number, handler)
 
 
-def _how(code: int) -> str:
+def _exit_reason(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
 
 
 def _on_signals(stopping: threading.Event) -> dict[signal.Signals, Any]:
-    """Let SIGTERM and SIGINT set `stopping`; returns the handlers before. Only the main thread may
-    do so."""
+    """Let SIGTERM and SIGINT set `stopping`; returns the previous handlers. Main thread only."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     return {
@@ -150,14 +147,16 @@ def _on_signals(stopping: threading.Event) -> dict[signal.Signals, Any]:
 
 
 def _die_with_parent() -> None:
-    """In the child, before its program starts: end when the supervisor is killed (prctl(2))."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    """In the child: receive SIGTERM when the supervisor dies (prctl(2))."""
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _possible(apart: Callable[[], None]) -> bool:
-    """Try with a child that does nothing; a namespace half entered could not be undone later."""
+def _permitted(isolate: Callable[[], None]) -> bool:
+    """Try in a child that does nothing else."""
     try:
-        subprocess.run(["/bin/sh", "-c", ":"], preexec_fn=apart, check=True, timeout=PATIENCE)
+        subprocess.run(
+            ["/bin/sh", "-c", ":"], preexec_fn=isolate, check=True, timeout=TERMINATE_TIMEOUT
+        )
     except (OSError, subprocess.SubprocessError):
         log.warning(
             "perceive gets no network namespace of its own: this user may not make one here (see "
@@ -169,17 +168,17 @@ def _possible(apart: Callable[[], None]) -> bool:
     return True
 
 
-def _in_own_network() -> None:
-    """In the child: leave the network, as root. Raises `OSError`."""
+def _isolate_network() -> None:
+    """In the child, as root: enter an empty network namespace. Raises `OSError`."""
     _unshare(_CLONE_NEWNET)
     _die_with_parent()
 
 
-def _in_own_namespaces() -> None:
-    """In the child: leave the network, with a user namespace where privileges are missing.
+def _isolate_user_and_network() -> None:
+    """In the child: enter an empty network namespace, with a user namespace where unprivileged.
 
-    We stay who we are in it. Groups beyond the first have no name there, yet the kernel still
-    grants what they may. Raises `OSError`.
+    User and group keep their ids. Supplementary groups are unmapped, but keep their permissions.
+    Raises `OSError`.
     """
     try:
         _unshare(_CLONE_NEWNET)
@@ -198,5 +197,5 @@ def _in_own_namespaces() -> None:
 
 
 def _unshare(flags: int) -> None:
-    if _LIBC.unshare(flags) != 0:
+    if kernel.LIBC.unshare(flags) != 0:
         raise OSError(ctypes.get_errno(), "no namespace")

@@ -1,2 +1,2 @@
-"""Process 1, camera to outbox, without a network. May import `base`, `vision`, `privacy`, `wall`
-and `host`."""
+"""The perceive process: camera to outbox, no network access. May import `base`, `vision`,
+`privacy`, `wall` and `host`."""

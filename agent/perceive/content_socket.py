@@ -1,9 +1,8 @@
-"""Unix socket on which a kiosk names the content on show: a number from 0 to 255 and a newline.
+"""Unix socket on which a kiosk sends the slot of the content on show: 0 to 255 and a newline.
 
     printf '17\\n' | socat - UNIX-CONNECT:/run/fleeting-perceive/content.sock
 
-Each line is answered with `ok` or `refused`. The socket is read between frames, without a thread,
-and no client can delay the camera.
+Each line is answered with `ok` or `refused`. The socket is non-blocking and polled between frames.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ log = logging.getLogger(__name__)
 
 SLOTS = 256
 _MAX_LINE = 16
-"""Bytes of a line; a client that sends more is dropped."""
+"""Bytes; a client that sends more is disconnected."""
 _MAX_CLIENTS = 8
-"""A further one takes the place of the one that has been silent longest."""
+"""A further client replaces the oldest."""
 _MAX_LINES = 32
-"""Read from one client at a time."""
+"""Read from one client per poll."""
 
 
 def socket_path(configured: Path | None) -> Path | None:
-    """Where to listen: as configured, else in the folder that systemd made for this unit."""
+    """As configured, else in $RUNTIME_DIRECTORY (systemd), else None."""
     if configured is not None:
         return configured
     folder = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
@@ -37,10 +36,7 @@ def socket_path(configured: Path | None) -> Path | None:
 
 
 class ContentSocket:
-    """Listens at `path`; `poll` returns the newest slot that somebody named.
-
-    Raises `ConfigError` where it cannot listen there.
-    """
+    """Listens at `path`. Raises `ConfigError` where it cannot be bound."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -63,7 +59,7 @@ class ContentSocket:
         self._listener.setblocking(False)
 
     def poll(self) -> int | None:
-        """The last valid slot that came since the last call, or None. Never waits."""
+        """The last valid slot received since the last call, or None. Never blocks."""
         self._accept()
         newest = None
         for client in list(self._clients):
@@ -130,7 +126,7 @@ def _slot(line: bytes) -> int | None:
 
 
 def _remove_stale(path: Path) -> None:
-    """What a killed process left; anything but a socket stays where it is."""
+    """Remove the socket of a killed process, nothing but a socket."""
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(path.lstat().st_mode):
             path.unlink()

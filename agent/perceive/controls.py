@@ -1,4 +1,4 @@
-"""What controls the perceive process while it runs: settings, commands, the kiosk's content, quiet
+"""Runtime controls of the perceive process: remote settings and commands, content slot, quiet
 hours."""
 
 from __future__ import annotations
@@ -20,20 +20,13 @@ log = logging.getLogger(__name__)
 Mode = Literal["running", "paused", "quiet"]
 
 _POLL_INTERVAL = 0.2
-"""Seconds between two reads of the settings file and the clock."""
+"""Seconds between checks of the settings file and the clock."""
 
 
 class RuntimeControls:
-    """Polled between frames; never waits.
+    """Polled between frames; never blocks. `live`: False for a file, which has no quiet hours.
 
-    Parameters
-    ----------
-    config
-        Names the settings file and the socket.
-    live
-        False for a file: it has no time of day, so no quiet hours.
-
-    Raises `ConfigError` where the content socket cannot be made.
+    Raises `ConfigError` where the content socket cannot be created.
     """
 
     def __init__(self, config: AgentConfig, clock: Callable[[], ClockReading], live: bool) -> None:
@@ -47,22 +40,22 @@ class RuntimeControls:
         self._file_version: tuple[int, int, int] | None = None
         self._content_count = 0
         self.slot = 0
-        """What the kiosk shows, 0-255."""
+        """Content on show, 0-255."""
         self.mode: Mode = "running"
         self.settings = Settings()
-        """The newest valid ones; the defaults until there are any."""
+        """The newest valid settings; initially the defaults."""
         self.refused = 0
-        """Times that a settings file was there and could not be used."""
+        """Number of invalid settings files."""
         self.poll()
 
     def set_quiet_hours(self, hours: tuple[str, ...]) -> None:
-        """Those of the policy in force."""
+        """Set the spans of the policy in force."""
         self._quiet = QuietHours(hours if self._live else ())
         self._next = 0.0
         self.poll()
 
     def poll(self) -> None:
-        """Bring `slot`, `mode` and `settings` up to date."""
+        """Update `slot`, `mode` and `settings`."""
         if self._socket is not None:
             named = self._socket.poll()
             self.slot = self.slot if named is None else named
@@ -74,8 +67,7 @@ class RuntimeControls:
         if self.settings.paused:
             self.mode = "paused"
         else:
-            quiet = self._quiet.now(self._clock()) == "quiet"
-            self.mode = "quiet" if quiet else "running"
+            self.mode = "quiet" if self._quiet.contains(self._clock().utc(now)) else "running"
 
     def close(self) -> None:
         if self._socket is not None:
@@ -86,7 +78,7 @@ class RuntimeControls:
             found = self._path.stat()
             version = (found.st_mtime_ns, found.st_size, found.st_ino)
         except OSError:
-            return  # none yet, or none any more: the last settings still hold
+            return  # missing: the last settings stay in force
         if version == self._file_version:
             return
         self._file_version = version

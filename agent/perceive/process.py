@@ -1,4 +1,4 @@
-"""The perceive process: source, perception, release, outbox. It opens no network."""
+"""The perceive process: source, perception, release, outbox."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Observer = Callable[[Perceived], None]
 
 
 class Perceiver:
-    """The loop's step; `perceive` drives it."""
+    """One step of the loop per frame; follows the runtime controls."""
 
     def __init__(
         self,
@@ -40,11 +40,11 @@ class Perceiver:
         observer: Observer | None = None,
         sandbox: PerceiveCage = _UNKNOWN_SANDBOX,
     ) -> None:
-        """Raises `ConfigError` where the policy forbids it, `ModelError`, `StoreError`."""
+        """Raises `ConfigError` where the policy forbids running, `ModelError`, `StoreError`."""
         self._local = config
         self._observer = observer
         self._live = config.source.kind != "file"
-        # Only a camera's frames lie on this machine's monotonic clock.
+        # Only a camera's frames are timed by this machine's monotonic clock.
         clock: Callable[[], ClockReading] = WallClock() if self._live else lambda: FILE_CLOCK
         self._outbox = Outbox(config.store)
         self.report = PerceiveReport()
@@ -64,8 +64,7 @@ class Perceiver:
             self._status.record_event("cage_open")
 
     def step(self, frame: Frame, dropped: int, flags: set[Flag]) -> None:
-        """Analyse one frame, unless paused or in quiet hours, and store the summaries it
-        completes."""
+        """Analyse one frame, unless paused or in quiet hours, and store completed summaries."""
         mode = self._update_mode(frame.time)
         releaser = self._stages.releaser
         if mode == "running":
@@ -81,21 +80,21 @@ class Perceiver:
             done = releaser.pass_time(frame.time)
         self._store.add(done)
         self._status.publish_vitals(mode)
-        sd_notify.alive()
+        sd_notify.watchdog()
 
     def stalled(self) -> None:
-        """The camera stopped: time passes without frames."""
+        """The camera stopped; visits and windows still end by time."""
         self._status.record_event("camera_stalled")
         self._status.publish_vitals("stalled", at_once=True)
         self._store.add(self._stages.releaser.pass_time(time.monotonic()))
 
     def reopened(self) -> None:
-        """The camera is back."""
+        """The camera was reopened."""
         self.report.reopened += 1
         self._status.record_event("camera_restarted")
 
     def finish(self) -> None:
-        """End all visits and windows and store what is left. Raises `StoreError`."""
+        """End all visits and windows and store their summaries. Raises `StoreError`."""
         self._controls.close()
         self._store.add(self._stages.releaser.finish())
         self._store.flush()
@@ -104,9 +103,9 @@ class Perceiver:
     def _update_mode(self, now: float) -> Mode:
         """Follow the controls: new settings, pause, quiet hours.
 
-        A pause begins at once. It ends, and settings change, only when the next window begins: both
-        end the visits that go on, so that otherwise commands could make one stay count as many
-        visits, each with an epsilon of its own.
+        A pause begins at once. It ends, and settings change, only when a window begins: both end
+        open visits, and otherwise repeated commands could split one visit into many, each with its
+        own epsilon.
         """
         self._controls.poll()
         window = int(now // self._stages.policy.window)
@@ -130,7 +129,7 @@ class Perceiver:
         return mode
 
     def _apply(self, settings: Settings) -> None:
-        """Put the fleet's settings in force, if the policy allows them."""
+        """Apply remote settings if the policy permits them."""
         self._settings = settings
         desired = self._desired(settings)
         if desired is None:
@@ -142,7 +141,7 @@ class Perceiver:
         self._publish_birth()
 
     def _local_policy(self) -> Policy:
-        """The policy of the local configuration. Raises `ConfigError`, and reports it."""
+        """The policy of the local configuration. Raises `ConfigError` after recording an event."""
         try:
             return resolve(self._local, self._live)
         except ConfigError:
@@ -151,7 +150,7 @@ class Perceiver:
             raise
 
     def _desired(self, settings: Settings) -> tuple[AgentConfig, Policy] | None:
-        """The configuration that the fleet desires, and its policy; None where it is refused."""
+        """The configuration with remote settings, and its policy; None where it is refused."""
         try:
             config = apply(self._local, settings.patch)
             return config, resolve(config, self._live)
@@ -172,14 +171,12 @@ def perceive(
     observer: Observer | None = None,
     sandbox: PerceiveCage = _UNKNOWN_SANDBOX,
 ) -> PerceiveReport:
-    """Perceive until the file ends or `stop` is set.
+    """Run until the file ends or `stop` is set; a camera that stops is reopened.
 
-    `observer` is shown every frame's result, in memory; it must not keep the process waiting.
-    A camera that stops is opened again, with backoff, for as long as it takes. `sandbox`:
-    what the process found when it entered its sandbox.
+    `observer`: called with each frame's result, must not block. `sandbox`: result of entering it.
 
     Raises `ConfigError`, `ModelError`, `StoreError`; `CaptureError` only for a file, or for a
-    camera that cannot be opened at the start.
+    camera that cannot be opened at startup.
     """
     perceiver = Perceiver(config, observer, sandbox)
     try:

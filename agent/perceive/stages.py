@@ -1,4 +1,4 @@
-"""The pipeline and the releaser that the settings in force call for."""
+"""The pipeline and the releaser for the settings in force."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.wall.outbox import Outbox
 
 
 class Stages:
-    """Rebuilt where another configuration or policy differs. Raises `ModelError`."""
+    """Owns both; rebuilds them when their settings change. Raises `ModelError`."""
 
     def __init__(
         self,
@@ -31,8 +31,8 @@ class Stages:
         self.releaser = self._new_releaser(outbox.next_seq)
 
     def rebuild(self, config: AgentConfig, policy: Policy) -> list[Released]:
-        """Put another configuration and its policy in force. Where the policy changes all visits
-        and windows end here: returns their summaries."""
+        """Apply a new configuration and policy. Where the releaser must be rebuilt all visits and
+        windows end; returns their summaries."""
         before, same_policy = self._config, policy == self.policy
         self._config, self.policy = config, policy
         if (before.detection, before.tracking, before.micro) != (

@@ -1,7 +1,8 @@
-"""Start of the perceive process: the sandbox first, then the libraries that start threads."""
+"""Startup of the perceive process: enter the sandbox, then import libraries that start threads."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import tempfile
@@ -17,7 +18,8 @@ log = logging.getLogger(__name__)
 
 
 def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
-    """Enter the sandbox, then perceive. Returns the exit code; raises as `process.perceive`."""
+    """Enter the sandbox, then run `process.perceive`. Returns the exit code; raises as that
+    does."""
     sandbox = enter_perceive(
         [*_own_folders(config), *kernel_caches()],
         local_clients=config.source.kind == "gstreamer",
@@ -30,7 +32,7 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     )
     if sandbox.network == "open":
         log.warning("This process could reach the network; the lines above say why.")
-    # Imported inside: threads that NumPy and others start inherit the sandbox only then.
+    # Imported here, so that threads of NumPy and others inherit the sandbox.
     from agent.perceive.process import perceive
 
     perceive(config, stop=stop, sandbox=sandbox)
@@ -38,24 +40,29 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
 
 
 def enter_replay(folders: list[Path]) -> None:
-    """Close the network, and all writing but for `folders` and where libraries keep their caches:
-    a file played again needs no more than a camera does."""
+    """Deny network access, and writing except in `folders` and the caches of libraries."""
     caches = [Path(tempfile.gettempdir()), Path.home() / ".cache", Path.home() / ".config"]
     restrict_perceive([*folders, *caches, *kernel_caches()])
 
 
 def _own_folders(config: AgentConfig) -> list[Path]:
-    """Where this process writes; made where missing, as rules can name existing folders only."""
+    """Folders that this process writes, created if missing: Landlock needs existing paths."""
     path = socket_path(config.content.socket)
     folders = [config.store.outbox.parent, *([path.parent] if path else [])]
     for folder in folders:
-        _make(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"The folder {folder} cannot be made: {error.strerror}. "
+                "Make it writable for this user, or set store.outbox."
+            ) from None
     return folders
 
 
 def kernel_caches() -> list[Path]:
-    """Where Numba may keep what it compiled."""
-    from agent.vision import kernels  # decides where, and imports no Numba
+    """Folders of Numba's compilation cache."""
+    from agent.vision import kernels  # imports no Numba
 
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     folders = (
@@ -63,21 +70,7 @@ def kernel_caches() -> list[Path]:
         if chosen
         else [Path(kernels.__file__).parent / "__pycache__", kernels.user_cache()]
     )
-    made = []
     for folder in folders:
-        try:
+        with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        made.append(folder)
-    return made
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"The folder {folder} cannot be made: {error.strerror}. "
-            "Make it writable for this user, or set store.outbox."
-        ) from None
+    return [folder for folder in folders if folder.is_dir()]

@@ -1,4 +1,4 @@
-"""What the perceive process tells the uplink process about itself, through the outbox."""
+"""Status of the perceive process, written to the outbox for the uplink process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 VITALS_INTERVAL = 60.0
 """Seconds."""
 _CLOCK_STEP = 60
-"""Seconds that the wall clock may drift against the monotonic one before it counts as stepped."""
+"""Change of the UTC offset, seconds, that counts as a step of the wall clock."""
 
 
 @dataclass(slots=True)
@@ -29,21 +29,18 @@ class PerceiveReport:
 
     frames: int = 0
     dropped: int = 0
-    """Frames that the source delivered and that were not analysed."""
+    """Frames delivered by the source but not analysed."""
     summaries: int = 0
     lost: int = 0
-    """Summaries given up because the disk was full for too long."""
+    """Summaries dropped because the disk was full for too long."""
     reopened: int = 0
-    """Times the camera was opened again."""
+    """Number of times the camera was reopened."""
     unseen: int = 0
-    """Frames discarded without analysis: paused, or quiet hours."""
+    """Frames discarded while paused or in quiet hours."""
 
 
 class StatusReporter:
-    """Writes events, vitals and births. Failing to write one is logged and never raised.
-
-    `sandbox`: what the process found when it entered its sandbox.
-    """
+    """Writes events, vitals and birth certificates. A failure to write is logged, never raised."""
 
     def __init__(
         self,
@@ -59,7 +56,7 @@ class StatusReporter:
         self._vitals_at = 0.0
         self._frames_then = 0
         self._running: tuple[Policy, str, int] | None = None
-        self._ahead: float | None = None
+        self._utc_offset: float | None = None
 
     def record_event(self, code: EventCode) -> None:
         try:
@@ -70,7 +67,7 @@ class StatusReporter:
     def publish_vitals(
         self, perception: Literal["running", "paused", "quiet", "stalled"], at_once: bool = False
     ) -> None:
-        """At most once per `VITALS_INTERVAL`, unless `at_once`; the clock is checked with it."""
+        """At most once per `VITALS_INTERVAL` unless `at_once`; also checks the wall clock."""
         now = time.monotonic()
         past = now - self._vitals_at
         if past < VITALS_INTERVAL and not at_once:
@@ -82,7 +79,7 @@ class StatusReporter:
         self._check_clock()
 
     def publish_birth(self, policy: Policy, model: str, settings: int) -> None:
-        """`model`: the pipeline's hash; `settings`: the version of the fleet's settings."""
+        """`model`: hash of the models; `settings`: version of the remote settings."""
         self._running = policy, model, settings
         self._put_birth()
 
@@ -91,7 +88,7 @@ class StatusReporter:
             return
         policy, model, settings = self._running
         reading = self._clock()
-        self._ahead = reading.ahead
+        self._utc_offset = reading.utc_offset
         self._put(
             Birth(
                 boot=self._outbox.boot,
@@ -99,7 +96,7 @@ class StatusReporter:
                 model=model,
                 policy=policy.name,
                 policy_hash=policy.hash,
-                epoch=None if reading.ahead is None else 10 * round(reading.ahead / 10),
+                epoch=None if reading.utc_offset is None else 10 * round(reading.utc_offset / 10),
                 clock=reading.trust,
                 settings=settings,
                 k=policy.k,
@@ -109,11 +106,11 @@ class StatusReporter:
         )
 
     def _check_clock(self) -> None:
-        """A new birth, which places windows in time, once the clock is trusted or has stepped."""
-        ahead = self._clock().ahead
-        if ahead is None or (self._ahead is not None and abs(ahead - self._ahead) < _CLOCK_STEP):
+        """Write a birth certificate with a new epoch once the clock is trusted or has stepped."""
+        before, now = self._utc_offset, self._clock().utc_offset
+        if now is None or (before is not None and abs(now - before) < _CLOCK_STEP):
             return
-        if self._ahead is not None:
+        if before is not None:
             self.record_event("clock_stepped")
         self._put_birth()
 

@@ -1,4 +1,4 @@
-"""Summaries on their way into the outbox; they wait in memory while the disk is full."""
+"""Stores summaries in the outbox; buffers them in memory while the disk is full."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from agent.wall.outbox import Outbox
 log = logging.getLogger(__name__)
 
 _MAX_WAITING = 1000
-"""Summaries held in memory; beyond these the oldest is dropped and counted."""
+"""Buffered summaries; beyond these the oldest is dropped and counted."""
 _RETRY = 5.0
-"""Seconds between attempts to store what waits."""
+"""Seconds between attempts to store buffered summaries."""
 
 
 class SummaryStore:
@@ -31,7 +31,7 @@ class SummaryStore:
         self._retry_at = 0.0
 
     def add(self, released: Sequence[Released]) -> None:
-        """Store these and what waits. A failure is logged, and reported once storing works."""
+        """Store these and the buffered ones. A failure is logged; its event is recorded later."""
         self._report.summaries += len(released)
         self._waiting.extend(released)
         if not self._waiting or time.monotonic() < self._retry_at:
@@ -51,7 +51,7 @@ class SummaryStore:
             self._status.record_event("summaries_lost")
 
     def flush(self) -> None:
-        """Store all that waits. Raises `StoreError`."""
+        """Store all buffered summaries. Raises `StoreError`."""
         while self._waiting:
             self._outbox.add(self._waiting[0].summary, self._waiting[0].withheld_visits)
             self._waiting.popleft()

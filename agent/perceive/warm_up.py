@@ -1,4 +1,4 @@
-"""Compiles every kernel and runs every model once, before the first real frame."""
+"""Compiles every kernel and runs every model before the first real frame."""
 
 from __future__ import annotations
 

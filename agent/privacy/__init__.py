@@ -1,1 +1,1 @@
-"""Faces to summaries: visits, windows, noise, release; and staff zones. May import `base`."""
+"""Disclosure control: visits, windows, noise, release; staff zones. May import `base`."""

@@ -1,7 +1,7 @@
-"""Exact discrete Laplace noise: integer arithmetic only, from the operating system's generator.
+"""Exact discrete Laplace noise in integer arithmetic, from the operating system's generator.
 
-Floating-point Laplace noise leaks the value that it hides through the gaps between floats
-(Mironov, CCS 2012), so nothing here ever touches a float.
+Floating-point Laplace noise leaks the protected value through the spacing of floats (Mironov, CCS
+2012).
 
 Source: Canonne, Kamath & Steinke, The Discrete Gaussian for Differential Privacy, NeurIPS 2020,
 arXiv:2004.00010, algorithms 1 and 2. The tests compare it with OpenDP's sampler.
@@ -28,7 +28,7 @@ def discrete_laplace(scale: Fraction, rng: random.Random = SYSTEM) -> int:
     scale
         Sensitivity over epsilon, exact and > 0; the noise then gives that epsilon.
     rng
-        Only tests pass anything but the operating system's generator.
+        Other generators are for tests only.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""From windows to summaries: the only place where one is built.
+"""Turns windows into summaries; the only module that builds a `Summary`.
 
-Disclosure control, with one visit added or removed as the unit of protection:
+Disclosure control, with one visit added or removed as the unit of privacy:
 
 - Contribution bounding: a visit is counted in exactly one window and slot, and its contribution to
   each cell is bounded to the cell's L1 sensitivity (`window.SENSITIVITY`).
@@ -63,19 +63,19 @@ from agent.privacy.window import (
 )
 
 FILE_BOOT = "00000000"
-"""The boot id of summaries made from files."""
+"""Boot id of summaries of recorded video."""
 _NOT_ANALYSABLE = cast(tuple[Reason, ...], OUTCOMES[1:])
 _TAU_DEVIATIONS = 2.0
-"""Suppression threshold where windows wait, in standard deviations of the noise that waiting added
-to the number of visits."""
+"""Suppression threshold for pending windows, in standard deviations of the noise that they add to
+the number of visits."""
 _ROUNDING = 5
 _LOAD_FLAGS: frozenset[Flag] = frozenset({"frames_dropped", "faces_skipped"})
-"""Suppressed where noise is added: they depend on how many faces were in view, without noise."""
+"""Suppressed where noise is added: they depend on the exact number of faces in view."""
 
 
 @dataclass(slots=True)
 class PendingRelease:
-    """What one slot has to release: its newest window and those withheld before it."""
+    """Counts of one slot not yet published: its newest window and those withheld before it."""
 
     counts: ExactCounts = field(default_factory=ExactCounts)
     visits: int = 0
@@ -83,7 +83,7 @@ class PendingRelease:
     windows: int = 0
     seconds: int = 0
     capable_seconds: int = 0
-    """Those whose frame rate can show a micro-expression."""
+    """Those with a frame rate sufficient for micro-expressions."""
 
     def add_window(self, window: Window, slot: int, policy: Policy, draw: Draw) -> int:
         """Add one window's visits; returns their noised number."""
@@ -96,7 +96,7 @@ class PendingRelease:
         return visits
 
     def threshold(self, policy: Policy) -> float:
-        """The noised number of visits below which everything is suppressed."""
+        """The noised number of visits below which all cells are suppressed."""
         if not policy.noised:
             return policy.k
         variance = 2 * float(SENSITIVITY["visits"] / policy.epsilon("visits")) ** 2
@@ -106,7 +106,7 @@ class PendingRelease:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseContext:
-    """Everything in a summary that does not come from visits."""
+    """Inputs of a summary that do not depend on visits."""
 
     boot: str
     seq: int
@@ -114,16 +114,16 @@ class ReleaseContext:
     clock: ClockReading
     micro_enabled: bool
     false_alarms_per_minute: float | None = None
-    """Of the spotter, per analysable face-minute; None where that is not known."""
+    """Of the spotter, per analysable face-minute; None where unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A summary, and what the receipt needs to know where it was withheld."""
+    """A summary, and data for the receipt."""
 
     summary: Summary
     withheld_visits: int = 0
-    """Noised, of the summary's own window; 0 for one that was published."""
+    """Noised, of the summary's own window; 0 for a published one."""
 
 
 def release(
@@ -134,11 +134,11 @@ def release(
     context: ReleaseContext,
     draw: Draw,
 ) -> Summary:
-    """Turn what a slot has pending into a summary that may leave the device.
+    """Build a summary, which may leave the device, from a slot's pending counts.
 
     Where the noised number of visits is below the threshold every cell is null, with the reason in
-    `withheld`; the caller keeps `pending` for the slot's next window. The only function that builds
-    a `Summary`. `window` is the newest that is pending.
+    `withheld`; the caller keeps `pending` for the slot's next window. `window`: the newest pending
+    one.
     """
     published = pending.visits >= pending.threshold(policy)
     cells, reasons = _cells(pending, published, policy, context, draw)
@@ -169,7 +169,7 @@ def release(
 def _cells(
     pending: PendingRelease, published: bool, policy: Policy, context: ReleaseContext, draw: Draw
 ) -> tuple[dict[str, Any], dict[Cell, Reason]]:
-    """All cells, None where withheld, and why."""
+    """Values of all cells, None where withheld, and the reasons."""
     values: dict[str, Any] = dict.fromkeys(get_args(Cell))
     reasons: dict[Cell, Reason] = {}
     for cell in get_args(Cell):
@@ -194,13 +194,13 @@ def _cells(
 
 
 def _not_analysable(numbers: list[int], policy: Policy) -> Reason | None:
-    """Why too few visits were analysable for micro-expressions, by the noised numbers."""
+    """The main reason, by noised counts, if fewer than k visits were analysable; else None."""
     analysable, *others = numbers[len(POLARITIES) : -1]
     return None if analysable >= policy.k else _NOT_ANALYSABLE[others.index(max(others))]
 
 
 def _noised(counts: ExactCounts, cell: Cell, policy: Policy, draw: Draw) -> list[int]:
-    """A cell's numbers with noise that spends this cell's part of the budget."""
+    """A cell's numbers with noise that spends the cell's share of epsilon."""
     numbers = counts.cells[cell]
     if not policy.noised:
         return numbers
@@ -233,7 +233,7 @@ def _report(cell: Cell, numbers: list[int], context: ReleaseContext) -> ClosedMo
 
 
 def _expected_false_alarms(seconds: int, context: ReleaseContext) -> int | None:
-    """Tenths, for that many noised seconds (post-processing); None where the rate is unknown."""
+    """Tenths, for noised seconds (post-processing); None where the rate is unknown."""
     rate = context.false_alarms_per_minute
     if rate is None:
         return None
@@ -241,7 +241,7 @@ def _expected_false_alarms(seconds: int, context: ReleaseContext) -> int | None:
 
 
 def _too_slow(pending: PendingRelease) -> bool:
-    """Whether most of the time the frame rate could not show a micro-expression."""
+    """Whether the frame rate was too low for micro-expressions most of the time."""
     return 2 * pending.capable_seconds < pending.seconds
 
 
@@ -281,18 +281,17 @@ def _report_window(
 ) -> TimedWindow | UntimedWindow:
     length: WindowLength = window.length  # type: ignore[assignment]
     merged = min(pending.windows - 1, 255) if published else 0
-    if clock.ahead is None or clock.trust == "none":
+    if clock.utc_offset is None or clock.trust == "none":
         offset = max(0, min(999_999_990, window.start))
         return UntimedWindow(offset=offset, length=length, merged=merged)
-    start = 10 * round((window.start + clock.ahead) / 10)
+    start = 10 * round((window.start + clock.utc_offset) / 10)
     return TimedWindow(start=start, length=length, clock=clock.trust, merged=merged)
 
 
 class Releaser:
-    """From perceived frames to summaries for the outbox: visits, windows, release.
+    """Aggregates results of frames into visits and windows, and releases summaries.
 
-    `observe` takes each frame's result in turn, `finish` ends all visits and windows. Visits of a
-    slot's last windows that stayed below the threshold are never released.
+    Visits of a slot's last windows below the threshold are never released.
     """
 
     def __init__(
@@ -307,10 +306,9 @@ class Releaser:
         clock: Callable[[], ClockReading] = lambda: FILE_CLOCK,
         rng: random.Random = SYSTEM,
     ) -> None:
-        """`model`: 16 hex digits of the models' joint hash. `false_alarms_per_minute`: as in
-        `ReleaseContext`. `boot`, `seq`: those of the outbox for a live source, whose frames must be
-        timed by the monotonic clock. `clock`: by default that of recorded frames, without wall
-        time. `rng`: anything but the operating system's generator is for tests only."""
+        """`model`: 16 hex digits of the models' joint hash. `false_alarms_per_minute`: see
+        `ReleaseContext`. `boot`, `seq`: of the outbox, for a live source timed by the monotonic
+        clock. `clock`: by default that of recorded frames. `rng`: others are for tests only."""
         self._policy = policy
         self._draw = partial(discrete_laplace, rng=rng)
         self._clock = clock
@@ -333,17 +331,8 @@ class Releaser:
     def observe(
         self, perceived: Perceived, *, slot: int = 0, dropped: int = 0, flags: Iterable[Flag] = ()
     ) -> list[Released]:
-        """Add one frame's result; return the summaries of windows that are now complete.
-
-        Parameters
-        ----------
-        slot
-            The content that was on show, 0-255.
-        dropped
-            Frames since the last call that the source delivered and that were not analysed.
-        flags
-            What the source reports about its quality.
-        """
+        """Add one frame's result; return the summaries of completed windows. `slot`: content on
+        show; `dropped`: frames not analysed since the last call; `flags`: of the source."""
         flags = set(flags)
         if perceived.time < self._time:
             perceived = replace(perceived, time=self._time)
@@ -355,14 +344,13 @@ class Releaser:
         return self._release(self._windows.due(perceived.time))
 
     def pass_time(self, time: float) -> list[Released]:
-        """No frame was analysed until `time`: end the visits and windows that are over by then."""
+        """End visits and windows that are over at `time`, without a frame."""
         self._time = max(self._time, time)
         self._windows.add_visits(self._book.end_before(self._time))
         return self._release(self._windows.due(self._time))
 
     def finish(self) -> list[Released]:
-        """End all visits; return the summaries of all windows that are left, the last perhaps
-        partial."""
+        """End all visits; return the summaries of all open windows."""
         self._windows.add_visits(self._book.finish())
         return self._release(self._windows.finish())
 

@@ -1,8 +1,7 @@
-"""Tumbling windows: each visit counted once, in the window of its last sight.
+"""Tumbling windows: each visit is counted once, in the window of its last frame.
 
 A window is [i * length, (i + 1) * length) on the source's clock. It closes `visit_gap` after its
-end, when every visit last seen inside it is known to be over. Windows in which no frame fell do not
-exist, so a long silence costs nothing.
+end, when all visits last seen in it have ended. Windows without any frame are not created.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from agent.base.types import EXPRESSIONS, Perceived, Visit
 from agent.base.vocabulary import Cell, Flag, Reason
 
 POLARITIES = ("positive", "negative", "surprise", "unspecified")
-"""In order of priority: contribution bounding keeps the first `MICRO_BOUND` that a visit showed."""
-MICRO_BOUND = 2
-"""Contribution bound: polarities that one visit may count under where noise is added."""
-MICRO_SECONDS = 120
-"""Clipping bound: analysable seconds that one visit may count for where noise is added. At about
-one false alarm a minute, as many are expected in that time as polarities are counted at most."""
-MICRO_LEAST = 1.0
-"""Analysable seconds from which a visit counts as analysable: a movement with its surroundings."""
+"""In order of priority: contribution bounding keeps the first `MAX_POLARITIES` of a visit."""
+MAX_POLARITIES = 2
+"""Contribution bound where noise is added: polarities counted per visit."""
+MAX_MICRO_SECONDS = 120
+"""Clipping bound where noise is added: analysable seconds per visit. At about one false alarm a
+minute, `MAX_POLARITIES` are expected in that time."""
+MIN_ANALYSABLE_SECONDS = 1.0
+"""Analysable seconds from which a visit counts as analysable."""
 OUTCOMES: tuple[Literal["analysable"] | Reason, ...] = (
     "analysable",
     "face_too_small",
@@ -34,7 +33,7 @@ OUTCOMES: tuple[Literal["analysable"] | Reason, ...] = (
     "fps_too_low",
     "no_evidence",
 )
-"""Whether a visit could be analysed for micro-expressions, or the main reason why not."""
+"""Whether a visit was analysable for micro-expressions, or the main reason why not."""
 SENSITIVITY: dict[Cell, int] = {
     "visits": 1,
     "expression": 1,
@@ -42,15 +41,15 @@ SENSITIVITY: dict[Cell, int] = {
     "arousal": 100,
     "attention": 1,
     "dwell": 1,
-    "micro": MICRO_BOUND + 2,
+    "micro": MAX_POLARITIES + 2,
 }
-"""L1 sensitivity of each cell to one visit added or removed, its numbers in their `units`."""
-MICRO_NOISE_UNITS = (*[1] * len(POLARITIES), *[1] * len(OUTCOMES), MICRO_SECONDS)
+"""L1 sensitivity of each cell to one visit, its numbers divided by their `units`."""
+MICRO_NOISE_UNITS = (*[1] * len(POLARITIES), *[1] * len(OUTCOMES), MAX_MICRO_SECONDS)
 
 
 def units(cell: Cell) -> tuple[int, ...]:
     """The unit of each number of a cell. Noise of scale unit * sensitivity / epsilon on each number
-    gives the cell its epsilon."""
+    gives epsilon-differential privacy."""
     return MICRO_NOISE_UNITS if cell == "micro" else (1,) * len(_no_counts()[cell])
 
 
@@ -75,7 +74,7 @@ def _no_counts() -> dict[Cell, list[int]]:
 
 @dataclass(slots=True)
 class ExactCounts:
-    """Counts over visits without noise: not to be published.
+    """Counts over visits without noise; must not be published.
 
     `expression`: `EXPRESSIONS` order, then unsure. `micro`: `POLARITIES` order, then visits in
     `OUTCOMES` order, then analysable seconds. The others follow the field order of their report
@@ -85,8 +84,8 @@ class ExactCounts:
     cells: dict[Cell, list[int]] = field(default_factory=_no_counts)
 
     def add(self, visit: Visit, min_size: float, bounded: bool) -> None:
-        """Count one visit. `min_size`: inter-ocular distance that micro-expressions need, pixels.
-        `bounded`: bound its contribution to `SENSITIVITY`."""
+        """Count one visit. `min_size`: inter-ocular distance required for micro-expressions,
+        pixels. `bounded`: bound its contribution to `SENSITIVITY`."""
         for cell, numbers in _contribution(visit, min_size, bounded).items():
             self._add(cell, numbers)
 
@@ -103,8 +102,8 @@ def _contribution(visit: Visit, min_size: float, bounded: bool) -> dict[Cell, li
     return {
         "visits": [1],
         "expression": _one_hot(dominant(visit), len(EXPRESSIONS) + 1),
-        "valence": [_mean(visit.valence, visit.answers)],
-        "arousal": [_mean(visit.arousal, visit.answers)],
+        "valence": [_mean(visit.valence, visit.estimates)],
+        "arousal": [_mean(visit.arousal, visit.estimates)],
         "attention": _bucket(visit.attention, _ATTENTION_EDGES),
         "dwell": _bucket(visit.last - visit.first, _DWELL_EDGES),
         "micro": _micro(visit, min_size, bounded),
@@ -115,7 +114,7 @@ def _micro(visit: Visit, min_size: float, bounded: bool) -> list[int]:
     shown = [polarity for polarity in POLARITIES if polarity in visit.micro]
     seconds = round(visit.analysable)
     if bounded:
-        shown, seconds = shown[:MICRO_BOUND], min(seconds, MICRO_SECONDS)
+        shown, seconds = shown[:MAX_POLARITIES], min(seconds, MAX_MICRO_SECONDS)
     return [
         *(int(polarity in shown) for polarity in POLARITIES),
         *_one_hot(OUTCOMES.index(outcome(visit, min_size)), len(OUTCOMES)),
@@ -125,7 +124,7 @@ def _micro(visit: Visit, min_size: float, bounded: bool) -> list[int]:
 
 def outcome(visit: Visit, min_size: float) -> Literal["analysable"] | Reason:
     """Of `OUTCOMES`; `min_size` as for `ExactCounts.add`."""
-    if visit.analysable >= MICRO_LEAST:
+    if visit.analysable >= MIN_ANALYSABLE_SECONDS:
         return "analysable"
     if visit.size < min_size:
         return "face_too_small"
@@ -134,9 +133,9 @@ def outcome(visit: Visit, min_size: float) -> Literal["analysable"] | Reason:
 
 
 def dominant(visit: Visit) -> int:
-    """Index in `EXPRESSIONS` of what the visit mostly showed; 8 (unsure) where no class stands for
-    at least half of its answers' number."""
-    if 2 * visit.unsure > visit.answers or visit.answers == 0:
+    """Index in `EXPRESSIONS` of the class with the largest sum; 8 (unsure) where more than half of
+    the estimates were unsure, or there were none."""
+    if 2 * visit.unsure > visit.estimates or visit.estimates == 0:
         return len(EXPRESSIONS)
     return int(np.argmax(visit.expression))
 
@@ -161,18 +160,18 @@ class Window:
     length: int
     """Seconds."""
     counts: dict[int, ExactCounts] = field(default_factory=dict)
-    """By slot, in the order in which they were shown."""
+    """By slot, in the order in which they were on show."""
     frames: int = 0
     dropped: int = 0
-    """Frames that the source delivered and that were not analysed."""
+    """Frames delivered by the source but not analysed."""
     over_budget: int = 0
-    """Frames in which the time budget left faces out."""
+    """Frames in which the time budget skipped faces."""
     first: float = 0.0
     last: float = 0.0
     seconds: int = 0
     """Whole seconds of the source's clock with at least one frame."""
     capable_seconds: int = 0
-    """Of these, those whose frame rate can show a micro-expression."""
+    """Of these, those with a frame rate sufficient for micro-expressions."""
     flags: set[Flag] = field(default_factory=set)
 
     @property
@@ -189,7 +188,7 @@ class Window:
 
 @dataclass(slots=True)
 class _Second:
-    """The frames of the current whole second."""
+    """Frame count of the current whole second."""
 
     number: int
     window: Window
@@ -197,7 +196,7 @@ class _Second:
 
 
 class Windows:
-    """Assigns frames and ended visits to windows and returns those that are complete."""
+    """Assigns frames and ended visits to windows; returns completed windows."""
 
     def __init__(self, length: int, grace: float, micro: MicroConfig, bounded: bool) -> None:
         """`grace`: seconds between a window's end and its closing. `bounded`: bound each visit's
@@ -212,7 +211,7 @@ class Windows:
     def add_frame(
         self, perceived: Perceived, slot: int, dropped: int, flags: Iterable[Flag]
     ) -> None:
-        """Account for one frame. Times must not decrease."""
+        """Add one frame. Times must not decrease."""
         index = int(perceived.time // self._length)
         window = self._open.get(index)
         if window is None:
@@ -226,10 +225,10 @@ class Windows:
         self._count_second(perceived, window)
 
     def add_visits(self, visits: Iterable[Visit]) -> None:
-        """Count visits that have ended, each in the window and with a slot of its last sight."""
+        """Count ended visits, each in the window of its last frame."""
         for visit in visits:
             window = self._open[int(visit.last // self._length)]
-            # A visit must not create a slot that was no longer shown when this window began.
+            # A visit must not add a slot that was not on show in this window.
             slot = visit.slot if visit.slot in window.counts else next(reversed(window.counts))
             window.counts[slot].add(visit, self._micro.min_face, self._bounded)
 
@@ -242,7 +241,7 @@ class Windows:
         return complete
 
     def finish(self) -> list[Window]:
-        """Remove and return all windows, the last one perhaps partial."""
+        """Remove and return all windows."""
         return self.due(math.inf)
 
     def _count_second(self, perceived: Perceived, window: Window) -> None:
@@ -257,6 +256,6 @@ class Windows:
             return
         second, self._second = self._second, None
         second.window.seconds += 1
-        # From frame times, which do not depend on visits and so need no noise; the spotter's own
-        # refusals would reveal whether a face was in view.
+        # Frame times do not depend on visits and need no noise; the spotter's status would reveal
+        # whether a face was in view.
         second.window.capable_seconds += second.frames >= _FPS_TOLERANCE * self._micro.min_fps

@@ -1,7 +1,6 @@
-"""Staff zones: parts of the picture that nothing ever looks at.
+"""Staff zones: parts of the picture that are masked before any model runs.
 
-A zone is painted over before any model sees the frame, so its content cannot influence anything
-that comes after. The tracker also drops faces that reach out of a zone but are centred in it.
+The tracker also drops faces that extend beyond a zone but are centred in it.
 """
 
 from __future__ import annotations
@@ -17,38 +16,31 @@ from agent.base.types import Float, Frame, Grey
 from agent.privacy.policy.polygon import check_polygons
 
 FILL = 128
-"""Grey level of masked pixels. Beside black the detector loses twice as many of the faces that a
-zone does not touch and invents a third more along its edges."""
+"""Grey level of masked pixels. With black the detector misses twice as many faces outside a zone
+and has a third more false detections along its edges."""
 _FRACTION_BITS = 4
-"""Of the fixed-point coordinates that `cv2.fillPoly` is given."""
+"""Of the fixed-point coordinates of `cv2.fillPoly`."""
 
 
 class StaffZones:
-    """`agent.vision.faces.track.ExcludedZones` from polygons. Works on any size of frame.
+    """`agent.vision.faces.track.ExcludedZones` from polygons, for any size of frame.
 
-    Parameters
-    ----------
-    polygons
-        Corners as shares of width and height. Overlapping ones add up.
-
-    Raises
-    ------
-    ConfigError
-        For what is no polygon.
+    `polygons`: corners as fractions of width and height; may overlap. Raises `ConfigError` for an
+    invalid polygon.
     """
 
     def __init__(self, polygons: Sequence[Polygon]) -> None:
         check_polygons(polygons, "staff_zones")
         self._polygons = tuple(polygons)
         self._mask: Grey = np.zeros((0, 0), np.uint8)
-        """uint8[H, W], 255 within a zone, for the newest size of frame."""
+        """uint8[H, W], 255 within a zone, for the size of the last frame."""
         self._fill: Grey = self._mask
 
     def __bool__(self) -> bool:
         return bool(self._polygons)
 
     def mask(self, frame: Frame) -> Frame:
-        """A copy without the zones' content; the frame itself where there are no zones."""
+        """A masked copy; the frame itself where there are no zones."""
         if not self._polygons:
             return frame
         if self._mask.shape != frame.luma.shape:
@@ -59,10 +51,8 @@ class StaffZones:
         return Frame(frame.time, luma)
 
     def contains(self, points: Float) -> NDArray[np.bool_]:
-        """Which points, float32[N, 2] in pixels of the newest masked frame, lie in a zone: bool[N].
-
-        A point beyond the picture's edge counts as the pixel nearest to it.
-        """
+        """bool[N]: which points, float32[N, 2] in pixels of the last masked frame, lie in a zone.
+        Points beyond the edge are clipped to it."""
         if not self._polygons:
             return np.zeros(len(points), bool)
         height, width = self._mask.shape
@@ -72,14 +62,14 @@ class StaffZones:
 
 
 def rasterise(polygons: Sequence[Polygon], shape: tuple[int, ...]) -> Grey:
-    """uint8[H, W]: 255 in every pixel that a polygon touches and a pixel around it, else 0."""
+    """uint8[H, W]: 255 in every pixel touched by a polygon, dilated by one pixel, else 0."""
     height, width = shape
     mask = np.zeros((height, width), np.uint8)
     for corners in polygons:
-        # Pixel centres have whole numbers, so the picture begins at -1/2. One by one: filled
-        # together, overlapping polygons would open where they overlap.
+        # Pixel centres have integer coordinates, so the picture begins at -1/2. One by one, since
+        # fillPoly would leave overlaps of several polygons unfilled.
         points = np.array(corners) * (width, height) - 0.5
         fixed = np.rint(points * 2**_FRACTION_BITS).astype(np.int32)
         cv2.fillPoly(mask, [fixed], 255, cv2.LINE_8, _FRACTION_BITS)
-    # OpenCV's edges miss a pixel here and there.
+    # fillPoly may miss edge pixels.
     return np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8)), np.uint8)

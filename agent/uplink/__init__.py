@@ -1,2 +1,2 @@
-"""Process 2, outbox to MQTT broker, without devices. May import `base` except `types`,
-`privacy.policy`, `wall` and `host`."""
+"""The uplink process: outbox to MQTT broker, no access to devices. May import `base` except
+`types`, `privacy.policy`, `wall` and `host`."""

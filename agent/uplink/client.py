@@ -1,5 +1,4 @@
-"""paho-mqtt's client with an end to what a broker can make it hold, and what it takes to get in at
-the broker: password and certificates, read once at the start."""
+"""paho-mqtt's client with limits on inbound data; credentials; MQTT 5.0 properties."""
 
 from __future__ import annotations
 
@@ -17,29 +16,28 @@ from paho.mqtt.properties import Properties
 from agent.base.config import MqttConfig
 from agent.base.errors import ConfigError
 
-MOST_INBOUND = 16_384
-"""Bytes of a packet from the broker. Ours have 4 KiB of payload, a topic and some properties."""
-_MOST_HELD = 100
-"""Messages of QoS 2 that a broker began to hand over; we ask for QoS 1 and less."""
+MAX_PACKET_BYTES = 16_384
+"""Of a packet from the broker: 4 KiB of payload, a topic and properties."""
+_MAX_QOS2_PENDING = 100
+"""Incomplete inbound QoS 2 messages; this client subscribes with QoS 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """Credentials, read before the process enters its sandbox, so that a wrong file is found at the
-    start."""
+class Credentials:
+    """Credentials, read before the process enters its sandbox."""
 
     password: str | None
     tls: ssl.SSLContext | None
 
     def authenticate(self, client: mqtt.Client, username: str) -> None:
-        """Have `client` use these credentials; to be called before it connects."""
+        """Set the credentials of `client`; call before it connects."""
         if username:
             client.username_pw_set(username, self.password)
         if self.tls is not None:
             client.tls_set_context(self.tls)
 
 
-def open_access(params: MqttConfig) -> Access:
+def load_credentials(params: MqttConfig) -> Credentials:
     """Read password and certificates. Raises `ConfigError` naming the file."""
     password = None
     if params.password_file is not None:
@@ -50,7 +48,7 @@ def open_access(params: MqttConfig) -> Access:
                 f"mqtt.password_file {params.password_file} cannot be read: {error}. "
                 "Check the path and its permissions."
             ) from None
-    return Access(password, _tls(params) if params.tls else None)
+    return Credentials(password, _tls(params) if params.tls else None)
 
 
 def _tls(params: MqttConfig) -> ssl.SSLContext:
@@ -67,20 +65,19 @@ def _tls(params: MqttConfig) -> ssl.SSLContext:
 
 
 class BoundedClient(mqtt.Client):
-    """As its base class; a packet longer than `MOST_INBOUND` ends the connection before a byte of
-    its body is read. MQTT 5.0 brokers are told the limit; earlier ones cannot be. Opens one socket,
-    to the broker, and binds none: Landlock refuses that to this process."""
+    """Ends the connection on a packet longer than `MAX_PACKET_BYTES`, unread (only MQTT 5.0 brokers
+    can be told the limit). Binds no socket, which Landlock would refuse."""
 
     oversize = False
-    """Whether that is why the connection ended."""
+    """Whether the connection ended because of such a packet."""
 
     def exchange(self, timeout: float) -> MQTTErrorCode:
-        """Wait for at most `timeout` seconds, then read, write, and keep alive: paho's own `loop`
-        without the loopback listener that it wakes itself with."""
+        """paho's `loop` without its loopback wake-up socket: wait for at most `timeout` seconds,
+        then read, write and send keep-alives."""
         sock = self.socket()
         if sock is None:
             return MQTTErrorCode.MQTT_ERR_NO_CONN
-        pending = getattr(sock, "pending", lambda: 0)()  # TLS: decrypted already
+        pending = getattr(sock, "pending", lambda: 0)()  # TLS: decrypted but not yet read
         writing = [sock] if self.want_write() else []
         readable, writable, _ = select.select([sock], writing, [], 0 if pending else timeout)
         code = MQTTErrorCode.MQTT_ERR_SUCCESS
@@ -94,22 +91,22 @@ class BoundedClient(mqtt.Client):
         return socket.create_connection((self._host, self._port), timeout=self._connect_timeout)
 
     def _sock_recv(self, bufsize: int) -> bytes:
-        # paho asks for all that is missing of the packet it is at.
-        if bufsize > MOST_INBOUND:
+        # paho requests the rest of the current packet.
+        if bufsize > MAX_PACKET_BYTES:
             self.oversize = True
             raise ConnectionError(f"a packet of {bufsize} bytes")
         return super()._sock_recv(bufsize)
 
     @property
     def overfull(self) -> bool:
-        """The broker begins message after message and ends none."""
-        return len(self._in_messages) > _MOST_HELD
+        """Too many QoS 2 messages are incomplete."""
+        return len(self._in_messages) > _MAX_QOS2_PENDING
 
 
 def connect_properties() -> Properties:
-    """What we ask of an MQTT 5.0 broker: no large packet, no flood, no session."""
+    """CONNECT properties: limits on packet size and unacknowledged messages; no session."""
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.MaximumPacketSize = MOST_INBOUND
+    properties.MaximumPacketSize = MAX_PACKET_BYTES
     properties.ReceiveMaximum = 20
     properties.SessionExpiryInterval = 0
     properties.RequestProblemInformation = 0
@@ -119,7 +116,7 @@ def connect_properties() -> Properties:
 def publish_properties(
     schema: str | None, expiry: int | None, correlation: bytes | None
 ) -> Properties:
-    """`schema`: its URN, None for plain text; `expiry`: seconds, None: for ever."""
+    """`schema`: URN, None for plain text; `expiry`: seconds, None: never."""
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     if schema is not None:
         properties.ContentType = "application/json"
@@ -131,7 +128,7 @@ def publish_properties(
     return properties
 
 
-def correlation_of(properties: Any, most: int) -> bytes | None:
-    """The correlation data of a request, None where there is none or too much."""
+def correlation_of(properties: Any, max_bytes: int) -> bytes | None:
+    """The correlation data of a request, None where absent or longer than `max_bytes`."""
     data = getattr(properties, "CorrelationData", None)
-    return bytes(data) if isinstance(data, bytes) and len(data) <= most else None
+    return bytes(data) if isinstance(data, bytes) and len(data) <= max_bytes else None

@@ -1,7 +1,7 @@
-"""One connection to an MQTT broker, driven by its owner: no thread that could die unseen.
+"""One connection to an MQTT broker, without threads: the owner calls `loop`.
 
-MQTT 5.0 and 3.1.1 (OASIS standards), through paho-mqtt 2. A connection that ends is thrown away
-with everything that it still held: what was not acknowledged is sent again from the outbox.
+MQTT 5.0 and 3.1.1 (OASIS standards), through paho-mqtt 2. A connection is used once; what it left
+unacknowledged is sent again from the outbox.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from agent.base.config import AgentConfig
 from agent.base.errors import PublishError
 from agent.uplink.client import (
-    Access,
     BoundedClient,
+    Credentials,
     connect_properties,
     correlation_of,
     publish_properties,
@@ -34,22 +34,22 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 10.0
 """Seconds for TCP, TLS and the CONNACK, each."""
 ACK_TIMEOUT = 20.0
-"""Seconds after which an unacknowledged message counts as a hung broker."""
-MOST_CORRELATION = 64
-"""Bytes of a request's correlation data that are given back."""
-_MOST_INBOX = 100
+"""Seconds after which an unacknowledged message ends the connection."""
+MAX_CORRELATION_BYTES = 64
+"""Longer correlation data of a request is not returned."""
+_MAX_INBOX = 100
 _REFUSED = 128
 """Reason codes from here on are failures (MQTT 5.0, section 2.4)."""
 _BAD_VERSION = 0x84
-_ASK_AGAIN = 3600.0
-"""Seconds after which a broker that said that it knows only 3.1.1 is asked for 5.0 again."""
-_CLOSINGS = 2
-"""Connections in a row closed without a word after which 3.1.1 is tried: some brokers say no more
-than that."""
+_RETRY_V5 = 3600.0
+"""Seconds before a broker that supports only 3.1.1 is tried with 5.0 again."""
+_MAX_SILENT_CLOSES = 2
+"""Consecutive connections closed without a CONNACK before 3.1.1 is tried: some brokers reject 5.0
+so."""
 
 
 class VersionError(PublishError):
-    """The broker refuses this version of MQTT (`certain`), or closed without a CONNACK."""
+    """The broker refuses this MQTT version (`certain`), or closed without a CONNACK."""
 
     def __init__(self, text: str, certain: bool) -> None:
         super().__init__(text)
@@ -57,7 +57,7 @@ class VersionError(PublishError):
 
 
 class OversizeError(PublishError):
-    """The broker sent more than we hold; what we subscribed to is too much for us."""
+    """The broker sent a packet longer than `MAX_PACKET_BYTES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +73,18 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """On its way, not acknowledged."""
+    """A message that is not acknowledged."""
 
     tag: int | None
     at: float
     size: int
-    vital: bool
+    required: bool
 
 
 class Connection:
-    """A connection from its first packet to its last; use it once."""
+    """One connection, from CONNECT to DISCONNECT; not reusable."""
 
-    def __init__(self, config: AgentConfig, access: Access, protocol: str) -> None:
+    def __init__(self, config: AgentConfig, credentials: Credentials, protocol: str) -> None:
         """Connect and wait for the broker's CONNACK; `protocol`: "5" or "3.1.1".
 
         Raises `PublishError`; `VersionError` where another protocol is worth a try.
@@ -94,16 +94,16 @@ class Connection:
         self._topics = Topics(config)
         self._acknowledged: list[int] = []
         self._untagged = (0, 0)
-        """Messages without a tag that the broker took, and their bytes."""
+        """Number and bytes of the delivered messages without a tag."""
         self._inbox: list[Message] = []
-        self._missed = 0
-        self._waiting: dict[int, _Sent] = {}
+        self._dropped = 0
+        self._unacknowledged: dict[int, _Sent] = {}
         self._connack: ReasonCode | None = None
         self._disconnected: ReasonCode | None = None
         self._refusal: ReasonCode | None = None
-        self.room = config.mqtt.in_flight
-        """Messages that may be in flight at once; the broker may ask for fewer."""
-        self._client = self._make_client(config.device.id, access)
+        self.receive_maximum = config.mqtt.in_flight
+        """Unacknowledged messages permitted: the lower of `mqtt.in_flight` and the broker's."""
+        self._client = self._make_client(config.device.id, credentials)
         try:
             self._connect()
         except PublishError:
@@ -111,14 +111,14 @@ class Connection:
             raise
 
     @property
-    def free(self) -> int:
-        """How many messages may be sent now."""
-        return max(0, self.room - len(self._waiting))
+    def send_quota(self) -> int:
+        """How many messages may be sent now (MQTT 5.0, section 4.9)."""
+        return max(0, self.receive_maximum - len(self._unacknowledged))
 
     @property
     def idle(self) -> bool:
-        """Everything sent was acknowledged."""
-        return not self._waiting
+        """Whether everything sent was acknowledged."""
+        return not self._unacknowledged
 
     def drain_acknowledged(self) -> list[int]:
         """Tags of the messages whose PUBACK came since the last call."""
@@ -126,14 +126,14 @@ class Connection:
         return drained
 
     def drain_untagged(self) -> tuple[int, int]:
-        """Number and bytes of the messages without a tag that the broker took since then."""
+        """Number and bytes of the delivered messages without a tag since the last call."""
         drained, self._untagged = self._untagged, (0, 0)
         return drained
 
     def drain_inbox(self) -> tuple[list[Message], int]:
-        """What came in since then, and how many more were dropped because the inbox was full."""
-        drained = self._inbox, self._missed
-        self._inbox, self._missed = [], 0
+        """Messages received since the last call, and how many more were dropped: inbox full."""
+        drained = self._inbox, self._dropped
+        self._inbox, self._dropped = [], 0
         return drained
 
     def publish(
@@ -153,15 +153,15 @@ class Connection:
             topic, body, qos=kind.qos, retain=kind.retain, properties=properties
         )
         if info.rc != mqtt.MQTT_ERR_SUCCESS:
-            raise self._gone(info.rc)
+            raise self._lost(info.rc)
         if kind.qos:
-            self._waiting[info.mid] = _Sent(tag, time.monotonic(), len(body), kind.vital)
+            self._unacknowledged[info.mid] = _Sent(tag, time.monotonic(), len(body), kind.required)
         else:
-            self._count(len(body))
+            self._count_untagged(len(body))
 
     def subscribe(self, topics: Iterable[tuple[str, bool]]) -> None:
-        """(topic filter, whether retained messages are wanted too). A broker that does not let us
-        is named in the log; the rest goes on. Raises `PublishError`."""
+        """`topics`: (filter, whether to receive retained messages). A refused subscription is only
+        logged. Raises `PublishError`."""
         for topic, retained in topics:
             if self.version5:
                 options = SubscribeOptions(
@@ -175,37 +175,36 @@ class Connection:
             else:
                 code, _ = self._client.subscribe(topic, qos=1)
             if code != mqtt.MQTT_ERR_SUCCESS:
-                raise self._gone(code)
+                raise self._lost(code)
 
     def unsubscribe(self, topic: str) -> None:
         """Raises `PublishError`."""
         code, _ = self._client.unsubscribe(topic)
         if code != mqtt.MQTT_ERR_SUCCESS:
-            raise self._gone(code)
+            raise self._lost(code)
 
     def loop(self, timeout: float) -> None:
-        """Exchange packets for at most `timeout` seconds. Raises `PublishError` once the connection
-        is of no more use."""
+        """Exchange packets for at most `timeout` seconds. Raises `PublishError` where the
+        connection must be given up."""
         code = self._exchange(timeout)
         if self._refusal is not None:
             raise PublishError(
-                f"{self._where} does not take our messages: {self._refusal}. "
+                f"{self._broker} does not take our messages: {self._refusal}. "
                 f"Check that it lets this device write to {self._topics.base}/#."
             )
         if code != mqtt.MQTT_ERR_SUCCESS or self._disconnected is not None:
-            raise self._gone(code)
+            raise self._lost(code)
         if self._client.overfull:
-            raise PublishError(f"{self._where} begins messages and ends none of them.")
-        oldest = min((sent.at for sent in self._waiting.values()), default=None)
+            raise PublishError(f"{self._broker} begins messages and ends none of them.")
+        oldest = min((sent.at for sent in self._unacknowledged.values()), default=None)
         if oldest is not None and time.monotonic() - oldest > ACK_TIMEOUT:
             raise PublishError(
-                f"{self._where} has not acknowledged a message for {ACK_TIMEOUT:.0f} s. "
+                f"{self._broker} has not acknowledged a message for {ACK_TIMEOUT:.0f} s. "
                 "It may be overloaded."
             )
 
     def close(self, *, graceful: bool) -> None:
-        """End the connection. With `graceful`, the broker is told so and drops the will; without,
-        it publishes the will."""
+        """End the connection; unless `graceful`, the broker publishes the will."""
         with contextlib.suppress(OSError, ValueError, PublishError):
             if graceful:
                 self.publish(MESSAGE_KINDS["state"], self._topics.of("state"), b"offline")
@@ -220,10 +219,10 @@ class Connection:
                 sock.close()
 
     @property
-    def _where(self) -> str:
+    def _broker(self) -> str:
         return f"The broker at {self._params.host}:{self._params.port}"
 
-    def _make_client(self, device: str, access: Access) -> BoundedClient:
+    def _make_client(self, device: str, credentials: Credentials) -> BoundedClient:
         client = BoundedClient(
             CallbackAPIVersion.VERSION2,
             client_id=device,
@@ -238,7 +237,7 @@ class Connection:
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         client.will_set(self._topics.of("state"), b"offline", qos=1, retain=True)
-        access.authenticate(client, self._params.username)
+        credentials.authenticate(client, self._params.username)
         return client
 
     def _connect(self) -> None:
@@ -248,47 +247,47 @@ class Connection:
                 self._params.host, self._params.port, self._params.keepalive, properties=properties
             )
         except (OSError, ValueError) as error:
-            raise PublishError(f"{self._where} cannot be reached: {error}.") from None
+            raise PublishError(f"{self._broker} cannot be reached: {error}.") from None
         deadline = time.monotonic() + CONNECT_TIMEOUT
         while self._connack is None:
             code = self._exchange(0.2)
             if self._connack is None and code != mqtt.MQTT_ERR_SUCCESS:
-                raise VersionError(f"{self._gone(code)} It had not accepted us yet.", certain=False)
+                raise VersionError(f"{self._lost(code)} It had not accepted us yet.", certain=False)
             if self._connack is None and time.monotonic() > deadline:
-                raise PublishError(f"{self._where} takes connections but does not answer.")
+                raise PublishError(f"{self._broker} takes connections but does not answer.")
         if self._connack.value == _BAD_VERSION:
             version = "5.0" if self.version5 else "3.1.1"
-            raise VersionError(f"{self._where} does not speak MQTT {version}.", certain=True)
+            raise VersionError(f"{self._broker} does not speak MQTT {version}.", certain=True)
         if self._connack.is_failure:
-            raise PublishError(f"{self._where} refuses us: {self._connack}.{self._advice()}")
+            raise PublishError(f"{self._broker} refuses us: {self._connack}.{self._hint()}")
 
     def _exchange(self, timeout: float) -> int:
-        """paho's loop. Raises `PublishError` for whatever a broker can make it stumble over."""
+        """paho's loop. Raises `PublishError` also for malformed packets."""
         try:
             return self._client.exchange(timeout)
         except OSError as error:
-            raise PublishError(f"{self._where} went away: {error}.") from None
+            raise PublishError(f"{self._broker} went away: {error}.") from None
         except Exception as error:
-            # paho takes packets apart without checking all: struct.error, IndexError, KeyError …
+            # paho does not validate packets fully: struct.error, IndexError, KeyError …
             raise PublishError(
-                f"{self._where} sent what is not MQTT ({type(error).__name__})."
+                f"{self._broker} sent what is not MQTT ({type(error).__name__})."
             ) from None
 
-    def _advice(self) -> str:
+    def _hint(self) -> str:
         name = str(self._connack).lower()
         if "user name" in name or "authori" in name:
             return " Check mqtt.username, mqtt.password_file and the certificate."
         return ""
 
-    def _gone(self, code: int | None) -> PublishError:
+    def _lost(self, code: int | None) -> PublishError:
         if self._client.oversize:
-            return OversizeError(f"{self._where} sent a packet that is far too long.")
+            return OversizeError(f"{self._broker} sent a packet that is far too long.")
         reason = str(self._disconnected or mqtt.error_string(MQTTErrorCode(code or 0))).rstrip(".")
-        if reason == "Unspecified error":  # paho's word for a connection that just ended
+        if reason == "Unspecified error":  # paho: closed without DISCONNECT
             reason = "the connection was cut"
-        return PublishError(f"{self._where} went away: {reason}.")
+        return PublishError(f"{self._broker} went away: {reason}.")
 
-    def _count(self, size: int) -> None:
+    def _count_untagged(self, size: int) -> None:
         messages, total = self._untagged
         self._untagged = messages + 1, total + size
 
@@ -296,7 +295,8 @@ class Connection:
         self, client: mqtt.Client, data: Any, flags: Any, code: ReasonCode, properties: Any
     ) -> None:
         self._connack = code
-        self.room = min(self.room, getattr(properties, "ReceiveMaximum", None) or self.room)
+        own = self.receive_maximum
+        self.receive_maximum = min(own, getattr(properties, "ReceiveMaximum", None) or own)
 
     def _on_disconnect(
         self, client: mqtt.Client, data: Any, flags: Any, code: ReasonCode, properties: Any
@@ -306,18 +306,18 @@ class Connection:
     def _on_publish(
         self, client: mqtt.Client, data: Any, mid: int, code: ReasonCode, properties: Any
     ) -> None:
-        sent = self._waiting.pop(mid, None)
+        sent = self._unacknowledged.pop(mid, None)
         if sent is None:
             return
         if code.value < _REFUSED:
             if sent.tag is None:
-                self._count(sent.size)
+                self._count_untagged(sent.size)
             else:
                 self._acknowledged.append(sent.tag)
-        elif sent.vital:
+        elif sent.required:
             self._refusal = code
         else:
-            log.info("%s does not take an optional message: %s.", self._where, code)
+            log.info("%s does not take an optional message: %s.", self._broker, code)
 
     def _on_subscribe(
         self, client: mqtt.Client, data: Any, mid: int, codes: list[ReasonCode], properties: Any
@@ -326,49 +326,51 @@ class Connection:
             if code.is_failure:
                 log.warning(
                     "%s does not let us read all that is meant for this device: %s.",
-                    self._where, code,
+                    self._broker, code,
                 )  # fmt: skip
 
     def _on_message(self, client: mqtt.Client, data: Any, message: mqtt.MQTTMessage) -> None:
-        if len(self._inbox) >= _MOST_INBOX:
-            self._missed += 1
+        if len(self._inbox) >= _MAX_INBOX:
+            self._dropped += 1
             return
         try:
             topic: str | None = message.topic
         except UnicodeDecodeError:
             topic = None
-        correlation = correlation_of(message.properties, MOST_CORRELATION)
+        correlation = correlation_of(message.properties, MAX_CORRELATION_BYTES)
         self._inbox.append(Message(topic, bytes(message.payload), message.retain, correlation))
 
 
 class VersionNegotiator:
-    """Opens connections: MQTT 5.0 as configured, 3.1.1 where the broker knows no better."""
+    """Opens connections: MQTT 5.0 if configured, 3.1.1 where the broker does not support it."""
 
     def __init__(self, configured: str) -> None:
-        """`configured`: "5" or "3.1.1"; with the latter nothing else is tried."""
+        """`configured`: "5" or "3.1.1"; the latter is never changed."""
         self._configured = configured
-        self._older_until = float("-inf")
-        self._closings = 0
+        self._v311_until = float("-inf")
+        self._silent_closes = 0
 
-    def open(self, config: AgentConfig, access: Access) -> Connection:
+    def open(self, config: AgentConfig, credentials: Credentials) -> Connection:
         """Raises `PublishError`."""
         version = self._configured
-        if version == "5" and (time.monotonic() < self._older_until or self._closings >= _CLOSINGS):
+        if version == "5" and (
+            time.monotonic() < self._v311_until or self._silent_closes >= _MAX_SILENT_CLOSES
+        ):
             version = "3.1.1"
         try:
-            connection = Connection(config, access, version)
+            connection = Connection(config, credentials, version)
         except VersionError as error:
             raise self._remember(version, error) from None
-        self._closings = 0
+        self._silent_closes = 0
         return connection
 
     def _remember(self, version: str, error: VersionError) -> PublishError:
         if version != "5":
-            self._closings, self._older_until = 0, float("-inf")
+            self._silent_closes, self._v311_until = 0, float("-inf")
             return error
         if error.certain:
-            self._older_until = time.monotonic() + _ASK_AGAIN
-        self._closings += 1
-        if error.certain or self._closings >= _CLOSINGS:
+            self._v311_until = time.monotonic() + _RETRY_V5
+        self._silent_closes += 1
+        if error.certain or self._silent_closes >= _MAX_SILENT_CLOSES:
             return PublishError(f"{error} MQTT 3.1.1 is tried next.")
         return error

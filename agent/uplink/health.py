@@ -1,4 +1,4 @@
-"""How the device is doing, coarse on purpose: load would betray presence."""
+"""The device's health, quantized coarsely: load would reveal presence."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ ABSENT_AFTER = 180.0
 """Seconds without vitals of the perceive process after which it counts as absent."""
 THERMAL = Path("/sys/class/thermal")
 THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
-"""The Pi's firmware: hex bits, of which 0-3 are about now and 16-19 about the time since the start
+"""Raspberry Pi firmware: hex bits 0-3 about now, 16-19 since boot
 (raspberrypi.com/documentation/computers/os.html#get_throttled)."""
-SOURCES = (THERMAL, Path("/sys/devices/virtual/thermal"), THROTTLED)
-"""What this module reads beside /proc."""
+SENSOR_PATHS = (THERMAL, Path("/sys/devices/virtual/thermal"), THROTTLED)
+"""Files that this module reads beside /proc."""
 _UNDERVOLT, _SLOWED = 0x10001, 0xE000E
 _AMPLE, _LOW = 0.10, 0.02
-"""Shares of the disk that are free."""
+"""Free fractions of the disk."""
 _BUCKETS: tuple[Literal[0, 1, 10, 100, 1000, 10_000], ...] = (0, 1, 10, 100, 1000, 10_000)
 
 
 class HealthReporter:
-    """Reads the values when asked; remembers nothing but whether the clock was ever right."""
+    """Reads the current values when called."""
 
     def __init__(
         self, outbox: Outbox, folder: Path, *, thermal: Path = THERMAL, throttled: Path = THROTTLED
     ) -> None:
-        """`folder`: where the outbox lies."""
+        """`folder`: of the outbox."""
         self._outbox, self._folder = outbox, folder
         self._thermal, self._throttled = thermal, throttled
         self._clock = WallClock()
@@ -55,20 +55,20 @@ class HealthReporter:
 
     @property
     def boot(self) -> str | None:
-        """Of the perceive process; None while there is none. Raises `StoreError`."""
+        """Boot id of the perceive process; None while it is absent. Raises `StoreError`."""
         birth = self._outbox.latest.get(Birth)
         present = fresh_vitals(self._outbox) is not None
         return birth[0].boot if birth is not None and present else None
 
 
 def fresh_vitals(outbox: Outbox) -> Vitals | None:
-    """Those of a perceive process that runs, else None. Raises `StoreError`."""
+    """The vitals of the perceive process, None while it is absent. Raises `StoreError`."""
     found = outbox.latest.get(Vitals)
     return found[0] if found is not None and found[1] <= ABSENT_AFTER else None
 
 
 def temperature(folder: Path) -> int | None:
-    """Degrees Celsius, in tens, of the hottest thermal zone; None where there is none."""
+    """Of the hottest thermal zone, degrees Celsius in tens; None where there is none."""
     found = []
     for zone in sorted(folder.glob("thermal_zone*/temp")):
         try:
@@ -79,7 +79,7 @@ def temperature(folder: Path) -> int | None:
 
 
 def power(file: Path) -> Literal["good", "undervolt", "throttled", "unknown"]:
-    """The worst since the machine started; `unknown` where nobody measures it."""
+    """The worst state since boot; `unknown` where it is not measured."""
     try:
         bits = int(file.read_text().strip().removeprefix("0x"), 16)
     except (OSError, ValueError):
@@ -90,7 +90,7 @@ def power(file: Path) -> Literal["good", "undervolt", "throttled", "unknown"]:
 
 
 def disk(folder: Path) -> Literal["ample", "low", "full", "unknown"]:
-    """How much is free where the outbox lies."""
+    """Free space of the file system of `folder`."""
     try:
         usage = shutil.disk_usage(folder)
     except OSError:
@@ -100,12 +100,12 @@ def disk(folder: Path) -> Literal["ample", "low", "full", "unknown"]:
 
 
 def waiting(depth: int) -> Literal[0, 1, 10, 100, 1000, 10_000]:
-    """The largest of a few numbers that `depth` reaches."""
+    """`depth` rounded down to a power of ten."""
     return next(bucket for bucket in reversed(_BUCKETS) if depth >= bucket)
 
 
 def _resident() -> int:
-    """Bytes of memory that this process holds; at their peak where /proc is out of reach."""
+    """Resident set size of this process, bytes; its peak where /proc is not readable."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):

@@ -1,8 +1,8 @@
-"""Everything from the network comes through here: hostile until validated.
+"""Validation and dispatch of all inbound messages.
 
-Exact topics, few bytes, shallow JSON, few messages a second. Whatever does not fit is dropped and
-counted; nothing of it is logged or repeated. Commands (ping, content, pause, resume, report) are
-answered on this device's own topic; a response topic that a request names is ignored.
+Exact topics, size limit, shallow JSON, rate limit. Invalid messages are dropped and counted; their
+content is neither logged nor echoed. Commands (ping, content, pause, resume, report) are answered
+on this device's own topic; a request's response topic is ignored.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from agent.base.report.device import Answer, Command
 from agent.uplink import strict_json
 from agent.uplink.connection import Message
 from agent.uplink.settings import Origin, RemoteControl, parse_desired
-from agent.uplink.strict_json import MOST_BYTES, MalformedError
+from agent.uplink.strict_json import MAX_BYTES, MalformedError
 from agent.uplink.topics import HOME_ASSISTANT, Topics
 from agent.wall.outbox import Outbox
 
 _BURST, _RATE = 50, 10.0
-"""Messages looked at at once, and a second on average."""
+"""Messages processed at once, and per second on average."""
 _COMMAND_BURST, _COMMAND_RATE = 20, 0.5
-_REPORT_PAUSE = 60.0
-"""Seconds between two full reports."""
-_MOST_SLOT = 255
-_FLUSH = 60.0
-"""Seconds between two times that counted events are written."""
-_MOST_COUNTED = 1023
-"""Of one code and not yet written."""
+_REPORT_INTERVAL = 60.0
+"""Seconds between full reports."""
+_MAX_SLOT = 255
+_FLUSH_INTERVAL = 60.0
+"""Seconds between writes of counted events."""
+_MAX_COUNT = 1023
+"""Per code between writes."""
 
 
 class TokenBucket:
@@ -56,53 +56,53 @@ class TokenBucket:
 
 
 class EventCounter:
-    """Counts events in memory and hands them to the outbox once a minute: hostile messages must not
-    wear out the disk."""
+    """Counts events in memory and writes them to the outbox once a minute, so that hostile messages
+    do not wear out the disk."""
 
     def __init__(self) -> None:
         self.total: Counter[EventCode] = Counter()
-        """Since the start."""
-        self._waiting: Counter[EventCode] = Counter()
-        self._next = 0.0
+        """Since process start."""
+        self._pending: Counter[EventCode] = Counter()
+        self._next_flush = 0.0
 
     def __call__(self, code: EventCode, times: int = 1) -> None:
         self.total[code] += times
-        self._waiting[code] = min(self._waiting[code] + times, _MOST_COUNTED)
+        self._pending[code] = min(self._pending[code] + times, _MAX_COUNT)
 
     def flush(self, outbox: Outbox, now: float) -> None:
-        """Record what was counted, where it is time. Raises `StoreError`."""
-        if now < self._next:
+        """Write the counted events if due. Raises `StoreError`."""
+        if now < self._next_flush:
             return
-        for code in list(self._waiting):
-            outbox.events.record(code, self._waiting[code])
-            del self._waiting[code]
+        for code in list(self._pending):
+            outbox.events.record(code, self._pending[code])
+            del self._pending[code]
         outbox.events.flush()
-        self._next = now + _FLUSH
+        self._next_flush = now + _FLUSH_INTERVAL
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """To be sent to `res/{command}`."""
+    """A response, to be published on `res/{command}`."""
 
     command: Command | str
-    """One of ours, or `other`."""
+    """A known command, or `other`."""
     answer: Answer
     correlation: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """What is to be done after one message."""
+    """What the caller must do after one message."""
 
     reply: Reply | None = None
     republish: Literal["state", "report"] | None = None
     """`state`: birth certificate, settings and discovery; `report`: health as well."""
-    flooded: bool = False
-    """It was one too many and was dropped unread."""
+    rate_limited: bool = False
+    """The message was dropped unread."""
 
 
 class Inbound:
-    """Handles one message after the other; raises nothing."""
+    """Handles messages one by one; never raises."""
 
     def __init__(
         self,
@@ -111,27 +111,26 @@ class Inbound:
         count: Callable[[EventCode], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`count`: notes an event; `clock`: monotonic seconds."""
+        """`count`: counts an event; `clock`: monotonic seconds."""
         self._topics = topics
         self._control = control
         self._count = count
         self._clock = clock
         self._messages = TokenBucket(_BURST, _RATE, clock)
         self._commands = TokenBucket(_COMMAND_BURST, _COMMAND_RATE, clock)
-        self._silent = False
-        """The sender was told that commands come too fast."""
+        self._throttled = False
+        """`too_many` was answered; further commands over the rate are not answered."""
         self._next_report = float("-inf")
 
     def __call__(self, message: Message) -> Handled:
-        """Act on it."""
-        flooded = not self._messages.take()
+        rate_limited = not self._messages.take()
         try:
-            if flooded or len(message.payload) > MOST_BYTES:
+            if rate_limited or len(message.payload) > MAX_BYTES:
                 raise MalformedError("too much")
             return self._dispatch(message)
         except MalformedError:
             self._count("inbound_refused")
-            return Handled(flooded=flooded)
+            return Handled(rate_limited=rate_limited)
 
     def _dispatch(self, message: Message) -> Handled:
         """Raises `MalformedError`."""
@@ -139,9 +138,9 @@ class Inbound:
         if topic is None:
             raise MalformedError("no topic")
         if topic == topics.desired:
-            self._desire(body, "own")
+            self._set_desired(body, "own")
         elif topic == topics.defaults:
-            self._desire(body, "defaults")
+            self._set_desired(body, "defaults")
         elif topic == HOME_ASSISTANT and self._control.config.mqtt.discovery:
             if body == b"online":
                 return Handled(republish="state")
@@ -150,24 +149,24 @@ class Inbound:
         elif topic.startswith(topics.commands) and "/" not in topic[len(topics.commands) :]:
             if not message.retain:
                 return self._command(topic[len(topics.commands) :], body, message.correlation)
-            # An old request, which every connection would receive again.
+            # A retained command would be received again on every connection.
             self._count("command_refused")
         else:
             raise MalformedError("a topic that is not ours")
         return Handled()
 
-    def _desire(self, body: bytes, origin: Origin) -> None:
-        if body:  # an empty one only takes the retained one away; what is in force stays
-            self._control.desire(parse_desired(strict_json.parse(body)), origin)
+    def _set_desired(self, body: bytes, origin: Origin) -> None:
+        if body:  # empty: the retained message was deleted; settings stay in force
+            self._control.set_desired(parse_desired(strict_json.parse(body)), origin)
 
     def _command(self, name: str, body: bytes, correlation: bytes | None) -> Handled:
-        """Carry it out and answer; no answer where there was one too many already."""
+        """Run a command and reply, except to repeated commands over the rate."""
         command = name if name in get_args(Command) else "other"
         if not self._commands.take():
             self._count("command_refused")
-            was_silent, self._silent = self._silent, True
-            return Handled(None if was_silent else Reply(command, "too_many", correlation))
-        self._silent = False
+            was_throttled, self._throttled = self._throttled, True
+            return Handled(None if was_throttled else Reply(command, "too_many", correlation))
+        self._throttled = False
         answer: Answer
         try:
             answer = self._run(cast(Command, command), body)
@@ -185,24 +184,24 @@ class Inbound:
         if command not in get_args(Command):
             return "unknown_command"
         if command == "content":
-            return self._show(strict_json.parse(body))
+            return self._set_content(strict_json.parse(body))
         if body and strict_json.parse(body) != {}:
             raise MalformedError("this command takes nothing")
         if command in ("pause", "resume"):
-            self._control.pause(command == "pause")
+            self._control.set_paused(command == "pause")
         elif command == "report":
             now = self._clock()
             if now < self._next_report:
                 return "too_many"
-            self._next_report = now + _REPORT_PAUSE
+            self._next_report = now + _REPORT_INTERVAL
         return "done"
 
-    def _show(self, given: Any) -> Answer:
+    def _set_content(self, given: Any) -> Answer:
         if isinstance(given, dict) and set(given) == {"slot"}:
             given = given["slot"]
         if type(given) is not int:
             raise MalformedError("not a slot")
-        if not 0 <= given <= _MOST_SLOT:
+        if not 0 <= given <= _MAX_SLOT:
             return "out_of_range"
-        self._control.show(given)
+        self._control.set_content(given)
         return "done"

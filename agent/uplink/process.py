@@ -1,7 +1,4 @@
-"""The uplink process: outbox to MQTT. It knows reports and nothing about what was seen.
-
-Every time here is monotonic: a wall clock that steps changes nothing.
-"""
+"""The uplink process: outbox to MQTT. All times are monotonic: wall clock steps have no effect."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from agent.base.clock import WallClock
 from agent.base.config import AgentConfig
@@ -20,13 +18,13 @@ from agent.base.schemas.registry import joint_hash
 from agent.host import sd_notify
 from agent.host.sandbox.enter import enter_uplink
 from agent.privacy.policy.rules import resolve
-from agent.uplink.client import open_access
+from agent.uplink.client import load_credentials
 from agent.uplink.connection import Connection, OversizeError, VersionNegotiator
-from agent.uplink.health import SOURCES, HealthReporter
+from agent.uplink.health import SENSOR_PATHS, HealthReporter
 from agent.uplink.inbound import EventCounter, Inbound, Reply
 from agent.uplink.receipt.book import UNIT_FOLDERS, ReceiptBook
 from agent.uplink.receipt.key import key_path
-from agent.uplink.sender import POLL, OutboxSender
+from agent.uplink.sender import POLL_INTERVAL, OutboxSender
 from agent.uplink.settings import RemoteControl
 from agent.uplink.state import Identity, StatePublisher
 from agent.uplink.topics import HOME_ASSISTANT, MESSAGE_KINDS, Topics
@@ -35,24 +33,24 @@ from agent.wall.outbox import Outbox
 log = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT = 5.0
-"""Seconds to send what is left when asked to stop."""
+"""Seconds to send the remaining messages at shutdown."""
 SUBSCRIBE_COOLDOWN = 600.0
-"""Seconds without subscriptions after a broker sent a packet that is far too long: before MQTT 5.0
-it would send the same one again at once, and nothing would ever get out."""
-HOUSEKEEPING = 60.0
-_FIRST_DELAY = 0.5
-_STORE_DELAY = 5.0
-_STEADY = 10.0
-"""Seconds after which a connection counts as good and the backoff begins anew."""
-_FLOOD_PAUSE = 0.02
-_SLICE = 10.0
-"""Longest single wait, seconds: the watchdog hears of a broker that is known to be away."""
-_MOST_REPLIES = 20
+"""Seconds without subscriptions after an oversize packet: before MQTT 5.0 a broker would send a
+retained one again on every connection, before any message could be published."""
+HOUSEKEEPING_INTERVAL = 60.0
+_MIN_BACKOFF = 0.5
+_STORE_RETRY_DELAY = 5.0
+_STABLE_AFTER = 10.0
+"""Seconds of a connection after which the backoff is reset."""
+_RATE_LIMIT_PAUSE = 0.02
+_MAX_WAIT = 10.0
+"""Seconds of one sleep during backoff, between watchdog keep-alives."""
+_MAX_REPLIES = 20
 
 
 class Uplink:
-    """Keeps a connection, empties the outbox, handles what comes in, step by step; `step` and
-    `stop` never raise an `AgentError`."""
+    """Maintains a connection, publishes, and handles inbound messages; `step` and `stop` never
+    raise an `AgentError`."""
 
     def __init__(
         self,
@@ -60,11 +58,11 @@ class Uplink:
         outbox: Outbox,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
-        """Opens certificates and keys. `wait`: sleeps for at most the given seconds; a true answer
-        means that it was woken. Raises `ConfigError`, `StoreError`."""
+        """Reads certificates and keys. `wait`: sleeps for at most the given seconds and returns
+        true when interrupted. Raises `ConfigError`, `StoreError`."""
         self._config = config
         self._outbox = outbox
-        self._access = open_access(config.mqtt)
+        self._credentials = load_credentials(config.mqtt)
         self._receipts = ReceiptBook(config, outbox)
         self.identity = Identity(self._receipts.public_key, joint_hash())
         self._wait = wait
@@ -83,11 +81,11 @@ class Uplink:
         self._connection: Connection | None = None
         self._connected_at = 0.0
         self._failures = 0
-        self._replies: deque[Reply] = deque(maxlen=_MOST_REPLIES)
+        self._replies: deque[Reply] = deque(maxlen=_MAX_REPLIES)
         self._subscribed: set[str] = set()
         self._subscribe_at = 0.0
         self._unmetered = (0, 0)
-        """Messages that never were in the outbox, and their bytes, not metered yet."""
+        """Number and bytes of delivered messages that were never in the outbox, not yet metered."""
         self._store_retry = 0.0
         self._next_housekeeping = 0.0
 
@@ -96,21 +94,21 @@ class Uplink:
         return self._connection is not None
 
     def step(self, timeout: float) -> None:
-        """Do what there is to do, for about `timeout` seconds. A failure is logged in one line and
-        tried again later."""
+        """One iteration of at most about `timeout` seconds; after a failure to connect, also the
+        backoff delay. A failure is logged in one line."""
         try:
-            self._with_store(self._keep_house)
+            self._with_store(self._do_housekeeping)
             connection = self._connection or self._open()
             self._subscribe(connection)
             self._handle_inbox(connection)
             self._with_store(lambda: self._publish_pending(connection))
             connection.loop(timeout)
         except PublishError as error:
-            self._drop(error)
+            self._disconnect(error)
             self._back_off(error)
 
     def stop(self) -> None:
-        """Send what is left, as far as a few seconds allow, and disconnect."""
+        """Send the remaining messages within `DRAIN_TIMEOUT`, then disconnect."""
         deadline = time.monotonic() + DRAIN_TIMEOUT
         while self._connection is not None and time.monotonic() < deadline:
             self._sender.poll_now()
@@ -119,7 +117,7 @@ class Uplink:
                 break
         if self._connection is not None:
             self._connection.close(graceful=True)
-        self._drop()
+        self._disconnect()
         try:
             self._sender.remove()
             self._meter()
@@ -127,11 +125,11 @@ class Uplink:
             log.error("%s Some summaries will be sent twice.", error)
 
     def _open(self) -> Connection:
-        connection = self._negotiator.open(self._config, self._access)
+        connection = self._negotiator.open(self._config, self._credentials)
         self._connection = connection
         self._connected_at = time.monotonic()
         self._subscribed.clear()
-        self._replies.clear()  # whoever asked has given up by now
+        self._replies.clear()  # requests have timed out
         self._sender.connected()
         self._state.connected()
         self._publish(connection, "state", b"online")
@@ -144,31 +142,31 @@ class Uplink:
         connection.publish(MESSAGE_KINDS[kind], self._topics.of(kind), body)
 
     def _with_store(self, work: Callable[[], None]) -> None:
-        """Do what needs the outbox. While the file cannot be used the connection goes on, and what
-        the broker has taken is remembered. Raises `PublishError`."""
+        """Run `work`, which uses the outbox, unless it failed recently. The connection is kept, and
+        acknowledged rows are removed later. Raises `PublishError`."""
         if time.monotonic() < self._store_retry:
             return
         try:
             work()
         except StoreError as error:
-            self._store_retry = time.monotonic() + _STORE_DELAY
-            # Known and tried again: a new process would know no better.
-            sd_notify.alive()
-            log.error("%s Next try in %.0f s.", error, _STORE_DELAY)
+            self._store_retry = time.monotonic() + _STORE_RETRY_DELAY
+            # A restart by the watchdog would not help.
+            sd_notify.watchdog()
+            log.error("%s Next try in %.0f s.", error, _STORE_RETRY_DELAY)
 
-    def _keep_house(self) -> None:
-        """What is due whether the broker is there or not. Raises `StoreError`."""
+    def _do_housekeeping(self) -> None:
+        """Periodic work independent of the connection. Raises `StoreError`."""
         now = time.monotonic()
         self._control.tick(now)
         self._events.flush(self._outbox, now)
         if now >= self._next_housekeeping:
             self._meter()
             self._receipts.tick(self._clock.utc(), now)
-            self._next_housekeeping = now + HOUSEKEEPING
+            self._next_housekeeping = now + HOUSEKEEPING_INTERVAL
 
     def _subscribe(self, connection: Connection) -> None:
-        """To exactly what is meant for this device; to nothing for a while after a broker sent too
-        much."""
+        """Subscribe to this device's topics; to none for `SUBSCRIBE_COOLDOWN` after an oversize
+        packet."""
         wanted: dict[str, bool] = {}
         if time.monotonic() >= self._subscribe_at:
             wanted[self._topics.desired] = True
@@ -188,30 +186,30 @@ class Uplink:
         messages, missed = connection.drain_inbox()
         if missed:
             self._events("inbound_refused", missed)
-        flooded = False
+        rate_limited = False
         for message in messages:
             handled = self._inbound(message)
-            flooded = flooded or handled.flooded
+            rate_limited = rate_limited or handled.rate_limited
             if handled.reply is not None:
                 self._replies.append(handled.reply)
             if handled.republish is not None:
                 self._state.request(handled.republish)
-        if flooded:
-            self._wait(_FLOOD_PAUSE)  # what comes faster waits at the broker
+        if rate_limited:
+            self._wait(_RATE_LIMIT_PAUSE)  # backpressure to the broker
 
     def _publish_pending(self, connection: Connection) -> None:
         """Raises `PublishError`, `StoreError`."""
         self._sender.check_file()
         acknowledged = self._collect(connection)
-        if acknowledged or time.monotonic() - self._connected_at > _STEADY:
+        if acknowledged or time.monotonic() - self._connected_at > _STABLE_AFTER:
             self._failures = 0
         self._sender.remove()
-        self._state.step(lambda kind, body: self._publish(connection, kind, body), connection.free)
-        while self._replies and connection.free:
+        self._state.step(partial(self._publish, connection), connection.send_quota)
+        while self._replies and connection.send_quota:
             self._respond(connection, self._replies.popleft())
         self._sender.send_pending(connection)
         if acknowledged or (self._sender.drained and connection.idle):
-            sd_notify.alive()
+            sd_notify.watchdog()
 
     def _respond(self, connection: Connection, reply: Reply) -> None:
         response = Response(
@@ -227,7 +225,7 @@ class Uplink:
         )
 
     def _collect(self, connection: Connection) -> bool:
-        """Take over what the broker has acknowledged; whether it was something of the outbox."""
+        """Collect acknowledgements; returns whether any was for a row of the outbox."""
         messages, size = connection.drain_untagged()
         self._unmetered = self._unmetered[0] + messages, self._unmetered[1] + size
         return self._sender.collect(connection)
@@ -238,7 +236,7 @@ class Uplink:
             self._outbox.ledger.meter(messages, size)
             self._unmetered = 0, 0
 
-    def _drop(self, error: PublishError | None = None) -> None:
+    def _disconnect(self, error: PublishError | None = None) -> None:
         if isinstance(error, OversizeError):
             self._subscribe_at = time.monotonic() + SUBSCRIBE_COOLDOWN
             self._events("inbound_refused")
@@ -248,25 +246,25 @@ class Uplink:
             self._connection = None
 
     def _back_off(self, error: AgentError) -> None:
-        """Exponential, with jitter so that a fleet does not return all at once."""
+        """Exponential backoff with jitter."""
         longest = self._config.mqtt.backoff_max
-        delay = min(longest, _FIRST_DELAY * 2 ** min(self._failures, 16))
+        delay = min(longest, _MIN_BACKOFF * 2 ** min(self._failures, 16))
         delay *= random.uniform(0.5, 1.0)
         self._failures += 1
         log.warning("%s Next try in %.1f s; summaries wait in the outbox.", error, delay)
         sd_notify.status("the broker is away; summaries wait in the outbox")
         while delay > 0:
-            sd_notify.alive()
-            if self._wait(min(delay, _SLICE)):
+            sd_notify.watchdog()
+            if self._wait(min(delay, _MAX_WAIT)):
                 break
-            delay -= _SLICE
+            delay -= _MAX_WAIT
 
 
 def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
-    """Enter the sandbox for good, then publish until `stop` is set. Returns the exit code.
+    """Enter the sandbox, then publish until `stop` is set. Returns the exit code.
 
-    A thread of somebody else's process does not enter it, and says so. Raises `ConfigError` or
-    `StoreError` at the start only.
+    Outside the main thread no sandbox is entered. Raises `ConfigError` or `StoreError` at startup
+    only.
     """
     logging.basicConfig(level=logging.INFO, format="uplink: %(message)s")
     resolve(config, live=False)
@@ -280,17 +278,17 @@ def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
             log.warning("Not the main thread of a process: it enters no sandbox.")
         sd_notify.ready(f"sending to {config.mqtt.host}:{config.mqtt.port}")
         while not stop.is_set():
-            uplink.step(POLL)
+            uplink.step(POLL_INTERVAL)
         sd_notify.stopping()
         uplink.stop()
     return 0
 
 
 def _enter_sandbox(config: AgentConfig) -> UplinkCage:
-    """What is open by now (outbox, certificates, password) needs no grant."""
+    """Files that are open or read by now (outbox, certificates, password) need no grant."""
     policy = [each for each in (config.privacy.profile, config.privacy.profile_key) if each]
     return enter_uplink(
-        readable=(*SOURCES, *UNIT_FOLDERS, *policy),
+        readable=(*SENSOR_PATHS, *UNIT_FOLDERS, *policy),
         writable=(config.store.outbox.parent, key_path(config.store).parent),
         broker_port=config.mqtt.port,
     )

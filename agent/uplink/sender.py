@@ -1,4 +1,4 @@
-"""The outbox on its way out: streamed, checked byte for byte, removed when the broker has it."""
+"""Publishes the outbox: rows are validated, sent, and removed when acknowledged."""
 
 from __future__ import annotations
 
@@ -14,96 +14,94 @@ from agent.wall.outbox import Outbox, Row
 
 log = logging.getLogger(__name__)
 
-POLL = 0.5
-"""Seconds between looks at the outbox when it was empty."""
+POLL_INTERVAL = 0.5
+"""Seconds between polls of an empty outbox."""
 _MODELS: dict[str, type[ClosedModel]] = {"summary": Summary, "event": Event, "receipt": Receipt}
 
 
 class OutboxSender:
-    """At least once: a row is removed on PUBACK; on every new connection those that were in flight
-    are sent again. (boot, seq) makes the second copy recognisable."""
+    """At-least-once delivery: a row is removed on PUBACK; unacknowledged rows are sent again on a
+    new connection. (boot, seq) identifies duplicates."""
 
     def __init__(
         self, topics: Topics, outbox: Outbox, count: Callable[[EventCode], object]
     ) -> None:
-        """`count`: notes an event."""
+        """`count`: counts an event."""
         self._topics = topics
         self._outbox = outbox
         self._file = outbox.file_id
         self._count = count
         self._next_poll = 0.0
         self._last_id = 0
-        """The newest row sent over this connection."""
-        self._taken: list[int] = []
-        """Rows that the broker has taken and the outbox still holds."""
-        self._refused: list[int] = []
-        """Rows that will never be sent, likewise."""
-        self._found = 0
-        """Rows that the last look at the outbox found."""
+        """Newest row sent over this connection."""
+        self._acknowledged: list[int] = []
+        """Acknowledged rows to be removed from the outbox."""
+        self._invalid: list[int] = []
+        """Invalid rows to be removed."""
+        self._last_batch = 0
+        """Rows found by the last poll."""
         self._stale = False
-        """This connection still carries rows of an outbox that is no more."""
+        """Whether this connection's acknowledgements belong to a replaced outbox file."""
 
     @property
     def drained(self) -> bool:
-        """The last look found nothing."""
-        return not self._found
+        """Whether the last poll found nothing."""
+        return not self._last_batch
 
     def connected(self) -> None:
-        """A new connection: begin with the oldest row."""
+        """Start again with the oldest row, on a new connection."""
         self._last_id, self._next_poll, self._stale = 0, 0.0, False
 
     def check_file(self) -> None:
-        """A damaged outbox is moved aside, by either process, and a new one begins its numbers
-        anew. What is in flight then belongs to the old one: raises `PublishError`, to connect
-        anew."""
+        """Raises `PublishError`, to force a new connection, when either process has replaced a
+        damaged outbox: ids in flight belong to the old file."""
         found = self._outbox.file_id
         if found != self._file:
             self._file = found
-            self._taken.clear()
-            self._refused.clear()
+            self._acknowledged.clear()
+            self._invalid.clear()
             self._stale = True
             raise PublishError("The outbox was replaced.")
 
     def poll_now(self) -> None:
-        """Look at the outbox with the next `send_pending`, whenever the last look was."""
+        """Let the next `send_pending` poll the outbox at once."""
         self._next_poll = 0.0
 
     def collect(self, connection: Connection) -> bool:
-        """Remember what the broker has taken; whether it took any."""
-        taken = connection.drain_acknowledged()
+        """Take over the connection's acknowledgements; returns whether there were any."""
+        delivered = connection.drain_acknowledged()
         if not self._stale:
-            self._taken += taken
-        return bool(taken)
+            self._acknowledged += delivered
+        return bool(delivered)
 
     def remove(self) -> None:
-        """Remove what was taken or refused. Raises `StoreError`; what was taken is remembered."""
-        if self._taken:
-            self._outbox.acknowledge(*self._taken)
-            self._taken.clear()
-        if self._refused:
-            self._outbox.acknowledge(*self._refused, taken=False)
-            self._refused.clear()
+        """Remove acknowledged and invalid rows. Raises `StoreError`; the call may be repeated."""
+        if self._acknowledged:
+            self._outbox.acknowledge(*self._acknowledged)
+            self._acknowledged.clear()
+        if self._invalid:
+            self._outbox.acknowledge(*self._invalid, delivered=False)
+            self._invalid.clear()
 
     def send_pending(self, connection: Connection) -> None:
-        """Send rows while there is room; look again after `POLL` when there was none. Raises
+        """Send rows within the send quota; an empty outbox is polled every `POLL_INTERVAL`. Raises
         `PublishError`, `StoreError`."""
-        if connection.free == 0 or time.monotonic() < self._next_poll:
+        if connection.send_quota == 0 or time.monotonic() < self._next_poll:
             return
-        rows = self._outbox.peek(connection.free, self._last_id)
+        rows = self._outbox.peek(connection.send_quota, self._last_id)
         for row in rows:
             model = _MODELS.get(row.kind)
             if model is not None and from_json(model, row.body) is not None:
                 topic = self._topics.of(row.kind)
                 connection.publish(MESSAGE_KINDS[row.kind], topic, row.body, tag=row.id)
             else:
-                self._refuse(row)
+                self._discard(row)
             self._last_id = row.id
-        self._found = len(rows)
+        self._last_batch = len(rows)
         if not rows:
-            self._next_poll = time.monotonic() + POLL
+            self._next_poll = time.monotonic() + POLL_INTERVAL
 
-    def _refuse(self, row: Row) -> None:
-        """What is not a message of ours, byte for byte, is not sent."""
+    def _discard(self, row: Row) -> None:
         log.error("Row %d of the outbox is no valid message: removed, not sent.", row.id)
         self._count("row_refused")
-        self._refused.append(row.id)
+        self._invalid.append(row.id)

@@ -1,11 +1,9 @@
-"""Remote settings: what a fleet desires of this device, checked path by path, never bent; and the
-settings file, through which alone the network can change anything here.
+"""Remote settings: validation of desired states, and the settings file.
 
-A document is `{"version": int, "config": {section: {key: value}}}` and is whole: what it leaves out
-is no longer desired. The device's own document wins over its group's key by key; the two are
-numbered apart. What is refused is named by its path, or as `other` where it is no path of ours:
-the network must not be able to put words into our mouth. A change is first on disk, then in force;
-what is refused changes nothing, not even the file's time.
+A document `{"version": int, "config": {section: {key: value}}}` replaces the one before. The
+device's own document overrides its group's key by key; the two have separate versions. A value is
+accepted or refused, never clamped. Refusals are reported by path, or as `other` for an unknown
+path, so that no received text is echoed. A change is written to disk before it is in force.
 """
 
 from __future__ import annotations
@@ -30,30 +28,30 @@ from agent.wall.remote_settings import Patch, Settings, nested
 log = logging.getLogger(__name__)
 
 Refused = dict[str, Refusal]
-"""Why a path, or `other`, was refused."""
+"""Reason by refused path, or `other`."""
 Origin = Literal["own", "defaults"]
-"""Whose document: the device's own, or its group's."""
+"""The device's own document, or its group's."""
 
 PATHS = tuple(remote_fields())
 _OTHER = "other"
 _VERSION: TypeAdapter[int] = TypeAdapter(Version)
-_LOOK = 60.0
-"""Seconds between looks whether the file is still what we wrote."""
-_RETRY = 5.0
+_CHECK_INTERVAL = 60.0
+"""Seconds between checks of the file's content."""
+_RETRY_INTERVAL = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """One document of the fleet."""
+    """One parsed document."""
 
     version: int
     patch: Patch
-    """The values whose path and type are right; the policy has not been asked yet."""
+    """Values with a valid path and type, not yet checked against the policy."""
     refused: Refused
 
 
 def parse_desired(document: Any) -> DesiredState:
-    """Raises `MalformedError` where it is no such document at all."""
+    """Raises `MalformedError` for anything but a desired state."""
     if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
         raise MalformedError("not a desired state")
     try:
@@ -62,15 +60,15 @@ def parse_desired(document: Any) -> DesiredState:
         raise MalformedError("a desired state without a version") from None
     if version == 0:
         raise MalformedError("versions begin at 1")
-    patch, refused = _sort(document["config"])
+    patch, refused = _validate_paths(document["config"])
     if set(document) != {"version", "config"}:
         refused.setdefault(_OTHER, "unknown_key")
     return DesiredState(version, patch, refused)
 
 
 def resolve_desired(config: AgentConfig, own: Patch, defaults: Patch) -> tuple[Patch, Refused]:
-    """What is in force: each path as the device's own document or else the group's desires it, if
-    the policy allows it; with the paths that the policy refuses."""
+    """The patch in force, each value from `own`, else from `defaults`, if the policy permits it;
+    and the paths that the policy refuses."""
     chosen: dict[str, Any] = {}
     refused: Refused = {}
     desired = [own.values(), defaults.values()]
@@ -87,7 +85,7 @@ def resolve_desired(config: AgentConfig, own: Patch, defaults: Patch) -> tuple[P
 
 
 def in_force(config: AgentConfig) -> RemoteSettings:
-    """The remote part of a whole configuration. Raises `ConfigError`."""
+    """The remote settings of a configuration. Raises `ConfigError`."""
     policy = resolve(config, live=False)
     values = {path: getattr(getattr(config, path.split(".")[0]), path.split(".")[1])
               for path in PATHS}  # fmt: skip
@@ -96,7 +94,7 @@ def in_force(config: AgentConfig) -> RemoteSettings:
 
 
 def rejections(*refused: Mapping[str, Refusal]) -> tuple[Rejected, ...]:
-    """One entry for each path, in declared order; the first refusal of it counts."""
+    """One entry per path, in declared order; of several refusals the first."""
     joined: Refused = {}
     for each in refused:
         joined = {**each, **joined}
@@ -107,8 +105,8 @@ def rejections(*refused: Mapping[str, Refusal]) -> tuple[Rejected, ...]:
     )
 
 
-def _sort(config: dict[str, Any]) -> tuple[Patch, Refused]:
-    """The values that can be taken, and the others with a reason."""
+def _validate_paths(config: dict[str, Any]) -> tuple[Patch, Refused]:
+    """The valid values, and a reason for each refused path."""
     good: dict[str, Any] = {}
     refused: Refused = {}
     for name, section in config.items():
@@ -123,7 +121,7 @@ def _sort(config: dict[str, Any]) -> tuple[Patch, Refused]:
             for key, value in section.items():
                 path = f"{name}.{key}"
                 if path in PATHS:
-                    if _fits(path, value):
+                    if _is_valid(path, value):
                         good[path] = value
                     else:
                         refused[path] = "wrong_value"
@@ -133,8 +131,8 @@ def _sort(config: dict[str, Any]) -> tuple[Patch, Refused]:
     return _patch(good), refused
 
 
-def _fits(path: str, value: Any) -> bool:
-    """Null is no value; numbers are numbers of their kind: true is not 1, nor is 1.0."""
+def _is_valid(path: str, value: Any) -> bool:
+    """Strict types: null, `true` for 1 and 1.0 for 1 are invalid."""
     if type(value) not in (int, bool):
         return False
     try:
@@ -149,53 +147,52 @@ def _patch(values: Mapping[str, Any]) -> Patch:
 
 
 class RemoteControl:
-    """Holds the settings and writes each change of them. `config` is what is in force.
+    """Holds the settings and writes each change of them. `config` is the configuration in force.
 
-    Survives a lost or damaged file: it begins with the defaults, the broker brings the retained
-    desired state again, and a file lost while we run is written again.
+    A lost or damaged file is rewritten; at startup it is replaced by the defaults until the broker
+    sends the retained desired state again.
     """
 
     def __init__(self, config: AgentConfig, count: Callable[[EventCode], object]) -> None:
-        """`config`: as the person on site wrote it; `count`: notes an event. Raises
-        `ConfigError`."""
+        """`config`: the local configuration; `count`: counts an event. Raises `ConfigError`."""
         self._local = config
         self._path = config.store.settings
         self._count = count
         self.settings = self._load()
         self.config = config
         self.changed_at: float | None = None
-        """Monotonic seconds of the last change of what is in force; None: none in this process."""
+        """Monotonic seconds of the last change in this process; None: none yet."""
         self._refused: Refused = {}
         self._pending: dict[Origin, DesiredState] = {}
-        """Desired states that could not be taken yet."""
-        self._next_look = 0.0
+        """Desired states that could not be applied yet."""
+        self._next_check = 0.0
         self._in_force = self._resolve_again()
 
     @property
     def reported(self) -> Reported:
-        """The reported state, which answers the desired one."""
-        held = self.settings
+        """The reported state."""
+        current = self.settings
         earlier: list[Refused] = [
             {each.path: each.reason for each in rejected}
-            for rejected in (held.rejected, held.defaults_rejected)
+            for rejected in (current.rejected, current.defaults_rejected)
         ]
         return Reported(
-            version=held.version,
-            defaults=held.defaults_version,
+            version=current.version,
+            defaults=current.defaults_version,
             config=self._in_force,
             rejected=rejections(*earlier, self._refused),
         )
 
-    def desire(self, desired: DesiredState, origin: Origin) -> None:
-        """Take what is valid of a newer document; older ones and replays change nothing. Where the
-        disk takes nothing, `tick` tries again."""
-        held = self.settings
-        current = held.version if origin == "own" else held.defaults_version
+    def set_desired(self, desired: DesiredState, origin: Origin) -> None:
+        """Apply the valid values of a newer document; older versions are refused. After a failure
+        to write, `tick` tries again."""
+        current = self.settings
+        version = current.version if origin == "own" else current.defaults_version
         pending = self._pending.get(origin)
-        if desired.version < max(current, pending.version if pending else 0):
+        if desired.version < max(version, pending.version if pending else 0):
             self._count("settings_refused")
             return
-        if desired.version == current:
+        if desired.version == version:
             return
         rejected = rejections(desired.refused)
         news: dict[str, Any] = (
@@ -207,14 +204,14 @@ class RemoteControl:
                 "defaults_rejected": rejected,
             }
         )
-        changed = held.model_copy(update=news)
+        changed = current.model_copy(update=news)
         try:
             patch, refused = resolve_desired(self._local, changed.own, changed.defaults)
             config = remote_settings.apply(self._local, patch)
             now_in_force = in_force(config)
-            self._keep(changed.model_copy(update={"patch": patch}))
+            self._save(changed.model_copy(update={"patch": patch}))
         except (ConfigError, StoreError) as error:
-            # A disk that takes nothing, or a profile file that has gone since the start.
+            # The disk is full, or the profile file has gone since startup.
             log.error("%s The new settings wait.", error)
             self._pending[origin] = desired
             return
@@ -224,42 +221,43 @@ class RemoteControl:
         if desired.refused or refused:
             self._count("settings_refused")
 
-    def pause(self, paused: bool) -> None:
+    def set_paused(self, paused: bool) -> None:
         """Raises `StoreError`."""
         if self.settings.paused != paused:
-            self._keep(self.settings.model_copy(update={"paused": paused}))
+            self._save(self.settings.model_copy(update={"paused": paused}))
 
-    def show(self, slot: int) -> None:
-        """`slot`: 0-255, what is shown from now on. Raises `StoreError`."""
+    def set_content(self, slot: int) -> None:
+        """`slot`: content on show from now on, 0-255. Raises `StoreError`."""
         count = (self.settings.content_count + 1) % 2**32
-        self._keep(self.settings.model_copy(update={"content": slot, "content_count": count}))
+        self._save(self.settings.model_copy(update={"content": slot, "content_count": count}))
 
-    def announced(self, announced: bool) -> None:
-        """Remember whether Home Assistant knows of us. Raises `StoreError`."""
+    def set_announced(self, announced: bool) -> None:
+        """Store whether a discovery message is retained. Raises `StoreError`."""
         if self.settings.announced != announced:
-            self._keep(self.settings.model_copy(update={"announced": announced}))
+            self._save(self.settings.model_copy(update={"announced": announced}))
 
     def tick(self, now: float) -> None:
-        """Write again what was lost, take what waited; `now`: monotonic seconds."""
-        if now < self._next_look:
+        """Rewrite a lost or altered file, apply pending desired states; `now`: monotonic
+        seconds."""
+        if now < self._next_check:
             return
         for origin, desired in list(self._pending.items()):
-            self.desire(desired, origin)
+            self.set_desired(desired, origin)
         try:
             if remote_settings.read(self._path) != self.settings:
-                self._keep(self.settings)
+                self._save(self.settings)
         except StoreError as error:
             log.error("%s It is written again.", error)
             self._rewrite()
-        self._next_look = now + (_RETRY if self._pending else _LOOK)
+        self._next_check = now + (_RETRY_INTERVAL if self._pending else _CHECK_INTERVAL)
 
-    def _keep(self, changed: Settings) -> None:
+    def _save(self, changed: Settings) -> None:
         remote_settings.write(self._path, changed)
         self.settings = changed
 
     def _rewrite(self) -> None:
         try:
-            self._keep(self.settings)
+            self._save(self.settings)
         except StoreError as error:
             log.error("%s", error)
 
@@ -272,12 +270,12 @@ class RemoteControl:
             return Settings()
 
     def _resolve_again(self) -> RemoteSettings:
-        """The configuration or the policy may have changed since the file was written. Raises
-        `ConfigError` where not even the local configuration is allowed."""
-        held = self.settings
-        patch, self._refused = resolve_desired(self._local, held.own, held.defaults)
+        """Resolve again: configuration or policy may have changed since the file was written.
+        Raises `ConfigError` where the local configuration itself is not permitted."""
+        current = self.settings
+        patch, self._refused = resolve_desired(self._local, current.own, current.defaults)
         self.config = remote_settings.apply(self._local, patch)
-        if patch != held.patch:
-            self.settings = held.model_copy(update={"patch": patch})
+        if patch != current.patch:
+            self.settings = current.model_copy(update={"patch": patch})
             self._rewrite()
         return in_force(self.config)

@@ -1,5 +1,5 @@
-"""What a device publishes of itself on every connection, and again whenever it has changed: birth
-certificate, settings in force, Home Assistant's description; and its health, now and then."""
+"""Retained state, published on every connection and on change: birth certificate, settings in
+force, Home Assistant discovery; and periodic health."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from agent.uplink.settings import RemoteControl
 from agent.uplink.topics import Topics
 from agent.wall.outbox import Outbox
 
-POLL = 1.0
-"""Seconds between looks whether something has changed."""
-META_PAUSE = 60.0
-"""Seconds between two birth certificates on one connection; a change in between waits."""
-STATE_PAUSE = 10.0
-"""Seconds between two rounds that Home Assistant asks for."""
-CAUGHT_UP = 60.0
-"""Seconds beyond its window that the perceive process has to take over new settings, which it does
-where a window begins; then they are reported anyway."""
-CAUGHT_UP_ABSENT = 5.0
-"""Seconds where it does not run: the settings are what will be in force."""
-HEALTH_FIRST = 5.0
+POLL_INTERVAL = 1.0
+"""Seconds between checks for changes."""
+META_INTERVAL = 60.0
+"""Minimum seconds between birth certificates on one connection."""
+STATE_INTERVAL = 10.0
+"""Minimum seconds between republications requested by Home Assistant."""
+APPLY_TIMEOUT = 60.0
+"""Seconds beyond a window for the perceive process to apply new settings, which it does when a
+window begins; after that they are reported anyway."""
+APPLY_TIMEOUT_ABSENT = 5.0
+"""Seconds while it does not run."""
+FIRST_HEALTH_DELAY = 5.0
 _JITTER = 0.1
 
 _NO_SANDBOX = UplinkCage(devices="open", egress="open", writes="open", layers=())
@@ -38,16 +38,16 @@ Publish = Callable[[str, bytes], None]
 
 @dataclass(slots=True)
 class Identity:
-    """What of the birth certificate only the uplink process knows."""
+    """The uplink process's part of the birth certificate."""
 
     key: str | None
     schemas: str
     sandbox: UplinkCage = _NO_SANDBOX
-    """Open until the process has entered it."""
+    """Set once the process has entered it."""
 
 
 class StatePublisher:
-    """Publishes what is due while there is room. Time is monotonic seconds."""
+    """Publishes changed state within the connection's send quota."""
 
     def __init__(
         self,
@@ -65,81 +65,82 @@ class StatePublisher:
         self._health = health
         self._interval = health_interval
         self._published: dict[str, bytes] = {}
-        """By kind, over this connection."""
+        """Last body by kind, over this connection."""
         self._state_requested = False
-        self._next_look = 0.0
+        self._next_poll = 0.0
         self._next_meta = 0.0
         self._next_state = 0.0
         self._next_health = 0.0
 
     def connected(self) -> None:
-        """A new connection: all is published again, health only where its time has come."""
-        self._forget()
-        soon = time.monotonic() + HEALTH_FIRST * random.uniform(0.5, 1.0)
+        """Republish all on a new connection, except health that is not due."""
+        self._invalidate()
+        soon = time.monotonic() + FIRST_HEALTH_DELAY * random.uniform(0.5, 1.0)
         self._next_health = max(self._next_health, soon)
 
     def request(self, what: Literal["state", "report"]) -> None:
-        """Publish all again: a `report`, with health, at once; the `state` after a pause."""
+        """Republish: `report` all and at once, `state` without health, every `STATE_INTERVAL`."""
         if what == "state":
             self._state_requested = True
         else:
-            self._forget()
+            self._invalidate()
             self._next_health = 0.0
 
-    def step(self, publish: Publish, room: int) -> None:
-        """Publish at most `room` of what is due. Raises `PublishError`, `StoreError`."""
+    def step(self, publish: Publish, quota: int) -> None:
+        """Publish at most `quota` changed messages, and health if due. Raises `PublishError`,
+        `StoreError`."""
         now = time.monotonic()
         if self._state_requested and now >= self._next_state:
             self._state_requested = False
-            self._next_state = now + STATE_PAUSE
-            self._forget()
-        if now < self._next_look:
+            self._next_state = now + STATE_INTERVAL
+            self._invalidate()
+        if now < self._next_poll:
             return
-        self._next_look = now + POLL
-        for kind, body in self._due(now)[:room]:
+        self._next_poll = now + POLL_INTERVAL
+        for kind, body in self._changed(now)[:quota]:
             if kind == "discovery" and body:
-                self._control.announced(True)  # first remembered, then sent: never forgotten
+                self._control.set_announced(True)  # stored first: always cleared later
             publish(kind, body)
             self._published[kind] = body
             if kind == "meta":
-                self._next_meta = now + META_PAUSE
+                self._next_meta = now + META_INTERVAL
             elif kind == "discovery" and not body:
-                self._control.announced(False)
-        if now >= self._next_health and room:
+                self._control.set_announced(False)
+        if now >= self._next_health and quota:
             publish("health", to_json(self._health()))
             self._next_health = now + self._interval * random.uniform(1.0, 1.0 + _JITTER)
 
-    def _forget(self) -> None:
+    def _invalidate(self) -> None:
         self._published.clear()
-        self._next_look = self._next_meta = 0.0
+        self._next_poll = self._next_meta = 0.0
 
-    def _due(self, now: float) -> list[tuple[str, bytes]]:
-        """What this connection has not seen as it is now. Raises `StoreError`."""
+    def _changed(self, now: float) -> list[tuple[str, bytes]]:
+        """Messages that differ from the last published on this connection. Raises `StoreError`."""
         found: list[tuple[str, bytes]] = []
         birth = self._outbox.latest.get(Birth)
         if birth is not None and now >= self._next_meta:
             own = self._identity
             meta = Meta(birth=birth[0], uplink=own.sandbox, key=own.key, schemas=own.schemas)
             found.append(("meta", to_json(meta)))
-        if self._taken_over(birth, now):
+        if self._settings_applied(birth, now):
             found.append(("shadow/reported", to_json(self._control.reported)))
         if self._control.config.mqtt.discovery:
             found.append(("discovery", announcement(self._topics)))
         elif self._control.settings.announced:
-            found.append(("discovery", b""))  # an empty retained message takes it away
+            found.append(("discovery", b""))  # an empty message deletes the retained one
         return [(kind, body) for kind, body in found if self._published.get(kind) != body]
 
-    def _taken_over(self, birth: tuple[Birth, float] | None, now: float) -> bool:
-        """Whether the perceive process has taken over the settings, or will not do so soon."""
+    def _settings_applied(self, birth: tuple[Birth, float] | None, now: float) -> bool:
+        """Whether the perceive process has applied the settings, or the timeout has passed."""
         changed = self._control.changed_at
         if changed is None:
             return True
         since = now - changed
         if birth is None or fresh_vitals(self._outbox) is None:
-            return since >= CAUGHT_UP_ABSENT
+            return since >= APPLY_TIMEOUT_ABSENT
         message, age = birth
         caught_up = message.settings == self._control.settings.version and age < since
-        return caught_up or since >= message.window + CAUGHT_UP
+        return caught_up or since >= message.window + APPLY_TIMEOUT
 
 
 _HAPPY = (
@@ -167,8 +168,8 @@ _BUTTONS = (("pause", "Pause"), ("resume", "Resume"))
 
 
 def announcement(topics: Topics) -> bytes:
-    """Home Assistant's device discovery: one retained message with what this device's messages
-    mean. A function of the device id alone, so it can carry nothing that was seen.
+    """Home Assistant's device discovery message: depends on the device id only, so it cannot leak
+    observations.
 
     Keys: https://www.home-assistant.io/integrations/mqtt/#discovery-messages
     """

@@ -1,7 +1,6 @@
-"""Bytes from the network to a JSON value, or a refusal: small, shallow, unambiguous.
+"""A JSON parser for untrusted input: bounded size and depth, I-JSON (RFC 7493).
 
-RFC 8259 leaves open what repeated names, huge numbers and NaN mean; I-JSON (RFC 7493) forbids them,
-and so do we.
+RFC 8259 does not define repeated names, huge numbers and NaN; I-JSON forbids them.
 """
 
 from __future__ import annotations
@@ -11,41 +10,41 @@ import math
 import re
 from typing import Any
 
-MOST_BYTES = 4096
-MOST_DEPTH = 4
-"""Of nested objects and arrays; a desired state has three."""
-_MOST_DIGITS = 12
+MAX_BYTES = 4096
+MAX_DEPTH = 4
+"""Nesting of objects and arrays; a desired state has three levels."""
+_MAX_DIGITS = 12
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+["\\]?', re.DOTALL)
-"""To its end or, where it has none, to the last byte: one pass whatever comes."""
+"""A string to its end or, if unterminated, to the last byte; linear time."""
 
 
 class MalformedError(ValueError):
-    """What came in is not a document of ours; its message repeats nothing of it."""
+    """The input is invalid; the text repeats nothing of it."""
 
 
 def parse(body: bytes) -> Any:
-    """The JSON value in `body`: at most `MOST_BYTES` of UTF-8, `MOST_DEPTH` deep, no name twice in
-    an object, finite numbers of sensible size. Raises `MalformedError`."""
-    if len(body) > MOST_BYTES:
+    """The JSON value in `body`: at most `MAX_BYTES` of UTF-8, `MAX_DEPTH` deep, unique names in an
+    object, finite numbers. Raises `MalformedError`."""
+    if len(body) > MAX_BYTES:
         raise MalformedError("too long")
-    if _depth(body) > MOST_DEPTH:
+    if _depth(body) > MAX_DEPTH:
         raise MalformedError("nested too deeply")
     try:
         return json.loads(
             body.decode(),
-            object_pairs_hook=_once,
+            object_pairs_hook=_unique_names,
             parse_int=_integer,
             parse_float=_finite,
             parse_constant=_finite,
         )
     except MalformedError:
         raise
-    except ValueError:  # JSON and UTF-8 errors are of this family
+    except ValueError:  # json.JSONDecodeError, UnicodeDecodeError
         raise MalformedError("not JSON in UTF-8") from None
 
 
 def _depth(body: bytes) -> int:
-    """Of brackets outside strings; of broken JSON any number, the parser refuses it."""
+    """Nesting of brackets outside strings; arbitrary for invalid JSON, which the parser refuses."""
     depth = deepest = 0
     for byte in _STRING.sub(b"", body):
         if byte in b"[{":
@@ -56,7 +55,7 @@ def _depth(body: bytes) -> int:
     return deepest
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise MalformedError("a name stands twice in one object")
@@ -64,7 +63,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int:
-    if len(text) > _MOST_DIGITS:
+    if len(text) > _MAX_DIGITS:
         raise MalformedError("a number is too long")
     return int(text)
 

@@ -1,7 +1,6 @@
-"""Topics and kinds of messages: one level of the tree belongs to this device, and it writes nowhere
-else.
+"""Topics and message kinds. A device publishes only below its own topic.
 
-The device id equals the certificate's common name, so that a broker's pattern ACL can confine it.
+The device id equals the certificate's common name, so that a broker's pattern ACL can enforce it.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ _DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class MessageKind:
-    """How one kind of message is sent."""
+    """How one kind of message is published."""
 
     schema: str | None
-    """Name in `schemas.registry.MESSAGES`; None: plain text, or somebody else's format."""
+    """Name in `schemas.registry.MESSAGES`; None: plain text or third-party format."""
     qos: int = 1
     retain: bool = False
     expiry: int | None = None
-    """Seconds that a broker keeps it for absent readers (MQTT 5.0); None: no end."""
-    vital: bool = True
-    """A broker that refuses it is of no use."""
+    """Message expiry interval, seconds (MQTT 5.0); None: never."""
+    required: bool = True
+    """Whether a broker's refusal ends the connection."""
 
     @property
     def urn(self) -> str | None:
@@ -39,15 +38,15 @@ MESSAGE_KINDS = {
     "event": MessageKind("event-1", expiry=7 * _DAY),
     "receipt": MessageKind("receipt-1", expiry=7 * _DAY),
     "health": MessageKind("health-1", qos=0, expiry=600),
-    "shadow/reported": MessageKind("reported-1", retain=True, vital=False),
-    "res": MessageKind("response-1", expiry=30, vital=False),
-    "discovery": MessageKind(None, retain=True, vital=False),
+    "shadow/reported": MessageKind("reported-1", retain=True, required=False),
+    "res": MessageKind("response-1", expiry=30, required=False),
+    "discovery": MessageKind(None, retain=True, required=False),
 }
 HOME_ASSISTANT = "homeassistant/status"
 
 
 class Topics:
-    """Every topic of one device."""
+    """The topics of one device."""
 
     def __init__(self, config: AgentConfig) -> None:
         self.device, group = config.device.id, config.device.group
@@ -59,7 +58,7 @@ class Topics:
         self.defaults = f"fleeting/1/g/{group}/desired" if group else None
 
     def of(self, kind: str, name: str = "") -> str:
-        """Where a message of one of `MESSAGE_KINDS` goes; `name`: the command that is answered."""
+        """The topic of one of `MESSAGE_KINDS`; `name`: the answered command."""
         if kind == "discovery":
             return self.discovery
         return f"{self.base}/{kind}/{name}" if name else f"{self.base}/{kind}"

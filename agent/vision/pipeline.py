@@ -12,7 +12,7 @@ import cv2
 
 from agent.base.config import AgentConfig
 from agent.base.types import (
-    NOT_LOOKED_AT,
+    NOT_ANALYSED,
     Expression,
     Face,
     Frame,
@@ -179,7 +179,7 @@ class Pipeline:
             events, micro = self._spotter.update(frame.time, updated)
         spotted = self._clock()
         faces = [
-            self._face(track, head, frame, micro.get(track.track_id, NOT_LOOKED_AT))
+            self._face(track, head, frame, micro.get(track.track_id, NOT_ANALYSED))
             for track, head in zip(tracks, heads, strict=True)
         ]
         if len(self._states) > 2 * len(tracks) + 8:

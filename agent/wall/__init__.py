@@ -1,2 +1,2 @@
-"""What lies between the two processes: the outbox and the remote settings file. May import `base`,
-except `types`."""
+"""The files shared by the two processes: outbox and remote settings. May import `base`, except
+`types`."""

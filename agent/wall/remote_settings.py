@@ -1,8 +1,6 @@
-"""The remote settings file: what came in for the perceive process, small and validated. `uplink`
-writes it, `perceive` reads it.
+"""The remote settings file: settings and commands received by `uplink` for `perceive`.
 
-It can hold the settings that a fleet may change and what a command asked for, as bounded numbers;
-never code, paths or text. `perceive` validates it again and trusts nothing in it.
+It holds bounded numbers only, never code, paths or text. `perceive` validates it again.
 """
 
 from __future__ import annotations
@@ -19,8 +17,8 @@ from agent.base.files import write_atomically
 from agent.base.report import ClosedModel, to_json
 from agent.base.report.device import Rejected, Version
 
-MOST_BYTES = 4096
-"""A longer file is not ours."""
+MAX_BYTES = 4096
+"""A longer file is refused."""
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -33,7 +31,7 @@ def nested(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _patch_model() -> type[ClosedModel]:
-    """The remote fields of the configuration, each optional and bounded as there."""
+    """The remote fields of the configuration with their bounds, each optional."""
     optional = {
         path: (Annotated[(info.annotation | None, *info.metadata)], None)  # type: ignore[operator]
         for path, info in remote_fields().items()
@@ -46,7 +44,7 @@ def _patch_model() -> type[ClosedModel]:
 
 
 class Patch(_patch_model()):  # type: ignore[misc]
-    """Desired values of remote settings, by section and key; null: none."""
+    """Desired values of remote settings, by section and key; null: not set."""
 
     def values(self) -> dict[str, Any]:
         """By path ("section.key"), without those that are null."""
@@ -61,42 +59,40 @@ Refusals = Annotated[tuple[Rejected, ...], Field(max_length=16)]
 
 
 class Settings(ClosedModel):
-    """All that the network can tell the perceive process."""
+    """All data that reaches the perceive process from the network."""
 
     v: Literal[1] = 1
     version: Version = 0
-    """Of what the fleet desires of this device alone; it only grows."""
+    """Version of the device's own desired state; never decreases."""
     patch: Patch = Patch()
-    """In force: the group's defaults, and over them what is desired of this device alone."""
+    """In force: the group's defaults, overridden by `own`."""
     own: Patch = Patch()
     rejected: Refusals = ()
     defaults_version: Version = 0
-    """Of the group's defaults, counted apart."""
+    """Version of the group's defaults."""
     defaults: Patch = Patch()
     defaults_rejected: Refusals = ()
     announced: bool = False
-    """Whether Home Assistant was told of this device, and must be told when that ends."""
+    """Whether a Home Assistant discovery message is retained at the broker."""
     paused: bool = False
     content: Annotated[int, Field(ge=0, le=255)] | None = None
-    """The slot that a command named last; null: none did."""
+    """The slot of the last `content` command; null: none yet."""
     content_count: Annotated[int, Field(ge=0, le=4_294_967_295)] = 0
-    """Grows with each such command, so that naming the same slot again is noticed."""
+    """Number of `content` commands, to detect a repeated slot."""
 
 
 def read(path: Path) -> Settings:
-    """The file's content, or the defaults where there is none.
-
-    Raises `StoreError` where it cannot be read or is not valid: what was in force stays.
-    """
+    """The file's content, or the defaults where it does not exist. Raises `StoreError` where it
+    cannot be read or is invalid."""
     try:
         with path.open("rb") as file:
-            body = file.read(MOST_BYTES + 1)
+            body = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return Settings()
     except OSError as error:
         raise StoreError(f"The settings {path} cannot be read: {error.strerror}.") from None
     try:
-        if len(body) > MOST_BYTES:
+        if len(body) > MAX_BYTES:
             raise ValueError("it is too long")
         return Settings.model_validate_json(body)
     except ValueError as error:
@@ -108,7 +104,7 @@ def read(path: Path) -> Settings:
 
 
 def write(path: Path, settings: Settings) -> None:
-    """Replace the file, whole or not at all. Raises `StoreError`."""
+    """Replace the file atomically. Raises `StoreError`."""
     try:
         write_atomically(path, to_json(settings))
     except OSError as error:
@@ -118,7 +114,7 @@ def write(path: Path, settings: Settings) -> None:
 
 
 def apply(config: AgentConfig, patch: Patch) -> AgentConfig:
-    """The configuration with a patch in it. Raises `ConfigError`."""
+    """The configuration with a patch applied. Raises `ConfigError`."""
     merged: dict[str, Any] = config.model_dump()
     for name, section in patch.model_dump(exclude_none=True).items():
         merged[name] = {**merged[name], **section}

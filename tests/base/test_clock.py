@@ -1,4 +1,4 @@
-"""A wall time is used only while somebody vouches for it."""
+"""Wall time is used only while the clock is trusted."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from agent.base.clock import WallClock
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+def sources(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     state = {"ntp": False, "rtc": False}
     monkeypatch.setattr(clock, "_synchronised", lambda: state["ntp"])
-    monkeypatch.setattr(clock, "_battery_backed", lambda: state["rtc"])
+    monkeypatch.setattr(clock, "_set_from_rtc", lambda: state["rtc"])
     return state
 
 
-def test_trust_follows_synchronisation_and_remembers_it(world: dict[str, bool]) -> None:
+def test_trust_follows_synchronisation_and_remembers_it(sources: dict[str, bool]) -> None:
     wall = WallClock()
-    assert (wall().trust, wall().ahead, wall.utc()) == ("none", None, None)
-    world["rtc"] = True
+    assert (wall().trust, wall().utc_offset, wall.utc()) == ("none", None, None)
+    sources["rtc"] = True
     assert wall().trust == "rtc"
-    world["ntp"] = True
+    sources["ntp"] = True
     assert wall().trust == "ntp"
-    world["ntp"] = False
+    sources["ntp"] = False
     assert wall().trust == "holdover"
-    ahead, utc = wall().ahead, wall.utc()
-    assert ahead is not None
+    utc_offset, utc = wall().utc_offset, wall.utc()
+    assert utc_offset is not None
     assert utc is not None
-    assert abs(time.monotonic() + ahead - time.time()) < 0.1
+    assert abs(time.monotonic() + utc_offset - time.time()) < 0.1
     assert abs(utc - time.time()) < 0.1
 
 
-def test_a_clock_in_the_past_is_not_believed_whoever_vouches(
-    world: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+def test_a_clock_in_the_past_is_never_trusted(
+    sources: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.update(ntp=True, rtc=True)
+    sources.update(ntp=True, rtc=True)
     monkeypatch.setattr("agent.base.clock.time.time", lambda: 1_000.0)
     assert WallClock()().trust == "none"
     assert WallClock().utc() is None

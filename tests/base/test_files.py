@@ -1,4 +1,4 @@
-"""Files are replaced whole or not at all."""
+"""Files are replaced atomically."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.base.files import write_atomically
-
-
-def fail(*_: object) -> None:
-    raise OSError(28, "No space left on device")
+from tests.fakes import full_disk
 
 
 def test_content_and_permissions(tmp_path: Path) -> None:
@@ -36,7 +33,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
     path = tmp_path / "file"
     write_atomically(path, b"old")
     (tmp_path / ".file.tmp").write_bytes(b"left by a power cut")
-    monkeypatch.setattr(os, name, fail)
+    monkeypatch.setattr(os, name, full_disk)
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"

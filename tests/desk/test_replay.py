@@ -14,10 +14,9 @@ import agent.desk.replay
 from agent.base.assets import CLIP
 from agent.base.report import Summary
 from agent.base.types import Frame, MicroExpression, Perceived
-from agent.base.vocabulary import Flag
 from agent.cli import main
 from agent.desk.trace import truth as script
-from agent.perceive.capture.source import Counters
+from agent.perceive.capture.source import BaseSource
 from tests.desk.trace.generated import perceived
 
 
@@ -37,16 +36,13 @@ class GroundTruthPipeline:
         return ()
 
 
-class BlankVideo:
-    """The clip's frames without content."""
-
-    name = "clip.mp4"
+class BlankVideo(BaseSource):
+    """The clip's frames without a picture."""
 
     def __init__(self, path: Path) -> None:
         assert path == CLIP
-        self.frame_count = script.load().frames
-        self.counters = Counters(frames=self.frame_count)
-        self.flags: set[Flag] = set()
+        super().__init__("clip.mp4", 30.0)
+        self.frame_count = self.counters.frames = script.load().frames
 
     def __iter__(self) -> Iterator[Frame]:
         return (Frame(n / 30, np.zeros((2, 2), np.uint8)) for n in range(self.frame_count))

@@ -1,4 +1,4 @@
-"""Words to the service manager: the right ones, not too many, and none where nobody listens."""
+"""Messages to the service manager, their rate, and a missing manager."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Manager:
         self._socket.bind(address)
         self._socket.setblocking(False)
 
-    def heard(self) -> list[str]:
+    def received(self) -> list[str]:
         found = []
         while True:
             try:
@@ -37,17 +37,17 @@ class Manager:
 def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
     path = str(tmp_path / "notify")
     monkeypatch.setenv("NOTIFY_SOCKET", path)
-    monkeypatch.setattr(sd_notify, "_next_alive", 0.0)
+    monkeypatch.setattr(sd_notify, "_next_keepalive", 0.0)
     found = Manager(path)
     yield found
     found.close()
 
 
-def test_ready_status_and_stopping_are_said_as_the_manual_has_it(manager: Manager) -> None:
+def test_ready_status_and_stopping_follow_sd_notify_3(manager: Manager) -> None:
     sd_notify.ready("kernels warm")
     sd_notify.status("12 faces\nREADY=0")
     sd_notify.stopping()
-    assert manager.heard() == [
+    assert manager.received() == [
         "READY=1\nSTATUS=kernels warm",
         "STATUS=12 faces READY=0",  # no second assignment through a line break
         "STOPPING=1",
@@ -59,40 +59,40 @@ def test_an_abstract_address_is_understood(monkeypatch: pytest.MonkeyPatch) -> N
     manager = Manager(f"\0{name}")
     monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
     sd_notify.ready()
-    assert manager.heard() == ["READY=1"]
+    assert manager.received() == ["READY=1"]
     manager.close()
 
 
-def test_signs_of_life_are_rationed(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keep_alives_are_rate_limited(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setenv("WATCHDOG_USEC", "8000000")
     for _ in range(80):  # 8 seconds at ten a second
-        sd_notify.alive()
+        sd_notify.watchdog()
         now[0] += 0.1
-    assert manager.heard() == ["WATCHDOG=1"] * 4
+    assert manager.received() == ["WATCHDOG=1"] * 4
 
 
 @pytest.mark.parametrize(
-    ("patience", "process"), [(None, None), ("0", None), ("soon", None), ("8000000", "1")]
+    ("timeout", "process"), [(None, None), ("0", None), ("soon", None), ("8000000", "1")]
 )
-def test_without_a_watchdog_of_ours_none_is_fed(
-    patience: str | None,
+def test_without_a_watchdog_for_this_process_none_is_sent(
+    timeout: str | None,
     process: str | None,
     manager: Manager,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for key, value in (("WATCHDOG_USEC", patience), ("WATCHDOG_PID", process)):
+    for key, value in (("WATCHDOG_USEC", timeout), ("WATCHDOG_PID", process)):
         if value is None:
             monkeypatch.delenv(key, raising=False)
         else:
             monkeypatch.setenv(key, value)
-    sd_notify.alive()
-    assert manager.heard() == []
+    sd_notify.watchdog()
+    assert manager.received() == []
 
 
 @pytest.mark.parametrize("address", [None, "", "relative", "/no/such/socket", "@" + "x" * 300])
-def test_nobody_listening_is_no_trouble(
+def test_a_missing_service_manager_is_ignored(
     address: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if address is None:
@@ -104,7 +104,7 @@ def test_nobody_listening_is_no_trouble(
     sd_notify.stopping()
 
 
-def test_a_manager_that_does_not_read_holds_nobody_up(manager: Manager) -> None:
+def test_a_manager_that_does_not_read_does_not_block(manager: Manager) -> None:
     for number in range(5000):
         sd_notify.status(str(number))
-    assert manager.heard()[0] == "STATUS=0"
+    assert manager.received()[0] == "STATUS=0"

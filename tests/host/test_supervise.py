@@ -1,4 +1,4 @@
-"""Two children are kept alive, told to end, and not restarted when a person must act."""
+"""Two children are restarted, stopped, and not restarted after a configuration error."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from agent.host.supervise import supervise
 
 
 @pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervise_module, "LONGEST_DELAY", 0.1)
-    monkeypatch.setattr(supervise_module, "PATIENCE", 2.0)
+def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise_module, "MAX_DELAY", 0.1)
+    monkeypatch.setattr(supervise_module, "TERMINATE_TIMEOUT", 2.0)
 
 
 def child(folder: Path, name: str, body: str) -> list[str]:
-    """A command that notes each of its starts with its process id, then does `body`."""
+    """A command that records its process id at each start, then runs `body`."""
     note = f"open({str(folder / name)!r}, 'a').write(f'{{os.getpid()}}\\n')"
     return [sys.executable, "-c", f"import os, signal, sys, time\n{note}\n{body}"]
 
@@ -46,7 +46,7 @@ def eventually(true: Callable[[], object]) -> None:
 
 
 def alive(process: int) -> bool:
-    """Whether it runs; one that ended and that nobody has waited for does not."""
+    """Whether it runs; a zombie does not."""
     try:
         status = Path(f"/proc/{process}/stat").read_text()
     except FileNotFoundError:
@@ -115,7 +115,7 @@ def test_the_end_of_the_source_ends_the_uplink_politely(tmp_path: Path) -> None:
 def test_a_child_that_ignores_sigterm_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervise_module, "PATIENCE", 0.2)
+    monkeypatch.setattr(supervise_module, "TERMINATE_TIMEOUT", 0.2)
     deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nopen('deaf', 'w').close()\n"
     argv = child(tmp_path, "deaf-pid", f"os.chdir({str(tmp_path)!r})\n{deaf}time.sleep(60)")
     run = Running(argv, child(tmp_path, "uplink", "time.sleep(60)"))
@@ -149,7 +149,7 @@ def test_sigterm_ends_all_and_a_killed_supervisor_leaves_no_orphans(tmp_path: Pa
 
 
 needs_namespaces = pytest.mark.skipif(
-    not supervise_module._possible(supervise_module._in_own_namespaces),
+    not supervise_module._permitted(supervise_module._isolate_user_and_network),
     reason="this system lets nobody make a network namespace",
 )
 INTERFACES = "[line.split(':')[0].strip() for line in open('/proc/net/dev').readlines()[2:]]"
@@ -167,17 +167,17 @@ def test_perceive_is_alone_and_the_uplink_is_not(tmp_path: Path) -> None:
         tmp_path,
         "perceive",
         body.format(tmp_path / "perceiver") + f"\nassert {INTERFACES}[0] == 'lo'\n"
-        f"while not os.path.exists({str(tmp_path / 'talker')!r}): time.sleep(0.01)\n",
+        f"while not os.path.exists({str(tmp_path / 'uplink')!r}): time.sleep(0.01)\n",
     )
-    talker = body.format(tmp_path / "half") + (
-        f"\nos.rename({str(tmp_path / 'half')!r}, {str(tmp_path / 'talker')!r})\ntime.sleep(60)"
+    uplink = body.format(tmp_path / "half") + (
+        f"\nos.rename({str(tmp_path / 'half')!r}, {str(tmp_path / 'uplink')!r})\ntime.sleep(60)"
     )
-    assert supervise(perceive, child(tmp_path, "uplink", talker)) == 0
+    assert supervise(perceive, child(tmp_path, "uplink", uplink)) == 0
     assert (tmp_path / "perceiver").read_text() != namespace("self")
-    assert (tmp_path / "talker").read_text() == namespace("self")
+    assert (tmp_path / "uplink").read_text() == namespace("self")
 
 
-def test_where_no_namespace_can_be_made_it_runs_and_says_so(
+def test_without_namespaces_it_runs_and_warns(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     def refuse(_: int) -> None:
@@ -190,7 +190,7 @@ def test_where_no_namespace_can_be_made_it_runs_and_says_so(
     assert "no network namespace of its own" in caplog.text
 
 
-AS_SOMEBODY = """
+AS_ORDINARY_USER = """
 import ctypes, os, sys
 from agent.host.supervise import supervise
 os.chdir(sys.argv[1])
@@ -205,8 +205,8 @@ sys.exit(supervise(["/bin/sh", "-c", look], ["/bin/sh", "-c", "exec sleep 60"],
 """
 
 
-def as_somebody(*options: str) -> tuple[list[str], str]:
-    """What an ordinary user's perceive says who is in the camera's group, and the log."""
+def as_ordinary_user(*options: str) -> tuple[list[str], str]:
+    """Output and log of perceive as an ordinary user in the camera's group."""
     # Not below tmp_path, whose parents are closed to others.
     folder = Path(tempfile.mkdtemp(prefix="fleeting-test-"))
     try:
@@ -216,7 +216,7 @@ def as_somebody(*options: str) -> tuple[list[str], str]:
         os.chown(camera, 0, 4242)
         camera.chmod(0o640)
         done = subprocess.run(
-            [sys.executable, "-c", AS_SOMEBODY, str(folder), *options],
+            [sys.executable, "-c", AS_ORDINARY_USER, str(folder), *options],
             capture_output=True,
             text=True,
             timeout=60,
@@ -240,15 +240,15 @@ def test_an_ordinary_user_keeps_name_files_and_the_cameras_group() -> None:
     ask = ["unshare", "--user", "--net", "true"]
     if subprocess.run(ask, user=65534, check=False, capture_output=True).returncode:
         pytest.skip("this system lets no ordinary user make a namespace")
-    said, log = as_somebody()
-    assert said[:4] == ["frame", "65534", "65534", "65534"]
-    assert said[-2] == "lo"
+    output, log = as_ordinary_user()
+    assert output[:4] == ["frame", "65534", "65534", "65534"]
+    assert output[-2] == "lo"
     assert "namespace" not in log
 
 
 @needs_root
 def test_where_roots_files_must_be_told_apart_no_user_namespace_is_made() -> None:
-    said, log = as_somebody("same users")
-    assert said[0] == "frame"
-    assert said[-1] == "0"  # the owner of /
+    output, log = as_ordinary_user("same users")
+    assert output[0] == "frame"
+    assert output[-1] == "0"  # the owner of /
     assert "no network namespace of its own" in log

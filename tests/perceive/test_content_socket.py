@@ -1,4 +1,4 @@
-"""The kiosk's socket: numbers are taken, everything else is refused, and nobody holds it up."""
+"""The content socket: slots are accepted, everything else is refused, no client blocks it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ def test_a_place_where_none_can_be_made_is_named(tmp_path: Path) -> None:
     assert precious.read_text() == "kept"
 
 
-def test_systemd_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_path_is_configured_or_in_the_runtime_directory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
     assert socket_path(None) is None
     monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/fleeting-perceive")

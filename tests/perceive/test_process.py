@@ -1,4 +1,4 @@
-"""The perceive process as a whole: sources that fail, full disks, policies that refuse."""
+"""The perceive process: failing sources, full disks, settings, pauses, refused policies."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from agent.base.clock import FILE_CLOCK
 from agent.base.config import AgentConfig, parse
 from agent.base.errors import CaptureError, ConfigError, StoreError
 from agent.base.report import Birth, Event, Summary, Vitals
+from agent.base.report.base import Message
 from agent.base.types import Frame, Perceived
-from agent.base.vocabulary import Flag
 from agent.perceive import controls, process, summary_store
 from agent.perceive.capture import resilient
-from agent.perceive.capture.source import Counters
+from agent.perceive.capture.source import BaseSource
 from agent.perceive.process import Perceiver, perceive
 from agent.perceive.status import PerceiveReport, StatusReporter
 from agent.perceive.summary_store import SummaryStore
@@ -52,16 +52,13 @@ def _stored(config: AgentConfig) -> list[Summary]:
         return [Summary.model_validate_json(row.body) for row in rows]
 
 
-class Camera:
+class Camera(BaseSource):
     """A live source that gives grey frames and then fails or ends."""
 
-    name = "test camera"
-    fps_nominal = 30.0
     live = True
 
     def __init__(self, start: float, frames: int, fails: bool) -> None:
-        self.flags: set[Flag] = set()
-        self.counters = Counters()
+        super().__init__("test camera", 30.0)
         self.closed = False
         self._start, self._frames, self._fails = start, frames, fails
         self._given = 0
@@ -171,9 +168,18 @@ def _events(config: AgentConfig) -> list[str]:
     return [Event.model_validate_json(body).code for body in rows]
 
 
-def _frames(first: float, last: float) -> list[Frame]:
+def _play(perceiver: Perceiver, first: float, last: float) -> None:
+    """Five grey frames a second."""
     luma = np.full((120, 160), 90, np.uint8)
-    return [Frame(first + n / 5, luma) for n in range(round(5 * (last - first)))]
+    for n in range(round(5 * (last - first))):
+        perceiver.step(Frame(first + n / 5, luma), 0, set())
+
+
+def _latest(config: AgentConfig, kind: type[Message]) -> Message:
+    with Outbox(config.store) as outbox:
+        found = outbox.latest.get(kind)
+    assert found is not None
+    return found[0]
 
 
 def _set(config: AgentConfig, **settings: Any) -> None:
@@ -181,23 +187,19 @@ def _set(config: AgentConfig, **settings: Any) -> None:
     write(config.store.settings, Settings.model_validate(settings))
 
 
-def test_while_paused_no_frame_is_looked_at_and_windows_still_end(tmp_path: Path) -> None:
+def test_while_paused_no_frame_is_analysed_and_windows_still_end(tmp_path: Path) -> None:
     config = _config(tmp_path)
     seen: list[float] = []
     perceiver = Perceiver(config, lambda perceived: seen.append(perceived.time))
-    for frame in _frames(0, 12):
-        perceiver.step(frame, 0, set())
+    _play(perceiver, 0, 12)
     _set(config, paused=True)
-    for frame in _frames(12, 40):
-        perceiver.step(frame, 0, set())
+    _play(perceiver, 12, 40)
     assert max(seen) < 12
     assert perceiver.report.unseen == 140
     assert [s.window.offset for s in _stored(config)] == [0, 10]
-    for frame in _frames(40, 45):
-        perceiver.step(frame, 0, set())
+    _play(perceiver, 40, 45)
     _set(config, paused=False)
-    for frame in _frames(45, 55):
-        perceiver.step(frame, 0, set())
+    _play(perceiver, 45, 55)
     perceiver.finish()
     assert min(t for t in seen if t >= 12) == 50, "resumed with the next window"
     assert _events(config) == ["paused", "resumed"]
@@ -206,18 +208,13 @@ def test_while_paused_no_frame_is_looked_at_and_windows_still_end(tmp_path: Path
 def test_new_settings_are_put_in_force_between_frames(tmp_path: Path) -> None:
     config = _config(tmp_path)
     perceiver = Perceiver(config)
-    for frame in _frames(0, 5):
-        perceiver.step(frame, 0, set())
+    _play(perceiver, 0, 5)
     patch = {"privacy": {"window": 60, "k": 7}, "tracking": {"max_faces": 3}}
     _set(config, version=4, patch=patch)
-    for frame in _frames(5, 70):
-        perceiver.step(frame, 0, set())
-        if frame.time == 9:
-            assert _events(config) == []
-    with Outbox(config.store) as outbox:
-        found = outbox.latest.get(Birth)
-    assert found is not None
-    birth = found[0]
+    _play(perceiver, 5, 9)
+    assert _events(config) == []
+    _play(perceiver, 9, 70)
+    birth = _latest(config, Birth)
     assert (birth.settings, birth.k, birth.window) == (4, 7, 60)
     assert _events(config) == ["settings_applied"]
     perceiver.finish()
@@ -237,40 +234,30 @@ def test_settings_that_the_policy_refuses_change_nothing(tmp_path: Path) -> None
     )
     perceiver = Perceiver(config)
     _set(config, version=1, patch={"privacy": {"k": 2}})
-    for frame in _frames(0, 1):
-        perceiver.step(frame, 0, set())
+    _play(perceiver, 0, 1)
     config.store.settings.write_bytes(b"[" * 100_000)
-    for frame in _frames(1, 2):
-        perceiver.step(frame, 0, set())
-    with Outbox(config.store) as outbox:
-        found = outbox.latest.get(Birth)
-    assert found is not None
-    birth = found[0]
-    assert birth.k == 10
+    _play(perceiver, 1, 2)
+    assert _latest(config, Birth).k == 10
     assert _events(config) == ["settings_refused"]
     perceiver.finish()
 
 
-def test_what_the_kiosk_shows_is_told_apart(tmp_path: Path) -> None:
+def test_summaries_are_split_by_content_slot(tmp_path: Path) -> None:
     config = _config(tmp_path)
     perceiver = Perceiver(config)
     for number, second in enumerate((0, 10, 20)):
         if number:
             _set(config, content=number + 6, content_count=number)
-        for frame in _frames(second, second + 10):
-            perceiver.step(frame, 0, set())
+        _play(perceiver, second, second + 10)
     perceiver.finish()
     assert [s.slot for s in _stored(config)] == [0, 7, 8]
 
 
-def test_a_camera_that_stalls_is_told_of(tmp_path: Path) -> None:
+def test_a_stalled_camera_is_reported(tmp_path: Path) -> None:
     config = _config(tmp_path)
     perceiver = Perceiver(config)
     perceiver.stalled()
-    with Outbox(config.store) as outbox:
-        found = outbox.latest.get(Vitals)
-    assert found is not None
-    assert found[0].perception == "stalled"
+    assert _latest(config, Vitals).perception == "stalled"
     perceiver.reopened()
     assert _events(config) == ["camera_stalled", "camera_restarted"]
     perceiver.finish()

@@ -1,4 +1,4 @@
-"""Made-up people in front of a camera: faces, frames and what they come to."""
+"""Simulated people in front of a camera: faces and frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agent.base.config import AgentConfig, parse
 from agent.base.report import Summary
 from agent.base.types import (
     EXPRESSIONS,
-    NOT_LOOKED_AT,
+    NOT_ANALYSED,
     Expression,
     Face,
     Landmarks,
@@ -25,7 +25,7 @@ MODEL = "0123456789abcdef"
 
 
 def config(**privacy: object) -> AgentConfig:
-    """The demo profile with 10 s windows unless told otherwise."""
+    """The demo profile with 10 s windows by default."""
     return parse({"privacy": {"policy": "demo", "window": 10, **privacy}}, "test")
 
 
@@ -58,7 +58,7 @@ def face(
     expression: Expression | None = None,
     size: float = 100.0,
     is_new: bool = True,
-    micro: MicroStatus = NOT_LOOKED_AT,
+    micro: MicroStatus = NOT_ANALYSED,
 ) -> Face:
     points = np.zeros((68, 2), np.float32)
     points[45, 0] = size
@@ -93,7 +93,7 @@ class Person:
 
 
 def frames(people: Iterable[Person], end: float, fps: float = 30.0) -> Iterator[Perceived]:
-    """What a camera saw of them from 0 to `end`, with an expression answer in every frame."""
+    """Frames from 0 to `end`, with an expression estimate in every frame."""
     people = list(people)
     fast = fps >= 24.5
     greeted: set[int] = set()
@@ -120,7 +120,7 @@ def frames(people: Iterable[Person], end: float, fps: float = 30.0) -> Iterator[
 
 
 def status(person: Person, fast: bool) -> MicroStatus:
-    """As the spotter would give it."""
+    """As the spotter would report it."""
     reason = None
     if not fast:
         reason = "fps_too_low"
@@ -132,5 +132,5 @@ def status(person: Person, fast: bool) -> MicroStatus:
 
 
 def reasons(summary: Summary) -> dict[str, str]:
-    """Why cells are null."""
+    """Reasons by withheld cell."""
     return {item.cell: item.reason for item in summary.withheld}

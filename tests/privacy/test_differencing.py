@@ -1,4 +1,4 @@
-"""An attacker who knows everything but one visit, and sees everything that is published."""
+"""Differencing attacks by an attacker who knows all visits but one."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ HOURS = 10
 
 
 def shop(epsilon: float = 1.0, **privacy: object) -> AgentConfig:
-    """A shop in the EU as it comes: quarter hours, k = 10."""
+    """A shop in the EU with the profile's defaults: windows of 900 s, k = 10."""
     settings = {"policy": "retail-eu", "notice_shown": True, "epsilon": epsilon, **privacy}
     return parse({"privacy": settings}, "test")
 
 
 def visit(rng: random.Random, last: float) -> Visit:
-    """Somebody who came."""
-    stay, answers = rng.expovariate(1 / 20) + 0.5, rng.randrange(1, 40)
+    """A random visit."""
+    stay, estimates = rng.expovariate(1 / 20) + 0.5, rng.randrange(1, 40)
     expression = np.zeros(8, np.float32)
-    expression[rng.choice((0, 0, 0, 1, 2, 4))] = answers
+    expression[rng.choice((0, 0, 0, 1, 2, 4))] = estimates
     return Visit(
         0, last - stay, last, 0,
-        attention=stay * rng.random(), expression=expression, answers=answers,
-        valence=answers * rng.uniform(-1, 1), arousal=answers * rng.uniform(-1, 1),
+        attention=stay * rng.random(), expression=expression, estimates=estimates,
+        valence=estimates * rng.uniform(-1, 1), arousal=estimates * rng.uniform(-1, 1),
         micro=set(rng.sample(("positive", "negative"), rng.randrange(3))),
         analysable=stay, size=80.0,
     )  # fmt: skip
 
 
 def worst(last: float) -> Visit:
-    """Whoever can be told most easily: at every bound."""
+    """A visit at every contribution bound."""
     shown = np.zeros(8, np.float32)
     shown[5] = 9.0
     return Visit(
         0, last - 300, last, 0,
-        attention=300.0, expression=shown, answers=9, valence=-9.0, arousal=9.0,
+        attention=300.0, expression=shown, estimates=9, valence=-9.0, arousal=9.0,
         micro={"positive", "negative", "surprise"}, analysable=300.0, size=80.0,
     )  # fmt: skip
 
@@ -72,8 +72,8 @@ def day(rng: random.Random) -> list[Visit]:
 def test_over_a_whole_day_no_visit_costs_more_than_epsilon(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The analytic bound: the worst likelihood ratio of all that is published with and without a
-    visit is e to the sum of differences over scales. Nobody's visit takes part twice."""
+    """The analytic bound: the log of the worst likelihood ratio of all summaries with and without a
+    visit is the sum of differences over scales. No visit takes part twice."""
     settings = shop()
     policy = resolve(settings)
     rng = random.Random(12)
@@ -83,7 +83,7 @@ def test_over_a_whole_day_no_visit_costs_more_than_epsilon(
         others = [each for each in visits if each is not target]
         whole = run(monkeypatch, admit([*others, target], end, 30.0), settings)
         less = run(monkeypatch, admit(others, end, 30.0), settings)
-        assert whole.said == less.said
+        assert whole.published == less.published
         assert any(summary.window.merged for summary in whole.summaries)
         spent = loss(policy, whole.draws, less.draws)
         assert 0 < spent <= Fraction(policy.epsilon_milli, 1000)
@@ -92,7 +92,7 @@ def test_over_a_whole_day_no_visit_costs_more_than_epsilon(
 
 
 def test_the_bound_is_not_slack(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A visit at every bound spends all of epsilon: a bound that is never reached shows nothing."""
+    """A visit at every contribution bound spends the whole epsilon."""
     settings = shop()
     for others in (0, 40):  # alone, and among many
         worlds = [
@@ -108,16 +108,16 @@ def log_ratio(value: int, mine: int, other: int, scale: float) -> float:
 
 
 def flat(summary: Summary, cell: Cell) -> list[int]:
-    told = getattr(summary, cell)
+    value = getattr(summary, cell)
     if cell == "visits":
-        return [told]
+        return [value]
     if cell in ("valence", "arousal"):
-        return [told.sum]
-    return list(told.model_dump().values())
+        return [value.sum]
+    return list(value.model_dump().values())
 
 
 def guess(summary: Summary, policy: Policy, without: ExactCounts, target: ExactCounts) -> float:
-    """The attacker's evidence that the target was there, from what was published."""
+    """The attacker's log-likelihood ratio that the target was there."""
     if summary.visits is None:
         return -1.0  # withheld: fewer visits are a little more likely
     evidence = 0.0
@@ -125,15 +125,15 @@ def guess(summary: Summary, policy: Policy, without: ExactCounts, target: ExactC
         if cell == "micro" or getattr(summary, cell) is None:
             continue
         scale = float(SENSITIVITY[cell] / policy.epsilon(cell))
-        for told, a, b in zip(
+        for value, a, b in zip(
             flat(summary, cell), target.cells[cell], without.cells[cell], strict=True
         ):
-            evidence += log_ratio(told, a, b, scale)
+            evidence += log_ratio(value, a, b, scale)
     return evidence
 
 
 def advantage(noise_of: AgentConfig, rounds: int, seed: int) -> float:
-    """How much oftener the attacker says "there" when the target was there than when not."""
+    """True positive rate minus false positive rate of the attack."""
     policy = resolve(noise_of)
     rng = random.Random(seed)
     draw = partial(discrete_laplace, rng=rng)
@@ -143,15 +143,15 @@ def advantage(noise_of: AgentConfig, rounds: int, seed: int) -> float:
     for there, world in enumerate(counts):
         for each in [*others, *([worst(500.0)] if there else [])]:
             world.add(each, 40.0, bounded=True)
-    said = [[0, 0], [0, 0]]
+    published = [[0, 0], [0, 0]]
     for number in range(rounds):
         there = number % 2
         window = Window(0, 900, {0: counts[there]}, frames=900, last=899.0, seconds=900)
         pending = PendingRelease()
         pending.add_window(window, 0, policy, draw)
         summary = release(pending, window, 0, policy, context, draw)
-        said[there][guess(summary, policy, *counts) > 0] += 1
-    return said[1][1] / sum(said[1]) - said[0][1] / sum(said[0])
+        published[there][guess(summary, policy, *counts) > 0] += 1
+    return published[1][1] / sum(published[1]) - published[0][1] / sum(published[0])
 
 
 def test_the_best_attack_stays_below_what_epsilon_allows() -> None:
@@ -165,7 +165,7 @@ def test_the_best_attack_stays_below_what_epsilon_allows() -> None:
 
 
 def test_the_attack_works_where_noise_is_too_small() -> None:
-    """So the test above would notice noise of a tenth of its scale."""
+    """The test above would detect noise of a tenth of its scale."""
     research = parse(
         {
             "device": {"place": "laboratory", "region": "other"},

@@ -1,4 +1,4 @@
-"""The noise has the distribution that the privacy argument needs, exactly."""
+"""The distribution of the noise."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def test_the_test_notices_noise_that_is_a_little_wrong(flaw: int) -> None:
 
 
 class Script(random.Random):
-    """A generator whose first answers are below any number, and the next above: it counts how
-    many there were to choose from."""
+    """A generator whose first `low` draws are the minimum and the others the maximum; records the
+    ranges."""
 
     def __init__(self, low: int) -> None:
         super().__init__(0)
@@ -124,8 +124,8 @@ class Script(random.Random):
     "x", [Fraction(1, 7), Fraction(1, 2), Fraction(22, 23), Fraction(1)], ids=str
 )
 def test_the_coin_is_exact(x: Fraction) -> None:
-    """Walk every way that the coin can fall and add up what each is worth, as fractions: e^-x, to
-    as many digits as the depth of the walk allows."""
+    """Enumerate all outcomes and add up their exact probabilities: e^-x, up to the depth of the
+    enumeration."""
     heads, walked = Fraction(0), Fraction(0)
     for low in range(24):
         rng = Script(low)

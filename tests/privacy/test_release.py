@@ -1,4 +1,4 @@
-"""What leaves: schema-valid, noised once per visit, withheld below k, nothing lost meanwhile."""
+"""Released summaries: valid by schema, noised once per visit, withheld below k, complete."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def summaries(
     return done
 
 
-def test_a_window_says_what_its_visitors_showed() -> None:
+def test_a_window_counts_its_visits_in_every_cell() -> None:
     there = [
         Person(1, 0, 8, "happiness", 0.6, micro=("negative",)),
         Person(2, 1, 4, "surprise", 0.2),
@@ -81,7 +81,7 @@ def test_a_window_says_what_its_visitors_showed() -> None:
     assert second.window.offset == 10
 
 
-def test_a_window_without_visits_still_says_how_well_it_was_seen() -> None:
+def test_a_window_without_visits_still_reports_quality() -> None:
     (summary,) = summaries(frames([], 10), config())
     assert summary.visits is None
     assert reasons(summary)["visits"] == "below_k"
@@ -165,7 +165,7 @@ def test_the_noise_spent_on_a_window_is_what_the_policy_says(
     there = [Person(n, 1, 20) for n in range(5)]
     (summary,) = summaries(frames(there, 30), settings)
     assert summary.visits == 5
-    # in a cell, sensitivity of the numbers that noise of this scale hides; how many there are
+    # unit times sensitivity of each number of a cell
     numbers: dict[str, list[int]] = {
         "visits": [1],
         "expression": [1] * 9,
@@ -173,7 +173,7 @@ def test_the_noise_spent_on_a_window_is_what_the_policy_says(
         "arousal": [100],
         "attention": [1] * 4,
         "dwell": [1] * 5,
-        # two polarities, one of five ways to be seen and 120 s share the budget in four parts
+        # two polarities, one outcome of five, and up to 120 s: L1 sensitivity 4
         "micro": [4] * 9 + [4 * 120],
     }
     expected = [number / policy.epsilon(cell) for cell in policy.cells for number in numbers[cell]]
@@ -203,10 +203,10 @@ def releases(policy: Policy, rounds: int, **visit: Any) -> list[Summary]:
 
 
 def test_released_counts_are_unbiased() -> None:
-    """What is published scatters around the truth as far as the noise should let it."""
+    """Mean and variance of published counts match the noise."""
     policy = resolve(noised(k=3, epsilon=2.0))
     scale = float(1 / policy.epsilon("expression"))
-    done = releases(policy, 1000, answers=9, expression=answer("happiness").probabilities)
+    done = releases(policy, 1000, estimates=9, expression=answer("happiness").probabilities)
     values = [s.expression.happiness for s in done if s.expression is not None]
     mean = sum(values) / len(values)
     assert len(values) > 990
@@ -215,7 +215,7 @@ def test_released_counts_are_unbiased() -> None:
     assert spread == pytest.approx(scale * sqrt(2), rel=0.15)
 
 
-def test_expected_false_alarms_say_no_more_than_the_noised_seconds() -> None:
+def test_expected_false_alarms_depend_on_the_noised_seconds_only() -> None:
     policy = resolve(noised(k=3, epsilon=4.0))
     published = [s.micro for s in releases(policy, 400, analysable=45.0) if s.micro is not None]
     for micro in published:
@@ -236,7 +236,7 @@ def test_where_the_rate_is_not_known_no_false_alarms_are_expected() -> None:
 
 
 def test_an_empty_night_does_not_look_like_visits() -> None:
-    """Noise adds up over the windows that wait; the threshold grows with it."""
+    """The threshold grows with the noise of pending windows."""
     night = [Perceived(60.0 * n + second, ()) for n in range(36) for second in (0.0, 30.0)]
     published = [
         summary.visits is not None
@@ -301,7 +301,7 @@ def test_load_is_rounded_where_noise_is_added() -> None:
     assert summary.quality.flags == ("fps_too_low_for_micro",)
 
 
-def test_where_noise_is_added_nothing_says_that_it_was_crowded() -> None:
+def test_where_noise_is_added_no_flag_reveals_a_crowd() -> None:
     def crowded(settings: AgentConfig) -> tuple[Flag, ...]:
         releaser = new_releaser(settings)
         for each in frames([Person(n, 1, 9) for n in range(30)], 10):
@@ -319,8 +319,8 @@ def test_where_noise_is_added_nothing_says_that_it_was_crowded() -> None:
 
 
 def test_a_trusted_clock_dates_the_window_and_an_untrusted_one_does_not() -> None:
-    ahead = 1_800_000_000.4
-    dated = summaries(frames([], 12.5), config(), clock=lambda: ClockReading("ntp", ahead))
+    utc_offset = 1_800_000_000.4
+    dated = summaries(frames([], 12.5), config(), clock=lambda: ClockReading("ntp", utc_offset))
     assert [(s.window.start, s.window.clock) for s in dated] == [
         (1_800_000_000, "ntp"),
         (1_800_000_010, "ntp"),
@@ -342,7 +342,7 @@ def test_timestamps_that_jump_back_are_flagged_and_lose_no_visit() -> None:
     assert "bad_timestamps" in summary.quality.flags
 
 
-@example([(0.0, set(), 0), (5e-324, set(), 0)])  # a frame rate beyond all numbers
+@example([(0.0, set(), 0), (5e-324, set(), 0)])  # an infinite frame rate
 @given(st.lists(st.tuples(st.floats(0, 120), st.sets(st.integers(0, 4)), st.integers(0, 2))))
 def test_no_order_of_frames_tracks_and_slots_loses_or_doubles_a_visit(
     seen: list[tuple[float, set[int], int]],
@@ -360,7 +360,7 @@ def test_no_order_of_frames_tracks_and_slots_loses_or_doubles_a_visit(
     assert sum(each.summary.visits or 0 for each in done) == visits + len(book.finish())
 
 
-def test_a_long_silence_prints_nothing() -> None:
+def test_time_without_frames_gives_no_windows() -> None:
     seen = [*frames([Person(1, 0, 5)], 6), Perceived(36_000_000.0, ())]
     assert [s.window.offset for s in summaries(seen, config())] == [0, 36_000_000]
 

@@ -1,4 +1,4 @@
-"""How far one visit moves what is released: by brute force, never further than stated."""
+"""The sensitivity of the release to one visit, by brute force."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from agent.privacy import release as release_module
 from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.window import OUTCOMES, POLARITIES, SENSITIVITY, ExactCounts, Window
 from tests.privacy.people import Person, noised
-from tests.privacy.worlds import Draws, distance, loss, run, see, unit_sensitivity, watch
+from tests.privacy.worlds import Draws, distance, loss, run, see, watch
 
 MIN_SIZE = 40.0
 CELLS = tuple(SENSITIVITY)
@@ -33,7 +33,7 @@ def shown(which: int) -> np.ndarray:
 
 
 def extreme_visits() -> Iterator[Visit]:
-    """Every combination of what a visit can be, at the ends of each range and just beyond."""
+    """Every combination of a visit's attributes, at and beyond the limits of each range."""
     subsets = [
         set(chosen)
         for size in range(len(POLARITIES) + 1)
@@ -44,16 +44,16 @@ def extreme_visits() -> Iterator[Visit]:
         (10.0, 0.0, {}),
         *((100.0, 0.5, {reason: 9.0}) for reason in (*OUTCOMES[2:], "unknown")),
     ]
-    moods = [  # answers, unsure, mean, dominant
+    moods = [  # estimates, unsure, mean, dominant
         (0, 0, 0.0, 0), (1, 1, 1.0, 0), (7, 3, -1.0, 7), (9, 0, 1e9, 3), (9, 0, -1e9, 3),
     ]  # fmt: skip
-    for stay, micro, (size, able, why), (answers, unsure, mean, dominant) in itertools.product(
+    for stay, micro, (size, able, why), (estimates, unsure, mean, dominant) in itertools.product(
         (0.5, 59.9, 86_400.0), subsets, seen, moods
     ):
         yield Visit(
             1, 0.0, stay, 0,
-            attention=stay, expression=shown(dominant), answers=answers, unsure=unsure,
-            valence=mean * answers, arousal=-mean * answers, micro=set(micro),
+            attention=stay, expression=shown(dominant), estimates=estimates, unsure=unsure,
+            valence=mean * estimates, arousal=-mean * estimates, micro=set(micro),
             analysable=able, size=size, refused=dict(why),
         )  # fmt: skip
 
@@ -114,8 +114,8 @@ def moved_cells(one: Draws, other: Draws) -> list[Cell]:
 def test_from_frames_to_summaries_a_person_less_changes_numbers_alone(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """End to end over two windows and two contents. With the same released numbers, every other
-    byte must be the same: windows, slots, flags, reasons, sequence numbers."""
+    """End to end over two windows and two slots. With the same noised numbers all other bytes must
+    be equal: windows, slots, flags, reasons, sequence numbers."""
     settings = noised(window=60, k=3, epsilon=1.0)
     policy = resolve(settings)
     people = crowd(seed)
@@ -125,12 +125,12 @@ def test_from_frames_to_summaries_a_person_less_changes_numbers_alone(
     for absent in people:
         others = [person for person in people if person is not absent]
         less = run(monkeypatch, watch(see(others, 125)), settings)
-        assert less.said == whole.said
+        assert less.published == whole.published
         moved = moved_cells(whole.draws, less.draws)
         assert moved.count("visits") == (absent.leaves - absent.arrives > 0.5)
         assert all(moved.count(cell) <= 1 for cell in CELLS)
         for (cell, one), (_, other) in zip(whole.draws, less.draws, strict=True):
-            assert distance(cell, one, other) <= unit_sensitivity(cell)
+            assert distance(cell, one, other) <= SENSITIVITY[cell]
         spent.append(loss(policy, whole.draws, less.draws))
     assert max(spent) <= policy.epsilon_milli / 1000
     assert max(spent) > 0.3 * policy.epsilon_milli / 1000
@@ -150,7 +150,7 @@ def test_a_face_that_can_be_seen_well_does_not_change_why_others_cannot(
 def test_somebody_who_comes_back_is_another_visit_and_costs_as_much_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The unit is the visit, not the person: this is what that means."""
+    """The unit of privacy is the visit, not the person."""
     settings = noised(window=60, k=3, epsilon=1.0, visit_gap=2.0)
     there = [Person(1, 1, 9), Person(1, 15, 40), Person(1, 65, 100)]
     whole = run(monkeypatch, watch(see(there, 125)), settings)
@@ -160,7 +160,7 @@ def test_somebody_who_comes_back_is_another_visit_and_costs_as_much_again(
 
 
 def test_the_comparison_notices_what_is_not_noised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A window with a true number of visits in its quality figures would be seen."""
+    """An exact number of visits leaked in the quality figures is detected."""
     settings = noised(window=60, k=3, epsilon=1.0)
 
     def leak(window: Window, policy: Policy, flags: set[Flag]) -> Quality:
@@ -170,4 +170,4 @@ def test_the_comparison_notices_what_is_not_noised(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(release_module, "_quality", leak)
     whole = run(monkeypatch, watch(see([Person(1, 1, 20)], 70)), settings)
     empty = run(monkeypatch, watch(see([], 70)), settings)
-    assert whole.said != empty.said
+    assert whole.published != empty.published

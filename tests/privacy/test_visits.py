@@ -1,4 +1,4 @@
-"""From faces in frames to visits."""
+"""Aggregation of faces into visits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agent.base.config import PrivacyConfig
-from agent.base.types import NOT_LOOKED_AT, MicroExpression, MicroStatus, Perceived, Visit
+from agent.base.types import NOT_ANALYSED, MicroExpression, MicroStatus, Perceived, Visit
 from agent.privacy.visits import VisitBook
 from tests.privacy.people import Person, answer, face, frames
 
@@ -31,9 +31,10 @@ def test_a_short_disappearance_continues_the_visit_and_a_long_one_ends_it() -> N
     assert len(run([Person(1, 0, 2), Person(1, 4.5, 6)], 10.0)) == 2
 
 
-def test_time_out_of_sight_is_not_attention() -> None:
+def test_time_out_of_sight_is_neither_attention_nor_analysable() -> None:
     (visit,) = run([Person(1, 0, 2), Person(1, 3.5, 5.5)], 10.0)
     assert visit.attention < 4.6
+    assert visit.analysable == pytest.approx(4.5, abs=0.1)
     assert visit.last - visit.first > 5.4
 
 
@@ -56,7 +57,7 @@ def test_an_answer_counts_once_however_long_it_is_shown() -> None:
     for number in range(60):
         book.update(Perceived(number / 30, (face(1, expression=shown, is_new=number % 5 == 0),)), 0)
     (visit,) = book.finish()
-    assert visit.answers == 12
+    assert visit.estimates == 12
     assert visit.valence == pytest.approx(6.0)
     assert int(np.argmax(visit.expression)) == 1
 
@@ -67,7 +68,7 @@ def test_unsure_answers_name_no_class() -> None:
         shown = answer("anger", unsure=True)
         book.update(Perceived(number / 30, (face(1, expression=shown),)), 0)
     (visit,) = book.finish()
-    assert (visit.answers, visit.unsure) == (30, 30)
+    assert (visit.estimates, visit.unsure) == (30, 30)
     assert not visit.expression.any()
 
 
@@ -91,22 +92,16 @@ def test_a_visit_belongs_to_the_content_that_was_on_for_most_of_it() -> None:
     assert visit.slot == 5
 
 
-def test_time_counts_as_analysable_or_as_refused_by_what_is_said_of_this_face() -> None:
+def test_time_counts_as_analysable_or_refused_by_this_faces_status() -> None:
     book = VisitBook(PARAMS)
     refused, analysed = MicroStatus(False, "no_evidence", 0.0), MicroStatus(True, None, 0.0)
     for number in range(301):
         time = number / 30
-        micro = refused if time < 4 else NOT_LOOKED_AT if time < 7 else analysed
+        micro = refused if time < 4 else NOT_ANALYSED if time < 7 else analysed
         book.update(Perceived(time, (face(1, micro=micro), face(2, micro=analysed))), 0)
     visit, _ = book.finish()
     assert visit.analysable == pytest.approx(3.0, abs=0.05)
     assert visit.refused == {"no_evidence": pytest.approx(4.0, abs=0.05)}
-
-
-def test_time_out_of_sight_is_not_analysable() -> None:
-    (visit,) = run([Person(1, 0, 2), Person(1, 3.5, 5.5)], 10.0)
-    assert visit.analysable == pytest.approx(4.5, abs=0.1)
-    assert visit.last - visit.first > 5.4
 
 
 def test_memory_does_not_grow_with_time() -> None:

@@ -1,4 +1,4 @@
-"""Tumbling windows: every visit in exactly one, long silences for nothing."""
+"""Tumbling windows: every visit is counted in exactly one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agent.base.config import MicroConfig
 from agent.base.types import Perceived, Visit
 from agent.privacy.visits import VisitBook
 from agent.privacy.window import (
-    MICRO_SECONDS,
+    MAX_MICRO_SECONDS,
     POLARITIES,
     ExactCounts,
     Window,
@@ -82,8 +82,8 @@ def test_contributions_are_bounded_where_noise_is_added_and_counted_in_full_wher
     long = Visit(1, 0.0, 3700.0, 0, analysable=3600.4, micro=set(POLARITIES))
     counts = ExactCounts()
     counts.add(long, 40, bounded=True)
-    assert counts.cells["micro"] == [1, 1, 0, 0, 1, 0, 0, 0, 0, MICRO_SECONDS]
-    assert MICRO_SECONDS == 120
+    assert counts.cells["micro"] == [1, 1, 0, 0, 1, 0, 0, 0, 0, MAX_MICRO_SECONDS]
+    assert MAX_MICRO_SECONDS == 120
     counts.add(long, 40, bounded=False)
     assert counts.cells["micro"] == [2, 2, 1, 1, 2, 0, 0, 0, 0, 120 + 3600]
 
@@ -140,8 +140,9 @@ def test_seconds_are_fast_enough_by_frame_rate_with_or_without_a_face(
 
 
 @pytest.mark.parametrize(
-    ("answers", "unsure", "expected"), [(0, 0, 8), (10, 6, 8), (10, 5, 3), (10, 0, 3)]
+    ("estimates", "unsure", "expected"), [(0, 0, 8), (10, 6, 8), (10, 5, 3), (10, 0, 3)]
 )
-def test_mostly_unsure_is_unsure(answers: int, unsure: int, expected: int) -> None:
-    shown = answer("sadness").probabilities * (answers - unsure)
-    assert dominant(Visit(1, 0, 1, 0, expression=shown, answers=answers, unsure=unsure)) == expected
+def test_mostly_unsure_is_unsure(estimates: int, unsure: int, expected: int) -> None:
+    shown = answer("sadness").probabilities * (estimates - unsure)
+    visit = Visit(1, 0, 1, 0, expression=shown, estimates=estimates, unsure=unsure)
+    assert dominant(visit) == expected

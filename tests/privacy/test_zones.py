@@ -1,4 +1,4 @@
-"""What lies in a staff zone is painted over, and faces centred there are dropped."""
+"""Staff zones are masked, and faces centred in them are dropped."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Two worlds that differ in one visit, and what their releases have in common.
+"""Runs of the releaser on neighbouring inputs, which differ in one visit.
 
-The released numbers are prescribed, the same in both worlds, and the true numbers are recorded.
-Whatever still differs between the summaries was not noised; how far the true numbers differ is
-what epsilon is spent on.
+The noised numbers are replaced by the same random ones in both runs, and the exact numbers are
+recorded. Any difference between the summaries was then not noised; the distance of the exact
+numbers is the privacy loss.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from agent.privacy.window import SENSITIVITY, ExactCounts, units
 from tests.privacy.people import MODEL, Person, frames
 
 Draws = list[tuple[Cell, list[int]]]
-"""Every noising in turn: its cell and the true numbers."""
+"""For each noising: cell and exact numbers."""
 
 
 @dataclass
 class World:
-    """What a releaser said, and what it was about."""
+    """The summaries of one run and its exact numbers."""
 
-    said: list[bytes]
+    published: list[bytes]
     draws: Draws
     summaries: list[Summary]
 
@@ -44,14 +44,14 @@ def run(
     settings: AgentConfig,
     least: int = -5,
 ) -> World:
-    """Let a releaser run with numbers, `least` or more, that are told in place of the true ones."""
+    """Run a releaser with random numbers, `least` or more, in place of the noised ones."""
     draws: Draws = []
-    told = random.Random("the same in every world")
+    rng = random.Random("the same in every world")
 
     def prescribed(counts: ExactCounts, cell: Cell, *_: Any) -> list[int]:
         numbers = counts.cells[cell]
         draws.append((cell, list(numbers)))
-        return [told.randrange(least, 30) for _ in numbers]
+        return [rng.randrange(least, 30) for _ in numbers]
 
     with patch.context() as inner:
         inner.setattr(release_module, "_noised", prescribed)
@@ -61,7 +61,7 @@ def run(
 
 
 def see(people: Sequence[Person], end: float, fps: float = 25.0) -> list[Perceived]:
-    """Frames in which each face costs another its turn."""
+    """Frames in which the time budget skips as many faces as are seen."""
     return [replace(frame, skipped=len(frame.faces)) for frame in frames(people, end, fps)]
 
 
@@ -105,17 +105,13 @@ def distance(cell: Cell, one: Sequence[int], other: Sequence[int]) -> Fraction:
     )
 
 
-def unit_sensitivity(cell: Cell) -> Fraction:
-    return Fraction(SENSITIVITY[cell])
-
-
 def loss(policy: Policy, one: Draws, other: Draws) -> Fraction:
-    """The epsilon by which two worlds can be told apart at most: over all noisings of a day, the
-    sum of each number's difference over its noise's scale."""
+    """The privacy loss between two runs: over all noisings, the sum of each number's difference
+    divided by the scale of its noise."""
     assert [cell for cell, _ in one] == [cell for cell, _ in other]
     return sum(
         (
-            distance(cell, mine, theirs) * policy.epsilon(cell) / unit_sensitivity(cell)
+            distance(cell, mine, theirs) * policy.epsilon(cell) / SENSITIVITY[cell]
             for (cell, mine), (_, theirs) in zip(one, other, strict=True)
         ),
         Fraction(0),

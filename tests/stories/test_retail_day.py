@@ -1,4 +1,4 @@
-"""What happens to a shop's summaries, from somebody looking until somebody reads."""
+"""The summaries of a shop, from frames to a subscriber."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUARTER = 900.0
 
 
 def shop(folder: Path, port: int = 1883) -> AgentConfig:
-    """A kiosk in the EU with the profile's own settings: k = 10, epsilon = 1, quarter hours."""
+    """A kiosk in the EU with the profile's defaults: k = 10, epsilon = 1, quarter hours."""
     return parse(
         {
             "device": {"id": DEVICE},
@@ -38,7 +38,7 @@ def shop(folder: Path, port: int = 1883) -> AgentConfig:
 
 
 def released(config: AgentConfig, seen: list[Perceived], outbox: Outbox) -> list[Summary]:
-    """What a day comes to, stored."""
+    """The day's summaries, stored in the outbox."""
     releaser = Releaser(
         config,
         resolve(config),
@@ -83,7 +83,7 @@ def test_a_thin_morning_is_published_with_the_noon_rush(tmp_path: Path) -> None:
 
 
 def test_broker_is_away_all_night_and_no_window_is_lost(tmp_path: Path) -> None:
-    """36 quarter hours pass while nothing listens; both processes are started anew meanwhile."""
+    """36 windows without a broker; both processes restart meanwhile."""
     with Broker() as broker:
         port = broker.port
     config = shop(tmp_path, port)

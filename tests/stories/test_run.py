@@ -48,7 +48,7 @@ def configured(folder: Path, port: int) -> AgentConfig:
 
 
 @pytest.mark.slow
-def test_a_clip_is_seen_to_its_end_while_the_uplink_is_killed(
+def test_a_clip_is_processed_to_its_end_while_the_uplink_is_killed(
     tmp_path: Path,
 ) -> None:
     with Broker() as broker:
@@ -70,10 +70,10 @@ def test_a_clip_is_seen_to_its_end_while_the_uplink_is_killed(
                 process.terminate()
                 process.wait(30)
         assert process.stderr is not None
-        said = process.stderr.read()
-        assert process.returncode == 0, said
-        assert "Traceback" not in said
-        assert "uplink ended (killed by SIGKILL)" in said
+        log = process.stderr.read()
+        assert process.returncode == 0, log
+        assert "Traceback" not in log
+        assert "uplink ended (killed by SIGKILL)" in log
         eventually(lambda: listener.bodies("state")[-1] == b"offline", "the goodbye is seen")
         got = [json.loads(body) for body in listener.summaries()]
         listener.close()

@@ -1,4 +1,4 @@
-"""A real Mosquitto on a free loopback port, and a reader that remembers what arrived."""
+"""Mosquitto on a free loopback port, and a subscriber that records messages."""
 
 from __future__ import annotations
 
@@ -70,16 +70,16 @@ def _listens(port: int) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks at the outbox more often than a device should."""
-    monkeypatch.setattr("agent.uplink.sender.POLL", 0.05)
-    monkeypatch.setattr("agent.uplink.process.POLL", 0.05)
-    monkeypatch.setattr("agent.uplink.state.POLL", 0.05)
+def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorter polling intervals."""
+    monkeypatch.setattr("agent.uplink.sender.POLL_INTERVAL", 0.05)
+    monkeypatch.setattr("agent.uplink.process.POLL_INTERVAL", 0.05)
+    monkeypatch.setattr("agent.uplink.state.POLL_INTERVAL", 0.05)
 
 
 @pytest.fixture
 def broker() -> Iterator[Broker]:
-    """The demo's own."""
+    """The loopback broker of the demo."""
     with Broker() as started:
         yield started
 
@@ -199,7 +199,7 @@ def eventually(true: Callable[[], object], what: str, within: float = 60.0) -> N
 
 
 def fill(config: AgentConfig, number: int, first: int = 0) -> list[bytes]:
-    """Add so many summaries; their bytes."""
+    """Add summaries; returns their bytes."""
     made = [summary(first + seq) for seq in range(number)]
     with Outbox(config.store) as outbox:
         for each in made:
@@ -217,8 +217,8 @@ def summaries(outbox: Outbox) -> int:
 
 
 @contextlib.contextmanager
-def talking(config: AgentConfig) -> Iterator[tuple[Uplink, Outbox]]:
-    """An uplink to be stepped, which does not wait between attempts to connect."""
+def stepped_uplink(config: AgentConfig) -> Iterator[tuple[Uplink, Outbox]]:
+    """An uplink driven by `step`, without backoff delays."""
     with Outbox(config.store) as outbox:
         uplink = Uplink(config, outbox, lambda _: None)
         yield uplink, outbox

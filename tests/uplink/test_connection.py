@@ -1,4 +1,4 @@
-"""Brokers old, hasty, closed, hung or hostile: one clear line in the log, and nothing is lost."""
+"""Old, unreachable, hung and hostile brokers: one line in the log, and no message is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from agent.base.config import AgentConfig
 from agent.desk.loopback import packets
 from agent.desk.loopback.broker import Broker, _Session
-from agent.uplink.client import MOST_INBOUND
+from agent.uplink.client import MAX_PACKET_BYTES
 from agent.uplink.process import Uplink
 from agent.wall.outbox import Outbox
 from tests.uplink.conftest import (
@@ -28,8 +28,8 @@ from tests.uplink.conftest import (
     eventually,
     fill,
     free_port,
+    stepped_uplink,
     summaries,
-    talking,
     until,
 )  # fmt: skip
 from tools.robustness.fuzz import streams as fuzz_streams
@@ -41,7 +41,7 @@ def test_the_will_is_seen_when_the_connection_is_cut(
     tmp_path: Path, mosquitto: Mosquitto, listen: Listen
 ) -> None:
     listener = listen(mosquitto.port)
-    with talking(agent_config(tmp_path, mosquitto.port)) as (uplink, _):
+    with stepped_uplink(agent_config(tmp_path, mosquitto.port)) as (uplink, _):
         until(uplink, lambda: listener.bodies("state") == [b"online"], "the birth is seen")
         assert uplink._connection is not None
         uplink._connection.close(graceful=False)  # as the kernel does when the process is killed
@@ -57,7 +57,7 @@ def waited(config: AgentConfig, caplog: pytest.LogCaptureFixture, steps: int = 3
     with caplog.at_level(logging.WARNING), Outbox(config.store) as outbox:
         before = outbox.depth()
         uplink = Uplink(config, outbox, pauses.append)
-        for _ in range(50):  # a busy machine takes more than one step to hear the answer
+        for _ in range(50):  # the reply may take several steps
             if len(pauses) == steps:
                 break
             uplink.step(0.2)
@@ -111,7 +111,7 @@ def test_refused_credentials_name_the_settings(
 
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:
-    """An authority of our own with a certificate each for broker and device; another authority."""
+    """A CA with certificates for broker and device, and another CA."""
     commands = [
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
         f" -keyout {name}.key -out {name}.pem -subj /CN={name}"
@@ -159,7 +159,7 @@ def test_tls_with_a_certificate_each_and_an_unknown_authority_is_refused(
     (line,) = waited(wrong, caplog, steps=1)
     assert "certificate verify failed" in line
     right = agent_config(folder, broker.port, ca_file=str(folder / "authority.pem"), **files)
-    with talking(right) as (uplink, outbox):
+    with stepped_uplink(right) as (uplink, outbox):
         until(uplink, lambda: summaries(outbox) == 0, "all is sent")
 
 
@@ -177,7 +177,7 @@ def test_a_broker_that_forbids_our_topic_keeps_the_summaries_here(
     assert f"fleeting/1/d/{DEVICE}/#" in lines[0]
 
 
-def test_a_broker_that_takes_connections_and_says_nothing(
+def test_a_broker_that_accepts_connections_and_never_answers(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.uplink.connection.CONNECT_TIMEOUT", 0.1)
@@ -196,7 +196,7 @@ def test_a_broker_that_never_acknowledges_counts_as_gone(
     monkeypatch.setattr(Broker, "_handle_packet", lambda *_: None)
     config = agent_config(tmp_path, broker.port)
     fill(config, 1)
-    with talking(config) as (uplink, outbox), caplog.at_level(logging.WARNING):
+    with stepped_uplink(config) as (uplink, outbox), caplog.at_level(logging.WARNING):
         until(uplink, lambda: caplog.records, "it is noticed")
         assert summaries(outbox) == 1
         assert not uplink.connected
@@ -204,7 +204,7 @@ def test_a_broker_that_never_acknowledges_counts_as_gone(
 
 
 class Old(Broker):
-    """Knows MQTT 3.1.1 only; `word`: what it says to the others, if anything."""
+    """Supports MQTT 3.1.1 only; `word`: its reply to other versions, if any."""
 
     word: bytes | None = packets.connack(4, 1)
 
@@ -226,13 +226,13 @@ def test_a_broker_that_speaks_only_3_1_1_is_spoken_to_in_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
     word: bytes | None,
 ) -> None:  # fmt: skip
-    """It may say so, in the old way or the new, or just hang up."""
+    """It may reply in the format of 3.1.1 or 5.0, or close the connection."""
     monkeypatch.setattr(Old, "word", word)
     caplog.set_level(logging.INFO)
     with Old() as broker:
         config = agent_config(tmp_path, broker.port)
         fill(config, 5)
-        with talking(config) as (uplink, outbox):
+        with stepped_uplink(config) as (uplink, outbox):
             until(uplink, lambda: summaries(outbox) == 0, "all is sent")
     lines = [record.getMessage() for record in caplog.records]
     assert any("MQTT 3.1.1 is tried next" in line for line in lines)
@@ -252,7 +252,7 @@ def test_a_broker_that_hangs_up_once_is_still_spoken_to_in_5(
         return await before(self, stream, writer)
 
     monkeypatch.setattr(Broker, "_accept", hasty)
-    with talking(agent_config(tmp_path, broker.port)) as (uplink, _):
+    with stepped_uplink(agent_config(tmp_path, broker.port)) as (uplink, _):
         until(uplink, lambda: uplink.connected, "connected")
         assert uplink._connection is not None
         assert uplink._connection.version5
@@ -262,9 +262,9 @@ def test_a_half_open_connection_is_noticed(
     tmp_path: Path, broker: Broker, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """The other end is gone and no packet says so: keep-alive finds out."""
+    """A dead peer is detected by keep-alive."""
     monkeypatch.setattr("agent.uplink.connection.ACK_TIMEOUT", 3600.0)
-    with talking(agent_config(tmp_path, broker.port)) as (uplink, _):
+    with stepped_uplink(agent_config(tmp_path, broker.port)) as (uplink, _):
         until(uplink, lambda: uplink.connected, "connected")
         for _ in range(5):
             uplink.step(0.02)
@@ -289,7 +289,7 @@ def test_bytes_that_are_no_mqtt_raise_nothing(
     given = list(fuzz_streams.streams(5, 10))
     rogue = fuzz_streams.Rogue(port, given)
     caplog.set_level(logging.WARNING)
-    with talking(config) as (uplink, outbox):
+    with stepped_uplink(config) as (uplink, outbox):
         deadline = time.monotonic() + 120
         while not rogue.done.is_set() and time.monotonic() < deadline:
             uplink.step(0.05)
@@ -303,13 +303,13 @@ def test_bytes_that_are_no_mqtt_raise_nothing(
 def test_ten_megabytes_over_3_1_1_end_the_connection_and_subscriptions_for_a_while(
     tmp_path: Path, mosquitto: Mosquitto, listen: Listen, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Before MQTT 5 nobody can ask a broker for less: retained, it would come again each time."""
+    """MQTT 3.1.1 has no packet size limit: the retained message would be sent again each time."""
     listener = listen(mosquitto.port)
     listener._client.publish(DESIRED, b"A" * 10_000_000, qos=1, retain=True).wait_for_publish(30)
     config = agent_config(tmp_path, mosquitto.port, protocol="3.1.1")
     fill(config, 5)
     caplog.set_level(logging.WARNING)
-    with talking(config) as (uplink, outbox):
+    with stepped_uplink(config) as (uplink, outbox):
         until(uplink, lambda: not uplink.connected and caplog.records, "it is cut")
         until(uplink, lambda: summaries(outbox) == 0, "all is sent all the same")
         assert uplink.connected
@@ -327,18 +327,20 @@ def test_ten_megabytes_over_5_are_kept_by_the_broker(
     listener._client.publish(DESIRED, b"A" * 10_000_000, qos=1, retain=True).wait_for_publish(30)
     config = agent_config(tmp_path, mosquitto.port)
     fill(config, 5)
-    with talking(config) as (uplink, outbox):
+    with stepped_uplink(config) as (uplink, outbox):
         until(uplink, lambda: summaries(outbox) == 0, "all is sent")
         assert uplink.connected
         assert uplink._events.total.total() == 0
 
 
-def test_a_packet_within_the_limit_is_heard(tmp_path: Path, broker: Broker, listen: Listen) -> None:
-    """The limit is on what is too much, not on what is large."""
-    with talking(agent_config(tmp_path, broker.port)) as (uplink, _):
+def test_a_packet_within_the_limit_is_received(
+    tmp_path: Path, broker: Broker, listen: Listen
+) -> None:
+    """A large packet below the limit is delivered to the handler."""
+    with stepped_uplink(agent_config(tmp_path, broker.port)) as (uplink, _):
         listener = listen(broker.port)
         until(uplink, lambda: uplink.connected, "connected")
         until(uplink, lambda: listener.bodies("shadow/reported"), "it listens")
-        listener._client.publish(DESIRED, b" " * (MOST_INBOUND - 200), qos=1)
+        listener._client.publish(DESIRED, b" " * (MAX_PACKET_BYTES - 200), qos=1)
         until(uplink, lambda: uplink._events.total["inbound_refused"] == 1, "it is refused as long")
         assert uplink.connected

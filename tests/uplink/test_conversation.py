@@ -1,4 +1,4 @@
-"""What a fleet and its devices say to each other, through a real Mosquitto."""
+"""Desired states, commands and retained state, through Mosquitto."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def fleet(mosquitto: Mosquitto) -> Iterator[Fleet]:
 
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the waits that are only there for a device's sake."""
-    for name in ("META_PAUSE", "STATE_PAUSE", "HEALTH_FIRST", "CAUGHT_UP_ABSENT"):
+    """Shorter intervals."""
+    for name in ("META_INTERVAL", "STATE_INTERVAL", "FIRST_HEALTH_DELAY", "APPLY_TIMEOUT_ABSENT"):
         monkeypatch.setattr(f"agent.uplink.state.{name}", 0.1)
-    monkeypatch.setattr("agent.uplink.inbound._FLUSH", 0.1)
+    monkeypatch.setattr("agent.uplink.inbound._FLUSH_INTERVAL", 0.1)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def checked(name: str, body: bytes) -> None:
     jsonschema.validate(json.loads(body), schemas.load(name))
 
 
-def test_birth_certificate_and_state_are_retained_and_the_goodbye_is_said(
+def test_birth_certificate_and_state_are_retained_and_offline_is_published(
     tmp_path: Path,
     mosquitto: Mosquitto,
     listen: Listen,
@@ -181,7 +181,7 @@ def test_commands_are_answered_on_our_own_topic_only(fleet: Fleet, start: Start)
     said = ping.properties.json()  # type: ignore[no-untyped-call]
     assert bytes.fromhex(said["CorrelationData"]) == b"a token"
     assert said["UserProperty"] == [("schema", "urn:fleeting:response:1")]
-    assert not hasattr(content.properties, "CorrelationData")  # too long to be given back
+    assert not hasattr(content.properties, "CorrelationData")  # too long
     assert read(config.store.settings).content == 9
     for message in (*fleet.answers("ping"), *fleet.answers("other")):
         checked("response-1", bytes(message.payload))
@@ -200,7 +200,7 @@ def test_a_command_left_behind_as_retained_is_never_carried_out(fleet: Fleet, st
     assert not read(config.store.settings).paused
 
 
-def test_report_says_everything_again(
+def test_report_republishes_everything(
     fleet: Fleet, start: Start, tmp_path: Path, mosquitto: Mosquitto
 ) -> None:
     with Outbox(agent_config(tmp_path, mosquitto.port).store) as outbox:
@@ -218,7 +218,7 @@ def test_report_says_everything_again(
     assert Health.model_validate_json(health.payload).perception == "absent"
 
 
-def test_health_is_not_said_again_on_every_connection(
+def test_health_is_not_republished_on_every_connection(
     fleet: Fleet, start: Start, mosquitto: Mosquitto
 ) -> None:
     start()
@@ -232,21 +232,23 @@ def test_health_is_not_said_again_on_every_connection(
     assert len(fleet.bodies("health")) == 1
 
 
-def test_home_assistant_is_told_and_told_again_and_told_off(fleet: Fleet, start: Start) -> None:
+def test_home_assistant_discovery_is_published_repeated_and_deleted(
+    fleet: Fleet, start: Start
+) -> None:
     topic = f"homeassistant/device/{DEVICE}/config"
     fleet.subscribe("homeassistant/#")
     config = start(discovery=True)
 
-    def told() -> list[bytes]:
+    def announcements() -> list[bytes]:
         return [bytes(each.payload) for each in list(fleet.messages) if each.topic == topic]
 
-    eventually(lambda: len(told()) == 1, "it is told")
+    eventually(lambda: len(announcements()) == 1, "it is announcements")
     fleet.publish("homeassistant/status", b"online")
-    eventually(lambda: len(told()) == 2, "and again")
-    assert told()[0] == told()[1] != b""
+    eventually(lambda: len(announcements()) == 2, "and again")
+    assert announcements()[0] == announcements()[1] != b""
     assert read(config.store.settings).announced
     fleet.desire(f"{BASE}/shadow/desired", 1, mqtt={"discovery": False})
-    eventually(lambda: told()[-1] == b"", "it is taken away")
+    eventually(lambda: announcements()[-1] == b"", "it is taken away")
     eventually(lambda: not read(config.store.settings).announced, "and that is remembered")
     late = Fleet(config.mqtt.port)
     late.subscribe(topic)

@@ -1,4 +1,4 @@
-"""Health is coarse: what it says must not tell whether somebody is there."""
+"""Health is quantized coarsely, so that it does not reveal presence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.uplink.conftest import agent_config
 
 
 @pytest.mark.parametrize(
-    ("zones", "said"),
+    ("zones", "expected"),
     [
         ({}, None),
         ({"thermal_zone0": "41300\n"}, 40),
@@ -34,15 +34,15 @@ from tests.uplink.conftest import agent_config
         ({"thermal_zone0": "hot", "thermal_zone1": "20000"}, 20),
     ],
 )
-def test_temperature_in_tens(tmp_path: Path, zones: dict[str, str], said: int | None) -> None:
+def test_temperature_in_tens(tmp_path: Path, zones: dict[str, str], expected: int | None) -> None:
     for name, text in zones.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "temp").write_text(text)
-    assert temperature(tmp_path) == said
+    assert temperature(tmp_path) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("0\n", "good"),
         ("0x0", "good"),
@@ -54,35 +54,37 @@ def test_temperature_in_tens(tmp_path: Path, zones: dict[str, str], said: int | 
         ("yes", "unknown"),
     ],
 )
-def test_power_by_the_firmwares_bits(tmp_path: Path, text: str, said: str) -> None:
+def test_power_by_the_firmwares_bits(tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "get_throttled").write_text(text)
-    assert power(tmp_path / "get_throttled") == said
+    assert power(tmp_path / "get_throttled") == expected
     assert power(tmp_path / "nowhere") == "unknown"
 
 
 @pytest.mark.parametrize(
-    ("depth", "said"),
+    ("depth", "expected"),
     [(0, 0), (1, 1), (9, 1), (10, 10), (999, 100), (1000, 1000), (10_000, 10_000), (10**6, 10_000)],
 )
-def test_waiting_in_powers_of_ten(depth: int, said: int) -> None:
-    assert waiting(depth) == said
+def test_waiting_in_powers_of_ten(depth: int, expected: int) -> None:
+    assert waiting(depth) == expected
 
 
-@pytest.mark.parametrize(("free", "said"), [(50, "ample"), (10, "ample"), (9, "low"), (1, "full")])
-def test_disk_in_three_words(monkeypatch: pytest.MonkeyPatch, free: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ("free", "expected"), [(50, "ample"), (10, "ample"), (9, "low"), (1, "full")]
+)
+def test_disk_space_levels(monkeypatch: pytest.MonkeyPatch, free: int, expected: str) -> None:
     class Usage:
         total, used = 100, 0
 
     Usage.free = free  # type: ignore[attr-defined]
     monkeypatch.setattr("agent.uplink.health.shutil.disk_usage", lambda _: Usage)
-    assert disk(Path("/")) == said
+    assert disk(Path("/")) == expected
 
 
 def test_disk_that_cannot_be_asked(tmp_path: Path) -> None:
     assert disk(tmp_path / "nowhere") == "unknown"
 
 
-def test_perceive_is_absent_until_it_says_something_and_when_it_falls_silent(
+def test_perceive_is_absent_before_its_first_and_after_its_last_vitals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Outbox(agent_config(tmp_path, 1).store) as outbox:
@@ -91,11 +93,11 @@ def test_perceive_is_absent_until_it_says_something_and_when_it_falls_silent(
         outbox.latest.put(birth())
         outbox.latest.put(Vitals(perception="paused", fps=25))
         outbox.add(summary(0))
-        said = health()
-        assert (said.perception, said.boot, said.fps) == ("paused", birth().boot, 25)
-        assert said.waiting == 1
-        assert said.memory % 64 == 0
-        assert from_json(type(said), to_json(said)) == said
+        expected = health()
+        assert (expected.perception, expected.boot, expected.fps) == ("paused", birth().boot, 25)
+        assert expected.waiting == 1
+        assert expected.memory % 64 == 0
+        assert from_json(type(expected), to_json(expected)) == expected
         found: Any = outbox.latest.get(Vitals)
         monkeypatch.setattr(
             outbox.latest, "get",

@@ -1,4 +1,4 @@
-"""Everything from the network, against the handler that the connection calls."""
+"""Handling of inbound messages."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from agent.base.config import AgentConfig, parse
-from agent.base.errors import StoreError
 from agent.base.report import Response
 from agent.uplink.connection import Message
 from agent.uplink.inbound import EventCounter, Handled, Inbound, TokenBucket
 from agent.uplink.settings import RemoteControl
 from agent.uplink.topics import HOME_ASSISTANT, Topics
 from agent.wall.remote_settings import read
+from tests.fakes import full_disk
 from tools.robustness.fuzz import run as fuzz
 
 BASE = "fleeting/1/d/box-7"
@@ -24,7 +24,7 @@ DEFAULTS = "fleeting/1/g/shop/desired"
 
 
 class Desk:
-    """An inbound handler with what stands behind it; time stands still unless told."""
+    """An inbound handler with its collaborators and a manual clock."""
 
     def __init__(self, folder: Path, discovery: bool = False) -> None:
         self.config: AgentConfig = parse(
@@ -36,9 +36,9 @@ class Desk:
             "test",
         )
         self.now = 0.0
-        self.tally = EventCounter()
-        self.control = RemoteControl(self.config, self.tally)
-        self.inbound = Inbound(Topics(self.config), self.control, self.tally, lambda: self.now)
+        self.events = EventCounter()
+        self.control = RemoteControl(self.config, self.events)
+        self.inbound = Inbound(Topics(self.config), self.control, self.events, lambda: self.now)
 
     def send(
         self,
@@ -80,7 +80,7 @@ def test_a_retained_document_that_is_taken_away_changes_nothing(desk: Desk) -> N
     before = desk.file
     assert desk.send(DESIRED, b"") == Handled()
     assert desk.file == before
-    assert desk.tally.total.total() == 0
+    assert desk.events.total.total() == 0
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_other_topics_are_refused_and_counted(desk: Desk, topic: str | None) -> 
     assert desk.send(topic, {"version": 4, "config": {"privacy": {"k": 20}}}) == Handled()
     assert desk.send(topic, b"") == Handled()
     assert desk.file == b""
-    assert desk.tally.total == {"inbound_refused": 2}
+    assert desk.events.total == {"inbound_refused": 2}
 
 
 def test_a_long_message_is_refused_before_it_is_parsed(
@@ -107,7 +107,7 @@ def test_a_long_message_is_refused_before_it_is_parsed(
     monkeypatch.setattr("agent.uplink.strict_json.json.loads", lambda *_: pytest.fail("parsed"))
     desk.send(DESIRED, b'{"a":"' + b"x" * 10_000_000 + b'"}')
     desk.send(f"{BASE}/cmd/content", b"[" * 5000)
-    assert desk.tally.total == {"inbound_refused": 2}
+    assert desk.events.total == {"inbound_refused": 2}
 
 
 @pytest.mark.parametrize(
@@ -146,21 +146,21 @@ def test_answers(desk: Desk, command: str, body: bytes, answer: str) -> None:
     assert (reply.answer, reply.correlation) == (answer, b"token")
     Response.model_validate({"command": reply.command, "answer": answer, "boot": None})
     if answer == "unknown_command":
-        assert reply.command == "other"  # what was asked for is not repeated
+        assert reply.command == "other"  # the received name is not echoed
     if answer != "done":
         assert desk.file == b""
-        assert desk.tally.total == {"command_refused": 1}
+        assert desk.events.total == {"command_refused": 1}
 
 
 def test_pause_resume_and_content_go_into_the_settings(desk: Desk) -> None:
     assert desk.ask("pause") == desk.ask("pause") == "done"
     assert read(desk.config.store.settings).paused
     assert desk.ask("content", b"7") == desk.ask("content", b'{"slot": 7}') == "done"
-    held = read(desk.config.store.settings)
-    assert (held.content, held.content_count) == (7, 2)  # the same slot again is noticed
+    settings = read(desk.config.store.settings)
+    assert (settings.content, settings.content_count) == (7, 2)  # the same slot again is noticed
     assert desk.ask("resume") == "done"
     assert not read(desk.config.store.settings).paused
-    assert desk.tally.total.total() == 0
+    assert desk.events.total.total() == 0
     again = Desk(desk.config.store.outbox.parent)
     assert again.control.settings.content_count == 2
 
@@ -169,15 +169,15 @@ def test_pause_resume_and_content_go_into_the_settings(desk: Desk) -> None:
 def test_a_retained_command_is_no_command(desk: Desk, command: str) -> None:
     assert desk.send(f"{BASE}/cmd/{command}", b"", retain=True) == Handled()
     assert desk.file == b""
-    assert desk.tally.total == {"command_refused": 1}
+    assert desk.events.total == {"command_refused": 1}
 
 
-def test_the_first_command_too_many_is_told_so_and_then_there_is_silence(desk: Desk) -> None:
+def test_the_first_command_over_the_rate_is_answered_and_further_ones_are_not(desk: Desk) -> None:
     answers = [desk.ask("ping") for _ in range(30)]
     assert answers == ["done"] * 20 + ["too_many"] + [None] * 9
     desk.now += 2.0
     assert [desk.ask("ping"), desk.ask("ping"), desk.ask("ping")] == ["done", "too_many", None]
-    assert desk.tally.total == {"command_refused": 12}
+    assert desk.events.total == {"command_refused": 12}
 
 
 def test_a_full_report_is_had_once_a_minute(desk: Desk) -> None:
@@ -189,32 +189,30 @@ def test_a_full_report_is_had_once_a_minute(desk: Desk) -> None:
 
 
 def test_a_disk_that_takes_nothing_is_answered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise StoreError("the disk is full.")
-
-    monkeypatch.setattr("agent.wall.remote_settings.write", full)
+    monkeypatch.setattr("agent.wall.remote_settings.write_atomically", full_disk)
     assert [desk.ask("pause"), desk.ask("content", b"3")] == ["failed", "failed"]
     assert not desk.control.settings.paused
     assert desk.control.settings.content is None
 
 
 def test_a_flood_is_dropped_unread_and_counted(desk: Desk) -> None:
-    flooded = [
-        desk.send(DESIRED, {"version": version, "config": {}}).flooded for version in range(1, 1001)
+    rate_limited = [
+        desk.send(DESIRED, {"version": version, "config": {}}).rate_limited
+        for version in range(1, 1001)
     ]
-    assert desk.control.settings.version == 50  # what is looked at at once
-    assert flooded == [False] * 50 + [True] * 950
-    assert desk.tally.total == {"inbound_refused": 950}
+    assert desk.control.settings.version == 50  # the burst
+    assert rate_limited == [False] * 50 + [True] * 950
+    assert desk.events.total == {"inbound_refused": 950}
     desk.now += 1.0
-    assert not desk.send(DESIRED, {"version": 2000, "config": {}}).flooded
+    assert not desk.send(DESIRED, {"version": 2000, "config": {}}).rate_limited
     assert desk.control.settings.version == 2000
 
 
-def test_home_assistants_start_is_heard_where_it_is_wanted(tmp_path: Path) -> None:
+def test_home_assistants_start_is_handled_where_discovery_is_on(tmp_path: Path) -> None:
     desk = Desk(tmp_path, discovery=True)
     for body in (b"Online", b"", b"{}", b"online "):
         assert desk.send(HOME_ASSISTANT, body) == Handled()
-    assert desk.tally.total == {"inbound_refused": 4}
+    assert desk.events.total == {"inbound_refused": 4}
     assert desk.send(HOME_ASSISTANT, b"offline") == Handled()
     assert desk.send(HOME_ASSISTANT, b"online").republish == "state"
 
@@ -234,18 +232,20 @@ def test_hundreds_of_hostile_messages_change_and_raise_nothing() -> None:
     report = fuzz.run(800, seed=3)
     assert report["problems"] == []
     assert len(report["flavours"]) == 12
-    assert report["changes"] > 20  # the way in is open for what is valid
+    assert report["changes"] > 20  # valid messages have an effect
     assert min(report["refused"][code] for code in ("inbound_refused", "command_refused")) > 100
 
 
 def test_the_fuzzer_sees_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would be worth nothing if it could not fail."""
+    """The fuzzer detects injected faults."""
     with monkeypatch.context() as weak:
-        weak.setattr("agent.uplink.settings._fits", lambda path, value: type(value) in (int, bool))
+        weak.setattr(
+            "agent.uplink.settings._is_valid", lambda path, value: type(value) in (int, bool)
+        )
         weak.setattr("agent.uplink.strict_json._depth", lambda body: 0)
         assert fuzz.run(800, seed=3)["problems"] != []
     with monkeypatch.context() as deaf:
-        deaf.setattr("agent.uplink.settings.RemoteControl.desire", lambda *_: None)
+        deaf.setattr("agent.uplink.settings.RemoteControl.set_desired", lambda *_: None)
         assert any("no effect" in each for each in fuzz.run(600, seed=3)["problems"])
     with monkeypatch.context() as leaky:
         kept: list[bytes] = []

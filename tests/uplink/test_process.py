@@ -1,4 +1,4 @@
-"""The uplink process as a whole: its start, its waits, its signs of life."""
+"""The uplink process: startup, backoff, watchdog keep-alives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agent.base.errors import ConfigError
 from agent.desk.loopback.broker import Broker
 from agent.uplink.process import Uplink, run_uplink
 from agent.wall.outbox import Outbox
-from tests.uplink.conftest import agent_config, fill, free_port, talking, until
+from tests.uplink.conftest import agent_config, fill, free_port, stepped_uplink, until
 
 
 def test_the_demo_profile_does_not_leave_this_machine(tmp_path: Path) -> None:
@@ -30,26 +30,28 @@ def test_a_missing_file_is_named_at_the_start(tmp_path: Path, key: str) -> None:
         run_uplink(config, threading.Event())
 
 
-def test_signs_of_life_only_with_progress(
+def test_keep_alives_only_with_progress(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Outbox drained, a PUBACK, or a broker that is known to be away; not a silent broker."""
-    signs: list[float] = []
-    monkeypatch.setattr("agent.host.sd_notify.alive", lambda: signs.append(time.monotonic()))
+    keepalives: list[float] = []
+    monkeypatch.setattr(
+        "agent.host.sd_notify.watchdog", lambda: keepalives.append(time.monotonic())
+    )
     config = agent_config(tmp_path, broker.port)
-    with talking(config) as (uplink, _):
-        until(uplink, lambda: signs, "drained")
+    with stepped_uplink(config) as (uplink, _):
+        until(uplink, lambda: keepalives, "drained")
         with monkeypatch.context() as silent:
             silent.setattr(Broker, "_handle_packet", lambda *_: None)
             fill(config, 3)
             until(uplink, lambda: not uplink._sender.drained, "sent by now")
-            signs.clear()
+            keepalives.clear()
             for _ in range(10):
                 uplink.step(0.02)
             assert uplink.connected
-            assert signs == []
+            assert keepalives == []
         broker.stop()
-        until(uplink, lambda: signs, "known to be away")
+        until(uplink, lambda: keepalives, "known to be away")
         assert not uplink.connected
 
 
@@ -66,7 +68,7 @@ def test_a_long_wait_for_the_broker_is_cut_short_by_a_stop(tmp_path: Path) -> No
         uplink = Uplink(config, outbox, wait)
         uplink._failures = 16
         uplink.step(0.0)
-        assert len(waits) > 100  # in slices, so that the watchdog hears of it
+        assert len(waits) > 100  # short waits, with keep-alives in between
         assert max(waits) <= 10.0
         stop.set()
         waits.clear()

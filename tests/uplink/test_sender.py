@@ -1,4 +1,4 @@
-"""The outbox on its way out: everything arrives, once by (boot, seq), whatever happens between."""
+"""Publishing the outbox: at-least-once delivery despite failures of broker, disk and outbox."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from tests.uplink.conftest import (
     depth,
     eventually,
     fill,
+    stepped_uplink,
     summaries,
-    talking,
     until,
 )  # fmt: skip
 
@@ -55,10 +55,10 @@ def test_summaries_arrive_schema_valid_and_byte_for_byte(
     assert message.qos == 1
     if protocol == "5":
         assert message.properties is not None
-        said = message.properties.json()  # type: ignore[no-untyped-call]
-        assert said["ContentType"] == "application/json"
-        assert said["UserProperty"] == [("schema", "urn:fleeting:summary:1")]
-        assert 0 < said["MessageExpiryInterval"] <= 7 * 86_400
+        properties = message.properties.json()  # type: ignore[no-untyped-call]
+        assert properties["ContentType"] == "application/json"
+        assert properties["UserProperty"] == [("schema", "urn:fleeting:summary:1")]
+        assert 0 < properties["MessageExpiryInterval"] <= 7 * 86_400
 
 
 def test_after_the_broker_was_away_every_summary_arrives(
@@ -99,12 +99,12 @@ def test_no_more_in_flight_than_both_allow(
     broker.start()
     config = agent_config(tmp_path, broker.port, discovery=True, in_flight=own)
     fill(config, 20)
-    with talking(config) as (uplink, outbox):
+    with stepped_uplink(config) as (uplink, outbox):
         outbox.latest.put(birth())
 
         def drained() -> bool:
             if uplink._connection is not None:
-                assert len(uplink._connection._waiting) <= min(own, brokers)
+                assert len(uplink._connection._unacknowledged) <= min(own, brokers)
             return not summaries(outbox)
 
         until(uplink, drained, "all is sent")
@@ -113,8 +113,8 @@ def test_no_more_in_flight_than_both_allow(
 def test_rows_that_are_no_messages_are_removed_and_recorded(
     tmp_path: Path, broker: Broker, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even a perceive process that went rogue gets nothing through."""
-    monkeypatch.setattr("agent.uplink.inbound._FLUSH", 0.05)
+    """A compromised perceive process cannot publish other data."""
+    monkeypatch.setattr("agent.uplink.inbound._FLUSH_INTERVAL", 0.05)
     config = agent_config(tmp_path, broker.port)
     listener = listen(broker.port)
     (good,) = fill(config, 1)
@@ -124,7 +124,7 @@ def test_rows_that_are_no_messages_are_removed_and_recorded(
         ("summary", good.replace(b",", b", ", 1)),
         ("summary", good.replace(b'"slot":0', b'"slot":999')),
     ]  # fmt: skip
-    with talking(config) as (uplink, outbox):
+    with stepped_uplink(config) as (uplink, outbox):
         with outbox._database.transaction("test") as database:
             for seq, (kind, body) in enumerate(bad):
                 database.execute(
@@ -156,7 +156,7 @@ def test_acknowledged_twice_is_removed_once(
     config = agent_config(tmp_path, broker.port)
     listener = listen(broker.port)
     expected = fill(config, 60)
-    with talking(config) as (uplink, outbox):
+    with stepped_uplink(config) as (uplink, outbox):
         until(uplink, lambda: summaries(outbox) == 0, "all is sent")
         assert uplink.connected
     eventually(lambda: len(listener.summaries()) >= 60, "all arrive")
@@ -183,7 +183,7 @@ def test_a_broker_that_closes_at_random_gets_everything_in_the_end(
     config = agent_config(tmp_path, broker.port, in_flight=3)
     listener = listen(broker.port)
     expected = fill(config, 80)
-    with talking(config) as (uplink, outbox):
+    with stepped_uplink(config) as (uplink, outbox):
         until(uplink, lambda: summaries(outbox) == 0, "all is sent", 3000)
     eventually(lambda: set(expected) <= set(listener.summaries()), "all arrive")
     assert set(listener.summaries()) == set(expected)
@@ -195,7 +195,7 @@ def test_an_outbox_damaged_while_connected_is_replaced_and_recorded(
     config = agent_config(tmp_path, broker.port)
     listener = listen(broker.port)
     fill(config, 5)
-    with talking(config) as (uplink, outbox):
+    with stepped_uplink(config) as (uplink, outbox):
         until(uplink, lambda: summaries(outbox) == 0, "all is sent")
         outbox.close()
         for suffix in ("-wal", "-shm"):
@@ -212,7 +212,7 @@ def test_an_outbox_damaged_while_connected_is_replaced_and_recorded(
 def test_what_was_taken_from_a_lost_outbox_removes_nothing_from_the_next(
     tmp_path: Path, broker: Broker, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Numbers of rows begin anew with the file: a late PUBACK must not hit another message."""
+    """A late PUBACK for the replaced file must not remove a row of the new one."""
     before, late = Broker._handle_packet, []
 
     def slow(self: Broker, session: _Session, first: int, body: bytes) -> None:
@@ -227,13 +227,13 @@ def test_what_was_taken_from_a_lost_outbox_removes_nothing_from_the_next(
     config = agent_config(tmp_path, broker.port)
     listener = listen(broker.port)
     fill(config, 5)
-    with talking(config) as (uplink, outbox):
+    with stepped_uplink(config) as (uplink, outbox):
         until(uplink, lambda: len(late) == 5, "five are in flight")
         outbox.close()
         for suffix in ("-wal", "-shm", ""):
             old = config.store.outbox.with_name(config.store.outbox.name + suffix)
             if old.exists():
-                old.rename(f"{old}.moved")  # as the other half would
+                old.rename(f"{old}.moved")  # as the perceive process would
         later = fill(config, 5, 50)
         for session, puback in late:
             broker._loop.call_soon_threadsafe(session.writer.write, puback)
@@ -246,15 +246,15 @@ def test_a_disk_that_becomes_read_only_while_connected(
     tmp_path: Path, broker: Broker, listen: Listen, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    """What the broker took cannot be removed: it is remembered and not sent again."""
-    monkeypatch.setattr("agent.uplink.process._STORE_DELAY", 0.05)
+    """Acknowledged rows that cannot be removed are not sent again."""
+    monkeypatch.setattr("agent.uplink.process._STORE_RETRY_DELAY", 0.05)
     config = agent_config(tmp_path, broker.port)
     listener = listen(broker.port)
-    with talking(config) as (uplink, outbox):
+    with stepped_uplink(config) as (uplink, outbox):
         until(uplink, lambda: listener.bodies("shadow/reported"), "it is there")
         expected = fill(config, 10)
         lock = sqlite3.connect(config.store.outbox, isolation_level=None)
-        monkeypatch.setattr("agent.wall.outbox._database._WAIT", 0.05)
+        monkeypatch.setattr("agent.wall.outbox._database._BUSY_TIMEOUT", 0.05)
         outbox.close()
         lock.execute("BEGIN IMMEDIATE")  # nobody else can write; everybody can read
         until(uplink, lambda: listener.summaries() == expected, "they are sent")
@@ -277,7 +277,7 @@ def test_a_wall_clock_that_steps_two_weeks_changes_nothing(
     monkeypatch.setattr(time, "time", lambda: now() + step)
     config = agent_config(tmp_path, broker.port)
     listener = listen(broker.port)
-    with talking(config) as (uplink, outbox):
+    with stepped_uplink(config) as (uplink, outbox):
         expected = []
         for number, step in enumerate((0.0, 14 * 86_400.0, -14 * 86_400.0, 0.0)):  # noqa: B007
             expected += fill(config, 5, 5 * number)
@@ -290,7 +290,7 @@ def test_a_wall_clock_that_steps_two_weeks_changes_nothing(
 def test_stopping_sends_what_is_left(tmp_path: Path, broker: Broker, listen: Listen) -> None:
     config = agent_config(tmp_path, broker.port)
     listener = listen(broker.port)
-    with talking(config) as (uplink, outbox):
+    with stepped_uplink(config) as (uplink, outbox):
         uplink.step(0.1)
         expected = fill(config, 60)
         uplink.stop()

@@ -1,4 +1,4 @@
-"""Remote settings: path by path, refused with a reason, never bent."""
+"""Remote settings: validated path by path, refused with a reason, never clamped."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from agent.privacy.policy.rules import resolve
 from agent.uplink.settings import DesiredState, RemoteControl, parse_desired, resolve_desired
 from agent.uplink.strict_json import MalformedError
 from agent.wall.remote_settings import Patch, Settings, read, write
+from tests.fakes import full_disk
 
 
 def shop(folder: Path | None = None, **privacy: Any) -> AgentConfig:
@@ -111,14 +112,14 @@ def test_where_the_own_value_is_refused_the_groups_holds() -> None:
 def test_newer_documents_replace_and_older_ones_change_nothing(tmp_path: Path) -> None:
     count, config = Counted(), shop(tmp_path)
     control = RemoteControl(config, count)
-    control.desire(desired(5, privacy={"k": 30}), "own")
+    control.set_desired(desired(5, privacy={"k": 30}), "own")
     assert (control.settings.version, control.config.privacy.k) == (5, 30)
     before = config.store.settings.read_bytes()
     for version in (5, 4, 1):
-        control.desire(desired(version, privacy={"k": 40}), "own")
+        control.set_desired(desired(version, privacy={"k": 40}), "own")
     assert config.store.settings.read_bytes() == before
     assert count == ["settings_refused", "settings_refused"]  # the same again is no refusal
-    control.desire(desired(6, tracking={"max_faces": 9}), "own")
+    control.set_desired(desired(6, tracking={"max_faces": 9}), "own")
     assert control.config.privacy.k is None  # no longer desired
     assert control.reported.config.privacy.k == 10  # the policy's own
     assert control.reported.config.tracking.max_faces == 9
@@ -126,8 +127,8 @@ def test_newer_documents_replace_and_older_ones_change_nothing(tmp_path: Path) -
 
 def test_versions_of_group_and_device_are_counted_apart(tmp_path: Path) -> None:
     control = RemoteControl(shop(tmp_path), Counted())
-    control.desire(desired(50, privacy={"k": 20}), "defaults")
-    control.desire(desired(2, privacy={"window": 3600}), "own")
+    control.set_desired(desired(50, privacy={"k": 20}), "defaults")
+    control.set_desired(desired(2, privacy={"window": 3600}), "own")
     found = control.reported
     assert (found.version, found.defaults) == (2, 50)
     assert (found.config.privacy.k, found.config.privacy.window) == (20, 3600)
@@ -136,10 +137,10 @@ def test_versions_of_group_and_device_are_counted_apart(tmp_path: Path) -> None:
 def test_refusals_are_reported_once_per_path_and_survive_a_restart(tmp_path: Path) -> None:
     config = shop(tmp_path)
     control = RemoteControl(config, Counted())
-    control.desire(
+    control.set_desired(
         desired(1, privacy={"k": 2, "epsilon": 3}, x={}, tracking={"max_faces": 0}), "own"
     )
-    control.desire(desired(1, privacy={"k": True, "window": 10}), "defaults")
+    control.set_desired(desired(1, privacy={"k": True, "window": 10}), "defaults")
     expected = (
         Rejected(path="privacy.k", reason="wrong_value"),
         Rejected(path="privacy.window", reason="weaker_than_policy"),
@@ -149,13 +150,13 @@ def test_refusals_are_reported_once_per_path_and_survive_a_restart(tmp_path: Pat
     assert control.reported.rejected == expected
     again = RemoteControl(config, Counted())
     assert again.reported == control.reported
-    again.desire(desired(1, privacy={"k": 50}), "own")  # the retained document comes again
+    again.set_desired(desired(1, privacy={"k": 50}), "own")  # the retained document comes again
     assert again.reported == control.reported
 
 
 def test_a_stricter_policy_on_site_drops_what_was_allowed_before(tmp_path: Path) -> None:
     before = RemoteControl(shop(tmp_path, policy="research-consented"), Counted())
-    before.desire(desired(3, privacy={"k": 4}, tracking={"max_faces": 5}), "own")
+    before.set_desired(desired(3, privacy={"k": 4}, tracking={"max_faces": 5}), "own")
     assert before.reported.config.privacy.k == 4
     after = RemoteControl(shop(tmp_path), Counted())
     assert after.reported.config.privacy.k == 10
@@ -177,14 +178,14 @@ def test_a_damaged_file_is_survived_and_written_again(tmp_path: Path, content: b
     assert count == ["settings_refused"]
     control.tick(0.0)
     assert read(config.store.settings) == Settings()
-    control.desire(desired(7, privacy={"k": 30}), "own")  # the broker brings it again
+    control.set_desired(desired(7, privacy={"k": 30}), "own")  # the broker brings it again
     assert read(config.store.settings).patch.privacy.k == 30
 
 
 def test_a_file_lost_or_changed_by_another_is_written_again(tmp_path: Path) -> None:
     config = shop(tmp_path)
     control = RemoteControl(config, Counted())
-    control.desire(desired(7, privacy={"k": 30}), "own")
+    control.set_desired(desired(7, privacy={"k": 30}), "own")
     config.store.settings.unlink()
     control.tick(1.0)
     assert read(config.store.settings) == control.settings
@@ -198,17 +199,14 @@ def test_a_full_disk_keeps_a_desired_state_waiting_and_the_old_settings_in_force
 ) -> None:
     config = shop(tmp_path)
     control = RemoteControl(config, Counted())
-    control.desire(desired(1, privacy={"k": 20}), "own")
-
-    def full(*_: Any) -> None:
-        raise StoreError("the disk is full.")
+    control.set_desired(desired(1, privacy={"k": 20}), "own")
 
     with monkeypatch.context() as broken:
-        broken.setattr("agent.wall.remote_settings.write", full)
-        control.desire(desired(3, privacy={"k": 30}), "own")
-        control.desire(desired(2, privacy={"k": 40}), "own")  # older than what waits
+        broken.setattr("agent.wall.remote_settings.write_atomically", full_disk)
+        control.set_desired(desired(3, privacy={"k": 30}), "own")
+        control.set_desired(desired(2, privacy={"k": 40}), "own")  # older than the pending one
         with pytest.raises(StoreError):
-            control.pause(True)
+            control.set_paused(True)
         control.tick(100.0)
         assert (control.settings.version, control.config.privacy.k) == (1, 20)
         assert not control.settings.paused
@@ -220,16 +218,16 @@ def test_a_full_disk_keeps_a_desired_state_waiting_and_the_old_settings_in_force
 def test_a_policy_that_cannot_be_asked_any_more_keeps_what_is_in_force(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A profile file that is taken away while we run: no reason to fall over, or to allow more."""
+    """The profile file is removed at run time."""
     control = RemoteControl(shop(tmp_path), Counted())
-    control.desire(desired(1, privacy={"k": 20}), "own")
+    control.set_desired(desired(1, privacy={"k": 20}), "own")
     with monkeypatch.context() as gone:
 
         def refuse(*_: Any, **__: Any) -> None:
             raise ConfigError("the profile cannot be read.")
 
         gone.setattr("agent.uplink.settings.resolve", refuse)
-        control.desire(desired(2, privacy={"k": 30}), "own")
+        control.set_desired(desired(2, privacy={"k": 30}), "own")
         assert control.reported.config.privacy.k == 20
         assert control.settings.version == 1
     control.tick(1.0)
@@ -242,7 +240,7 @@ def test_what_is_in_force_satisfies_the_policy_whatever_is_desired(tmp_path: Pat
     for k in (1, 5, 9, 10, 11, 100):
         for window in (10, 60, 300, 900, 3600):
             version += 1
-            control.desire(desired(version, privacy={"k": k, "window": window}), "own")
+            control.set_desired(desired(version, privacy={"k": k, "window": window}), "own")
             policy = resolve(control.config, live=False)
             assert policy.k == (k if k >= 10 else 10)
             assert policy.window == (window if window >= 300 else 900)

@@ -1,4 +1,4 @@
-"""Home Assistant's description of a device: a function of its id, and of nothing else."""
+"""The Home Assistant discovery message depends on the device id only."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def described(device: str, **mqtt: Any) -> bytes:
 
 
 def test_it_is_pinned() -> None:
-    """Whatever is added to it must be added here knowingly."""
+    """Every change of the message must be deliberate."""
     assert hashlib.sha256(described("box-7")).hexdigest()[:16] == "a21de705d9572041"
 
 
-def test_it_tells_nothing_but_the_id() -> None:
+def test_it_depends_on_the_device_id_only() -> None:
     first = described("box-7", host="broker.example", username="me", port=8883)
     assert first == described("box-7")
     assert described("a-box").replace(b"a-box", b"box-7") == first
@@ -61,7 +61,7 @@ def test_it_passes_a_broker_that_refuses_large_packets(device: str) -> None:
     assert len(described(device)) + len(f"homeassistant/device/{device}/config") <= 3500
 
 
-def test_the_templates_read_what_a_summary_says() -> None:
+def test_the_templates_match_the_summary_schema() -> None:
     value = json.loads(summary(0).model_dump_json())
     nobody = dict.fromkeys(ExpressionCounts.model_fields, 0)
     value["expression"] = nobody | {"happiness": 30, "neutral": 90}
@@ -69,10 +69,14 @@ def test_the_templates_read_what_a_summary_says() -> None:
     value["attention"] = {"under_1": 1, "from_1_to_5": 2, "from_5_to_15": 3, "over_15": 4}
     parts = json.loads(described("box-7"))["cmps"]
 
-    def said(key: str) -> str:
+    def rendered(key: str) -> str:
         template = jinja2.Environment().from_string(parts[key]["value_template"])
         return str(template.render(value_json=value)).strip()
 
-    assert (said("visits"), said("happy"), said("attentive")) == ("0", "25", "9")
+    assert (rendered("visits"), rendered("happy"), rendered("attentive")) == ("0", "25", "9")
     value |= {"visits": None, "expression": None, "attention": None}
-    assert (said("visits"), said("happy"), said("attentive")) == ("None", "None", "None")
+    assert (rendered("visits"), rendered("happy"), rendered("attentive")) == (
+        "None",
+        "None",
+        "None",
+    )

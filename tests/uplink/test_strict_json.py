@@ -1,4 +1,4 @@
-"""Bytes to JSON, or a refusal: nothing else ever happens."""
+"""Any input is parsed or refused with `MalformedError`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.uplink.strict_json import MOST_BYTES, MOST_DEPTH, MalformedError, parse
+from agent.uplink.strict_json import MAX_BYTES, MAX_DEPTH, MalformedError, parse
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from agent.uplink.strict_json import MOST_BYTES, MOST_DEPTH, MalformedError, par
         }),
         (b'"' + b"[" * 4000 + b'"', "[" * 4000),  # brackets in a string nest nothing
         (b'{"a": "\\"[[[[[[\\\\"}', {"a": '"[[[[[[\\'}),
-        (b"[" * MOST_DEPTH + b"]" * MOST_DEPTH, [[[[]]]]),
+        (b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, [[[[]]]]),
         ("\u00e4".join('""').encode(), "\u00e4"),
     ],
 )  # fmt: skip
@@ -35,8 +35,8 @@ def test_documents_are_read(body: bytes, value: Any) -> None:
     "body",
     [
         b"",
-        b" " * (MOST_BYTES + 1),
-        b"[" * (MOST_DEPTH + 1) + b"]" * (MOST_DEPTH + 1),
+        b" " * (MAX_BYTES + 1),
+        b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
         b"[" * 4096,
         b'{"a":' * 800 + b"1" + b"}" * 80,
         b'"' * 4095,
@@ -76,7 +76,7 @@ def test_any_bytes_are_a_value_or_a_refusal(body: bytes) -> None:
         parse(body)
     except MalformedError:
         return
-    assert len(body) <= MOST_BYTES
+    assert len(body) <= MAX_BYTES
 
 
 _LEAVES = st.none() | st.booleans() | st.integers(-(10**10), 10**10) | st.text(max_size=20)
@@ -96,7 +96,7 @@ def test_it_agrees_with_the_standard_library_where_it_accepts(value: Any) -> Non
     try:
         found = parse(body)
     except MalformedError:
-        assert _depth(value) > MOST_DEPTH or len(body) > MOST_BYTES
+        assert _depth(value) > MAX_DEPTH or len(body) > MAX_BYTES
         return
     assert found == value
     assert not isinstance(found, float) or math.isfinite(found)

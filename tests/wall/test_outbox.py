@@ -1,4 +1,4 @@
-"""The outbox loses nothing: not to kill -9, a full disk, damage or a second process."""
+"""The outbox survives kill -9, a full disk, damage and a second process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from agent.base.config import StoreConfig
 from agent.base.errors import StoreError
 from agent.base.report import Birth, Event, EventCode, Vitals, to_json
 from agent.wall.outbox import Outbox
-from agent.wall.outbox._events import EVENT_PAUSE, EVENTS_A_DAY
+from agent.wall.outbox._events import EVENT_INTERVAL, MAX_EVENTS_PER_DAY
 from tests.summaries import birth, summary
 
 
@@ -71,7 +71,7 @@ def test_a_summary_that_was_sent_leaves_its_ledger_line_and_is_not_added_again(
         digest = hashlib.sha256(row.body).hexdigest()
         assert outbox.ledger.entries() == [("0a1b2c3d", 0, 0, digest)]
         outbox.add(summary(1))
-        assert outbox.peek(1)[0].id > row.id  # never given twice
+        assert outbox.peek(1)[0].id > row.id  # never reused
 
 
 def test_numbers_go_on_across_restarts_under_a_new_boot_id(tmp_path: Path) -> None:
@@ -118,12 +118,12 @@ def test_the_oldest_beyond_the_number_of_rows_are_dropped(tmp_path: Path) -> Non
     with box(tmp_path, max_rows=100) as outbox:
         for seq in range(120):
             outbox.add(summary(seq))
-        assert outbox.depth() <= 101  # the event that tells of it is one more
+        assert outbox.depth() <= 101  # plus the event about it
         assert summaries(outbox)[-1] == to_json(summary(119))
         assert outbox.evicted >= 20
 
 
-def test_an_event_said_often_is_sent_once_and_counted(tmp_path: Path) -> None:
+def test_a_repeated_event_is_stored_once_and_counted(tmp_path: Path) -> None:
     with box(tmp_path) as outbox:
         for _ in range(5):
             outbox.events.record("camera_stalled")
@@ -134,14 +134,12 @@ def test_an_event_said_often_is_sent_once_and_counted(tmp_path: Path) -> None:
         assert (first.boot, second.seq) == (outbox.boot, first.seq + 1)
 
 
-def test_what_an_event_was_not_sent_for_is_told_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_counted_events_are_stored_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with box(tmp_path) as outbox:
         for _ in range(5):
             outbox.events.record("camera_stalled")
         now = time.monotonic()
-        monkeypatch.setattr("time.monotonic", lambda: now + EVENT_PAUSE)
+        monkeypatch.setattr("time.monotonic", lambda: now + EVENT_INTERVAL)
         outbox.events.flush()
         outbox.events.flush()
         assert [_count(row.body) for row in outbox.peek(9)] == [1, 4]
@@ -156,20 +154,20 @@ def test_there_are_only_so_many_events_a_day(
         for _ in range(23):
             for code in get_args(EventCode):
                 outbox.events.record(code)
-            now += EVENT_PAUSE
-        assert outbox.depth() == EVENTS_A_DAY
+            now += EVENT_INTERVAL
+        assert outbox.depth() == MAX_EVENTS_PER_DAY
         now += 86_400
         outbox.events.record("paused")
-        assert outbox.depth() == EVENTS_A_DAY + 1
+        assert outbox.depth() == MAX_EVENTS_PER_DAY + 1
 
 
-def test_what_the_broker_took_is_metered(tmp_path: Path) -> None:
+def test_delivered_messages_are_metered(tmp_path: Path) -> None:
     with box(tmp_path) as outbox:
         for seq in range(3):
             outbox.add(summary(seq))
         rows = outbox.peek(9)
         outbox.acknowledge(rows[0].id, rows[0].id, 999)
-        outbox.acknowledge(rows[1].id, taken=False)
+        outbox.acknowledge(rows[1].id, delivered=False)
         outbox.ledger.meter(2, 50)
         basis = outbox.ledger.receipt_basis()
         assert (basis.messages, basis.bytes) == (3, len(rows[0].body) + 50)
@@ -225,12 +223,12 @@ def test_nothing_is_lost_or_doubled_whatever_the_order(steps: list[tuple[str, in
 
 def test_kill_9_at_random_instants_loses_no_summary_that_was_taken(tmp_path: Path) -> None:
     """More rounds: FLEETING_KILLS=1000."""
-    told: list[tuple[str, int]] = []
+    stored: list[tuple[str, int]] = []
     for kill in range(int(os.environ.get("FLEETING_KILLS", "8"))):
         reader, writer = os.pipe()
         child = os.fork()
         if not child:
-            try:  # adds, and tells of each summary that was taken, until it is killed
+            try:  # adds summaries and reports each until it is killed
                 outbox = box(tmp_path)
                 while True:
                     seq = outbox.next_seq
@@ -240,15 +238,15 @@ def test_kill_9_at_random_instants_loses_no_summary_that_was_taken(tmp_path: Pat
                 os._exit(1)
         os.close(writer)
         with open(reader, "rb") as lines:
-            told.append(_pair(lines.readline()))
+            stored.append(_pair(lines.readline()))
             time.sleep(0.003 * (kill * 7 % 23))
             os.kill(child, signal.SIGKILL)
-            told += [_pair(line) for line in lines if line.endswith(b"\n")]
+            stored += [_pair(line) for line in lines if line.endswith(b"\n")]
         assert os.waitpid(child, 0)[1] == signal.SIGKILL
     with box(tmp_path) as outbox:
         assert outbox.moved_aside is None
         ledger = [(boot, seq) for boot, seq, _, _ in outbox.ledger.entries()]
-        assert set(told) <= set(ledger)
+        assert set(stored) <= set(ledger)
         assert len(set(ledger)) == len(ledger) == outbox.depth()
         assert [seq for _, seq in ledger] == list(range(len(ledger)))
 

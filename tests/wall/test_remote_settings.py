@@ -1,4 +1,4 @@
-"""The settings file: validated, replaced whole, and never more than bounded numbers."""
+"""The settings file: validated, replaced atomically, bounded numbers only."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from agent.base.config import parse
 from agent.base.errors import ConfigError, StoreError
 from agent.wall.remote_settings import Patch, Settings, apply, read, write
+from tests.fakes import full_disk
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -68,11 +69,7 @@ def test_a_disk_that_takes_nothing_leaves_the_old_file(
 ) -> None:
     path = tmp_path / "settings.json"
     write(path, Settings(version=1))
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(StoreError, match="No space"):
         write(path, Settings(version=2))
     assert read(path).version == 1

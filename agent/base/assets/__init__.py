@@ -1,4 +1,4 @@
-"""The bundled clip and the script of what is planted in it. Imports nothing of ours."""
+"""The bundled clip and its ground truth. Imports no other package of `agent`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What may leave the device, and nothing else. Not personal. Every field is closed and bounded.
+"""The messages that may leave the device. Not personal. Every field is closed and bounded.
 
 The JSON Schemas in `agent/base/schemas/` are made from these models by
 `python -m agent.base.schemas`.

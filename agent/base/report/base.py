@@ -1,4 +1,4 @@
-"""What every message has in common: closed models, bounded numbers, identities."""
+"""Common to all messages: closed models, bounded integers, identifiers, canonical JSON."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pydantic import (
 from pydantic_core import core_schema
 
 Ranges = tuple[tuple[int, int, int], ...]
-"""Integers that may be said: (least, most, step) of each stretch, ascending."""
+"""Permitted integers: (minimum, maximum, step) of each range, ascending."""
 
 SEQ_LIMIT = 2**24
-"""Sequence numbers are below this and then begin again at 0, under another boot id."""
+"""Sequence numbers wrap to 0 here."""
 
 Boot = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$", max_length=8)]
 """8 hex digits of a process start."""
@@ -49,8 +49,8 @@ Message = TypeVar("Message", bound=ClosedModel)
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """Annotates an integer that grows coarser away from zero: noise drowns the rest anyway, and
-    what cannot be said cannot carry anything out."""
+    """Annotates an integer quantized more coarsely away from zero: the noise exceeds the lost
+    precision, and fewer permitted values limit a covert channel."""
 
     ranges: Ranges
 
@@ -77,18 +77,18 @@ class Quantized:
 
 
 def quantize(ranges: Ranges, value: int) -> int:
-    """The sayable integer closest to `value`; post-processing, so it costs no privacy."""
+    """The permitted integer closest to `value`; post-processing, so it costs no privacy budget."""
     near = (min(max(step * round(value / step), low), high) for low, high, step in ranges)
     return min(near, key=lambda each: (abs(each - value), abs(each)))
 
 
 def to_json(message: ClosedModel) -> bytes:
-    """The one byte form of a message: compact, keys in declared order."""
+    """The canonical JSON of a message: compact, keys in declared order."""
     return message.model_dump_json().encode()
 
 
 def from_json(kind: type[Message], data: bytes) -> Message | None:
-    """The message whose one byte form is `data`; None where it is anything else."""
+    """The message whose canonical JSON is `data`; None for anything else."""
     try:
         message = kind.model_validate_json(data)
     except ValueError:

@@ -1,6 +1,6 @@
-"""JSON Schemas of every message that may leave, made from `base.report`; all of them closed. May
-import `base`, except `types`.
+"""Closed JSON Schemas of every message, generated from `base.report`. May import `base`, except
+`types`.
 
-`python -m agent.base.schemas` writes and checks them; `python -m tools.capacity` prints how much
-they can say at most.
+`python -m agent.base.schemas` writes and checks them; `python -m tools.capacity` prints their
+channel capacity.
 """

@@ -1,4 +1,4 @@
-"""Write the schemas beside this file, or with --check compare them. Writes no open one."""
+"""Write the schemas beside this file, or compare them with --check. Refuses an open schema."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 1 where a schema is open or, with --check, a file is not what the models say."""
+    """Returns 1 where a schema is open or, with --check, a file differs from the models."""
     parser = argparse.ArgumentParser(prog="python -m agent.base.schemas", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, only compare")
     check = parser.parse_args(argv).check

@@ -1,8 +1,8 @@
-"""Is a JSON Schema closed, and how much could somebody say through it?
+"""Channel capacity of a closed JSON Schema.
 
 A schema is closed when every object, array, string and number in it is bounded. Then the messages
-that satisfy it can be counted, and the logarithm of their number is the channel's capacity: the
-most that a message could carry if somebody tampered with the device to smuggle data out.
+that satisfy it can be counted, and the logarithm of their number is the capacity: the upper bound
+on what a tampered device could exfiltrate in one message.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ _PIECE = re.compile(
     r"(?:\[(?P<set>[^\]\\^]+)\]|\\?(?P<literal>[.:\-\w]))"
     r"(?:\{(?P<count>\d+(?:,\d+)?)\})?"
 )
-"""One character class or literal of a pattern, with its count."""
+"""One character class or literal of a pattern, with its repetition."""
 
 
 class OpenSchemaError(AgentError):
-    """A schema lets something unbounded through."""
+    """A schema has an unbounded part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """The most that one message can be and say."""
+    """Upper bounds on one message's length and information."""
 
     bytes: int
-    """Length of the longest message as compact JSON."""
+    """Longest message as compact JSON."""
     bits: float
-    """log2 of the number of different messages."""
+    """log2 of the number of distinct messages."""
 
     def __add__(self, other: Capacity) -> Capacity:
         return Capacity(self.bytes + other.bytes, self.bits + other.bits)
 
 
 def capacity(schema: Schema) -> Capacity:
-    """Bound a message by its schema. Raises `OpenSchemaError` naming the first open spot."""
+    """The capacity of one message. Raises `OpenSchemaError` naming the first unbounded part."""
     return _Walk(schema.get("$defs", {})).measure(schema, "message")
 
 
@@ -105,7 +105,7 @@ class _Walk:
         kinds = 2**item.bits
         lengths = range(schema.get("minItems", 0), most + 1)
         if schema.get("uniqueItems"):
-            # Our models also fix the order, so a selection is all that can be said.
+            # The models also fix the order: count subsets.
             ways = sum(comb(round(kinds), length) for length in lengths)
         else:
             ways = sum(round(kinds) ** length for length in lengths)
@@ -155,5 +155,5 @@ def _letters(group: str) -> set[str]:
 
 
 def per_day(message: Capacity, messages: float) -> int:
-    """Bytes that `messages` a day could carry at most."""
+    """Upper bound on the bytes carried by `messages` a day."""
     return ceil(message.bits * messages / 8)

@@ -1,4 +1,4 @@
-"""Which message has which JSON Schema, and how a schema is made from its model."""
+"""The JSON Schema of each message, generated from its model."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ MESSAGES: dict[str, type[ClosedModel]] = {
     "reported-1": Reported,
     "response-1": Response,
 }
-"""Schema file, without its ending, by message. Beside these there is only `state`: the word
-`online` or `offline`."""
+"""Model by schema file name without suffix. The only other message is `state`: `online` or
+`offline`."""
 
 
 def urn(name: str) -> str:
@@ -42,14 +42,14 @@ def text(name: str) -> str:
 
 
 def load(name: str) -> dict[str, Any]:
-    """The schema that came with the package."""
+    """The packaged schema."""
     schema: dict[str, Any] = json.loads(files(__package__).joinpath(f"{name}.json").read_text())
     return schema
 
 
 @functools.cache
 def joint_hash() -> str:
-    """The first 16 hex digits of the SHA-256 over all schemas that came with the package."""
+    """The first 16 hex digits of the SHA-256 over all packaged schemas."""
     folder = files(__package__)
     digest = hashlib.sha256()
     for name in sorted(MESSAGES):

@@ -1,7 +1,6 @@
-"""The sandbox that each process enters at its start, with or without systemd around it. May import
-`base`, except `types`.
+"""The sandbox that each process enters at start, with or without systemd. May import `base`, except
+`types`.
 
-Layers, each of which holds when another is missing: no new privileges and no core dumps (prctl),
-the files and ports it may reach (Landlock), the system calls it may make (seccomp). Nothing of it
-can be undone by the process or by a program that it starts.
+Independent layers: no new privileges and no core dumps (prctl), files and TCP ports (Landlock),
+system calls (seccomp). None can be undone by the process or its children.
 """

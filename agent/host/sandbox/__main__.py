@@ -1,5 +1,5 @@
-"""`python -m agent.host.sandbox`: enter the sandbox of the perceive process, try it, and
-print what holds as JSON. Then end: it cannot be left."""
+"""`python -m agent.host.sandbox`: enter the sandbox of the perceive process, probe it, print the
+result as JSON and exit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agent.host.sandbox.enter import enter_perceive
 
 
 def main() -> int:
-    """0 where no network can be reached and no file be written, else 1."""
+    """Returns 0 where neither a network can be reached nor a file written, else 1."""
     found = enter_perceive([])
     print(to_json(found).decode())
     return 0 if (found.network, found.writes) == ("closed", "confined") else 1

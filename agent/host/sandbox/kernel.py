@@ -1,4 +1,4 @@
-"""System calls that Python has no function for; the only place in this package that makes them."""
+"""System calls without a Python wrapper."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import platform
 import struct
 from pathlib import Path
 
+PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
 PR_SET_MDWE = 65
 PR_MDWE_REFUSE_EXEC_GAIN = 1
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
-_LIBC.syscall.restype = ctypes.c_long
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.syscall.restype = ctypes.c_long
 
 
 def syscall(number: int, *arguments: int) -> int:
     """syscall(2); pointers are passed as their address. Raises `OSError`."""
-    result: int = _LIBC.syscall(*(ctypes.c_long(each) for each in (number, *arguments)))
+    result: int = LIBC.syscall(*(ctypes.c_long(each) for each in (number, *arguments)))
     if result < 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
@@ -28,19 +29,19 @@ def syscall(number: int, *arguments: int) -> int:
 
 def prctl(option: int, value: int) -> None:
     """prctl(2) with one value and zeros. Raises `OSError`."""
-    if _LIBC.prctl(option, *(ctypes.c_ulong(each) for each in (value, 0, 0, 0))) < 0:
+    if LIBC.prctl(option, *(ctypes.c_ulong(each) for each in (value, 0, 0, 0))) < 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
 
 
 def processor() -> str:
-    """`x86_64`, `aarch64`, or something else where the numbers of system calls are not known here:
-    a 32-bit program on a 64-bit kernel too."""
+    """`platform.machine()`; prefixed with `32-bit` in a 32-bit process, whose system calls have
+    other numbers."""
     return platform.machine() if struct.calcsize("P") == 8 else f"32-bit {platform.machine()}"
 
 
 def status(key: str) -> int:
-    """A number from /proc/self/status, 0 where it is not given (proc_pid_status(5))."""
+    """A number from /proc/self/status (proc_pid_status(5)), 0 where absent."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

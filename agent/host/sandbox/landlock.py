@@ -1,9 +1,8 @@
-"""Which files and TCP ports each process may reach: landlock(7), the kernel's sandbox for anyone.
+"""Restricting files and TCP ports with landlock(7).
 
-A ruleset names the rights that it handles; what is handled and not granted is refused with EACCES.
-Older kernels know fewer rights: those are left out, and the rest holds. Rules hold for open(2), so
-what is open already stays usable. A domain covers the calling thread and those that it starts; from
-ABI 8 on every thread.
+A ruleset lists the rights that it handles; what is handled and not granted fails with EACCES.
+Rights that an older kernel does not know are left out. Rules are checked at open(2), so open files
+stay usable. A domain covers the calling thread and those that it starts; from ABI 8 every thread.
 
 Source: linux/landlock.h; https://docs.kernel.org/userspace-api/landlock.html
 """
@@ -34,44 +33,44 @@ CHANGING = (
     WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_CHAR | _MAKE_DIR | _MAKE_REG | _MAKE_SOCK
     | _MAKE_FIFO | _MAKE_BLOCK | _MAKE_SYM | _REFER | TRUNCATE | IOCTL_DEV
 )  # fmt: skip
-"""Everything that alters a file or a folder, or commands a device."""
+"""Rights that modify files or folders, or control a device."""
 FOLDER = (
     READING | WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _MAKE_SOCK
     | _REFER | TRUNCATE
 )  # fmt: skip
-"""A folder of one's own: all but devices, pipes and links."""
+"""A writable folder: all but creating devices, pipes and links."""
 DEVICE = READING | WRITE_FILE | TRUNCATE | IOCTL_DEV
-_OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
-_SINCE = {2: _REFER, 3: TRUNCATE, 5: IOCTL_DEV}
+_FILE_RIGHTS = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
+_MIN_ABI = {2: _REFER, 3: TRUNCATE, 5: IOCTL_DEV}
 
 BIND_TCP, CONNECT_TCP = 1 << 0, 1 << 1
 """ABI 4."""
 ABSTRACT_UNIX_SOCKET, SIGNAL = 1 << 0, 1 << 1
-"""Scopes, ABI 6: abstract sockets and processes outside the domain are out of reach."""
+"""Scopes, ABI 6: no abstract sockets of, and no signals to, processes outside the domain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """What is handled, and what of it is granted."""
+    """Handled rights and grants."""
 
     handled: int
-    """Rights to files."""
+    """File rights."""
     grants: tuple[tuple[Path, int], ...]
-    """Files, or folders with all beneath, and the rights to them; absent ones are left out."""
+    """(file or folder with all beneath, rights); absent ones are left out."""
     ports: tuple[int, ...] = ()
-    """TCP ports to which connections may be made; none may be listened on."""
+    """TCP ports that may be connected to; none may be bound."""
     scoped: int = 0
 
 
 def version() -> int:
-    """The kernel's Landlock ABI. Raises `OSError` where there is none or it is switched off."""
+    """The kernel's Landlock ABI. Raises `OSError` where it is missing or disabled."""
     return syscall(_CREATE_RULESET, 0, 0, _VERSION)
 
 
 def restrict(rules: Ruleset, abi: int) -> None:
-    """Confine this thread, and from ABI 8 on the process, for good; PR_SET_NO_NEW_PRIVS must be
-    set. Raises `OSError`, and then nothing has changed."""
-    handled = _understood(rules.handled, abi)
+    """Irrevocably restrict this thread, from ABI 8 the process; PR_SET_NO_NEW_PRIVS must be set.
+    Raises `OSError` without any effect."""
+    handled = _supported(rules.handled, abi)
     ruleset = _create(
         handled, BIND_TCP | CONNECT_TCP if abi >= 4 else 0, rules.scoped if abi >= 6 else 0
     )
@@ -86,19 +85,19 @@ def restrict(rules: Ruleset, abi: int) -> None:
 
 
 def existing(paths: Iterable[Path], rights: int) -> tuple[tuple[Path, int], ...]:
-    """Grants of the same rights to those of `paths` that are there, each once."""
+    """Grants of the same rights to those of `paths` that exist, without duplicates."""
     return tuple((path, rights) for path in dict.fromkeys(paths) if os.path.exists(path))
 
 
-def _understood(rights: int, abi: int) -> int:
-    for since, right in _SINCE.items():
+def _supported(rights: int, abi: int) -> int:
+    for since, right in _MIN_ABI.items():
         if abi < since:
             rights &= ~right
     return rights
 
 
 def _create(files: int, net: int, scoped: int) -> int:
-    # Fields that an older kernel does not know are accepted as long as they are zero.
+    # An older kernel accepts unknown fields that are zero.
     attributes = ctypes.create_string_buffer(struct.pack("=QQQ", files, net, scoped), 24)
     return syscall(_CREATE_RULESET, ctypes.addressof(attributes), 24, 0)
 
@@ -110,7 +109,7 @@ def _allow_path(ruleset: int, path: Path, rights: int) -> None:
         return
     try:
         if not path.is_dir():
-            rights &= _OF_A_FILE
+            rights &= _FILE_RIGHTS
         if rights:
             _add(ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, handle))
     finally:
@@ -118,5 +117,5 @@ def _allow_path(ruleset: int, path: Path, rights: int) -> None:
 
 
 def _add(ruleset: int, kind: int, rule: bytes) -> None:
-    held = ctypes.create_string_buffer(rule, len(rule))
-    syscall(_ADD_RULE, ruleset, kind, ctypes.addressof(held), 0)
+    buffer = ctypes.create_string_buffer(rule, len(rule))
+    syscall(_ADD_RULE, ruleset, kind, ctypes.addressof(buffer), 0)

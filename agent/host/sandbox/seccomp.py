@@ -1,11 +1,9 @@
-"""Which system calls each process may make: seccomp(2) filters, written here in classic BPF.
+"""System call filters of each process: seccomp(2), in classic BPF.
 
-What is refused fails with EPERM and nothing is killed, so that a library which merely tries carries
-on. A filter cannot be taken off again and is inherited by every program started later. Installed
-with TSYNC it holds for all threads of the process, those started before too.
+A refused call fails with EPERM instead of killing the process, so that libraries can fall back. A
+filter cannot be removed and is inherited by child processes. TSYNC applies it to all threads.
 
-The kernel reads most arguments as 32-bit integers; so do the filters, since a value that differs
-only in the upper half would reach the kernel as the same one.
+Arguments are compared as 32-bit integers, as the kernel reads most of them.
 
 Sources: seccomp(2), linux/seccomp.h, linux/audit.h, linux/bpf_common.h; the numbers of the system
 calls: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h.
@@ -21,32 +19,32 @@ from collections.abc import Sequence
 from agent.host.sandbox.kernel import processor, syscall
 
 Instruction = tuple[int, int, int, int]
-"""code, jump if true, jump if false, k: struct sock_filter."""
+"""struct sock_filter: code, jump if true, jump if false, k."""
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
 """Offsets in struct seccomp_data."""
 _ALLOW = (_RETURN, 0, 0, 0x7FFF0000)
 _REFUSE = (_RETURN, 0, 0, 0x00050000 | errno.EPERM)
-_ABSENT = (_RETURN, 0, 0, 0x00050000 | errno.ENOSYS)
+_NOT_IMPLEMENTED = (_RETURN, 0, 0, 0x00050000 | errno.ENOSYS)
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32 = 0x40000000
-"""From this number on: the x32 calls of x86_64, which would walk around every number below."""
+"""The x32 calls of x86_64 have numbers from here on and would bypass the filters."""
 _COLUMN = {"x86_64": 0, "aarch64": 1}
-_CALLS: dict[str, tuple[int | None, int | None]] = {
-    # into other processes, their memory and their open files
+_BLOCKED: dict[str, tuple[int | None, int | None]] = {
+    # other processes, their memory and open files
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
     "process_madvise": (440, 440),
     "pidfd_getfd": (438, 438),
     "kcmp": (312, 272),
-    # rings make system calls that no filter sees
+    # io_uring bypasses seccomp
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
-    # into the kernel
+    # the kernel
     "bpf": (321, 280),
     "userfaultfd": (323, 282),
     "perf_event_open": (298, 241),
@@ -79,7 +77,7 @@ _CALLS: dict[str, tuple[int | None, int | None]] = {
     "open_tree_attr": (467, 467),
     "open_by_handle_at": (304, 265),
     "fanotify_init": (300, 262),
-    # the machine
+    # the system
     "reboot": (169, 142),
     "swapon": (167, 224),
     "swapoff": (168, 225),
@@ -92,9 +90,8 @@ _CALLS: dict[str, tuple[int | None, int | None]] = {
     "clock_settime": (227, 112),
     "vhangup": (153, 58),
 }
-"""Refused to both processes; numbers on x86_64 and aarch64. Most need privileges that a service
-does not have; as root they would be open."""
-_OTHERS = {
+"""Refused to both processes; numbers on x86_64 and aarch64. Most matter only as root."""
+_CONDITIONAL = {
     "ioctl": (16, 29),
     "socket": (41, 198),
     "connect": (42, 203),
@@ -120,10 +117,9 @@ _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 
 
 def perceive_filter(machine: str, *, local_clients: bool) -> list[Instruction]:
-    """For the perceive process: sockets of this machine only, and of those no connection to a
-    server (the system bus or a resolver would carry data out), unless `local_clients`: some camera
-    stacks need a daemon."""
-    netlink = [*_require(2, _NETLINK_KOBJECT_UEVENT), _ALLOW]  # udev: cameras that come and go
+    """For the perceive process: local sockets only, without connections to servers (the system bus
+    or a resolver could forward data) unless `local_clients`, which some camera stacks need."""
+    netlink = [*_require(2, _NETLINK_KOBJECT_UEVENT), _ALLOW]  # udev: camera hotplug
     families = _branch(0, {_AF_UNIX: [_ALLOW], _AF_NETLINK: netlink})
     rules = {"socket": families, "socketpair": families}
     if not local_clients:
@@ -132,15 +128,15 @@ def perceive_filter(machine: str, *, local_clients: bool) -> list[Instruction]:
 
 
 def uplink_filter(machine: str) -> list[Instruction]:
-    """For the uplink process: TCP, UDP (names) and local sockets; no program may be started.
+    """For the uplink process: TCP, UDP (DNS) and local sockets; no exec.
 
-    Protocols beside TCP and UDP are refused because Landlock's rules for ports do not hold for them
-    (Multipath TCP speaks to plain TCP servers), data in a SYN because it connects without connect.
+    Other protocols are refused because Landlock's port rules do not cover them (Multipath TCP can
+    reach TCP servers), TCP Fast Open because it connects without connect(2).
     """
     internet = [
         (_LOAD, 0, 0, _ARGUMENTS + 8),
-        (0x54, 0, 0, _SOCK_TYPE_MASK),  # A &= k: flags such as SOCK_NONBLOCK go
-        *_among(_SOCK_STREAM, _SOCK_DGRAM),
+        (0x54, 0, 0, _SOCK_TYPE_MASK),  # A &= k: drops flags such as SOCK_NONBLOCK
+        *_require_loaded(_SOCK_STREAM, _SOCK_DGRAM),
         *_require(2, 0, _IPPROTO_TCP, _IPPROTO_UDP),
         _ALLOW,
     ]
@@ -150,9 +146,9 @@ def uplink_filter(machine: str) -> list[Instruction]:
         {
             "socket": families,
             "socketpair": families,
-            "sendto": [*_without(3, _MSG_FASTOPEN), _ALLOW],
-            "sendmsg": [*_without(2, _MSG_FASTOPEN), _ALLOW],
-            "sendmmsg": [*_without(3, _MSG_FASTOPEN), _ALLOW],
+            "sendto": [*_refuse_bits(3, _MSG_FASTOPEN), _ALLOW],
+            "sendmsg": [*_refuse_bits(2, _MSG_FASTOPEN), _ALLOW],
+            "sendmmsg": [*_refuse_bits(3, _MSG_FASTOPEN), _ALLOW],
             "execve": [_REFUSE],
             "execveat": [_REFUSE],
         },
@@ -160,11 +156,11 @@ def uplink_filter(machine: str) -> list[Instruction]:
 
 
 def install(program: Sequence[Instruction]) -> None:
-    """Put the filter on every thread; PR_SET_NO_NEW_PRIVS must be set. Raises `OSError`."""
+    """Install the filter on every thread; PR_SET_NO_NEW_PRIVS must be set. Raises `OSError`."""
     code = b"".join(struct.pack("=HBBI", *each) for each in program)
-    held = ctypes.create_string_buffer(code, len(code))
+    buffer = ctypes.create_string_buffer(code, len(code))
     # struct sock_fprog: a 16-bit length, padding, a pointer
-    header = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(held)))
+    header = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(buffer)))
     set_mode_filter, tsync = 1, 1
     number = _number("seccomp", processor())
     assert number is not None
@@ -174,27 +170,26 @@ def install(program: Sequence[Instruction]) -> None:
 
 
 def known(machine: str) -> bool:
-    """Whether the numbers of this processor's system calls are listed here."""
+    """Whether this processor's system call numbers are listed here."""
     return machine in _AUDIT_ARCH
 
 
 def _number(name: str, machine: str) -> int | None:
-    return (_CALLS.get(name) or _OTHERS[name])[_COLUMN[machine]]
+    return (_BLOCKED.get(name) or _CONDITIONAL[name])[_COLUMN[machine]]
 
 
 def _program(machine: str, rules: dict[str, list[Instruction]]) -> list[Instruction]:
-    """The filter: other architectures refused, then call by call; what is not named is allowed.
-
-    A rule begins with nothing loaded and must end in a return.
-    """
-    terminal = [(_LOAD, 0, 0, _ARGUMENTS + 8), *_not(_TIOCSTI), *_not(_TIOCLINUX), _ALLOW]
+    """The filter: refuse other architectures, apply the rule of each call, allow all others. Each
+    rule must end in a return."""
+    load = (_LOAD, 0, 0, _ARGUMENTS + 8)
+    terminal = [load, *_refuse_if(_TIOCSTI), *_refuse_if(_TIOCLINUX), _ALLOW]
     rules = {
-        **{name: [_REFUSE] for name in _CALLS},
-        # typing into the terminal that started us would be a way out
+        **{name: [_REFUSE] for name in _BLOCKED},
+        # injecting input into the controlling terminal
         "ioctl": terminal,
-        "clone": [*_without(0, _CLONE_NEW), _ALLOW],
-        # its flags are behind a pointer; the C library then falls back to clone
-        "clone3": [_ABSENT],
+        "clone": [*_refuse_bits(0, _CLONE_NEW), _ALLOW],
+        # its flags are behind a pointer; on ENOSYS the C library falls back to clone
+        "clone3": [_NOT_IMPLEMENTED],
         **rules,
     }
     program = [(_LOAD, 0, 0, _ARCH), (_EQUAL, 1, 0, _AUDIT_ARCH[machine]), _REFUSE]
@@ -208,26 +203,26 @@ def _program(machine: str, rules: dict[str, list[Instruction]]) -> list[Instruct
     return [*program, _ALLOW]
 
 
-def _among(*values: int) -> list[Instruction]:
-    """Go on if the loaded value is one of these, else refuse."""
+def _require_loaded(*values: int) -> list[Instruction]:
+    """Continue if the loaded value is one of these, else refuse."""
     count = len(values)
     return [*((_EQUAL, count - i, 0, value) for i, value in enumerate(values)), _REFUSE]
 
 
 def _require(argument: int, *values: int) -> list[Instruction]:
-    return [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument), *_among(*values)]
+    return [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument), *_require_loaded(*values)]
 
 
-def _not(value: int) -> list[Instruction]:
+def _refuse_if(value: int) -> list[Instruction]:
     return [(_EQUAL, 0, 1, value), _REFUSE]
 
 
-def _without(argument: int, bits: int) -> list[Instruction]:
+def _refuse_bits(argument: int, bits: int) -> list[Instruction]:
     return [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument), (_ANY_BIT, 0, 1, bits), _REFUSE]
 
 
 def _branch(argument: int, cases: dict[int, list[Instruction]]) -> list[Instruction]:
-    """By an argument's value; each case ends in a return, any other value is refused."""
+    """Branch on an argument; each case ends in a return, other values are refused."""
     program: list[Instruction] = [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument)]
     for value, body in cases.items():
         program += [(_EQUAL, 0, len(body), value), *body]

@@ -1,7 +1,7 @@
-"""The picture size that a compressed packet declares, for the codecs of cameras and bare streams.
+"""Picture size in the headers of compressed packets (JPEG, H.264).
 
-OpenCV stretches every picture of a file to the size of its first one and does not say so; only the
-packets tell. Standards: ITU-T H.264 (sections 7.3.2.1 and B.1), ITU-T T.81 (section B.2.2).
+OpenCV silently scales every picture of a file to the size of the first. Standards: ITU-T H.264
+(sections 7.3.2.1 and B.1), ITU-T T.81 (section B.2.2).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _NO_FRAME_HEADER = frozenset((0xC4, 0xC8, 0xCC))
 
 
 def jpeg_size(packet: bytes) -> Size | None:
-    """Size in the frame header of a JPEG picture; None when there is none."""
+    """Size in the frame header of a JPEG picture; None where there is none."""
     place = 2
     while place + 9 <= len(packet) and packet[place] == 0xFF:
         marker = packet[place + 1]
@@ -29,7 +29,7 @@ def jpeg_size(packet: bytes) -> Size | None:
 
 
 def h264_size(packet: bytes) -> Size | None:
-    """Size in the sequence parameter set of an Annex B packet; None when it carries none."""
+    """Size in the sequence parameter set of an Annex B packet; None where there is none."""
     place = packet.find(b"\x00\x00\x01")
     while place >= 0 and place + 4 < len(packet):
         start = place + 3
@@ -38,7 +38,7 @@ def h264_size(packet: bytes) -> Size | None:
             unit = packet[start + 1 : place if place >= 0 else len(packet)]
             try:
                 return _sps_size(_Bits(unit.replace(b"\x00\x00\x03", b"\x00\x00")))
-            except IndexError:  # cut short
+            except IndexError:  # truncated
                 return None
     return None
 

@@ -1,4 +1,4 @@
-"""A queue of one between threads, which replaces what waits and counts it."""
+"""A queue of length one between threads that replaces an unread item."""
 
 from __future__ import annotations
 
@@ -10,14 +10,10 @@ T = TypeVar("T")
 
 
 class Latest(Generic[T]):
-    """A handoff of one: the reader always gets the newest item, or waits.
-
-    For one or more writers and one reader. A slow reader never delays a writer: an item that still
-    waits when the next one comes is replaced and counted.
-    """
+    """Holds the newest item for one reader; `put` replaces and counts an unread one."""
 
     dropped: int
-    """Items replaced before anybody read them."""
+    """Items replaced unread."""
 
     def __init__(self) -> None:
         self.dropped = 0
@@ -26,7 +22,7 @@ class Latest(Generic[T]):
         self._changed = threading.Condition()
 
     def put(self, item: T) -> None:
-        """Leave `item` for the reader; never blocks. After `close` it is ignored."""
+        """Never blocks; ignored after `close`."""
         with self._changed:
             if self._closed:
                 return
@@ -37,10 +33,8 @@ class Latest(Generic[T]):
             self._changed.notify()
 
     def get(self, timeout: float) -> T | None:
-        """The newest item, waiting up to `timeout` seconds for one.
-
-        None when nothing came in time, or at once when the handoff is closed and empty.
-        """
+        """The newest item, waiting up to `timeout` seconds for one; None after the timeout, or at
+        once when closed and empty."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while not self._items:
@@ -51,7 +45,7 @@ class Latest(Generic[T]):
             return self._items.pop()
 
     def close(self) -> None:
-        """No more items: a waiting reader wakes up; what waits can still be read."""
+        """Accept no more items and wake a waiting reader; an unread item stays readable."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

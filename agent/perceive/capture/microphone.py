@@ -1,4 +1,4 @@
-"""Whether a microphone works: its level over a short listen. No sample is stored."""
+"""The microphone's level over a short recording. No sample is stored."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ import numpy as np
 from agent.base.errors import CaptureError
 
 RATE = 16_000
-"""Samples per second asked for."""
+"""Requested samples per second."""
 SILENCE = -96.0
 """dBFS of digital silence in 16 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Microphone:
-    """What a short listen to the default input showed."""
+    """The default input and its level."""
 
     name: str
     level_dbfs: float
-    """Root mean square over the listen; 0 is a full-scale square wave, -96 digital silence."""
+    """Root mean square; 0: a full-scale square wave, -96: digital silence."""
 
 
 def listen(seconds: float = 0.3) -> Microphone:
-    """Open the default input for `seconds` and measure its level.
+    """Record the default input for `seconds` and measure its level.
 
     Raises `CaptureError` when PyAudio is not installed, or no input opens or gives samples.
     """
@@ -71,16 +71,16 @@ def _measure(audio: Any, sample_format: int, seconds: float) -> Microphone:
 
 @contextlib.contextmanager
 def _silenced() -> Iterator[None]:
-    """ALSA and JACK write pages of guesses to file descriptor 2 while PortAudio looks around."""
+    """Hides what ALSA and JACK write to file descriptor 2 while PortAudio enumerates devices."""
     try:
-        screen, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     except OSError:
         yield
         return
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(devnull, 2)
         yield
     finally:
-        os.dup2(screen, 2)
-        os.close(screen)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(devnull)

@@ -12,7 +12,7 @@ import numpy as np
 from agent.base.config import SourceConfig
 from agent.base.errors import CaptureError
 from agent.base.types import Frame, Grey
-from agent.perceive.capture.native_stderr import silence_opencv
+from agent.perceive.capture import silence_opencv
 from agent.perceive.capture.source import ThreadedCamera
 
 _MAX_CLOCK_DIFFERENCE = 2.0
@@ -88,15 +88,15 @@ class OpenCvCamera(ThreadedCamera):
 
 
 def to_luma(picture: np.ndarray, size: tuple[int, int]) -> Grey | None:
-    """uint8[H, W] from whatever OpenCV hands out; None when that is not known.
+    """The luma plane, uint8[H, W]; None for an unknown format.
 
     Parameters
     ----------
     picture
-        uint8 [H, W] (GREY), [H, W, 2] (YUYV; also UYVY is not told apart and not supported),
-        [H * 3/2, W] (NV12 and other 4:2:0), [1, N] (a JPEG), or BGR [H, W, 3].
+        uint8 [H, W] (GREY), [H, W, 2] (YUYV; UYVY is not supported), [H * 3/2, W] (NV12 and other
+        4:2:0), [1, N] (JPEG), or [H, W, 3] (BGR).
     size
-        (H, W) as the camera states it.
+        (H, W) as the camera reports it.
     """
     if picture.dtype != np.uint8:
         return None

@@ -1,7 +1,7 @@
-"""The Raspberry Pi camera through picamera2: the luma plane of the small stream, sensor timestamps.
+"""The Raspberry Pi camera through picamera2: luma plane of the `lores` stream, sensor timestamps.
 
-The sensor's own mode is forced, since libcamera otherwise chooses one with a lower frame rate than
-asked for; noise reduction over time is off, since it smears brief movements.
+The sensor mode is set explicitly, since libcamera may choose one with a lower frame rate; temporal
+noise reduction is off, since it smears brief movements.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class PiCamera(ThreadedCamera):
     def _configure(self, config: SourceConfig, libcamera: Any) -> None:
         mode = sensor_mode(self._camera.sensor_modes, config)
         period = round(1e6 / config.fps)
-        # on a Pi 4 the small stream is YUV420 and no larger than the main one
+        # on a Pi 4 `lores` must be YUV420 and no larger than `main`
         main = (max(config.width, 640) // 2 * 2, max(config.height, 480) // 2 * 2)
         self._camera.configure(
             self._camera.create_video_configuration(
@@ -77,7 +77,7 @@ class PiCamera(ThreadedCamera):
         request = self._camera.capture_request()
         try:
             rows = request.make_array("lores")
-            # the first rows are luma; each may be longer than the picture is wide
+            # the first rows are luma; their stride may exceed the width
             luma = np.ascontiguousarray(rows[:height, :width])
             stamp = request.get_metadata().get("SensorTimestamp")
         finally:
@@ -97,10 +97,11 @@ class PiCamera(ThreadedCamera):
 
 
 def sensor_mode(modes: list[dict[str, Any]], config: SourceConfig) -> dict[str, Any]:
-    """The mode with the widest view among those fast enough; of these the smallest large enough.
+    """Of the modes with the configured frame rate the one with the widest view, then the smallest
+    of at least the configured size; the fastest if none has the rate.
 
-    When none is fast enough, the fastest. `modes` as picamera2 lists them: `size`, `fps`,
-    `bit_depth`, `crop_limits` (x, y, width, height on the sensor).
+    `modes` as listed by picamera2: `size`, `fps`, `bit_depth`, `crop_limits` (x, y, width, height
+    on the sensor).
     """
     fast = [mode for mode in modes if mode["fps"] >= config.fps * 0.99]
     if not fast:

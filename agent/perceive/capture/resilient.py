@@ -1,4 +1,4 @@
-"""Opening the configured source, and opening a camera that stopped again."""
+"""Opening the configured source, and reopening a camera that stopped."""
 
 from __future__ import annotations
 
@@ -17,14 +17,11 @@ from agent.perceive.capture.source import Source, StuckError
 
 log = logging.getLogger(__name__)
 
-_LONGEST_WAIT = 60.0
+_MAX_BACKOFF = 60.0
 
 
 def open_source(config: SourceConfig) -> Source:
-    """Open the configured camera or file.
-
-    Raises `CaptureError`. Libraries are imported only for the kind that is asked for.
-    """
+    """Open the configured camera or file, importing only its library. Raises `CaptureError`."""
     if config.kind == "file":
         from agent.perceive.capture.video_file import VideoFile
 
@@ -41,60 +38,57 @@ def open_source(config: SourceConfig) -> Source:
 
 
 class CaptureListener(Protocol):
-    """Is told when a camera stops and when it is back."""
+    """Notified about camera failures."""
 
     def stalled(self) -> None:
-        """It stopped, or could still not be opened."""
+        """The camera stopped, or could not be reopened."""
 
     def reopened(self) -> None:
-        """It is back."""
+        """The camera was reopened."""
 
 
 def resilient_frames(
     params: SourceConfig, stop: threading.Event, listener: CaptureListener
 ) -> Iterator[tuple[Frame, int, set[Flag]]]:
-    """Each frame with the number dropped before it and the source's flags, until the file ends or
-    `stop` is set. Cameras are opened again, with backoff, for as long as it takes.
+    """Frames with the number dropped before each and the source's flags, until the file ends or
+    `stop` is set. A failed camera is reopened with backoff, without limit.
 
-    Raises `CaptureError` for a file, for a camera that cannot be opened at the start, and for one
-    whose driver holds this process.
+    Raises `CaptureError` for a file, for a camera that cannot be opened at startup, and for one
+    whose driver hangs.
     """
     source = open_source(params)
-    wait = 1.0
-    again: set[Flag] = set()
+    backoff = 1.0
+    restart_flags: set[Flag] = set()
     while True:
         try:
             for frame, dropped in _paced(params, source, stop):
-                wait = 1.0
-                # Taken whole: the reading thread may raise another at any time.
-                flags, source.flags = source.flags, set()
-                yield frame, dropped, flags | again
-                again = set()
+                backoff = 1.0
+                yield frame, dropped, source.drain_flags() | restart_flags
+                restart_flags = set()
                 if stop.is_set():
                     break
             return
         except StuckError:
-            # The driver holds this process; only a new one, started by the supervisor, gets free.
-            raise
+            raise  # only a restart of the process helps
         except CaptureError as error:
             if not source.live:
                 raise
-            log.warning("%s Opening it again in %.0f s.", error, wait)
+            log.warning("%s Opening it again in %.0f s.", error, backoff)
         finally:
             source.close()
         listener.stalled()
-        while not stop.wait(wait):
-            wait = min(2 * wait, _LONGEST_WAIT)
+        while not stop.wait(backoff):
+            backoff = min(2 * backoff, _MAX_BACKOFF)
             try:
                 source = open_source(params)
             except StuckError:
                 raise
             except CaptureError as error:
-                log.warning("%s Trying again in %.0f s.", error, wait)
+                log.warning("%s Trying again in %.0f s.", error, backoff)
                 listener.stalled()
                 continue
             listener.reopened()
-            again = {"camera_restart"}
+            restart_flags = {"camera_restart"}
             break
         if stop.is_set():
             return
@@ -103,7 +97,7 @@ def resilient_frames(
 def _paced(
     params: SourceConfig, source: Source, stop: threading.Event
 ) -> Iterator[tuple[Frame, int]]:
-    """A file at its own pace is read like a camera: who is late gets the newest frame."""
+    """Frames with the number dropped before each; a file at `realtime` pace drops late frames."""
     if source.live or params.pace == "fast":
         lost = source.counters.dropped
         for frame in source:

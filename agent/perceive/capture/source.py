@@ -1,4 +1,4 @@
-"""What all sources of frames share: the protocol, increasing timestamps, a reading thread."""
+"""Common to all frame sources: protocol, monotonic timestamps, capture thread."""
 
 from __future__ import annotations
 
@@ -16,61 +16,62 @@ from agent.base.vocabulary import Flag
 from agent.perceive.capture.handoff import Latest
 
 MAX_STEP = 60.0
-"""Seconds between two frames beyond which their timestamps are not believed."""
+"""Seconds; a larger step between two frames is an invalid timestamp."""
 MAX_FIRST = 1e9
-"""Seconds; a first timestamp beyond this is no time since anything."""
+"""Seconds; a larger first timestamp is invalid."""
 
 
 @dataclass(slots=True)
 class Counters:
-    """What happened to a source since it was opened."""
+    """Counters since a source was opened."""
 
     frames: int = 0
-    """Handed out."""
+    """Frames returned."""
     dropped: int = 0
-    """Lost because nobody read them in time."""
+    """Frames not read in time."""
     bad_timestamps: int = 0
-    """Frames whose timestamp did not advance and was replaced."""
+    """Frames whose timestamp was invalid and replaced."""
     size_changes: int = 0
     truncated: int = 0
-    """1 when a file ended before its own header says."""
+    """1 when a file ended before its stated length."""
 
 
 class StuckError(CaptureError):
-    """A driver holds this process: only a new process can open the camera again."""
+    """A driver hangs: only a new process can reopen the camera."""
 
 
 class Source(Protocol):
     """An iterator of frames whose times strictly increase.
 
-    Iterating ends when a file ends, and raises `CaptureError` when a sensor stops. `flags` holds
-    what went wrong since the caller last cleared it; `counters` never go back.
+    Iteration ends at the end of a file, and raises `CaptureError` when a camera fails.
     """
 
     name: str
-    """For people: which file or camera."""
+    """File or camera, for messages."""
     fps_nominal: float
-    """Frames per second that the source claims."""
+    """Frames per second as stated by the source."""
     live: bool
     """True for a camera, False for a file."""
-    flags: set[Flag]
     counters: Counters
+
+    def drain_flags(self) -> set[Flag]:
+        """Problems since the last call."""
+        ...
 
     def __iter__(self) -> Iterator[Frame]: ...
 
     def __next__(self) -> Frame: ...
 
     def close(self) -> None:
-        """Let go of the device or file; iterating ends. May be called twice, from any thread."""
+        """Release the device or file and end the iteration. Idempotent and thread-safe."""
         ...
 
 
 class Timeline:
-    """Makes timestamps strictly increasing; counts and replaces those that are not.
+    """Makes timestamps strictly increasing.
 
-    A frame whose timestamp repeats, goes back or leaps ahead is placed one nominal period after the
-    one before it. When the clock behind the timestamps itself was set back (they advance again, but
-    from an earlier value), later ones are shifted to continue from there.
+    A timestamp that repeats, decreases or jumps ahead is replaced by the last one plus one nominal
+    period. After the source's clock was set back, later timestamps are shifted to continue.
     """
 
     def __init__(self, period: float) -> None:
@@ -80,7 +81,7 @@ class Timeline:
         self._last: float | None = None
 
     def __call__(self, raw: float) -> tuple[float, bool]:
-        """Seconds in; seconds out, and whether the timestamp was believed."""
+        """Corrected seconds, and whether the given timestamp was valid."""
         if self._last is None:
             good = abs(raw) <= MAX_FIRST
             self._raw = self._last = raw if good else 0.0
@@ -93,7 +94,7 @@ class Timeline:
         step, time = raw - self._raw, raw + self._shift
         good = math.isfinite(raw) and self._last < time <= self._last + MAX_STEP
         if not good and 0.0 < step <= MAX_STEP:
-            # advancing, but from elsewhere: believe the step, not the origin
+            # the clock was set: keep the step, change the offset
             time = self._last + step
             good = time > self._last
             self._shift = time - raw
@@ -105,12 +106,12 @@ class Timeline:
         return time, good
 
     def restart(self) -> None:
-        """The next timestamp means one period after the last one, whatever it says."""
+        """Map the next timestamp to one period after the last one."""
         self._raw = None
 
 
 class BaseSource:
-    """Name, counters and flags of a source, and its frames' times and sizes watched."""
+    """Name, counters and flags of a source; checks times and sizes of its frames."""
 
     def __init__(self, name: str, fps_nominal: float) -> None:
         self.name = name
@@ -120,8 +121,13 @@ class BaseSource:
         self._timeline = Timeline(1.0 / fps_nominal)
         self._shape: tuple[int, ...] | None = None
 
+    def drain_flags(self) -> set[Flag]:
+        """Problems since the last call."""
+        flags, self.flags = self.flags, set()
+        return flags
+
     def _retimed(self, frame: Frame) -> Frame:
-        """The frame at a time after the one before it; what was wrong is counted and flagged."""
+        """The frame with a valid time; problems are counted and flagged."""
         if self._shape not in (None, frame.luma.shape):
             self.counters.size_changes += 1
             self.flags.add("frame_size_changed")
@@ -135,21 +141,20 @@ class BaseSource:
 
 
 _hung: dict[str, list[threading.Thread]] = {}
-"""Threads that were in a driver when their camera was closed, by the camera's name."""
+"""Capture threads still in a driver after `close`, by camera name."""
 
 
 class ThreadedCamera(BaseSource, ABC):
-    """A camera read in a thread of its own, so that one that hangs is noticed.
+    """A camera read in a thread of its own, so that a hang is detected.
 
-    Subclasses open the device in their constructor and call `start`. Nothing is ever queued: a
-    reader that is late gets the newest frame, and the others are counted as dropped. A camera that
-    hung is not opened a second time while its first thread is still in the driver: `StuckError`.
+    Subclasses open the device in their constructor and call `start`. A late reader gets the newest
+    frame; the others are counted as dropped.
     """
 
     live = True
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        """Raises `StuckError`; the subclass opens the device and then calls `start`."""
+        """Raises `StuckError` while a thread of the same camera still hangs in the driver."""
         if any(thread.is_alive() for thread in _hung.get(name, ())):
             raise StuckError(
                 f"{name} hung, and its driver still holds this process. Restart the agent; the "
@@ -164,14 +169,14 @@ class ThreadedCamera(BaseSource, ABC):
 
     @abstractmethod
     def _grab(self) -> Frame:
-        """Block for the next frame, its time as the device gives it. Raises `CaptureError`."""
+        """Block for the next frame with the device's timestamp. Raises `CaptureError`."""
 
     @abstractmethod
     def _release(self) -> None:
         """Close the device; called once, never while `_grab` runs."""
 
     def start(self) -> None:
-        """Begin to read; called by the subclass once the device is open."""
+        """Start reading; called by the subclass once the device is open."""
         self._thread.start()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -199,7 +204,7 @@ class ThreadedCamera(BaseSource, ABC):
                 self._frames.put(self._grab())
         except CaptureError as error:
             self._failure = error
-        except Exception as error:  # a driver's own error must not die unseen in this thread
+        except Exception as error:  # errors of the driver's Python binding
             self._failure = CaptureError(
                 f"{self.name} failed: {type(error).__name__}: {error}. Check that nothing else "
                 "uses it and that it is still plugged in; the agent opens it again by itself."
@@ -209,10 +214,8 @@ class ThreadedCamera(BaseSource, ABC):
             self._release()
 
     def close(self) -> None:
-        """Stop reading and close the device.
-
-        A thread stuck in the driver is left behind: it lets go of the device if it ever returns.
-        """
+        """Stop reading and close the device. A thread that hangs in the driver is abandoned; it
+        releases the device when it returns."""
         if self._stop.is_set():
             return
         self._stop.set()

@@ -13,24 +13,23 @@ import cv2
 
 from agent.base.errors import CaptureError
 from agent.base.types import Frame
+from agent.perceive.capture import silence_opencv
 from agent.perceive.capture.bitstream import h264_size, jpeg_size
-from agent.perceive.capture.native_stderr import silence_opencv
 from agent.perceive.capture.source import MAX_FIRST, BaseSource
 
 _DEFAULT_FPS = 25.0
-"""Frames per second of a file that states none: FFmpeg's own assumption for bare streams."""
+"""Frames per second of a file that states none: FFmpeg's default for raw streams."""
 _TEXT_CODECS = ("ansi", "bint", "xbin", "adf ", "idf ")
-"""FFmpeg renders text files as pictures of text; they are no videos."""
+"""FFmpeg decodes text files as pictures of text."""
 _TRUNCATED = 0.02
-"""Share of a file's stated length that may be missing before it counts as truncated: containers
-round and estimate."""
+"""Fraction of a file's stated length that may be missing: containers estimate it."""
 
 
 class VideoFile(BaseSource):
     """A video file; times are its presentation timestamps in seconds, the first frame's about 0.
 
-    A bare stream without timestamps (raw H.264, MJPEG) is timed by its frame rate. Pictures are
-    turned as the file's orientation says, and converted to full-range luma (BT.601 weights).
+    A raw stream without timestamps (H.264, MJPEG) is timed by its frame rate. Pictures are rotated
+    by the file's orientation and converted to full-range luma (BT.601 weights).
     """
 
     live = False
@@ -51,7 +50,7 @@ class VideoFile(BaseSource):
         self._lock = threading.Lock()
         frames = float(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.frame_count: int | None = int(frames) if 0 < frames < 1e9 else None
-        """As the container states or estimates it; None when it does not."""
+        """As stated by the container; None where it is not."""
         self._start: float | None = None
         self._first_time = 0.0
         self._sizes = _Sizes(path, self._capture)
@@ -59,7 +58,7 @@ class VideoFile(BaseSource):
         self._index = 0
         self._last_raw = 0.0
         self._waiting = self._decode()
-        """The frame decoded ahead, so that the end is known before it is reached."""
+        """Look-ahead frame, so that the last frame is recognised."""
         if self._waiting is None:
             self.close()
             raise CaptureError(
@@ -80,7 +79,7 @@ class VideoFile(BaseSource):
         return frame
 
     def close(self) -> None:
-        """Let go of the file and wake a reader that waits for the next frame's time."""
+        """Close the file and wake a reader that waits for the next frame's time."""
         self._stop.set()
         with self._lock:
             self._capture.release()
@@ -104,15 +103,15 @@ class VideoFile(BaseSource):
         raw, self._waiting = self._waiting, self._decode()
         self._last_raw = raw.time
         frame = self._retimed(raw)
-        if self._waiting is None:  # said with the last frame, while somebody still listens
+        if self._waiting is None:  # flagged with the last frame
             self._note_truncation()
         return frame
 
     def _decode(self) -> Frame | None:
-        """The next picture at its own timestamp; None at the end."""
+        """The next picture with the file's timestamp; None at the end."""
         try:
             good, picture = self._capture.read()
-        except cv2.error:  # a damaged header can promise sizes that OpenCV itself refuses
+        except cv2.error:  # a damaged header can state sizes that OpenCV refuses
             good = False
         if not good or picture is None:
             return None
@@ -120,24 +119,24 @@ class VideoFile(BaseSource):
         if self._index == 0 and self.frame_count is None and abs(stamp) > MAX_FIRST:
             self._timed = False
         elif self._index == 1 and self._timed is None:
-            # bare streams state no length, and give 0 or an absurd time for every frame
+            # raw streams state no length, and every timestamp is 0 or invalid
             self._timed = stamp > 0.0 or self.frame_count is not None
         raw = self._index / self.fps_nominal if self._timed is False else stamp
         self._index += 1
         luma = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
         size = self._sizes.next(luma.shape)
-        if size != luma.shape:  # undo the stretching
+        if size != luma.shape:  # undo OpenCV's scaling
             luma = cv2.resize(luma, (size[1], size[0]), interpolation=cv2.INTER_AREA)
         return Frame(raw, luma)
 
     def _note_truncation(self) -> None:
-        """Compare what came with what the container promised, in frames and in seconds."""
+        """Compare the decoded length with the stated one, in frames and in seconds."""
         if self.frame_count is None or self.counters.truncated:
             return
         missing = self.frame_count - self._index
         unseen = self.frame_count / self.fps_nominal - (self._last_raw + 1.0 / self.fps_nominal)
-        least = max(2.0, _TRUNCATED * self.frame_count)
-        if missing > least and unseen > least / self.fps_nominal:
+        tolerance = max(2.0, _TRUNCATED * self.frame_count)
+        if missing > tolerance and unseen > tolerance / self.fps_nominal:
             self.counters.truncated = 1
             self.flags.add("source_truncated")
 
@@ -149,11 +148,10 @@ class VideoFile(BaseSource):
 
 
 class _Sizes:
-    """Each picture's own size, read from its packet beside the decoding.
+    """The size of each picture in its packet, read in parallel with decoding.
 
-    One packet is taken for one picture: a new size comes with a key frame, before which no later
-    picture is shown. Where the codec is another, or the first picture is not of the size that its
-    packet declares (it is turned, say), every size is taken to be as decoded.
+    Assumes one packet per picture; a size changes only at a key frame. For other codecs, or where
+    the first picture differs from its packet's size (rotated video), the decoded size is used.
     """
 
     def __init__(self, path: Path, capture: cv2.VideoCapture) -> None:
@@ -188,7 +186,7 @@ def _codec(capture: cv2.VideoCapture) -> str:
 
 
 def _open(path: Path) -> cv2.VideoCapture:
-    """An opened capture, or a `CaptureError` that names the file and what is wrong with it."""
+    """Open the file. Raises `CaptureError` naming the problem."""
     try:
         if path.is_dir():
             raise CaptureError(f"{path} is a folder. Name one video file in it.")
@@ -210,7 +208,7 @@ def _open(path: Path) -> cv2.VideoCapture:
         )
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     codec = _codec(capture)
-    # FFmpeg takes any file with JPEG pictures somewhere inside, an archive say, for a bare stream
+    # FFmpeg takes any file that contains JPEG data, such as an archive, for a raw MJPEG stream
     archive = codec == "MJPG" and not (
         capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0 or head.startswith(b"\xff\xd8")
     )

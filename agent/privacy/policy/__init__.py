@@ -1,2 +1,1 @@
-"""What may be inferred and published where: policies, profile files, quiet hours. Knows nothing of
-what was perceived. May import `base`, except `types`."""
+"""Privacy policies, profile files, quiet hours. May import `base`, except `types`."""

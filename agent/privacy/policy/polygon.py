@@ -1,7 +1,7 @@
-"""Validation of staff zones as simple polygons. Plain Python: the uplink process, which loads no
-NumPy, checks settings too.
+"""Validation of staff zones as simple polygons. Without NumPy, which the uplink process does not
+load.
 
-Corners are shares of the picture's width and height, [x, y], origin at its top left.
+Corners are fractions of the picture's width and height, [x, y], origin at its top left.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from agent.base.errors import ConfigError
 
 Corner = tuple[float, float]
 
-LEAST_AREA = 1e-4
-"""Share of the picture; a zone that is smaller hides nothing: 6 x 5 pixels of 640 x 480."""
-_NEAR = 1e-9
-"""Twice the area of a triangle that counts as flat."""
+MIN_AREA = 1e-4
+"""Fraction of the picture: 6 x 5 pixels of 640 x 480."""
+_TOLERANCE = 1e-9
+"""Twice the area below which a triangle counts as degenerate."""
 
 
 def check_polygons(polygons: Sequence[Polygon], origin: str) -> None:
-    """Refuse zones that are no simple polygon within the picture.
+    """Raises `ConfigError` for a zone that is not a simple polygon within the picture.
 
-    A zone drawn wrongly would leave open what somebody believes to be covered, so nothing is
-    repaired. `origin` names the list in errors. Raises `ConfigError`.
+    Nothing is repaired: that could leave an area unmasked that was meant to be. `origin` names the
+    list in errors.
     """
     for number, corners in enumerate(polygons):
         problem = _problem(corners)
@@ -36,7 +36,7 @@ def check_polygons(polygons: Sequence[Polygon], origin: str) -> None:
 
 
 def _problem(corners: Polygon) -> str:
-    """What is wrong; empty where nothing is."""
+    """Description of the problem; empty for a valid polygon."""
     if len(corners) < 3:
         return f"it has {len(corners)} corners, and 3 are the least"
     for number, (x, y) in enumerate(corners):
@@ -50,13 +50,13 @@ def _problem(corners: Polygon) -> str:
     if crossing:
         return "its edge {} meets its edge {}".format(*crossing)
     area = abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in pairwise(closed))) / 2
-    if area < LEAST_AREA:
-        return f"it covers {area:.2g} of the picture, less than {LEAST_AREA:g}"
+    if area < MIN_AREA:
+        return f"it covers {area:.2g} of the picture, less than {MIN_AREA:g}"
     return ""
 
 
 def _crossing(closed: Sequence[Corner]) -> tuple[int, int] | None:
-    """Two edges that share more than the corner between them; edge n begins at corner n."""
+    """Two edges that share more than a common corner; edge n begins at corner n."""
     edges = list(pairwise(closed))
     for first, second in combinations(range(len(edges)), 2):
         one, other = edges[first], edges[second]
@@ -72,15 +72,15 @@ def _crossing(closed: Sequence[Corner]) -> tuple[int, int] | None:
 
 
 def _folded(a: Corner, corner: Corner, _: Corner, b: Corner) -> bool:
-    """Whether two edges that meet in `corner` run back over one another."""
+    """Whether two edges that meet in `corner` overlap."""
     forth = (a[0] - corner[0], a[1] - corner[1])
     back = (b[0] - corner[0], b[1] - corner[1])
     same_side = forth[0] * back[0] + forth[1] * back[1] > 0
-    return same_side and abs(_turn(a, corner, b)) < _NEAR
+    return same_side and abs(_turn(a, corner, b)) < _TOLERANCE
 
 
 def _touch(a: Corner, b: Corner, c: Corner, d: Corner) -> bool:
-    """Whether the stretches ab and cd have a point in common (Cormen et al., section 33.1)."""
+    """Whether the segments ab and cd have a point in common (Cormen et al., section 33.1)."""
     sides = [_sign(_turn(c, d, a)), _sign(_turn(c, d, b)), _sign(_turn(a, b, c)),
              _sign(_turn(a, b, d))]  # fmt: skip
     if sides[0] * sides[1] < 0 and sides[2] * sides[3] < 0:
@@ -95,7 +95,7 @@ def _turn(a: Corner, b: Corner, c: Corner) -> float:
 
 
 def _sign(value: float) -> int:
-    return 0 if abs(value) < _NEAR else (1 if value > 0 else -1)
+    return 0 if abs(value) < _TOLERANCE else (1 if value > 0 else -1)
 
 
 def _between(a: Corner, b: Corner, point: Corner) -> bool:

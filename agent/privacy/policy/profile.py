@@ -1,9 +1,9 @@
-"""Profile files: a site's own, stricter version of a built-in policy, and the words for its notice.
+"""Profile files: a site's stricter version of a built-in policy, and texts for its notice.
 
 ```toml
 extends = "retail-eu"
 min_k = 20
-cells = ["attention", "dwell"]          # the number of visits always stands beside them
+cells = ["attention", "dwell"]          # beside `visits`, which is always published
 quiet_hours = ["22:00-06:30"]
 
 [notice]
@@ -11,7 +11,7 @@ operator = "Example Stores GmbH"
 contact = "privacy@stores.example"
 ```
 
-Whether a file is trusted is decided in `trusted_file`, what it means for a device in `rules`.
+`trusted_file` decides whether a file is trusted, `rules` applies it.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from agent.privacy.policy.polygon import check_polygons
 from agent.privacy.policy.trusted_file import read_owned_by_root, read_signed
 
 Language = Literal["en", "de", "fr", "es"]
-"""Those that the sign's own words come in."""
+"""Languages of the built-in sign."""
 
 _STATES = (
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ "
     "NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI"
 )
-_LONGEST_LINE = 1000
-"""Characters. A key of thousands of parts would keep the parser busy for a minute."""
+_MAX_LINE = 1000
+"""Characters; a key of thousands of parts would take the parser a minute."""
 
 
 def _printable(text: str) -> str:
-    """Letters, signs and spaces of any script; nothing that steers or reverses what follows."""
-    # The two spaces that French sets before a colon count as separators, not as printable.
+    """Printable characters of any script; no control or bidirectional formatting characters."""
+    # The no-break spaces before a colon in French are not `isprintable`.
     if not text.replace("\u00a0", " ").replace("\u202f", " ").isprintable():
         raise ValueError("only letters, signs and spaces, on one line")
     if text != text.strip() or not text:
@@ -65,14 +65,13 @@ def _known_state(state: str) -> str:
 Line = Annotated[str, Field(max_length=120), AfterValidator(_printable)]
 Sentence = Annotated[str, Field(max_length=320), AfterValidator(_printable)]
 Words = Sentence | dict[Language, Sentence]
-"""One text for every sign, or one for each language."""
+"""One text for all languages, or one for each."""
 
-
-_SOME = Field(min_length=1, strict=False)
-Regions = Annotated[tuple[Region, ...], _SOME, AfterValidator(_once_each)]
-Places = Annotated[tuple[Place, ...], _SOME, AfterValidator(_once_each)]
-Cells = Annotated[tuple[Cell, ...], _SOME, AfterValidator(_once_each)]
-Languages = Annotated[tuple[Language, ...], _SOME, AfterValidator(_once_each)]
+_NOT_EMPTY = Field(min_length=1, strict=False)
+Regions = Annotated[tuple[Region, ...], _NOT_EMPTY, AfterValidator(_once_each)]
+Places = Annotated[tuple[Place, ...], _NOT_EMPTY, AfterValidator(_once_each)]
+Cells = Annotated[tuple[Cell, ...], _NOT_EMPTY, AfterValidator(_once_each)]
+Languages = Annotated[tuple[Language, ...], _NOT_EMPTY, AfterValidator(_once_each)]
 
 
 class _Section(BaseModel):
@@ -80,7 +79,7 @@ class _Section(BaseModel):
 
 
 class NoticeWords(_Section):
-    """What only the operator can say on the sign. Never leaves the box."""
+    """The operator's texts on the sign. Never published."""
 
     operator: Line | None = None
     """Who is responsible."""
@@ -91,17 +90,17 @@ class NoticeWords(_Section):
     retention: Words | None = None
     """How long the published counts are kept."""
     avoid: Words | None = None
-    """How not to be seen: another entrance, another counter."""
+    """How to avoid the camera: another entrance, another counter."""
     languages: Languages = ("en",)
-    """Signs that are made where none is asked for by name."""
+    """Languages of the signs by default."""
 
     def text(self, words: Words | None, language: Language) -> str | None:
-        """A text in this language, None where the profile has none."""
+        """A text in this language, None where there is none."""
         return words.get(language) if isinstance(words, dict) else words
 
 
 class SiteProfile(_Section):
-    """A profile file's content. Left-out keys leave the policy as it is."""
+    """Content of a profile file; keys left out do not change the policy."""
 
     extends: PolicyName
     regions: Regions | None = None
@@ -114,14 +113,14 @@ class SiteProfile(_Section):
     quiet_hours: Annotated[tuple[Hours, ...], Field(max_length=8, strict=False)] = ()
     staff_zones: Annotated[tuple[Polygon, ...], Field(max_length=16, strict=False)] = ()
     state: Annotated[str, AfterValidator(_known_state)] | None = None
-    """Where in the USA the box stands, two letters."""
+    """Location in the USA, two letters."""
     notice: NoticeWords = NoticeWords()
 
 
 def load_profile(privacy: PrivacyConfig) -> tuple[SiteProfile, str] | None:
-    """The profile file in force and its SHA-256 (64 hex digits); None where none is named.
+    """The configured profile file and its SHA-256 (64 hex digits); None where none is configured.
 
-    Raises `ConfigError` where it is not trusted, not readable or not for this policy.
+    Raises `ConfigError` where it is not trusted, readable or for this policy.
     """
     path = privacy.profile
     if path is None:
@@ -148,8 +147,8 @@ def parse_profile(data: bytes, path: Path) -> SiteProfile:
     """Validate a profile's bytes; `path` names it in errors. Raises `ConfigError`."""
     try:
         text = data.decode("utf-8")
-        if max(map(len, text.split("\n"))) > _LONGEST_LINE:
-            raise ValueError(f"a line has more than {_LONGEST_LINE} characters")
+        if max(map(len, text.split("\n"))) > _MAX_LINE:
+            raise ValueError(f"a line has more than {_MAX_LINE} characters")
         site = SiteProfile.model_validate(tomllib.loads(text))
     except ValidationError as error:
         problems = "; ".join(
@@ -160,7 +159,7 @@ def parse_profile(data: bytes, path: Path) -> SiteProfile:
         raise ConfigError(f"The profile {path} cannot be used: {problems}. Correct it.") from None
     except RecursionError:
         raise ConfigError(f"The profile {path} is nested too deep. Is it the right file?") from None
-    except ValueError as error:  # no TOML, no UTF-8, a number of thousands of digits
+    except ValueError as error:  # not TOML, not UTF-8, a number of thousands of digits
         raise ConfigError(
             f"The profile {path} is not valid TOML: {str(error)[:200]}. Correct that line."
         ) from None
@@ -169,7 +168,7 @@ def parse_profile(data: bytes, path: Path) -> SiteProfile:
 
 
 def _key(place: tuple[int | str, ...]) -> str:
-    """A key's path as a person wrote it, without the names of the forms it might have had."""
+    """A key's path in the file, without Pydantic's names of union members."""
     return ".".join(str(part) for part in place[:6] if "[" not in str(part))[:80]
 
 

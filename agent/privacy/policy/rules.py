@@ -1,9 +1,9 @@
-"""What a place may infer and how coarse its answers must be: one profile per kind of use.
+"""Built-in profiles, and the policy that results from a configuration.
 
-A profile binds region and place to the cells of a summary and sets floors; a profile file
-(`agent.privacy.policy.profile`) can make it stricter for a site. A setting that is weaker than its
-floor is refused, never bent. Keys that a person left out (`k`, `epsilon`, `window`) take the
-profile's own default. This is a technical safeguard, not legal advice.
+A profile lists regions, places and the cells of a summary that may be published there, and limits
+on k, epsilon and window; a profile file (`agent.privacy.policy.profile`) can make it stricter. A
+weaker setting is refused, never clamped. Keys left out (`k`, `epsilon`, `window`) take the
+profile's default. This is a technical safeguard, not legal advice.
 
 Background: Regulation (EU) 2024/1689 (AI Act), Article 5(1)(f): inferring emotions of people in
 workplaces and education institutions is prohibited, and consent does not change that;
@@ -32,12 +32,12 @@ _EVERYTHING: tuple[Cell, ...] = (
     "visits", "expression", "valence", "arousal", "attention", "dwell", "micro",
 )  # fmt: skip
 INFERS_EMOTION: frozenset[Cell] = frozenset({"expression", "valence", "arousal", "micro", "tone"})
-"""Cells that say how people look or sound; where none may be published none is computed."""
+"""Cells derived from expression or voice; where none may be published none is computed."""
 _ANY_REGION: tuple[Region, ...] = get_args(Region)
 _ANY_PLACE: tuple[Place, ...] = get_args(Place)
 
 CONSENT_STATES = {"IL": "Illinois", "TX": "Texas", "WA": "Washington"}
-"""Where the law asks for consent before face geometry is used, by its letters in a profile."""
+"""States whose law requires consent before face geometry is used, by `SiteProfile.state`."""
 
 WEIGHTS: dict[Cell, int] = {
     "visits": 20,
@@ -48,19 +48,19 @@ WEIGHTS: dict[Cell, int] = {
     "dwell": 10,
     "micro": 10,
 }
-"""Shares of the budget; a profile that publishes fewer cells spends the whole on those."""
+"""Relative shares of epsilon; the published cells spend the whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Floors and defaults of one kind of use."""
+    """Limits and defaults of one kind of use."""
 
     regions: tuple[Region, ...]
     places: tuple[Place, ...]
     cells: tuple[Cell, ...]
     min_k: int
     max_epsilon: float | None
-    """None: nothing is noised, and nothing may leave the machine."""
+    """None: no noise, and nothing may leave the machine."""
     min_window: int
     """Seconds."""
     k: int
@@ -101,20 +101,20 @@ PROFILES: dict[PolicyName, Profile] = {
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules in force: one profile with this box's settings. Built by `resolve`."""
+    """The rules in force: a profile with this device's settings. Built by `resolve`."""
 
     name: PolicyName
     region: Region
     place: Place
     cells: tuple[Cell, ...]
-    """What may be published, in the order of `vocabulary.Cell`."""
+    """Cells that may be published, in the order of `vocabulary.Cell`."""
     k: int
     epsilon_milli: int
     """Thousandths, per visit, all cells together; 0: no noise."""
     window: int
     """Seconds."""
     quiet_hours: tuple[str, ...] = ()
-    """Those of the configuration and of the profile file: both hold."""
+    """Of the configuration and of the profile file together."""
     zones: tuple[Polygon, ...] = ()
     """Staff zones, likewise."""
     profile: str | None = None
@@ -122,7 +122,7 @@ class Policy:
 
     @property
     def infers_emotion(self) -> bool:
-        """Whether any cell says how people look."""
+        """Whether any cell is in `INFERS_EMOTION`."""
         return bool(INFERS_EMOTION.intersection(self.cells))
 
     @property
@@ -136,19 +136,14 @@ class Policy:
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     def epsilon(self, cell: Cell) -> Fraction:
-        """This cell's exact part of the budget; the parts of all cells add up to the whole."""
+        """This cell's exact share of epsilon; the shares of all cells add up to the whole."""
         total = sum(WEIGHTS[each] for each in self.cells)
         return Fraction(self.epsilon_milli * WEIGHTS[cell], 1000 * total)
 
 
 def resolve(config: AgentConfig, live: bool = True) -> Policy:
-    """The policy that `config` asks for, or the reason why it must not run.
-
-    `live` is False for recorded video: the duties towards people in front of a camera (notice,
-    consent) were those of whoever recorded it. All other rules hold for files too.
-
-    Raises `ConfigError`.
-    """
+    """The policy of a configuration. `live`: False for recorded video, for which notice and consent
+    were due when it was recorded. Raises `ConfigError` where the configuration is not permitted."""
     asked, device = config.privacy, config.device
     loaded = load_profile(asked)
     site, digest = loaded or (None, None)
@@ -182,7 +177,8 @@ def resolve(config: AgentConfig, live: bool = True) -> Policy:
 
 
 def _tightened(base: Profile, site: SiteProfile, name: str) -> Profile:
-    """A built-in profile with a site's additions. Raises `ConfigError` where one weakens it."""
+    """A built-in profile tightened by a profile file. Raises `ConfigError` where that weakens
+    it."""
     problems = []
     for key, asked, most in (
         ("regions", site.regions, base.regions),
@@ -262,7 +258,7 @@ def _refuse_missing_duties(config: AgentConfig, profile: Profile, site: SiteProf
 
 
 def _refuse_where_consent_is_law(state: str | None) -> None:
-    """A sign is not enough there; a box that does not know where it stands may be there."""
+    """A notice is not enough in `CONSENT_STATES`; an unknown state may be one of them."""
     if state is None:
         raise ConfigError(
             "Policy retail-us-notice rests on a notice, which is not enough in "

@@ -1,7 +1,7 @@
 """Sign a profile file; `python -m agent.privacy.policy.signing KEY PROFILE` writes `PROFILE.sig`.
 
-`--new PRIVATE_KEY` makes a pair first: the private key stays with whoever answers for the
-profiles, `PRIVATE_KEY.pub` goes to the boxes (`privacy.profile_key`). Ed25519, RFC 8032.
+`--new PRIVATE_KEY` first creates a key pair; copy `PRIVATE_KEY.pub` to the devices and keep the
+private key elsewhere (`privacy.profile_key`). Ed25519, RFC 8032.
 """
 
 from __future__ import annotations
@@ -24,16 +24,14 @@ from cryptography.hazmat.primitives.serialization import (
 from agent.base.errors import AgentError, ConfigError, StoreError
 from agent.base.files import write_atomically
 from agent.privacy.policy.profile import parse_profile
-from agent.privacy.policy.trusted_file import LARGEST, read_plain
+from agent.privacy.policy.trusted_file import MAX_PROFILE_BYTES, read_regular_file
 
 
 def sign_profile(key_file: Path, profile: Path) -> Path:
-    """Sign a profile that can be used as it stands; returns the signature's path.
-
-    Raises `ConfigError` for a bad key or profile, `StoreError`.
-    """
+    """Sign a valid profile; returns the signature's path. Raises `ConfigError` for a bad key or
+    profile, `StoreError`."""
     key = _private_key(key_file)
-    data = read_plain(profile, LARGEST)
+    data = read_regular_file(profile, MAX_PROFILE_BYTES)
     parse_profile(data, profile)
     out = profile.with_name(profile.name + ".sig")
     _write(out, key.sign(data).hex().encode() + b"\n", 0o644)
@@ -41,10 +39,8 @@ def sign_profile(key_file: Path, profile: Path) -> Path:
 
 
 def make_key(path: Path) -> Path:
-    """Write a new private key, and its public key beside it, whose path is returned.
-
-    Raises `ConfigError` where one is already there, `StoreError`.
-    """
+    """Write a new private key and its public key; returns the path of the latter. Raises
+    `ConfigError` where one exists, `StoreError`."""
     public = path.with_name(path.name + ".pub")
     for each in (path, public):
         if os.path.lexists(each):
@@ -58,7 +54,7 @@ def make_key(path: Path) -> Path:
 
 def _private_key(path: Path) -> Ed25519PrivateKey:
     try:
-        key = load_pem_private_key(read_plain(path, LARGEST), password=None)
+        key = load_pem_private_key(read_regular_file(path, MAX_PROFILE_BYTES), password=None)
     except TypeError:
         raise ConfigError(f"{path} is locked by a passphrase. Give it without one.") from None
     except (ValueError, UnsupportedAlgorithm):
@@ -78,7 +74,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns the exit code; says on stderr what went wrong."""
+    """Returns the exit code; errors go to stderr."""
     parser = argparse.ArgumentParser(
         prog="python -m agent.privacy.policy.signing", description=__doc__
     )

@@ -1,7 +1,8 @@
-"""The receipt book: signs once a day what left, and chains each receipt to the one before."""
+"""Daily signed receipts of everything published, linked in a hash chain."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -22,25 +23,25 @@ from agent.wall.outbox import Outbox, ReceiptBasis, Release
 log = logging.getLogger(__name__)
 
 ZEROS = 64 * "0"
-"""What the first receipt of a chain names as the one before."""
+"""`Statement.previous` of the first receipt of a chain."""
 UNIT_FOLDERS = tuple(
     Path(folder, "systemd/system") for folder in ("/etc", "/run", "/usr/local/lib", "/usr/lib")
 )
-"""Where systemd finds units (systemd.unit(5))."""
+"""Unit search path of systemd (systemd.unit(5))."""
 _UNIT_FILES = (
     "fleeting*.service", "fleeting*.target", "fleeting*.service.d/*.conf",
     "fleeting*.target.d/*.conf", "service.d/*.conf",
 )  # fmt: skip
-_MOST_UNIT_BYTES = 1_000_000
-_MOST_NUMBER = 65_535
-_MOST = 100_000
+_MAX_UNIT_BYTES = 1_000_000
+_MAX_NUMBER = 65_535
+_MAX_COUNT = 100_000
 _FIRST_UTC, _LAST_UTC = 1_700_000_000, 4_102_444_800
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
-    """The last receipt and when it was signed, kept beside the key: with it a chain outlives a
-    damaged outbox and knows how long ago it was."""
+class _Checkpoint:
+    """The last receipt and when it was signed, stored beside the key: the chain survives a damaged
+    outbox, and the elapsed time is known."""
 
     receipt: bytes
     machine: str
@@ -48,67 +49,61 @@ class _Mark:
 
 
 class ReceiptBook:
-    """Signs the day. Lives in the uplink process."""
+    """Creates the receipts; used by the uplink process."""
 
     def __init__(self, config: AgentConfig, outbox: Outbox) -> None:
-        """Opens or makes the key. Raises `ConfigError`, `StoreError` (see `key.open_key`)."""
+        """Opens or creates the key. Raises `ConfigError`, `StoreError` (see `key.open_key`)."""
         path = key_path(config.store)
         self._outbox = outbox
         self._key: Ed25519PrivateKey = open_key(path)
         self.public_key = public_hex(self._key)
         """64 hex digits, for `Meta.key`."""
-        self._marked = path.with_name(path.name + ".last")
+        self._checkpoint_path = path.with_name(path.name + ".last")
         self._machine = machine_start()
-        self._mark = _read_mark(self._marked)
-        self._own_mark = False
-        """Whether this process signed the receipt of the mark."""
-        self._began: float | None = None
+        self._checkpoint = _read_checkpoint(self._checkpoint_path)
+        self._own_checkpoint = False
+        """Whether this process signed the receipt of the checkpoint."""
+        self._started: float | None = None
 
     def tick(self, utc: float | None, monotonic: float) -> Receipt | None:
-        """Sign and store a receipt where one is due; call about once a minute.
+        """Sign and store a receipt if one is due; call about once a minute.
 
-        Parameters
-        ----------
-        utc
-            Wall seconds; None while nobody vouches for the clock (`WallClock.utc`).
-        monotonic
-            Seconds on this machine's monotonic clock.
-
-        Raises `StoreError`; then nothing was stored, and the next call tries again.
+        `utc`: seconds, None while the clock is not trusted (`WallClock.utc`); `monotonic`: seconds.
+        Raises `StoreError`; the call may be repeated.
         """
-        if self._began is None:
-            self._began = monotonic
+        if self._started is None:
+            self._started = monotonic
         basis = self._outbox.ledger.receipt_basis()
         previous = self._previous(basis)
         last = None if previous is None else self._last(previous, monotonic)
-        if not is_due(last, utc, monotonic - self._began):
+        if not is_due(last, utc, monotonic - self._started):
             return None
         receipt = self._sign(self._statement(basis, previous, utc))
         self._outbox.ledger.add_receipt(receipt, basis)
-        self._remember(_Mark(to_json(receipt), self._machine, monotonic))
+        self._save_checkpoint(_Checkpoint(to_json(receipt), self._machine, monotonic))
         return receipt
 
     def _previous(self, basis: ReceiptBasis) -> Receipt | None:
-        """The newest receipt that there is a trace of, in the outbox or beside the key."""
-        marked = _parse(self._mark.receipt) if self._mark else None
-        found = [each for each in (_parse(basis.previous), marked) if each is not None]
+        """The newest receipt found in the outbox or the checkpoint."""
+        checkpointed = _parse(self._checkpoint.receipt) if self._checkpoint else None
+        found = [each for each in (_parse(basis.previous), checkpointed) if each is not None]
         ours = [each for each in found if each.statement.key == self.public_key]
         if ours:
             return max(ours, key=lambda each: each.statement.number)
         return found[0] if found else None
 
     def _last(self, previous: Receipt, monotonic: float) -> Last:
-        mark, began = self._mark, self._began or 0.0
+        checkpoint, started = self._checkpoint, self._started or 0.0
         end = previous.statement.end
-        if mark is None or mark.receipt != to_json(previous):
-            return Last(end, None, monotonic - began)
-        since = monotonic - mark.monotonic
-        known = self._machine != "" and mark.machine != ""
-        if self._own_mark or (known and mark.machine == self._machine):
+        if checkpoint is None or checkpoint.receipt != to_json(previous):
+            return Last(end, None, monotonic - started)
+        since = monotonic - checkpoint.monotonic
+        known = self._machine != "" and checkpoint.machine != ""
+        if self._own_checkpoint or (known and checkpoint.machine == self._machine):
             return Last(end, since, since)
-        # A clock that began anew has run since; one that may have gone on, at least this long.
-        anew = known or began < mark.monotonic
-        return Last(end, None, monotonic if anew else since)
+        # After a reboot the clock's value is a lower bound; else the difference is.
+        rebooted = known or started < checkpoint.monotonic
+        return Last(end, None, monotonic if rebooted else since)
 
     def _statement(
         self, basis: ReceiptBasis, previous: Receipt | None, utc: float | None
@@ -116,7 +111,7 @@ class ReceiptBook:
         latest = self._outbox.latest.get(Birth)
         birth = latest[0] if latest else None
         chained = previous is not None and previous.statement.key == self.public_key
-        if previous is not None and chained and previous.statement.number < _MOST_NUMBER:
+        if previous is not None and chained and previous.statement.number < _MAX_NUMBER:
             number = previous.statement.number + 1
             link = hashlib.sha256(to_json(previous)).hexdigest()
         else:
@@ -127,13 +122,13 @@ class ReceiptBook:
             previous=link,
             start=previous.statement.end if previous else None,
             end=_utc_tens(utc),
-            summaries=min(len(basis.releases), _MOST),
+            summaries=min(len(basis.releases), _MAX_COUNT),
             digest=digest(release.sha256 for release in basis.releases),
             messages=_bounded(basis.messages, 1_000_000),
             bytes=_bounded(basis.bytes, 1_000_000_000),
-            epsilon_milli=_most_spent(basis.releases),
-            windows_withheld=min(len(withheld), _MOST),
-            visits_withheld=_bounded(10 * round(sum(withheld) / 10), _MOST),
+            epsilon_milli=_max_epsilon(basis.releases),
+            windows_withheld=min(len(withheld), _MAX_COUNT),
+            visits_withheld=_bounded(10 * round(sum(withheld) / 10), _MAX_COUNT),
             model=birth.model if birth else None,
             policy=birth.policy_hash if birth else None,
             units=units_hash(),
@@ -144,15 +139,15 @@ class ReceiptBook:
     def _sign(self, statement: Statement) -> Receipt:
         return Receipt(statement=statement, signature=self._key.sign(to_json(statement)).hex())
 
-    def _remember(self, mark: _Mark) -> None:
-        self._mark, self._own_mark = mark, True
+    def _save_checkpoint(self, checkpoint: _Checkpoint) -> None:
+        self._checkpoint, self._own_checkpoint = checkpoint, True
         try:
-            _write_mark(self._marked, mark)
+            _write_checkpoint(self._checkpoint_path, checkpoint)
         except OSError as error:
             log.warning(
                 "%s cannot be written: %s. Receipts go on; should the outbox be lost as well, "
                 "their chain begins anew.",
-                self._marked, error.strerror,
+                self._checkpoint_path, error.strerror,
             )  # fmt: skip
 
 
@@ -165,17 +160,16 @@ def digest(hashes: Iterable[str]) -> str:
 
 
 def units_hash(folders: Sequence[Path] = UNIT_FOLDERS) -> str | None:
-    """The first 16 hex digits of the SHA-256 over the systemd units in force and what was changed
-    on site: for each file, by name, its path, a zero byte, its SHA-256. None where there are none.
-    """
+    """The first 16 hex digits of the SHA-256 over this package's systemd units and drop-ins: for
+    each file, sorted, its path, a zero byte, its SHA-256. None where there are none."""
     joint, found = hashlib.sha256(), False
     for path in sorted(file for at in folders for name in _UNIT_FILES for file in _glob(at, name)):
         found = found or path.name.startswith("fleeting")
         try:
             with path.open("rb") as file:
-                content = file.read(_MOST_UNIT_BYTES)
+                content = file.read(_MAX_UNIT_BYTES)
         except OSError:
-            content = b""  # its name still counts
+            content = b""  # unreadable: its name is still hashed
         joint.update(str(path).encode() + b"\0" + hashlib.sha256(content).digest())
     return joint.hexdigest()[:16] if found else None
 
@@ -187,7 +181,7 @@ def _glob(folder: Path, name: str) -> list[Path]:
         return []
 
 
-def _most_spent(releases: Iterable[Release]) -> int:
+def _max_epsilon(releases: Iterable[Release]) -> int:
     most = max((release.epsilon_milli for release in releases), default=0)
     return _bounded(-(-most // 10) * 10, 10_000)
 
@@ -197,7 +191,7 @@ def _bounded(value: int, most: int) -> int:
 
 
 def _utc_tens(utc: float | None) -> int | None:
-    """Rounded down, so that a day's last seconds stay in it."""
+    """Rounded down, to stay within the day."""
     return 10 * int(utc // 10) if utc is not None and _FIRST_UTC <= utc <= _LAST_UTC else None
 
 
@@ -210,11 +204,13 @@ def _parse(body: bytes | None) -> Receipt | None:
     return receipt
 
 
-def _read_mark(path: Path) -> _Mark | None:
+def _read_checkpoint(path: Path) -> _Checkpoint | None:
     try:
         with path.open("rb") as file:
             data = json.loads(file.read(10_000))
-        return _Mark(str(data["receipt"]).encode(), str(data["machine"]), float(data["monotonic"]))
+        return _Checkpoint(
+            str(data["receipt"]).encode(), str(data["machine"]), float(data["monotonic"])
+        )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
@@ -222,8 +218,6 @@ def _read_mark(path: Path) -> _Mark | None:
         return None
 
 
-def _write_mark(path: Path, mark: _Mark) -> None:
-    data = {
-        "receipt": mark.receipt.decode(), "machine": mark.machine, "monotonic": mark.monotonic
-    }  # fmt: skip
+def _write_checkpoint(path: Path, checkpoint: _Checkpoint) -> None:
+    data = dataclasses.asdict(checkpoint) | {"receipt": checkpoint.receipt.decode()}
     write_atomically(path, json.dumps(data).encode())

@@ -1,6 +1,6 @@
-"""The key that receipts are signed with: Ed25519 (RFC 8032), made at first, never replaced.
+"""The signing key of receipts: Ed25519 (RFC 8032), created at first start and never replaced.
 
-A lost key means a new chain of receipts under another key; whoever has the old chain keeps it.
+After the loss of the key a new chain of receipts begins under a new key.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from agent.base.errors import ConfigError, StoreError
 from agent.base.files import sync_folder
 
 _NAME = "receipt.key"
-_MOST_BYTES = 4096
+_MAX_BYTES = 4096
 _NEW_CHAIN = (
     "Restore it from a copy, or move it away: a new key is made at the next start, and receipts "
     "begin a new chain."
@@ -32,8 +32,7 @@ _NEW_CHAIN = (
 
 
 def key_path(params: StoreConfig) -> Path:
-    """Where the key lies: as configured, else in the folder that systemd made for this process,
-    else beside the outbox."""
+    """As configured, else in $STATE_DIRECTORY (systemd), else beside the outbox."""
     if params.receipt_key is not None:
         return params.receipt_key
     folder = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
@@ -41,14 +40,14 @@ def key_path(params: StoreConfig) -> Path:
 
 
 def open_key(path: Path) -> Ed25519PrivateKey:
-    """The key in `path` (PEM, PKCS #8), made where there is none.
+    """The key in `path` (PEM, PKCS #8), created if missing.
 
     Raises
     ------
     ConfigError
-        It is damaged, no Ed25519 key, or others than its owner may read it.
+        It is damaged, not an Ed25519 key, or readable by others.
     StoreError
-        It cannot be made: folder missing, disk full or read-only.
+        It cannot be created: folder missing, disk full or read-only.
     """
     try:
         return _read(path)
@@ -75,7 +74,7 @@ def public_hex(key: Ed25519PrivateKey) -> str:
 
 
 def _read(path: Path) -> Ed25519PrivateKey:
-    # Without O_NONBLOCK a pipe in its place would hold the process.
+    # O_NONBLOCK: opening a named pipe must not block.
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         mode = os.fstat(number).st_mode
@@ -86,7 +85,7 @@ def _read(path: Path) -> Ed25519PrivateKey:
                 f"The receipt key {path} may be read by others (mode {stat.S_IMODE(mode):04o}), "
                 f"who could sign in this box's name. Run: chmod 600 {path}"
             )
-        content = os.read(number, _MOST_BYTES)
+        content = os.read(number, _MAX_BYTES)
     finally:
         os.close(number)
     try:
@@ -99,8 +98,7 @@ def _read(path: Path) -> Ed25519PrivateKey:
 
 
 def _make(path: Path) -> None:
-    """Write a new key under a name of its own, then link it: the whole key appears or none, and
-    one that is there already stays."""
+    """Write a new key to a temporary file, then link it: atomic, and never replaces a key."""
     content = Ed25519PrivateKey.generate().private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
@@ -114,7 +112,7 @@ def _make(path: Path) -> None:
         try:
             os.link(name, path)
         except FileExistsError:
-            return  # another process was quicker: its key it is
+            return  # another process has created it
         sync_folder(path.parent)
     finally:
         os.unlink(name)

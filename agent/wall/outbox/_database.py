@@ -1,7 +1,7 @@
-"""The outbox's SQLite file: opened once, examined, moved aside when it is damaged.
+"""The outbox's SQLite file: integrity check when opened, moved aside when damaged.
 
-Journal: WAL with synchronous=FULL, so a committed row survives power loss (sqlite.org/pragma.html).
-What is deleted is overwritten: nothing stays readable in free pages.
+WAL with synchronous=FULL, so a committed row survives power loss (sqlite.org/pragma.html);
+secure_delete overwrites deleted rows.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from agent.base.errors import StoreError
 
 log = logging.getLogger(__name__)
 
-_DAMAGED_KEPT = 3
-"""Damaged files, each with its journal, that stay beside the outbox for whoever looks into it."""
-_WAIT = 5.0
+_MAX_DAMAGED = 3
+"""Damaged files, each with its journal, that are kept for analysis."""
+_BUSY_TIMEOUT = 5.0
 """Seconds to wait for the other process's transaction."""
 _VERSION = 2
-# Ids begin anywhere: what was sent from a file that is gone must not be taken for a row of this.
+# Ids begin at a random number, so that the ids of a replaced file are not reused.
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE outbox (
@@ -62,19 +62,19 @@ COMMIT;
 
 
 class Database:
-    """A connection that is opened when needed and again when the other process moved the file.
+    """A connection opened on demand, and again after the other process has replaced the file.
 
-    `transaction` and `reading` raise `StoreError` when the file cannot be written or read; then
-    nothing is half-written and the call may be repeated. Not for use by two threads.
+    `transaction` and `reading` raise `StoreError` when the file cannot be written or read; the
+    transaction is rolled back and the call may be repeated. Not thread-safe.
     """
 
     def __init__(
         self, path: Path, on_damage: Callable[[sqlite3.Connection], None] = lambda _: None
     ) -> None:
-        """`on_damage`: part of the first transaction after a damaged file was moved aside."""
+        """`on_damage`: runs within the first transaction after a damaged file was moved aside."""
         self.path = path
         self.moved_aside: Path | None = None
-        """Where the last damaged file went."""
+        """New path of the last damaged file."""
         self._on_damage = on_damage
         self._reported: Path | None = None
         self._connection: sqlite3.Connection | None = None
@@ -82,7 +82,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self, what: str) -> Iterator[sqlite3.Connection]:
-        """All or nothing; `what` completes the sentence "could not … the outbox"."""
+        """Commit or roll back; `what` completes the error text "Could not … the outbox"."""
         with self._errors(what):
             database = self._open_connection()
             try:
@@ -115,7 +115,7 @@ class Database:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            self.close()  # the next call opens, and so examines, the file anew
+            self.close()  # the next call reopens and checks the file
             raise StoreError(
                 f"Could not {what} the outbox {self.path}: {error}. "
                 "Free disk space or repair the storage; nothing was lost from the outbox."
@@ -130,32 +130,34 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(self.path.with_name(self.path.name + ".lock")):
+        with _file_lock(self.path.with_name(self.path.name + ".lock")):
             try:
-                return _checked(self.path)
+                return _open_checked(self.path)
             except sqlite3.OperationalError:
-                raise  # full, read-only, locked: the content is not to blame
+                raise  # full, read-only or locked, not damaged
             except sqlite3.DatabaseError as error:
                 self.moved_aside = _move_aside(self.path)
                 log.error(
                     "The outbox %s is damaged (%s); it was moved to %s and a new one begun.",
                     self.path, error, self.moved_aside,
                 )  # fmt: skip
-                return _checked(self.path)
+                return _open_checked(self.path)
 
 
-def _checked(path: Path) -> sqlite3.Connection:
-    """Open, examine and prepare the file. Raises `sqlite3.DatabaseError` on damage."""
-    # SQLite makes files 0644 less the umask, but both users of the group must be able to write
+def _open_checked(path: Path) -> sqlite3.Connection:
+    """Open, check and initialise the file. Raises `sqlite3.DatabaseError` on damage."""
+    # SQLite creates files with mode 0644, but both users of the group must be able to write
     path.touch(mode=0o666)
-    database = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(
+        path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+    )
     try:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA secure_delete = ON")
-        database.execute("PRAGMA temp_store = MEMORY")  # nothing may be written elsewhere
+        database.execute("PRAGMA temp_store = MEMORY")  # the sandbox allows no other folder
         database.execute("PRAGMA journal_size_limit = 1000000")
-        database.execute("PRAGMA wal_autocheckpoint = 32")  # pages: a small disk stays usable
+        database.execute("PRAGMA wal_autocheckpoint = 32")  # pages; for small disks
         verdict = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
@@ -172,13 +174,13 @@ def _checked(path: Path) -> sqlite3.Connection:
 
 
 def _move_aside(path: Path) -> Path:
-    """Rename a damaged file with its journal to a free name beside it; keep the newest few."""
+    """Rename a damaged file and its journal; keep the newest `_MAX_DAMAGED`."""
     stem = f"{path.name}.damaged-{time.time_ns():x}"
     for suffix in ("-wal", "-shm", ""):
         with contextlib.suppress(FileNotFoundError):
             os.replace(f"{path}{suffix}", path.with_name(stem + suffix))
     kept = sorted(path.parent.glob(f"{path.name}.damaged-*"), key=lambda each: each.stat().st_ctime)
-    for old in kept[: -3 * _DAMAGED_KEPT]:
+    for old in kept[: -3 * _MAX_DAMAGED]:
         old.unlink(missing_ok=True)
     return path.with_name(stem)
 
@@ -192,8 +194,8 @@ def file_id(path: Path) -> tuple[int, int] | None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Only one process at a time opens or moves the file."""
+def _file_lock(path: Path) -> Iterator[None]:
+    """Serialises opening and moving the file between processes."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -202,7 +204,7 @@ def _locked(path: Path) -> Iterator[None]:
 def insert_message(
     database: sqlite3.Connection, kind: str, boot: str, seq: int, utc: float | None, body: bytes
 ) -> None:
-    """Append a message to those on their way out. `utc`: None while the clock is not trusted."""
+    """Append a message to the outbox. `utc`: None while the clock is not trusted."""
     database.execute(
         "INSERT INTO outbox (kind, boot, seq, created, body) VALUES (?, ?, ?, ?, ?)",
         (kind, boot, seq, utc, body),

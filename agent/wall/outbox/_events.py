@@ -1,5 +1,5 @@
-"""Events for whoever looks after the device: throttled, so that a fault that repeats neither wears
-out the disk nor fills the outbox."""
+"""Operational events, throttled so that a repeated fault neither wears out the disk nor fills the
+outbox."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import get_args
 from agent.base.report import SEQ_LIMIT, Event, EventCode, to_json
 from agent.wall.outbox._database import Database, add_to_counter, counter, insert_message
 
-EVENT_PAUSE = 3600.0
-"""Seconds between two events of one code; what happens in between is counted."""
-EVENTS_A_DAY = 24
+EVENT_INTERVAL = 3600.0
+"""Seconds between two events of one code; occurrences in between are counted."""
+MAX_EVENTS_PER_DAY = 24
 _DAY = 86_400.0
 
 
 class EventThrottle:
-    """Stores an event of each code at most once an hour, and `EVENTS_A_DAY` in all; counts the
-    others. Its memory is the table `spoken`, so it outlives the process."""
+    """Stores one event per code and `EVENT_INTERVAL`, and `MAX_EVENTS_PER_DAY`; counts the rest.
+    Its state, table `spoken` (code, pending count, time of the last event), is persistent."""
 
     def __init__(self, database: Database, boot: str, utc: Callable[[], float | None]) -> None:
         """`boot`: of the messages; `utc`: wall seconds, None while the clock is not trusted."""
@@ -28,14 +28,12 @@ class EventThrottle:
         self._utc = utc
 
     def record(self, code: EventCode, times: int = 1) -> None:
-        """Store an event, or count it where its code was sent a short while ago. Raises
-        `StoreError`."""
+        """Store an event, or count it within `EVENT_INTERVAL` of the last. Raises `StoreError`."""
         with self._database.transaction("add an event to") as database:
             self.record_within(database, code, times)
 
     def flush(self) -> None:
-        """Store the events that were only counted, where their time has come. Raises
-        `StoreError`."""
+        """Store an event for each code with pending counts that is due. Raises `StoreError`."""
         with self._database.transaction("add an event to") as database:
             waiting = database.execute("SELECT code FROM spoken WHERE pending > 0").fetchall()
             for (code,) in waiting:
@@ -43,15 +41,15 @@ class EventThrottle:
                     self.record_within(database, code, 0)
 
     def record_within(self, database: sqlite3.Connection, code: EventCode, times: int) -> None:
-        """As `record`, within a transaction that is open already."""
+        """As `record`, within an open transaction."""
         now = time.monotonic()
         database.execute(
             "INSERT INTO spoken VALUES (?, ?, ?) ON CONFLICT (code)"
             " DO UPDATE SET pending = pending + excluded.pending",
-            (code, times, -EVENT_PAUSE),
+            (code, times, -EVENT_INTERVAL),
         )
-        # A time of the future is from before the machine's last start.
-        database.execute("UPDATE spoken SET said = ? WHERE said > ?", (-EVENT_PAUSE, now))
+        # A time in the future was written before the last reboot.
+        database.execute("UPDATE spoken SET said = ? WHERE said > ?", (-EVENT_INTERVAL, now))
         pending, sent_at = database.execute(
             "SELECT pending, said FROM spoken WHERE code = ?", (code,)
         ).fetchone()
@@ -59,7 +57,10 @@ class EventThrottle:
         if not 0 <= now - day < _DAY:
             add_to_counter(database, "event_day", int(now) - day)
             add_to_counter(database, "events_today", -counter(database, "events_today"))
-        if now - sent_at < EVENT_PAUSE or counter(database, "events_today") >= EVENTS_A_DAY:
+        if (
+            now - sent_at < EVENT_INTERVAL
+            or counter(database, "events_today") >= MAX_EVENTS_PER_DAY
+        ):
             return
         seq = counter(database, "event_seq")
         add_to_counter(database, "event_seq", (seq + 1) % SEQ_LIMIT - seq)

@@ -1,4 +1,4 @@
-"""The current state of the perceive process: its birth certificate and vitals, newest only."""
+"""The latest birth certificate and vitals of the perceive process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agent.wall.outbox._database import Database, put_latest
 
 
 class LatestValues:
-    """One value of each kind, replaced when it changes. Every method raises `StoreError`."""
+    """One value of each kind. Every method raises `StoreError`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -21,8 +21,8 @@ class LatestValues:
             put_latest(database, type(message).__name__, to_json(message))
 
     def get(self, kind: type[Message]) -> tuple[Message, float] | None:
-        """The value and its age in seconds; None where there is none that is valid byte for byte:
-        what is in the file is only as trustworthy as whoever may write it."""
+        """The value and its age in seconds; None where absent or not canonical JSON (the file is
+        not trusted)."""
         with self._database.reading() as database:
             row = database.execute(
                 "SELECT body, written FROM latest WHERE kind = ?", (kind.__name__,)
@@ -31,5 +31,5 @@ class LatestValues:
         if message is None:
             return None
         age = time.monotonic() - float(row[1])
-        # Monotonic clocks begin anew with the machine: what lies ahead was written before that.
+        # A negative age: written before the last reboot.
         return message, age if age >= 0 else float("inf")

@@ -1,4 +1,4 @@
-"""The ledger: one line for each released summary, and what the broker took, for the receipts."""
+"""The ledger: one line per released summary, and the volume delivered, for the receipts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from agent.wall.outbox._database import (
     put_latest,
 )
 
-_MOST_ROWS = 100_000
-"""Oldest lines beyond these are forgotten: more than two years of quarter hours, about 10 MB."""
+_MAX_ROWS = 100_000
+"""Ledger lines kept: more than two years of 15-minute windows, about 10 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +36,21 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptBasis:
-    """What the next receipt is made of."""
+    """The data of the next receipt."""
 
     previous: bytes | None
-    """The receipt before."""
+    """The last receipt."""
     releases: tuple[Release, ...]
     """Since then, oldest first."""
     messages: int
-    """Taken by the broker since then."""
+    """Delivered to the broker since then."""
     bytes: int
     upto: int
-    """The ledger's last row in it."""
+    """Id of the last ledger row included."""
 
 
 class ReleaseLedger:
-    """What was spent and what left. Every method raises `StoreError`."""
+    """Privacy budget spent and messages delivered. Every method raises `StoreError`."""
 
     def __init__(self, database: Database, utc: Callable[[], float | None]) -> None:
         """`utc`: wall seconds, None while the clock is not trusted."""
@@ -65,19 +65,19 @@ class ReleaseLedger:
             ).fetchall()
 
     def next_seq(self) -> int:
-        """The number that follows the newest release."""
+        """The sequence number after the newest release's."""
         with self._database.reading() as database:
             last = database.execute("SELECT seq FROM ledger ORDER BY rowid DESC LIMIT 1").fetchone()
         return (int(last[0]) + 1) % SEQ_LIMIT if last else 0
 
     def meter(self, messages: int, size: int) -> None:
-        """Count messages that the broker took and that were never in the outbox (health, answers):
-        their number, and the bytes of their payloads."""
+        """Add delivered messages that were never in the outbox (health, responses): their number
+        and payload bytes."""
         with self._database.transaction("count in") as database:
             meter(database, messages, size)
 
     def receipt_basis(self) -> ReceiptBasis:
-        """What happened since the last receipt."""
+        """The data since the last receipt."""
         with self._database.reading() as database:
             last = database.execute("SELECT body FROM latest WHERE kind = 'Receipt'").fetchone()
             upto = counter(database, "receipt_upto")
@@ -98,7 +98,7 @@ class ReleaseLedger:
             )
 
     def add_receipt(self, receipt: Receipt, basis: ReceiptBasis) -> None:
-        """Store a receipt to be sent and begin the next one's account, in one transaction."""
+        """Store a receipt in the outbox and reset the counters, in one transaction."""
         body = to_json(receipt)
         statement = receipt.statement
         with self._database.transaction("add a receipt to") as database:
@@ -113,7 +113,7 @@ class ReleaseLedger:
 def record_release(
     database: sqlite3.Connection, summary: Summary, body: bytes, visits: int
 ) -> bool:
-    """Add a summary's line, within a transaction; False where it is there already. `body`: its
+    """Add a summary's line within a transaction; False where it exists. `body`: the summary's
     bytes; `visits`: see `Release`."""
     added = database.execute(
         "INSERT OR IGNORE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -130,12 +130,12 @@ def record_release(
     ).rowcount
     if added:
         database.execute(
-            "DELETE FROM ledger WHERE rowid <= (SELECT MAX(rowid) FROM ledger) - ?", (_MOST_ROWS,)
+            "DELETE FROM ledger WHERE rowid <= (SELECT MAX(rowid) FROM ledger) - ?", (_MAX_ROWS,)
         )
     return bool(added)
 
 
 def meter(database: sqlite3.Connection, messages: int, size: int) -> None:
-    """Within a transaction: count what the broker took."""
+    """As `ReleaseLedger.meter`, within a transaction."""
     add_to_counter(database, "messages", messages)
     add_to_counter(database, "bytes", size)

@@ -1,4 +1,4 @@
-"""Messages on their way out."""
+"""The queue of messages to be published."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ from agent.wall.outbox._ledger import ReleaseLedger, meter, record_release
 log = logging.getLogger(__name__)
 
 _ROW_OVERHEAD = 64
-"""Bytes that a row costs beside its body, about."""
-_MOST_ROW = 2048 + _ROW_OVERHEAD
-"""No message is longer than 2,048 bytes."""
+"""Approximate bytes of a row beside its body."""
+_MAX_ROW_BYTES = 2048 + _ROW_OVERHEAD
+"""A message has at most 2,048 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One message on its way out."""
+    """One queued message."""
 
     id: int
-    """Grows; never given twice."""
+    """Increasing, never reused."""
     kind: str
     """`summary` | `event` | `receipt`."""
     body: bytes
 
 
 class Outbox:
-    """Messages that the broker has not acknowledged yet; survives kill -9 and power loss.
+    """Messages that the broker has not acknowledged; survives kill -9 and power loss.
 
     Both processes open the same file: `perceive` adds, `uplink` peeks and acknowledges. A damaged
-    file is moved aside (`moved_aside`) and a new one begun. Not for use by two threads.
+    file is moved aside (`moved_aside`) and replaced. Not thread-safe.
 
     Attributes
     ----------
     events, latest, ledger
-        What else the file holds: throttled events, current state, releases and receipts.
+        The file's other contents: throttled events, latest state, releases and receipts.
     boot : str
-        8 hex digits of this process start, from the operating system's generator.
+        8 random hex digits of this process start.
     next_seq : int
-        Follows the last number in the ledger, so a gap tells of a loss even across boots.
+        Follows the last number in the ledger, so that gaps reveal losses even across boots.
 
     Raises
     ------
     StoreError
-        From every method, when the file cannot be read or written; nothing is half-written and the
-        call may be repeated.
+        From every method, when the file cannot be read or written; the transaction is rolled back
+        and the call may be repeated.
     """
 
     def __init__(self, params: StoreConfig, utc: Callable[[], float | None] | None = None) -> None:
@@ -74,25 +74,25 @@ class Outbox:
 
     @property
     def moved_aside(self) -> Path | None:
-        """Where the last damaged file went."""
+        """New path of the last damaged file."""
         return self._database.moved_aside
 
     @property
     def file_id(self) -> tuple[int, int] | None:
-        """Device and inode of the file in place: ids of rows belong to it."""
+        """Device and inode of the current file, to which row ids belong."""
         return file_id(self._database.path)
 
     @property
     def evicted(self) -> int:
-        """Messages dropped so far because the outbox was over its bounds or they over their age."""
+        """Messages dropped so far for exceeding the bounds on size, rows or age."""
         with self._database.reading() as database:
             return counter(database, "trimmed")
 
     def add(self, summary: Summary, visits: int = 0) -> None:
-        """Store a summary and its ledger line in one transaction; evicts the oldest beyond bounds.
+        """Store a summary and its ledger line in one transaction; evict the oldest beyond bounds.
 
-        `visits`: the noised number of a withheld window, for the receipt. Adding the same
-        (boot, seq) again, after an error that hid success, changes nothing.
+        `visits`: noised number of visits of a withheld window, for the receipt. Idempotent by
+        (boot, seq).
         """
         body = to_json(summary)
         now = self._utc()
@@ -103,7 +103,7 @@ class Outbox:
         self.next_seq = (summary.seq + 1) % SEQ_LIMIT
 
     def peek(self, limit: int, after_id: int = 0) -> list[Row]:
-        """The oldest `limit` messages with an id above `after_id`; they stay."""
+        """The oldest `limit` messages with an id above `after_id`."""
         with self._database.reading() as database:
             rows = database.execute(
                 "SELECT id, kind, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?",
@@ -111,19 +111,18 @@ class Outbox:
             ).fetchall()
         return [Row(number, kind, bytes(body)) for number, kind, body in rows]
 
-    def acknowledge(self, *ids: int, taken: bool = True) -> None:
-        """Remove messages that the broker has taken, and meter them; with `taken` false those that
-        will never be sent. Unknown ids are ignored."""
+    def acknowledge(self, *ids: int, delivered: bool = True) -> None:
+        """Remove messages; meter them for the receipt if `delivered`. Unknown ids are ignored."""
         with self._database.transaction("remove sent messages from") as database:
             for number in ids:
                 found = database.execute(
                     "DELETE FROM outbox WHERE id = ? RETURNING LENGTH(body)", (number,)
                 ).fetchall()
-                if found and taken:
+                if found and delivered:
                     meter(database, 1, found[0][0])
 
     def depth(self) -> int:
-        """Messages waiting."""
+        """Number of queued messages."""
         with self._database.reading() as database:
             return int(database.execute("SELECT COUNT(*) FROM outbox").fetchone()[0])
 
@@ -138,10 +137,10 @@ class Outbox:
         self.close()
 
     def _evict(self, database: sqlite3.Connection, now: float | None) -> None:
-        """Drop and count what is too old or, oldest first, too much."""
+        """Drop and count messages beyond the maximum age, then the oldest beyond the bounds."""
         dropped = 0
         if now is not None:
-            # Rows from before the clock could be trusted age from its first trusted reading.
+            # Rows stored without a trusted clock age from its first trusted reading.
             database.execute("UPDATE outbox SET created = ? WHERE created IS NULL", (now,))
             dropped += database.execute(
                 "DELETE FROM outbox WHERE created < ?", (now - self._params.max_age,)
@@ -158,7 +157,7 @@ class Outbox:
         """Drop the oldest beyond size and number of rows; returns how many."""
         first, last = database.execute("SELECT MIN(id), MAX(id) FROM outbox").fetchone()
         most = last - first + 1
-        if most <= self._params.max_rows and most * _MOST_ROW <= self._params.max_bytes:
+        if most <= self._params.max_rows and most * _MAX_ROW_BYTES <= self._params.max_bytes:
             return 0  # without reading every row
         return database.execute(
             "DELETE FROM outbox WHERE id IN (SELECT id FROM (SELECT id,"

@@ -7,7 +7,7 @@ import pytest
 
 from agent.base.errors import StoreError
 from agent.base.types import (
-    NOT_LOOKED_AT,
+    NOT_ANALYSED,
     Expression,
     Face,
     Landmarks,
@@ -20,7 +20,7 @@ from agent.desk.trace.recorder import TraceRecorder
 from agent.vision.faces.align import MEAN_SHAPE
 
 
-def _face(track_id: int, answer: Expression | None, micro: MicroStatus = NOT_LOOKED_AT) -> Face:
+def _face(track_id: int, answer: Expression | None, micro: MicroStatus = NOT_ANALYSED) -> Face:
     points = (MEAN_SHAPE * 50 + 100).astype(np.float32)
     return Face(
         track_id=track_id,

@@ -1,4 +1,4 @@
-"""Sandboxes cannot be left again: whatever enters one here is a process of its own."""
+"""A sandbox cannot be left: each test enters one in a subprocess."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def code(attempt):
         return error.errno
     return 0
 
-def say(**what):
+def emit(**what):
     print(json.dumps(what))
 """
 
@@ -38,7 +38,7 @@ Inside = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def inside(tmp_path: Path) -> Inside:
-    """Runs Python in a fresh process and returns what it says; `own` is its writable folder."""
+    """Runs Python in a subprocess and returns what it emits; `own` is its writable folder."""
     own = tmp_path / "own"
     own.mkdir()
 

@@ -1,5 +1,4 @@
-"""Whether strangers can be reached: told apart by a real packet filter, of the kind that systemd's
-IPAddressDeny= puts on a service."""
+"""The egress probe, against a real packet filter such as that of systemd's IPAddressDeny=."""
 
 from __future__ import annotations
 
@@ -32,8 +31,10 @@ def unified() -> Path | None:
 
 
 def bpf(command: int, attributes: bytes) -> int:
-    held = ctypes.create_string_buffer(attributes, len(attributes))
-    return kernel.syscall(BPF[kernel.processor()], command, ctypes.addressof(held), len(attributes))
+    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+    return kernel.syscall(
+        BPF[kernel.processor()], command, ctypes.addressof(buffer), len(attributes)
+    )
 
 
 def filtered(group: Path) -> None:
@@ -77,7 +78,7 @@ def group() -> Iterator[Path]:
 def test_a_packet_filter_is_found(inside: Inside, group: Path) -> None:
     script = (
         "{}found = enter_uplink([], [own], 1883)\n"
-        "say(confined=found.egress == 'confined', here=code(lambda: socket.socket(\n"
+        "emit(confined=found.egress == 'confined', here=code(lambda: socket.socket(\n"
         "    socket.AF_INET, socket.SOCK_DGRAM).sendto(b'', ('127.0.0.1', 9))))"
     )
     join = f"Path({str(group / 'cgroup.procs')!r}).write_text(str(os.getpid()))\n"
@@ -88,10 +89,10 @@ def test_a_packet_filter_is_found(inside: Inside, group: Path) -> None:
 
 
 def test_the_probe_needs_no_route_and_leaves_the_machine_alone(inside: Inside) -> None:
-    """In an empty network namespace too it says what the filter says: there is none."""
+    """In an empty network namespace without a filter it reports none."""
     found = inside(
-        "none = kernel._LIBC.unshare(0x40000000) != 0\n"
-        "say(none=none, refused=probe.no_datagram_elsewhere())"
+        "none = kernel.LIBC.unshare(0x40000000) != 0\n"
+        "emit(none=none, refused=probe.no_datagram_elsewhere())"
     )
     if found["none"]:
         pytest.skip("no network namespace can be made here")

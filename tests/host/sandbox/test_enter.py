@@ -1,4 +1,4 @@
-"""The two processes in their sandboxes: what each can no longer do, and what it still can."""
+"""What each process can and cannot do in its sandbox."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ needs_ports = pytest.mark.skipif(abi() < 4, reason="this kernel's Landlock knows
 needs_scopes = pytest.mark.skipif(abi() < 6, reason="this kernel's Landlock knows no scopes")
 
 ESCAPES = """
-said = {
+results = {
     "tcp": code(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM)),
     "udp6": code(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)),
     "raw": code(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)),
@@ -52,16 +52,16 @@ said = {
 def test_perceive_has_no_way_to_the_network(inside: Inside) -> None:
     found = inside(
         f"found = enter_perceive([own])\n{ESCAPES}\n"
-        "said['server'] = code(lambda: socket.socket(socket.AF_UNIX).connect('/run/nobody'))\n"
-        "say(closed=found.network == 'closed', layers=found.layers, said=said,\n"
+        "results['server'] = code(lambda: socket.socket(socket.AF_UNIX).connect('/run/nobody'))\n"
+        "emit(closed=found.network == 'closed', layers=found.layers, results=results,\n"
         "    uevent=code(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)),\n"
         "    pair=code(lambda: socket.socketpair(socket.AF_UNIX)))"
     )
     assert found["closed"]
     assert "seccomp" in found["layers"]
-    said = found["said"]
-    assert said.pop("clone3") == errno.ENOSYS  # so that the C library takes clone
-    assert set(said.values()) == {errno.EPERM}, said
+    results = found["results"]
+    assert results.pop("clone3") == errno.ENOSYS  # so that the C library takes clone
+    assert set(results.values()) == {errno.EPERM}, results
     assert (found["uevent"], found["pair"]) == (0, 0)
 
 
@@ -71,7 +71,7 @@ def test_programs_that_perceive_starts_are_in_the_same_sandbox(inside: Inside) -
     found = inside(
         "enter_perceive([own])\nimport subprocess\n"
         f"done = subprocess.run([sys.executable, '-c', {ask!r}], stderr=subprocess.PIPE, text=True)"
-        "\nsay(code=done.returncode, why=done.stderr)"
+        "\nemit(code=done.returncode, why=done.stderr)"
     )
     assert found["code"] == 1
     assert "PermissionError" in found["why"]
@@ -85,25 +85,25 @@ def test_threads_from_before_are_off_the_network_too(inside: Inside) -> None:
         "    codes.append(code(lambda: socket.socket(socket.AF_INET)))\n"
         "thread = threading.Thread(target=late)\nthread.start()\n"
         "import logging\nlogging.basicConfig()\n"
-        "enter_perceive([own])\ngo.set()\nthread.join()\nsay(codes=codes)"
+        "enter_perceive([own])\ngo.set()\nthread.join()\nemit(codes=codes)"
     )
     assert found["codes"] == [errno.EPERM]
     if 1 <= abi() < 8:
         assert "1 threads ran before" in found["log"]
 
 
-def test_perceive_leaves_no_core_and_nobody_looks_in(inside: Inside) -> None:
+def test_perceive_dumps_no_core_and_cannot_be_traced(inside: Inside) -> None:
     found = inside(
         "import resource\nrestrict_perceive([own])\n"
         "ctypes_prctl = ctypes.CDLL(None).prctl\n"
-        "say(limit=resource.getrlimit(resource.RLIMIT_CORE), dumpable=ctypes_prctl(3),\n"
+        "emit(limit=resource.getrlimit(resource.RLIMIT_CORE), dumpable=ctypes_prctl(3),\n"
         "    privileges=kernel.status('NoNewPrivs'), open_files=len(os.listdir('/proc/self/fd')),\n"
         "    maps=len(open('/proc/self/maps').read()))"
     )
     assert found["limit"] == [0, 0]
     assert found["dumpable"] == 0
     assert found["privileges"] == 1
-    assert found["open_files"] > 0  # what libraries read about themselves stays readable
+    assert found["open_files"] > 0  # /proc/self stays readable
     assert found["maps"] > 0
 
 
@@ -114,7 +114,7 @@ def test_perceive_writes_in_its_own_folders_only(inside: Inside, tmp_path: Path)
     found = inside(
         f"there = Path({str(there)!r})\n"
         "found = enter_perceive([own, own / 'absent'])\n"
-        "say(confined=found.writes == 'confined', read=there.read_text(),\n"
+        "emit(confined=found.writes == 'confined', read=there.read_text(),\n"
         "    refused=[code(lambda: there.open('a')), code(there.unlink),\n"
         "             code(lambda: there.with_name('new').touch()),\n"
         "             code(lambda: there.with_name('folder').mkdir()),\n"
@@ -136,7 +136,7 @@ def test_perceive_writes_in_its_own_folders_only(inside: Inside, tmp_path: Path)
 def test_perceive_reaches_no_other_process(inside: Inside) -> None:
     found = inside(
         "parent = os.getppid()\nrestrict_perceive([own], local_clients=True)\n"
-        "say(signal=code(lambda: os.kill(parent, 0)), own=code(lambda: os.kill(os.getpid(), 0)),\n"
+        "emit(signal=code(lambda: os.kill(parent, 0)), own=code(lambda: os.kill(os.getpid(), 0)),\n"
         "    memory=code(lambda: open(f'/proc/{parent}/mem', 'rb')))"
     )
     assert found["signal"] in (errno.EPERM, errno.EACCES)
@@ -150,7 +150,7 @@ def test_a_camera_stack_may_be_let_talk_to_its_daemon(inside: Inside) -> None:
         "server.bind(str(own / 'daemon'))\nserver.listen()\n"
         "found = enter_perceive([own], local_clients=True)\n"
         "client = socket.socket(socket.AF_UNIX)\n"
-        "say(code=code(lambda: client.connect(str(own / 'daemon'))),\n"
+        "emit(code=code(lambda: client.connect(str(own / 'daemon'))),\n"
         "    closed=found.network == 'closed')"
     )
     assert found["code"] == 0
@@ -159,17 +159,19 @@ def test_a_camera_stack_may_be_let_talk_to_its_daemon(inside: Inside) -> None:
 
 @needs_seccomp
 def test_the_kiosk_can_still_talk_to_perceive(inside: Inside) -> None:
-    """The socket that says what is shown is served from inside the sandbox."""
+    """The content socket is served from inside the sandbox."""
     found = inside(
         "enter_perceive([own])\nserver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
-        "say(bind=code(lambda: server.bind(str(own / 'content.sock'))))"
+        "emit(bind=code(lambda: server.bind(str(own / 'content.sock'))))"
     )
     assert found["bind"] == 0
 
 
 @pytest.mark.parametrize("address", ["/notify", "@fleeting-test-{pid}"])
 @pytest.mark.parametrize("enter", ["enter_perceive([own])", "enter_uplink([], [own], 1883)"])
-def test_the_service_manager_still_hears(enter: str, address: str, inside: Inside) -> None:
+def test_the_service_manager_can_still_be_notified(
+    enter: str, address: str, inside: Inside
+) -> None:
     """Also where it listens at an abstract address, which Landlock would else put out of reach."""
     found = inside(
         "from agent.host import sd_notify\n"
@@ -179,9 +181,9 @@ def test_the_service_manager_still_hears(enter: str, address: str, inside: Insid
         "manager.bind(address.replace('@', chr(0)))\nos.environ['NOTIFY_SOCKET'] = address\n"
         "sys.stdout.flush()\nchild = os.fork()\n"
         f"if child == 0:\n    {enter}\n    sd_notify.ready()\n    os._exit(0)\n"
-        "os.waitpid(child, 0)\nmanager.setblocking(False)\nsay(heard=manager.recv(99).decode())"
+        "os.waitpid(child, 0)\nmanager.setblocking(False)\nemit(received=manager.recv(99).decode())"
     )
-    assert found["heard"] == "READY=1"
+    assert found["received"] == "READY=1"
 
 
 @needs_landlock
@@ -196,7 +198,7 @@ def test_uplink_opens_no_device_and_no_foreign_file(inside: Inside, tmp_path: Pa
         "base = sqlite3.connect(own / 'outbox.db')\n"
         "base.execute('PRAGMA journal_mode=WAL')\n"
         "base.execute('CREATE TABLE t (a)')\nbase.commit()\n"
-        "say(devices=found.devices == 'closed', confined=found.writes == 'confined',\n"
+        "emit(devices=found.devices == 'closed', confined=found.writes == 'confined',\n"
         "    layers=found.layers,\n"
         "    full=code(lambda: open('/dev/ptmx')), listed=code(lambda: os.listdir('/dev')),\n"
         "    secret=code(secret.open), altered=code(lambda: given.open('a')),\n"
@@ -206,7 +208,7 @@ def test_uplink_opens_no_device_and_no_foreign_file(inside: Inside, tmp_path: Pa
         "             code(lambda: open('/proc/sys/kernel/random/boot_id'))],\n"
         "    load=code(lambda: open('/proc/stat')))"
     )
-    assert found["load"] == errno.EACCES  # it would tell whether somebody is there
+    assert found["load"] == errno.EACCES  # the load would reveal presence
     assert found["devices"]
     assert found["confined"]
     assert "landlock" in found["layers"]
@@ -221,15 +223,15 @@ def test_uplink_speaks_tcp_and_udp_and_starts_no_program(inside: Inside) -> None
         f"enter_uplink([], [own], 1883)\n{ESCAPES}\n"
         "stream = lambda protocol: socket.socket(socket.AF_INET, socket.SOCK_STREAM, protocol)\n"
         "fast = lambda: stream(0).sendto(b'x', 0x20000000, ('127.0.0.1', 1883))\n"
-        "say(open=[said.pop('tcp'), said.pop('udp6')], said=said,\n"
+        "emit(open=[results.pop('tcp'), results.pop('udp6')], results=results,\n"
         "    more=[code(lambda: stream(262)), code(lambda: stream(132)), code(fast),\n"
         "          code(lambda: os.execv('/bin/true', ['true']))])"
     )
     assert found["open"][0] == 0
     assert found["open"][1] in (0, errno.EAFNOSUPPORT)
-    assert found["said"].pop("clone3") == errno.ENOSYS
-    assert found["said"].pop("hidden") == 0  # the same as AF_INET, no more, no less
-    assert set(found["said"].values()) == {errno.EPERM}, found["said"]
+    assert found["results"].pop("clone3") == errno.ENOSYS
+    assert found["results"].pop("hidden") == 0  # treated as AF_INET
+    assert set(found["results"].values()) == {errno.EPERM}, found["results"]
     assert set(found["more"]) == {errno.EPERM}  # Multipath TCP, SCTP, data in a SYN, exec
 
 
@@ -240,7 +242,7 @@ def test_uplink_connects_to_the_brokers_port_only(inside: Inside) -> None:
         "socket.create_server(('127.0.0.1', 0))\n"
         "enter_uplink([], [own], broker.getsockname()[1])\n"
         "to = lambda server: code(lambda: socket.create_connection(server.getsockname(), 5))\n"
-        "say(broker=to(broker), other=to(other), elsewhere=probe.no_connection_elsewhere(),\n"
+        "emit(broker=to(broker), other=to(other), elsewhere=probe.no_connection_elsewhere(),\n"
         "    listen=code(lambda: socket.create_server(('127.0.0.1', 0))))"
     )
     assert found["broker"] == 0
@@ -258,7 +260,7 @@ def test_uplink_has_what_its_libraries_need(inside: Inside) -> None:
         "key = Ed25519PrivateKey.generate()\n"
         "key.public_key().verify(key.sign(b'x'), b'x')\n"
         "ssl.create_default_context()\n"
-        "say(names=len(socket.getaddrinfo('localhost', 8883)), layers=found.layers)"
+        "emit(names=len(socket.getaddrinfo('localhost', 8883)), layers=found.layers)"
     )
     assert found["names"] > 0
 
@@ -267,7 +269,7 @@ def test_mdwe_is_left_out_where_numba_is(inside: Inside) -> None:
     found = inside(
         "import logging, types\nlogging.basicConfig()\n"
         "sys.modules['numba'] = types.ModuleType('numba')\n"
-        "say(layers=enter_uplink([], [own], 1883).layers)"
+        "emit(layers=enter_uplink([], [own], 1883).layers)"
     )
     assert "mdwe" not in found["layers"]
     assert "Numba is loaded here" in found["log"]
@@ -276,14 +278,14 @@ def test_mdwe_is_left_out_where_numba_is(inside: Inside) -> None:
 def test_entering_twice_does_no_harm(inside: Inside) -> None:
     found = inside(
         "first, second = enter_perceive([own]), enter_perceive([own])\n"
-        "say(same=first == second, writes=code(lambda: (own / 'x').touch()))"
+        "emit(same=first == second, writes=code(lambda: (own / 'x').touch()))"
     )
     assert found == {"same": True, "writes": 0, "log": found["log"]}
 
 
 @pytest.mark.parametrize("enter", ["enter_perceive([own])", "enter_uplink([], [own], 1883)"])
-def test_a_kernel_that_offers_nothing_is_told_as_it_is(enter: str, inside: Inside) -> None:
-    """Every layer fails; the start goes on, and the report claims nothing."""
+def test_a_kernel_without_any_layer_is_reported_as_open(enter: str, inside: Inside) -> None:
+    """Every layer fails; startup continues, and the report lists none."""
     found = inside(
         "import logging\nlogging.basicConfig()\n"
         "def none(*_):\n    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))\n"
@@ -291,7 +293,7 @@ def test_a_kernel_that_offers_nothing_is_told_as_it_is(enter: str, inside: Insid
         "probe.under_systemd = probe.alone_in_network = lambda: False\n"
         f"found = {enter}\n"
         "closed = getattr(found, 'network', getattr(found, 'egress', '')) != 'open'\n"
-        "say(closed=closed, confined=found.writes == 'confined', layers=found.layers)"
+        "emit(closed=closed, confined=found.writes == 'confined', layers=found.layers)"
     )
     assert not found["closed"]
     assert not found["confined"]

@@ -1,4 +1,4 @@
-"""What the probes make of what they find."""
+"""The probes, against simulated systems."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def test_systemd_counts_only_with_its_hardening(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said = {"Seccomp": seccomp, "NoNewPrivs": privileges}
-    monkeypatch.setattr(probe, "status", said.__getitem__)
+    status = {"Seccomp": seccomp, "NoNewPrivs": privileges}
+    monkeypatch.setattr(probe, "status", status.__getitem__)
     monkeypatch.delenv("INVOCATION_ID", raising=False)
     if invocation:
         monkeypatch.setenv("INVOCATION_ID", invocation)
@@ -78,7 +78,7 @@ def test_a_file_that_can_be_made_is_found_and_removed(
 
 
 def test_this_process_is_in_no_sandbox() -> None:
-    """Else the others would prove nothing."""
+    """Else the tests of the sandbox would prove nothing."""
     assert not probe.no_internet_socket()
     assert not probe.no_connection_elsewhere()
     assert not probe.no_file_outside([Path(os.devnull)])

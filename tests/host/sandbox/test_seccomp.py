@@ -1,4 +1,4 @@
-"""The filters themselves, run by a small interpreter of classic BPF: for both processors."""
+"""The filters, run by an interpreter of classic BPF, for both processors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HEADERS = {
 
 
 def run(program: list[Instruction], arch: int, number: int, *arguments: int) -> int:
-    """What the kernel would answer: seccomp_data as of linux/seccomp.h, little-endian."""
+    """The kernel's verdict: seccomp_data as of linux/seccomp.h, little-endian."""
     six = [each & (1 << 64) - 1 for each in (*arguments, *[0] * 6)][:6]
     data = struct.pack("<IIQ6Q", number, arch, 0, *six)
     at = loaded = 0
@@ -68,7 +68,7 @@ def test_everyday_calls_pass_and_every_listed_one_is_refused(machine: str) -> No
     for program in both(machine):
         for number in COMMON[machine].values():
             assert run(program, ARCH[machine], number) == ALLOW
-        for name in seccomp._CALLS:
+        for name in seccomp._BLOCKED:
             listed = seccomp._number(name, machine)
             if listed is not None:
                 assert run(program, ARCH[machine], listed) == REFUSE, name
@@ -91,26 +91,26 @@ def test_sockets(machine: str) -> None:
     def verdicts(program: list[Instruction], *arguments: int) -> bool:
         return run(program, ARCH[machine], number, *arguments) == ALLOW
 
-    sees, talks = perceive_filter(machine, local_clients=False), uplink_filter(machine)
+    perceive, uplink = perceive_filter(machine, local_clients=False), uplink_filter(machine)
     flags = 0o2004000  # SOCK_CLOEXEC | SOCK_NONBLOCK
-    assert verdicts(sees, 1, 1 | flags, 0)
-    assert verdicts(sees, 16, 3 | flags, 15)
-    assert not verdicts(sees, 16, 3, 0)
-    assert verdicts(talks, 2, 1 | flags, 6)
-    assert verdicts(talks, 10, 2 | flags, 17)
-    assert not verdicts(talks, 2, 1, 262)
-    assert not verdicts(talks, 2, 3, 6)
+    assert verdicts(perceive, 1, 1 | flags, 0)
+    assert verdicts(perceive, 16, 3 | flags, 15)
+    assert not verdicts(perceive, 16, 3, 0)
+    assert verdicts(uplink, 2, 1 | flags, 6)
+    assert verdicts(uplink, 10, 2 | flags, 17)
+    assert not verdicts(uplink, 2, 1, 262)
+    assert not verdicts(uplink, 2, 3, 6)
     for family in range(64):
-        assert verdicts(sees, family, 1, 15) == (family in (1, 16))
-        assert verdicts(talks, family, 1, 0) == (family in (1, 2, 10))
-    # The kernel takes the lower half: so must we.
-    assert not verdicts(sees, (1 << 32) | 2, 1, 0)
-    assert verdicts(sees, (7 << 32) | 1, 1, 0)
+        assert verdicts(perceive, family, 1, 15) == (family in (1, 16))
+        assert verdicts(uplink, family, 1, 0) == (family in (1, 2, 10))
+    # The kernel reads the lower 32 bits.
+    assert not verdicts(perceive, (1 << 32) | 2, 1, 0)
+    assert verdicts(perceive, (7 << 32) | 1, 1, 0)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_calls_judged_by_their_arguments(machine: str) -> None:
-    sees, talks = perceive_filter(machine, local_clients=False), uplink_filter(machine)
+    perceive, uplink = perceive_filter(machine, local_clients=False), uplink_filter(machine)
 
     def verdict(program: list[Instruction], name: str, *arguments: int) -> int:
         number = seccomp._number(name, machine)
@@ -118,7 +118,7 @@ def test_calls_judged_by_their_arguments(machine: str) -> None:
         return run(program, ARCH[machine], number, *arguments)
 
     fork, thread = 0x01200011, 0x003D0F00
-    for program in (sees, talks):
+    for program in (perceive, uplink):
         assert verdict(program, "clone", fork) == verdict(program, "clone", thread) == ALLOW
         for bit in (17, 25, 26, 27, 28, 29, 30):
             assert verdict(program, "clone", fork | 1 << bit) == REFUSE
@@ -128,12 +128,12 @@ def test_calls_judged_by_their_arguments(machine: str) -> None:
         assert verdict(program, "ioctl", 0, 0xC0CC5616) == ALLOW  # a camera's
     fast = 0x20000000
     for name, place in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
-        assert verdict(talks, name, *[0] * place, 0x4000) == ALLOW
-        assert verdict(talks, name, *[0] * place, 0x4000 | fast) == REFUSE
-    assert verdict(sees, "execve") == ALLOW
-    assert verdict(talks, "execve") == verdict(talks, "execveat") == REFUSE
-    assert verdict(sees, "connect") == REFUSE
-    assert verdict(talks, "connect") == ALLOW
+        assert verdict(uplink, name, *[0] * place, 0x4000) == ALLOW
+        assert verdict(uplink, name, *[0] * place, 0x4000 | fast) == REFUSE
+    assert verdict(perceive, "execve") == ALLOW
+    assert verdict(uplink, "execve") == verdict(uplink, "execveat") == REFUSE
+    assert verdict(perceive, "connect") == REFUSE
+    assert verdict(uplink, "connect") == ALLOW
     assert verdict(perceive_filter(machine, local_clients=True), "connect") == ALLOW
 
 
@@ -146,7 +146,9 @@ def test_numbers_are_those_of_the_kernels_headers(machine: str) -> None:
         name: int(number)
         for name, number in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)\b", text)
     }
-    known = {name: seccomp._number(name, machine) for name in (*seccomp._CALLS, *seccomp._OTHERS)}
+    known = {
+        name: seccomp._number(name, machine) for name in (*seccomp._BLOCKED, *seccomp._CONDITIONAL)
+    }
     compared = {name: number for name, number in known.items() if name in found}
     assert len(compared) > 40
     assert {name: found[name] for name in compared} == compared

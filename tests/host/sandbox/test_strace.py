@@ -1,6 +1,6 @@
-"""The claim that a stranger can check: strace(1) over each command, and what it never asked for.
+"""System calls of each command, recorded by strace(1).
 
-What a process tries on itself at its start is refused and stands in the log as refused.
+The sandbox probes at startup appear in the log as refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agent.host.sandbox import probe
 from agent.perceive.capture.video_file import VideoFile
 
 CLIP = Path(__file__).parents[3] / "agent" / "base" / "assets" / "clip.mp4"
-# A file per thread (-ff): no call is torn in two by another thread's.
+# A file per thread (-ff): no call is split by another thread's.
 TRACE = ["strace", "-ff", "-qq", "-y", "-e", "trace=network,open,openat,openat2,creat"]
 CALL = re.compile(r"^(\w+)\((.*)\)\s+= (-?\d+)(?:<[^>]*>)?(?: (E[A-Z]+))?")
 HARMLESS = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"}
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(not usable(), reason="strace is missing or not a
 
 
 class Log:
-    """What a command asked the kernel for: (call, arguments, result, error)."""
+    """System calls: (call, arguments, result, error)."""
 
     def __init__(self, path: Path) -> None:
         parts = sorted(path.parent.glob(f"{path.name}.*"))
@@ -48,7 +48,7 @@ class Log:
         assert len(self.calls) > 100, "the log is as good as empty"
 
     def families(self) -> set[str]:
-        """Of the sockets that were made."""
+        """Address families of the created sockets."""
         return {
             arguments.split(",")[0]
             for name, arguments, result, _ in self.calls
@@ -64,7 +64,7 @@ class Log:
         ]
 
     def refused(self) -> list[tuple[str, str]]:
-        """Sockets that were asked for in vain."""
+        """Sockets that could not be created."""
         return [
             (arguments.split(",")[0], error)
             for name, arguments, result, error in self.calls
@@ -93,7 +93,7 @@ def settings(folder: Path, video: Path) -> Path:
     path.write_text(
         f'[source]\nkind = "file"\ntarget = "{video}"\npace = "fast"\n'
         f'[privacy]\npolicy = "demo"\n[store]\noutbox = "{folder}/outbox/outbox.db"\n'
-        # nobody listens there
+        # no broker listens there
         '[mqtt]\nhost = "127.0.0.1"\nport = 9\nbackoff_max = 0.2\n'
     )
     return path
@@ -132,7 +132,7 @@ def test_perceive_makes_no_internet_socket_and_writes_where_it_may(
     log = traced(tmp_path / "log", "perceive", "--config", str(settings(tmp_path, short)))
     assert log.families() <= {"AF_UNIX", "AF_NETLINK"}
     assert log.network() == []
-    # The test that it makes of itself, and nothing else.
+    # The sandbox probes.
     assert log.refused() == [("AF_INET", "EPERM"), ("AF_INET6", "EPERM")]
     caches = [
         os.environ.get("NUMBA_CACHE_DIR", CLIP.parents[2] / "vision" / "kernels" / "__pycache__")
@@ -143,7 +143,7 @@ def test_perceive_makes_no_internet_socket_and_writes_where_it_may(
         path
         for path in written
         if not any(path.is_relative_to(each) for each in (tmp_path / "outbox", *caches))
-        # Python keeps what it compiled before the sandbox was entered.
+        # Bytecode caches are written before the sandbox is entered.
         and "__pycache__" not in path.parts
     ]
     assert strange == []
@@ -194,7 +194,7 @@ def test_uplink_opens_no_device(tmp_path: Path) -> None:
 
 
 def test_the_log_is_understood(tmp_path: Path) -> None:
-    """The tests above would be worth nothing if they could not read."""
+    """The parser of the log works."""
     log = tmp_path / "log"
     script = (
         "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"

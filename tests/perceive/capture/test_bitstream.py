@@ -1,4 +1,4 @@
-"""Sizes read from packets, against an encoder of headers written here from the standard."""
+"""Sizes read from packets, against an independent encoder of headers."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_h264_size(
     chroma: int,
     delimiter: bool,
 ) -> None:
-    """Whatever else the parameter set says, and whatever stands around it."""
+    """For any other content of the parameter set and any other units."""
     chroma = chroma if profile == 100 else 1  # other profiles have no field for it
     height, width = (4 if fields else 2) * half[0], 2 * half[1]
     packet = sps(height, width, profile, fields, order, scaling, chroma)

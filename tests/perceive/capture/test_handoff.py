@@ -1,4 +1,4 @@
-"""The handoff of one between threads."""
+"""The queue of length one between threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listening for a moment, against a stand-in for PyAudio."""
+"""The microphone test, against a fake PyAudio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""USB cameras and GStreamer pipelines, against a stand-in for OpenCV's capture."""
+"""USB cameras and GStreamer pipelines, against a fake `cv2.VideoCapture`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Raspberry Pi camera, against a stand-in for picamera2."""
+"""The Raspberry Pi camera, against a fake picamera2."""
 
 from __future__ import annotations
 
@@ -133,10 +133,12 @@ def test_without_sensor_timestamps_the_clock_is_read(fake: type[FakePicamera2]) 
     assert before <= times[0] < times[1] < times[2] <= time.monotonic()
 
 
-@pytest.mark.parametrize(("step", "said"), [("open", "cannot be opened"), ("configure", "refuses")])
-def test_a_camera_that_refuses_is_named(fake: type[FakePicamera2], step: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("step", "message"), [("open", "cannot be opened"), ("configure", "refuses")]
+)
+def test_a_camera_that_refuses_is_named(fake: type[FakePicamera2], step: str, message: str) -> None:
     fake.refuse = step
-    with pytest.raises(CaptureError, match=f"Raspberry Pi camera 0 {said}"):
+    with pytest.raises(CaptureError, match=f"Raspberry Pi camera 0 {message}"):
         PiCamera(SourceConfig())
     assert all(made.closed for made in fake.made)
 

@@ -1,4 +1,4 @@
-"""Time only goes forward, and a configuration opens the source it names."""
+"""Timestamps strictly increase; a configuration opens its source."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(stamps: list[float], period: float = 0.04) -> tuple[list[float], int]:
         ([0.0, 0.04, 0.04, 0.12], [0.0, 0.04, 0.08, 0.12], 1),  # one repeats
         ([0.0, 0.04, 0.01, 0.12], [0.0, 0.04, 0.08, 0.12], 1),  # one goes back
         ([9.0, 9.04, 1.0, 1.05, 1.10], [9.0, 9.04, 9.08, 9.13, 9.18], 1),  # the clock is set back
-        ([0.0, 0.04, 1e6, 1e6 + 0.04], [0.0, 0.04, 0.08, 0.12], 1),  # leaps ahead
+        ([0.0, 0.04, 1e6, 1e6 + 0.04], [0.0, 0.04, 0.08, 0.12], 1),  # jumps ahead
         ([0.0, float("nan"), 0.08], [0.0, 0.04, 0.08], 1),
         ([float("nan"), 0.04], [0.0, 0.04], 1),
         ([0.0, 0.0, 0.0], [0.0, 0.04, 0.08], 2),

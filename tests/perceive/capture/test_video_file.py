@@ -1,4 +1,4 @@
-"""Video files of all kinds, whole and broken, made here."""
+"""Video files of several codecs, valid and damaged."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ def test_a_truncated_file_is_read_as_far_as_it_goes_and_flagged(
     cut = tmp_path / f"cut-{name}"
     cut.write_bytes(whole[: int(len(whole) * share)])
     source = VideoFile(cut)
-    told = [set(source.flags) for _ in source]
-    assert 0 < len(told) < 30
-    assert told[-1] == {"source_truncated"}
-    assert told[:-1] == [set()] * (len(told) - 1)
+    flags = [set(source.flags) for _ in source]
+    assert 0 < len(flags) < 30
+    assert flags[-1] == {"source_truncated"}
+    assert flags[:-1] == [set()] * (len(flags) - 1)
     assert source.counters.truncated == 1
 
 
@@ -106,7 +106,7 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
     for suffix in ("png", "jpg", "bmp"):
         cv2.imwrite(str(tmp_path / f"image.{suffix}"), picture)
     np.savez(tmp_path / "pack.npz", *[cv2.imencode(".jpg", picture)[1]] * 50)
-    for name, said in (
+    for name, message in (
         ("missing.mkv", "does not exist"),
         (".", "is a folder"),
         ("empty.mp4", "is empty"),
@@ -120,7 +120,7 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(CaptureError) as caught:
             VideoFile(tmp_path / name)
-        assert said in str(caught.value)
+        assert message in str(caught.value)
         assert str(tmp_path / name) in str(caught.value)
     with pytest.raises(CaptureError, match="/dev/null is a device"):
         VideoFile(Path("/dev/null"))
@@ -238,7 +238,7 @@ def test_closing_wakes_a_reader_that_waits(tmp_path: Path) -> None:
 
 
 def test_the_screen_stays_clean(tmp_path: Path) -> None:
-    """In a process of its own: OpenCV and FFmpeg write past Python, and read settings once."""
+    """In a subprocess: OpenCV and FFmpeg write to the file descriptor and read settings once."""
     whole = film(tmp_path / "a.avi", "MJPG").read_bytes()
     (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "junk.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(5000))

@@ -1,4 +1,4 @@
-"""Zones that nobody can have meant are refused, with the reason."""
+"""Invalid zones are refused with the reason."""
 
 from __future__ import annotations
 

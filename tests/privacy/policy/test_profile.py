@@ -1,4 +1,4 @@
-"""Profile files: trusted or refused, stricter or refused, whatever their bytes."""
+"""Profile files: trust, tightening of policies, hostile content."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def config(profile: Path, key: Path | None, **privacy: Any) -> AgentConfig:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """Where a signed profile is to be written; its key lies beside it."""
+    """Path of a profile to be signed, with its key in the same folder."""
     public = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     (tmp_path / "site.pub").write_text(public.hex() + "\n")
     (tmp_path / "site.pub").chmod(0o644)
@@ -108,9 +108,9 @@ def test_settings_of_the_box_are_held_to_the_profile_s_floors(site: Path) -> Non
     ],
 )
 def test_what_would_weaken_the_policy_is_refused(site: Path, line: str, reason: str) -> None:
-    said = refusal(site, PLAIN + line)
-    assert reason in said
-    assert "is weaker than retail-eu" in said
+    message = refusal(site, PLAIN + line)
+    assert reason in message
+    assert "is weaker than retail-eu" in message
 
 
 def test_a_profile_may_narrow_where_it_holds(site: Path) -> None:
@@ -122,8 +122,8 @@ def test_a_profile_may_narrow_where_it_holds(site: Path) -> None:
 def test_a_profile_without_emotion_may_run_in_an_eu_school(site: Path) -> None:
     device = {"region": "eu", "place": "education"}
     text = 'extends = "research-consented"\n'
-    said = refusal(site, text, policy="research-consented", device=device)
-    assert "Article 5(1)(f)" in said
+    message = refusal(site, text, policy="research-consented", device=device)
+    assert "Article 5(1)(f)" in message
     counts = text + 'cells = ["attention", "dwell"]\n'
     policy = under(site, counts, policy="research-consented", device=device)
     assert not policy.infers_emotion
@@ -191,10 +191,10 @@ def test_any_bytes_are_a_profile_or_a_config_error(data: bytes) -> None:
         try:
             assert isinstance(parse_profile(head + data, Path("p")), SiteProfile)
         except ConfigError as error:
-            said = str(error)
+            message = str(error)
         else:
             continue
-        assert "p cannot be used" in said or "not valid TOML" in said or "no zone" in said
+        assert "p cannot be used" in message or "not valid TOML" in message or "no zone" in message
 
 
 # Signatures
@@ -231,7 +231,7 @@ def test_base64_and_pem_are_read_too(site: Path) -> None:
     assert resolve(asked).profile is not None
 
 
-def test_keys_that_vouch_for_nothing_are_refused(site: Path) -> None:
+def test_unusable_keys_are_refused(site: Path) -> None:
     key = site.with_name("site.pub")
     asked = config(signed(site, PLAIN), key)
     key.chmod(0o666)

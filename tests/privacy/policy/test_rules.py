@@ -1,4 +1,4 @@
-"""Profiles bind region and place to what may be inferred, and refuse what is weaker."""
+"""Policies by region and place; weaker settings are refused."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def test_every_profile_runs_somewhere_with_its_own_defaults(name: PolicyName) ->
 
 @pytest.mark.parametrize("place", ["workplace", "education"])
 @pytest.mark.parametrize("name", [n for n in PROFILES if INFERS_EMOTION & set(PROFILES[n].cells)])
-def test_emotion_at_work_or_school_in_the_eu_refuses_and_says_why(
+def test_emotion_at_work_or_school_in_the_eu_is_refused_with_the_reason(
     name: PolicyName, place: str
 ) -> None:
-    """Neither consent nor a notice nor a recording changes that."""
+    """Even with consent, a notice or a recording."""
     for live in (True, False):
         with pytest.raises(ConfigError, match=r"AI Act, Article 5\(1\)\(f\).*classroom") as refused:
             resolve(settings(name, {"region": "eu", "place": place}), live=live)
         assert refused.value.exit_code == 78
 
 
-def test_a_us_store_says_its_state_or_has_consent() -> None:
+def test_a_us_store_needs_its_state_or_consent() -> None:
     store = {"region": "us", "place": "retail"}
     with pytest.raises(ConfigError, match="Illinois, Texas, Washington"):
         resolve(settings("retail-us-notice", store, consent=False))
@@ -76,7 +76,7 @@ def test_research_needs_consent() -> None:
 
 
 @pytest.mark.parametrize(("key", "value"), [("k", 9), ("epsilon", 1.5), ("window", 60)])
-def test_settings_weaker_than_the_floor_are_refused_not_bent(key: str, value: Any) -> None:
+def test_settings_weaker_than_the_limits_are_refused_not_clamped(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"privacy.{key}"):
         resolve(settings("retail-eu", **{key: value}))
 
@@ -89,7 +89,7 @@ def test_stricter_settings_are_taken() -> None:
 @pytest.mark.parametrize(
     ("asked", "milli"), [(0.999, 990), (0.29, 290), (0.57, 570), (0.01, 10), (1.0, 1000)]
 )
-def test_epsilon_is_said_in_hundredths_and_rounded_down(asked: float, milli: int) -> None:
+def test_epsilon_is_published_in_hundredths_rounded_down(asked: float, milli: int) -> None:
     assert resolve(settings("retail-eu", epsilon=asked)).epsilon_milli == milli
 
 

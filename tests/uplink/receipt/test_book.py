@@ -1,4 +1,4 @@
-"""What receipts say, how they are chained, and what becomes of them when power fails."""
+"""Content and chaining of receipts, and power failures."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from agent.uplink.receipt import book as book_module
 from agent.uplink.receipt.book import ZEROS, ReceiptBook, digest, units_hash
 from agent.wall.outbox import Outbox
 from tests.desk.receipt.days import DAY, HOUR, Box, lines
+from tests.fakes import full_disk
 from tests.summaries import MODEL, POLICY, birth
 
 
@@ -27,14 +28,14 @@ def sha256(body: bytes) -> str:
 
 
 def check_chain(receipts: list[Receipt], key: str) -> None:
-    """By the definition in `Statement`, without the code that the tools use."""
+    """By the definition in `Statement`, independent of the verifier."""
     before = ZEROS
     for number, receipt in enumerate(receipts, 1):
-        said = receipt.statement
+        statement = receipt.statement
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(
-            bytes.fromhex(receipt.signature), to_json(said)
+            bytes.fromhex(receipt.signature), to_json(statement)
         )
-        assert (said.number, said.previous, said.key) == (number, before, key)
+        assert (statement.number, statement.previous, statement.key) == (number, before, key)
         before = sha256(to_json(receipt))
 
 
@@ -51,22 +52,22 @@ def test_a_receipt_states_the_day(tmp_path: Path) -> None:
     row = box.outbox.peek(1)[0]
     box.outbox.acknowledge(row.id)
     (second,) = box.pass_time(12 * HOUR)
-    said = second.statement
-    assert (said.number, said.start, said.end) == (2, first.statement.end, box.utc)
-    assert said.summaries == 5
+    statement = second.statement
+    assert (statement.number, statement.start, statement.end) == (2, first.statement.end, box.utc)
+    assert statement.summaries == 5
     joint = hashlib.sha256()
     for body in lines(done):
         joint.update(hashlib.sha256(body).digest())
-    assert said.digest == joint.hexdigest()
-    assert (said.messages, said.bytes) == (8, 700 + len(row.body))
-    assert (said.windows_withheld, said.visits_withheld) == (5, 0)  # 3 * 4 - 2 * 7 < 0
-    assert said.epsilon_milli == 0
-    assert (said.model, said.policy) == (MODEL, POLICY.hash)
-    assert (said.schemas, said.key) == (joint_hash(), box.book.public_key)
+    assert statement.digest == joint.hexdigest()
+    assert (statement.messages, statement.bytes) == (8, 700 + len(row.body))
+    assert (statement.windows_withheld, statement.visits_withheld) == (5, 0)  # 3 * 4 - 2 * 7 < 0
+    assert statement.epsilon_milli == 0
+    assert (statement.model, statement.policy) == (MODEL, POLICY.hash)
+    assert (statement.schemas, statement.key) == (joint_hash(), box.book.public_key)
     check_chain([first, second], box.book.public_key)
 
 
-def test_visits_withheld_are_told_in_tens(tmp_path: Path) -> None:
+def test_withheld_visits_are_rounded_to_tens(tmp_path: Path) -> None:
     box = Box(tmp_path)
     box.tick()
     box.release(4, visits=6)
@@ -74,7 +75,7 @@ def test_visits_withheld_are_told_in_tens(tmp_path: Path) -> None:
     assert receipt.statement.visits_withheld == 20
 
 
-def test_before_the_seeing_half_ever_ran(tmp_path: Path) -> None:
+def test_a_receipt_before_the_perceive_process_ever_ran(tmp_path: Path) -> None:
     (receipt,) = Box(tmp_path).tick()
     assert (receipt.statement.model, receipt.statement.policy) == (None, None)
     assert receipt.statement.digest == hashlib.sha256().hexdigest()
@@ -90,9 +91,9 @@ def test_every_release_stands_in_one_receipt(tmp_path: Path) -> None:
         if rng.random() < 0.3:
             box.restart()
     box.pass_time(2 * DAY)
-    told = stored(box)
-    check_chain(told, box.book.public_key)
-    for receipt in told:
+    receipts = stored(box)
+    check_chain(receipts, box.book.public_key)
+    for receipt in receipts:
         of_day, done = done[: receipt.statement.summaries], done[receipt.statement.summaries :]
         assert receipt.statement.digest == digest(map(sha256, of_day))
     assert done == []
@@ -125,40 +126,40 @@ def test_a_damaged_key_stops_nothing_but_the_receipts(tmp_path: Path) -> None:
 
 def test_a_damaged_outbox_does_not_break_the_chain(tmp_path: Path) -> None:
     box = Box(tmp_path)
-    told = box.tick() + box.pass_time(2 * DAY)
+    receipts = box.tick() + box.pass_time(2 * DAY)
     box.outbox.close()
     (tmp_path / "outbox.db").write_bytes(b"not a database" * 1000)
     box.start()
     assert box.outbox.moved_aside is not None
     assert box.tick() == []
-    told += box.pass_time(DAY)
-    check_chain(told, box.book.public_key)
-    assert len(told) == 4
+    receipts += box.pass_time(DAY)
+    check_chain(receipts, box.book.public_key)
+    assert len(receipts) == 4
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[" * 9000, b'{"receipt": 1}', b"\xff", b"null"])
-def test_a_damaged_mark_is_made_anew(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_checkpoint_is_replaced(tmp_path: Path, content: bytes) -> None:
     box = Box(tmp_path)
-    told = box.tick()
+    receipts = box.tick()
     (tmp_path / "receipt.key.last").write_bytes(content)
     box.restart()
     assert box.tick() == []
-    told += box.pass_time(DAY)
-    check_chain(told, box.book.public_key)
-    assert len(told) == 2
+    receipts += box.pass_time(DAY)
+    check_chain(receipts, box.book.public_key)
+    assert len(receipts) == 2
 
 
-def test_a_mark_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     box = Box(tmp_path)
     (tmp_path / ".receipt.key.last.tmp").mkdir()
-    told = box.tick() + box.pass_time(3 * DAY)
-    check_chain(told, box.book.public_key)
-    assert len(told) == 4
+    receipts = box.tick() + box.pass_time(3 * DAY)
+    check_chain(receipts, box.book.public_key)
+    assert len(receipts) == 4
 
 
 def failing(name: str) -> Callable[..., None]:
     def fail(*_: Any) -> None:
-        raise KeyboardInterrupt(name)  # nothing in the way catches it, as nothing catches power
+        raise KeyboardInterrupt(name)  # not caught anywhere, as a power failure
 
     return fail
 
@@ -187,7 +188,7 @@ def test_power_fails_after_the_receipt_is_stored(
     box.tick()
     box.release(3)
     with monkeypatch.context() as cut:
-        cut.setattr(book_module, "_write_mark", failing("before the mark"))
+        cut.setattr(book_module, "_write_checkpoint", failing("before the mark"))
         with pytest.raises(KeyboardInterrupt):
             box.pass_time(12 * HOUR)
     box.restart()
@@ -201,12 +202,8 @@ def test_a_full_disk_is_an_error_that_may_be_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     box = Box(tmp_path)
-
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
     with monkeypatch.context() as cut:
-        cut.setattr("agent.wall.outbox._ledger.insert_message", full)
+        cut.setattr("agent.wall.outbox._ledger.insert_message", full_disk)
         with pytest.raises(StoreError, match="No space left"):
             box.tick()
     assert len(box.tick()) == 1

@@ -1,4 +1,4 @@
-"""One receipt a day, whatever the clocks and the power do."""
+"""One receipt a day, despite clock steps and power failures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from agent.uplink.receipt.due import DAY, SETTLING, Last, is_due
+from agent.uplink.receipt.due import CLOCK_TIMEOUT, DAY, Last, is_due
 from tests.desk.receipt.days import HOUR, NOON, Box
 
 MIDNIGHT = NOON + DAY / 2
@@ -19,8 +19,8 @@ FORTNIGHT = 14 * DAY
 
 def test_the_first_begins_the_chain_and_waits_a_little_for_a_clock() -> None:
     assert is_due(None, NOON, 0)
-    assert not is_due(None, None, SETTLING - 1)
-    assert is_due(None, None, SETTLING)
+    assert not is_due(None, None, CLOCK_TIMEOUT - 1)
+    assert is_due(None, None, CLOCK_TIMEOUT)
 
 
 def test_at_the_first_tick_after_midnight(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_the_first_sync_signs_nothing_by_itself(tmp_path: Path) -> None:
 
 
 def test_after_a_start_a_wrong_past_does_not_count(tmp_path: Path) -> None:
-    """A battery-backed clock that was wrong once: nothing is signed twice, and it catches up."""
+    """After a battery-backed clock was wrong nothing is signed twice."""
     box = Box(tmp_path, utc=NOON + FORTNIGHT)
     box.tick()
     box.utc = NOON
@@ -142,7 +142,7 @@ def test_after_a_start_a_wrong_past_does_not_count(tmp_path: Path) -> None:
 def test_steps_never_make_two_of_one_day_nor_none_of_two(
     turns: list[tuple[float, float, bool]],
 ) -> None:
-    """(seconds that pass, step of the wall clock, whether anybody vouches for it)."""
+    """(elapsed seconds, step of the wall clock, whether it is trusted)."""
     now, utc, signed_at, signed_utc = 0.0, NOON, 0.0, NOON
     for passed, step, trusted in turns:
         now, utc = now + passed, utc + passed + step

@@ -1,4 +1,4 @@
-"""The key is made once, whole or not at all, and is nobody else's to read."""
+"""The key is created once, atomically, and readable by its owner only."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from agent.base.config import StoreConfig
 from agent.base.errors import ConfigError, StoreError
 from agent.uplink.receipt import key as key_module
 from agent.uplink.receipt.key import key_path, open_key, public_hex
+from tests.fakes import full_disk
 
 
 def test_it_is_made_at_the_first_start_and_stays(tmp_path: Path) -> None:
@@ -29,16 +30,13 @@ def test_it_is_made_at_the_first_start_and_stays(tmp_path: Path) -> None:
 def test_two_that_make_it_at_once_have_the_same(tmp_path: Path) -> None:
     path = tmp_path / "receipt.key"
     winner = open_key(path)
-    key_module._make(path)  # finds that another was quicker
+    key_module._make(path)  # it exists already
     assert public_hex(open_key(path)) == public_hex(winner)
     assert os.listdir(tmp_path) == ["receipt.key"]
 
 
 def test_a_failure_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr("os.fsync", full_disk)
     with pytest.raises(StoreError, match=r"No space left.*store\.receipt_key"):
         open_key(tmp_path / "receipt.key")
     assert os.listdir(tmp_path) == []

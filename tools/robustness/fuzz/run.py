@@ -165,7 +165,7 @@ def one(
         if said or read(config.store.settings) != after:
             wrong(said or "the file is not what is in force")
     refused = tally.total.total() > counted
-    if (case.refused or (handled.flooded and flood)) and not refused:
+    if (case.refused or (handled.rate_limited and flood)) and not refused:
         wrong("was not counted as refused")
     if case.taken and not flood and after is before:
         wrong("a valid wish had no effect")
