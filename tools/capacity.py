@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         lines = account(args.window, args.slots)
     except AgentError as error:
-        print(f"A schema is open: {error}. Bound it in agent/report.", file=sys.stderr)
+        print(f"A schema is open: {error}. Bound it in agent/base/report.", file=sys.stderr)
         return 1
     total = sum(line.bytes_a_day for line in lines)
     summary = next(line for line in lines if line.message == "summary-1")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -15,17 +16,13 @@ def write_atomically(
     """Write a temporary file beside `path`, then rename it: readers see the old content or the new.
 
     `data`: the content, or a function that writes it. `mode`: permissions; None: 0666 less the
-    umask. For one writer at a time. Raises `OSError` and leaves `path` unchanged.
+    umask. Raises `OSError` and leaves `path` unchanged; where only the folder's fsync fails, `path`
+    holds the new content, which a power loss may undo.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()  # left after a power loss
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    number = os.open(temporary, flags, 0o666 if mode is None else 0o600)
+    number, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with open(number, "wb") as file:
-            if mode is not None:
-                os.fchmod(file.fileno(), mode)
+            os.fchmod(file.fileno(), 0o666 & ~_umask() if mode is None else mode)
             if isinstance(data, bytes):
                 file.write(data)
             else:
@@ -34,15 +31,25 @@ def write_atomically(
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink()
+        Path(temporary).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """fsync a folder's entries; a file's own fsync does not cover its name. Raises `OSError`."""
+    """fsync a folder's entries; a file's own fsync does not cover its name. Raises `OSError`, but
+    not where the file system knows no fsync of folders."""
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(number)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

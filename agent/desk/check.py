@@ -169,7 +169,8 @@ def _connect(settings: MqttConfig, client_id: str) -> tuple[str, str]:
         load_credentials(settings).authenticate(client, settings.username)
         client.connect(settings.host, settings.port, keepalive=settings.keepalive)
     except ConfigError as error:
-        return str(error), "Check the files that the mqtt section names."
+        what, _, advice = str(error).rpartition(". ")
+        return what, advice
     except ssl.SSLError as error:
         return f"TLS failed: {error.reason or error}", "Check mqtt.ca_file, cert_file and key_file."
     except socket.gaierror:
@@ -259,7 +260,8 @@ def _sandbox(config: AgentConfig) -> PartStatus:
         return PartStatus(False, f"it could not be tried: {error}", "See the journal.")
     found = from_json(PerceiveCage, done.stdout.strip())
     if found is None:
-        return PartStatus(False, "it could not be tried", "See the journal.")
+        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        return PartStatus(False, f"it could not be tried: {reason}", "See the journal.")
     detail = (
         f"network {found.network}, writing {found.writes} ({', '.join(found.layers) or 'no layer'})"
     )

@@ -99,7 +99,7 @@ def _play(plot: Path) -> Outcome:
         config = configuration(CLIP, folder / "outbox.db", broker.port)
         reader = stack.enter_context(Subscriber("127.0.0.1", broker.port, DEVICE))
         uplink = stack.enter_context(_uplink(config, folder))
-        with progress_bar() as progress:
+        with progress_bar(always=True) as progress:
             task = progress.add_task("Watching the clip", total=planted.frames)
 
             def observe(perceived: Perceived) -> None:

@@ -15,16 +15,17 @@ from agent.base.errors import StoreError
 from agent.base.files import write_atomically
 
 
-def progress_bar() -> Progress:
-    """Transient progress bar on stderr; disabled without a terminal."""
+def progress_bar(*, always: bool = False) -> Progress:
+    """Progress bar on stderr: gone when it is done, and silent without a terminal, unless
+    `always`."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-        transient=True,
+        disable=not (always or sys.stderr.isatty()),
+        transient=not always,
     )
 
 
