@@ -1,2 +1,2 @@
-"""The uplink process: outbox to MQTT broker, no access to devices. May import `base` except
-`types`, `privacy.policy`, `wall` and `host`."""
+"""The uplink process: outbox to MQTT broker, no access to devices. May import `base`
+(not `types`), `privacy.policy`, `wall` and `host`."""

@@ -25,7 +25,7 @@ MAX_PROFILE_BYTES = 32_768
 """A longer profile is refused unread."""
 _MAX_KEY_BYTES = 4096
 _ROOT = 0
-_TRUSTED_OWNERS = {_ROOT}
+_TRUSTED_OWNERS = frozenset({_ROOT})
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _UID_MAP = Path("/proc/self/uid_map")
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -21,6 +21,7 @@ from agent.desk.audit._artifacts import Artifact
 from agent.desk.audit._encodings import decodings
 from agent.desk.audit._matching import PixelIndex, match_picture
 from agent.desk.audit._reference import Picture, Reference, informative
+from agent.vision import kernels
 from tests.desk.audit.clip import SIZE, frames, write
 from tests.summaries import summary
 
@@ -113,6 +114,8 @@ def haystack() -> PixelIndex:
     parts = [bytes(5000), bytes(range(256)) * 24, b"\0\0\0\0\xff\xff\xff\xff" * 400]
     parts += [to_json(summary(n)) for n in range(200)]
     parts.append(np.random.default_rng(2).integers(0, 256, 50_000, np.uint8).tobytes())
+    compiled = sorted((Path(kernels.__file__).parent / "__pycache__").glob("*.nbc"))[:3]
+    parts += [each.read_bytes()[:40_000] for each in compiled]
     for library in Path(cv2.__file__).parent.glob("*.so"):
         with library.open("rb") as file:
             file.seek(5_000_000)
