@@ -37,12 +37,10 @@ VERSIONS = (mqtt.MQTTv5, mqtt.MQTTv311)
 WRITABLE = (
     "fleeting/1/d/{}/state", "fleeting/1/d/{}/meta", "fleeting/1/d/{}/summary",
     "fleeting/1/d/{}/health", "fleeting/1/d/{}/event", "fleeting/1/d/{}/receipt",
-    "fleeting/1/d/{}/shadow/reported", "fleeting/1/d/{}/job/j1", "fleeting/1/d/{}/res/ping",
+    "fleeting/1/d/{}/shadow/reported", "fleeting/1/d/{}/res/ping",
     "homeassistant/device/{}/config",
 )  # fmt: skip
-READABLE = (
-    "fleeting/1/d/{}/shadow/desired", "fleeting/1/d/{}/job/next", "fleeting/1/d/{}/cmd/ping",
-)  # fmt: skip
+READABLE = ("fleeting/1/d/{}/shadow/desired", "fleeting/1/d/{}/cmd/ping")
 SHARED = ("fleeting/1/g/shops/desired", "homeassistant/status")
 _numbers = itertools.count()
 
@@ -206,7 +204,7 @@ def test_a_device_writes_nothing_else(
 ) -> None:
     device = fleet.device(A, version)
     others = [topic.format(B) for topic in (*WRITABLE, *READABLE)]
-    own = [f"fleeting/1/d/{A}/{kind}" for kind in ("shadow/desired", "cmd/ping", "job/a/b", "x")]
+    own = [f"fleeting/1/d/{A}/{kind}" for kind in ("shadow/desired", "cmd/ping", "cmd/a/b", "x")]
     strange = ["fleeting/1/d/state", f"fleeting/2/d/{A}/state", f"fleeting/1/d/{A}", "$SYS/x", "x"]
     denied = [*others, *own, *strange, *SHARED]
     codes = [device.publish(topic, b"x", retain) for topic in denied]
@@ -294,7 +292,7 @@ def test_five_kilobytes_are_refused(fleet: Fleet, watcher: Client, version: int)
 
 def test_operators_have_different_rights(fleet: Fleet, watcher: Client) -> None:
     reader, device = fleet.operator("reader"), fleet.device(A)
-    for topic in ("cmd/ping", "shadow/desired", "job/next", "summary", "state"):
+    for topic in ("cmd/ping", "shadow/desired", "summary", "state"):
         assert reader.publish(f"fleeting/1/d/{A}/{topic}", b"x", retain=True) == 0x87
     reader.subscribe("#", "$SYS/#")
     assert watcher.publish(f"fleeting/1/d/{A}/cmd/ping", b"x") == 0
