@@ -25,7 +25,8 @@ from agent.base.report import to_json
 from agent.uplink.process import run_uplink
 from agent.wall.outbox import Outbox
 from tests.summaries import meta, summary
-from tests.uplink.conftest import MOSQUITTO, eventually, free_port
+from tests.uplink.conftest import eventually
+from tools.common.mosquitto import free_port, installed, listens
 from tools.fleet import certificates
 from tools.fleet.__main__ import main
 from tools.fleet.folder import HERE, add_device, add_operator, make_authorities, make_broker
@@ -146,14 +147,14 @@ class Client:
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    if MOSQUITTO is None:
+    if installed() is None:
         pytest.skip("mosquitto is not installed (apt install mosquitto)")
     made = Fleet(tmp_path_factory.mktemp("fleet") / "fleet")
     broker = subprocess.Popen(
         [sys.executable, "-m", "tools.fleet", "serve", str(made.folder)],
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    eventually(lambda: _listens(made.operator_port) and _listens(made.port), "Mosquitto listens")
+    eventually(lambda: listens(made.operator_port) and listens(made.port), "Mosquitto listens")
     yield made
     broker.terminate()
     broker.wait(10)
@@ -175,11 +176,6 @@ def _settle(watcher: Client) -> None:
     mark = b"mark %d" % next(_numbers)
     assert watcher.publish("fleeting/1/d/mark/cmd/mark", mark) == 0
     eventually(lambda: any(body == mark for _, body in list(watcher.messages)), "the mark")
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def heard(watcher: Client) -> list[str]:

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from agent.base.files import write_atomically
+
 
 def seed_everything(seed: int) -> np.random.Generator:
     """Seed Python, NumPy and torch; the returned generator is for the caller's own draws."""
@@ -167,9 +169,7 @@ class Run:
             "spent": self.budget.spent,
             **more,
         }
-        temporary = self._path.with_name(self._path.name + ".tmp")
-        torch.save(content, temporary)
-        os.replace(temporary, self._path)
+        write_atomically(self._path, lambda file: torch.save(content, file))
 
 
 class Recent:

@@ -216,7 +216,7 @@ def main() -> int:
     if options.write:
         rows = "\n".join(f"        ({x:.3f}, {y:.3f}, {z:.3f})," for x, y, z in shape + 0.0)
         text = HEADER.format(count=len(points), rows=rows)
-        save_atomically(ROOT / "agent" / "faces" / "shape3d.py", text.encode())
+        save_atomically(ROOT / "agent" / "vision" / "faces" / "shape3d.py", text.encode())
     return 0
 
 

@@ -16,11 +16,11 @@ from agent.base.report import to_json
 from agent.wall.outbox import Outbox
 from tests.summaries import summary
 from tools.common.errors import ToolError
+from tools.common.mosquitto import installed
 from tools.robustness.__main__ import main
 from tools.robustness.crash import every_write
 from tools.robustness.crash import run as crash
 from tools.robustness.crash.check import Key, Stored, aside, digest, judge, key_of, read
-from tools.robustness.crash.processes import mosquitto
 from tools.robustness.crash.writer import SCRIPT, write
 
 COUNT = 4
@@ -125,7 +125,7 @@ def test_a_file_that_is_none_is_said_to_be(tmp_path: Path) -> None:
         key_of(b"{}")
 
 
-needs_mosquitto = pytest.mark.skipif(mosquitto() is None, reason="mosquitto is not installed")
+needs_mosquitto = pytest.mark.skipif(installed() is None, reason="mosquitto is not installed")
 
 
 @needs_mosquitto

@@ -123,7 +123,7 @@ def _all(
                 tally.flush(outbox, clock.now + number)
                 tick(number)
             if number in (messages // 5, messages - 1):
-                found.memory.append((tracemalloc.get_traced_memory()[0], _resident()))
+                found.memory.append((tracemalloc.get_traced_memory()[0], resident(os.getpid())))
             if len(found.problems) >= _MOST_PROBLEMS:
                 break
     finally:
@@ -193,5 +193,6 @@ def _growth(memory: list[tuple[int, int]]) -> tuple[int, int]:
     return traced_end - traced, resident_end - resident
 
 
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def resident(pid: int) -> int:
+    """Bytes of memory that a process holds (proc_pid_statm(5))."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

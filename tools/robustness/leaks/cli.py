@@ -1,4 +1,4 @@
-"""`python -m tools.robustness leaks KIND VIDEO`: audit halves that leak; alone: the kinds."""
+"""`python -m tools.robustness leaks KIND VIDEO`: audit processes that leak; alone: the kinds."""
 
 from __future__ import annotations
 
