@@ -52,7 +52,7 @@ def make(
     seed: int, *, fps: float = 30.0, seconds: float = 40.0, noise: float = 0.001,
     iod: float = 110.0, events: int = 0, blinks: int = 0, smiles: int = 0,
 ) -> Track:  # fmt: skip
-    """A swaying head with micro-expressions of .25-.45 s and .02-.035 IOD, blinks and smiles of 2 s.
+    """A swaying head; micro-expressions of .25-.45 s and .02-.035 IOD, blinks, smiles of 2 s.
 
     `noise`: standard deviation per coordinate, IOD. `iod`: outer-eye distance, pixels.
     """
