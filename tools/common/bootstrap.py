@@ -34,9 +34,7 @@ class Draws:
 
     def __sub__(self, other: Draws) -> Draws:
         return Draws(
-            self.value - other.value,
-            self.resampled - other.resampled,
-            min(self.count, other.count),
+            self.value - other.value, self.resampled - other.resampled, min(self.count, other.count)
         )
 
     def interval(self) -> tuple[float, float]:

@@ -130,9 +130,7 @@ def micro_schedule(
         parts = _parts(strengths, side)
         parts = _rescale(person, parts, amplitude)
         course = Course(
-            rng.uniform(0.0, config.hold),
-            _sharpness(rng, 0.15),
-            rng.uniform(0.0, config.residual),
+            rng.uniform(0.0, config.hold), _sharpness(rng, 0.15), rng.uniform(0.0, config.residual)
         )
         onset = float(onset)
         apex, offset = onset + share * float(length), onset + float(length)
@@ -292,10 +290,7 @@ def activate_gaze(times: Array, steps: Array, into: Array) -> None:
 
 
 def activate_idle(
-    rng: np.random.Generator,
-    config: GeneratorConfig,
-    times: Array,
-    into: Array,
+    rng: np.random.Generator, config: GeneratorConfig, times: Array, into: Array
 ) -> None:
     """A face at rest is never quite still: slow activity of every unit."""
     for name in ("AU01", "AU02", "AU04", "AU07", "AU12", "AU14", "AU17", "AU24", "AU25"):

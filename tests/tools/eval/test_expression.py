@@ -10,13 +10,7 @@ from agent.vision.faces.align import MEAN_SHAPE
 from tools.common.bootstrap import Resampler, spearman
 from tools.eval.data import Faces
 from tools.eval.expression import metrics
-from tools.eval.expression.evaluate import (
-    against_votes,
-    by_group,
-    confusion,
-    crossfit,
-    monotony,
-)
+from tools.eval.expression.evaluate import against_votes, by_group, confusion, crossfit, monotony
 from tools.eval.expression.metrics import calibration_error
 from tools.eval.rendered import Sweeps
 

@@ -110,15 +110,7 @@ def _outcome(case: Case, options: Options, seed: int) -> Outcome:
     iod = float(np.median(np.hypot(apart[:, 0], apart[:, 1]))) if len(apart) else float("nan")
     hits = {truth for truth, _ in scored.pairs}
     out = Outcome(
-        case,
-        injected,
-        seen,
-        still,
-        scored,
-        all_kept("landmarks"),
-        all_kept("raw"),
-        iod,
-        hits,
+        case, injected, seen, still, scored, all_kept("landmarks"), all_kept("raw"), iod, hits
     )
     if options.keep:
         _keep(out, options.keep)

@@ -28,9 +28,7 @@ TEACHER_CLASSES = 7
 def evaluate(ours: Ours, limit: int | None, sweeps: Sweeps | None) -> dict[str, Any]:
     """All figures."""
     settings = ours.parameters("expression")
-    notes = {
-        "peers": "no expression network with a licence to run it is among the packs",
-    }
+    notes = {"peers": "no expression network with a licence to run it is among the packs"}
     infer = ours.model("expression")
     votes_part = ferplus(limit)
     logits, units = answers(infer, votes_part.pictures, "FER+ valid")
@@ -237,10 +235,7 @@ def by_group(probabilities: Float, faces: Faces, unsure_below: float) -> dict[st
 
 
 def against_teacher(
-    units: Float,
-    teacher: Float,
-    known: NDArray[np.bool_],
-    people: NDArray[np.int64] | None = None,
+    units: Float, teacher: Float, known: NDArray[np.bool_], people: NDArray[np.int64] | None = None
 ) -> dict[str, Any]:
     """Correlation of each action unit with the blendshapes it was taught by."""
     rows = np.flatnonzero(known)

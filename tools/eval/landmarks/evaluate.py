@@ -123,10 +123,7 @@ def against_teacher(found: Float, faces: Faces, people: Resampler) -> dict[str, 
     }
     for kind, name, chosen in data.groups(faces):
         slices.setdefault(kind, {})[name] = people.mean(inner, chosen).figure(3)
-    return {
-        **by_part(found, people),
-        "slices": slices,
-    }
+    return {**by_part(found, people), "slices": slices}
 
 
 def by_part(found: Float, people: Resampler) -> dict[str, Any]:
