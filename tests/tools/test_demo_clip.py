@@ -19,29 +19,13 @@ from tools.demo.render import LandmarkEstimate, Visitor
 from tools.demo.rig import Movement, Rig
 from tools.demo.textures import Look
 
-MARKS = Path(portrait.__file__).with_name("portrait.json")
-
 
 @pytest.fixture(scope="module")
 def person() -> Portrait:
     """The marks over a stand-in for the photograph: a smooth texture of its size."""
-    marks = json.loads(MARKS.read_text())
     y, x = np.mgrid[0:512, 0:512].astype(np.float32)
     grey = 128 + 50 * np.sin(x / 5) + 50 * np.cos(y / 6)
-    picture = np.repeat(grey[..., None], 3, 2).astype(np.uint8)
-
-    def points(name: str) -> Float:
-        return np.array(marks[name], np.float32)
-
-    return Portrait(
-        picture,
-        points("landmarks"),
-        points("inner_lip_upper"),
-        points("inner_lip_lower"),
-        (points("eye_left_upper"), points("eye_right_upper")),
-        (points("eye_left_lower"), points("eye_right_lower")),
-        points("outline"),
-    )
+    return portrait.marked(np.repeat(grey[..., None], 3, 2).astype(np.uint8))
 
 
 def shift(person: Portrait, movement: Movement) -> Float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from agent.vision.micro.outputs import OUTPUTS
 from agent.vision.micro.stream import INPUTS
 from tools.bench import __main__ as bench
 from tools.bench.micro.baselines import peers
-from tools.bench.micro.conditions import FALLS, Condition, conditions, falls_on, run_track
+from tools.bench.micro.conditions import FALLS, Condition, falls_on, run_track
 from tools.bench.micro.measure import report
 from tools.bench.micro.picture import draw
 from tools.bench.micro.signals import aligned, tidy
@@ -57,18 +58,13 @@ def rows(weights: Path) -> Any:
 
 def obvious() -> Track:
     """One large movement of the brows on a still face, nothing else."""
-    config = GeneratorConfig(
-        **{name: getattr(STILL, name) for name in ("head_angle", "head_shift", "tremor", "idle")},
-        amplitude=(0.05, 0.05),
-        drop=0.0,
-        burst_rate=0.0,
-    )
+    config = replace(STILL, amplitude=(0.05, 0.05), drop=0.0, burst_rate=0.0)
     for seed in range(100):
         track = make(seed, seconds=20.0, noise=0.0005, events=1, distractors=0.0, config=config)
         event = track.micro[0]
         if event.units == ("AU04",) and 0.3 < event.offset - event.onset < 0.45:
-            return track
-    raise AssertionError("no such track")
+            break
+    return track
 
 
 @pytest.mark.parametrize("rule", peers(), ids=lambda rule: rule.name)
@@ -107,23 +103,9 @@ def test_tidy_is_even_and_knows_gaps() -> None:
     assert good[times < 1.5].all()
 
 
-def test_conditions_are_distinct_and_quick_ones_a_part() -> None:
-    full, quick = conditions(False), conditions(True)
-    assert len(set(full)) == len(full)
-    assert set(quick) <= set(full)
-    assert {c.fps for c in full if c.noise == 0.003} == {15.0, 25.0, 30.0, 60.0, 120.0}
-    assert {c.distractors for c in full} == {0.0, 1.0, 2.0}
-
-
 def test_false_alarms_are_laid_where_something_happened() -> None:
-    track = Track(
-        timestamps=np.zeros(0),
-        landmarks=np.zeros((0, 68, 2), np.float32),
-        confidence=np.zeros(0, np.float32),
-        iod=100.0,
-        seconds=60.0,
-        fps=30.0,
-        noise=0.003,
+    track = replace(
+        make(0, seconds=1.0, events=0),
         micro=[Event(10.0, 10.2, 10.4, 0.02, ("AU04",))],
         macro=[Event(20.0, 21.0, 22.0, 0.1, ("AU12",))],
         blinks=[Event(30.0, 30.1, 30.3, 0.08, ()), Event(41.0, 41.1, 41.3, 0.08, ())],
@@ -170,20 +152,13 @@ def test_the_command(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert {cell["subject"] for cell in found["conditions"]} == set(found["subjects"])
     assert all(cell["minutes"] == 2.0 for cell in found["conditions"])
     assert picture.stat().st_size > 10_000
-    assert bench.main(["micro", "--tracks", "100000"]) != 0
-    assert "test seeds" in capsys.readouterr().err
 
 
 def saved(folder: Path, seed: int, name: str) -> Track:
     track = make(seed, seconds=20.0, noise=0.001, events=3)
-    confidence = track.confidence.copy()
-    confidence[40:44] = np.nan
-    np.savez(
-        folder / f"{name}.npz",
-        timestamps=track.timestamps,
-        landmarks=track.landmarks,
-        confidence=confidence,
-    )
+    track.confidence[40:44] = np.nan
+    kept = ("timestamps", "landmarks", "confidence")
+    np.savez(folder / f"{name}.npz", **{key: getattr(track, key) for key in kept})
     return track
 
 
@@ -242,28 +217,34 @@ def test_good_codings(tmp_path: Path) -> None:
     assert np.isnan(row.apex)
 
 
-def test_codings_and_tracks_belong_together(weights: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("row", "tracks", "message"),
+    [
+        ("two,1,1.2,1.4", ["one"], "line 2: track 'two' is not among"),
+        ("one,301,310,320", ["one"], r"line 2: .* lies outside .* frame rate"),
+        ("one,1,1.2,1.4", ["one", "folder/one"], "same name"),
+        ("bad,1,1.2,1.4", ["bad"], "bad.npz"),
+    ],
+)
+def test_codings_and_tracks_belong_together(
+    row: str, tracks: list[str], message: str, weights: Path, tmp_path: Path
+) -> None:
     saved(tmp_path, 1, "one")
+    (tmp_path / "bad.npz").write_bytes(b"no track")
     truth = tmp_path / "events.csv"
-    truth.write_text("track,onset,apex,offset\ntwo,1,1.2,1.4\n", encoding="utf-8")
-    with pytest.raises(ToolError, match="line 2: track 'two' is not among"):
-        measure_truth(truth, [tmp_path / "one.npz"], False, weights)
-    truth.write_text("track,onset,apex,offset\none,301,310,320\n", encoding="utf-8")
-    with pytest.raises(ToolError, match=r"line 2: .* lies outside .* frame rate"):
-        measure_truth(truth, [tmp_path / "one.npz"], False, weights)
-    truth.write_text("track,onset,apex,offset\none,1,1.2,1.4\n", encoding="utf-8")
-    other = tmp_path / "folder"
-    other.mkdir()
-    with pytest.raises(ToolError, match="same name"):
-        measure_truth(truth, [tmp_path / "one.npz", other / "one.npz"], False, weights)
-    (tmp_path / "one.npz").write_bytes(b"no track")
-    with pytest.raises(TrackError):
-        measure_truth(truth, [tmp_path / "one.npz"], False, weights)
+    truth.write_text(f"track,onset,apex,offset\n{row}\n", encoding="utf-8")
+    with pytest.raises((ToolError, TrackError), match=message):
+        measure_truth(truth, [tmp_path / f"{name}.npz" for name in tracks], False, weights)
 
 
-def test_truth_wants_a_table_and_tracks(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(["micro", "--truth", "nowhere.csv"]) != 0
-    assert "at least one TRACK.npz" in capsys.readouterr().err
-    assert bench.main(["micro", "--truth", "nowhere.csv", "a.npz"]) != 0
-    assert "nowhere.csv cannot be read" in capsys.readouterr().err
-    assert bench.main(["micro", "--weights", "nowhere.npz", "--truth", "a.csv", "b.npz"]) != 0
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--tracks", "100000"], "test seeds"),
+        (["--truth", "nowhere.csv"], "at least one TRACK.npz"),
+        (["--truth", "nowhere.csv", "a.npz"], "nowhere.csv cannot be read"),
+    ],
+)
+def test_wrong_words(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["micro", *words]) != 0
+    assert said in capsys.readouterr().err

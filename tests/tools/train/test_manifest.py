@@ -16,11 +16,11 @@ from tools.train import manifest
 TINY = Path(__file__).parents[2] / "golden" / "tiny"
 
 
-def _entry(models: Path, **changes: Any) -> dict[str, Any]:
-    """The table of a copy of the tiny int8 model (outputs: map, head)."""
+def _entry(models: Path, copy_of: str = "tiny", **changes: Any) -> dict[str, Any]:
+    """The table of a copy of a tiny model (outputs: map, head)."""
     file = models / "tiny" / "model.tflite"
     file.parent.mkdir(exist_ok=True)
-    file.write_bytes((TINY / "tiny.tflite").read_bytes())
+    file.write_bytes((TINY / f"{copy_of}.tflite").read_bytes())
     arguments: dict[str, Any] = {
         "name": "tiny",
         "outputs": ["map", "head"],
@@ -99,21 +99,9 @@ def test_every_output_needs_a_name(tmp_path: Path) -> None:
 
 
 def test_float_outputs_need_a_range(tmp_path: Path) -> None:
-    file = tmp_path / "tiny_float.tflite"
-    file.write_bytes((TINY / "tiny_float.tflite").read_bytes())
-    arguments: dict[str, Any] = {
-        "name": "tiny",
-        "file": file,
-        "outputs": ["map", "head"],
-        "training_data": [],
-        "terms": "",
-        "parameters": {},
-        "models": tmp_path,
-    }
     with pytest.raises(ValueError, match="state its range"):
-        manifest.entry(**arguments)
-    ranges = {"map": (-4.0, 4.0), "head": (0.0, 1.0)}
-    table = manifest.entry(**arguments, ranges=ranges)
+        _entry(tmp_path, copy_of="tiny_float")
+    table = _entry(tmp_path, copy_of="tiny_float", ranges={"map": (-4.0, 4.0), "head": (0.0, 1.0)})
     assert [output["range"] for output in table["output"]] == [[-4.0, 4.0], [0.0, 1.0]]
     assert {output["dtype"] for output in table["output"]} == {"float32"}
 
