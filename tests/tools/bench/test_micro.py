@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 
 from agent.desk.spot.track import TrackError
-from agent.vision.micro.outputs import OUTPUTS
-from agent.vision.micro.stream import INPUTS
 from tools.bench import __main__ as bench
 from tools.bench.micro.baselines import peers
 from tools.bench.micro.conditions import FALLS, Condition, falls_on, run_track
@@ -23,37 +21,21 @@ from tools.bench.micro.subject import Found, Subject
 from tools.bench.micro.tables import micro_text
 from tools.bench.micro.truth import measure_truth, read_truth, truth_text
 from tools.common.errors import ToolError
+from tools.common.files import MODELS
 from tools.common.machine import machine
 from tools.micro.generator_config import GeneratorConfig
 from tools.micro.movements import Event
 from tools.micro.score import score
 from tools.micro.tracks import Track, make
 
+WEIGHTS = MODELS / "micro" / "weights.npz"
 STILL = GeneratorConfig(head_angle=0.0, head_shift=0.0, tremor=0.0, idle=0.0, jitter=0.0)
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that answers anything: what is tested here is the benchmark."""
-    rng = np.random.default_rng(0)
-    path = tmp_path_factory.mktemp("weights") / "random.npz"
-    np.savez(
-        path,
-        first=0.1 * rng.normal(size=(1, INPUTS, 8)),
-        first_bias=np.zeros(8),
-        middle=0.3 * rng.normal(size=(2, 3, 8, 8)),
-        middle_bias=np.zeros((2, 8)),
-        head=rng.normal(size=(8, OUTPUTS)),
-        head_bias=np.zeros(OUTPUTS),
-        dilations=np.array([1, 2]),
-    )
-    return path
-
-
-@pytest.fixture(scope="module")
-def rows(weights: Path) -> Any:
+def rows() -> Any:
     cells = [Condition(), Condition(fps=60.0), Condition(events=0)]
-    return [row for cell in cells for row in run_track(cell, 20_000, True, weights)]
+    return [row for cell in cells for row in run_track(cell, 20_000, True, WEIGHTS)]
 
 
 def obvious() -> Track:
@@ -142,10 +124,10 @@ def test_rows_and_report(rows: Any, tmp_path: Path) -> None:
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_command(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = tmp_path / "chart.png"
     given = ["micro", "--quick", "--tracks", "2", "--workers", "1", "--no-peers", "--json"]
-    assert bench.main([*given, "--weights", str(weights), "--picture", str(picture)]) == 0
+    assert bench.main([*given, "--weights", str(WEIGHTS), "--picture", str(picture)]) == 0
     out = capsys.readouterr().out
     found = json.loads(out.splitlines()[-1])
     assert found["tracks"] == 2
@@ -162,7 +144,7 @@ def saved(folder: Path, seed: int, name: str) -> Track:
     return track
 
 
-def test_own_tracks_are_scored(weights: Path, tmp_path: Path) -> None:
+def test_own_tracks_are_scored(tmp_path: Path) -> None:
     lines = ["track,onset,apex,offset,kind"]
     for seed, name in ((1, "s01_a"), (2, "s02_a")):
         track = saved(tmp_path, seed, name)
@@ -171,14 +153,14 @@ def test_own_tracks_are_scored(weights: Path, tmp_path: Path) -> None:
     truth = tmp_path / "events.csv"
     truth.write_text("\n".join([*lines, ""]), encoding="utf-8")
     files = sorted(tmp_path.glob("*.npz"))
-    found = measure_truth(truth, files, True, weights)
+    found = measure_truth(truth, files, True, WEIGHTS)
     assert found["tracks"] == 2
     assert found["coded"]["micro"] == 6
     for row in found["subjects"].values():
         assert row["truths"] == 6
         assert row["found"] - row["hits"] == sum(row["falls"].values())
     assert "6 micro-" in truth_text(found)
-    command = ["micro", "--truth", str(truth), *map(str, files), "--weights", str(weights)]
+    command = ["micro", "--truth", str(truth), *map(str, files), "--weights", str(WEIGHTS)]
     assert bench.main([*command, "--no-peers"]) == 0
 
 
@@ -227,14 +209,14 @@ def test_good_codings(tmp_path: Path) -> None:
     ],
 )
 def test_codings_and_tracks_belong_together(
-    row: str, tracks: list[str], message: str, weights: Path, tmp_path: Path
+    row: str, tracks: list[str], message: str, tmp_path: Path
 ) -> None:
     saved(tmp_path, 1, "one")
     (tmp_path / "bad.npz").write_bytes(b"no track")
     truth = tmp_path / "events.csv"
     truth.write_text(f"track,onset,apex,offset\n{row}\n", encoding="utf-8")
     with pytest.raises((ToolError, TrackError), match=message):
-        measure_truth(truth, [tmp_path / f"{name}.npz" for name in tracks], False, weights)
+        measure_truth(truth, [tmp_path / f"{name}.npz" for name in tracks], False, WEIGHTS)
 
 
 @pytest.mark.parametrize(

@@ -97,18 +97,10 @@ def test_rank_correlation() -> None:
 
 def test_monotony_sees_which_output_grows() -> None:
     """A network that reads brightness as AU12, and as a falling AU26."""
-    steps, pictures, unit, amount, person = 5, [], [], [], []
-    for k in range(len(ACTION_UNITS)):
-        for who in range(3):
-            for step in range(steps):
-                pictures.append(np.full((64, 64), 40 + 40 * step, np.uint8))
-                unit.append(k)
-                amount.append(step / (steps - 1))
-                person.append(who)
+    unit, person, step = (each.ravel() for each in np.mgrid[: len(ACTION_UNITS), :3, :5])
+    pictures = [np.full((64, 64), 40 + 40 * k, np.uint8) for k in step]
     points = np.tile((MEAN_SHAPE * 24 + 30).astype(np.float32), (len(pictures), 1, 1))
-    sweeps = Sweeps(
-        pictures, points, np.array(unit), np.array(amount, np.float32), np.array(person)
-    )
+    sweeps = Sweeps(pictures, points, unit, (step / 4).astype(np.float32), person)
 
     def infer(crop: Grey) -> dict[str, Float]:
         units = np.full(12, 0.5, np.float32)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from agent.base.types import ACTION_UNITS, EXPRESSIONS
 from agent.vision.faces.align import MEAN_SHAPE
+from tests.tools.packs import blob
 from tools.train.clean import expression as clean_expression
 from tools.train.clean import render as clean_render
 from tools.train.clean import sources as clean
@@ -120,11 +120,11 @@ def test_pieces_come_from_the_intel_frames_of_their_split(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Four pictures of one level each; the level says which one a piece was cut from."""
-    jpeg = [cv2.imencode(".png", np.full((90, 120), level, np.uint8))[1] for level in range(4)]
+    jpeg, off = blob([np.full((90, 120), level, np.uint8) for level in range(4)])
     np.savez(
         tmp_path / "scenes.npz",
-        jpeg=np.concatenate([code.ravel() for code in jpeg]),
-        off=np.cumsum([0, *map(len, jpeg)]),
+        jpeg=jpeg,
+        off=off,
         source=np.array(["intel_ccby_frames"] * 3 + ["wider"]),
         split=np.array([0, 1, 1, 1]),
         box_img=np.array([1, 2]),

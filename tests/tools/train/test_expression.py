@@ -6,22 +6,13 @@ import numpy as np
 import pytest
 
 from agent.base.types import ACTION_UNITS
+from tests.tools.packs import BLENDSHAPES
 from tools.train.expression import data as expression_data
-
-NAMES = np.array(
-    [
-        *("browInnerUp", "browOuterUpLeft", "browOuterUpRight", "browDownLeft", "browDownRight"),
-        *("eyeWideLeft", "eyeWideRight", "eyeSquintLeft", "eyeSquintRight"),
-        *("mouthUpperUpLeft", "mouthUpperUpRight", "mouthSmileLeft", "mouthSmileRight"),
-        *("mouthPucker", "mouthPressLeft", "mouthPressRight", "jawOpen"),
-        *("eyeBlinkLeft", "eyeBlinkRight", "mouthLowerDownLeft", "mouthLowerDownRight"),
-    ]
-)
 
 
 def _units(**shapes: int) -> dict[str, float]:
-    row = np.array([[shapes.get(str(name), 0) for name in NAMES]], np.uint8)
-    return dict(zip(ACTION_UNITS, expression_data.action_units(row, NAMES)[0], strict=True))
+    row = np.array([[shapes.get(str(name), 0) for name in BLENDSHAPES]], np.uint8)
+    return dict(zip(ACTION_UNITS, expression_data.action_units(row, BLENDSHAPES)[0], strict=True))
 
 
 def test_left_and_right_are_averaged() -> None:
