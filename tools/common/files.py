@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +35,11 @@ def save_atomically(path: Path, data: bytes) -> None:
 def save_json(path: Path, content: Mapping[str, Any]) -> None:
     """Readable JSON, written atomically."""
     save_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def save_png(path: Path, picture: NDArray[np.uint8]) -> None:
+    """uint8[H, W] or uint8[H, W, 3], BGR, as PNG, written atomically."""
+    save_atomically(path, cv2.imencode(".png", picture)[1].tobytes())
 
 
 def npz(arrays: Mapping[str, NDArray[Any]], compressed: bool = True) -> bytes:

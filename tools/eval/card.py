@@ -36,19 +36,23 @@ def update(card: Path, section: str) -> None:
         place = text.find(f"\n{BEFORE}")
         place = len(text.rstrip("\n")) + 1 if place < 0 else place + 1
         text = f"{text[:place]}{HEADING}\n\n{BEGIN}\n{END}\n\n{text[place:]}".rstrip("\n") + "\n"
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    save_atomically(card, f"{before}{BEGIN}\n{section}\n{END}{after}".encode())
+    _replace(card, text, (BEGIN, END), section)
 
 
 def update_published(card: Path, section: str) -> None:
     """Put `section` between the markers of `PUBLISHED`. Raises `ToolError` without them."""
     begin, end = PUBLISHED
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    before, found, rest = text.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not (found and closed):
+    if end not in text.partition(begin)[2]:
         raise ToolError(f"{card} must exist and hold the lines {begin!r} and {end!r}.")
+    _replace(card, text, PUBLISHED, section)
+
+
+def _replace(card: Path, text: str, markers: tuple[str, str], section: str) -> None:
+    """Write `text` with what stands between the markers replaced."""
+    begin, end = markers
+    before, _, rest = text.partition(begin)
+    after = rest.partition(end)[2]
     save_atomically(card, f"{before}{begin}\n{section}\n{end}{after}".encode())
 
 

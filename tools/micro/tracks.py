@@ -32,22 +32,8 @@ from tools.micro.people import COLUMN, LIDS, LIPS, make_person
 Array = NDArray[np.float64]
 Span = tuple[float, float]
 
-_FACTORS = (
-    "person",
-    "micro",
-    "macro",
-    "blinks",
-    "gaze",
-    "speech",
-    "idle",
-    "head",
-    "light",
-    "tracker",
-    "clock",
-    "losses",
-    "confidence",
-    "noise",
-)
+_FACTORS = ("person", "micro", "macro", "blinks", "gaze", "speech", "idle", "head", "light",
+            "tracker", "clock", "losses", "confidence", "noise")  # fmt: skip
 _DEFAULT = GeneratorConfig()
 
 

@@ -55,16 +55,16 @@ def test_habits_are_taken_out_and_chance_stays() -> None:
     rng = np.random.default_rng(1)
     habit = rng.normal(0, 0.05, (68, 2))
     chance = rng.normal(0, 0.01, (400, 68, 2))
-    half = np.arange(400) % 2 == 0
+    even = np.arange(400) % 2 == 0
     plain = 100 * np.hypot(*np.moveaxis(habit + chance, 2, 0)).mean()
-    left = without_habits((habit + chance).astype(np.float32), half)
+    left = without_habits((habit + chance).astype(np.float32), even)
     assert plain > 5.0
     assert left.mean() == pytest.approx(100 * 0.01 * np.sqrt(np.pi / 2), rel=0.03)
 
 
-def test_habits_are_learnt_from_the_other_half() -> None:
+def test_habits_are_learnt_from_the_other_part() -> None:
     offsets = np.zeros((4, 68, 2), np.float32)
-    offsets[:2, :, 0] = 0.1  # only one half has it: nothing is explained away
+    offsets[:2, :, 0] = 0.1  # only one part has it: nothing is explained away
     left = without_habits(offsets, np.array([True, True, False, False]))
     np.testing.assert_allclose(left, 10.0, rtol=1e-5)
 
@@ -109,6 +109,6 @@ def test_a_subject_starts_each_pass_from_its_own_answer() -> None:
         return np.zeros((98, 2), np.float32)
 
     peer = Subject("98 points", follow, lambda own: own[:68])
-    found = peer.settle(np.zeros((8, 8), np.uint8), np.zeros((5, 2), np.float32), 3)
+    found = peer.locate(np.zeros((8, 8), np.uint8), np.zeros((5, 2), np.float32), 3)
     assert starts == [5, 98, 98]
     assert found.shape == (68, 2)

@@ -15,7 +15,7 @@ from tools.bench.micro_images.measure import Outcome
 from tools.bench.micro_images.sources import FPS
 from tools.bench.micro_images.tracking_gain import reading
 from tools.common.errors import ToolError
-from tools.common.files import save_atomically
+from tools.common.files import save_png
 
 CAVEAT = (
     "Movements are ours, not people's: known fields warped into skin, or blendshapes of a\n"
@@ -118,10 +118,7 @@ def draw(outcomes: Sequence[Outcome], path: Path, rows: int = 10) -> None:
     if not chosen:
         raise ToolError("There is nothing to draw: no face was seen.")
     sheet = np.vstack([_row(o, place) for o, place in chosen])
-    good, data = cv2.imencode(".png", sheet)
-    if not good:
-        raise ToolError(f"{path} could not be encoded as PNG.")
-    save_atomically(path, data.tobytes())
+    save_png(path, sheet)
 
 
 def _row(o: Outcome, place: int) -> Grey:
