@@ -100,7 +100,7 @@ def _store(
 
 
 def _public(word: str) -> str:
-    """Where things lie on this machine concerns nobody."""
+    """The word without a path of this machine."""
     path = Path(word)
     if not path.is_absolute():
         return word

@@ -1,4 +1,4 @@
-"""Where things lie in the clone, and writing files whole or not at all."""
+"""Paths of the repository, and files written atomically."""
 
 from __future__ import annotations
 

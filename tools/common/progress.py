@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar for whoever watches a terminal, a line now and then for a file."""
+"""Progress on stderr: a bar on a terminal, a line every half minute elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 Tell = Callable[[float, str], None]
 """How much is done, of the bar's total, and a note about it."""
 SAY_EVERY = 30.0
-"""Seconds from line to line where nobody watches a bar."""
+"""Seconds from line to line where there is no terminal."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The photograph behind every visitor, and the marks on it."""
+"""The source photograph of every visitor, and its landmarks."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def file_lines(file: Figure, peers: dict[str, dict[str, float]]) -> str:
 
 
 def missing(notes: dict[str, str]) -> str:
-    """What was not measured and why; empty where all was."""
+    """List of what was not measured, with reasons; empty where all was."""
     lines = [f"- {name}: not measured, {reason.rstrip('.')}." for name, reason in notes.items()]
     return "\n".join(textwrap.fill(line, 100, subsequent_indent="  ") for line in lines)
 

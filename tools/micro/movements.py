@@ -79,7 +79,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a movement unfolds between onset and offset."""
+    """Temporal profile of a movement between onset and offset."""
 
     hold: float
     """Share of the duration at the apex."""

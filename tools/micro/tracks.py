@@ -39,7 +39,7 @@ _DEFAULT = GeneratorConfig()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """What a tracker would deliver, and what truly happened."""
+    """A tracker's output and the ground truth."""
 
     timestamps: Array
     """float64[T], rising seconds."""

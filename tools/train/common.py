@@ -1,4 +1,4 @@
-"""What every training shares: seed, device, schedule, weight averaging, checkpoints."""
+"""Shared parts of the trainings: seed, device, schedule, weight averaging, checkpoints."""
 
 from __future__ import annotations
 

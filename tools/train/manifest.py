@@ -19,7 +19,7 @@ FORMAT = 1
 SETS = {"all": "research", "clean": "clean"}
 """Set of models by the training data, as `--data` names it."""
 OPTION = {"research": "", "clean": " --data clean"}
-"""What is added to a command that trains a set."""
+"""Option of the training command, by set."""
 ORDER = ("detector", "landmarks", "expression")
 _NESTED = ("input", "output", "parameters")
 Number = float | int | Sequence[float]

@@ -62,7 +62,7 @@ def test_a_follower_that_stays_put_errs_by_as_much_as_the_crop_is_off() -> None:
     assert curves["zoom"]["1"] < curves["zoom"]["1.08"] < curves["zoom"]["1.33"]
 
 
-def test_still_noise_is_the_answers_own_unsteadiness() -> None:
+def test_still_noise_is_the_jitter_of_the_answers() -> None:
     faces = _faces()
     rng = np.random.default_rng(6)
     base = LANDMARK_CROP.place(MEAN_SHAPE)

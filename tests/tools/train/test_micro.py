@@ -52,8 +52,8 @@ def test_truth_lies_where_the_network_speaks_of_it(material: Material) -> None:
         outputs = np.zeros(OUTPUTS, np.float32)
         outputs[CENTRE : UNITS.start] = one.shape[peak]
         decoded = decode(start + peak * STEP, outputs)
-        planted = (event.onset, event.apex, event.offset, event.amplitude)
-        assert decoded == pytest.approx(planted, abs=1e-4)
+        injected = (event.onset, event.apex, event.offset, event.amplitude)
+        assert decoded == pytest.approx(injected, abs=1e-4)
         named = {unit for unit, on in zip(MICRO_ACTION_UNITS, one.units[peak], strict=True) if on}
         assert named == set(event.units)
     assert (one.kinds[:, KINDS.index("blink")].sum() > 0) == bool(material.kinds["blink"])
@@ -84,7 +84,7 @@ def test_a_mirror_twice_is_none_and_disturbances_leave_the_rest(material: Materi
     assert np.abs(other - inputs).max() > 0.1
 
 
-def test_movements_are_planted_into_a_real_face(tmp_path: Path, material: Material) -> None:
+def test_movements_are_injected_into_a_real_face(tmp_path: Path, material: Material) -> None:
     bare = Material(material.timestamps, material.landmarks, material.confidence, [], {})
     injected = micro_material.inject(np.random.default_rng(4), bare)
     assert injected.micro

@@ -29,7 +29,7 @@ from tools.micro.score import Scored, pooled, score
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to measure."""
+    """Options of a measurement."""
 
     seconds: float = 40.0
     amplitudes: tuple[float, ...] = (0.02, 0.03, 0.04)

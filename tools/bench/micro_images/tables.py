@@ -41,12 +41,12 @@ def images_text(report: dict[str, Any]) -> str:
         f"at 30 frames/s, seed {report['seed']}; {report['through']}",
         "",
         f"recall {_figure(total['recall'])}   precision {_figure(total['precision'])}   "
-        f"F1 {_figure(total['f1'])}   ({total['hits']} of {total['truths']} planted, "
+        f"F1 {_figure(total['f1'])}   ({total['hits']} of {total['truths']} injected, "
         f"{total['found']} reported; IoU >= .5, one to one)",
         f"error of hits, ms: onset {_ms(total['onset'])}, apex {_ms(total['apex'])}, "
         f"offset {_ms(total['offset'])}; mean IoU {total['iou'] or float('nan'):.2f}",
         "",
-        "with nothing planted",
+        "with nothing injected",
     ]
     for kind, still in report["still"].items():
         rate = still["per_minute"]

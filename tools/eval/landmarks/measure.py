@@ -24,7 +24,7 @@ from tools.train.lite import LiteModel
 
 
 class Answer(NamedTuple):
-    """What the network says of one crop."""
+    """Output of the network for one crop."""
 
     points: Float
     """float32[68, 2], crop pixels."""

@@ -60,7 +60,7 @@ Progress = Callable[[int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to do."""
+    """Options of a run."""
 
     cycles: int = 1000
     seed: int | None = None
@@ -71,7 +71,7 @@ class Options:
 
 @dataclass(slots=True)
 class _Tally:
-    """What a run came to."""
+    """Counts and findings of a run."""
 
     cycles: int = 0
     kills: dict[str, int] = field(default_factory=lambda: {"perceive": 0, "uplink": 0, "both": 0})

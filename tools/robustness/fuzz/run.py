@@ -1,6 +1,6 @@
 """Fuzzing of the handler of inbound messages: nothing may raise, change state or grow.
 
-Each message is judged by `fuzz_oracle` before and after: the settings file's bytes, the settings in
+Each message is judged by `oracle` before and after: the settings file's bytes, the settings in
 force, the answer, the count of refusals. Memory is compared between a fifth of the way and the end.
 """
 
@@ -41,7 +41,7 @@ _MOST_PROBLEMS = 10
 
 @dataclass(slots=True)
 class _Run:
-    """What was found so far."""
+    """Counts and findings so far."""
 
     problems: list[str] = field(default_factory=list)
     flavours: Counter[str] = field(default_factory=Counter)
@@ -168,7 +168,7 @@ def one(
     if (case.refused or (handled.flooded and flood)) and not refused:
         wrong("was not counted as refused")
     if case.taken and not flood and after is before:
-        wrong("a valid wish had no effect")
+        wrong("a valid desired state had no effect")
     reply = handled.reply
     if reply is not None:
         found.answers[reply.answer] += 1

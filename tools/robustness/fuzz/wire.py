@@ -40,7 +40,7 @@ def run(messages: int, seed: int) -> dict[str, Any]:
 
 
 class _Wire:
-    """One broker, one uplink, one stranger who writes and one ear."""
+    """One broker, one uplink, and a client that publishes and listens."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -129,7 +129,7 @@ class _Wire:
 
     def _flood(self, client: mqtt.Client, messages: int, seed: int) -> tuple[int, int]:
         """Only what must be refused: the settings file must stay as it is, byte for byte."""
-        self._wish(client)
+        self._desire(client)
         path = self._config.store.settings
         before = path.read_bytes() if path.exists() else b""
         held = read(path)
@@ -154,12 +154,12 @@ class _Wire:
             self._problems.append(f"the uplink grew by {growth} bytes")
         return sent, growth
 
-    def _wish(self, client: mqtt.Client) -> None:
-        """One valid wish first: the way in is open."""
+    def _desire(self, client: mqtt.Client) -> None:
+        """One valid desired state first: it must be applied."""
         body = json.dumps({"version": 5, "config": {"tracking": {"max_faces": 9}}})
         client.publish(f"{BASE}/shadow/desired", body, qos=1, retain=True)
         if not _eventually(lambda: read(self._config.store.settings).version == 5):
-            self._problems.append("a valid wish had no effect")
+            self._problems.append("a valid desired state had no effect")
 
     def _deliver(self) -> None:
         """After everything: what is put into the outbox arrives."""

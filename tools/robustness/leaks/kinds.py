@@ -1,4 +1,4 @@
-"""Leaks to build in: ways in which a picture, or what was seen in it, could get out."""
+"""Leaks to build in: covert channels for pictures and landmarks."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def _train(minutes: float, tracks: int, backgrounds: Path | None, checkpoint: Pa
     )
     if real:
         faces = len(real) // micro_material.BACKGROUND_COPIES
-        data += f"; synthetic movements planted into {faces} tracks of real faces, see CARD.md"
+        data += f"; synthetic movements injected into {faces} tracks of real faces, see CARD.md"
     net = MicroNet().to(where)
     optimiser = torch.optim.AdamW(net.parameters(), lr=PEAK_RATE, weight_decay=1e-3)
     training = common.Run(checkpoint, net, optimiser, minutes, 0.998)
