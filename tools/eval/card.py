@@ -81,23 +81,11 @@ def beside(figure: Figure, digits: int = 2, percent: bool = False) -> str:
 def file_lines(file: Figure, peers: dict[str, dict[str, float]]) -> str:
     """Size, work and processor time, by board where figures of these very models are stored."""
     machine = file["machine"]
-    rows = [
-        (
-            f"{board['board']} (tools.bench)",
-            "ours, int8",
-            f"{board['min_ms']:.2f}",
-            f"{board['median_ms']:.2f}",
-        )
-        for board in file["boards"]
-    ]
+    found = [(f"{board['board']} (tools.bench)", OURS, board) for board in file["boards"]]
     here = f"{machine['name']}, load {machine['load']:.1f}"
-    own = file["one_thread"]
-    rows.append((here, "ours, int8", f"{own['min_ms']:.2f}", f"{own['median_ms']:.2f}"))
-    rows += [
-        (here, name, f"{ms['min_ms']:.2f}", f"{ms['median_ms']:.2f}")
-        for name, ms in peers.items()
-        if ms
-    ]
+    found.append((here, OURS, file["one_thread"]))
+    found += [(here, name, ms) for name, ms in peers.items() if ms]
+    rows = [(at, who, f"{ms['min_ms']:.2f}", f"{ms['median_ms']:.2f}") for at, who, ms in found]
     head = ("machine", "network", "least ms", "median ms")
     text = (
         f"{file['bytes']:,} bytes, {file['million_macs']} million multiply-accumulates, "

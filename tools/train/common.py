@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import random
@@ -46,6 +47,15 @@ def warm_cosine(progress: float, warm_up: float = 0.05, floor: float = 0.01) -> 
         return max(progress / warm_up, 0.02)
     turn = (progress - warm_up) / (1.0 - warm_up)
     return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * turn))
+
+
+def parser(model: str, minutes: float, description: str | None = None) -> argparse.ArgumentParser:
+    """Of `python -m tools.train <model>`, with the options that every training has."""
+    made = argparse.ArgumentParser(prog=f"python -m tools.train {model}", description=description)
+    made.add_argument("--minutes", type=float, default=minutes, help="training, wall time in all")
+    made.add_argument("--convert-only", action="store_true", help="use the checkpoint as it is")
+    made.add_argument("--data", choices=("all", "clean"), default="all", help="see tools.train")
+    return made
 
 
 class Average:

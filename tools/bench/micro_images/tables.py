@@ -70,9 +70,9 @@ def images_text(report: dict[str, Any]) -> str:
             )
     lines += [
         "",
-        "video                          located by    IOD  noise  hits  alarms at rest  gain",
+        "video                          located by    IOD  noise  hits  alarms at rest  gain"
+        "  landmark noise (network), % IOD",
     ]
-    lines[-1] += "  landmark noise (network), % IOD"
     for row in report["videos"]:
         lines.append(
             f"  {row['name']:28s} {row['located']:12s} {row['iod'] or 0:4.0f}  {row['noise']:5.1f}"

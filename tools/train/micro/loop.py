@@ -7,7 +7,6 @@ Tracks of two generators, seeds in `tools.micro.generator_config.TRAIN_SEEDS` an
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,15 +33,12 @@ REAL_SHARE = 0.25
 
 def main(argv: list[str]) -> int:
     """Make tracks, train, hand over to what measures and writes the weights."""
-    parser = argparse.ArgumentParser(prog="python -m tools.train micro")
-    parser.add_argument("--minutes", type=float, default=15.0, help="training time in all")
+    parser = common.parser("micro", 15.0)
     parser.add_argument("--tracks", type=int, default=2000, help="synthetic tracks of a minute")
     parser.add_argument(
         "--backgrounds", type=Path, help="folder of tools.bench micro-images --keep: real faces"
     )
     parser.add_argument("--restart", action="store_true", help="forget the checkpoint")
-    parser.add_argument("--convert-only", action="store_true", help="use the checkpoint as it is")
-    parser.add_argument("--data", choices=("all", "clean"), default="all", help="see tools.train")
     options = parser.parse_args(argv)
     if options.data == "clean":
         print("The spotter's network learns from synthetic movements: it serves every set.")
