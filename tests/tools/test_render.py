@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.base.types import ACTION_UNITS, EXPRESSIONS
+from agent.base.types import ACTION_UNITS
 from tools.render import backdrop, raster, units
 from tools.render.scene import faces, sweep
 
@@ -105,24 +105,18 @@ def test_a_sweep_raises_its_unit_and_moves_only_what_it_names() -> None:
 
 
 @pytest.mark.usefixtures("head_pack")
-@pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_prototypes_show_their_units(expression: str) -> None:
+@pytest.mark.parametrize(
+    ("expression", "wanted"),
+    [("happiness", ["AU12"]), ("surprise", ["AU01", "AU02", "AU05"]), ("sadness", ["AU01"]),
+     ("anger", ["AU04", "AU07"]), ("disgust", ["AU10"]), ("fear", ["AU01", "AU05"]),
+     ("contempt", ["AU12"]), ("neutral", [])],
+)  # fmt: skip
+def test_prototypes_show_their_units(expression: str, wanted: list[str]) -> None:
     rng = np.random.default_rng(1)
     drawn = [units.action_units(units.prototype(rng, expression, 1.0)) for _ in range(30)]
     mean = dict(zip(ACTION_UNITS, np.mean(drawn, 0).tolist(), strict=True))
-    wanted = {
-        "neutral": (),
-        "happiness": ("AU12",),
-        "surprise": ("AU01", "AU02", "AU05"),
-        "sadness": ("AU01",),
-        "anger": ("AU04", "AU07"),
-        "disgust": ("AU10",),
-        "fear": ("AU01", "AU05"),
-        "contempt": ("AU12",),
-    }[expression]
     assert all(mean[unit] > 0.2 for unit in wanted)
-    if expression == "neutral":
-        assert max(mean.values()) == 0.0
+    assert bool(wanted) == (max(mean.values()) > 0.0)
 
 
 @pytest.mark.usefixtures("head_pack")

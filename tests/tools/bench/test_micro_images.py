@@ -45,17 +45,9 @@ def _shift(before: Grey, after: Grey, points: Float) -> Float:
 
 @pytest.mark.parametrize(
     ("unit", "point", "way"),
-    [
-        ("AU01", 21, (0, -1)),
-        ("AU02", 25, (0, -1)),
-        ("AU04", 22, (-1, 1)),
-        ("AU10", 51, (0, -1)),
-        ("AU12", 54, (1, -1)),
-        ("AU14", 48, (-1, 0)),
-        ("AU15", 54, (1, 1)),
-        ("AU07", 46, (0, -1)),
-    ],
-)
+    [("AU01", 21, (0, -1)), ("AU02", 25, (0, -1)), ("AU04", 22, (-1, 1)), ("AU10", 51, (0, -1)),
+     ("AU12", 54, (1, -1)), ("AU14", 48, (-1, 0)), ("AU15", 54, (1, 1)), ("AU07", 46, (0, -1))],
+)  # fmt: skip
 def test_units_go_the_way_of_their_muscles(unit: str, point: int, way: tuple[int, int]) -> None:
     found = displacements([unit])[point]
     for value, sign in zip(found, way, strict=True):
@@ -167,9 +159,8 @@ def test_kept_tells_gain_lag_and_noise() -> None:
 def test_a_reading_does_not_see_the_head_move() -> None:
     way = displacements(("AU04",))
     turned = FACE @ np.array([[0.99, 0.05], [-0.05, 0.99]], np.float32) + np.float32(7.0)
-    assert reading(np.stack([FACE, turned]), way)[0] == pytest.approx(
-        reading(np.stack([FACE, turned]), way)[1], abs=2e-3
-    )
+    before, after = reading(np.stack([FACE, turned]), way)
+    assert before == pytest.approx(after, abs=2e-3)
 
 
 def test_grain_is_repeatable_fresh_and_as_strong_as_asked_for() -> None:
