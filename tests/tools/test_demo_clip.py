@@ -15,7 +15,7 @@ from agent.base.types import Float
 from tools.demo import portrait, script
 from tools.demo.__main__ import main
 from tools.demo.portrait import Portrait, PortraitError
-from tools.demo.render import LandmarkEstimate, Visitor
+from tools.demo.render import LandmarkEstimate, Visitor, _look_up
 from tools.demo.rig import Movement, Rig
 from tools.demo.textures import Look
 
@@ -64,8 +64,6 @@ def test_the_map_carries_the_skin_with_its_landmarks(person: Portrait) -> None:
     rig = Rig(person)
     maps = rig.maps(movement)
     shown = rig.landmarks(movement)
-    from tools.demo.render import _look_up
-
     points = [*range(0, 36), 48, 50, 51, 52, 54]
     x, y = _look_up(maps.upper, shown[points, :1].copy(), shown[points, 1:].copy())
     error = np.hypot(x[:, 0] - person.landmarks[points, 0], y[:, 0] - person.landmarks[points, 1])
@@ -94,10 +92,8 @@ def test_a_blink_changes_the_eyes_and_nothing_else(person: Portrait) -> None:
     low, high = eyes.min(0) - 14, eyes.max(0) + 6
     rows, columns = np.nonzero(changed)
     assert len(rows) > 200
-    assert columns.min() >= low[0]
-    assert columns.max() <= high[0]
-    assert rows.min() >= low[1]
-    assert rows.max() <= high[1]
+    assert low[0] <= columns.min() <= columns.max() <= high[0]
+    assert low[1] <= rows.min() <= rows.max() <= high[1]
 
 
 def test_an_open_mouth_is_dark_inside(person: Portrait) -> None:
@@ -128,10 +124,8 @@ def test_events_rise_hold_and_fall() -> None:
 
 
 def test_mirrored_visitors_turn_the_way_the_script_says(person: Portrait) -> None:
-    cast = next(
-        c for c in script.CAST if c.place.mirror and any(e.kind == "turn" for e in c.events)
-    )
-    turn = next(e for e in cast.events if e.kind == "turn")
+    mirrored = [cast for cast in script.CAST if cast.place.mirror]
+    cast, turn = next((c, e) for c in mirrored for e in c.events if e.kind == "turn")
     visitor = Visitor(person, cast.look, cast.identity)
     place = replace(cast.place, tilt=0.0)
     rest = visitor.landmarks(Movement(), place)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Float, Grey
 from agent.vision.faces.align import MEAN_SHAPE
 from tools.common.bootstrap import Resampler, spearman
-from tools.eval.data import Faces
 from tools.eval.expression import metrics
 from tools.eval.expression.evaluate import against_votes, by_group, crossfit, monotony
 from tools.eval.expression.metrics import calibration_error
@@ -49,9 +51,7 @@ def test_votes() -> None:
     assert report["kept_top1"]["value"] == pytest.approx(0.8)
     assert report["per_class"]["contempt"]["recall"]["value"] is None
     table = np.array(report["confusion"])
-    assert table.sum() == 6
-    assert table[0, 1] == 1
-    assert table[1, 3] == 1
+    assert (table.sum(), table[0, 1], table[1, 3]) == (6, 1, 1)
     assert sum(row["n"] for row in report["reliability"]) == 6
 
 
@@ -61,21 +61,13 @@ def test_groups() -> None:
     probabilities[np.arange(count), [0, 1, 1, 7]] = 0.86
     teacher = np.zeros((count, 7), np.float32)
     teacher[np.arange(count), [0, 1, 2, 0]] = 1
-    plain = np.zeros((count, 68, 2), np.float32)
-    faces = Faces(
-        [np.zeros((4, 4), np.uint8)] * count,
-        np.arange(count),
-        plain,
-        plain,
-        np.ones((count, 68), bool),
-        np.arange(count),
-        ["utkface"] * 3 + ["ytf"],
-        np.array([5, 25, 29, -1]),
-        np.array([0, 1, 1, -1]),
-        np.array([2, 2, 4, -1]),
-        np.zeros(count, np.float32),
-        np.full(count, -1),
-        teacher,
+    faces: Any = SimpleNamespace(
+        person=np.arange(count),
+        source=["utkface"] * 3 + ["ytf"],
+        age=np.array([5, 25, 29, -1]),
+        gender=np.array([0, 1, 1, -1]),
+        race=np.array([2, 2, 4, -1]),
+        teacher=teacher,
     )
     report = by_group(probabilities, faces, 0.9)
     assert report["age"]["3-12"]["faces"] == 1
@@ -109,19 +101,12 @@ def test_monotony_sees_which_output_grows() -> None:
         units[ACTION_UNITS.index("AU26")] = 1 - level
         return {"logits": np.zeros(8, np.float32), "action_units": units}
 
-    count = len(EXPRESSIONS)
-    settings = {
-        "crop_iod": 26.0,
-        "crop_centre_y": 0.21,
-        "temperature": 1.0,
-        "unsure_below": 0.5,
-        "valence": [0.0] * count,
-        "arousal": [0.0] * count,
-    }
+    flat = [0.0] * len(EXPRESSIONS)
+    settings: dict[str, Any] = {"crop_iod": 26.0, "crop_centre_y": 0.21, "temperature": 1.0}
+    settings |= {"unsure_below": 0.5, "valence": flat, "arousal": flat}
     report = monotony(infer, sweeps, settings)
-    assert report["AU12"]["spearman"]["value"] == 1.0
-    assert report["AU26"]["spearman"]["value"] == -1.0
-    assert report["AU01"]["spearman"]["value"] == 0.0
+    ranks = [report[unit]["spearman"]["value"] for unit in ("AU12", "AU26", "AU01")]
+    assert ranks == [1.0, -1.0, 0.0]
     assert report["AU12"]["rise"]["value"] == pytest.approx(160 / 255, abs=0.01)
     assert report["AU12"]["others_rise"]["value"] == pytest.approx(-160 / 255 / 11, abs=0.01)
     assert report["AU12"]["rise"]["n"] == 3

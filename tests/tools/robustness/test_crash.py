@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,37 +55,26 @@ def test_nothing_is_wrong_with_an_agent_that_works(outbox: Path) -> None:
     assert [key for key, _ in stored.ledger] == KEYS
     assert [key for key, _ in stored.waiting] == KEYS[2:]
     verdict = judge(stored, taken())
-    assert not verdict.violations
-    assert not verdict.missing
-    assert verdict.differing == 0
+    assert (verdict.violations, verdict.missing, verdict.differing) == ((), frozenset(), 0)
     assert not aside(outbox)
 
 
 @pytest.mark.parametrize(
-    ("doctor", "word"),
+    ("statement", "values", "word"),
     [
-        (lambda path: change(path, "DELETE FROM ledger WHERE seq = 3"), "not in the ledger"),
-        (lambda path: change(path, "DELETE FROM ledger WHERE seq = 0"), "not in the ledger"),
-        (lambda path: change(path, "DELETE FROM ledger WHERE seq = 0"), "a gap"),
-        (
-            lambda path: change(
-                path, "UPDATE outbox SET body = ? WHERE seq = 2",
-                BODIES[2].replace(b'"visits":', b'"visits": '),
-            ),
-            "other bytes",
-        ),
-        (
-            lambda path: change(path, "UPDATE ledger SET sha256 = ? WHERE seq = 1", "0" * 64),
-            "arrived 1 times with other bytes",
-        ),
-        (lambda path: change(path, "UPDATE ledger SET seq = 9 WHERE seq = 3"), "a gap"),
-        (lambda path: change(path, "INSERT INTO counter VALUES ('trimmed', 1)"), "dropped"),
+        ("DELETE FROM ledger WHERE seq = 3", (), "not in the ledger"),
+        ("DELETE FROM ledger WHERE seq = 0", (), "not in the ledger"),
+        ("DELETE FROM ledger WHERE seq = 0", (), "a gap"),
+        ("UPDATE outbox SET body = ? WHERE seq = 2", (BODIES[2] + b" ",), "other bytes"),
+        ("UPDATE ledger SET sha256 = ? WHERE seq = 1", ("0" * 64,), "arrived 1 times with other"),
+        ("UPDATE ledger SET seq = 9 WHERE seq = 3", (), "a gap"),
+        ("INSERT INTO counter VALUES ('trimmed', 1)", (), "dropped"),
     ],
-)  # fmt: skip
+)
 def test_a_doctored_outbox_is_found(
-    outbox: Path, doctor: Callable[[Path], None], word: str
+    outbox: Path, statement: str, values: tuple[object, ...], word: str
 ) -> None:
-    doctor(outbox)
+    change(outbox, statement, *values)
     assert any(word in each for each in judge(read(outbox), taken()).violations)
 
 

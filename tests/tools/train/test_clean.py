@@ -57,11 +57,8 @@ def test_units_name_only_three_classes() -> None:
     units[1, [ACTION_UNITS.index("AU01"), ACTION_UNITS.index("AU26")]] = 0.6
     units[2, ACTION_UNITS.index("AU04")] = 0.9
     classes, weight = clean_expression.classes_of(units)
-    assert [EXPRESSIONS[k] for k in classes.argmax(1)[[0, 1, 3]]] == [
-        "happiness",
-        "surprise",
-        "neutral",
-    ]
+    named = [EXPRESSIONS[k] for k in classes.argmax(1)[[0, 1, 3]]]
+    assert named == ["happiness", "surprise", "neutral"]
     np.testing.assert_array_equal(weight > 0, [True, True, False, True])
 
 
@@ -122,16 +119,14 @@ def test_pieces_come_from_the_intel_frames_of_their_split(
     """Four pictures of one level each; the level says which one a piece was cut from."""
     jpeg, off = blob([np.full((90, 120), level, np.uint8) for level in range(4)])
     np.savez(
-        tmp_path / "scenes.npz",
-        jpeg=jpeg,
-        off=off,
+        tmp_path / "scenes.npz", jpeg=jpeg, off=off,
         source=np.array(["intel_ccby_frames"] * 3 + ["wider"]),
         split=np.array([0, 1, 1, 1]),
         box_img=np.array([1, 2]),
         box=np.array([[100, 70, 110, 80], [0, 0, 120, 90]]),
         kps=np.zeros((2, 5, 2)),
         ignore=np.zeros(2, np.uint8),
-    )
+    )  # fmt: skip
     np.savez(tmp_path / "faces.npz", nothing=np.zeros(1))
     monkeypatch.setenv("FLEETING_PACKS", str(tmp_path))
     found = clean.pieces(1, 3, each=2)

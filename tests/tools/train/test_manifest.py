@@ -41,10 +41,9 @@ def _read(models: Path) -> list[dict[str, Any]]:
 def test_tensors_come_from_the_file(tmp_path: Path) -> None:
     table = _entry(tmp_path)
     (image,) = table["input"]
-    assert image["shape"] == [1, 16, 16, 1]
-    assert image["dtype"] == "int8"
+    kind = [image[key] for key in ("shape", "dtype", "zero_point")]
+    assert kind == [[1, 16, 16, 1], "int8", -128]
     assert image["scale"] * 255 == pytest.approx(1, abs=1e-5)
-    assert image["zero_point"] == -128
     assert image["range"] == pytest.approx([0, 1], abs=1e-5)
     content = (tmp_path / "tiny" / "model.tflite").read_bytes()
     assert table["sha256"] == hashlib.sha256(content).hexdigest()
@@ -112,12 +111,8 @@ def test_sets_stand_beside_each_other(tmp_path: Path) -> None:
             manifest.write(_entry(tmp_path, name=name, which=which), tmp_path)
     manifest.write(_entry(tmp_path, name="detector", which="clean", terms="newer"), tmp_path)
     tables = _read(tmp_path)
-    assert [(t["set"], t["name"]) for t in tables] == [
-        ("research", "detector"),
-        ("research", "landmarks"),
-        ("clean", "detector"),
-        ("clean", "landmarks"),
-    ]
+    wanted = [(s, name) for s in ("research", "clean") for name in ("detector", "landmarks")]
+    assert [(t["set"], t["name"]) for t in tables] == wanted
     assert [t["terms"] for t in tables].count("newer") == 1
     assert list(load_manifest(tmp_path, "clean").models) == ["detector", "landmarks"]
 
