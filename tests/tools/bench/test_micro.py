@@ -114,12 +114,9 @@ def test_rows_and_report(rows: Any, tmp_path: Path) -> None:
     assert all(cell["f1"]["value"] in (None, 0.0) for cell in quiet)
     for cell in found["conditions"]:
         assert cell["found"] - cell["hits"] == sum(cell["falls"].values())
-        if cell["subject"] != "ours":
-            assert cell["latency"] is None
+        assert cell["subject"] == "ours" or cell["latency"] is None
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    text = micro_text(found)
-    assert "synthetic" in text.lower()
-    assert "MDMD" in text
+    assert {"synthetic", "mdmd"} <= set(micro_text(found).lower().split())
     draw(found, tmp_path / "chart.png")
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 

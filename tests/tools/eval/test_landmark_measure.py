@@ -8,7 +8,7 @@ import pytest
 from agent.base.types import Float, Grey
 from agent.vision.faces.align import LANDMARK_CROP, MEAN_SHAPE, apply
 from agent.vision.faces.landmarks import crop_matrix
-from tests.tools.faces import noise_faces as _faces
+from tests.tools.packs import noise_faces as _faces
 from tools.eval.landmarks import expected_error, measure
 from tools.train.landmarks.data import SIZE, SOURCES, about_centre, chain, valid_crop
 

@@ -7,13 +7,8 @@ import pytest
 
 from agent.base.types import Float
 from agent.vision.faces.align import MEAN_SHAPE, apply
-from tools.eval.landmarks.distances import (
-    aligned_spread,
-    distances,
-    face_offsets,
-    spread,
-    without_habits,
-)
+from tools.eval.landmarks import distances as measured
+from tools.eval.landmarks.distances import aligned_spread, distances, spread, without_habits
 from tools.eval.landmarks.subject import Subject, each_face, rough
 
 FACE: Float = (MEAN_SHAPE * 50 + 100).astype(np.float32)
@@ -47,7 +42,7 @@ def test_offsets_are_told_in_the_faces_own_frame(degrees: float) -> None:
     habit = np.zeros((68, 2), np.float32)
     habit[30] = 0.1, 0.05  # to the face's left and down, IOD
     seen = turned((FACE + habit * 50).astype(np.float32), degrees, 1.7)
-    offsets = face_offsets(seen, turned(FACE, degrees, 1.7))
+    offsets = measured.face_offsets(seen, turned(FACE, degrees, 1.7))
     np.testing.assert_allclose(offsets, habit, atol=1e-3)
 
 

@@ -21,11 +21,8 @@ class Span:
 
 
 def test_half_an_overlap_is_a_hit_and_less_is_not() -> None:
-    truths = [Span(1.0, 1.4)]
-    assert score(truths, [Span(1.0, 1.2)], 1.0).pairs == ((0, 0),)
-    assert score(truths, [Span(1.0, 1.199)], 1.0).pairs == ()
-    assert score(truths, [Span(0.9, 1.7)], 1.0).pairs == ((0, 0),)  # 0.4 of 0.8
-    assert score(truths, [Span(0.9, 1.71)], 1.0).pairs == ()
+    for span, hit in ((1.0, 1.2), 1), ((1.0, 1.199), 0), ((0.9, 1.7), 1), ((0.9, 1.71), 0):
+        assert len(score([Span(1.0, 1.4)], [Span(*span)], 1.0).pairs) == hit
 
 
 def test_one_prediction_over_two_truths_counts_once() -> None:
@@ -85,9 +82,8 @@ def test_errors_are_of_hits_and_signed() -> None:
 def test_nothing_to_find_and_nothing_found() -> None:
     assert overlaps([], []).shape == (0, 0)
     empty = pooled([score([], [], 1.0)])
-    assert empty["f1"]["value"] is None
-    assert empty["recall"]["value"] is None
-    assert empty["false_per_minute"]["value"] == 0.0
+    figures = [empty[name]["value"] for name in ("f1", "recall", "false_per_minute")]
+    assert figures == [None, None, 0.0]
     silent = pooled([score([Span(0, 1)], [], 1.0)])
     assert (silent["f1"]["value"], silent["hits"], silent["truths"]) == (0.0, 0, 1)
 

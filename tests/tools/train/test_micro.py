@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -96,10 +95,8 @@ def test_movements_are_injected_into_a_real_face(tmp_path: Path, material: Mater
     assert apart[at] > 0.3 * event.amplitude * iod
     before = (times < event.onset) & (times > event.onset - 0.3)
     assert apart[before].max(initial=0.0) < 0.2 * event.amplitude * iod
-    arrays: dict[str, Any] = {
-        "timestamps": bare.timestamps, "landmarks": bare.landmarks, "confidence": bare.confidence,
-    }  # fmt: skip
-    np.savez(tmp_path / "someone-still.npz", **arrays)
+    kept = ("timestamps", "landmarks", "confidence")
+    np.savez(tmp_path / "someone-still.npz", **{name: getattr(bare, name) for name in kept})
     samples = list(micro_material.injected(tmp_path, 1))
     assert len(samples) == micro_material.BACKGROUND_COPIES
     assert samples[0].heat.max() == 0.0
