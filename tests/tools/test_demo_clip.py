@@ -19,6 +19,8 @@ from tools.demo.render import LandmarkEstimate, Visitor, _look_up
 from tools.demo.rig import Movement, Rig
 from tools.demo.textures import Look
 
+PLACE = LandmarkEstimate(320, 210, 2.0)
+
 
 @pytest.fixture(scope="module")
 def person() -> Portrait:
@@ -81,14 +83,13 @@ def test_a_turned_head_moves_its_nose_the_way_it_turns(person: Portrait) -> None
 
 def test_a_blink_changes_the_eyes_and_nothing_else(person: Portrait) -> None:
     visitor = Visitor(person, Look())
-    place = LandmarkEstimate(320, 210, 2.0)
     pictures = []
     for lids in (0.0, 1.0):
         frame = np.full((480, 640, 3), 90, np.float32)
-        visitor.draw(frame, Movement(lids=lids), place)
+        visitor.draw(frame, Movement(lids=lids), PLACE)
         pictures.append(frame)
     changed = np.abs(pictures[1] - pictures[0]).max(-1) > 2
-    eyes = visitor.landmarks(Movement(), place)[36:48]
+    eyes = visitor.landmarks(Movement(), PLACE)[36:48]
     low, high = eyes.min(0) - 14, eyes.max(0) + 6
     rows, columns = np.nonzero(changed)
     assert len(rows) > 200
@@ -98,11 +99,10 @@ def test_a_blink_changes_the_eyes_and_nothing_else(person: Portrait) -> None:
 
 def test_an_open_mouth_is_dark_inside(person: Portrait) -> None:
     visitor = Visitor(person, Look())
-    place = LandmarkEstimate(320, 210, 2.0)
     frame = np.full((480, 640, 3), 200, np.float32)
     movement = Movement(jaw=1.0)
-    visitor.draw(frame, movement, place)
-    lips = visitor.landmarks(movement, place)[[62, 66]]
+    visitor.draw(frame, movement, PLACE)
+    lips = visitor.landmarks(movement, PLACE)[[62, 66]]
     x, y = (0.25 * lips[0] + 0.75 * lips[1]).round().astype(int)
     assert frame[y - 1 : y + 2, x - 2 : x + 3].mean() < 60
 

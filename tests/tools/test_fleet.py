@@ -387,8 +387,8 @@ def test_the_uplink_works_through_it(fleet: Fleet, watcher: Client, tmp_path: Pa
         uplink.join(20)
     bodies = [body for each, body in watcher.messages if each == topic]
     assert bodies == [to_json(summary(seq)) for seq in range(3)]
-    states = [body for each, body in watcher.messages if each == f"fleeting/1/d/{A}/state"]
-    assert states == [b"online", b"offline"]
+    state = f"fleeting/1/d/{A}/state"
+    assert [body for each, body in watcher.messages if each == state] == [b"online", b"offline"]
     devices = {each.split("/")[3] for each in watcher.topics() if each.startswith("fleeting/1/d")}
     assert devices <= {A, "mark"}
 

@@ -98,8 +98,8 @@ def test_uninstalled_leaves_settings_and_state_unless_purged(clone: Path, image:
     assert done.returncode == 0, done.stderr
     kept = {"var/lib/fleeting/kept", "var/lib/fleeting-uplink/kept"}
     assert set(snapshot(image)) == {"etc/fleeting/fleeting.toml", *kept}
-    assert install(clone, "--root", str(image), "--uninstall").returncode == 0
-    assert install(clone, "--root", str(image), "--uninstall", "--purge").returncode == 0
+    for more in ([], ["--purge"]):
+        assert install(clone, "--root", str(image), "--uninstall", *more).returncode == 0
     assert snapshot(image) == {}
 
 
@@ -181,12 +181,10 @@ def test_mistakes_are_named(options: list[str], said: str, clone: Path) -> None:
 
 
 def test_too_little_space_is_found_first(clone: Path, image: Path, tmp_path: Path) -> None:
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    df = tools / "df"
+    df = tmp_path / "df"
     df.write_text("#!/bin/sh\necho Filesystem\necho /dev/x 100 50 50 50% /\n")
     df.chmod(0o755)
-    done = install(clone, "--root", str(image), path=f"{tools}:{os.environ['PATH']}")
+    done = install(clone, "--root", str(image), path=f"{tmp_path}:{os.environ['PATH']}")
     assert done.returncode == 1
     assert "100 MB are needed, 0 MB are free" in done.stderr
     assert list(image.iterdir()) == []
@@ -206,7 +204,6 @@ def test_the_script_is_sound(script: str) -> None:
     if script == "install.sh" and shutil.which("shellcheck"):
         readers.append(["shellcheck"])
     for reader in readers:
-        done = subprocess.run(
-            [*reader, str(ROOT / "tools" / script)], capture_output=True, text=True, check=False
-        )
+        command = [*reader, str(ROOT / "tools" / script)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

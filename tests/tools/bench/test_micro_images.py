@@ -13,6 +13,7 @@ import pytest
 from agent.base.errors import AgentError
 from agent.base.types import Float, Grey
 from agent.vision.faces.align import MEAN_SHAPE
+from agent.vision.faces.shape3d import MEAN_SHAPE_3D
 from tools.bench.__main__ import main
 from tools.bench.micro_images.cases import bundled, videos
 from tools.bench.micro_images.run import Grain, in_memory, pictures, replayed
@@ -78,8 +79,7 @@ def test_a_schedule_is_in_order_apart_and_of_the_amplitudes_asked_for() -> None:
         assert 0.2 <= p.offset - p.onset <= 0.5 + 1e-9
         assert p.amplitude == 0.02 if p.units == ("AU07",) else p.amplitude in (0.02, 0.04)
     truth = truth_of(injected)
-    assert truth["truth"].shape == (len(injected), 3)
-    assert len(truth["units"]) == len(injected)
+    assert len(truth["truth"]) == len(truth["units"]) == len(injected)
 
 
 def test_the_course_is_a_raised_cosine() -> None:
@@ -121,8 +121,6 @@ def test_skin_moves_by_the_field_and_the_rest_of_the_picture_stays() -> None:
 
 
 def test_a_turned_head_shows_sideways_movement_foreshortened() -> None:
-    from agent.vision.faces.shape3d import MEAN_SHAPE_3D
-
     angle = np.radians(40.0)
     shape = np.asarray(MEAN_SHAPE_3D, np.float64) * 100
     turned = np.stack([np.cos(angle) * shape[:, 0] - np.sin(angle) * shape[:, 2], shape[:, 1]], 1)
@@ -180,13 +178,13 @@ def test_a_clip_goes_to_and_fro_without_a_jump() -> None:
 
 def test_movements_in_the_bundled_face_are_found_and_a_file_changes_nothing() -> None:
     case = bundled(2)[1]
-    p = [Injection(1.5, 1.7, 1.95, ("AU12",), 0.04, "both")]
-    seen = in_memory(pictures(case.source, 2.5, p, case.noise, 1))
+    p = Injection(1.5, 1.7, 1.95, ("AU12",), 0.04, "both")
+    seen = in_memory(pictures(case.source, 2.5, [p], case.noise, 1))
     still = replayed(pictures(case.source, 2.5, [], case.noise, 1))
     assert len(seen.time) > 60
     assert still.seconds == 2.5
-    way = case.source.direction(p[0])
-    found = kept(seen.time, seen.landmarks, still.time, still.landmarks, p[0], way)
+    way = case.source.direction(p)
+    found = kept(seen.time, seen.landmarks, still.time, still.landmarks, p, way)
     assert 0.4 < found.gain < 1.4
     assert found.correlation > 0.9
     # Before the movement both ways saw the very same pictures. Kernels compiled in this process and

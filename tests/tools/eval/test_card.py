@@ -61,8 +61,7 @@ def test_numbers() -> None:
     figure = {"value": 0.7931, "low": 0.74, "high": 0.8449, "n": 3}
     assert number(figure) == "0.79 (0.74 to 0.84)"
     assert number(figure, 1, True) == "79.3 % (74.0 to 84.5)"
-    assert number(None) == "-"
-    assert number({"value": None, "low": None, "high": None, "n": 0}) == "-"
+    assert number(None) == number({**figure, "value": None}) == "-"
     assert number({"value": 1.0, "low": None, "high": None, "n": 0}) == "1.00 (? to ?)"
 
 

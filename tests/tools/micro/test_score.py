@@ -28,8 +28,7 @@ def test_half_an_overlap_is_a_hit_and_less_is_not() -> None:
 def test_one_prediction_over_two_truths_counts_once() -> None:
     # Each truth is half of the prediction: the published scorers would count two hits.
     found = score([Span(0.0, 0.5), Span(0.5, 1.0)], [Span(0.0, 1.0)], 1.0)
-    assert len(found.pairs) == 1
-    assert found.false == ()
+    assert (len(found.pairs), found.false) == (1, ())
     figures = pooled([found])
     assert figures["f1"]["value"] == pytest.approx(2 / 3, abs=1e-4)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,7 @@ def _entry(models: Path, copy_of: str = "tiny", **changes: Any) -> dict[str, Any
 def _read(models: Path) -> list[dict[str, Any]]:
     content = tomllib.loads((models / "manifest.toml").read_text())
     assert content["format"] == manifest.FORMAT
-    tables: list[dict[str, Any]] = content["model"]
-    return tables
+    return list(content["model"])
 
 
 def test_tensors_come_from_the_file(tmp_path: Path) -> None:
@@ -74,11 +73,8 @@ def test_one_table_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
 
 def test_trainings_that_end_together_lose_nothing(tmp_path: Path) -> None:
     tables = [_entry(tmp_path, name=f"model{i}") for i in range(8)]
-    threads = [threading.Thread(target=manifest.write, args=(t, tmp_path)) for t in tables]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda table: manifest.write(table, tmp_path), tables))
     assert _read(tmp_path) == tables
 
 
