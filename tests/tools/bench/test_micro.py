@@ -121,6 +121,7 @@ def test_rows_and_report(rows: Any, tmp_path: Path) -> None:
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = tmp_path / "chart.png"
     given = ["micro", "--quick", "--tracks", "2", "--workers", "1", "--no-peers", "--json"]

@@ -176,6 +176,7 @@ def test_a_clip_goes_to_and_fro_without_a_jump() -> None:
     assert [round(30 * clip.moment(k / 30)) for k in range(9)] == [0, 1, 2, 3, 2, 1, 0, 1, 2]
 
 
+@pytest.mark.slow
 def test_movements_in_the_bundled_face_are_found_and_a_file_changes_nothing() -> None:
     case = bundled(2)[1]
     p = Injection(1.5, 1.7, 1.95, ("AU12",), 0.04, "both")
@@ -194,6 +195,7 @@ def test_movements_in_the_bundled_face_are_found_and_a_file_changes_nothing() ->
     assert np.median(np.abs(seen.landmarks[:40] - still.landmarks[:40])) < 0.005 * iod
 
 
+@pytest.mark.slow
 def test_the_command_reports_and_draws_without_the_packs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

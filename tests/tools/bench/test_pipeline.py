@@ -94,6 +94,7 @@ def test_frames_wrap_round_and_time_goes_on(decoded: Decoded) -> None:
     assert stages["seconds"] == pytest.approx((5 + 6 + 7) / 20.0)
 
 
+@pytest.mark.slow
 def test_memory_is_the_subject_s_own(decoded: Decoded) -> None:
     ballast = np.ones(300 << 20, np.uint8)
     with known(decoded) as light, known(decoded, hold_mib=80) as heavy:
@@ -120,6 +121,7 @@ def test_totals_are_sums_over_chunks() -> None:
     assert min(totals.chunk_cpu) == pytest.approx(0.01)
 
 
+@pytest.mark.slow
 def test_pipeline_report_over_the_bundled_clip(capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["pipeline", "--video", str(CLIP), "--frames", "60", "--json"]
     assert bench.main(argv) == 0

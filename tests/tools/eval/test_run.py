@@ -104,6 +104,7 @@ def packs(small_packs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return small_packs
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("packs")
 def test_everything_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures, chart = tmp_path / "figures.json", tmp_path / "chart.png"
@@ -132,8 +133,8 @@ def test_everything_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixtur
 
     expression = report["expression"]
     assert np.array(expression["ferplus"]["confusion"]).sum() == detector["pictures"]
-    assert set(expression["ferplus"]["per_class"]) == set(EXPRESSIONS)
-    assert set(expression["action_units_photographs"]) == set(ACTION_UNITS)
+    assert set(expression["ferplus"]["per_class"]) == {*EXPRESSIONS}
+    assert set(expression["action_units_photographs"]) == {*ACTION_UNITS}
 
     assert shown.out.count("\n## ") == 2
     assert "not measured" in shown.err

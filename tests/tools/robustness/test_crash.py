@@ -113,10 +113,8 @@ def test_a_file_that_is_none_is_said_to_be(tmp_path: Path) -> None:
         key_of(b"{}")
 
 
-needs_mosquitto = pytest.mark.skipif(installed() is None, reason="mosquitto is not installed")
-
-
-@needs_mosquitto
+@pytest.mark.slow
+@pytest.mark.skipif(installed() is None, reason="mosquitto is not installed")
 def test_six_crashes_end_to_end_and_then_a_loss(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,10 +154,8 @@ def test_six_crashes_end_to_end_and_then_a_loss(
     assert main(["crash", "--keep", str(keep)]) == 1, "evidence is not mixed with older"
 
 
-needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-
-
-@needs_strace
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_a_kill_at_every_write_leaves_a_sound_outbox(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

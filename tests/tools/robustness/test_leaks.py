@@ -26,6 +26,7 @@ def findings(kind: str, clip: Path, capsys: pytest.CaptureFixture[str]) -> list[
     return list(report["findings"])
 
 
+@pytest.mark.slow
 def test_leaks_of_perceive_are_each_found(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In one run, for the time it takes; every leak leaves traces of its own."""
     found = findings("base64+landmarks+float+log+words+pages", clip, capsys)
@@ -42,6 +43,7 @@ def test_leaks_of_perceive_are_each_found(clip: Path, capsys: pytest.CaptureFixt
     assert any(int(each.split()[0]) > 4000 for each in pages)
 
 
+@pytest.mark.slow
 def test_leaks_past_the_messages_are_each_found(
     clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,8 +46,7 @@ def test_truth_lies_where_the_network_speaks_of_it(material: Material) -> None:
         centre = (event.onset + event.offset) / 2
         row = round((centre - start) / STEP) + LOOK_AHEAD
         peak = row - 2 + int(one.heat[row - 2 : row + 3].argmax())
-        assert one.heat[peak] == 1.0
-        assert one.near[peak] == 1.0
+        assert one.heat[peak] == one.near[peak] == 1.0
         outputs = np.zeros(OUTPUTS, np.float32)
         outputs[CENTRE : UNITS.start] = one.shape[peak]
         decoded = decode(start + peak * STEP, outputs)
@@ -99,8 +98,8 @@ def test_movements_are_injected_into_a_real_face(tmp_path: Path, material: Mater
     np.savez(tmp_path / "someone-still.npz", **{name: getattr(bare, name) for name in kept})
     samples = list(micro_material.injected(tmp_path, 1))
     assert len(samples) == micro_material.BACKGROUND_COPIES
-    assert samples[0].heat.max() == 0.0
     assert np.isnan(samples[0].kinds).all()
+    assert samples[0].heat.max() == 0.0
     assert all(one.heat.max() == 1.0 for one in samples[1:])
     with pytest.raises(SystemExit, match="still"):
         list(micro_material.injected(tmp_path / "nowhere", 1))
