@@ -1,4 +1,4 @@
-"""How much a device could say at most, through every message that its schemas allow.
+"""Upper bound of the information in a device's messages, computed from their schemas.
 
 `python -m tools.capacity` prints, for each message, its longest form in bytes, the bits that can be
 chosen freely in it (log2 of the number of different messages) and what that comes to in a day. It

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +60,12 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {name_of(path): path for path in sorted((ROOT / "agent").rglob("*.py"))}
+def modules_of(package: str) -> dict[str, Path]:
+    """Every module of a package of ours by name."""
+    return {name_of(path): path for path in sorted((ROOT / package).rglob("*.py"))}
+
+
+MODULES = modules_of("agent")
 
 
 def row(module: str) -> str:
@@ -70,7 +75,7 @@ def row(module: str) -> str:
     return next((each for each in found if each in LAYERS), "")
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
+def imports(path: Path, modules: Mapping[str, Path] = MODULES) -> Iterator[tuple[int, str]]:
     """Line and full name of every import, wherever in the file it stands; of `from a import b` the
     module `a.b` where there is one, else `a`."""
     for node in ast.walk(ast.parse(path.read_text())):
@@ -80,7 +85,7 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
             assert not node.level, f"{path}:{node.lineno} imports relatively"
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
-                yield node.lineno, full if full in MODULES else str(node.module)
+                yield node.lineno, full if full in modules else str(node.module)
 
 
 def all_imports() -> Iterator[tuple[str, str, str]]:

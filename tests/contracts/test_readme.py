@@ -15,6 +15,7 @@ from agent.cli import build_parser
 from agent.privacy.policy.profile import parse_profile
 from agent.uplink.topics import MESSAGE_KINDS, Topics
 from tools.bench import __main__ as bench
+from tools.common import command
 from tools.robustness import __main__ as robustness
 from tools.train.__main__ import MODELS
 
@@ -59,7 +60,7 @@ def test_every_tool_is_known() -> None:
         found = commands(f"python -m tools.{package}")
         assert {words[0] for words in found} == set(known.SUBCOMMANDS)
         for words in found:
-            known.parser().parse_args(words)
+            command.parser(package, None, known.SUBCOMMANDS).parse_args(words)
     assert [words for words in commands("python -m tools.train") if words[0] in MODELS]
     for module in re.findall(r"python -m ((?:tools|agent)(?:\.\w+)+)", README):
         path = ROOT / module.replace(".", "/")

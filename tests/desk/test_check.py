@@ -21,7 +21,7 @@ from agent.base.clock import ClockReading
 from agent.base.config import AgentConfig, parse
 from agent.desk import check
 from agent.desk.check import PARTS, PartStatus, main, run_check
-from tests.uplink.conftest import MOSQUITTO, Mosquitto, free_port
+from tools.common.mosquitto import Mosquitto, free_port, installed
 
 TINY = Path(__file__).parents[1] / "golden" / "tiny"
 SHIPPED = Path(__file__).parents[2] / "models"
@@ -163,8 +163,8 @@ def test_clock(
 
 @pytest.fixture
 def broker(tmp_path: Path, settings: dict[str, Any]) -> Iterator[None]:
-    """Mosquitto with one user."""
-    if MOSQUITTO is None:
+    """A Mosquitto that knows one user."""
+    if installed() is None:
         pytest.skip("mosquitto is not installed")
     passwords = tmp_path / "passwords"
     tool = ["mosquitto_passwd", "-b", "-c", str(passwords), "ann", "secret "]

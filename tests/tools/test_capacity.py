@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from agent.base.schemas import registry as schemas
 from tools import capacity
+
+BUILD = schemas.build
 
 
 def test_a_day_is_smaller_than_one_picture(capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,24 +30,20 @@ def test_the_table_names_every_message(capsys: pytest.CaptureFixture[str]) -> No
     assert "576" in table, "two slots in 288 windows"
 
 
-def test_a_wider_summary_breaks_the_promise(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    honest = schemas.build
-
-    def wider(name: str) -> dict[str, object]:
-        schema = honest(name)
+def wider(name: str) -> dict[str, Any]:
+    schema = BUILD(name)
+    if name == "summary-1":
         schema["properties"]["slot"]["maximum"] = 2**40
-        return schema
-
-    monkeypatch.setattr(schemas, "build", lambda n: wider(n) if n == "summary-1" else honest(n))
-    assert capacity.main([]) == 1
-    assert "More than promised" in capsys.readouterr().err
+    return schema
 
 
-def test_an_open_schema_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [(wider, "More than promised"), (lambda name: {"type": "object"}, "unknown keys")],
+)
+def test_a_broken_promise_and_an_open_schema_are_told(
+    build: Any, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(schemas, "build", lambda name: {"type": "object"})
+    monkeypatch.setattr(schemas, "build", build)
     assert capacity.main([]) == 1
-    assert "unknown keys" in capsys.readouterr().err
+    assert said in capsys.readouterr().err

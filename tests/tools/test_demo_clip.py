@@ -15,33 +15,19 @@ from agent.base.types import Float
 from tools.demo import portrait, script
 from tools.demo.__main__ import main
 from tools.demo.portrait import Portrait, PortraitError
-from tools.demo.render import LandmarkEstimate, Visitor
+from tools.demo.render import LandmarkEstimate, Visitor, _look_up
 from tools.demo.rig import Movement, Rig
 from tools.demo.textures import Look
 
-MARKS = Path(portrait.__file__).with_name("portrait.json")
+PLACE = LandmarkEstimate(320, 210, 2.0)
 
 
 @pytest.fixture(scope="module")
 def person() -> Portrait:
     """The marks over a stand-in for the photograph: a smooth texture of its size."""
-    marks = json.loads(MARKS.read_text())
     y, x = np.mgrid[0:512, 0:512].astype(np.float32)
     grey = 128 + 50 * np.sin(x / 5) + 50 * np.cos(y / 6)
-    picture = np.repeat(grey[..., None], 3, 2).astype(np.uint8)
-
-    def points(name: str) -> Float:
-        return np.array(marks[name], np.float32)
-
-    return Portrait(
-        picture,
-        points("landmarks"),
-        points("inner_lip_upper"),
-        points("inner_lip_lower"),
-        (points("eye_left_upper"), points("eye_right_upper")),
-        (points("eye_left_lower"), points("eye_right_lower")),
-        points("outline"),
-    )
+    return portrait.marked(np.repeat(grey[..., None], 3, 2).astype(np.uint8))
 
 
 def shift(person: Portrait, movement: Movement) -> Float:
@@ -80,8 +66,6 @@ def test_the_map_carries_the_skin_with_its_landmarks(person: Portrait) -> None:
     rig = Rig(person)
     maps = rig.maps(movement)
     shown = rig.landmarks(movement)
-    from tools.demo.render import _look_up
-
     points = [*range(0, 36), 48, 50, 51, 52, 54]
     x, y = _look_up(maps.upper, shown[points, :1].copy(), shown[points, 1:].copy())
     error = np.hypot(x[:, 0] - person.landmarks[points, 0], y[:, 0] - person.landmarks[points, 1])
@@ -99,30 +83,26 @@ def test_a_turned_head_moves_its_nose_the_way_it_turns(person: Portrait) -> None
 
 def test_a_blink_changes_the_eyes_and_nothing_else(person: Portrait) -> None:
     visitor = Visitor(person, Look())
-    place = LandmarkEstimate(320, 210, 2.0)
     pictures = []
     for lids in (0.0, 1.0):
         frame = np.full((480, 640, 3), 90, np.float32)
-        visitor.draw(frame, Movement(lids=lids), place)
+        visitor.draw(frame, Movement(lids=lids), PLACE)
         pictures.append(frame)
     changed = np.abs(pictures[1] - pictures[0]).max(-1) > 2
-    eyes = visitor.landmarks(Movement(), place)[36:48]
+    eyes = visitor.landmarks(Movement(), PLACE)[36:48]
     low, high = eyes.min(0) - 14, eyes.max(0) + 6
     rows, columns = np.nonzero(changed)
     assert len(rows) > 200
-    assert columns.min() >= low[0]
-    assert columns.max() <= high[0]
-    assert rows.min() >= low[1]
-    assert rows.max() <= high[1]
+    assert low[0] <= columns.min() <= columns.max() <= high[0]
+    assert low[1] <= rows.min() <= rows.max() <= high[1]
 
 
 def test_an_open_mouth_is_dark_inside(person: Portrait) -> None:
     visitor = Visitor(person, Look())
-    place = LandmarkEstimate(320, 210, 2.0)
     frame = np.full((480, 640, 3), 200, np.float32)
     movement = Movement(jaw=1.0)
-    visitor.draw(frame, movement, place)
-    lips = visitor.landmarks(movement, place)[[62, 66]]
+    visitor.draw(frame, movement, PLACE)
+    lips = visitor.landmarks(movement, PLACE)[[62, 66]]
     x, y = (0.25 * lips[0] + 0.75 * lips[1]).round().astype(int)
     assert frame[y - 1 : y + 2, x - 2 : x + 3].mean() < 60
 
@@ -144,10 +124,8 @@ def test_events_rise_hold_and_fall() -> None:
 
 
 def test_mirrored_visitors_turn_the_way_the_script_says(person: Portrait) -> None:
-    cast = next(
-        c for c in script.CAST if c.place.mirror and any(e.kind == "turn" for e in c.events)
-    )
-    turn = next(e for e in cast.events if e.kind == "turn")
+    mirrored = [cast for cast in script.CAST if cast.place.mirror]
+    cast, turn = next((c, e) for c in mirrored for e in c.events if e.kind == "turn")
     visitor = Visitor(person, cast.look, cast.identity)
     place = replace(cast.place, tilt=0.0)
     rest = visitor.landmarks(Movement(), place)

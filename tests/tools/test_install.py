@@ -26,13 +26,9 @@ def install(
     clone: Path, *options: str, path: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["sh", str(clone / SCRIPT), *options],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "PATH": path or os.environ["PATH"]},
-    )
+        ["sh", str(clone / SCRIPT), *options], capture_output=True, text=True, timeout=60,
+        check=False, env={**os.environ, "PATH": path or os.environ["PATH"]},
+    )  # fmt: skip
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -68,12 +64,9 @@ def test_installed_twice_is_installed_once(clone: Path, image: Path) -> None:
     assert done.returncode == 0, done.stderr
     first = snapshot(image)
     for name in UNITS:
-        assert first[f"etc/systemd/system/{name}"] == (
-            0o644,
-            (clone / "systemd" / name).read_bytes(),
-        )
-    assert "etc/sysusers.d/fleeting.conf" in first
-    assert "etc/tmpfiles.d/fleeting.conf" in first
+        unit = 0o644, (clone / "systemd" / name).read_bytes()
+        assert first[f"etc/systemd/system/{name}"] == unit
+    assert {"etc/sysusers.d/fleeting.conf", "etc/tmpfiles.d/fleeting.conf"} <= set(first)
     assert first["etc/fleeting/fleeting.toml"][0] == 0o640
     assert first["opt/fleeting/agent/new name.py"][1] == b"agent/new name.py"
     assert not [name for name in first if ".venv" in name or "pycache" in name]
@@ -103,13 +96,10 @@ def test_uninstalled_leaves_settings_and_state_unless_purged(clone: Path, image:
         (image / "var/lib" / name / "kept").touch()
     done = install(clone, "--root", str(image), "--uninstall")
     assert done.returncode == 0, done.stderr
-    assert set(snapshot(image)) == {
-        "etc/fleeting/fleeting.toml",
-        "var/lib/fleeting/kept",
-        "var/lib/fleeting-uplink/kept",
-    }
-    assert install(clone, "--root", str(image), "--uninstall").returncode == 0
-    assert install(clone, "--root", str(image), "--uninstall", "--purge").returncode == 0
+    kept = {"var/lib/fleeting/kept", "var/lib/fleeting-uplink/kept"}
+    assert set(snapshot(image)) == {"etc/fleeting/fleeting.toml", *kept}
+    for more in ([], ["--purge"]):
+        assert install(clone, "--root", str(image), "--uninstall", *more).returncode == 0
     assert snapshot(image) == {}
 
 
@@ -149,11 +139,8 @@ def test_what_git_tracks_is_what_is_copied(image: Path) -> None:
 def test_the_brokers_filter_takes_the_place_of_the_default(clone: Path, image: Path) -> None:
     install(clone, "--root", str(image), "--broker", "2001:db8::7")
     lines = (image / "etc/systemd/system/fleeting-uplink.service.d/broker.conf").read_text()
-    assert lines.splitlines()[1:] == [
-        "[Service]",
-        "IPAddressAllow=",
-        "IPAddressAllow=localhost 2001:db8::7",
-    ]
+    wanted = ["[Service]", "IPAddressAllow=", "IPAddressAllow=localhost 2001:db8::7"]
+    assert lines.splitlines()[1:] == wanted
 
 
 def test_the_settings_written_are_the_defaults_and_every_key_exists(
@@ -172,9 +159,8 @@ def test_the_settings_written_are_the_defaults_and_every_key_exists(
     given = tomllib.loads(active.read_text())
     assert given["mqtt"]["key_file"]
     default, found = load(written), load(active)
-    assert found.device == default.device
-    assert found.source == default.source
-    assert found.privacy == default.privacy
+    for name in ("device", "source", "privacy"):
+        assert getattr(found, name) == getattr(default, name)
 
 
 @pytest.mark.parametrize(
@@ -195,12 +181,10 @@ def test_mistakes_are_named(options: list[str], said: str, clone: Path) -> None:
 
 
 def test_too_little_space_is_found_first(clone: Path, image: Path, tmp_path: Path) -> None:
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    df = tools / "df"
+    df = tmp_path / "df"
     df.write_text("#!/bin/sh\necho Filesystem\necho /dev/x 100 50 50 50% /\n")
     df.chmod(0o755)
-    done = install(clone, "--root", str(image), path=f"{tools}:{os.environ['PATH']}")
+    done = install(clone, "--root", str(image), path=f"{tmp_path}:{os.environ['PATH']}")
     assert done.returncode == 1
     assert "100 MB are needed, 0 MB are free" in done.stderr
     assert list(image.iterdir()) == []
@@ -220,7 +204,6 @@ def test_the_script_is_sound(script: str) -> None:
     if script == "install.sh" and shutil.which("shellcheck"):
         readers.append(["shellcheck"])
     for reader in readers:
-        done = subprocess.run(
-            [*reader, str(ROOT / "tools" / script)], capture_output=True, text=True, check=False
-        )
+        command = [*reader, str(ROOT / "tools" / script)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
-import shutil
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,47 +22,9 @@ from agent.desk.loopback.broker import Broker
 from agent.uplink.process import Uplink, run_uplink
 from agent.wall.outbox import Outbox
 from tests.summaries import summary
+from tools.common.mosquitto import Mosquitto, installed
 
 DEVICE = "box-7"
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Mosquitto:
-    """One broker that can be stopped, started and killed; retained messages do not survive it."""
-
-    def __init__(self, folder: Path, extra: str = "allow_anonymous true") -> None:
-        self.port = free_port()
-        self._config = folder / f"mosquitto-{self.port}.conf"
-        # Started by root it would change its user and could not read this test's folder.
-        user = "user root\n" if os.geteuid() == 0 else ""
-        self._config.write_text(f"listener {self.port} 127.0.0.1\n{user}{extra}\n")
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        assert MOSQUITTO is not None
-        self._process = subprocess.Popen(
-            [MOSQUITTO, "-c", str(self._config)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        eventually(lambda: _listens(self.port), "Mosquitto listens")
-
-    def stop(self, kill: bool = False) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            (process.kill if kill else process.terminate)()
-            process.wait(10)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +44,7 @@ def broker() -> Iterator[Broker]:
 
 @pytest.fixture
 def make_mosquitto(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
-    if MOSQUITTO is None:
+    if installed() is None:
         pytest.skip("mosquitto is not installed (apt install mosquitto)")
     brokers: list[Mosquitto] = []
 

@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,16 +22,14 @@ from agent.wall.outbox import Outbox
 from tests.uplink.conftest import (
     DEVICE,
     Listen,
-    Mosquitto,
     agent_config,
     eventually,
     fill,
-    free_port,
     stepped_uplink,
     summaries,
     until,
 )  # fmt: skip
-from tools.robustness.fuzz import streams as fuzz_streams
+from tools.common.mosquitto import Mosquitto, free_port
 
 DESIRED = f"fleeting/1/d/{DEVICE}/shadow/desired"
 
@@ -275,29 +272,6 @@ def test_a_half_open_connection_is_noticed(
             until(uplink, lambda: caplog.records, "it is noticed")
         assert "went away" in caplog.records[0].getMessage()
         assert not uplink.connected
-
-
-@pytest.mark.slow
-def test_bytes_that_are_no_mqtt_raise_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.uplink.connection.CONNECT_TIMEOUT", 0.2)
-    monkeypatch.setattr("agent.uplink.process.SUBSCRIBE_COOLDOWN", 0.0)
-    port = free_port()
-    config = agent_config(tmp_path, port)
-    fill(config, 3)
-    given = list(fuzz_streams.streams(5, 10))
-    rogue = fuzz_streams.Rogue(port, given)
-    caplog.set_level(logging.WARNING)
-    with stepped_uplink(config) as (uplink, outbox):
-        deadline = time.monotonic() + 120
-        while not rogue.done.is_set() and time.monotonic() < deadline:
-            uplink.step(0.05)
-        assert rogue.served == len(given)
-        rogue.close()
-        assert summaries(outbox) == 3
-    assert all(record.exc_info is None for record in caplog.records)
-    assert all("\n" not in record.getMessage() for record in caplog.records)
 
 
 def test_ten_megabytes_over_3_1_1_end_the_connection_and_subscriptions_for_a_while(

@@ -21,7 +21,8 @@ from agent.base.schemas import registry as schemas
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import read
 from tests.summaries import birth
-from tests.uplink.conftest import DEVICE, Listen, Listener, Mosquitto, agent_config, eventually
+from tests.uplink.conftest import DEVICE, Listen, Listener, agent_config, eventually
+from tools.common.mosquitto import Mosquitto
 
 BASE = f"fleeting/1/d/{DEVICE}"
 Start = Callable[..., AgentConfig]

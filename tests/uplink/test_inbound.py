@@ -16,7 +16,6 @@ from agent.uplink.settings import RemoteControl
 from agent.uplink.topics import HOME_ASSISTANT, Topics
 from agent.wall.remote_settings import read
 from tests.fakes import full_disk
-from tools.robustness.fuzz import run as fuzz
 
 BASE = "fleeting/1/d/box-7"
 DESIRED = f"{BASE}/shadow/desired"
@@ -225,35 +224,3 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
     assert not bucket.take()
     now = 1000.0
     assert [bucket.take() for _ in range(4)] == [True, True, True, False]
-
-
-def test_hundreds_of_hostile_messages_change_and_raise_nothing() -> None:
-    """The whole: `python -m tools.robustness fuzz --messages 100000`."""
-    report = fuzz.run(800, seed=3)
-    assert report["problems"] == []
-    assert len(report["flavours"]) == 12
-    assert report["changes"] > 20  # valid messages have an effect
-    assert min(report["refused"][code] for code in ("inbound_refused", "command_refused")) > 100
-
-
-def test_the_fuzzer_sees_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fuzzer detects injected faults."""
-    with monkeypatch.context() as weak:
-        weak.setattr(
-            "agent.uplink.settings._is_valid", lambda path, value: type(value) in (int, bool)
-        )
-        weak.setattr("agent.uplink.strict_json._depth", lambda body: 0)
-        assert fuzz.run(800, seed=3)["problems"] != []
-    with monkeypatch.context() as deaf:
-        deaf.setattr("agent.uplink.settings.RemoteControl.set_desired", lambda *_: None)
-        assert any("no effect" in each for each in fuzz.run(600, seed=3)["problems"])
-    with monkeypatch.context() as leaky:
-        kept: list[bytes] = []
-        before = Inbound.__call__
-
-        def remember(self: Inbound, message: Message) -> Handled:
-            kept.append(message.payload[:2000] + bytes(2000))
-            return before(self, message)
-
-        leaky.setattr(Inbound, "__call__", remember)
-        assert any("memory grew" in each for each in fuzz.run(400, seed=3)["problems"])

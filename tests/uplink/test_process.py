@@ -12,7 +12,8 @@ from agent.base.errors import ConfigError
 from agent.desk.loopback.broker import Broker
 from agent.uplink.process import Uplink, run_uplink
 from agent.wall.outbox import Outbox
-from tests.uplink.conftest import agent_config, fill, free_port, stepped_uplink, until
+from tests.uplink.conftest import agent_config, fill, stepped_uplink, until
+from tools.common.mosquitto import free_port
 
 
 def test_the_demo_profile_does_not_leave_this_machine(tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from tests.summaries import birth
 from tests.uplink.conftest import (
     DEVICE,
     Listen,
-    Mosquitto,
     agent_config,
     depth,
     eventually,
@@ -32,6 +31,7 @@ from tests.uplink.conftest import (
     summaries,
     until,
 )  # fmt: skip
+from tools.common.mosquitto import Mosquitto
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])

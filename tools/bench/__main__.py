@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
-
 from tools.bench import models
 from tools.bench.micro import cli as micro
 from tools.bench.micro_images import cli as micro_images
@@ -21,15 +18,9 @@ SUBCOMMANDS: dict[str, command.Subcommand] = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
-    """Of the whole command."""
-    return command.parser("tools.bench", __doc__, SUBCOMMANDS)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Measure, print, perhaps store. Returns the exit code."""
-    given = sys.argv[1:] if argv is None else argv
-    return command.main("tools.bench", __doc__, SUBCOMMANDS, given)
+    return command.main("tools.bench", __doc__, SUBCOMMANDS, argv)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ compared is drawn with the same weights, so that differences are paired.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,9 +34,7 @@ class Draws:
 
     def __sub__(self, other: Draws) -> Draws:
         return Draws(
-            self.value - other.value,
-            self.resampled - other.resampled,
-            min(self.count, other.count),
+            self.value - other.value, self.resampled - other.resampled, min(self.count, other.count)
         )
 
     def interval(self) -> tuple[float, float]:
@@ -58,6 +56,15 @@ class Draws:
             "high": _plain(high, digits),
             "n": self.count,
         }
+
+
+def beside(draws: Mapping[str, Draws], base: str, digits: int = 4) -> dict[str, dict[str, Any]]:
+    """Everybody's figure; those of others than `base` with the paired difference `ours_minus`."""
+    return {
+        name: figure.figure(digits)
+        | ({} if name == base else {"ours_minus": (draws[base] - figure).figure(digits)})
+        for name, figure in draws.items()
+    }
 
 
 class Resampler:

@@ -46,9 +46,13 @@ def parser(
 
 
 def main(
-    package: str, description: str | None, subcommands: Mapping[str, Subcommand], given: list[str]
+    package: str,
+    description: str | None,
+    subcommands: Mapping[str, Subcommand],
+    argv: list[str] | None = None,
 ) -> int:
     """Measure, print, perhaps store. Returns the exit code."""
+    given = sys.argv[1:] if argv is None else argv
     args = parser(package, description, subcommands).parse_args(given)
     name = package.rpartition(".")[2]
     try:
@@ -96,7 +100,7 @@ def _store(
 
 
 def _public(word: str) -> str:
-    """Where things lie on this machine concerns nobody."""
+    """The word without a path of this machine."""
     path = Path(word)
     if not path.is_absolute():
         return word

@@ -1,16 +1,18 @@
-"""Where things lie in the clone, and writing files whole or not at all."""
+"""Paths of the repository, and files written atomically."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from agent.base.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
 """The clone."""
@@ -25,19 +27,19 @@ def run_folder(model: str) -> Path:
 
 
 def save_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """As `agent.base.files.write_atomically`, in a folder that is made if it is absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_atomically(path, data)
 
 
 def save_json(path: Path, content: Mapping[str, Any]) -> None:
     """Readable JSON, written atomically."""
     save_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def save_png(path: Path, picture: NDArray[np.uint8]) -> None:
+    """uint8[H, W] or uint8[H, W, 3], BGR, as PNG, written atomically."""
+    save_atomically(path, cv2.imencode(".png", picture)[1].tobytes())
 
 
 def npz(arrays: Mapping[str, NDArray[Any]], compressed: bool = True) -> bytes:

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Description of the machine that a measurement ran on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypedDict
 
 
 class Machine(TypedDict):
-    """Named honestly: a virtual machine's processor is what it says it is."""
+    """A virtual machine's processor is as its hypervisor names it."""
 
     name: str
     cores: int

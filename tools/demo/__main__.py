@@ -1,4 +1,4 @@
-"""`python -m tools.demo`: make the bundled clip, its planted truth and nothing else."""
+"""`python -m tools.demo`: make the bundled clip and its ground truth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     """Returns the exit code."""
     folder = Path(__file__).resolve().parents[2] / "agent" / "base" / "assets"
     parser = argparse.ArgumentParser(
-        prog="python -m tools.demo", description="Make the demo's clip and its planted truth."
+        prog="python -m tools.demo", description="Make the demo's clip and its ground truth."
     )
     parser.add_argument("--portrait", type=Path, help="astronaut.png; default: scikit-image's")
     parser.add_argument(

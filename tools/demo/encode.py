@@ -38,12 +38,8 @@ def write(frames: Iterable[Picture], out: Path, fps: int, quality: int = 22) -> 
                     stream = file.add_stream("libx264", rate=fps)
                     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                     stream.thread_count = 1
-                    stream.options = {
-                        "crf": str(quality),
-                        "preset": "slow",
-                        "profile": "high",
-                        "g": "150",
-                    }
+                    options = {"preset": "slow", "profile": "high", "g": "150"}
+                    stream.options = {"crf": str(quality), **options}
                 frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
                 file.mux(stream.encode(frame))
             if stream is None:

@@ -1,4 +1,4 @@
-"""The photograph behind every visitor, and the marks on it."""
+"""The source photograph of every visitor, and its landmarks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -79,27 +80,37 @@ def find(path: Path | None) -> Path:
 
 def load(path: Path) -> Portrait:
     """Read the photograph and its marks. Raises `PortraitError` if it is another picture."""
-    marks = json.loads(Path(__file__).with_name("portrait.json").read_text(encoding="utf-8"))
     try:
         data = path.read_bytes()
     except OSError as error:
         raise PortraitError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
-    if hashlib.sha256(data).hexdigest() != marks["sha256"]:
+    if hashlib.sha256(data).hexdigest() != _marks()["sha256"]:
         raise PortraitError(
             f"{path} is not the photograph that was marked (sha256 differs). "
             "Take astronaut.png from scikit-image 0.20 or newer."
         )
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    return marked(np.asarray(picture, np.uint8))
 
-    def points(name: str) -> Float:
-        return np.array(marks[name], np.float32)
 
+def marked(picture: Picture) -> Portrait:
+    """The marks over a picture, uint8[512, 512, 3], BGR."""
+    marks = {
+        name: np.array(points, np.float32)
+        for name, points in _marks().items()
+        if isinstance(points, list)
+    }
     return Portrait(
-        picture=np.asarray(picture, np.uint8),
-        landmarks=points("landmarks"),
-        upper_lip=points("inner_lip_upper"),
-        lower_lip=points("inner_lip_lower"),
-        upper_lids=(points("eye_left_upper"), points("eye_right_upper")),
-        lower_lids=(points("eye_left_lower"), points("eye_right_lower")),
-        outline=points("outline"),
+        picture=picture,
+        landmarks=marks["landmarks"],
+        upper_lip=marks["inner_lip_upper"],
+        lower_lip=marks["inner_lip_lower"],
+        upper_lids=(marks["eye_left_upper"], marks["eye_right_upper"]),
+        lower_lids=(marks["eye_left_lower"], marks["eye_right_lower"]),
+        outline=marks["outline"],
     )
+
+
+def _marks() -> dict[str, Any]:
+    marks: dict[str, Any] = json.loads(Path(__file__).with_name("portrait.json").read_bytes())
+    return marks

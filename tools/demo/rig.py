@@ -1,4 +1,4 @@
-"""From movements of the face to a map that says which photograph pixel each place shows.
+"""Backward warp maps of a face's movements: which photograph pixel each place shows.
 
 Movements displace landmarks; a thin-plate spline (Bookstein 1989, IEEE PAMI 11(6)) through the
 displaced landmarks carries the skin between them. Upper and lower lip belong to two splines, cut at
@@ -37,7 +37,7 @@ _REST_CORNERS = np.array([(-0.262, 0.764), (0.252, 0.758)], np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """What the face does at one instant. All zero: at rest, facing the camera."""
+    """Pose and expression at one instant. All zero: at rest, facing the camera."""
 
     smile: float = 0.0
     """0 rest .. 1 the photograph's smile (AU6 + AU12 + AU25)."""

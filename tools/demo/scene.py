@@ -1,4 +1,4 @@
-"""The room and the camera: a plain wall, a hand that drifts, a sensor that is a little noisy."""
+"""Background, slow camera drift and sensor noise of the clip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who comes by, and what their faces do when: the clip's script and its planted truth."""
+"""Script of the clip: its visitors, their movements over time, and the ground truth."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def order(mirror: bool) -> Sequence[int]:
 
 
 def truth(iods: dict[str, float]) -> dict[str, Any]:
-    """What the clip shows when, for `clip.json`. `iods`: frame pixels per visitor at rest."""
+    """The ground truth, for `clip.json`. `iods`: frame pixels per visitor at rest."""
     visitors = [
         {
             "visitor": cast.name,

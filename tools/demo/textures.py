@@ -1,4 +1,4 @@
-"""The textures of one visitor, made of the photograph once."""
+"""Textures of one visitor, made once from the photograph."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CAVITY = (34.0, 22.0, 46.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """How one visitor differs in colour and light from the photograph."""
+    """Colour grading of one visitor against the photograph."""
 
     gain: float = 1.0
     gamma: float = 1.0

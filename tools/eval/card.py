@@ -36,19 +36,23 @@ def update(card: Path, section: str) -> None:
         place = text.find(f"\n{BEFORE}")
         place = len(text.rstrip("\n")) + 1 if place < 0 else place + 1
         text = f"{text[:place]}{HEADING}\n\n{BEGIN}\n{END}\n\n{text[place:]}".rstrip("\n") + "\n"
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    save_atomically(card, f"{before}{BEGIN}\n{section}\n{END}{after}".encode())
+    _replace(card, text, (BEGIN, END), section)
 
 
 def update_published(card: Path, section: str) -> None:
     """Put `section` between the markers of `PUBLISHED`. Raises `ToolError` without them."""
     begin, end = PUBLISHED
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    before, found, rest = text.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not (found and closed):
+    if end not in text.partition(begin)[2]:
         raise ToolError(f"{card} must exist and hold the lines {begin!r} and {end!r}.")
+    _replace(card, text, PUBLISHED, section)
+
+
+def _replace(card: Path, text: str, markers: tuple[str, str], section: str) -> None:
+    """Write `text` with what stands between the markers replaced."""
+    begin, end = markers
+    before, _, rest = text.partition(begin)
+    after = rest.partition(end)[2]
     save_atomically(card, f"{before}{begin}\n{section}\n{end}{after}".encode())
 
 
@@ -77,23 +81,11 @@ def beside(figure: Figure, digits: int = 2, percent: bool = False) -> str:
 def file_lines(file: Figure, peers: dict[str, dict[str, float]]) -> str:
     """Size, work and processor time, by board where figures of these very models are stored."""
     machine = file["machine"]
-    rows = [
-        (
-            f"{board['board']} (tools.bench)",
-            "ours, int8",
-            f"{board['min_ms']:.2f}",
-            f"{board['median_ms']:.2f}",
-        )
-        for board in file["boards"]
-    ]
+    found = [(f"{board['board']} (tools.bench)", OURS, board) for board in file["boards"]]
     here = f"{machine['name']}, load {machine['load']:.1f}"
-    own = file["one_thread"]
-    rows.append((here, "ours, int8", f"{own['min_ms']:.2f}", f"{own['median_ms']:.2f}"))
-    rows += [
-        (here, name, f"{ms['min_ms']:.2f}", f"{ms['median_ms']:.2f}")
-        for name, ms in peers.items()
-        if ms
-    ]
+    found.append((here, OURS, file["one_thread"]))
+    found += [(here, name, ms) for name, ms in peers.items() if ms]
+    rows = [(at, who, f"{ms['min_ms']:.2f}", f"{ms['median_ms']:.2f}") for at, who, ms in found]
     head = ("machine", "network", "least ms", "median ms")
     text = (
         f"{file['bytes']:,} bytes, {file['million_macs']} million multiply-accumulates, "
@@ -107,7 +99,7 @@ def file_lines(file: Figure, peers: dict[str, dict[str, float]]) -> str:
 
 
 def missing(notes: dict[str, str]) -> str:
-    """What was not measured and why; empty where all was."""
+    """List of what was not measured, with reasons; empty where all was."""
     lines = [f"- {name}: not measured, {reason.rstrip('.')}." for name, reason in notes.items()]
     return "\n".join(textwrap.fill(line, 100, subsequent_indent="  ") for line in lines)
 

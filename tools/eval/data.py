@@ -157,9 +157,6 @@ def groups(faces: Faces) -> list[tuple[str, str, NDArray[np.bool_]]]:
     for low, high in AGES:
         name = f"{low}+" if high > 120 else f"{low}-{high - 1}"
         found.append(("age", name, known & (faces.age >= low) & (faces.age < high)))
-    for kind, values, names in (
-        ("gender", faces.gender, GENDERS),
-        ("race", faces.race, RACES),
-    ):
+    for kind, values, names in (("gender", faces.gender, GENDERS), ("race", faces.race, RACES)):
         found += [(kind, name, known & (values == k)) for k, name in enumerate(names)]
     return found

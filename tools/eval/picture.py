@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from agent.base.types import EXPRESSIONS
-from tools.common.files import save_atomically
+from agent.desk.trace.output import write_figure
 from tools.eval.card import OURS
 
 SIZES = ("8-16 px", "16-24 px", "24-48 px", "48 px and more")
@@ -18,10 +17,7 @@ SIZES = ("8-16 px", "16-24 px", "24-48 px", "48 px and more")
 
 def save(path: Path, reports: Mapping[str, Any]) -> None:
     """A PNG with two panels per model evaluated."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     panels = [
         (draw, reports[name])
@@ -33,16 +29,13 @@ def save(path: Path, reports: Mapping[str, Any]) -> None:
         if name in reports
         for draw in draws
     ]
-    figure, axes = pyplot.subplots(
-        max(len(panels) // 2, 1), 2, figsize=(13, 4.6 * max(len(panels) // 2, 1)), squeeze=False
-    )
+    rows = max(len(panels) // 2, 1)
+    figure = Figure(figsize=(13, 4.6 * rows), dpi=110)
+    axes = figure.subplots(rows, 2, squeeze=False)
     for place, (draw, report) in zip(axes.ravel(), panels, strict=True):
         draw(place, report)
     figure.tight_layout()
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=110)
-    pyplot.close(figure)
-    save_atomically(path, data.getvalue())
+    write_figure(figure, path)
 
 
 def _bars(axes: Any, groups: list[str], rows: dict[str, list[dict[str, Any]]]) -> None:

@@ -6,7 +6,6 @@ Made anew from a fixed seed where they are not kept under runs/eval; nobody trai
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +112,7 @@ def _sweep(people: int) -> cache.Arrays:
 
     pictures, points, unit, amount, person = [], [], [], [], []
     plan = [(k, who) for k in range(len(ACTION_UNITS)) for who in range(people)]
-    for k, who in _bar(plan):
+    for k, who in along(plan, "rendering action units"):
         shown = sweep(
             ACTION_UNITS[k], STEPS, SEED + 1 + who, size=SIZE, iod=IOD, yaw=(-12, 12), pitch=(-8, 8)
         )
@@ -130,7 +129,3 @@ def _sweep(people: int) -> cache.Arrays:
         "amount": np.array(amount, np.float32),
         "person": np.array(person),
     }
-
-
-def _bar(plan: list[tuple[int, int]]) -> Iterable[tuple[int, int]]:
-    return along(plan, "rendering action units")

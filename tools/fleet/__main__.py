@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from pathlib import Path
 
 from agent.base.errors import AgentError
 from tools.common.errors import ToolError
+from tools.common.mosquitto import program
 from tools.fleet import certificates, folder
 
 
@@ -79,13 +79,9 @@ def serve(place: Path) -> None:
     settings = place / "broker" / "mosquitto.conf"
     if not settings.is_file():
         raise ToolError(f"{settings} is not there. Make it: python -m tools.fleet broker {place}.")
-    program = shutil.which("mosquitto") or shutil.which(
-        "mosquitto", path="/usr/sbin:/usr/local/sbin"
-    )
-    if program is None:
-        raise ToolError("Mosquitto is not installed. Install it: apt install mosquitto.")
+    broker = program()
     sys.stdout.flush()
-    os.execv(program, [program, "-c", str(settings)])
+    os.execv(broker, [broker, "-c", str(settings)])
 
 
 def _parser() -> argparse.ArgumentParser:

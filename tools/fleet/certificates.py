@@ -1,4 +1,4 @@
-"""The fleet's own certificate authorities, and what they sign.
+"""The fleet's own certificate authorities, and the certificates they sign.
 
 Two authorities: one for devices and the broker, one for operators, so that no device's certificate
 opens the operators' listener. A device's certificate is for clients only and the broker's for

@@ -22,6 +22,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from agent.base.files import sync_folder, write_atomically
 from tools.common.errors import ToolError
 from tools.fleet import certificates
 from tools.fleet.certificates import Pair
@@ -165,41 +166,25 @@ def _read(path: Path) -> bytes:
 
 def _appear(target: Path, files: Mapping[str, bytes], empty: str = "") -> Path:
     """Write a folder beside its place and rename it: all of it is there, or nothing."""
-    half = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         if target.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         target.parent.mkdir(parents=True, exist_ok=True)
-        half.mkdir(mode=0o700)
+        part.mkdir(mode=0o700)
         for name, content in files.items():
-            _write(half / name, content, 0o600 if name.endswith(".key") else 0o644)
+            write_atomically(part / name, content, 0o600 if name.endswith(".key") else 0o644)
         if empty:
-            (half / empty).mkdir(mode=0o700)
-        _sync(half)
-        os.rename(half, target)  # fails where somebody was quicker: a full folder is in the way
-        _sync(target.parent)
+            (part / empty).mkdir(mode=0o700)
+        sync_folder(part)
+        os.rename(part, target)  # fails where somebody was quicker: a full folder is in the way
+        sync_folder(target.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
-            shutil.rmtree(half)
+            shutil.rmtree(part)
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
             raise ToolError(
                 f"{target} is there already and stays as it is. Remove it yourself to make anew."
             ) from None
         raise ToolError(f"{target} cannot be written: {error.strerror}.") from None
     return target
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(handle)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

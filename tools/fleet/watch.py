@@ -1,4 +1,4 @@
-"""Every message of a fleet as an operator sees it, examined against its model, one a line."""
+"""Messages of a fleet, validated against their models, one a line."""
 
 from __future__ import annotations
 

@@ -97,10 +97,7 @@ def bias(
 
 
 def clock(
-    rng: np.random.Generator,
-    config: GeneratorConfig,
-    count: int,
-    fps: float,
+    rng: np.random.Generator, config: GeneratorConfig, count: int, fps: float
 ) -> tuple[Array, Array]:
     """When frames were taken and when they say they were, both float64[count], rising seconds."""
     spread = min(config.jitter, 0.12 / fps)

@@ -57,7 +57,7 @@ SHARES: Mapping[tuple[str, ...], float] = {
     ("AU15",): 0.07,
     ("AU10",): 0.07,
 }
-"""How often each set of units is injected."""
+"""Share of each set of units."""
 ONE_SIDED = 0.15
 LIDS = 0.02
 """Inter-ocular distances: AU07 moves no lid further, or small eyes would close: a blink."""
@@ -81,7 +81,7 @@ class Injection:
     """both | left | right, sides of the picture."""
 
     def course(self, time: float) -> float:
-        """How far it has gone at `time`, in [0, 1]: raised cosines up and down."""
+        """Intensity at `time`, in [0, 1]: raised cosines up and down."""
         if not self.onset < time < self.offset:
             return 0.0
         if time <= self.apex:
@@ -92,7 +92,7 @@ class Injection:
 
 
 def displacements(units: Sequence[str], side: str = "both") -> Float:
-    """Where landmarks go: float32[68, 2], x to the right, y down; the largest has length 1."""
+    """Displacement of landmarks float32[68, 2], x right, y down; the largest has length 1."""
     out = np.zeros((68, 2))
     for unit in units:
         half = np.zeros((68, 2))

@@ -79,7 +79,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a movement unfolds between onset and offset."""
+    """Temporal profile of a movement between onset and offset."""
 
     hold: float
     """Share of the duration at the apex."""
@@ -123,16 +123,10 @@ def micro_schedule(
         side = ("both", "left", "right")[int(rng.integers(1, 3)) if one else 0]
         if _WHOLE & set(units):
             side = "both"
-        strengths = {
-            unit: rng.uniform(0.6, 1.0) * (config.small_units if unit in _SMALL else 1.0)
-            for unit in units
-        }
-        parts = _parts(strengths, side)
-        parts = _rescale(person, parts, amplitude)
+        strengths = _strengths(rng, units, 0.6, config.small_units)
+        parts = _rescale(person, _parts(strengths, side), amplitude)
         course = Course(
-            rng.uniform(0.0, config.hold),
-            _sharpness(rng, 0.15),
-            rng.uniform(0.0, config.residual),
+            rng.uniform(0.0, config.hold), _sharpness(rng, 0.15), rng.uniform(0.0, config.residual)
         )
         onset = float(onset)
         apex, offset = onset + share * float(length), onset + float(length)
@@ -159,10 +153,7 @@ def macro_schedule(
         if set(units) <= _SMALL:
             amplitude *= config.small_units
         share = float(np.clip(rng.normal(0.375, 0.12), 0.12, 0.7))
-        strengths = {
-            unit: rng.uniform(0.5, 1.0) * (config.small_units if unit in _SMALL else 1.0)
-            for unit in units
-        }
+        strengths = _strengths(rng, units, 0.5, config.small_units)
         course = Course(rng.uniform(0.0, 0.6), _sharpness(rng, 0.3), rng.uniform(0.0, 0.15))
         starts = rng.uniform(0.3, max(seconds - length - 0.3, 0.4), 12)
         clear = [
@@ -292,10 +283,7 @@ def activate_gaze(times: Array, steps: Array, into: Array) -> None:
 
 
 def activate_idle(
-    rng: np.random.Generator,
-    config: GeneratorConfig,
-    times: Array,
-    into: Array,
+    rng: np.random.Generator, config: GeneratorConfig, times: Array, into: Array
 ) -> None:
     """A face at rest is never quite still: slow activity of every unit."""
     for name in ("AU01", "AU02", "AU04", "AU07", "AU12", "AU14", "AU17", "AU24", "AU25"):
@@ -322,9 +310,9 @@ def ease(share: Array) -> Array:
 
 def pulse(times: Array, event: Event, course: Course) -> Array:
     """Strength in [0, 1] at float64[T]: up to the apex, perhaps held, down to the residual."""
-    half = course.hold * min(event.apex - event.onset, event.offset - event.apex)
-    up = np.clip((times - event.onset) / (event.apex - half - event.onset), 0.0, 1.0)
-    down = np.clip((event.offset - times) / (event.offset - event.apex - half), 0.0, 1.0)
+    held = course.hold * min(event.apex - event.onset, event.offset - event.apex)
+    up = np.clip((times - event.onset) / (event.apex - held - event.onset), 0.0, 1.0)
+    down = np.clip((event.offset - times) / (event.offset - event.apex - held), 0.0, 1.0)
     rise = 0.5 - 0.5 * np.cos(np.pi * up ** course.sharpness[0])
     fall = 0.5 - 0.5 * np.cos(np.pi * down ** course.sharpness[1])
     left = course.residual * np.exp(-np.maximum(times - event.offset, 0.0) / 0.6)
@@ -347,6 +335,12 @@ def _syllable(
     return {
         row: amplitude * strength for row, strength in _parts(strengths, "both").items()
     }, amplitude
+
+
+def _strengths(
+    rng: np.random.Generator, units: tuple[str, ...], least: float, small: float
+) -> dict[str, float]:
+    return {unit: rng.uniform(least, 1.0) * (small if unit in _SMALL else 1.0) for unit in units}
 
 
 def _parts(strengths: dict[str, float], side: str) -> dict[int, float]:

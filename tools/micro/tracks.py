@@ -32,28 +32,14 @@ from tools.micro.people import COLUMN, LIDS, LIPS, make_person
 Array = NDArray[np.float64]
 Span = tuple[float, float]
 
-_FACTORS = (
-    "person",
-    "micro",
-    "macro",
-    "blinks",
-    "gaze",
-    "speech",
-    "idle",
-    "head",
-    "light",
-    "tracker",
-    "clock",
-    "losses",
-    "confidence",
-    "noise",
-)
+_FACTORS = ("person", "micro", "macro", "blinks", "gaze", "speech", "idle", "head", "light",
+            "tracker", "clock", "losses", "confidence", "noise")  # fmt: skip
 _DEFAULT = GeneratorConfig()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """What a tracker would deliver, and what truly happened."""
+    """A tracker's output and the ground truth."""
 
     timestamps: Array
     """float64[T], rising seconds."""

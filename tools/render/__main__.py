@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from agent.base.types import EXPRESSIONS
-from tools.common.files import save_atomically
+from tools.common.files import save_png
 from tools.render.scene import Face, faces
 
 
@@ -47,10 +47,7 @@ def main(argv: Sequence[str]) -> int:
         sheet = [every[k : k + options.columns] for k in range(0, len(every), options.columns)]
     count, seconds = sum(map(len, sheet)), time.perf_counter() - start
     picture = np.vstack([np.hstack([_shown(f, options.landmarks) for f in row]) for row in sheet])
-    ok, data = cv2.imencode(".png", picture)
-    if not ok:
-        raise SystemExit(f"{options.picture} could not be encoded as PNG.")
-    save_atomically(options.picture, data.tobytes())
+    save_png(options.picture, picture)
     print(f"{count} faces, {count / seconds:.0f} per second: {options.picture}")
     return 0
 

@@ -1,4 +1,4 @@
-"""Who is rendered: shape, skin, hair, clothes, glasses; all that does not change from picture to
+"""Identity of a rendered person: shape, skin, hair, clothes, glasses; constant from picture to
 picture."""
 
 from __future__ import annotations

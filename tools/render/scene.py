@@ -30,7 +30,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """All that one picture is made from; `dataclasses.replace` changes one thing at a time."""
+    """Parameters of one picture; `dataclasses.replace` changes one at a time."""
 
     person: Person
     coefficients: Floats
@@ -59,7 +59,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
-    """One rendered face with its truth."""
+    """One rendered face with its exact labels."""
 
     picture: Grey
     """uint8[H, W]."""

@@ -1,7 +1,8 @@
-"""What every training shares: seed, device, schedule, weight averaging, checkpoints."""
+"""Shared parts of the trainings: seed, device, schedule, weight averaging, checkpoints."""
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import random
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+
+from agent.base.files import write_atomically
 
 
 def seed_everything(seed: int) -> np.random.Generator:
@@ -44,6 +47,15 @@ def warm_cosine(progress: float, warm_up: float = 0.05, floor: float = 0.01) -> 
         return max(progress / warm_up, 0.02)
     turn = (progress - warm_up) / (1.0 - warm_up)
     return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * turn))
+
+
+def parser(model: str, minutes: float, description: str | None = None) -> argparse.ArgumentParser:
+    """Of `python -m tools.train <model>`, with the options that every training has."""
+    made = argparse.ArgumentParser(prog=f"python -m tools.train {model}", description=description)
+    made.add_argument("--minutes", type=float, default=minutes, help="training, wall time in all")
+    made.add_argument("--convert-only", action="store_true", help="use the checkpoint as it is")
+    made.add_argument("--data", choices=("all", "clean"), default="all", help="see tools.train")
+    return made
 
 
 class Average:
@@ -167,9 +179,7 @@ class Run:
             "spent": self.budget.spent,
             **more,
         }
-        temporary = self._path.with_name(self._path.name + ".tmp")
-        torch.save(content, temporary)
-        os.replace(temporary, self._path)
+        write_atomically(self._path, lambda file: torch.save(content, file))
 
 
 class Recent:

@@ -19,8 +19,9 @@ FORMAT = 1
 SETS = {"all": "research", "clean": "clean"}
 """Set of models by the training data, as `--data` names it."""
 OPTION = {"research": "", "clean": " --data clean"}
-"""What is added to a command that trains a set."""
+"""Option of the training command, by set."""
 ORDER = ("detector", "landmarks", "expression")
+_NESTED = ("input", "output", "parameters")
 Number = float | int | Sequence[float]
 
 
@@ -126,25 +127,17 @@ def render(tables: Sequence[Mapping[str, Any]], weights: Sequence[Mapping[str, A
         "# Written by tools/train; read and verified by agent/vision/inference.",
         f"format = {FORMAT}",
     ]
-    for table in tables:
-        lines += ["", "[[model]]"]
-        lines += [f"{k} = {_value(table[k])}" for k in table if not _nested(k)]
-        for kind in ("input", "output"):
-            for tensor in table[kind]:
-                lines += ["", f"[[model.{kind}]]"]
-                lines += [f"{k} = {_value(v)}" for k, v in tensor.items()]
-        lines += ["", "[model.parameters]"]
-        lines += [f"{k} = {_value(v)}" for k, v in table["parameters"].items()]
-    for table in weights:
-        lines += ["", "[[weights]]"]
-        lines += [f"{k} = {_value(table[k])}" for k in table if not _nested(k)]
-        lines += ["", "[weights.parameters]"]
-        lines += [f"{k} = {_value(v)}" for k, v in table["parameters"].items()]
+    for kind, entries in (("model", tables), ("weights", weights)):
+        for table in entries:
+            lines += ["", f"[[{kind}]]"]
+            lines += [f"{k} = {_value(table[k])}" for k in table if k not in _NESTED]
+            for part in ("input", "output"):
+                for tensor in table.get(part, ()):
+                    lines += ["", f"[[{kind}.{part}]]"]
+                    lines += [f"{k} = {_value(v)}" for k, v in tensor.items()]
+            lines += ["", f"[{kind}.parameters]"]
+            lines += [f"{k} = {_value(v)}" for k, v in table["parameters"].items()]
     return "\n".join(lines) + "\n"
-
-
-def _nested(key: str) -> bool:
-    return key in ("input", "output", "parameters")
 
 
 def model_folder(name: str, which: str, models: Path = MODELS) -> Path:

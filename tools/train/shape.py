@@ -198,17 +198,9 @@ def main() -> int:
     other = start * [1.0, 1.0, 0.5]
     again = level_pitch(structure_from_motion(points, seen, other), points, seen)
     print(f"from a start half as deep: furthest {np.abs(again - shape).max():.4f} IOD")
-    for name, j in {
-        "brow": 19,
-        "nasion": 27,
-        "nose tip": 30,
-        "subnasal": 33,
-        "inner eye": 39,
-        "mouth corner": 48,
-        "upper lip": 51,
-        "chin": 8,
-        "jaw end": 0,
-    }.items():
+    named = {"brow": 19, "nasion": 27, "nose tip": 30, "subnasal": 33, "inner eye": 39,
+             "mouth corner": 48, "upper lip": 51, "chin": 8, "jaw end": 0}  # fmt: skip
+    for name, j in named.items():
         print(
             f"{name:13s} x {shape[j, 0]:6.3f} y {shape[j, 1]:6.3f} z {shape[j, 2]:6.3f}; "
             f"ICT-FaceKit {start[j].round(3)}"
@@ -216,7 +208,7 @@ def main() -> int:
     if options.write:
         rows = "\n".join(f"        ({x:.3f}, {y:.3f}, {z:.3f})," for x, y, z in shape + 0.0)
         text = HEADER.format(count=len(points), rows=rows)
-        save_atomically(ROOT / "agent" / "faces" / "shape3d.py", text.encode())
+        save_atomically(ROOT / "agent" / "vision" / "faces" / "shape3d.py", text.encode())
     return 0
 
 

@@ -14,9 +14,14 @@ TRAINED = "<!-- figures: written by tools/train -->\n| a |\n<!-- end of figures 
 CARD = f"# Detector\n\n## Figures\n\n{TRAINED}\n## Limits\n\n- few pictures\n"
 
 
-def test_the_section_is_added_before_the_limits(tmp_path: Path) -> None:
-    card = tmp_path / "CARD.md"
-    card.write_text(CARD, encoding="utf-8")
+@pytest.fixture
+def card(tmp_path: Path) -> Path:
+    path = tmp_path / "CARD.md"
+    path.write_text(CARD, encoding="utf-8")
+    return path
+
+
+def test_the_section_is_added_before_the_limits(card: Path) -> None:
     update(card, "| ours | 1 |")
     text = card.read_text(encoding="utf-8")
     assert text.index(TRAINED) < text.index(HEADING) < text.index(BEGIN) < text.index("## Limits")
@@ -24,9 +29,7 @@ def test_the_section_is_added_before_the_limits(tmp_path: Path) -> None:
     assert text.replace(added, "") == CARD
 
 
-def test_the_section_is_replaced_and_nothing_else(tmp_path: Path) -> None:
-    card = tmp_path / "CARD.md"
-    card.write_text(CARD, encoding="utf-8")
+def test_the_section_is_replaced_and_nothing_else(card: Path) -> None:
     update(card, "first")
     once = card.read_text(encoding="utf-8")
     update(card, "second\n\nline")
@@ -35,16 +38,14 @@ def test_the_section_is_replaced_and_nothing_else(tmp_path: Path) -> None:
     assert card.read_text(encoding="utf-8") == once
 
 
-def test_a_card_without_limits_gets_it_at_the_end(tmp_path: Path) -> None:
-    card = tmp_path / "CARD.md"
+def test_a_card_without_limits_gets_it_at_the_end(card: Path) -> None:
     card.write_text("# Detector\n", encoding="utf-8")
     update(card, "x")
     assert card.read_text(encoding="utf-8") == f"# Detector\n{HEADING}\n\n{BEGIN}\nx\n{END}\n"
 
 
 @pytest.mark.parametrize("text", [BEGIN, END, f"{BEGIN}{END}{BEGIN}{END}"])
-def test_broken_markers_are_refused(tmp_path: Path, text: str) -> None:
-    card = tmp_path / "CARD.md"
+def test_broken_markers_are_refused(card: Path, text: str) -> None:
     card.write_text(text, encoding="utf-8")
     with pytest.raises(ToolError, match="once each, or neither"):
         update(card, "x")
@@ -60,8 +61,7 @@ def test_numbers() -> None:
     figure = {"value": 0.7931, "low": 0.74, "high": 0.8449, "n": 3}
     assert number(figure) == "0.79 (0.74 to 0.84)"
     assert number(figure, 1, True) == "79.3 % (74.0 to 84.5)"
-    assert number(None) == "-"
-    assert number({"value": None, "low": None, "high": None, "n": 0}) == "-"
+    assert number(None) == number({**figure, "value": None}) == "-"
     assert number({"value": 1.0, "low": None, "high": None, "n": 0}) == "1.00 (? to ?)"
 
 

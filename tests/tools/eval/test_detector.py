@@ -7,18 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from tools.common.bootstrap import Resampler
-from tools.eval.detector.boxes import (
-    Found,
-    Judged,
-    Slice,
-    average_precision,
-    covered,
-    exactness_figure,
-    judge,
-    match,
-    precision_figure,
-    recall_figure,
-)
+from tools.eval.detector import boxes as judging
+from tools.eval.detector.boxes import Found, Judged, Slice, average_precision, covered, judge, match
 from tools.eval.detector.thresholds import choose_threshold
 
 
@@ -102,9 +92,7 @@ def test_kinds() -> None:
 
 def test_nothing_found_and_nothing_there() -> None:
     nothing = found(boxes())
-    right, counts = match(nothing, boxes(FACE), np.ones(1, bool), 0, np.inf, 0.5)
-    assert not len(right)
-    assert not len(counts)
+    assert not np.concatenate(match(nothing, boxes(FACE), np.ones(1, bool), 0, np.inf, 0.5)).size
     judged = judge(
         [nothing, found(boxes(FACE), 0.5)],
         [boxes(FACE), boxes()],
@@ -130,12 +118,8 @@ def test_a_weight_of_two_is_a_picture_twice(seed: int) -> None:
     judged = random_case(seed)
     weights = np.random.default_rng(seed).integers(0, 4, 12).astype(float)
     rows = np.repeat(np.arange(len(judged.scores)), weights[judged.picture].astype(int))
-    repeated = Judged(
-        judged.scores[rows],
-        judged.right[rows],
-        judged.picture[rows],
-        (judged.faces * weights).astype(int),
-    )
+    each = (judged.scores[rows], judged.right[rows], judged.picture[rows])
+    repeated = Judged(*each, (judged.faces * weights).astype(int))
     # copies of one detection are as strong as each other: hits first, as in the original order
     together = average_precision(judged, weights[None])[0]
     assert together == pytest.approx(average_precision(repeated)[0], abs=0.02)
@@ -143,13 +127,14 @@ def test_a_weight_of_two_is_a_picture_twice(seed: int) -> None:
 
 def test_figures_have_intervals_around_them() -> None:
     judged, drawn = random_case(9), Resampler(range(12))
-    figure = precision_figure(judged, drawn).figure()
+    figure = judging.precision_figure(judged, drawn).figure()
     assert figure["low"] < figure["value"] < figure["high"]
     assert figure["n"] == judged.faces.sum()
     strong = judged.scores >= 0.5
-    recall = recall_figure(judged, drawn, 0.5)
+    recall = judging.recall_figure(judged, drawn, 0.5)
     assert recall.value == pytest.approx((judged.right & strong).sum() / judged.faces.sum())
-    assert exactness_figure(judged, drawn, 0.5).value == pytest.approx(judged.right[strong].mean())
+    exact = judging.exactness_figure(judged, drawn, 0.5)
+    assert exact.value == pytest.approx(judged.right[strong].mean())
 
 
 def test_thresholds_allow_whole_alarms_and_keep_a_margin() -> None:

@@ -32,11 +32,8 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Float]], Given]:
             given.append(tensor)
             return outputs
 
-        def opened(path: Path) -> Network:
-            return Network((1,), run)
-
-        monkeypatch.setattr(detectors, "open_network", opened)
-        monkeypatch.setattr(landmarkers, "open_network", opened)
+        for module in (detectors, landmarkers):
+            monkeypatch.setattr(module, "open_network", lambda path: Network((1,), run))
         return given
 
     return install

@@ -39,11 +39,9 @@ def test_the_model_s_own_module_publishes(published: list[tuple[str, str, int]])
     ]
 
 
-def test_failures_are_one_line(
-    published: list[tuple[str, str, int]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert publish.main(["micro"]) == 1
-    assert publish.main(["detector"]) == 1
+@pytest.mark.usefixtures("published")
+def test_failures_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert publish.main(["micro"]) == publish.main(["detector"]) == 1
     assert capsys.readouterr().err == (
         "publish: no card\nPublishing needs torch: pip install '.[train]'\n"
     )

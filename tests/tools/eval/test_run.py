@@ -14,29 +14,13 @@ import pytest
 from agent.base.config import AgentConfig
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Detections, Frame, Grey
 from agent.vision.pipeline import Models
+from tests.tools.packs import BLENDSHAPES, blob
 from tools.common.files import ROOT
 from tools.eval import data, latency
 from tools.eval.__main__ import main
 from tools.eval.detector import measure
 
 CLIP = ROOT / "agent" / "base" / "assets" / "clip.mp4"
-BLENDSHAPES = (
-    *("browInnerUp", "mouthPucker", "jawOpen"),
-    *(
-        f"{name}{side}"
-        for name in (
-            *("browOuterUp", "browDown", "eyeWide", "eyeSquint", "mouthUpperUp"),
-            *("mouthSmile", "mouthPress", "eyeBlink", "mouthLowerDown"),
-        )
-        for side in ("Left", "Right")
-    ),
-)
-
-
-def blob(pictures: list[np.ndarray], suffix: str) -> tuple[np.ndarray, np.ndarray]:
-    """Coded pictures one after another, and where each begins."""
-    coded = [cv2.imencode(suffix, picture)[1].ravel() for picture in pictures]
-    return np.concatenate(coded), np.cumsum([0, *map(len, coded)]).astype(np.int64)
 
 
 def clip_frames(every: int) -> Iterator[np.ndarray]:
@@ -61,8 +45,7 @@ def small_packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             seen.append((frame, found.boxes[0], found.keypoints[0], placed.points))
     assert len(seen) >= 3
     pictures, count = [row[0] for row in seen], len(seen)
-    jpeg, off = blob(pictures, ".png")
-    blank = [np.full((120, 160), level, np.uint8) for level in (30, 120, 220)]
+    jpeg, off = blob(pictures)
     common: dict[str, Any] = {"jpeg": jpeg, "off": off}
     np.savez(
         folder / "scenes.npz",
@@ -75,11 +58,10 @@ def small_packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ignore=np.zeros(count, np.uint8),
         cls=np.zeros(count, np.uint8),
     )
-    empty_jpeg, empty_off = blob(blank, ".png")
-    np.savez(folder / "negatives.npz", jpeg=empty_jpeg, off=empty_off, split=np.ones(3, np.uint8))
+    blank, blank_off = blob([np.full((120, 160), level, np.uint8) for level in (30, 120, 220)])
+    np.savez(folder / "negatives.npz", jpeg=blank, off=blank_off, split=np.ones(3, np.uint8))
     np.savez(folder / "faces.npz", **common)
-    names = np.array(BLENDSHAPES)
-    rng = np.random.default_rng(1)
+    shapes = np.random.default_rng(1).integers(0, 256, (count, len(BLENDSHAPES))).astype(np.uint8)
     labels: dict[str, Any] = {
         "split": np.ones(count, np.uint8),
         "lm68": np.stack([row[3] for row in seen]).astype(np.float16),
@@ -91,38 +73,40 @@ def small_packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "gender": np.arange(count, dtype=np.int8) % 2,
         "race": np.zeros(count, np.int8),
         "pose_yaw_pitch_roll": np.zeros((count, 3), np.float16),
-        "blendshapes": rng.integers(0, 256, (count, len(names))).astype(np.uint8),
-        "blendshape_names": names,
+        "blendshapes": shapes,
+        "blendshape_names": BLENDSHAPES,
         "expr_prob": np.eye(7, dtype=np.uint8)[np.zeros(count, int)] * 255,
         "label8": np.zeros(count, np.int8),
         "ytf_index": np.zeros(0, np.int32),
         "ytf_lm68": np.zeros((0, 68, 2), np.float16),
     }
     np.savez(folder / "faces_labels.npz", **labels)
-    crops = [cv2.resize(row[0], (48, 48), interpolation=cv2.INTER_AREA) for row in seen]
-    webp, webp_off = blob(crops, ".png")
+    webp, off = blob([cv2.resize(frame, (48, 48)) for frame in pictures])
     votes = np.zeros((count, 10), np.uint8)
     votes[np.arange(count), np.arange(count) % 2] = 9
     np.savez(
-        folder / "ferplus.npz", webp=webp, off=webp_off, votes=votes, usage=np.ones(count, np.uint8)
+        folder / "ferplus.npz", webp=webp, off=off, votes=votes, usage=np.ones(count, np.uint8)
     )
     np.savez(
         folder / "ferplus_teacher.npz",
-        blendshapes=labels["blendshapes"],
-        blendshape_names=names,
+        blendshapes=shapes,
+        blendshape_names=BLENDSHAPES,
         bs_ok=np.ones(count, np.uint8),
     )
     return folder
 
 
-def test_everything_from_end_to_end(
-    small_packs: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+@pytest.fixture
+def packs(small_packs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Those, where the tools look for them; times are not measured for long."""
     monkeypatch.setenv("FLEETING_PACKS", str(small_packs))
     monkeypatch.setattr(latency, "SECONDS", 0.01)
+    return small_packs
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("packs")
+def test_everything_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures, chart = tmp_path / "figures.json", tmp_path / "chart.png"
     words = ["all", "--no-card", "--json", str(figures), "--picture", str(chart)]
     assert main(words) == 0
@@ -149,8 +133,8 @@ def test_everything_from_end_to_end(
 
     expression = report["expression"]
     assert np.array(expression["ferplus"]["confusion"]).sum() == detector["pictures"]
-    assert set(expression["ferplus"]["per_class"]) == set(EXPRESSIONS)
-    assert set(expression["action_units_photographs"]) == set(ACTION_UNITS)
+    assert set(expression["ferplus"]["per_class"]) == {*EXPRESSIONS}
+    assert set(expression["action_units_photographs"]) == {*ACTION_UNITS}
 
     assert shown.out.count("\n## ") == 2
     assert "not measured" in shown.err
@@ -164,19 +148,13 @@ def test_missing_packs_are_said_plainly(tmp_path: Path, monkeypatch: pytest.Monk
         main(["detector"])
 
 
-def test_a_wrong_peers_folder_is_said_plainly(
-    small_packs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("FLEETING_PACKS", str(small_packs))
-    assert main(["detector", "--peer-networks", str(small_packs / "nowhere")]) == 1
+def test_a_wrong_peers_folder_is_named(packs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["detector", "--peer-networks", str(packs / "nowhere")]) == 1
     assert "--peer-networks" in capsys.readouterr().err
 
 
-def test_part_of_the_data_leaves_the_card_alone(
-    small_packs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("FLEETING_PACKS", str(small_packs))
-    monkeypatch.setattr(latency, "SECONDS", 0.01)
+@pytest.mark.usefixtures("packs")
+def test_part_of_the_data_leaves_the_card_alone(capsys: pytest.CaptureFixture[str]) -> None:
     card = ROOT / "models" / "expression" / "CARD.md"
     before = card.read_bytes()
     assert main(["expression", "--limit", "2"]) == 0
@@ -191,10 +169,8 @@ def test_wrong_words(words: list[str]) -> None:
     assert stopped.value.code == 2
 
 
-def test_a_detector_that_says_the_labels_is_perfect(
-    small_packs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FLEETING_PACKS", str(small_packs))
+@pytest.mark.usefixtures("packs")
+def test_a_detector_that_says_the_labels_is_perfect() -> None:
     scenes = data.scenes()
     labels = {p.tobytes(): k for k, p in enumerate(scenes.pictures)}
 

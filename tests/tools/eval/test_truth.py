@@ -7,13 +7,8 @@ import pytest
 
 from agent.base.types import Float
 from agent.vision.faces.align import MEAN_SHAPE, apply
-from tools.eval.landmarks.distances import (
-    aligned_spread,
-    distances,
-    face_offsets,
-    spread,
-    without_habits,
-)
+from tools.eval.landmarks import distances as measured
+from tools.eval.landmarks.distances import aligned_spread, distances, spread, without_habits
 from tools.eval.landmarks.subject import Subject, each_face, rough
 
 FACE: Float = (MEAN_SHAPE * 50 + 100).astype(np.float32)
@@ -47,7 +42,7 @@ def test_offsets_are_told_in_the_faces_own_frame(degrees: float) -> None:
     habit = np.zeros((68, 2), np.float32)
     habit[30] = 0.1, 0.05  # to the face's left and down, IOD
     seen = turned((FACE + habit * 50).astype(np.float32), degrees, 1.7)
-    offsets = face_offsets(seen, turned(FACE, degrees, 1.7))
+    offsets = measured.face_offsets(seen, turned(FACE, degrees, 1.7))
     np.testing.assert_allclose(offsets, habit, atol=1e-3)
 
 
@@ -55,26 +50,20 @@ def test_habits_are_taken_out_and_chance_stays() -> None:
     rng = np.random.default_rng(1)
     habit = rng.normal(0, 0.05, (68, 2))
     chance = rng.normal(0, 0.01, (400, 68, 2))
-    half = np.arange(400) % 2 == 0
+    even = np.arange(400) % 2 == 0
     plain = 100 * np.hypot(*np.moveaxis(habit + chance, 2, 0)).mean()
-    left = without_habits((habit + chance).astype(np.float32), half)
+    left = without_habits((habit + chance).astype(np.float32), even)
     assert plain > 5.0
     assert left.mean() == pytest.approx(100 * 0.01 * np.sqrt(np.pi / 2), rel=0.03)
 
 
-def test_habits_are_learnt_from_the_other_half() -> None:
+def test_habits_are_learnt_from_the_other_part_and_unknown_points_stay_unknown() -> None:
     offsets = np.zeros((4, 68, 2), np.float32)
-    offsets[:2, :, 0] = 0.1  # only one half has it: nothing is explained away
-    left = without_habits(offsets, np.array([True, True, False, False]))
-    np.testing.assert_allclose(left, 10.0, rtol=1e-5)
-
-
-def test_points_that_nobody_has_stay_unknown() -> None:
-    offsets = np.zeros((4, 68, 2), np.float32)
+    offsets[:2, :, 0] = 0.1  # only one part has it: nothing is explained away
     offsets[:, :17] = np.nan
-    left = without_habits(offsets, np.array([True, False, True, False]))
+    left = without_habits(offsets, np.array([True, True, False, False]))
+    np.testing.assert_allclose(left[:, 17:], 10.0, rtol=1e-5)
     assert np.isnan(left[:, :17]).all()
-    assert not left[:, 17:].any()
 
 
 def test_noise_of_known_size() -> None:
@@ -109,6 +98,6 @@ def test_a_subject_starts_each_pass_from_its_own_answer() -> None:
         return np.zeros((98, 2), np.float32)
 
     peer = Subject("98 points", follow, lambda own: own[:68])
-    found = peer.settle(np.zeros((8, 8), np.uint8), np.zeros((5, 2), np.float32), 3)
+    found = peer.locate(np.zeros((8, 8), np.uint8), np.zeros((5, 2), np.float32), 3)
     assert starts == [5, 98, 98]
     assert found.shape == (68, 2)

@@ -21,18 +21,14 @@ class Span:
 
 
 def test_half_an_overlap_is_a_hit_and_less_is_not() -> None:
-    truths = [Span(1.0, 1.4)]
-    assert score(truths, [Span(1.0, 1.2)], 1.0).pairs == ((0, 0),)
-    assert score(truths, [Span(1.0, 1.199)], 1.0).pairs == ()
-    assert score(truths, [Span(0.9, 1.7)], 1.0).pairs == ((0, 0),)  # 0.4 of 0.8
-    assert score(truths, [Span(0.9, 1.71)], 1.0).pairs == ()
+    for span, hit in ((1.0, 1.2), 1), ((1.0, 1.199), 0), ((0.9, 1.7), 1), ((0.9, 1.71), 0):
+        assert len(score([Span(1.0, 1.4)], [Span(*span)], 1.0).pairs) == hit
 
 
 def test_one_prediction_over_two_truths_counts_once() -> None:
     # Each truth is half of the prediction: the published scorers would count two hits.
     found = score([Span(0.0, 0.5), Span(0.5, 1.0)], [Span(0.0, 1.0)], 1.0)
-    assert len(found.pairs) == 1
-    assert found.false == ()
+    assert (len(found.pairs), found.false) == (1, ())
     figures = pooled([found])
     assert figures["f1"]["value"] == pytest.approx(2 / 3, abs=1e-4)
 
@@ -69,8 +65,7 @@ def test_counts_are_summed_before_f1_is_taken() -> None:
     bad = score([Span(0, 0.4)], [Span(k, k + 0.4) for k in range(5, 12)], 2.0)
     figures = pooled([good, bad])
     assert figures["f1"]["value"] == pytest.approx(2 * 1 / (8 + 2))
-    assert figures["precision"]["value"] == pytest.approx(1 / 8)
-    assert figures["recall"]["value"] == pytest.approx(0.5)
+    assert [figures[k]["value"] for k in ("precision", "recall")] == pytest.approx([1 / 8, 0.5])
     assert figures["false_per_minute"]["value"] == pytest.approx(7 / 3, abs=1e-4)
     assert figures["f1"]["low"] <= figures["f1"]["value"] <= figures["f1"]["high"]
 
@@ -85,9 +80,8 @@ def test_errors_are_of_hits_and_signed() -> None:
 def test_nothing_to_find_and_nothing_found() -> None:
     assert overlaps([], []).shape == (0, 0)
     empty = pooled([score([], [], 1.0)])
-    assert empty["f1"]["value"] is None
-    assert empty["recall"]["value"] is None
-    assert empty["false_per_minute"]["value"] == 0.0
+    figures = [empty[name]["value"] for name in ("f1", "recall", "false_per_minute")]
+    assert figures == [None, None, 0.0]
     silent = pooled([score([Span(0, 1)], [], 1.0)])
     assert (silent["f1"]["value"], silent["hits"], silent["truths"]) == (0.0, 0, 1)
 

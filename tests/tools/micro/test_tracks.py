@@ -43,16 +43,14 @@ def test_shapes_types_and_finite_values() -> None:
     assert track.confidence.shape == (frames,)
     assert np.isfinite(track.landmarks).all()
     assert (np.diff(track.timestamps) > 0).all()
-    assert (track.confidence >= 0).all()
-    assert (track.confidence <= 1).all()
+    assert ((track.confidence >= 0) & (track.confidence <= 1)).all()
     assert [len(track.micro), track.seconds, track.fps] == [2, 20.0, 30.0]
 
 
 def test_a_seed_is_a_track() -> None:
     one, two, other = make(3, seconds=10, events=1), make(3, seconds=10, events=1), make(4)
     np.testing.assert_array_equal(one.landmarks, two.landmarks)
-    assert one.micro == two.micro
-    assert one.micro != other.micro
+    assert one.micro == two.micro != other.micro
 
 
 def test_noise_changes_nothing_but_the_noise() -> None:
@@ -87,10 +85,8 @@ def test_the_noise_has_the_asked_mix() -> None:
 
 def test_frame_rate_changes_neither_events_nor_person() -> None:
     slow, fast = make(5, fps=20.0, noise=0.0), make(5, fps=80.0, noise=0.0)
-    assert slow.micro == fast.micro
-    assert slow.blinks == fast.blinks
-    assert slow.speech == fast.speech
-    assert slow.iod == fast.iod
+    for name in ("micro", "blinks", "speech", "iod"):
+        assert getattr(slow, name) == getattr(fast, name)
     one, two = (
         make(5, fps=fps, noise=0.0, distractors=0.0, config=STILL, events=3) for fps in (20.0, 80.0)
     )
@@ -100,8 +96,7 @@ def test_frame_rate_changes_neither_events_nor_person() -> None:
 def test_distractors_leave_the_events_alone() -> None:
     off, normal, severe = (make(9, distractors=d) for d in (0.0, 1.0, 2.0))
     assert off.micro == normal.micro == severe.micro
-    for nothing in (off.macro, off.blinks, off.speech, off.gaze, off.light, off.glitches):
-        assert nothing == []
+    assert not any((off.macro, off.blinks, off.speech, off.gaze, off.light, off.glitches))
     assert len(severe.blinks) > 10
     spread = [np.std(track.landmarks[:, 30], axis=0).sum() / track.iod for track in (off, severe)]
     assert spread[1] > 1.5 * spread[0]
@@ -169,8 +164,7 @@ def test_one_sided_movements_leave_the_other_side() -> None:
     assert moved[others] < 0.15 * event.amplitude
 
 
-def test_mirror_is_the_other_side() -> None:
-    np.testing.assert_array_equal(FLIP[FLIP], np.arange(68))
+def test_a_plain_face_is_symmetric() -> None:
     shape = make_person(np.random.default_rng(0), GeneratorConfig(shape_spread=0.0)).shape
     np.testing.assert_allclose(shape[FLIP] * (-1, 1, 1), shape, atol=2e-3)
 

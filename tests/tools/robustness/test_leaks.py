@@ -23,17 +23,15 @@ def findings(kind: str, clip: Path, capsys: pytest.CaptureFixture[str]) -> list[
     report = json.loads(capsys.readouterr().out)
     assert report["verdict"] == "fail"
     assert report["blind"] == []
-    found: list[dict[str, Any]] = report["findings"]
-    return found
+    return list(report["findings"])
 
 
+@pytest.mark.slow
 def test_leaks_of_perceive_are_each_found(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In one run, for the time it takes; every leak leaves traces of its own."""
     found = findings("base64+landmarks+float+log+words+pages", clip, capsys)
     schema = " ".join(each["what"] for each in found if each["detector"] == "schema")
-    assert "'note'" in schema
-    assert "'points'" in schema
-    assert "'preview'" in schema
+    assert all(name in schema for name in ("'note'", "'points'", "'preview'"))
     wire = [each for each in found if each["where"].startswith("uplink to broker")]
     assert any("32x24" in each["what"] and "base64" in each["what"] for each in wire)
     assert any("24x18" in each["what"] and "numbers" in each["what"] for each in wire)
@@ -45,6 +43,7 @@ def test_leaks_of_perceive_are_each_found(clip: Path, capsys: pytest.CaptureFixt
     assert any(int(each.split()[0]) > 4000 for each in pages)
 
 
+@pytest.mark.slow
 def test_leaks_past_the_messages_are_each_found(
     clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

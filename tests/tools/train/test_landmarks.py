@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from agent.vision.faces.align import FLIP, LANDMARK_CROP, MEAN_SHAPE, apply
-from tests.tools.faces import noise_faces as _faces
+from tests.tools.packs import noise_faces as _faces
 from tools.train.landmarks import crops as landmarks_crops
 from tools.train.landmarks.data import SIZE, Faces, about_centre, back, valid_crop
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ from tools.train import manifest
 TINY = Path(__file__).parents[2] / "golden" / "tiny"
 
 
-def _entry(models: Path, **changes: Any) -> dict[str, Any]:
-    """The table of a copy of the tiny int8 model (outputs: map, head)."""
+def _entry(models: Path, copy_of: str = "tiny", **changes: Any) -> dict[str, Any]:
+    """The table of a copy of a tiny model (outputs: map, head)."""
     file = models / "tiny" / "model.tflite"
     file.parent.mkdir(exist_ok=True)
-    file.write_bytes((TINY / "tiny.tflite").read_bytes())
+    file.write_bytes((TINY / f"{copy_of}.tflite").read_bytes())
     arguments: dict[str, Any] = {
         "name": "tiny",
         "outputs": ["map", "head"],
@@ -34,17 +34,15 @@ def _entry(models: Path, **changes: Any) -> dict[str, Any]:
 def _read(models: Path) -> list[dict[str, Any]]:
     content = tomllib.loads((models / "manifest.toml").read_text())
     assert content["format"] == manifest.FORMAT
-    tables: list[dict[str, Any]] = content["model"]
-    return tables
+    return list(content["model"])
 
 
 def test_tensors_come_from_the_file(tmp_path: Path) -> None:
     table = _entry(tmp_path)
     (image,) = table["input"]
-    assert image["shape"] == [1, 16, 16, 1]
-    assert image["dtype"] == "int8"
+    kind = [image[key] for key in ("shape", "dtype", "zero_point")]
+    assert kind == [[1, 16, 16, 1], "int8", -128]
     assert image["scale"] * 255 == pytest.approx(1, abs=1e-5)
-    assert image["zero_point"] == -128
     assert image["range"] == pytest.approx([0, 1], abs=1e-5)
     content = (tmp_path / "tiny" / "model.tflite").read_bytes()
     assert table["sha256"] == hashlib.sha256(content).hexdigest()
@@ -75,11 +73,8 @@ def test_one_table_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
 
 def test_trainings_that_end_together_lose_nothing(tmp_path: Path) -> None:
     tables = [_entry(tmp_path, name=f"model{i}") for i in range(8)]
-    threads = [threading.Thread(target=manifest.write, args=(t, tmp_path)) for t in tables]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda table: manifest.write(table, tmp_path), tables))
     assert _read(tmp_path) == tables
 
 
@@ -99,21 +94,9 @@ def test_every_output_needs_a_name(tmp_path: Path) -> None:
 
 
 def test_float_outputs_need_a_range(tmp_path: Path) -> None:
-    file = tmp_path / "tiny_float.tflite"
-    file.write_bytes((TINY / "tiny_float.tflite").read_bytes())
-    arguments: dict[str, Any] = {
-        "name": "tiny",
-        "file": file,
-        "outputs": ["map", "head"],
-        "training_data": [],
-        "terms": "",
-        "parameters": {},
-        "models": tmp_path,
-    }
     with pytest.raises(ValueError, match="state its range"):
-        manifest.entry(**arguments)
-    ranges = {"map": (-4.0, 4.0), "head": (0.0, 1.0)}
-    table = manifest.entry(**arguments, ranges=ranges)
+        _entry(tmp_path, copy_of="tiny_float")
+    table = _entry(tmp_path, copy_of="tiny_float", ranges={"map": (-4.0, 4.0), "head": (0.0, 1.0)})
     assert [output["range"] for output in table["output"]] == [[-4.0, 4.0], [0.0, 1.0]]
     assert {output["dtype"] for output in table["output"]} == {"float32"}
 
@@ -124,12 +107,8 @@ def test_sets_stand_beside_each_other(tmp_path: Path) -> None:
             manifest.write(_entry(tmp_path, name=name, which=which), tmp_path)
     manifest.write(_entry(tmp_path, name="detector", which="clean", terms="newer"), tmp_path)
     tables = _read(tmp_path)
-    assert [(t["set"], t["name"]) for t in tables] == [
-        ("research", "detector"),
-        ("research", "landmarks"),
-        ("clean", "detector"),
-        ("clean", "landmarks"),
-    ]
+    wanted = [(s, name) for s in ("research", "clean") for name in ("detector", "landmarks")]
+    assert [(t["set"], t["name"]) for t in tables] == wanted
     assert [t["terms"] for t in tables].count("newer") == 1
     assert list(load_manifest(tmp_path, "clean").models) == ["detector", "landmarks"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +32,7 @@ def test_a_made_track_is_whole_and_repeatable(material: Material) -> None:
     assert len(material.micro) == 3
     assert set(material.kinds) == set(KINDS)
     # Eyes above the mouth, the image's left eye on the left.
-    middle = material.landmarks[len(material.landmarks) // 2]
+    middle = np.median(material.landmarks, axis=0)
     assert middle[36, 0] < middle[45, 0]
     assert middle[36:48, 1].mean() < middle[48:, 1].mean()
 
@@ -47,13 +46,12 @@ def test_truth_lies_where_the_network_speaks_of_it(material: Material) -> None:
         centre = (event.onset + event.offset) / 2
         row = round((centre - start) / STEP) + LOOK_AHEAD
         peak = row - 2 + int(one.heat[row - 2 : row + 3].argmax())
-        assert one.heat[peak] == 1.0
-        assert one.near[peak] == 1.0
+        assert one.heat[peak] == one.near[peak] == 1.0
         outputs = np.zeros(OUTPUTS, np.float32)
         outputs[CENTRE : UNITS.start] = one.shape[peak]
         decoded = decode(start + peak * STEP, outputs)
-        planted = (event.onset, event.apex, event.offset, event.amplitude)
-        assert decoded == pytest.approx(planted, abs=1e-4)
+        injected = (event.onset, event.apex, event.offset, event.amplitude)
+        assert decoded == pytest.approx(injected, abs=1e-4)
         named = {unit for unit, on in zip(MICRO_ACTION_UNITS, one.units[peak], strict=True) if on}
         assert named == set(event.units)
     assert (one.kinds[:, KINDS.index("blink")].sum() > 0) == bool(material.kinds["blink"])
@@ -84,7 +82,7 @@ def test_a_mirror_twice_is_none_and_disturbances_leave_the_rest(material: Materi
     assert np.abs(other - inputs).max() > 0.1
 
 
-def test_movements_are_planted_into_a_real_face(tmp_path: Path, material: Material) -> None:
+def test_movements_are_injected_into_a_real_face(tmp_path: Path, material: Material) -> None:
     bare = Material(material.timestamps, material.landmarks, material.confidence, [], {})
     injected = micro_material.inject(np.random.default_rng(4), bare)
     assert injected.micro
@@ -96,14 +94,12 @@ def test_movements_are_planted_into_a_real_face(tmp_path: Path, material: Materi
     assert apart[at] > 0.3 * event.amplitude * iod
     before = (times < event.onset) & (times > event.onset - 0.3)
     assert apart[before].max(initial=0.0) < 0.2 * event.amplitude * iod
-    arrays: dict[str, Any] = {
-        "timestamps": bare.timestamps, "landmarks": bare.landmarks, "confidence": bare.confidence,
-    }  # fmt: skip
-    np.savez(tmp_path / "someone-still.npz", **arrays)
+    kept = ("timestamps", "landmarks", "confidence")
+    np.savez(tmp_path / "someone-still.npz", **{name: getattr(bare, name) for name in kept})
     samples = list(micro_material.injected(tmp_path, 1))
     assert len(samples) == micro_material.BACKGROUND_COPIES
-    assert samples[0].heat.max() == 0.0
     assert np.isnan(samples[0].kinds).all()
+    assert samples[0].heat.max() == 0.0
     assert all(one.heat.max() == 1.0 for one in samples[1:])
     with pytest.raises(SystemExit, match="still"):
         list(micro_material.injected(tmp_path / "nowhere", 1))

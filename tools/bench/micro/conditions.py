@@ -106,7 +106,7 @@ def _row(condition: Condition, seed: int, track: Track, subject: Subject) -> Row
 
 
 def falls_on(found: Found, track: Track) -> str:
-    """What happened where a false alarm was raised: one of `FALLS`."""
+    """Movement or corruption under a false alarm: one of `FALLS`."""
     begin, end = found.onset - _NEAR, found.offset + _NEAR
 
     def inside(spans: Sequence[tuple[float, float]]) -> bool:

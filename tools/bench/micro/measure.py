@@ -34,7 +34,7 @@ AMPLITUDES = (0.0, 0.01, 0.015, 0.02, 0.03, 0.04, 0.0501)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to run."""
+    """Options of a run."""
 
     tracks: int | None = None
     """Per condition; default 40, quick 8."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agent.desk.trace.output import write_figure
 from tools.bench.micro.tables import is_normal
-from tools.common.errors import ToolError
-from tools.common.files import save_atomically
 
 _COLOURS = {"ours": "#d9730d", "OF-FD": "#3987c8", "MDMD": "#4c9a6a", "differencing": "#8a8f98"}
 """Each at least 3:1 against white and against #0d1117."""
@@ -22,7 +20,7 @@ _STYLES = {0.001: ":", 0.003: "-", 0.005: "--"}
 
 
 def draw(report: Mapping[str, Any], out: Path) -> None:
-    """Write the chart as PNG on a transparent ground; whole or not at all. Raises `ToolError`."""
+    """Write the chart as PNG on a transparent ground; whole or not at all. Raises `StoreError`."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     from matplotlib.figure import Figure
 
@@ -47,12 +45,7 @@ def draw(report: Mapping[str, Any], out: Path) -> None:
     caveat = "\n".join(textwrap.wrap(report["caveat"], 165))
     figure.text(0.5, 0.02, caveat, ha="center", va="bottom", fontsize=7, color=_INK)
     figure.subplots_adjust(left=0.05, right=0.985, top=0.92, bottom=0.31, wspace=0.12)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", transparent=True)
-    try:
-        save_atomically(out, picture.getvalue())
-    except OSError as error:
-        raise ToolError(f"{out} cannot be written: {error.strerror}. Choose another.") from None
+    write_figure(figure, out)
 
 
 def _noise(axis: Any, report: Mapping[str, Any]) -> None:

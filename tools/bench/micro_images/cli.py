@@ -17,7 +17,7 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
     parser = verbs.add_parser(
         "micro-images",
         parents=[shared],
-        help="micro-expressions planted into pictures, through the whole pipeline",
+        help="micro-expressions injected into pictures, through the whole pipeline",
         description="Without --video: held-out photographs, clips and rendered faces of the "
         "research packs where they are ($FLEETING_PACKS), else the bundled clip's face.",
     )
@@ -110,7 +110,7 @@ def _packs_there() -> bool:
 def _progress(outcome: Outcome, seconds: float) -> None:
     print(
         f"bench: {outcome.case.source.name}: {len(outcome.hits)} of {len(outcome.injected)} found, "
-        f"{len(outcome.still.events)} where nothing was planted ({seconds:.0f} s)",
+        f"{len(outcome.still.events)} where nothing was injected ({seconds:.0f} s)",
         file=sys.stderr,
         flush=True,
     )

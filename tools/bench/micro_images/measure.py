@@ -29,7 +29,7 @@ from tools.micro.score import Scored, pooled, score
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to measure."""
+    """Options of a measurement."""
 
     seconds: float = 40.0
     amplitudes: tuple[float, ...] = (0.02, 0.03, 0.04)
@@ -67,7 +67,7 @@ def measure(
 ) -> tuple[dict[str, Any], list[Outcome]]:
     """The report (figures only) and what it was made from. Raises `ToolError`."""
     if not cases:
-        raise ToolError("There is no face to plant movements into: name a video or the packs.")
+        raise ToolError("There is no face to inject movements into: name a video or the packs.")
     outcomes = []
     for place, case in enumerate(cases):
         started = time.perf_counter()
@@ -94,31 +94,14 @@ def _outcome(case: Case, options: Options, seed: int) -> Outcome:
     scored = score(injected, seen.events, seen.seconds / 60.0)
 
     def all_kept(name: str) -> list[Kept]:
-        return [
-            kept(
-                seen.time,
-                getattr(seen, name),
-                still.time,
-                getattr(still, name),
-                p,
-                case.source.direction(p),
-            )
-            for p in injected
-        ]
+        one, other, way = getattr(seen, name), getattr(still, name), case.source.direction
+        return [kept(seen.time, one, still.time, other, p, way(p)) for p in injected]
 
     apart = seen.landmarks[:, 45] - seen.landmarks[:, 36]
     iod = float(np.median(np.hypot(apart[:, 0], apart[:, 1]))) if len(apart) else float("nan")
     hits = {truth for truth, _ in scored.pairs}
     out = Outcome(
-        case,
-        injected,
-        seen,
-        still,
-        scored,
-        all_kept("landmarks"),
-        all_kept("raw"),
-        iod,
-        hits,
+        case, injected, seen, still, scored, all_kept("landmarks"), all_kept("raw"), iod, hits
     )
     if options.keep:
         _keep(out, options.keep)
@@ -129,27 +112,18 @@ def _keep(outcome: Outcome, folder: Path) -> None:
     """`NAME.npz` and `NAME-still.npz`: the tracks as `fleeting spot` reads them, with the truth."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{outcome.case.source.name} {outcome.case.noise:g}".replace(" ", "-").replace("/", "-")
-    for seen, injected, end in (
-        (outcome.seen, outcome.injected, ""),
-        (outcome.still, [], "-still"),
-    ):
-        target = folder / f"{name}{end}.npz"
-        save_atomically(
-            target,
-            npz(
-                {
-                    "timestamps": seen.time,
-                    "landmarks": seen.landmarks,
-                    "raw": seen.raw,
-                    "confidence": seen.confidence,
-                    "found": np.array([(e.onset, e.apex, e.offset) for e in seen.events]).reshape(
-                        -1, 3
-                    ),
-                    "kind": np.array(outcome.case.source.kind),
-                    **truth_of(injected),
-                }
-            ),
-        )
+    o = outcome
+    for seen, injected, end in ((o.seen, o.injected, ""), (o.still, [], "-still")):
+        found = [(e.onset, e.apex, e.offset) for e in seen.events]
+        arrays: dict[str, Any] = {
+            "timestamps": seen.time,
+            "landmarks": seen.landmarks,
+            "raw": seen.raw,
+            "confidence": seen.confidence,
+            "found": np.array(found).reshape(-1, 3),
+            "kind": np.array(o.case.source.kind),
+        }
+        save_atomically(folder / f"{name}{end}.npz", npz(arrays | truth_of(injected)))
 
 
 def report(outcomes: Sequence[Outcome], options: Options) -> dict[str, Any]:

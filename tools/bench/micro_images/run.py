@@ -114,7 +114,7 @@ def replayed(frames: Iterator[Grey], codec: str = "lossless", config: Path | Non
     """
     with tempfile.TemporaryDirectory(prefix="micro-images-") as folder:
         fourcc, ending = CODECS[codec]
-        video, trace = Path(folder) / f"planted{ending}", Path(folder) / "trace.npz"
+        video, trace = Path(folder) / f"injected{ending}", Path(folder) / "trace.npz"
         count = _write(frames, video, fourcc)
         command = [sys.executable, "-m", "agent.cli", "replay", str(video), "--json"]
         command += ["--trace", str(trace)]

@@ -30,7 +30,7 @@ class Source(Protocol):
     kind: str
     """photograph | video | rendered."""
     located: str
-    """Who said where the landmarks are."""
+    """Source of the landmarks."""
 
     def frame(self, index: int, injected: Sequence[Injection]) -> Grey:
         """Picture uint8[H, W], movements injected, no sensor noise yet."""
@@ -46,7 +46,7 @@ class Source(Protocol):
 
 
 class Photographed:
-    """What photographs and clips share: movements are warped into the skin."""
+    """Common part of photographs and clips: movements are warped into the skin."""
 
     def at(self, index: int) -> tuple[Grey, Float]:
         """Picture and landmarks float32[68, 2], before anything is injected."""

@@ -15,7 +15,7 @@ from tools.bench.micro_images.measure import Outcome
 from tools.bench.micro_images.sources import FPS
 from tools.bench.micro_images.tracking_gain import reading
 from tools.common.errors import ToolError
-from tools.common.files import save_atomically
+from tools.common.files import save_png
 
 CAVEAT = (
     "Movements are ours, not people's: known fields warped into skin, or blendshapes of a\n"
@@ -41,12 +41,12 @@ def images_text(report: dict[str, Any]) -> str:
         f"at 30 frames/s, seed {report['seed']}; {report['through']}",
         "",
         f"recall {_figure(total['recall'])}   precision {_figure(total['precision'])}   "
-        f"F1 {_figure(total['f1'])}   ({total['hits']} of {total['truths']} planted, "
+        f"F1 {_figure(total['f1'])}   ({total['hits']} of {total['truths']} injected, "
         f"{total['found']} reported; IoU >= .5, one to one)",
         f"error of hits, ms: onset {_ms(total['onset'])}, apex {_ms(total['apex'])}, "
         f"offset {_ms(total['offset'])}; mean IoU {total['iou'] or float('nan'):.2f}",
         "",
-        "with nothing planted",
+        "with nothing injected",
     ]
     for kind, still in report["still"].items():
         rate = still["per_minute"]
@@ -70,9 +70,9 @@ def images_text(report: dict[str, Any]) -> str:
             )
     lines += [
         "",
-        "video                          located by    IOD  noise  hits  alarms at rest  gain",
+        "video                          located by    IOD  noise  hits  alarms at rest  gain"
+        "  landmark noise (network), % IOD",
     ]
-    lines[-1] += "  landmark noise (network), % IOD"
     for row in report["videos"]:
         lines.append(
             f"  {row['name']:28s} {row['located']:12s} {row['iod'] or 0:4.0f}  {row['noise']:5.1f}"
@@ -118,10 +118,7 @@ def draw(outcomes: Sequence[Outcome], path: Path, rows: int = 10) -> None:
     if not chosen:
         raise ToolError("There is nothing to draw: no face was seen.")
     sheet = np.vstack([_row(o, place) for o, place in chosen])
-    good, data = cv2.imencode(".png", sheet)
-    if not good:
-        raise ToolError(f"{path} could not be encoded as PNG.")
-    save_atomically(path, data.tobytes())
+    save_png(path, sheet)
 
 
 def _row(o: Outcome, place: int) -> Grey:

@@ -22,7 +22,7 @@ _LAGS = np.arange(-20, 21) * 0.005
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """How the landmarks of one video showed one injected movement."""
+    """One injected movement as the landmarks of a video show it."""
 
     gain: float
     """Their movement over the injected one: 1 is all of it, NaN where the face was not seen."""

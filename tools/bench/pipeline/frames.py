@@ -1,4 +1,4 @@
-"""Decode once, outside of every clock: the same pictures, grey for ours and RGB for the peer."""
+"""Frames decoded once, untimed: the same pictures, grey for ours and RGB for the peer."""
 
 from __future__ import annotations
 

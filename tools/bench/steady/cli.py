@@ -46,25 +46,18 @@ def steady_text(report: dict[str, Any]) -> str:
     )
     for row in report["videos"]:
         films.add_row(
-            row["video"],
-            str(row["frames"]),
-            f"{row['iod']:.0f}",
-            f"{row['network']:.3f}",
-            f"{row['stabilised']:.3f}",
-            f"{row['stillest_second']:.3f}",
+            row["video"], str(row["frames"]), f"{row['iod']:.0f}",
+            *(f"{row[key]:.3f}" for key in ("network", "stabilised", "stillest_second")),
             f"{row['network_in_head']:.3f} > {row['stabilised_in_head']:.3f}",
             str(row["restarts"]),
-        )
+        )  # fmt: skip
     still = columns("still face", "sensor noise", "network", "stabilised", "as white", "all points")
     for row in report["still"]:
+        figures = ("network", "stabilised", "stabilised_white", "all_points")
         still.add_row(
-            f"IOD {row['iod']:.0f} px, {row['faces']} faces",
-            f"{row['sigma']:g}",
-            f"{row['network']:.3f}",
-            f"{row['stabilised']:.3f}",
-            f"{row['stabilised_white']:.3f}",
-            f"{row['all_points']:.3f}",
-        )
+            f"IOD {row['iod']:.0f} px, {row['faces']} faces", f"{row['sigma']:g}",
+            *(f"{row[key]:.3f}" for key in figures),
+        )  # fmt: skip
     quick = columns("moved for 200 ms", "movements", "lag, frames", "worst", "amplitude", "least")
     for row in report["movement"]:
         quick.add_row(

@@ -42,7 +42,7 @@ _MOVEMENTS = (((48,), -0.8, -0.6), ((54,), 0.8, -0.6), ((20, 21), 0.0, -1.0), ((
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to measure."""
+    """Options of a measurement."""
 
     videos: Path | None = None
     """A file, or a folder of them; None: the bundled clip."""
@@ -99,7 +99,7 @@ def _video(video: Path, models: Models) -> list[dict[str, Any]]:
                 "network_in_head": _where(within(network), whole, course.size),
                 "stabilised_in_head": _where(within(stable), whole, course.size),
                 "stillest_second": _stillest(stable, whole, course.size),
-                "steadiness": round(float(np.median(course.continuity)), 3),
+                "continuity": round(float(np.median(course.continuity)), 3),
                 "restarts": int(np.sum(np.array(course.continuity[1:]) == 0)),
             }
         )

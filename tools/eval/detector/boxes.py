@@ -18,7 +18,7 @@ LOWEST = 0.02
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """What a detector sees in one picture, strongest first."""
+    """Detections of one picture, strongest first."""
 
     boxes: Float
     """float32[N, 4], xyxy, picture pixels."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agent.base.types import Frame, Grey
 from agent.desk.inspect import Inspector
-from tools.common.bootstrap import Draws, Resampler
+from tools.common.bootstrap import Draws, Resampler, beside
 from tools.common.errors import ToolError
 from tools.common.progress import along
 from tools.eval import cache, data
@@ -135,13 +135,7 @@ def precision_tables(
         for name, found in answers.items():
             judged, rows = judged_by(scenes, found, part, iou)
             draws[name] = precision_figure(judged, Resampler(rows))
-        table[part.name] = {
-            name: {
-                **figure.figure(),
-                **({} if name == OURS else {"ours_minus": (draws[OURS] - figure).figure()}),
-            }
-            for name, figure in draws.items()
-        }
+        table[part.name] = beside(draws, OURS)
     return table
 
 
@@ -165,19 +159,26 @@ def operating(
     points = list(usual.items())
     points += [(name, YUNET_SAMPLE) for name in usual if name.startswith("YuNet")]
     for name, threshold in sorted(points, key=lambda point: list(usual).index(point[0])):
-        judged, places = judged_by(scenes, seen[name], Slice("", 16))
-        resampler = Resampler(places)
         alarms = np.array([int((found.scores >= threshold).sum()) for found in empty[name]])
         rows.append(
             {
                 "detector": name,
                 "score_above": threshold,
-                "recall": recall_figure(judged, resampler, threshold).figure(),
-                "precision": exactness_figure(judged, resampler, threshold).figure(),
+                **right(scenes, seen[name], threshold),
                 **false_alarms(alarms),
             }
         )
     return rows
+
+
+def right(scenes: data.Scenes, found: Sequence[Found], threshold: float) -> dict[str, Any]:
+    """Recall and precision of faces from 16 px."""
+    judged, rows = judged_by(scenes, found, Slice("", 16))
+    resampler = Resampler(rows)
+    return {
+        "recall": recall_figure(judged, resampler, threshold).figure(),
+        "precision": exactness_figure(judged, resampler, threshold).figure(),
+    }
 
 
 def false_alarms(alarms: NDArray[np.int64]) -> dict[str, Any]:
@@ -210,13 +211,10 @@ def with_presence(
 
     kept = [confirmed(picture) for picture in along(scenes.pictures, "with presence, scenes")]
     alarms = [len(confirmed(p).scores) for p in along(blanks, "with presence, no faces")]
-    judged, rows = judged_by(scenes, kept, Slice("", 16))
-    resampler = Resampler(rows)
     return {
         "score_above": threshold,
         **false_alarms(np.array(alarms)),
-        "recall": recall_figure(judged, resampler, 0.0).figure(),
-        "precision": exactness_figure(judged, resampler, 0.0).figure(),
+        **right(scenes, kept, 0.0),
     }
 
 
@@ -233,12 +231,9 @@ def inspect_figures(ours: Ours, scenes: data.Scenes, blanks: Sequence[Grey]) -> 
                 np.array([face["score"] for face in faces], np.float32),
             )
         )
-    judged, rows = judged_by(scenes, answers, Slice("", 16))
-    resampler = Resampler(rows)
     settings = ours.parameters("detector")
     return {
         "score_above": float(settings.get("still_above", settings["score_above"])),
         **false_alarms(alarms),
-        "recall": recall_figure(judged, resampler, 0.0).figure(),
-        "precision": exactness_figure(judged, resampler, 0.0).figure(),
+        **right(scenes, answers, 0.0),
     }

@@ -11,8 +11,8 @@ from tools.eval.card import OURS, Figure, beside, file_lines, join, missing, num
 Report = Mapping[str, Any]
 
 INTRODUCTION = """
-    `python -m tools.eval detector`: {pictures} unseen scenes and {blanks} unseen pictures
-    without a face, all grey; peers get grey as three channels. 95 % intervals in brackets:
+    `python -m tools.eval detector`: {pictures} unseen scenes and {pictures_without_faces} unseen
+    pictures without a face, all grey; peers get grey as three channels. 95 % intervals in brackets:
     1,000 bootstrap resamples of whole pictures. **Bold**: the paired difference to ours
     excludes 0. YuNet, RetinaFace and BlazeFace full made the boxes of all sources but
     facemask_cc0 and widerface_val_subset, by agreement of two, which flatters them; people drew
@@ -41,11 +41,7 @@ def section(report: Report) -> str:
     names = list(report["ap50"]["all"])
     return join(
         [
-            prose(
-                INTRODUCTION.format(
-                    pictures=report["pictures"], blanks=report["pictures_without_faces"]
-                )
-            ),
+            prose(INTRODUCTION.format(**report)),
             _precision("AP at IoU 0.5", report["ap50"], names),
             _precision("AP at IoU 0.5, from 16 px", report["ap50_by_source"], names),
             _precision("AP at IoU 0.35", report["ap35"], names),
@@ -76,19 +72,11 @@ def _thresholds(report: Report) -> str:
     shown.insert(1, ("ours, with presence", f"{presence['score_above']:g}", presence))
     shown.append(("inspect", f"{report['inspect']['score_above']:g}, joint", report["inspect"]))
     head = ("", "threshold", "recall, from 16 px", "precision", "false alarms on 100 pictures")
-    return markdown(
-        head,
-        [
-            (
-                name,
-                threshold,
-                number(row["recall"], 1, True),
-                number(row["precision"], 1, True),
-                number(row["false_alarms_per_100"], 1),
-            )
-            for name, threshold, row in shown
-        ],
-    )
+    rows = []
+    for name, threshold, row in shown:
+        shares = (number(row[key], 1, True) for key in ("recall", "precision"))
+        rows.append((name, threshold, *shares, number(row["false_alarms_per_100"], 1)))
+    return markdown(head, rows)
 
 
 def _small(small: Report) -> str:

@@ -28,11 +28,9 @@ TEACHER_CLASSES = 7
 def evaluate(ours: Ours, limit: int | None, sweeps: Sweeps | None) -> dict[str, Any]:
     """All figures."""
     settings = ours.parameters("expression")
-    notes = {
-        "peers": "no expression network with a licence to run it is among the packs",
-    }
+    notes = {"peers": "no expression network with a licence to run it is among the packs"}
     infer = ours.model("expression")
-    votes_part = ferplus(limit)
+    votes_part = Votes(limit)
     logits, units = answers(infer, votes_part.pictures, "FER+ valid")
     temperature = float(settings["temperature"])
     unsure_below = float(settings["unsure_below"])
@@ -69,7 +67,8 @@ def evaluate(ours: Ours, limit: int | None, sweeps: Sweeps | None) -> dict[str, 
 
 
 class Votes:
-    """FER+ pictures of the valid part with their votes and a teacher's action units."""
+    """FER+ pictures of the valid part with their votes and a teacher's action units; those that
+    most voters called unknown or not a face are left out."""
 
     def __init__(self, limit: int | None) -> None:
         faces, votes = expression_data.ferplus(1)
@@ -78,11 +77,6 @@ class Votes:
         self.votes: NDArray[np.uint8] = votes[rows]
         self.units: Float = faces.units[rows]
         self.unit_known: NDArray[np.bool_] = faces.unit_weight[rows] > 0
-
-
-def ferplus(limit: int | None) -> Votes:
-    """Pictures that most voters called unknown or not a face are left out."""
-    return Votes(limit)
 
 
 def answers(infer: Infer, crops: Sequence[Grey], title: str) -> tuple[Float, Float]:
@@ -142,10 +136,10 @@ def against_votes(
 
 
 def crossfit(logits: Float, truth: NDArray[Any]) -> Float:
-    """Probabilities of each half at the temperature fitted on the other half."""
-    half = np.arange(len(truth)) % 2 == 0
+    """Probabilities of every second answer at the temperature fitted on the others."""
+    even = np.arange(len(truth)) % 2 == 0
     out = np.empty_like(logits)
-    for side in (half, ~half):
+    for side in (even, ~even):
         if side.any() and (~side).any():
             out[side] = softmax(logits[side] / fit_temperature(logits[~side], truth[~side]))
         else:
@@ -237,10 +231,7 @@ def by_group(probabilities: Float, faces: Faces, unsure_below: float) -> dict[st
 
 
 def against_teacher(
-    units: Float,
-    teacher: Float,
-    known: NDArray[np.bool_],
-    people: NDArray[np.int64] | None = None,
+    units: Float, teacher: Float, known: NDArray[np.bool_], people: NDArray[np.int64] | None = None
 ) -> dict[str, Any]:
     """Correlation of each action unit with the blendshapes it was taught by."""
     rows = np.flatnonzero(known)

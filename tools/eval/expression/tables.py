@@ -140,16 +140,9 @@ def _units(report: Report) -> str:
     rows = []
     for name, photo in report["action_units_photographs"].items():
         grown = sweeps.get(name, {})
-        rows.append(
-            (
-                name,
-                number(photo),
-                number(report["action_units_ferplus"][name]),
-                number(grown.get("spearman")),
-                number(grown.get("rise")),
-                number(grown.get("others_rise")),
-            )
-        )
+        figures = [photo, report["action_units_ferplus"][name]]
+        figures += [grown.get(key) for key in ("spearman", "rise", "others_rise")]
+        rows.append((name, *map(number, figures)))
     head = ("unit", "r, photographs", "r, FER+", "rendered: Spearman", "rise", "others' rise")
     people = next(iter(sweeps.values()))["spearman"]["n"] if sweeps else 0
     own = " " + OWN_RENDERS if report["set"] == "clean" else ""

@@ -35,17 +35,17 @@ def face_offsets(found: Float, true: Float) -> Float:
     return np.asarray((found - true) @ matrix[:, :2].T, np.float32)
 
 
-def without_habits(offsets: Float, half: NDArray[np.bool_]) -> Float:
+def without_habits(offsets: Float, part: NDArray[np.bool_]) -> Float:
     """Distances in percent of the IOD after each point's mean offset is taken out.
 
     Networks follow the definitions of the points that they were trained on; a constant offset from
-    another definition is a habit, not an error. The mean is taken over the faces of the other half.
+    another definition is a habit, not an error. The mean is taken over the faces of the other part.
 
     Parameters
     ----------
     offsets : float32[N, 68, 2]
         Of `face_offsets`.
-    half : bool[N]
+    part : bool[N]
         A split into two; people on one side only.
 
     Returns
@@ -53,7 +53,7 @@ def without_habits(offsets: Float, half: NDArray[np.bool_]) -> Float:
     float32[N, 68]
     """
     left = offsets.copy()
-    for side in (half, ~half):
+    for side in (part, ~part):
         if side.any() and (~side).any():
             left[side] -= _mean_known(offsets[~side])
     return np.asarray(100 * np.hypot(left[..., 0], left[..., 1]), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tools.eval.landmarks.distances import INNER, errors, iod
 from tools.eval.landmarks.measure import PARTS, YAWS
 from tools.eval.landmarks.still import still
 from tools.eval.landmarks.subject import Subject, each_face, rough
-from tools.eval.landmarks.truth import against_rendered, against_youtube
+from tools.eval.landmarks.truth import against_rendered, against_youtube, placed_by
 from tools.eval.latency import network_latency
 from tools.eval.ours import NO_FLOAT, Ours
 from tools.eval.peers.landmarkers import LANDMARKERS, LandmarkPeer
@@ -96,11 +97,8 @@ def placements(one: Subject, faces: Faces, amount: float, passes: int) -> Float:
     """Points float32[N, 68, 2] after `passes`, the first from keypoints `amount` times as rough as
     a detector's."""
     rng = np.random.default_rng(1)
-    title = f"{one.name}: {passes} passes, jitter {amount:g}"
-    pairs = list(zip(faces.pictures, faces.points, strict=True))
-    return np.stack(
-        [one.settle(p, rough(label, rng, amount), passes) for p, label in along(pairs, title)]
-    )
+    roughs = [rough(label, rng, amount) for label in faces.points]
+    return placed_by(one, faces.pictures, roughs, f"{passes} passes, jitter {amount:g}", passes)
 
 
 def against_teacher(found: Float, faces: Faces, people: Resampler) -> dict[str, Any]:
@@ -123,10 +121,7 @@ def against_teacher(found: Float, faces: Faces, people: Resampler) -> dict[str, 
     }
     for kind, name, chosen in data.groups(faces):
         slices.setdefault(kind, {})[name] = people.mean(inner, chosen).figure(3)
-    return {
-        **by_part(found, people),
-        "slices": slices,
-    }
+    return {**by_part(found, people), "slices": slices}
 
 
 def by_part(found: Float, people: Resampler) -> dict[str, Any]:
@@ -201,18 +196,6 @@ def against_jitter(
 
 def take(faces: Faces, rows: NDArray[np.int64]) -> Faces:
     """Some of the faces."""
-    return Faces(
-        [faces.pictures[i] for i in rows],
-        faces.rows[rows],
-        faces.points[rows],
-        faces.first[rows],
-        faces.seen[rows],
-        faces.person[rows],
-        [faces.source[i] for i in rows],
-        faces.age[rows],
-        faces.gender[rows],
-        faces.race[rows],
-        faces.yaw[rows],
-        faces.named[rows],
-        faces.teacher[rows],
-    )
+    columns: list[Any] = [getattr(faces, column.name) for column in fields(faces)]
+    kept: list[Any] = [[c[i] for i in rows] if isinstance(c, list) else c[rows] for c in columns]
+    return Faces(*kept)

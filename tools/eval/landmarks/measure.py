@@ -24,7 +24,7 @@ from tools.train.lite import LiteModel
 
 
 class Answer(NamedTuple):
-    """What the network says of one crop."""
+    """Output of the network for one crop."""
 
     points: Float
     """float32[68, 2], crop pixels."""
@@ -58,6 +58,8 @@ SHIFTS = (0.0, 0.02, 0.04, 0.06, 0.09, 0.12)
 ZOOMS = (0.75, 0.85, 0.93, 1.0, 1.08, 1.18, 1.33)
 TURNS = (0.0, 5.0, 10.0, 20.0, 30.0)
 """Degrees, to either side by turns."""
+STILL_IOD, STILL_FRAMES = 55.0, 14
+"""Pixels; frames of a still face, of which the first two are left out."""
 
 
 def detection_offset(rng: np.random.Generator, amount: float = 1.0) -> Float:
@@ -78,15 +80,15 @@ def follower(net: Net) -> Follow:
     return follow
 
 
-def settled(follow: Follow, passes: int) -> Follow:
+def repeated(follow: Follow, passes: int) -> Follow:
     """Every further pass begins with the answer of the one before, as tracking does."""
 
-    def repeat(luma: Grey, start: Float) -> Float:
+    def follow_again(luma: Grey, start: Float) -> Float:
         for _ in range(passes):
             start = follow(luma, start)
         return start
 
-    return repeat
+    return follow_again
 
 
 def displaced(points: Float, offset: Float) -> Float:
@@ -212,22 +214,29 @@ def still_noise(
     time, root mean square over points, median over faces: `raw` as it is, `aligned` with every
     frame's similarity to the mean over frames taken out.
     """
-    rng = np.random.default_rng(2)
-    raw, aligned = [], []
+    rng, found = np.random.default_rng(2), []
     for picture, label in zip(pictures, points, strict=True):
-        zoom = 55.0 / iod(label)
+        zoom = STILL_IOD / iod(label)
         still = cv2.resize(picture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
         # pixel centres are at integers
         own = back(valid_crop(label * np.float32(zoom) + np.float32((zoom - 1) / 2)), TARGET_FIVE)
-        track = []
-        for _ in range(14):
-            frame = np.clip(still + rng.normal(0, sigma, still.shape) + 0.5, 0, 255)
-            own = follow(frame.astype(np.uint8), own)
-            track.append(choose(own))
-        shapes = np.stack(track[2:])
-        raw.append(distances.spread(shapes))
-        aligned.append(distances.aligned_spread(shapes))
-    return {"raw": _r(np.median(raw), 3), "aligned": _r(np.median(aligned), 3)}
+        found.append(jitter(follow, choose, np.asarray(still, np.uint8), own, sigma, rng))
+    raw, aligned = np.median(found, axis=0)
+    return {"raw": _r(raw, 3), "aligned": _r(aligned, 3)}
+
+
+def jitter(
+    follow: Follow, choose: Callable[[Float], Float], still: Grey, own: Float, sigma: float,
+    rng: np.random.Generator,
+) -> tuple[float, float]:  # fmt: skip
+    """Raw and aligned noise of one still face that was at `own` before; see `still_noise`."""
+    track = []
+    for _ in range(STILL_FRAMES):
+        frame = np.clip(still + rng.normal(0, sigma, still.shape) + 0.5, 0, 255)
+        own = follow(frame.astype(np.uint8), own)
+        track.append(choose(own))
+    shapes = np.stack(track[2:]).astype(np.float32)
+    return distances.spread(shapes), distances.aligned_spread(shapes)
 
 
 def presence(

@@ -134,7 +134,7 @@ def measured(
     def error(
         way: measure.Follow, offset: measure.Offset, passes: int, labels: Float = points
     ) -> dict[str, Any]:
-        found = measure.errors(measure.settled(way, passes), pictures, labels, seen, offset)
+        found = measure.errors(measure.repeated(way, passes), pictures, labels, seen, offset)
         return measure.summary(found, faces, rows)
 
     single = {}
@@ -199,21 +199,21 @@ def table(figures: Mapping[str, Any]) -> str:
             f"| {name} | {e['all']} | {e['jaw']} | {e['inner']} | {e['inner_median']} "
             f"| {e['inner_over_10']} % of faces |"
         )
-    best = figures["error"]["second pass"]
-    for title, key in (("source", "source"), ("part", "part"), ("yaw, degrees", "yaw")):
-        cells = best[f"inner_by_{key}"]
-        lines += ["", f"| inner, second pass, by {title} | " + " | ".join(cells) + " |"]
+    tables = [
+        (f"inner, second pass, by {title}", figures["error"]["second pass"][f"inner_by_{key}"])
+        for title, key in (("source", "source"), ("part", "part"), ("yaw, degrees", "yaw"))
+    ]
+    tables += [
+        (f"inner, first pass, by {title}", figures["crop"][key])
+        for title, key in (
+            ("shift, share of the crop's width", "shift"), ("zoom", "zoom"),
+            ("turn, degrees", "turn"),
+        )
+    ]  # fmt: skip
+    for title, cells in tables:
+        lines += ["", f"| {title} | " + " | ".join(cells) + " |"]
         lines += ["|---" * (len(cells) + 1) + "|"]
         lines += ["| | " + " | ".join(str(v) for v in cells.values()) + " |"]
-    for kind, title in (
-        ("shift", "shift, share of the crop's width"),
-        ("zoom", "zoom"),
-        ("turn", "turn, degrees"),
-    ):
-        curve = figures["crop"][kind]
-        lines += ["", f"| inner, first pass, by {title} | " + " | ".join(curve) + " |"]
-        lines += ["|---" * (len(curve) + 1) + "|"]
-        lines += ["| | " + " | ".join(str(v) for v in curve.values()) + " |"]
     lines += ["", "| still face 100 px wide, noise in grey levels | raw | similarity taken out |"]
     lines += ["|---|---|---|"]
     lines += [f"| {k} | {v['raw']} | {v['aligned']} |" for k, v in figures["still_noise"].items()]

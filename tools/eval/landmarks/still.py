@@ -17,15 +17,15 @@ from tools.common.progress import along
 from tools.eval import cache, data
 from tools.eval.card import OURS
 from tools.eval.data import Faces
-from tools.eval.landmarks import distances
 from tools.eval.landmarks.distances import iod
+from tools.eval.landmarks.measure import STILL_IOD, jitter
 from tools.eval.landmarks.subject import Subject
 from tools.eval.peers import landmarkers as peer_module
 from tools.eval.peers import runtime
 from tools.eval.peers.landmarkers import LandmarkPeer
 
 SIGMAS = (2.0, 4.0)
-STILL_FACES, STILL_IOD, STILL_FRAMES = 40, 55.0, 14
+STILL_FACES = 40
 
 
 def still(
@@ -87,16 +87,11 @@ def noises(
 ) -> tuple[Float, Float]:
     """Raw and aligned noise of each still face, float32[N] each."""
     rng = np.random.default_rng(2)
-    raw, aligned = [], []
     pairs = list(zip(stills, starts, strict=True))
-    for picture, start in along(pairs, f"{one.name}: still faces, sigma {sigma:g}"):
-        own: Float = five_points(start)
-        track = []
-        for _ in range(STILL_FRAMES):
-            frame = np.clip(picture + rng.normal(0, sigma, picture.shape) + 0.5, 0, 255)
-            own = one.follow(frame.astype(np.uint8), own)
-            track.append(np.where(np.isfinite(p := one.points(own)), p, 0))
-        shapes = np.stack(track[2:]).astype(np.float32)
-        raw.append(distances.spread(shapes))
-        aligned.append(distances.aligned_spread(shapes))
-    return np.array(raw, np.float32), np.array(aligned, np.float32)
+    found = [
+        jitter(one.follow, lambda own: np.nan_to_num(one.points(own)), still, five_points(start),
+               sigma, rng)
+        for still, start in along(pairs, f"{one.name}: still faces, sigma {sigma:g}")
+    ]  # fmt: skip
+    raw, aligned = np.array(found, np.float32).T
+    return raw, aligned

@@ -7,8 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from agent.base.types import Float, Grey
-from tools.eval.landmarks.measure import detection_offset, displaced
-from tools.eval.peers.landmarkers import Follow
+from tools.eval.landmarks.measure import Follow, detection_offset, displaced, repeated
 
 
 class Subject:
@@ -20,12 +19,9 @@ class Subject:
         self.points = points
         """Its own points to float32[68, 2]; NaN for those it does not have."""
 
-    def settle(self, luma: Grey, rough: Float, passes: int = 2) -> Float:
+    def locate(self, luma: Grey, rough: Float, passes: int = 2) -> Float:
         """float32[68, 2] after each pass has started from the one before."""
-        own = self.follow(luma, rough)
-        for _ in range(passes - 1):
-            own = self.follow(luma, own)
-        return self.points(own)
+        return self.points(repeated(self.follow, passes)(luma, rough))
 
 
 def rough(points: Float, rng: np.random.Generator, amount: float) -> Float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import Float, Grey
-from tools.common.bootstrap import Draws, Resampler
+from tools.common.bootstrap import Draws, Resampler, beside
 from tools.common.progress import along
 from tools.eval import cache, data
 from tools.eval.card import OURS
@@ -25,10 +25,12 @@ from tools.eval.peers.landmarkers import LandmarkPeer
 from tools.eval.rendered import Rendered
 
 
-def placed_by(one: Subject, pictures: Sequence[Grey], roughs: Sequence[Float], what: str) -> Float:
-    """float32[N, 68, 2] after two passes."""
+def placed_by(
+    one: Subject, pictures: Sequence[Grey], roughs: Sequence[Float], what: str, passes: int = 2
+) -> Float:
+    """float32[N, 68, 2], from keypoints float32[5, 2] of each picture."""
     pairs = list(zip(pictures, roughs, strict=True))
-    return np.stack([one.settle(p, r) for p, r in along(pairs, f"{one.name}: {what}")])
+    return np.stack([one.locate(p, r, passes) for p, r in along(pairs, f"{one.name}: {what}")])
 
 
 def placed_by_all(
@@ -56,7 +58,7 @@ def compared(
 ) -> dict[str, Any]:
     """Errors of everybody against one truth, as they are and without constant offsets; paired."""
     drawn = Resampler(units)
-    half = drawn.place % 2 == 0
+    even = drawn.place % 2 == 0
     rows: dict[str, dict[str, Draws]] = {}
     for name, points in placed.items():
         plain = np.stack([distances.distances(p, t) for p, t in zip(points, true, strict=True)])
@@ -65,25 +67,17 @@ def compared(
         )
         offsets[~seen] = np.nan
         plain[~seen] = np.nan
-        fitted = distances.without_habits(offsets, half)
-        inner = INNER
+        fitted = distances.without_habits(offsets, even)
         rows[name] = {
-            "inner 51": drawn.mean(each_face(plain, inner)),
-            "inner 51, offsets out": drawn.mean(each_face(fitted, inner)),
-            "eyes": drawn.mean(each_face(plain, PARTS["eyes"])),
-            "mouth": drawn.mean(each_face(plain, PARTS["mouth"])),
-            "jaw": drawn.mean(each_face(plain, PARTS["jaw"])),
+            "inner 51": drawn.mean(each_face(plain, INNER)),
+            "inner 51, offsets out": drawn.mean(each_face(fitted, INNER)),
+            **{k: drawn.mean(each_face(plain, PARTS[k])) for k in ("eyes", "mouth", "jaw")},
         }
-    return {
-        name: {
-            part: {
-                **draws.figure(3),
-                **({} if name == OURS else {"ours_minus": (rows[OURS][part] - draws).figure(3)}),
-            }
-            for part, draws in row.items()
-        }
-        for name, row in rows.items()
+    parts = {
+        part: beside({name: row[part] for name, row in rows.items()}, OURS, 3)
+        for part in rows[OURS]
     }
+    return {name: {part: parts[part][name] for part in parts} for name in rows}
 
 
 def against_youtube(

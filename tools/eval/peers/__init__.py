@@ -1,1 +1,1 @@
-"""Other people's networks, each run as its makers run it."""
+"""Networks to compare with, each run as its authors run it."""

@@ -187,7 +187,7 @@ def blend(boxes: Float, scores: Float, iou: float, usual: float) -> tuple[Float,
 def _suppressed(
     boxes: list[Float], scores: list[Float], iou: float, scale: Float
 ) -> tuple[Found, NDArray[np.int64]]:
-    """What is left, in picture pixels, and which of the given boxes that is."""
+    """The boxes kept, in picture pixels, and their places among the given ones."""
     every = np.concatenate(boxes).astype(np.float32)
     score = np.concatenate(scores).astype(np.float32)
     keep = nms(every, score, iou)

@@ -75,7 +75,7 @@ def read(outbox: Path) -> Stored:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one look found."""
+    """Result of one check."""
 
     violations: tuple[str, ...]
     missing: frozenset[Key]

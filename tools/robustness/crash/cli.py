@@ -18,8 +18,8 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
         "crash",
         parents=[shared],
         help="kill -9 at random instants, or at every write: nothing released is lost",
-        description="Kills both halves of the agent at random instants while summaries flow to a "
-        "real Mosquitto that is itself stopped and started. Exit code 1 when anything was lost, "
+        description="Kills both processes of the agent at random instants while summaries flow to "
+        "a real Mosquitto that is itself stopped and started. Exit code 1 when anything was lost, "
         "changed or inconsistent; the evidence is then kept.",
     )
     parser.add_argument("--cycles", type=positive, default=1000, metavar="N", help="default: 1000")

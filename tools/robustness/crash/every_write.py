@@ -43,8 +43,7 @@ Steps = tuple[str, ...]
 
 
 def run(
-    progress: Callable[[int, str], None] = lambda done, word: None,
-    calls: tuple[str, ...] = CALLS,
+    progress: Callable[[int, str], None] = lambda done, word: None, calls: tuple[str, ...] = CALLS
 ) -> dict[str, Any]:
     """Kill at every call of every kind; `passed` says whether all went well.
 

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -75,16 +74,11 @@ class Reader:
             raise ToolError(f"The reader cannot reach the broker: {error}. Try again.") from None
         self._client.loop_start()
         if not self._subscribed.wait(20.0):
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise ToolError("The broker does not confirm the reader's subscription. Try again.")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
         self._journal.close()

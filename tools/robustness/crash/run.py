@@ -1,9 +1,9 @@
-"""kill -9 at random instants across both halves while summaries flow to a real Mosquitto.
+"""kill -9 at random instants across both processes while summaries flow to a real Mosquitto.
 
-The halves are the commands of the product, on the bundled clip without end. After every kill they
-are started again at once; the broker is now and then stopped and started. In between and at the end
-the outbox is held against what a reader received: every released (boot, seq) arrives, byte for
-byte, and ledger and records agree.
+The processes are the commands of the product, on the bundled clip without end. After every kill
+they are started again at once; the broker is now and then stopped and started. In between and at
+the end the outbox is compared with what a reader received: every released (boot, seq) arrives, byte
+for byte, and ledger and records agree.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ from agent.base.config import AgentConfig, as_toml, parse
 from tools.common.errors import ToolError
 from tools.common.files import save_json
 from tools.common.machine import machine
+from tools.common.mosquitto import Mosquitto, program
 from tools.robustness.crash.check import Stored, aside, judge, read
-from tools.robustness.crash.processes import Broker, Half, mosquitto
+from tools.robustness.crash.process import AgentProcess
 from tools.robustness.crash.reader import Reader
 
 DEVICE = "crash"
 _LIVES = 3.5
-"""How long a half lives, at most, in multiples of the time from its start to its first summary on
-this machine; drawn uniformly, so that start-up is hit as well as work."""
+"""How long a process lives, at most, in multiples of the time from its start to its first summary;
+drawn uniformly, so that start-up is hit as well as work."""
 _QUICKEST = 5.0
-"""Seconds that a half may live on any machine."""
+"""Seconds that a process may live on any machine."""
 _BOTH = 0.1
 """Share of kills that take both at once."""
 _AIMED = 0.25
@@ -59,7 +60,7 @@ Progress = Callable[[int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to do."""
+    """Options of a run."""
 
     cycles: int = 1000
     seed: int | None = None
@@ -70,14 +71,14 @@ class Options:
 
 @dataclass(slots=True)
 class _Tally:
-    """What a run came to."""
+    """Counts and findings of a run."""
 
     cycles: int = 0
     kills: dict[str, int] = field(default_factory=lambda: {"perceive": 0, "uplink": 0, "both": 0})
     aimed: int = 0
     broker_stops: int = 0
     first_summary: dict[str, float] = field(default_factory=dict)
-    """Seconds from a half's start to the arrival of a summary, while the other half works."""
+    """Seconds from a process's start to the arrival of a summary, while the other works."""
     looks: int = 0
     violations: list[str] = field(default_factory=list)
 
@@ -90,8 +91,7 @@ def run(
 
     Raises `ToolError` where it cannot be carried out at all.
     """
-    if mosquitto() is None:
-        raise ToolError("Mosquitto is not installed. Install it: apt install mosquitto.")
+    program()
     seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
     folder = _folder(options.keep)
     begun = time.monotonic()
@@ -155,17 +155,23 @@ class _Campaign:
         self._folder = folder
         self._chance = chance
         self._stack = ExitStack()
-        self._broker = Broker(folder)
+        store = folder / "mosquitto"
+        store.mkdir()
+        self._broker = Mosquitto(
+            folder,
+            "allow_anonymous true\nmax_queued_messages 0\npersistence true\n"
+            f"persistence_location {store}/",
+        )
         self._broker_back: float | None = None
         config = configuration(folder, self._broker.port)
         self._outbox = config.store.outbox
         settings = folder / "fleeting.toml"
         settings.write_text(as_toml(config), encoding="utf-8")
-        self._halves = {name: Half(name, settings, folder) for name in ("perceive", "uplink")}
+        self._agent = {n: AgentProcess(n, settings, folder) for n in ("perceive", "uplink")}
         self._lives = dict.fromkeys(("perceive", "uplink"), _QUICKEST)
         """Seconds, at most."""
         self._due: dict[str, float] = {}
-        """When each half dies next, monotonic seconds."""
+        """When each process dies next, monotonic seconds."""
         self._reader: Reader | None = None
         self._last: Stored | None = None
         self._kills = (folder / "kills.jsonl").open("a", encoding="utf-8")
@@ -186,8 +192,8 @@ class _Campaign:
             self._stack.callback(self._broker.stop)
             journal = self._folder / "received.jsonl"
             self._reader = self._stack.enter_context(Reader(self._broker.port, DEVICE, journal))
-            for name, half in self._halves.items():
-                self._stack.callback(half.kill)
+            for name, process in self._agent.items():
+                self._stack.callback(process.kill)
                 self._start(name)
             self._stack = self._stack.pop_all()
         return self
@@ -196,12 +202,11 @@ class _Campaign:
         self._stack.close()
 
     def warm_up(self) -> None:
-        """Wait for the first summary, so that kernels are compiled and kept; then start each half
-        again and time it. Raises `ToolError`."""
+        """Wait for the first summary, so that kernels are compiled and kept; then start each
+        process again and time it. Raises `ToolError`."""
         for name in ("perceive", "perceive", "uplink"):
-            half = self._halves[name]
-            half.kill()
-            half.start()
+            self._agent[name].kill()
+            self._agent[name].start()
             begun = time.monotonic()
             if not self._recovers(_WARM_UP):
                 what = [*self.tally.violations, f"no summary arrived within {_WARM_UP:.0f} s"][0]
@@ -212,7 +217,7 @@ class _Campaign:
             self._plan(name)
 
     def cycle(self) -> None:
-        """Wait until a half's time has come, kill it, now and then both, and start them again."""
+        """Wait until a process is due, kill it, now and then both, and start them again."""
         name = min(self._due, key=lambda each: self._due[each])
         until = self._due[name]
         if self._broker_back is None and self._chance.random() < _BROKER_STOPS:
@@ -226,9 +231,9 @@ class _Campaign:
         if self._chance.random() < _AIMED and self._aim():
             self.tally.aimed += 1
         both = self._chance.random() < _BOTH
-        names = list(self._halves) if both else [name]
+        names = list(self._agent) if both else [name]
         for each in names:
-            self._halves[each].kill()
+            self._agent[each].kill()
         self._note("both" if both else name)
         for each in names:
             self._start(each)
@@ -259,8 +264,7 @@ class _Campaign:
         found = self.tally.violations
         if not found and not self._recovers(_DRAIN):
             found.append(f"no new summary arrived within {_DRAIN:.0f} s of the last kill")
-        seer, talker = self._halves["perceive"], self._halves["uplink"]
-        if (code := seer.stop()) != 0:
+        if (code := self._agent["perceive"].stop()) != 0:
             found.append(f"perceive ended with code {code} when asked to stop")
         deadline = time.monotonic() + _DRAIN
         stored = read(self._outbox)
@@ -270,7 +274,7 @@ class _Campaign:
                 break
             self._wait(time.monotonic() + 0.25)
             stored = read(self._outbox)
-        if (code := talker.stop()) != 0:
+        if (code := self._agent["uplink"].stop()) != 0:
             found.append(f"uplink ended with code {code} when asked to stop")
         arrived = self.reader.arrived()
         stored = read(self._outbox)
@@ -281,9 +285,9 @@ class _Campaign:
             found.append(f"{len(stored.waiting)} summaries still wait after {_DRAIN:.0f} s")
         found += [f"not a summary: {what}" for what in self.reader.unreadable()]
         found += [f"the agent moved {name} aside as damaged" for name in aside(self._outbox)]
-        for half in self._halves.values():
-            if "Traceback" in half.log.read_text(encoding="utf-8", errors="replace"):
-                found.append(f"a traceback in {half.log.name}")
+        for process in self._agent.values():
+            if "Traceback" in process.log.read_text(encoding="utf-8", errors="replace"):
+                found.append(f"a traceback in {process.log.name}")
         return stored
 
     def counts(self, final: Stored) -> dict[str, Any]:
@@ -292,7 +296,7 @@ class _Campaign:
         verdict = judge(final, arrived)
         released = {key for key, _ in final.ledger}
         return {
-            "starts": {name: half.starts for name, half in self._halves.items()},
+            "starts": {name: process.starts for name, process in self._agent.items()},
             "boots": len({boot for boot, _ in released}),
             "released": len(released),
             "arrived": len(released & set(arrived)),
@@ -302,21 +306,21 @@ class _Campaign:
         }
 
     def _start(self, name: str) -> None:
-        self._halves[name].start()
+        self._agent[name].start()
         self._plan(name)
 
     def _plan(self, name: str) -> None:
         self._due[name] = time.monotonic() + self._chance.uniform(0.0, self._lives[name])
 
     def _wait(self, deadline: float) -> None:
-        """Let time pass; start the broker when it is due, and a half that ended by itself."""
+        """Let time pass; start the broker when it is due, and a process that ended by itself."""
         while True:
             now = time.monotonic()
             if self._broker_back is not None and now >= self._broker_back:
                 self._broker.start()
                 self._broker_back = None
-            for name, half in self._halves.items():
-                if (code := half.ended()) is not None:
+            for name, process in self._agent.items():
+                if (code := process.ended()) is not None:
                     self.tally.violations.append(f"{name} ended by itself with code {code}")
                     self._start(name)
             if now >= deadline:

@@ -11,7 +11,7 @@ from agent.privacy.policy.rules import resolve
 from agent.wall.remote_settings import Settings, apply
 from tools.robustness.fuzz.cases import BASE, DEFAULTS, DESIRED, Case
 
-_WISH = {
+_DESIRED = {
     DESIRED: {"version", "own", "rejected", "patch"},
     DEFAULTS: {"defaults_version", "defaults", "defaults_rejected", "patch"},
 }
@@ -34,7 +34,7 @@ def may_change(case: Case, held: Settings) -> set[str]:
         else:
             fits = given == {}
         return _COMMAND[case.topic] if fits else set()
-    if case.topic in _WISH:
+    if case.topic in _DESIRED:
         document = _json(case.payload)
         current = held.version if case.topic == DESIRED else held.defaults_version
         if (
@@ -43,7 +43,7 @@ def may_change(case: Case, held: Settings) -> set[str]:
             and isinstance(document.get("config"), dict)
             and current < document["version"] < 2**31
         ):
-            return _WISH[case.topic]
+            return _DESIRED[case.topic]
     return set()
 
 

@@ -1,6 +1,6 @@
 """Fuzzing of the handler of inbound messages: nothing may raise, change state or grow.
 
-Each message is judged by `fuzz_oracle` before and after: the settings file's bytes, the settings in
+Each message is judged by `oracle` before and after: the settings file's bytes, the settings in
 force, the answer, the count of refusals. Memory is compared between a fifth of the way and the end.
 """
 
@@ -41,7 +41,7 @@ _MOST_PROBLEMS = 10
 
 @dataclass(slots=True)
 class _Run:
-    """What was found so far."""
+    """Counts and findings so far."""
 
     problems: list[str] = field(default_factory=list)
     flavours: Counter[str] = field(default_factory=Counter)
@@ -123,7 +123,7 @@ def _all(
                 tally.flush(outbox, clock.now + number)
                 tick(number)
             if number in (messages // 5, messages - 1):
-                found.memory.append((tracemalloc.get_traced_memory()[0], _resident()))
+                found.memory.append((tracemalloc.get_traced_memory()[0], resident(os.getpid())))
             if len(found.problems) >= _MOST_PROBLEMS:
                 break
     finally:
@@ -168,7 +168,7 @@ def one(
     if (case.refused or (handled.rate_limited and flood)) and not refused:
         wrong("was not counted as refused")
     if case.taken and not flood and after is before:
-        wrong("a valid wish had no effect")
+        wrong("a valid desired state had no effect")
     reply = handled.reply
     if reply is not None:
         found.answers[reply.answer] += 1
@@ -193,5 +193,6 @@ def _growth(memory: list[tuple[int, int]]) -> tuple[int, int]:
     return traced_end - traced, resident_end - resident
 
 
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def resident(pid: int) -> int:
+    """Bytes of memory that a process holds (proc_pid_statm(5))."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -51,8 +51,10 @@ def streams(seed: int, drawn: int) -> Iterator[tuple[bytes, bytes]]:
 class Rogue:
     """Listens on a port and serves each stream to one connection."""
 
-    def __init__(self, port: int, given: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, port: int, given: list[tuple[bytes, bytes]], linger: float = 0.3) -> None:
+        """`linger`: seconds from the last byte of either side to the end of a connection."""
         self._given = given
+        self._linger = linger
         self.served = 0
         self.done = threading.Event()
         self._server = socket.create_server(("127.0.0.1", port))
@@ -81,7 +83,7 @@ class Rogue:
         if not early:
             client.recv(4096)  # its first words, so that it is where a connected client is
             client.sendall(late)
-        client.settimeout(0.3)
+        client.settimeout(self._linger)
         while client.recv(65_536):
             pass
 

@@ -1,12 +1,9 @@
-"""Fuzzing through a real Mosquitto to a real, sealed uplink; then by a malicious broker."""
+"""Fuzzing through a real Mosquitto to a real, sandboxed uplink; then by a malicious broker."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,17 +14,16 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.host.supervise import child_environment
+from agent.base.config import as_toml
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import read
 from tools.common.errors import ToolError
-from tools.robustness.crash.processes import Broker, mosquitto
-from tools.robustness.fuzz.cases import BASE, DEVICE, GROUP, Case, Cases
-from tools.robustness.fuzz.run import configuration
+from tools.common.mosquitto import Mosquitto, installed
+from tools.robustness.crash.process import AgentProcess
+from tools.robustness.fuzz.cases import BASE, Case, Cases
+from tools.robustness.fuzz.run import MOST_RESIDENT, configuration, resident
 from tools.robustness.fuzz.streams import Rogue, streams
 
-MOST_RESIDENT = 8_000_000
-"""Bytes that the uplink may grow by."""
 _PATIENCE = 90.0
 """Seconds for the uplink to answer; its own limits make it wait after a flood."""
 _MOST_TOPIC = 1000
@@ -37,30 +33,34 @@ _DRAWN = 20
 def run(messages: int, seed: int) -> dict[str, Any]:
     """The report, with `problems`; where there is no Mosquitto it says so and holds nothing else.
     Raises `ToolError`."""
-    if mosquitto() is None:
+    if installed() is None:
         return {"broker": "", "problems": []}
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         return _Wire(Path(name)).run(messages, seed)
 
 
 class _Wire:
-    """One broker, one uplink, one stranger who writes and one ear."""
+    """One broker, one uplink, and a client that publishes and listens."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._broker = Broker(folder)
-        self._config = configuration(folder, host="127.0.0.1", port=self._broker.port)
-        self._log = folder / "uplink.log"
+        self._broker = Mosquitto(folder)
+        self._config = configuration(
+            folder, host="127.0.0.1", port=self._broker.port, backoff_max=0.1, keepalive=5
+        )
+        settings = folder / "fleeting.toml"
+        settings.write_text(as_toml(self._config), encoding="utf-8")
+        self._uplink = AgentProcess("uplink", settings, folder)
         self._heard: list[str] = []
         self._problems: list[str] = []
 
     def run(self, messages: int, seed: int) -> dict[str, Any]:
         self._broker.start()
-        uplink = self._start()
+        self._uplink.start()
         try:
             with self._client() as stranger:
                 self._ask(stranger, "before")
-                sent, growth = self._flood(stranger, uplink, messages, seed)
+                sent, growth = self._flood(stranger, messages, seed)
                 self._ask(stranger, "after the flood")
             self._broker.stop()
             given = list(streams(seed, _DRAWN))
@@ -71,15 +71,14 @@ class _Wire:
             self._broker.start()
             self._deliver()
         finally:
-            code = uplink.poll()
-            uplink.terminate()
-            uplink.wait(30)
+            code = self._uplink.ended()
+            self._uplink.stop()
             self._broker.stop()
         if code is not None:
             self._problems.append(f"the uplink ended with code {code}")
         if served < len(given):
             self._problems.append(f"the uplink came back {served} times, not {len(given)}")
-        words = self._log.read_text(errors="replace")
+        words = self._uplink.log.read_text(errors="replace")
         if "Traceback" in words:
             self._problems.append(f"a traceback: {words[words.index('Traceback') :][-600:]}")
         return {
@@ -89,21 +88,6 @@ class _Wire:
             "resident_growth": growth,
             "problems": self._problems,
         }
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        settings = self._folder / "fleeting.toml"
-        settings.write_text(
-            f'[device]\nid = "{DEVICE}"\ngroup = "{GROUP}"\n'
-            f'[store]\noutbox = "{self._folder / "outbox.db"}"\n'
-            f'[mqtt]\nhost = "127.0.0.1"\nport = {self._broker.port}\ndiscovery = true\n'
-            "backoff_max = 0.1\nkeepalive = 5\n"
-        )
-        with self._log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-P", "-m", "agent.cli", "uplink", "--config", str(settings)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=child_environment(),
-            )  # fmt: skip
 
     @contextlib.contextmanager
     def _client(self) -> Any:
@@ -143,11 +127,9 @@ class _Wire:
         if not _eventually(answered):
             self._problems.append(f"the uplink does not answer, {when}")
 
-    def _flood(
-        self, client: mqtt.Client, uplink: subprocess.Popen[bytes], messages: int, seed: int
-    ) -> tuple[int, int]:
+    def _flood(self, client: mqtt.Client, messages: int, seed: int) -> tuple[int, int]:
         """Only what must be refused: the settings file must stay as it is, byte for byte."""
-        self._wish(client)
+        self._desire(client)
         path = self._config.store.settings
         before = path.read_bytes() if path.exists() else b""
         held = read(path)
@@ -163,21 +145,21 @@ class _Wire:
             if sent % 100 == 0:
                 time.sleep(0.05)
             if sent == messages // 5:
-                early = _resident(uplink.pid)
+                early = resident(self._uplink.pid)
         self._ask(client, "at the end of the flood")
         if (path.read_bytes() if path.exists() else b"") != before:
             self._problems.append("the settings file changed")
-        growth = _resident(uplink.pid) - early
+        growth = resident(self._uplink.pid) - early
         if growth > MOST_RESIDENT:
             self._problems.append(f"the uplink grew by {growth} bytes")
         return sent, growth
 
-    def _wish(self, client: mqtt.Client) -> None:
-        """One valid wish first: the way in is open."""
+    def _desire(self, client: mqtt.Client) -> None:
+        """One valid desired state first: it must be applied."""
         body = json.dumps({"version": 5, "config": {"tracking": {"max_faces": 9}}})
         client.publish(f"{BASE}/shadow/desired", body, qos=1, retain=True)
         if not _eventually(lambda: read(self._config.store.settings).version == 5):
-            self._problems.append("a valid wish had no effect")
+            self._problems.append("a valid desired state had no effect")
 
     def _deliver(self) -> None:
         """After everything: what is put into the outbox arrives."""
@@ -205,7 +187,3 @@ def _eventually(true: Callable[[], bool]) -> bool:
             return True
         time.sleep(0.1)
     return False
-
-
-def _resident(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -12,6 +12,6 @@ from agent.desk.audit.recording import Processes
 
 
 def processes(kind: str) -> Processes:
-    """The commands of both halves with one of `kinds.KINDS` built in, or several joined by `+`."""
-    wrapped = (sys.executable, "-P", "-m", "tools.robustness.leaks.half", kind)
+    """Both commands with one of `kinds.KINDS` built in, or several joined by `+`."""
+    wrapped = (sys.executable, "-P", "-m", "tools.robustness.leaks.process", kind)
     return Processes((*wrapped, "perceive"), (*wrapped, "uplink"))

@@ -1,4 +1,4 @@
-"""`python -m tools.robustness leaks KIND VIDEO`: audit halves that leak; alone: the kinds."""
+"""`python -m tools.robustness leaks KIND VIDEO`: audit processes that leak; alone: the kinds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tools.robustness.leaks.kinds import KINDS
 def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
     """Put the subcommand into `verbs`, an argparse subparsers action; it has its own options."""
     parser = verbs.add_parser(
-        "leaks", help="see `fleeting audit` find leaks that are built in", description=__doc__
+        "leaks", help="audit an agent with a leak built in", description=__doc__
     )
     parser.add_argument("kind", nargs="?", metavar="KIND", help="or several joined by +")
     parser.add_argument("video", nargs="?", type=Path, metavar="VIDEO")

@@ -1,4 +1,4 @@
-"""Leaks to build in: ways in which a picture, or what was seen in it, could get out."""
+"""Leaks to build in: covert channels for pictures and landmarks."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Leak:
     outbox = Path()
 
     def before_sandbox(self, settings: str) -> None:
-        """In `perceive`, before it has sealed itself. `settings`: its configuration file."""
+        """In `perceive`, before it enters its sandbox. `settings`: its configuration file."""
         self.settings = tomllib.loads(Path(settings).read_text())
         self.outbox = Path(self.settings["store"]["outbox"])
 
     def in_perceive(self) -> None:
-        """Behind the walls: look on, and act whenever a summary is stored."""
+        """In the sandbox: look on, and act whenever a summary is stored."""
         from agent.base.report import Summary
         from agent.vision.pipeline import Pipeline
         from agent.wall.outbox import store
@@ -206,7 +206,7 @@ class Property(Base64):
 
 
 class Socket(Leak):
-    """Over a connection of its own, opened before the walls stand: behind them there is none."""
+    """Over a connection of its own, opened before the sandbox is entered: inside there is none."""
 
     def before_sandbox(self, settings: str) -> None:
         super().before_sandbox(settings)

@@ -74,42 +74,33 @@ class Loss:
         return score_loss + 2.0 * box_loss + 4.0 * five_loss, parts
 
 
-def train(
-    minutes: float,
-    batch: int,
-    rate: float,
-    workers: int,
-    seed: int,
-    start: Path | None,
-    sources: Sources | None = None,
-    run: str = "detector",
-) -> None:
-    """Train for `minutes` of wall time, over all resumptions; a checkpoint every 200 steps.
+def train(options: argparse.Namespace, run: str, sources: Sources | None) -> None:
+    """Train for `options.minutes`, over all resumptions; a checkpoint every 200 steps.
 
-    `sources` are what pictures are drawn from, by default the packs; `run` is the folder below
-    `runs` that keeps the checkpoint.
+    `run`: the folder below `runs` that keeps the checkpoint. `sources` of the pictures; None: the
+    packs.
     """
-    common.seed_everything(seed)
+    common.seed_everything(options.seed)
     place = common.device()
     path = run_folder(run) / "checkpoint.pt"
     net = DetectorNet().to(place, memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(
-        common.split_decay(net, 0.02), lr=rate, betas=(0.9, 0.99), fused=True
+        common.split_decay(net, 0.02), lr=options.rate, betas=(0.9, 0.99), fused=True
     )
-    training = common.Run(path, net, optimiser, minutes, 0.998, start)
+    training = common.Run(path, net, optimiser, options.minutes, 0.998, options.start)
     for group in optimiser.param_groups:  # an older checkpoint may say otherwise
         group["fused"] = True
     loss_of = Loss(place)
     # the pictures are drawn at random: a resumed run takes another seed, not the same start again
     data = DataLoader(
-        Stream(seed + training.step, sources),
-        batch_size=batch,
-        num_workers=workers,
-        prefetch_factor=3 if workers else None,
+        Stream(options.seed + training.step, sources),
+        batch_size=options.batch,
+        num_workers=options.workers,
+        prefetch_factor=3 if options.workers else None,
     )
     recent = common.Recent()
     net.train()
-    with bar("training, minutes", minutes) as tell:
+    with bar("training, minutes", options.minutes) as tell:
         for sample in data:
             progress = training.budget.progress
             if progress >= 1.0:
@@ -117,7 +108,7 @@ def train(
             picture, *targets = (t.to(place, non_blocking=True) for t in sample)
             x = (picture.float() / 255.0).to(memory_format=torch.channels_last)
             loss, parts = loss_of(net(x), *targets)
-            training.learn(loss, rate * common.warm_cosine(progress, 0.03), 10.0)
+            training.learn(loss, options.rate * common.warm_cosine(progress, 0.03), 10.0)
             recent.add(**parts)
             tell(training.budget.spent / 60, f"step {training.step}: {recent}")
             if training.step % 200 == 0:
@@ -127,18 +118,13 @@ def train(
 
 def main(argv: list[str]) -> int:
     """Train, then hand over to what converts and measures."""
-    parser = argparse.ArgumentParser(prog="python -m tools.train detector", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=240.0, help="training, wall time in all")
+    parser = common.parser("detector", 240.0, __doc__)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw pictures")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--start", type=Path, help="checkpoint whose averaged weights to start from"
-    )
-    parser.add_argument("--convert-only", action="store_true")
+    parser.add_argument("--start", type=Path, help="checkpoint whose weights to begin with")
     parser.add_argument("--train-only", action="store_true")
-    parser.add_argument("--data", choices=("all", "clean"), default="all", help="see tools.train")
     options: Any = parser.parse_args(argv)
     run, sources = "detector", None
     if options.data == "clean":
@@ -146,16 +132,7 @@ def main(argv: list[str]) -> int:
 
         run, sources = "detector-clean", clean.detector()
     if not options.convert_only:
-        train(
-            options.minutes,
-            options.batch,
-            options.rate,
-            options.workers,
-            options.seed,
-            options.start,
-            sources,
-            run,
-        )
+        train(options, run, sources)
     if options.train_only:
         return 0
     return common.publish("detector", "--data", options.data)

@@ -103,13 +103,18 @@ class Painter:
         limit = 40.0 if u < 0.06 else 15.0 if u < 0.35 else 0.0
         return float(np.radians(self.rng.uniform(-limit, limit)))
 
+    def _scene(self) -> tuple[Picture, Labels] | None:
+        if not len(self.sources.scenes):
+            return None
+        i = int(np.searchsorted(self._scene_p, self.rng.random()))
+        return self.sources.scenes[i], self.sources.scene_labels[i]
+
     def _scene_view(self, width: int, height: int) -> tuple[Picture, Labels]:
         """Part of a scene; a background where there are no scenes."""
         rng = self.rng
-        if not len(self.sources.scenes):
+        if (scene := self._scene()) is None:
             return self._negative_view(width, height), nothing()
-        i = int(np.searchsorted(self._scene_p, rng.random()))
-        picture, labels = self.sources.scenes[i], self.sources.scene_labels[i]
+        picture, labels = scene
         h, w = picture.shape
         fit = min(width / w, height / h)
         size = np.array([w, h], np.float32)
@@ -155,10 +160,9 @@ class Painter:
     def _close_up(self, width: int, height: int) -> tuple[Picture, Labels]:
         """Part of a scene around one of its faces, at about the scale of run time."""
         rng = self.rng
-        if not len(self.sources.scenes):
+        if (scene := self._scene()) is None:
             return self._negative_view(width, height), nothing()
-        i = int(np.searchsorted(self._scene_p, rng.random()))
-        picture, labels = self.sources.scenes[i], self.sources.scene_labels[i]
+        picture, labels = scene
         h, w = picture.shape
         fit = min(WIDTH / w, HEIGHT / h)
         active = labels.box[~labels.ignore]

@@ -170,7 +170,7 @@ def draw_body(
 def draw_oval(
     canvas: Picture, labels: Labels, middle: NDArray[Any], height: float, rng: np.random.Generator
 ) -> Labels:
-    """What is round and no face: a blank oval like the back of a head, or rings like a wheel."""
+    """Round distractors: a blank oval like the back of a head, or rings like a wheel."""
     wide, tilt = height * rng.uniform(0.65, 1.05), float(rng.uniform(-40, 40))
     rings = int(rng.integers(2, 6)) if rng.random() < 0.6 else 1
     centre = (round(float(middle[0])), round(float(middle[1])))

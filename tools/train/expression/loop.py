@@ -7,7 +7,6 @@ included, and goes on from `runs/expression/checkpoint.pt`.
 
 from __future__ import annotations
 
-import argparse
 import copy
 from pathlib import Path
 from typing import Any
@@ -40,12 +39,8 @@ EVALUATE_EVERY = 1000
 
 def main(argv: list[str]) -> int:
     """Train (unless told otherwise), then hand over to what converts and measures."""
-    parser = argparse.ArgumentParser(prog="python -m tools.train expression")
-    parser.add_argument("--minutes", type=float, default=60.0, help="training time in all")
-    parser.add_argument("--convert-only", action="store_true", help="use the checkpoint as it is")
-    parser.add_argument(
-        "--start", type=Path, help="checkpoint whose averaged weights to start from"
-    )
+    parser = common.parser("expression", 60.0)
+    parser.add_argument("--start", type=Path, help="checkpoint whose weights to begin with")
     parser.add_argument("--restart", action="store_true", help="forget the checkpoint")
     parser.add_argument(
         "--teacher",
@@ -55,7 +50,6 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--distil", action="store_true", help="learn from the teacher's answers beside the votes"
     )
-    parser.add_argument("--data", choices=("all", "clean"), default="all", help="see tools.train")
     options = parser.parse_args(argv)
     if options.data == "clean":
         return _clean(options.minutes, options.convert_only)

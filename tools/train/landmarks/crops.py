@@ -160,7 +160,7 @@ class Crops:
         return patch.T if rng.random() < 0.5 else patch
 
     def _occlude(self, crop: Grey, rng: np.random.Generator) -> None:
-        """Something before the face: a turned box or an ellipse, flat or textured. In place."""
+        """Occlusion by a turned box or an ellipse, flat or textured. In place."""
         centre = rng.uniform(0.1, 0.9, 2) * SIZE
         size = rng.uniform(0.08, 0.45, 2) * SIZE
         mask = np.zeros((SIZE, SIZE), np.uint8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,12 +27,9 @@ SPREAD_SHARE = 0.02
 
 def main(argv: list[str]) -> int:
     """Train (or resume), then hand over to what converts and measures."""
-    parser = argparse.ArgumentParser(prog="python -m tools.train landmarks", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=90.0, help="training time (default 90)")
+    parser = common.parser("landmarks", 90.0, __doc__)
     parser.add_argument("--seed", type=int, default=68)
     parser.add_argument("--start", type=Path, help="checkpoint whose weights to begin with")
-    parser.add_argument("--convert-only", action="store_true", help="from the last checkpoint")
-    parser.add_argument("--data", choices=("all", "clean"), default="all", help="see tools.train")
     options = parser.parse_args(argv)
     if not options.convert_only:
         folder, sources = run_folder("landmarks"), packs

@@ -7,7 +7,6 @@ Tracks of two generators, seeds in `tools.micro.generator_config.TRAIN_SEEDS` an
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,15 +33,12 @@ REAL_SHARE = 0.25
 
 def main(argv: list[str]) -> int:
     """Make tracks, train, hand over to what measures and writes the weights."""
-    parser = argparse.ArgumentParser(prog="python -m tools.train micro")
-    parser.add_argument("--minutes", type=float, default=15.0, help="training time in all")
+    parser = common.parser("micro", 15.0)
     parser.add_argument("--tracks", type=int, default=2000, help="synthetic tracks of a minute")
     parser.add_argument(
         "--backgrounds", type=Path, help="folder of tools.bench micro-images --keep: real faces"
     )
     parser.add_argument("--restart", action="store_true", help="forget the checkpoint")
-    parser.add_argument("--convert-only", action="store_true", help="use the checkpoint as it is")
-    parser.add_argument("--data", choices=("all", "clean"), default="all", help="see tools.train")
     options = parser.parse_args(argv)
     if options.data == "clean":
         print("The spotter's network learns from synthetic movements: it serves every set.")
@@ -66,7 +62,7 @@ def _train(minutes: float, tracks: int, backgrounds: Path | None, checkpoint: Pa
     )
     if real:
         faces = len(real) // micro_material.BACKGROUND_COPIES
-        data += f"; synthetic movements planted into {faces} tracks of real faces, see CARD.md"
+        data += f"; synthetic movements injected into {faces} tracks of real faces, see CARD.md"
     net = MicroNet().to(where)
     optimiser = torch.optim.AdamW(net.parameters(), lr=PEAK_RATE, weight_decay=1e-3)
     training = common.Run(checkpoint, net, optimiser, minutes, 0.998)

@@ -89,7 +89,7 @@ def sample(material: Material) -> Sample:
     near = np.zeros(count, np.float32)
     kinds = np.zeros((count, len(KINDS)), np.float32)
     spoken = times - LOOK_AHEAD * STEP
-    """What each output speaks of."""
+    """Targets by output."""
     for event in material.micro:
         centre = (event.onset + event.offset) / 2
         duration = event.offset - event.onset

@@ -1,6 +1,6 @@
 """One real process with a leak built in.
 
-`python -m tools.robustness.leaks.half KIND perceive|uplink --config FILE`
+`python -m tools.robustness.leaks.process KIND perceive|uplink --config FILE`
 """
 
 from __future__ import annotations

@@ -1,12 +1,28 @@
-"""Made-up faces whose landmarks are known."""
+"""Made-up training packs, and faces whose landmarks are known."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.vision.faces.align import MEAN_SHAPE, apply
 from tools.train.landmarks.data import Faces
+
+SIDED = ("browOuterUp", "browDown", "eyeWide", "eyeSquint", "mouthUpperUp", "mouthSmile",
+         "mouthPress", "eyeBlink", "mouthLowerDown")  # fmt: skip
+BLENDSHAPES = np.array(
+    ["browInnerUp", "mouthPucker", "jawOpen"] + [n + s for n in SIDED for s in ("Left", "Right")]
+)
+"""As many of MediaPipe's as the action units need."""
+
+
+def blob(pictures: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Coded pictures one after another, and where each begins; the last number is the end."""
+    coded = [cv2.imencode(".png", picture)[1].ravel() for picture in pictures]
+    return np.concatenate(coded), np.cumsum([0, *map(len, coded)]).astype(np.int64)
 
 
 def noise_faces(count: int = 4) -> Faces:
