@@ -202,6 +202,7 @@ def test_brokers_that_cannot_be_reached(settings: dict[str, Any], tmp_path: Path
     assert str(tmp_path / "no") in found.detail
 
 
+@pytest.mark.slow
 def test_a_server_without_mqtt(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "BROKER_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", settings["mqtt"]["port"])) as server:

@@ -96,6 +96,7 @@ def test_a_configuration_that_cannot_be_used_ends_both(tmp_path: Path) -> None:
     assert not any(map(alive, starts(tmp_path, "uplink")))
 
 
+@pytest.mark.slow
 def test_the_end_of_the_source_ends_the_uplink_politely(tmp_path: Path) -> None:
     polite = (
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(open('bye', 'w').close()))\n"

@@ -84,6 +84,7 @@ def _live(folder: Path) -> AgentConfig:
     )
 
 
+@pytest.mark.slow
 def test_a_camera_that_stops_is_opened_again_and_flagged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +278,7 @@ def test_the_observer_sees_every_frame_and_stop_is_obeyed(tmp_path: Path) -> Non
     assert len(_stored(_config(tmp_path))) == report.summaries == 1
 
 
+@pytest.mark.slow
 def test_at_its_own_pace_a_file_takes_its_own_time(tmp_path: Path) -> None:
     stop = threading.Event()
     started = time.monotonic()

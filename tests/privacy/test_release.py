@@ -235,6 +235,7 @@ def test_where_the_rate_is_not_known_no_false_alarms_are_expected() -> None:
     assert summary.micro.expected_false_alarms_tenths is None
 
 
+@pytest.mark.slow
 def test_an_empty_night_does_not_look_like_visits() -> None:
     """The threshold grows with the noise of pending windows."""
     night = [Perceived(60.0 * n + second, ()) for n in range(36) for second in (0.0, 30.0)]

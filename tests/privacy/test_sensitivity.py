@@ -111,6 +111,7 @@ def moved_cells(one: Draws, other: Draws) -> list[Cell]:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.slow
 def test_from_frames_to_summaries_a_person_less_changes_numbers_alone(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ def test_a_turned_head_moves_its_nose_the_way_it_turns(person: Portrait) -> None
     assert left[30, 0] < -0.2
 
 
+@pytest.mark.slow
 def test_a_blink_changes_the_eyes_and_nothing_else(person: Portrait) -> None:
     visitor = Visitor(person, Look())
     pictures = []

@@ -193,6 +193,7 @@ def test_a_device_writes_its_own_topics(fleet: Fleet, watcher: Client, version: 
 
 @pytest.mark.parametrize("retain", [False, True])
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.slow
 def test_a_device_writes_nothing_else(
     fleet: Fleet, watcher: Client, version: int, retain: bool
 ) -> None:
@@ -222,6 +223,7 @@ def test_a_will_speaks_for_its_own_device_only(fleet: Fleet, watcher: Client, ve
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.slow
 def test_a_device_hears_itself_and_its_groups_only(
     fleet: Fleet, watcher: Client, version: int
 ) -> None:
@@ -278,6 +280,7 @@ def test_five_kilobytes_are_refused(fleet: Fleet, watcher: Client, version: int)
     assert len(watcher.messages[0][1]) == 4000
 
 
+@pytest.mark.slow
 def test_operators_have_different_rights(fleet: Fleet, watcher: Client) -> None:
     reader, device = fleet.operator("reader"), fleet.device(A)
     for topic in ("cmd/ping", "shadow/desired", "summary", "state"):

@@ -47,6 +47,7 @@ def test_backgrounds_differ_and_repeat_by_seed() -> None:
 
 
 @pytest.mark.usefixtures("head_pack")
+@pytest.mark.slow
 def test_faces_repeat_by_seed_and_lie_where_their_landmarks_say() -> None:
     pose: dict[str, Any] = {"yaw": (-10, 10), "pitch": (-5, 5), "roll": (-5, 5), "offset": 0.02}
     some, again = (faces(6, seed=5, size=96, **pose) for _ in range(2))

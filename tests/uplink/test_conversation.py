@@ -219,6 +219,7 @@ def test_report_republishes_everything(
     assert Health.model_validate_json(health.payload).perception == "absent"
 
 
+@pytest.mark.slow
 def test_health_is_not_republished_on_every_connection(
     fleet: Fleet, start: Start, mosquitto: Mosquitto
 ) -> None:

@@ -61,6 +61,7 @@ def test_summaries_arrive_schema_valid_and_byte_for_byte(
         assert 0 < properties["MessageExpiryInterval"] <= 7 * 86_400
 
 
+@pytest.mark.slow
 def test_after_the_broker_was_away_every_summary_arrives(
     tmp_path: Path, make_mosquitto: Callable[..., Mosquitto], listen: Listen,
     running: Callable[[AgentConfig], threading.Event],
@@ -242,6 +243,7 @@ def test_what_was_taken_from_a_lost_outbox_removes_nothing_from_the_next(
     eventually(lambda: set(later) <= set(listener.summaries()), "none of them is missing")
 
 
+@pytest.mark.slow
 def test_a_disk_that_becomes_read_only_while_connected(
     tmp_path: Path, broker: Broker, listen: Listen, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

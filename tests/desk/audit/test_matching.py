@@ -178,6 +178,7 @@ def test_a_part_of_a_frame_is_recognised(video: Video) -> None:
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**32), size=st.sampled_from([64, 100, 108, 768]))
+@pytest.mark.slow
 def test_noise_and_ramps_are_no_pictures(seed: int, size: int, video: Video) -> None:
     noise = np.random.default_rng(seed).integers(0, 256, size).astype(np.uint8)
     assert match_picture(noise, video[0].keys) is None

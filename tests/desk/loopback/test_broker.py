@@ -169,6 +169,7 @@ def test_a_wrong_filter_is_refused(broker: Broker, version: Any) -> None:
     assert client.subscribe("$share/g/a") == [refused]
 
 
+@pytest.mark.slow
 def test_a_silent_client_is_dropped_and_a_pinging_one_is_not(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def boxes(figure: Any) -> list[tuple[float, float, float, float]]:
 
 @pytest.mark.parametrize("words", [LONGEST, SHORT, {}], ids=["longest", "short", "none"])
 @pytest.mark.parametrize("language", get_args(Language))
+@pytest.mark.slow
 def test_nothing_overlaps_and_nothing_leaves_the_page(
     language: Language, words: dict[str, str]
 ) -> None:

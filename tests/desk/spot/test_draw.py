@@ -34,6 +34,7 @@ def event(apex: float, polarity: str) -> MicroExpression:
     return MicroExpression(0, apex - 0.2, apex, apex + 0.2, 0.02, polarity, ("AU01", "AU12"))
 
 
+@pytest.mark.slow
 def test_a_flash_of_one_frame_stays_in_the_picture_of_a_long_track() -> None:
     drawing = drawn(3000)
     times, low, high = drawing.lanes()

@@ -48,6 +48,7 @@ def test_a_flawless_recording_scores_in_full(recording: TraceRecorder) -> None:
     assert score.other == 0
 
 
+@pytest.mark.slow
 def test_the_picture_shows_the_expressions_colours(
     recording: TraceRecorder, tmp_path: Path
 ) -> None:

@@ -75,6 +75,7 @@ def group() -> Iterator[Path]:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_packet_filter_is_found(inside: Inside, group: Path) -> None:
     script = (
         "{}found = enter_uplink([], [own], 1883)\n"

@@ -159,6 +159,7 @@ def test_a_replay_makes_no_internet_socket(tmp_path: Path, short: Path) -> None:
     assert log.devices() <= {*HARMLESS, "/dev"}  # listed, to find what the sandbox must let through
 
 
+@pytest.mark.slow
 def test_uplink_opens_no_device(tmp_path: Path) -> None:
     path = settings(tmp_path, tmp_path / "none.avi")
     (tmp_path / "outbox").mkdir()

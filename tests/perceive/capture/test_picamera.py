@@ -86,6 +86,7 @@ def test_a_slow_reader_gets_the_newest_and_the_rest_is_counted(fake: type[FakePi
     source.close()
 
 
+@pytest.mark.slow
 def test_a_hang_is_noticed_and_never_opened_twice(fake: type[FakePicamera2]) -> None:
     fake.hang_after = 3
     source = PiCamera(SourceConfig().model_copy(update={"stall": 0.05}))

@@ -104,6 +104,7 @@ def test_false_alarms_are_laid_where_something_happened() -> None:
     assert tuple(at(time) for time in places) == FALLS
 
 
+@pytest.mark.slow
 def test_rows_and_report(rows: Any, tmp_path: Path) -> None:
     names = {row.subject for row in rows}
     assert names == {"ours", "differencing", "MDMD", "OF-FD"}

@@ -229,6 +229,7 @@ def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("head_pack")
+@pytest.mark.slow
 def test_rendered_faces_move_as_injected() -> None:
     face = RenderedFace(3, 90.0, (240, 320))
     p = Injection(0.5, 0.7, 0.9, ("AU01", "AU02"), 0.04, "both")

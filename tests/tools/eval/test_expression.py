@@ -111,6 +111,7 @@ def test_monotony_sees_which_output_grows() -> None:
     assert report["AU12"]["rise"]["n"] == 3
 
 
+@pytest.mark.slow
 def test_temperature_undoes_overconfidence() -> None:
     rng = np.random.default_rng(0)
     honest = rng.normal(0, 1.5, (4000, 8)).astype(np.float32)

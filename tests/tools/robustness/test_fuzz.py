@@ -25,6 +25,7 @@ def test_hundreds_of_hostile_messages_change_and_raise_nothing() -> None:
     assert min(report["refused"][code] for code in ("inbound_refused", "command_refused")) > 100
 
 
+@pytest.mark.slow
 def test_the_fuzzer_sees_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would be worth nothing if it could not fail."""
     with monkeypatch.context() as weak:
@@ -48,6 +49,7 @@ def test_the_fuzzer_sees_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> Non
         assert any("memory grew" in each for each in fuzz.run(400, seed=3)["problems"])
 
 
+@pytest.mark.slow
 def test_bytes_that_are_no_mqtt_raise_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

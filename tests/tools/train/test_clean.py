@@ -68,6 +68,7 @@ def test_missing_shards_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("head_pack")
+@pytest.mark.slow
 def test_a_shard_reads_back_as_drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     kind = clean_render.Kind(64, (0.36, 0.4), 2, 1, 1.0, 5)
     monkeypatch.setattr(clean_render, "FOLDER", tmp_path)
