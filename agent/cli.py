@@ -77,7 +77,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_config(inspect)
 
-    check = verbs.add_parser("check", help="camera, microphone, models, broker, clock, disk, sandbox")
+    check = verbs.add_parser(
+        "check", help="camera, microphone, models, broker, clock, disk, sandbox"
+    )
     check.add_argument("--json", action="store_true")
     _add_config(check)
 
