@@ -1,4 +1,5 @@
-"""The messages that may leave the device. Not personal. Every field is closed and bounded.
+"""The messages that may leave the device. Not personal; closed and bounded. May import
+`base`, except `types`.
 
 The JSON Schemas in `agent/base/schemas/` are made from these models by
 `python -m agent.base.schemas`.
