@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from agent.base.config import MicroConfig
 from agent.base.types import MicroExpression
-from agent.vision.micro.network import SpotterNetwork
+from agent.vision.micro.network import NetworkState, SpotterNetwork
 from agent.vision.micro.spotter import MicroSpotter
+from agent.vision.micro.stream import INPUTS
+from tools.common.errors import ToolError
 from tools.common.files import MODELS, npz, run_folder, save_atomically, save_json
 from tools.common.progress import along
 from tools.micro.generator_config import TUNE_SEEDS
@@ -32,6 +35,7 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
     saved = averaged(run_folder("micro") / "checkpoint.pt")
     net = MicroNet()
     net.load_state_dict(saved["average"])
+    check_parity(net)
     halves: dict[str, Any] = {
         name: array.astype(np.float16) if array.dtype == np.float32 else array
         for name, array in net.arrays().items()
@@ -53,6 +57,20 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
         {"false_alarms_per_minute": figures["false_alarms_per_minute"]},
         models,
     )
+
+
+def check_parity(net: MicroNet) -> None:
+    """Raises `ToolError` where the agent's kernel computes another network than was trained."""
+    inputs = np.random.default_rng(0).normal(size=(200, INPUTS)).astype(np.float32)
+    with torch.no_grad():
+        trained = net(torch.from_numpy(inputs).T[None])[0].T.numpy()
+    state = NetworkState(SpotterNetwork(net.arrays()))
+    computed = np.stack([state.step(row).copy() for row in inputs])
+    if not np.allclose(computed, trained, rtol=1e-3, atol=1e-3):
+        raise ToolError(
+            "The kernel computes another network than was trained. Compare "
+            "agent/vision/kernels/temporal.py with tools/train/micro/net.py."
+        )
 
 
 def measure(network: SpotterNetwork) -> dict[str, Any]:
