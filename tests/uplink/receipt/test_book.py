@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,6 +209,39 @@ def test_a_full_disk_is_an_error_that_may_be_tried_again(
         with pytest.raises(StoreError, match="No space left"):
             box.tick()
     assert len(box.tick()) == 1
+
+
+@pytest.mark.slow
+def test_a_signing_process_killed_at_any_instant_leaves_a_whole_chain(tmp_path: Path) -> None:
+    rng = random.Random(11)
+    box = Box(tmp_path)
+    box.outbox.close()
+    for cycle in range(6):
+        child = os.fork()
+        if not child:
+            try:  # signs days until it is killed
+                each = Box(tmp_path, monotonic=1000.0 + 1e7 * cycle)
+                last = each.outbox.ledger.receipt_basis().previous
+                end = last and Receipt.model_validate_json(last).statement.end
+                each.utc, each.seq = float(end or 0) or each.utc, each.outbox.next_seq
+                while True:
+                    each.release(1)
+                    each.pass_time(DAY, DAY)
+            finally:
+                os._exit(1)
+        time.sleep(rng.uniform(0.05, 0.15))
+        os.kill(child, signal.SIGKILL)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    box.start()
+    receipts = stored(box)
+    assert len(receipts) > 1
+    check_chain(receipts, box.book.public_key)
+    summaries = [sha256(body) for body in box.written("summary")]
+    for receipt in receipts:
+        number = receipt.statement.summaries
+        of_day, summaries = summaries[:number], summaries[number:]
+        assert receipt.statement.digest == digest(of_day)
+    assert len(summaries) <= 2
 
 
 def test_the_units_in_force_are_hashed_with_what_was_changed_on_site(tmp_path: Path) -> None:
