@@ -17,7 +17,7 @@ def write_atomically(
 
     `data`: the content, or a function that writes it. `mode`: permissions; None: 0666 less the
     umask. Raises `OSError` and leaves `path` unchanged; where only the folder's fsync fails, `path`
-    holds the new content, which a power loss may undo.
+    holds the new content, which a power loss may undo. A power loss may leave the temporary file.
     """
     number, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:

@@ -32,9 +32,11 @@ _MASK = flags.CREATE | flags.MODIFY | flags.CLOSE_WRITE | flags.MOVED_TO
 KERNELS = Path(__file__).resolve().parents[2] / "vision" / "kernels" / "__pycache__"
 """Numba's default cache folder."""
 _OUTBOX = re.compile(
-    r"outbox/(outbox\.db(-wal|-shm|-journal|\.lock)?|\.?(settings\.json|receipt\.key)(\.[a-z0-9_]{3,8})?)"
+    r"outbox/(outbox\.db(-wal|-shm|-journal|\.lock)?"
+    r"|(settings\.json|receipt\.key(\.last)?)"
+    r"|\.(settings\.json|receipt\.key(\.last)?)\.[a-z0-9_]{8}(\.tmp)?)"
 )
-"""The last group also under their temporary names, before renaming."""
+"""The last line: their temporary names, as `base.files` and `uplink.receipt.key` make them."""
 _WRITE_TEST = re.compile(r"(tmp|cwd|home|cache)/[a-z0-9_]{8}")
 """Four bytes by which Python's `tempfile` tests whether a folder is writable."""
 _KERNEL = re.compile(r".+\.(nbi|nbc)(\.\w+)*|tmp\w+|\w*\.pyc(\.\d+)?")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -12,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.base.errors import StoreError
+from agent.base.files import write_atomically
 from agent.desk.audit import _system_calls
 from agent.desk.audit._recorders import FileRecorder, TcpProxy, expected
+from agent.uplink.receipt.key import open_key
 
 
 def test_changed_and_deleted_files_are_copied(tmp_path: Path) -> None:
@@ -93,10 +98,24 @@ def test_strace_records_sockets_and_deleted_files(tmp_path: Path) -> None:
     assert any(b"to the other side" in b"".join(each) for each in trace.written.values())
 
 
-def test_only_known_files_are_expected(tmp_path: Path) -> None:
-    for name in ("outbox.db", "outbox.db-wal", "outbox.db.lock", "receipt.key", "settings.json"):
+def test_only_known_files_are_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["outbox.db", "outbox.db-wal", "outbox.db.lock", "receipt.key", "settings.json"]
+    for function in ("replace", "link"):  # temporary names, as they really are
+        monkeypatch.setattr(os, function, lambda source, _: names.append(Path(source).name))
+    for name in ("settings.json", "receipt.key.last"):
+        write_atomically(tmp_path / name, b"")
+    with contextlib.suppress(StoreError):
+        open_key(tmp_path / "receipt.key")
+    assert len(names) == 8
+    for name in names:
         assert expected(tmp_path / "outbox" / name, tmp_path, 5000), name
-    for name in ("preview.jpg", "outbox.db.bak", "outbox.db-wal2", "perceive.log"):
+    for name in (
+        "preview.jpg",
+        "outbox.db.bak",
+        "outbox.db-wal2",
+        ".settings.json.pixels",
+        "a.tmp",
+    ):
         assert not expected(tmp_path / "outbox" / name, tmp_path, 5), name
     assert expected(tmp_path / "tmp" / "abcd1234", tmp_path, 4)
     assert not expected(tmp_path / "tmp" / "abcd1234", tmp_path, 5)
