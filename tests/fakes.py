@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 
 MODES = [
     {"size": (1536, 864), "bit_depth": 10, "fps": 120.13, "crop_limits": (768, 432, 3072, 1728)},
@@ -161,3 +162,11 @@ class FakeVideoCapture:
 
     def release(self) -> None:
         self.released.set()
+
+
+@pytest.fixture(autouse=True)
+def untrusted_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sent and stored depends on whether the clock is trusted, which a machine may decide
+    either way."""
+    monkeypatch.setattr("agent.base.clock._synchronised", lambda: False)
+    monkeypatch.setattr("agent.base.clock._set_from_rtc", lambda: False)

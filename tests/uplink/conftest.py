@@ -21,6 +21,7 @@ from agent.base.report import to_json
 from agent.desk.loopback.broker import Broker
 from agent.uplink.process import Uplink, run_uplink
 from agent.wall.outbox import Outbox
+from tests.fakes import untrusted_clock  # noqa: F401
 from tests.summaries import summary
 from tools.common.mosquitto import Mosquitto, installed
 
