@@ -21,7 +21,7 @@ from pathlib import Path
 
 from agent.base.report import PerceiveCage, UplinkCage
 from agent.base.report.device import Layer
-from agent.host.sandbox import kernel, landlock, probe, seccomp
+from agent.host.sandbox import kernel, landlock, probe, refusals, seccomp
 from agent.host.sandbox.landlock import Ruleset
 
 log = logging.getLogger(__name__)
@@ -45,9 +45,11 @@ def enter_perceive(writable: Iterable[Path], *, local_clients: bool = False) -> 
     """
     folders = [each.resolve() for each in writable]
     layers = restrict_perceive(folders, local_clients=local_clients)
+    found = refusals.perceive_openings(folders)
     return PerceiveCage(
-        network="closed" if probe.no_internet_socket() else "open",
-        writes="confined" if probe.no_file_outside(folders) else "open",
+        network="open" if "inet" in found else "closed",
+        writes="open" if "file" in found else "confined",
+        found_open=found,
         layers=layers,
     )
 
@@ -64,7 +66,7 @@ def restrict_perceive(folders: Iterable[Path], *, local_clients: bool = False) -
             *landlock.existing(folders, landlock.FOLDER),
             *landlock.existing(_writable_devices(), landlock.DEVICE),
         ),
-        scoped=_scopes(),
+        scoped=landlock.SIGNAL | landlock.ABSTRACT_UNIX_SOCKET,
     )
     confined = _attempt("landlock", lambda: _landlock(rules))
     filtered = _attempt(
@@ -85,7 +87,8 @@ def enter_uplink(
     """
     folders = [each.resolve() for each in writable]
     outer = _outer_layers()
-    devices = probe.devices()  # the sandbox may forbid listing them
+    # What the sandbox itself refuses to look at.
+    devices, packets_filtered = probe.devices(), probe.no_datagram_elsewhere()
     _attempt("no new privileges", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
     fixed = _attempt("mdwe", _deny_write_execute)
     rules = Ruleset(
@@ -96,15 +99,16 @@ def enter_uplink(
             *landlock.existing(folders, landlock.FOLDER),
         ),
         ports=(broker_port, _DNS),
-        scoped=_scopes(),
+        scoped=landlock.SIGNAL | landlock.ABSTRACT_UNIX_SOCKET,
     )
     confined = _attempt("landlock", lambda: _landlock(rules))
     filtered = _attempt("seccomp", lambda: _seccomp(seccomp.uplink_filter))
-    filtered_out = probe.no_datagram_elsewhere() and probe.no_connection_elsewhere()
+    found = refusals.uplink_openings(folders, devices, broker_port, filtered=packets_filtered)
     return UplinkCage(
-        devices="closed" if probe.no_device(devices) else "open",
-        egress="confined" if filtered_out else "open",
-        writes="confined" if probe.no_file_outside(folders) else "open",
+        devices="open" if "device" in found else "closed",
+        egress="open" if {"address", "port"} & set(found) else "confined",
+        writes="open" if "file" in found else "confined",
+        found_open=found,
         layers=_layers_in_force(outer, mdwe=fixed, seccomp=filtered, landlock=confined),
     )
 
@@ -161,12 +165,6 @@ def _seccomp(program: Callable[[str], list[seccomp.Instruction]]) -> None:
     if not seccomp.known(machine):
         raise OSError(errno.ENOTSUP, f"its system calls on {machine} are not known here")
     seccomp.install(program(machine))
-
-
-def _scopes() -> int:
-    """Scope signals, and abstract sockets unless $NOTIFY_SOCKET is one."""
-    abstract = os.environ.get("NOTIFY_SOCKET", "").startswith("@")
-    return landlock.SIGNAL | (0 if abstract else landlock.ABSTRACT_UNIX_SOCKET)
 
 
 def _devices(names: Iterable[str]) -> list[Path]:

@@ -101,6 +101,9 @@ _CONDITIONAL = {
     "clone": (56, 220),
     "execve": (59, 221),
     "sendmmsg": (307, 269),
+    "listen": (50, 201),
+    "accept": (43, 202),
+    "accept4": (288, 242),
     "seccomp": (317, 277),
     "execveat": (322, 281),
     "clone3": (435, 435),
@@ -153,6 +156,23 @@ def uplink_filter(machine: str) -> list[Instruction]:
             "execveat": [_REFUSE],
         },
     )
+
+
+def resolver_filter(machine: str) -> list[Instruction]:
+    """For the process that looks up the broker's name: TCP and UDP (DNS), local sockets (name services
+    of this machine), routes (netlink: which address to prefer); no exec."""
+    internet = [
+        (_LOAD, 0, 0, _ARGUMENTS + 8),
+        (0x54, 0, 0, _SOCK_TYPE_MASK),
+        *_require_loaded(_SOCK_STREAM, _SOCK_DGRAM),
+        *_require(2, 0, _IPPROTO_TCP, _IPPROTO_UDP),
+        _ALLOW,
+    ]
+    routes = [*_require(2, 0), _ALLOW]
+    families = {_AF_UNIX: [_ALLOW], _AF_INET: internet, _AF_INET6: internet, _AF_NETLINK: routes}
+    refused = ("listen", "accept", "accept4", "execve", "execveat")
+    rules = {"socket": _branch(0, families), **{name: [_REFUSE] for name in refused}}
+    return _program(machine, rules)
 
 
 def install(program: Sequence[Instruction]) -> None:
