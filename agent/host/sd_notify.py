@@ -1,7 +1,7 @@
 """Status and watchdog messages to systemd: sd_notify(3) without libsystemd.
 
-`connect` opens the socket, once, before the process enters its sandbox; afterwards it is only written
-to. No function raises; before `connect`, and without a service manager, all do nothing.
+`connect` opens the socket, once, before the process enters its sandbox; afterwards it is only
+written to. No function raises; before `connect`, and without a service manager, all do nothing.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ _next_keepalive = 0.0
 
 
 def connect() -> None:
-    """Open a socket to $NOTIFY_SOCKET, where there is one: a path, or an abstract address that begins
-    with @ (unix(7)). It is not inherited by programs, and not opened again when the manager is away."""
+    """Open a socket to $NOTIFY_SOCKET, where there is one: a path, or an abstract address that
+    begins with @ (unix(7)). It is not inherited by programs, and not opened again when the manager
+    is away."""
     global _manager
     before, _manager = _manager, None
     if before is not None:

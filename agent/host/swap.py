@@ -72,12 +72,28 @@ def forbidden(
     return False
 
 
+def counted(mounted: Path = Path("/sys/fs/cgroup")) -> bool:
+    """Whether this kernel counts memory by control group (v2), so that MemorySwapMax= has an
+    effect."""
+    try:
+        return "memory" in (mounted / "cgroup.controllers").read_text(encoding="ascii").split()
+    except OSError:
+        return False
+
+
 def may_lock() -> bool:
     """Whether this process may lock all of its memory. A finite RLIMIT_MEMLOCK does not do: once it
     is used up, every further allocation would fail (mlockall(2))."""
     if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY:
         return True
     return bool(_capabilities() >> _CAP_IPC_LOCK & 1)
+
+
+def limit() -> str:
+    """RLIMIT_MEMLOCK, for people."""
+    number = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+    size = "unlimited" if number == resource.RLIM_INFINITY else f"{number // 1024} KiB"
+    return f"RLIMIT_MEMLOCK is {size}"
 
 
 def _capabilities() -> int:
@@ -90,8 +106,8 @@ def _capabilities() -> int:
 
 
 def lock() -> None:
-    """Keep every page of this process in memory, as it is touched (MCL_ONFAULT, Linux 4.4); holds for
-    this process until it ends, not for its children. Raises `OSError`."""
+    """Keep every page of this process in memory, as it is touched (MCL_ONFAULT, Linux 4.4); holds
+    for this process until it ends, not for its children. Raises `OSError`."""
     if kernel.LIBC.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
@@ -107,7 +123,7 @@ def keep_out() -> bool:
         if may_lock():
             lock()
             return True
-        reason = f"RLIMIT_MEMLOCK is {resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] // 1024} KiB"
+        reason = limit()
     except OSError as error:
         reason = error.strerror or str(error)
     log.warning(

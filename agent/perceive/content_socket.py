@@ -2,9 +2,9 @@
 
     printf '17\\n' | socat - UNIX-CONNECT:/run/fleeting-perceive/content.sock
 
-Each line is answered with `ok` or `refused`. The socket is made before the process enters its sandbox,
-which lets it only accept, read and write; it is non-blocking and polled between frames. Descriptors
-that a client passes along are never received.
+Each line is answered with `ok` or `refused`. The socket is made before the process enters its
+sandbox, which lets it only accept, read and write; it is non-blocking and polled between frames.
+Descriptors that a client passes along are never received.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ def enter_replay(folders: list[Path]) -> None:
 
 
 def _own_folders(config: AgentConfig) -> list[Path]:
-    """Folders that this process writes, created if missing: Landlock needs existing paths. The content
-    socket's folder is made too, and not among them."""
+    """Folders that this process writes, created if missing: Landlock needs existing paths. The
+    content socket's folder is made too, and not among them."""
     path = socket_path(config.content.socket)
     folders = [config.store.outbox.parent]
     for folder in (*folders, *([path.parent] if path else [])):

@@ -70,9 +70,9 @@ class BoundedClient(mqtt.Client):
     """Ends the connection on a packet longer than `MAX_PACKET_BYTES`, unread (only MQTT 5.0 brokers
     can be told the limit).
 
-    Does itself what of paho the sandbox refuses: connects to addresses that were looked up elsewhere,
-    without a proxy of the environment, binds nothing, has no socket to wake itself. TLS still asks for
-    and verifies the name that paho was given.
+    Does itself what of paho the sandbox refuses: connects to addresses that were looked up
+    elsewhere, without a proxy of the environment, binds nothing, has no socket to wake itself. TLS
+    still asks for and verifies the name that paho was given.
     """
 
     addresses: tuple[Address, ...] = ()

@@ -59,8 +59,8 @@ class Uplink:
         outbox: Outbox,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
-        """Reads certificates and keys, starts the resolver. `wait`: sleeps for at most the given seconds
-        and returns true when interrupted. Raises `ConfigError`, `StoreError`."""
+        """Reads certificates and keys, starts the resolver. `wait`: sleeps for at most the given
+        seconds and returns true when interrupted. Raises `ConfigError`, `StoreError`."""
         self._config = config
         self._outbox = outbox
         self._credentials = load_credentials(config.mqtt)

@@ -24,10 +24,10 @@ PerceiveOpening = Literal[
     "file",
     "shm",
 ]
-"""What the seeing half tries at its start, and should find refused: internet sockets; a message to a
-local server; receiving a file of another process; attributes, owners, modes and times of files;
-System V and POSIX message IPC; starting a program; letting itself be traced; signals to others; files
-outside its folders; shared memory."""
+"""What the seeing half tries at its start, and should find refused: internet sockets; a message to
+a local server; receiving a file of another process; attributes, owners, modes and times of files;
+System V and POSIX message IPC; starting a program; letting itself be traced; signals to others;
+files outside its folders; shared memory."""
 UplinkOpening = Literal[
     "listen",
     "udp",

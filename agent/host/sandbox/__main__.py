@@ -1,5 +1,5 @@
-"""`python -m agent.host.sandbox [perceive|uplink] [--json]`: enter the sandbox of one process, or of
-each in a process of its own, try what should be refused, and print the result."""
+"""`python -m agent.host.sandbox [perceive|uplink] [--json]`: enter the sandbox of one process, or
+of each in a process of its own, try what should be refused, and print the result."""
 
 from __future__ import annotations
 

@@ -61,8 +61,8 @@ def no_device(paths: Iterable[Path]) -> bool:
 
 def no_datagram_elsewhere() -> bool:
     """Whether a packet filter such as systemd's IPAddressDeny= (without effect on kernels without
-    cgroup BPF) refuses a datagram to `ELSEWHERE`; if so it also refuses TCP, whose first packet's fate
-    connect(2) does not tell. Call before entering the sandbox, which refuses UDP."""
+    cgroup BPF) refuses a datagram to `ELSEWHERE`; if so it also refuses TCP, whose first packet's
+    fate connect(2) does not tell. Call before entering the sandbox, which refuses UDP."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             _bind_to_loopback(probe)
@@ -73,8 +73,8 @@ def no_datagram_elsewhere() -> bool:
 
 
 def no_connection_elsewhere(avoid: int = 0) -> bool:
-    """Whether the kernel refuses a TCP connection to `ELSEWHERE`; to the next port where that one is
-    `avoid`."""
+    """Whether the kernel refuses a TCP connection to `ELSEWHERE`; to the next port where that one
+    is `avoid`."""
     host, port = ELSEWHERE
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

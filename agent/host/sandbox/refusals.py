@@ -1,7 +1,8 @@
 """What each process tries once it is in its sandbox, and should find refused.
 
-Each attempt is harmless where it succeeds: calls name a file that does not exist, a descriptor that is
-not open or a key that nobody uses, so that only a refusal tells what the kernel thought of the call.
+Each attempt is harmless where it succeeds: calls name a file that does not exist, a descriptor that
+is not open or a key that nobody uses, so that only a refusal tells what the kernel thought of the
+call.
 """
 
 from __future__ import annotations
@@ -138,7 +139,8 @@ def _in_both(folders: list[Path]) -> dict[str, Attempt]:
 
 
 def _any(*calls: tuple[str | bytes | int | None, ...]) -> bool:
-    """Whether one of these calls, (name of the C library's function, arguments…), is not refused."""
+    """Whether one of these calls, (name of the C library's function, arguments…), is not
+    refused."""
     return any(_answered(str(name), *arguments) for name, *arguments in calls)
 
 
@@ -228,7 +230,8 @@ def _dumpable() -> bool:
 
 
 def _signal(processes: Path = Path("/proc")) -> bool:
-    """Signal 0 only asks (kill(2)). Process -1, which would ask all, says nothing of the refusals."""
+    """Signal 0 only asks (kill(2)). Process -1, which would ask all, says nothing of the
+    refusals."""
     others = {os.getppid(), os.getsid(0), os.getpgrp()}
     with contextlib.suppress(OSError):
         others |= {int(name) for name in os.listdir(processes) if name.isdigit()}

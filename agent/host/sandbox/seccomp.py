@@ -159,8 +159,8 @@ def uplink_filter(machine: str) -> list[Instruction]:
 
 
 def resolver_filter(machine: str) -> list[Instruction]:
-    """For the process that looks up the broker's name: TCP and UDP (DNS), local sockets (name services
-    of this machine), routes (netlink: which address to prefer); no exec."""
+    """For the process that looks up the broker's name: TCP and UDP (DNS), local sockets (name
+    services of this machine), routes (netlink: which address to prefer); no exec."""
     internet = [
         (_LOAD, 0, 0, _ARGUMENTS + 8),
         (0x54, 0, 0, _SOCK_TYPE_MASK),

@@ -2,8 +2,8 @@
 
 It knows one name, that of the broker, from its command line. A byte on standard input asks for its
 addresses, an `answer` on standard output says them, by the system's own resolver (getaddrinfo(3)).
-It ends when its input does. Each look-up is a process of its own, so that one that hangs can be ended,
-and so that a changed configuration is read anew.
+It ends when its input does. Each look-up is a process of its own, so that one that hangs can be
+ended, and so that a changed configuration is read anew.
 """
 
 from __future__ import annotations

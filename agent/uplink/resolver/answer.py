@@ -1,8 +1,8 @@
 """What the resolver answers: a closed form of 339 bytes, whatever it found.
 
-Byte 0: the number of the request. Byte 1: the outcome. Byte 2: how many addresses, at most 16. Then 16
-entries of 21 bytes in network order: family (4 or 6), address (IPv4: its four bytes, then zeros), IPv6
-scope. Entries that are not used are zeros.
+Byte 0: the number of the request. Byte 1: the outcome. Byte 2: how many addresses, at most 16. Then
+16 entries of 21 bytes in network order: family (4 or 6), address (IPv4: its four bytes, then
+zeros), IPv6 scope. Entries that are not used are zeros.
 """
 
 from __future__ import annotations

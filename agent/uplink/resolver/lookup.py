@@ -51,12 +51,12 @@ class Address:
 
 
 class Lookup:
-    """Looks up one name, that of the broker, in a process started here: make it before the sandbox is
-    entered. An IP address and `localhost` need none (RFC 6761, section 6.3)."""
+    """Looks up one name, that of the broker, in a process started here: make it before the sandbox
+    is entered. An IP address and `localhost` need none (RFC 6761, section 6.3)."""
 
     lost = False
-    """The resolver has ended or is not to be trusted: end this process too, so that both are started
-    again. There is no other way back."""
+    """The resolver has ended or is not to be trusted: end this process too, so that both are
+    started again. There is no other way back."""
 
     def __init__(self, host: str) -> None:
         """Raises `ConfigError` where the name cannot be one or the process not be started."""
@@ -68,8 +68,8 @@ class Lookup:
             self._child = _start(host)
 
     def addresses(self) -> tuple[Address, ...]:
-        """At least one, at most 16, in the order in which to try them. Takes up to `ANSWER_TIMEOUT`.
-        Raises `PublishError`."""
+        """At least one, at most 16, in the order in which to try them. Takes up to
+        `ANSWER_TIMEOUT`. Raises `PublishError`."""
         if self._fixed:
             return self._fixed
         if self._child is None or self.lost:
@@ -132,8 +132,8 @@ _REASON = {
     UNKNOWN: "is unknown. Check mqtt.host and the network's name server.",
     UNAVAILABLE: "cannot be looked up: no name server answers. Check the network.",
     TIMED_OUT: "was not looked up in time. Check the network and its name server.",
-    REPLACED: "cannot be looked up: the files that say how were replaced, as when a network changes. "
-    "This process ends, so that it is started again with the new ones.",
+    REPLACED: "cannot be looked up: the files that say how were replaced, as when a network "
+    "changes. This process ends, so that it is started again with the new ones.",
 }
 
 

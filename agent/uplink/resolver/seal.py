@@ -58,8 +58,8 @@ def seal() -> list[str]:
 
 
 def fingerprint() -> dict[Path, Fingerprint]:
-    """Which files the configuration consists of, by name and inode. A rule of Landlock holds for the
-    inode: what is renamed into its place cannot be read."""
+    """Which files the configuration consists of, by name and inode. A rule of Landlock holds for
+    the inode: what is renamed into its place cannot be read."""
     return {path: found for path in _FILES[:5] if (found := _identity(path)) is not None}
 
 
