@@ -186,13 +186,18 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
         logging.basicConfig(level=logging.INFO, format=f"{args.verb}: %(message)s")
     if args.verb == "run":
         from agent.host.supervise import supervise
+        from agent.perceive.content_socket import remove
 
         tail = ["--config", str(path)] if path else []
         command = [sys.executable, "-m", "agent.cli"]
         # In a user namespace, files owned by root appear to be owned by nobody.
         roots_file = config.privacy.profile is not None and config.privacy.profile_key is None
+        socket = config.content.socket
         return supervise(
-            [*command, "perceive", *tail], [*command, "uplink", *tail], same_users=roots_file
+            [*command, "perceive", *tail],
+            [*command, "uplink", *tail],
+            same_users=roots_file,
+            cleanup=(lambda: remove(socket)) if socket else (lambda: None),
         )
     if args.verb == "perceive":
         from agent.perceive.start import start_perceive

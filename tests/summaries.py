@@ -35,10 +35,14 @@ def birth(boot: str = "0a1b2c3d") -> Birth:
         settings=0,
         k=POLICY.k,
         window=10,
-        cage=PerceiveCage(network="closed", writes="confined", layers=("seccomp", "landlock")),
+        cage=PerceiveCage(
+            network="closed", writes="confined", found_open=(), layers=("seccomp", "landlock")
+        ),
     )
 
 
 def meta(boot: str = "0a1b2c3d") -> Meta:
-    cage = UplinkCage(devices="closed", egress="open", writes="confined", layers=())
+    cage = UplinkCage(
+        devices="closed", egress="open", writes="confined", found_open=("address",), layers=()
+    )
     return Meta(birth=birth(boot), uplink=cage, key="0" * 64, schemas="0" * 16)

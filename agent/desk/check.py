@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import paho.mqtt.client as mqtt
@@ -23,7 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.base.clock import WallClock
 from agent.base.config import AgentConfig, MqttConfig
 from agent.base.errors import AgentError, ConfigError
-from agent.base.report import PerceiveCage, from_json
+from agent.host import swap
 from agent.host.supervise import child_environment
 from agent.perceive.capture.microphone import listen
 from agent.perceive.capture.resilient import open_source
@@ -246,32 +246,74 @@ def _disk(config: AgentConfig) -> PartStatus:
     return PartStatus(True, detail)
 
 
+def _swap(config: AgentConfig) -> PartStatus:
+    """Whether a frame could be written to a disk by the kernel."""
+    found = swap.areas()
+    if not found.disk:
+        detail = "zram only: compressed, in memory" if found.memory else "no swap"
+        return PartStatus(True, f"{detail}; no frame is written to a disk")
+    names = ", ".join(found.disk)
+    service, alone = swap.counted(), swap.may_lock()
+    detail = f"on {names}: frames may be written there" if not (service and alone) else (
+        f"on {names}; frames are kept out of it"
+    )  # fmt: skip
+    advice = (
+        "As a service it is kept out of swap (MemorySwapMax=0)."
+        if service
+        else "MemorySwapMax=0 of the service has no effect: this kernel does not count memory by "
+        "control group (cgroup_enable=memory on its command line)."
+    ) + (
+        " `fleeting run` locks its memory."
+        if alone
+        else f" `fleeting run` cannot lock its memory ({swap.limit()}): run it as a service, raise "
+        "memlock in /etc/security/limits.conf, or turn swap off: sudo swapoff -a."
+    )
+    return PartStatus(service or alone, detail, advice)
+
+
 def _sandbox(config: AgentConfig) -> PartStatus:
-    """Tested in a child process, since a sandbox cannot be left."""
+    """Tested in child processes, since a sandbox cannot be left."""
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "agent.host.sandbox"],
+            [sys.executable, "-P", "-m", "agent.host.sandbox", "--json"]
+            + ["--port", str(config.mqtt.port)],
             env=child_environment(),
             capture_output=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
+        halves = {each["half"]: each["cage"] for each in json.loads(done.stdout)}
+        perceive, uplink = halves["perceive"], halves["uplink"]
     except (OSError, subprocess.TimeoutExpired) as error:
         return PartStatus(False, f"it could not be tried: {error}", "See the journal.")
-    found = from_json(PerceiveCage, done.stdout.strip())
-    if found is None:
+    except (ValueError, KeyError, TypeError):
         reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         return PartStatus(False, f"it could not be tried: {reason}", "See the journal.")
     detail = (
-        f"network {found.network}, writing {found.writes} ({', '.join(found.layers) or 'no layer'})"
+        f"perceive: network {perceive['network']}, writing {perceive['writes']}"
+        f"{_opened(perceive)}; uplink: egress {uplink['egress']}, writing {uplink['writes']}"
+        f"{_opened(uplink)}"
     )
-    if found.network == "open":
+    if perceive["network"] == "open":
         return PartStatus(False, detail, "Run it as the systemd units: they close the network.")
-    if found.writes == "open":
+    if set(perceive["found_open"]) | set(uplink["found_open"]) - {"address"}:
         return PartStatus(
-            True, detail, "This kernel has no Landlock; the systemd units confine writing."
+            True,
+            detail,
+            "`python -m agent.host.sandbox` says what was tried. Newer kernels refuse more; the "
+            "systemd units confine files and sockets on any.",
+        )
+    if uplink["found_open"]:
+        return PartStatus(
+            True, detail, "As a service the uplink reaches only the addresses of its unit."
         )
     return PartStatus(True, detail)
+
+
+def _opened(cage: dict[str, Any]) -> str:
+    """Layers, and what was not refused."""
+    layers = f" ({', '.join(cage['layers']) or 'no layer'})"
+    return layers + (f", open: {', '.join(cage['found_open'])}" if cage["found_open"] else "")
 
 
 PARTS: dict[str, Callable[[AgentConfig], PartStatus]] = {
@@ -281,6 +323,7 @@ PARTS: dict[str, Callable[[AgentConfig], PartStatus]] = {
     "broker": _broker,
     "clock": _clock,
     "disk": _disk,
+    "swap": _swap,
     "walls": _sandbox,  # part of the --json format
 }
 

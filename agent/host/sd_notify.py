@@ -1,6 +1,7 @@
 """Status and watchdog messages to systemd: sd_notify(3) without libsystemd.
 
-No function raises; without a service manager all do nothing.
+`connect` opens the socket, once, before the process enters its sandbox; afterwards it is only
+written to. No function raises; before `connect`, and without a service manager, all do nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +15,32 @@ log = logging.getLogger(__name__)
 
 _MAX_STATUS = 200
 """Characters."""
+_manager: socket.socket | None = None
 _next_keepalive = 0.0
 """Monotonic seconds before which no keep-alive is sent."""
+
+
+def connect() -> None:
+    """Open a socket to $NOTIFY_SOCKET, where there is one: a path, or an abstract address that
+    begins with @ (unix(7)). It is not inherited by programs, and not opened again when the manager
+    is away."""
+    global _manager
+    before, _manager = _manager, None
+    if before is not None:
+        before.close()
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    try:
+        opened.setblocking(False)
+        opened.connect(f"\0{address[1:]}" if address.startswith("@") else address)
+        opened.shutdown(socket.SHUT_RD)
+    except (OSError, ValueError) as error:
+        opened.close()
+        log.warning("The service manager at %s cannot be reached: %s.", address, error)
+    else:
+        _manager = opened
 
 
 def ready(status: str = "") -> None:
@@ -62,14 +87,10 @@ def _as_status(text: str) -> str:
 
 
 def _send(*lines: str) -> None:
-    """Send assignments in one datagram; an address that begins with @ is abstract (unix(7))."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address.startswith(("/", "@")):
+    """Send assignments in one datagram."""
+    if _manager is None:
         return
-    target = f"\0{address[1:]}" if address.startswith("@") else address
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
-            manager.setblocking(False)
-            manager.sendto("\n".join(filter(None, lines)).encode(), target)
-    except (OSError, ValueError) as error:
+        _manager.send("\n".join(filter(None, lines)).encode())
+    except OSError as error:
         log.debug("sd_notify failed: %s", error)

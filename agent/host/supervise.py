@@ -101,11 +101,13 @@ def supervise(
     stop: threading.Event | None = None,
     *,
     same_users: bool = False,
+    cleanup: Callable[[], None] = lambda: None,
 ) -> int:
     """Run both commands until SIGTERM, SIGINT or `stop`; restart a child that died, with backoff.
 
     `same_users`: do not start perceive in a user namespace, in which it could not check that a
-    profile file is owned by root.
+    profile file is owned by root. `cleanup`: called once perceive has ended for good, which may
+    itself remove nothing outside its own folders.
 
     Returns 0 after a stop or at the end of the source, 78 when a child reports an invalid
     configuration. `uplink` is stopped last, so that it can send the remaining messages.
@@ -127,6 +129,7 @@ def supervise(
         return 0
     finally:
         perceiver.end()
+        cleanup()
         publisher.end()
         for number, handler in before.items():
             signal.signal(number, handler)

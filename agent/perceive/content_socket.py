@@ -2,7 +2,9 @@
 
     printf '17\\n' | socat - UNIX-CONNECT:/run/fleeting-perceive/content.sock
 
-Each line is answered with `ok` or `refused`. The socket is non-blocking and polled between frames.
+Each line is answered with `ok` or `refused`. The socket is made before the process enters its
+sandbox, which lets it only accept, read and write; it is non-blocking and polled between frames.
+Descriptors that a client passes along are never received.
 """
 
 from __future__ import annotations
@@ -36,14 +38,17 @@ def socket_path(configured: Path | None) -> Path | None:
 
 
 class ContentSocket:
-    """Listens at `path`. Raises `ConfigError` where it cannot be bound."""
+    """Listens at `path`. Raises `ConfigError` where it cannot be bound.
+
+    The socket's file stays when the process ends, since the sandbox lets nothing be removed there:
+    `remove` is for whoever started it.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         self._clients: dict[socket.socket, bytes] = {}
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
-            _remove_stale(path)
+            _remove(path)
             before = os.umask(0o117)  # the owner and its group may connect
             try:
                 self._listener.bind(str(path))
@@ -71,8 +76,6 @@ class ContentSocket:
         for each in (*self._clients, self._listener):
             each.close()
         self._clients.clear()
-        with contextlib.suppress(OSError):
-            self._path.unlink()
 
     def _accept(self) -> None:
         for _ in range(_MAX_CLIENTS):
@@ -125,8 +128,13 @@ def _slot(line: bytes) -> int | None:
     return slot if slot < SLOTS else None
 
 
-def _remove_stale(path: Path) -> None:
-    """Remove the socket of a killed process, nothing but a socket."""
+def remove(path: Path) -> None:
+    """Remove the socket of a process that has ended, nothing but a socket. Never raises."""
+    with contextlib.suppress(OSError):
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(path.lstat().st_mode):
             path.unlink()

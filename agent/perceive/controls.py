@@ -11,7 +11,7 @@ from typing import Literal
 from agent.base.clock import ClockReading
 from agent.base.config import AgentConfig
 from agent.base.errors import StoreError
-from agent.perceive.content_socket import ContentSocket, socket_path
+from agent.perceive.content_socket import ContentSocket
 from agent.privacy.policy.quiet_hours import QuietHours
 from agent.wall.remote_settings import Settings, read
 
@@ -25,17 +25,20 @@ _POLL_INTERVAL = 0.2
 
 class RuntimeControls:
     """Polled between frames; never blocks. `live`: False for a file, which has no quiet hours.
+    `content`: closed by `close`."""
 
-    Raises `ConfigError` where the content socket cannot be created.
-    """
-
-    def __init__(self, config: AgentConfig, clock: Callable[[], ClockReading], live: bool) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        clock: Callable[[], ClockReading],
+        live: bool,
+        content: ContentSocket | None = None,
+    ) -> None:
         self._path = config.store.settings
         self._clock = clock
         self._live = live
         self._quiet = QuietHours(())
-        path = socket_path(config.content.socket)
-        self._socket = ContentSocket(path) if path is not None else None
+        self._socket = content
         self._next = 0.0
         self._file_version: tuple[int, int, int] | None = None
         self._content_count = 0

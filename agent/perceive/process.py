@@ -6,15 +6,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import get_args
 
 from agent.base.clock import FILE_CLOCK, ClockReading, WallClock
 from agent.base.config import AgentConfig
 from agent.base.errors import ConfigError
 from agent.base.report import PerceiveCage
+from agent.base.report.device import PerceiveOpening
 from agent.base.types import Frame, Perceived
 from agent.base.vocabulary import Flag
 from agent.host import sd_notify
 from agent.perceive.capture.resilient import resilient_frames
+from agent.perceive.content_socket import ContentSocket
 from agent.perceive.controls import Mode, RuntimeControls
 from agent.perceive.stages import Stages
 from agent.perceive.status import PerceiveReport, StatusReporter
@@ -26,7 +29,9 @@ from agent.wall.remote_settings import Settings, apply
 
 log = logging.getLogger(__name__)
 
-_UNKNOWN_SANDBOX = PerceiveCage(network="open", writes="open", layers=())
+_UNKNOWN_SANDBOX = PerceiveCage(
+    network="open", writes="open", found_open=get_args(PerceiveOpening), layers=()
+)
 
 Observer = Callable[[Perceived], None]
 
@@ -39,6 +44,7 @@ class Perceiver:
         config: AgentConfig,
         observer: Observer | None = None,
         sandbox: PerceiveCage = _UNKNOWN_SANDBOX,
+        content: ContentSocket | None = None,
     ) -> None:
         """Raises `ConfigError` where the policy forbids running, `ModelError`, `StoreError`."""
         self._local = config
@@ -51,7 +57,7 @@ class Perceiver:
         self._status = StatusReporter(self._outbox, clock, self.report, sandbox)
         self._store = SummaryStore(self._outbox, self._status, self.report)
         local = config, self._local_policy()
-        self._controls = RuntimeControls(config, clock, self._live)
+        self._controls = RuntimeControls(config, clock, self._live, content)
         self._settings = self._controls.settings
         self._refused = 0
         self._mode: Mode = "running"
@@ -60,7 +66,7 @@ class Perceiver:
         self._stages = Stages(*desired, self._outbox, clock)
         self._controls.set_quiet_hours(self._stages.policy.quiet_hours)
         self._publish_birth()
-        if sandbox.network == "open" and self._live:
+        if sandbox.found_open and self._live:
             self._status.record_event("cage_open")
 
     def step(self, frame: Frame, dropped: int, flags: set[Flag]) -> None:
@@ -170,15 +176,17 @@ def perceive(
     stop: threading.Event,
     observer: Observer | None = None,
     sandbox: PerceiveCage = _UNKNOWN_SANDBOX,
+    content: ContentSocket | None = None,
 ) -> PerceiveReport:
     """Run until the file ends or `stop` is set; a camera that stops is reopened.
 
     `observer`: called with each frame's result, must not block. `sandbox`: result of entering it.
+    `content`: where the slot of the content on show is received.
 
     Raises `ConfigError`, `ModelError`, `StoreError`; `CaptureError` only for a file, or for a
     camera that cannot be opened at startup.
     """
-    perceiver = Perceiver(config, observer, sandbox)
+    perceiver = Perceiver(config, observer, sandbox, content)
     try:
         if config.source.kind != "file" or config.source.pace == "realtime":
             warm(config)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from agent.base.config import AgentConfig
 from agent.base.errors import StoreError
+from agent.host import sd_notify, swap
 from agent.host.sandbox.enter import enter_perceive, restrict_perceive
-from agent.perceive.content_socket import socket_path
+from agent.perceive.content_socket import ContentSocket, socket_path
 from agent.vision import kernels  # imports no Numba
 
 log = logging.getLogger(__name__)
@@ -19,9 +20,14 @@ log = logging.getLogger(__name__)
 
 def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     """Enter the sandbox, then run `process.perceive`. Returns the exit code; raises as that
-    does."""
+    does. What the sandbox refuses is made before: the sockets, the lock on memory."""
+    folders = _own_folders(config)
+    sd_notify.connect()
+    swap.keep_out()
+    path = socket_path(config.content.socket)
+    content = ContentSocket(path) if path is not None else None
     sandbox = enter_perceive(
-        [*_own_folders(config), *kernel_caches()],
+        [*folders, *kernel_caches()],
         readable=_inputs(config),
         cameras=[Path(config.source.target)] if config.source.kind == "v4l2" else [],
         local_clients=config.source.kind == "gstreamer",
@@ -32,12 +38,12 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
         sandbox.writes,
         ", ".join(sandbox.layers) or "-",
     )
-    if sandbox.network == "open":
-        log.warning("This process could reach the network; the lines above say why.")
+    if sandbox.found_open:
+        log.warning("Not closed to this process: %s.", ", ".join(sandbox.found_open))
     # Imported here, so that threads of NumPy and others inherit the sandbox.
     from agent.perceive.process import perceive
 
-    perceive(config, stop=stop, sandbox=sandbox)
+    perceive(config, stop=stop, sandbox=sandbox, content=content)
     return 0
 
 
@@ -70,10 +76,11 @@ def _inputs(config: AgentConfig) -> list[Path]:
 
 
 def _own_folders(config: AgentConfig) -> list[Path]:
-    """Folders that this process writes, created if missing: Landlock needs existing paths."""
+    """Folders that this process writes, created if missing: Landlock needs existing paths. The
+    content socket's folder is made too, and not among them."""
     path = socket_path(config.content.socket)
-    folders = [config.store.outbox.parent, *([path.parent] if path else [])]
-    for folder in folders:
+    folders = [config.store.outbox.parent]
+    for folder in (*folders, *([path.parent] if path else [])):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from paho.mqtt.properties import Properties
 
 from agent.base.config import MqttConfig
 from agent.base.errors import ConfigError
+from agent.uplink.resolver.lookup import Address
 
 MAX_PACKET_BYTES = 16_384
 """Of a packet from the broker: 4 KiB of payload, a topic and properties."""
@@ -66,8 +68,15 @@ def _tls(params: MqttConfig) -> ssl.SSLContext:
 
 class BoundedClient(mqtt.Client):
     """Ends the connection on a packet longer than `MAX_PACKET_BYTES`, unread (only MQTT 5.0 brokers
-    can be told the limit). Binds no socket, which Landlock would refuse."""
+    can be told the limit).
 
+    Does itself what of paho the sandbox refuses: connects to addresses that were looked up
+    elsewhere, without a proxy of the environment, binds nothing, has no socket to wake itself. TLS
+    still asks for and verifies the name that paho was given.
+    """
+
+    addresses: tuple[Address, ...] = ()
+    """Where the broker may be, in the order in which to try them."""
     oversize = False
     """Whether the connection ended because of such a packet."""
 
@@ -88,7 +97,18 @@ class BoundedClient(mqtt.Client):
         return code or self.loop_misc()
 
     def _create_socket_connection(self) -> socket.socket:
-        return socket.create_connection((self._host, self._port), timeout=self._connect_timeout)
+        several = len(self.addresses) > 1
+        timeout = self._connect_timeout / 2 if several else self._connect_timeout
+        last = time.monotonic() + 2 * self._connect_timeout
+        refusal = OSError("it has no address")
+        for address in self.addresses:
+            if time.monotonic() > last:
+                break
+            try:
+                return _connect(address, self._port, timeout)
+            except OSError as error:
+                refusal = error
+        raise refusal
 
     def _sock_recv(self, bufsize: int) -> bytes:
         # paho requests the rest of the current packet.
@@ -101,6 +121,18 @@ class BoundedClient(mqtt.Client):
     def overfull(self) -> bool:
         """Too many QoS 2 messages are incomplete."""
         return len(self._in_messages) > _MAX_QOS2_PENDING
+
+
+def _connect(address: Address, port: int, timeout: float) -> socket.socket:
+    """A TCP connection. Raises `OSError`."""
+    sock = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(address.at(port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def connect_properties() -> Properties:

@@ -27,6 +27,7 @@ from agent.uplink.client import (
     correlation_of,
     publish_properties,
 )
+from agent.uplink.resolver.lookup import Address
 from agent.uplink.topics import MESSAGE_KINDS, MessageKind, Topics
 
 log = logging.getLogger(__name__)
@@ -84,8 +85,15 @@ class _Sent:
 class Connection:
     """One connection, from CONNECT to DISCONNECT; not reusable."""
 
-    def __init__(self, config: AgentConfig, credentials: Credentials, protocol: str) -> None:
-        """Connect and wait for the broker's CONNACK; `protocol`: "5" or "3.1.1".
+    def __init__(
+        self,
+        config: AgentConfig,
+        credentials: Credentials,
+        addresses: tuple[Address, ...],
+        protocol: str,
+    ) -> None:
+        """Connect to the first of `addresses` that answers and wait for the broker's CONNACK;
+        `protocol`: "5" or "3.1.1".
 
         Raises `PublishError`; `VersionError` where another protocol is worth a try.
         """
@@ -104,6 +112,7 @@ class Connection:
         self.receive_maximum = config.mqtt.in_flight
         """Unacknowledged messages permitted: the lower of `mqtt.in_flight` and the broker's."""
         self._client = self._make_client(config.device.id, credentials)
+        self._client.addresses = addresses
         try:
             self._connect()
         except PublishError:
@@ -350,7 +359,9 @@ class VersionNegotiator:
         self._v311_until = float("-inf")
         self._silent_closes = 0
 
-    def open(self, config: AgentConfig, credentials: Credentials) -> Connection:
+    def open(
+        self, config: AgentConfig, credentials: Credentials, addresses: tuple[Address, ...]
+    ) -> Connection:
         """Raises `PublishError`."""
         version = self._configured
         if version == "5" and (
@@ -358,7 +369,7 @@ class VersionNegotiator:
         ):
             version = "3.1.1"
         try:
-            connection = Connection(config, credentials, version)
+            connection = Connection(config, credentials, addresses, version)
         except VersionError as error:
             raise self._remember(version, error) from None
         self._silent_closes = 0

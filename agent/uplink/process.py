@@ -24,6 +24,7 @@ from agent.uplink.health import SENSOR_PATHS, HealthReporter
 from agent.uplink.inbound import EventCounter, Inbound, Reply
 from agent.uplink.receipt.book import UNIT_FOLDERS, ReceiptBook
 from agent.uplink.receipt.key import key_path
+from agent.uplink.resolver.lookup import Lookup
 from agent.uplink.sender import POLL_INTERVAL, OutboxSender
 from agent.uplink.settings import RemoteControl
 from agent.uplink.state import Identity, StatePublisher
@@ -58,8 +59,8 @@ class Uplink:
         outbox: Outbox,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
-        """Reads certificates and keys. `wait`: sleeps for at most the given seconds and returns
-        true when interrupted. Raises `ConfigError`, `StoreError`."""
+        """Reads certificates and keys, starts the resolver. `wait`: sleeps for at most the given
+        seconds and returns true when interrupted. Raises `ConfigError`, `StoreError`."""
         self._config = config
         self._outbox = outbox
         self._credentials = load_credentials(config.mqtt)
@@ -88,10 +89,16 @@ class Uplink:
         """Number and bytes of delivered messages that were never in the outbox, not yet metered."""
         self._store_retry = 0.0
         self._next_housekeeping = 0.0
+        self._lookup = Lookup(config.mqtt.host)
 
     @property
     def connected(self) -> bool:
         return self._connection is not None
+
+    @property
+    def lost(self) -> bool:
+        """Whether no connection can be opened any more, but by a new process."""
+        return self._lookup.lost
 
     def step(self, timeout: float) -> None:
         """One iteration of at most about `timeout` seconds; after a failure to connect, also the
@@ -118,6 +125,7 @@ class Uplink:
         if self._connection is not None:
             self._connection.close(graceful=True)
         self._disconnect()
+        self._lookup.close()
         try:
             self._sender.remove()
             self._meter()
@@ -125,7 +133,9 @@ class Uplink:
             log.error("%s Some summaries will be sent twice.", error)
 
     def _open(self) -> Connection:
-        connection = self._negotiator.open(self._config, self._credentials)
+        connection = self._negotiator.open(
+            self._config, self._credentials, self._lookup.addresses()
+        )
         self._connection = connection
         self._connected_at = time.monotonic()
         self._subscribed.clear()
@@ -261,27 +271,30 @@ class Uplink:
 
 
 def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
-    """Enter the sandbox, then publish until `stop` is set. Returns the exit code.
+    """Enter the sandbox, then publish until `stop` is set. Returns the exit code: 0, or 1 where the
+    resolver is gone, so that both are started again.
 
     Outside the main thread no sandbox is entered. Raises `ConfigError` or `StoreError` at startup
     only.
     """
     logging.basicConfig(level=logging.INFO, format="uplink: %(message)s")
     resolve(config, live=False)
+    sd_notify.connect()
     with Outbox(config.store) as outbox:
         uplink = Uplink(config, outbox, stop.wait)
         if threading.current_thread() is threading.main_thread():
             found = uplink.identity.sandbox = _enter_sandbox(config)
-            if "open" in (found.devices, found.egress, found.writes):
+            if found.found_open:
+                log.warning("Not closed to this process: %s.", ", ".join(found.found_open))
                 outbox.events.record("cage_open")
         else:
             log.warning("Not the main thread of a process: it enters no sandbox.")
         sd_notify.ready(f"sending to {config.mqtt.host}:{config.mqtt.port}")
-        while not stop.is_set():
+        while not (stop.is_set() or uplink.lost):
             uplink.step(POLL_INTERVAL)
         sd_notify.stopping()
         uplink.stop()
-    return 0
+        return int(uplink.lost)
 
 
 def _enter_sandbox(config: AgentConfig) -> UplinkCage:

@@ -8,9 +8,10 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from agent.base.report import Birth, Meta, UplinkCage, to_json
+from agent.base.report.device import UplinkOpening
 from agent.uplink.health import HealthReporter, fresh_vitals
 from agent.uplink.settings import RemoteControl
 from agent.uplink.topics import Topics
@@ -30,7 +31,9 @@ APPLY_TIMEOUT_ABSENT = 5.0
 FIRST_HEALTH_DELAY = 5.0
 _JITTER = 0.1
 
-_NO_SANDBOX = UplinkCage(devices="open", egress="open", writes="open", layers=())
+_NO_SANDBOX = UplinkCage(
+    devices="open", egress="open", writes="open", found_open=get_args(UplinkOpening), layers=()
+)
 
 Publish = Callable[[str, bytes], None]
 """Kind of message (`topics.MESSAGE_KINDS`) and body; raises `PublishError`."""

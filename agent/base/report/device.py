@@ -12,6 +12,39 @@ from agent.base.vocabulary import PolicyName, Trust, WindowLength
 Version = Annotated[int, Field(ge=0, le=2_147_483_647)]
 """Of the settings that a fleet wishes; 0: none were ever sent."""
 Layer = Literal["systemd", "namespace", "mdwe", "seccomp", "landlock"]
+PerceiveOpening = Literal[
+    "inet",
+    "unix",
+    "descriptor",
+    "attributes",
+    "ipc",
+    "exec",
+    "dumpable",
+    "signal",
+    "file",
+    "shm",
+]
+"""What the seeing half tries at its start, and should find refused: internet sockets; a message to
+a local server; receiving a file of another process; attributes, owners, modes and times of files;
+System V and POSIX message IPC; starting a program; letting itself be traced; signals to others;
+files outside its folders; shared memory."""
+UplinkOpening = Literal[
+    "listen",
+    "udp",
+    "unix",
+    "descriptor",
+    "address",
+    "port",
+    "device",
+    "attributes",
+    "ipc",
+    "exec",
+    "dumpable",
+    "signal",
+    "file",
+]
+"""The same of the talking half. Listen: serving somebody; address, port: a TCP connection to an
+address, or a port, that is not the broker's."""
 Perception = Literal["running", "paused", "quiet", "stalled", "absent"]
 EventCode = Literal[
     "cage_open",
@@ -64,12 +97,26 @@ Layers = Annotated[
 ]
 
 
+PerceiveOpenings = Annotated[
+    tuple[PerceiveOpening, ...],
+    Field(max_length=len(get_args(PerceiveOpening)), json_schema_extra={"uniqueItems": True}),
+    in_order(PerceiveOpening),
+]
+UplinkOpenings = Annotated[
+    tuple[UplinkOpening, ...],
+    Field(max_length=len(get_args(UplinkOpening)), json_schema_extra={"uniqueItems": True}),
+    in_order(UplinkOpening),
+]
+
+
 class PerceiveCage(ClosedModel):
     """What the seeing half found when it tried its own walls."""
 
     network: Literal["closed", "open"]
     """Closed: not even a socket could be made."""
     writes: Literal["confined", "open"]
+    found_open: PerceiveOpenings
+    """What was tried and not refused; empty: all was refused."""
     layers: Layers
 
 
@@ -78,8 +125,10 @@ class UplinkCage(ClosedModel):
 
     devices: Literal["closed", "open"]
     egress: Literal["confined", "open"]
-    """Confined: an address that is not the broker's was refused by the kernel."""
+    """Confined: an address and a port that are not the broker's were refused by the kernel."""
     writes: Literal["confined", "open"]
+    found_open: UplinkOpenings
+    """What was tried and not refused; empty: all was refused."""
     layers: Layers
 
 

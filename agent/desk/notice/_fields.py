@@ -92,6 +92,7 @@ MEANINGS: dict[str, str] = {
     "UplinkCage.devices": "Whether it found cameras and microphones closed when it tried.",
     "UplinkCage.egress": "Whether the kernel lets it reach the broker only.",
     "*Cage.writes": "Whether the kernel lets it write its own files only.",
+    "*Cage.found_open": "What it tried that should be refused, and was not.",
     "*Cage.layers": "What enforces the sandbox.",
     # health
     "Health.perception": "Whether the perceive process works.",

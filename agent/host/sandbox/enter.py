@@ -21,7 +21,7 @@ from pathlib import Path
 
 from agent.base.report import PerceiveCage, UplinkCage
 from agent.base.report.device import Layer
-from agent.host.sandbox import kernel, landlock, places, probe, seccomp
+from agent.host.sandbox import kernel, landlock, places, probe, refusals, seccomp
 from agent.host.sandbox._bpf import Instruction
 from agent.host.sandbox.landlock import Ruleset
 
@@ -52,9 +52,11 @@ def enter_perceive(
     layers = restrict_perceive(
         folders, readable=readable, cameras=cameras, local_clients=local_clients
     )
+    found = refusals.perceive_openings(folders)
     return PerceiveCage(
-        network="closed" if probe.no_internet_socket() else "open",
-        writes="confined" if probe.no_file_outside(folders) else "open",
+        network="open" if "inet" in found else "closed",
+        writes="open" if "file" in found else "confined",
+        found_open=found,
         layers=layers,
     )
 
@@ -87,7 +89,7 @@ def restrict_perceive(
             *landlock.existing(places.plain_devices(), landlock.FILE),
             *landlock.existing(devices, landlock.DEVICE),
         ),
-        scoped=_scopes(),
+        scoped=landlock.SIGNAL | landlock.ABSTRACT_UNIX_SOCKET,
     )
     confined = _attempt("landlock", lambda: _landlock(rules))
     filtered = _attempt(
@@ -114,7 +116,8 @@ def enter_uplink(
     """
     folders = [each.resolve() for each in writable]
     outer = _outer_layers()
-    devices = probe.devices()  # the sandbox may forbid listing them
+    # What the sandbox itself refuses to look at.
+    devices, packets_filtered = probe.devices(), probe.no_datagram_elsewhere()
     _give_up_privileges()
     fixed = _attempt("mdwe", _deny_write_execute)
     rules = Ruleset(
@@ -125,7 +128,7 @@ def enter_uplink(
             *landlock.existing(folders, landlock.FOLDER),
         ),
         ports=(broker_port,),
-        scoped=_scopes(),
+        scoped=landlock.SIGNAL | landlock.ABSTRACT_UNIX_SOCKET,
     )
     sockets = _open_sockets()
     confined = _attempt("landlock", lambda: _landlock(rules))
@@ -135,11 +138,12 @@ def enter_uplink(
             lambda machine: seccomp.uplink_filter(machine, pid=os.getpid(), sockets=sockets)
         ),
     )
-    filtered_out = probe.no_datagram_elsewhere() and probe.no_connection_elsewhere()
+    found = refusals.uplink_openings(folders, devices, broker_port, filtered=packets_filtered)
     return UplinkCage(
-        devices="closed" if probe.no_device(devices) else "open",
-        egress="confined" if filtered_out else "open",
-        writes="confined" if probe.no_file_outside(folders) else "open",
+        devices="open" if "device" in found else "closed",
+        egress="open" if {"address", "port"} & set(found) else "confined",
+        writes="open" if "file" in found else "confined",
+        found_open=found,
         layers=_layers_in_force(outer, mdwe=fixed, seccomp=filtered, landlock=confined),
     )
 
@@ -202,12 +206,6 @@ def _seccomp(program: Callable[[str], list[Instruction]]) -> None:
     if not seccomp.known(machine):
         raise OSError(errno.ENOTSUP, f"its system calls on {machine} are not known here")
     seccomp.install(program(machine))
-
-
-def _scopes() -> int:
-    """Scope signals, and abstract sockets unless $NOTIFY_SOCKET is one."""
-    abstract = os.environ.get("NOTIFY_SOCKET", "").startswith("@")
-    return landlock.SIGNAL | (0 if abstract else landlock.ABSTRACT_UNIX_SOCKET)
 
 
 def _open_sockets() -> list[int]:

@@ -42,7 +42,7 @@ def no_file_outside(allowed: Iterable[Path]) -> bool:
     places = {Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"), Path("."), *homes}
     ours = [each.resolve() for each in allowed]
     return not any(
-        _can_create_file(place)
+        can_create_file(place)
         for place in sorted(places)
         if not any(place.resolve().is_relative_to(each) for each in ours)
     )
@@ -61,7 +61,8 @@ def no_device(paths: Iterable[Path]) -> bool:
 
 def no_datagram_elsewhere() -> bool:
     """Whether a packet filter such as systemd's IPAddressDeny= (without effect on kernels without
-    cgroup BPF) refuses a datagram to `ELSEWHERE`; if so it also refuses TCP."""
+    cgroup BPF) refuses a datagram to `ELSEWHERE`; if so it also refuses TCP, whose first packet's
+    fate connect(2) does not tell. Call before entering the sandbox, which refuses UDP."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             _bind_to_loopback(probe)
@@ -71,13 +72,15 @@ def no_datagram_elsewhere() -> bool:
     return False
 
 
-def no_connection_elsewhere() -> bool:
-    """Whether the kernel refuses a TCP connection to `ELSEWHERE`."""
+def no_connection_elsewhere(avoid: int = 0) -> bool:
+    """Whether the kernel refuses a TCP connection to `ELSEWHERE`; to the next port where that one
+    is `avoid`."""
+    host, port = ELSEWHERE
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             _bind_to_loopback(probe)
             probe.setblocking(False)
-            probe.connect(ELSEWHERE)
+            probe.connect((host, port + (port == avoid)))
     except OSError as error:
         return error.errno in _REFUSED
     return False
@@ -113,7 +116,8 @@ def _can_create_socket(family: int, kind: int) -> bool:
     return True
 
 
-def _can_create_file(folder: Path) -> bool:
+def can_create_file(folder: Path) -> bool:
+    """Whether a file can be created there; it is removed."""
     path = folder / f".fleeting-cage-{os.getpid()}"
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
