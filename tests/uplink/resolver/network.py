@@ -1,14 +1,13 @@
 """A network of its own with a name server, for the processes started in it: needs root.
 
-`enter` gives this process an empty network namespace and an /etc of its own; `NameServer` answers at
-127.0.0.1:53.
+`enter` gives this process an empty network namespace and an /etc of its own; `NameServer` answers
+at 127.0.0.1:53.
 """
 
 from __future__ import annotations
 
 import ctypes
 import fcntl
-import os
 import shutil
 import socket
 import struct
@@ -50,8 +49,8 @@ def _mount(source: bytes, target: bytes, flags: int) -> None:
 
 
 class NameServer:
-    """Answers every question of type A with `address`; not at all while that is empty; with NXDOMAIN
-    where the name is not `name`."""
+    """Answers every question of type A with `address`; not at all while that is empty; with
+    NXDOMAIN where the name is not `name`."""
 
     def __init__(self, name: str, address: str) -> None:
         self.name, self.address, self.asked = name.encode(), address, 0

@@ -13,7 +13,7 @@ import pytest
 
 from agent.base.errors import ConfigError, PublishError
 from agent.uplink.resolver import lookup as module
-from agent.uplink.resolver.answer import FOUND, LENGTH, Entry, encode
+from agent.uplink.resolver.answer import FOUND, LENGTH, Entry
 from agent.uplink.resolver.lookup import Lookup
 
 ROOT = Path(__file__).resolve().parents[3]
