@@ -150,15 +150,17 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
 
         return demo(plot=args.plot, as_json=args.json)
     if args.verb == "replay":
+        given = load(Path(args.config)) if args.config else None
         if own:
             from agent.perceive.start import enter_replay
 
-            enter_replay([out.parent for out in (args.plot, args.trace) if out])
+            outputs = [out for out in (args.plot, args.trace) if out]
+            enter_replay(args.video, outputs, given or AgentConfig())
         from agent.desk.replay import replay
 
         return replay(
             args.video,
-            load(Path(args.config)) if args.config else None,
+            given,
             as_json=args.json,
             events=args.events,
             plot=args.plot,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
+
+_MAX_NAMES = 100
+"""Random names to try."""
 
 
 def write_atomically(
@@ -15,14 +18,16 @@ def write_atomically(
 ) -> None:
     """Write a temporary file beside `path`, then rename it: readers see the old content or the new.
 
-    `data`: the content, or a function that writes it. `mode`: permissions; None: 0666 less the
-    umask. Raises `OSError` and leaves `path` unchanged; where only the folder's fsync fails, `path`
-    holds the new content, which a power loss may undo. A power loss may leave the temporary file.
+    `data`: the content, or a function that writes it. `mode`: permissions; None, as it must be in
+    the sandbox, which lets none be changed: 0666 less the umask. Raises `OSError` and leaves `path`
+    unchanged; where only the folder's fsync fails, `path` holds the new content, which a power loss
+    may undo. A power loss may leave the temporary file.
     """
-    number, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    number, temporary = _make_beside(path, 0o666 if mode is None else 0o600)
     try:
         with open(number, "wb") as file:
-            os.fchmod(file.fileno(), 0o666 & ~_umask() if mode is None else mode)
+            if mode is not None:
+                os.fchmod(number, mode)
             if isinstance(data, bytes):
                 file.write(data)
             else:
@@ -31,7 +36,7 @@ def write_atomically(
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
@@ -49,7 +54,13 @@ def sync_folder(folder: Path) -> None:
         os.close(number)
 
 
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+def _make_beside(path: Path, mode: int) -> tuple[int, Path]:
+    """A new empty file in the same folder. Raises `OSError`."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    for _ in range(_MAX_NAMES):
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            return os.open(temporary, flags, mode), temporary
+        except FileExistsError:
+            continue
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))

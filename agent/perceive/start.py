@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import tempfile
 import threading
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from agent.base.errors import StoreError
 from agent.host import sd_notify, swap
 from agent.host.sandbox.enter import enter_perceive, restrict_perceive
 from agent.perceive.content_socket import ContentSocket, socket_path
+from agent.vision import kernels  # imports no Numba
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     content = ContentSocket(path) if path is not None else None
     sandbox = enter_perceive(
         [*folders, *kernel_caches()],
+        readable=_inputs(config),
+        cameras=[Path(config.source.target)] if config.source.kind == "v4l2" else [],
         local_clients=config.source.kind == "gstreamer",
     )
     log.info(
@@ -45,10 +47,32 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     return 0
 
 
-def enter_replay(folders: list[Path]) -> None:
-    """Deny network access, and writing except in `folders` and the caches of libraries."""
-    caches = [Path(tempfile.gettempdir()), Path.home() / ".cache", Path.home() / ".config"]
-    restrict_perceive([*folders, *caches, *kernel_caches()])
+def enter_replay(video: Path, outputs: list[Path], config: AgentConfig) -> None:
+    """Deny network access, reading except `video` and what perception needs, and writing except
+    `outputs`, which are created, and the compiled kernels' cache."""
+    drawing = [folder for folder in [kernels.user_cache().parent / "matplotlib"] if outputs]
+    if drawing:
+        os.environ.setdefault("MPLCONFIGDIR", str(drawing[0]))
+    restrict_perceive(
+        [*kernel_caches(), *_made(drawing)],
+        files=[each for each in outputs if _create(each)],
+        readable=[video, *_inputs(config)],
+    )
+
+
+def _create(output: Path) -> bool:
+    """Whether it is an ordinary file now: in the sandbox none could be made beside others."""
+    with contextlib.suppress(OSError):
+        os.close(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
+    return output.is_file()
+
+
+def _inputs(config: AgentConfig) -> list[Path]:
+    """Files and folders that this process reads."""
+    privacy, source = config.privacy, config.source
+    named = [config.models, privacy.profile, privacy.profile_key]
+    video = [Path(source.target)] if source.kind == "file" and source.target else []
+    return [*video, *(each for each in named if each is not None)]
 
 
 def _own_folders(config: AgentConfig) -> list[Path]:
@@ -69,14 +93,17 @@ def _own_folders(config: AgentConfig) -> list[Path]:
 
 def kernel_caches() -> list[Path]:
     """Folders of Numba's compilation cache."""
-    from agent.vision import kernels  # imports no Numba
-
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     folders = (
         [Path(chosen)]
         if chosen
         else [Path(kernels.__file__).parent / "__pycache__", kernels.user_cache()]
     )
+    return _made(folders)
+
+
+def _made(folders: list[Path]) -> list[Path]:
+    """Those of `folders` that exist or can be made."""
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
     write_atomically(path, b"old")
     monkeypatch.setattr(os, name, full_disk)
     with pytest.raises(OSError, match="No space"):
-        write_atomically(path, b"new")
+        write_atomically(path, b"new", 0o600)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
 

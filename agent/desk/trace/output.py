@@ -43,14 +43,26 @@ def check_target(path: Path) -> None:
 def write_whole(
     path: Path, data: bytes | Callable[[IO[bytes]], object], what: str, mode: int = 0o600
 ) -> None:
-    """As `write_atomically`; `what` names the file in the `StoreError`."""
+    """As `write_atomically`, but in place where no file may be made beside it, as in the sandbox of
+    a replay. `what` names the file in the `StoreError`."""
     try:
-        write_atomically(path, data, mode)
+        try:
+            write_atomically(path, data, mode)
+        except PermissionError:
+            _write_in_place(path, data)
     except OSError as error:
         raise StoreError(
             f"The {what} {path} cannot be written: {error.strerror}. "
             "Choose a folder that exists and has room."
         ) from None
+
+
+def _write_in_place(path: Path, data: bytes | Callable[[IO[bytes]], object]) -> None:
+    with path.open("wb") as file:
+        if isinstance(data, bytes):
+            file.write(data)
+        else:
+            data(file)
 
 
 def write_figure(figure: Any, out: Path) -> None:

@@ -1,10 +1,11 @@
 """Entering the sandbox of the perceive or the uplink process.
 
 Call it before NumPy and other libraries that start threads are imported: before ABI 8, Landlock
-holds only for the calling thread and those that it starts later (seccomp holds for all).
+holds only for the calling thread and those that it starts later, as do capabilities (seccomp holds
+for all). What needs a socket, a lock on memory, a new name or a program is done before.
 
-As root the sandbox is weaker, since it shares a user with processes outside it: run both processes
-as separate users, as the systemd units do.
+Run both processes as separate users, as the systemd units do: who shares a user with them can do
+to their files what they can. Root keeps the right to all files, and no other of its capabilities.
 """
 
 from __future__ import annotations
@@ -13,38 +14,44 @@ import errno
 import logging
 import os
 import resource
-import site
+import stat
 import sys
-import sysconfig
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from agent.base.report import PerceiveCage, UplinkCage
 from agent.base.report.device import Layer
-from agent.host.sandbox import kernel, landlock, probe, refusals, seccomp
+from agent.host.sandbox import kernel, landlock, places, probe, refusals, seccomp
+from agent.host.sandbox._bpf import Instruction
 from agent.host.sandbox.landlock import Ruleset
 
 log = logging.getLogger(__name__)
 
-_DNS = 53
-_PLAIN_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-_CAMERAS = ("video*", "media*", "v4l-subdev*", "dma_heap/*", "udmabuf", "snd/*", "dri/*", "nv*")
-"""Cameras with their buffers, and microphones; nv: Jetson."""
-_SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/proc/sys", "/proc/self")
-"""Not all of /proc: the system load would reveal presence."""
-_RTC = "/sys/class/rtc/rtc0/hctosys"
-_RESOLVER = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/connman")
-"""Possible targets of the link /etc/resolv.conf."""
+_CAPABILITIES = (kernel.CAP_DAC_OVERRIDE, kernel.CAP_DAC_READ_SEARCH, kernel.CAP_IPC_LOCK)
+"""What root keeps: files of other users, and memory that was locked and grows."""
 
 
-def enter_perceive(writable: Iterable[Path], *, local_clients: bool = False) -> PerceiveCage:
-    """Deny network access, and writing outside `writable`, which must exist.
+def enter_perceive(
+    writable: Iterable[Path],
+    *,
+    readable: Iterable[Path] = (),
+    cameras: Iterable[Path] = (),
+    local_clients: bool = False,
+) -> PerceiveCage:
+    """Deny new sockets and connections, writing outside `writable`, which must exist, and reading
+    except there, `readable`, Python, the system's libraries and the hardware's description; devices
+    except the cameras that exist now, `cameras` among them; new processes.
 
     `local_clients`: allow connections to local servers, which some GStreamer sources need
-    (nvargus-daemon, PipeWire). Never raises; an unavailable layer is logged in one line.
+    (nvargus-daemon, PipeWire), and reading everything, since a pipeline may name any file. What a
+    local server is told is then its own affair: that no byte gets out does not hold.
+
+    Never raises; an unavailable layer is logged in one line.
     """
     folders = [each.resolve() for each in writable]
-    layers = restrict_perceive(folders, local_clients=local_clients)
+    layers = restrict_perceive(
+        folders, readable=readable, cameras=cameras, local_clients=local_clients
+    )
     found = refusals.perceive_openings(folders)
     return PerceiveCage(
         network="open" if "inet" in found else "closed",
@@ -54,24 +61,44 @@ def enter_perceive(writable: Iterable[Path], *, local_clients: bool = False) -> 
     )
 
 
-def restrict_perceive(folders: Iterable[Path], *, local_clients: bool = False) -> tuple[Layer, ...]:
+def restrict_perceive(
+    folders: Iterable[Path],
+    *,
+    files: Iterable[Path] = (),
+    readable: Iterable[Path] = (),
+    cameras: Iterable[Path] = (),
+    local_clients: bool = False,
+) -> tuple[Layer, ...]:
     """As `enter_perceive` without probing, so that not even a socket is attempted. For recorded
-    video. Returns the layers in force."""
+    video. `files`: existing ones that may be written. Returns the layers in force."""
     outer = _outer_layers()
-    _attempt("no new privileges", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
-    _attempt("no core dumps", _disable_core_dumps)
+    _give_up_privileges()
+    reads: tuple[tuple[Path, int], ...] = ()
+    if not local_clients:
+        reads = (
+            *landlock.existing(places.perceive_reads(readable), landlock.READING),
+            (Path("/dev"), landlock.READ_DIR),
+        )
+    devices = places.cameras(cameras, local_clients=local_clients)
     rules = Ruleset(
-        handled=landlock.CHANGING,
+        handled=landlock.CHANGING | (0 if local_clients else landlock.READING | landlock.EXECUTE),
         grants=(
+            *reads,
             *landlock.existing(folders, landlock.FOLDER),
-            *landlock.existing(_writable_devices(), landlock.DEVICE),
+            *landlock.existing(files, landlock.FILE),
+            *landlock.existing(places.plain_devices(), landlock.FILE),
+            *landlock.existing(devices, landlock.DEVICE),
         ),
         scoped=landlock.SIGNAL | landlock.ABSTRACT_UNIX_SOCKET,
     )
     confined = _attempt("landlock", lambda: _landlock(rules))
     filtered = _attempt(
         "seccomp",
-        lambda: _seccomp(lambda m: seccomp.perceive_filter(m, local_clients=local_clients)),
+        lambda: _seccomp(
+            lambda machine: seccomp.perceive_filter(
+                machine, pid=os.getpid(), local_clients=local_clients
+            )
+        ),
     )
     return _layers_in_force(outer, seccomp=filtered, landlock=confined)
 
@@ -79,30 +106,38 @@ def restrict_perceive(folders: Iterable[Path], *, local_clients: bool = False) -
 def enter_uplink(
     readable: Iterable[Path], writable: Iterable[Path], broker_port: int
 ) -> UplinkCage:
-    """Deny devices, reading except `readable`, Python and system configuration, writing outside
-    `writable`, TCP ports except the broker's and DNS, and starting programs.
+    """Deny devices, reading except `readable`, Python and what the system's libraries read, writing
+    outside `writable`, sockets other than TCP connections to the broker's port, and new processes.
 
     A file (not folder) in `readable` must not be replaced later: the rule holds for its inode.
-    Never raises; an unavailable layer is logged in one line.
+    Sockets that are open now stay connected to what they are connected to. Never raises; an
+    unavailable layer is logged in one line. Without Landlock, or before ABI 4, nothing here holds
+    the port: then only the address filter of the systemd unit does.
     """
     folders = [each.resolve() for each in writable]
     outer = _outer_layers()
     # What the sandbox itself refuses to look at.
     devices, packets_filtered = probe.devices(), probe.no_datagram_elsewhere()
-    _attempt("no new privileges", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
+    _give_up_privileges()
     fixed = _attempt("mdwe", _deny_write_execute)
     rules = Ruleset(
         handled=landlock.CHANGING | landlock.READING | landlock.EXECUTE,
         grants=(
-            *landlock.existing(_readable_paths(readable), landlock.READING),
-            *landlock.existing(_devices(_PLAIN_DEVICES), landlock.READ_FILE | landlock.WRITE_FILE),
+            *landlock.existing(places.uplink_reads(readable), landlock.READING),
+            *landlock.existing(places.plain_devices(), landlock.FILE),
             *landlock.existing(folders, landlock.FOLDER),
         ),
-        ports=(broker_port, _DNS),
+        ports=(broker_port,),
         scoped=landlock.SIGNAL | landlock.ABSTRACT_UNIX_SOCKET,
     )
+    sockets = _open_sockets()
     confined = _attempt("landlock", lambda: _landlock(rules))
-    filtered = _attempt("seccomp", lambda: _seccomp(seccomp.uplink_filter))
+    filtered = _attempt(
+        "seccomp",
+        lambda: _seccomp(
+            lambda machine: seccomp.uplink_filter(machine, pid=os.getpid(), sockets=sockets)
+        ),
+    )
     found = refusals.uplink_openings(folders, devices, broker_port, filtered=packets_filtered)
     return UplinkCage(
         devices="open" if "device" in found else "closed",
@@ -135,6 +170,12 @@ def _layers_in_force(outer: dict[Layer, bool], **inner: bool) -> tuple[Layer, ..
     return tuple(layer for layer in order if outer.get(layer) or inner.get(layer))
 
 
+def _give_up_privileges() -> None:
+    _attempt("no new privileges", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
+    _attempt("no core dumps", _disable_core_dumps)
+    _attempt("no capabilities", lambda: kernel.keep_capabilities(*_CAPABILITIES))
+
+
 def _disable_core_dumps() -> None:
     """A core dump may contain frames. A dump to a pipe ignores the limit (core(5)), hence both;
     PR_SET_DUMPABLE also keeps other processes of the same user from attaching."""
@@ -160,34 +201,27 @@ def _landlock(rules: Ruleset) -> None:
         )
 
 
-def _seccomp(program: Callable[[str], list[seccomp.Instruction]]) -> None:
+def _seccomp(program: Callable[[str], list[Instruction]]) -> None:
     machine = kernel.processor()
     if not seccomp.known(machine):
         raise OSError(errno.ENOTSUP, f"its system calls on {machine} are not known here")
     seccomp.install(program(machine))
 
 
-def _devices(names: Iterable[str]) -> list[Path]:
-    return [Path("/dev", name) for name in names]
+def _open_sockets() -> list[int]:
+    """Descriptors of this process that are sockets."""
+    return [number for number in _descriptors() if _is_socket(number)]
 
 
-def _writable_devices() -> list[Path]:
-    """What perceive may write below /dev: the folder, so that a camera plugged in again can be
-    opened; file permissions protect other devices. They do not bind root: then only the cameras and
-    microphones present now."""
-    if os.geteuid() != 0:
-        return [Path("/dev")]
-    found = [path for pattern in _CAMERAS for path in Path("/dev").glob(pattern)]
-    return [*_devices(_PLAIN_DEVICES), *sorted(found)]
+def _descriptors() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        return list(range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
 
 
-def _readable_paths(given: Iterable[Path]) -> list[Path]:
-    """The given paths, Python and its packages, and the system's configuration."""
-    package = Path(__file__).resolve().parents[3]
-    python = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.executable, str(package)]
-    python += [*sysconfig.get_paths().values(), *site.getsitepackages(), *filter(None, sys.path)]
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY", "/etc")
-    paths = [Path(each).resolve() for each in (*_SYSTEM, *_RESOLVER, _RTC, *python, credentials)]
-    paths += [each.resolve() for each in given]
-    # A search path of "/" would grant everything.
-    return [each for each in paths if each not in (Path("/"), Path("/dev"))]
+def _is_socket(number: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(number).st_mode)
+    except OSError:
+        return False

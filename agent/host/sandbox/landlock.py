@@ -34,14 +34,17 @@ CHANGING = (
     | _MAKE_FIFO | _MAKE_BLOCK | _MAKE_SYM | _REFER | TRUNCATE | IOCTL_DEV
 )  # fmt: skip
 """Rights that modify files or folders, or control a device."""
-FOLDER = (
-    READING | WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _MAKE_SOCK
-    | _REFER | TRUNCATE
-)  # fmt: skip
-"""A writable folder: all but creating devices, pipes and links."""
+FOLDER = READING | WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | TRUNCATE
+"""A writable folder: all but making sockets, devices, pipes and links, and moving a file from one
+folder to another."""
+FILE = READ_FILE | WRITE_FILE | TRUNCATE
 DEVICE = READING | WRITE_FILE | TRUNCATE | IOCTL_DEV
 _FILE_RIGHTS = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 _MIN_ABI = {2: _REFER, 3: TRUNCATE, 5: IOCTL_DEV}
+
+_pinned: list[int] = []
+"""Descriptors of granted paths below /proc. procfs makes a new inode for an entry that fell out of
+the kernel's cache, and a rule holds for the inode; an open entry stays in the cache."""
 
 BIND_TCP, CONNECT_TCP = 1 << 0, 1 << 1
 """ABI 4."""
@@ -113,7 +116,10 @@ def _allow_path(ruleset: int, path: Path, rights: int) -> None:
         if rights:
             _add(ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, handle))
     finally:
-        os.close(handle)
+        if path.is_relative_to("/proc"):
+            _pinned.append(handle)
+        else:
+            os.close(handle)
 
 
 def _add(ruleset: int, kind: int, rule: bytes) -> None:

@@ -1,12 +1,11 @@
-"""System call filters of each process: seccomp(2), in classic BPF.
+"""System call filters of each process: seccomp(2), by allow-list.
 
-A refused call fails with EPERM instead of killing the process, so that libraries can fall back. A
-filter cannot be removed and is inherited by child processes. TSYNC applies it to all threads.
+What each process needs once it is sealed was recorded with strace(1) over all that it does
+(tests/host/sandbox/test_strace.py does so again); what cannot be recorded without a Raspberry Pi or
+a Jetson says why it is here. Everything else fails with EPERM instead of killing the process, so
+that libraries can fall back. A filter cannot be removed; TSYNC applies it to all threads.
 
-Arguments are compared as 32-bit integers, as the kernel reads most of them.
-
-Sources: seccomp(2), linux/seccomp.h, linux/audit.h, linux/bpf_common.h; the numbers of the system
-calls: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h.
+No rule looks behind a pointer: seccomp cannot, and another thread could change what is there.
 """
 
 from __future__ import annotations
@@ -14,165 +13,172 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from agent.host.sandbox.kernel import processor, syscall
+from agent.host.sandbox import _bpf
+from agent.host.sandbox._bpf import ABSENT, ALLOW, Instruction, Rule
+from agent.host.sandbox._numbers import NUMBERS
+from agent.host.sandbox.kernel import PR_SET_PDEATHSIG, processor, syscall
 
-Instruction = tuple[int, int, int, int]
-"""struct sock_filter: code, jump if true, jump if false, k."""
-
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
-"""Offsets in struct seccomp_data."""
-_ALLOW = (_RETURN, 0, 0, 0x7FFF0000)
-_REFUSE = (_RETURN, 0, 0, 0x00050000 | errno.EPERM)
-_NOT_IMPLEMENTED = (_RETURN, 0, 0, 0x00050000 | errno.ENOSYS)
-
-_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_X32 = 0x40000000
-"""The x32 calls of x86_64 have numbers from here on and would bypass the filters."""
-_COLUMN = {"x86_64": 0, "aarch64": 1}
-_BLOCKED: dict[str, tuple[int | None, int | None]] = {
-    # other processes, their memory and open files
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "process_madvise": (440, 440),
-    "pidfd_getfd": (438, 438),
-    "kcmp": (312, 272),
-    # io_uring bypasses seccomp
-    "io_uring_setup": (425, 425),
-    "io_uring_enter": (426, 426),
-    "io_uring_register": (427, 427),
-    # the kernel
-    "bpf": (321, 280),
-    "userfaultfd": (323, 282),
-    "perf_event_open": (298, 241),
-    "keyctl": (250, 219),
-    "add_key": (248, 217),
-    "request_key": (249, 218),
-    "kexec_load": (246, 104),
-    "kexec_file_load": (320, 294),
-    "init_module": (175, 105),
-    "finit_module": (313, 273),
-    "delete_module": (176, 106),
-    "iopl": (172, None),
-    "ioperm": (173, None),
-    "syslog": (103, 116),
-    "personality": (135, 92),
-    # other namespaces, other mounts, files by handle
-    "unshare": (272, 97),
-    "setns": (308, 268),
-    "mount": (165, 40),
-    "umount2": (166, 39),
-    "pivot_root": (155, 41),
-    "chroot": (161, 51),
-    "open_tree": (428, 428),
-    "move_mount": (429, 429),
-    "fsopen": (430, 430),
-    "fsconfig": (431, 431),
-    "fsmount": (432, 432),
-    "fspick": (433, 433),
-    "mount_setattr": (442, 442),
-    "open_tree_attr": (467, 467),
-    "open_by_handle_at": (304, 265),
-    "fanotify_init": (300, 262),
-    # the system
-    "reboot": (169, 142),
-    "swapon": (167, 224),
-    "swapoff": (168, 225),
-    "acct": (163, 89),
-    "quotactl": (179, 60),
-    "quotactl_fd": (443, 443),
-    "sethostname": (170, 161),
-    "setdomainname": (171, 162),
-    "settimeofday": (164, 170),
-    "clock_settime": (227, 112),
-    "vhangup": (153, 58),
-}
-"""Refused to both processes; numbers on x86_64 and aarch64. Most matter only as root."""
-_CONDITIONAL = {
-    "ioctl": (16, 29),
-    "socket": (41, 198),
-    "connect": (42, 203),
-    "sendto": (44, 206),
-    "sendmsg": (46, 211),
-    "socketpair": (53, 199),
-    "clone": (56, 220),
-    "execve": (59, 221),
-    "sendmmsg": (307, 269),
-    "listen": (50, 201),
-    "accept": (43, 202),
-    "accept4": (288, 242),
-    "seccomp": (317, 277),
-    "execveat": (322, 281),
-    "clone3": (435, 435),
-}
+_FILES = (
+    "read write readv writev pread64 pwrite64 lseek close open openat "
+    "stat fstat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getdents64 "
+    "getcwd statfs fstatfs fadvise64 ftruncate fallocate fsync fdatasync "
+    "rename renameat unlink unlinkat mkdir mkdirat rmdir "
+    "flock"  # opening the outbox
+)
+"""Which files, and in which folders, is Landlock's to say."""
+_MEMORY = "brk mmap munmap mremap mprotect madvise mbind get_mempolicy"
+_THREADS = (
+    "futex set_robust_list rseq gettid exit exit_group sched_yield getcpu "
+    "sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max "
+    "sched_get_priority_min"
+)
+"""Reading what is scheduled how, never setting it: /proc tells everybody."""
+_SIGNALS = "rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall"
+_TIME = (
+    "clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time "
+    "clock_adjtime adjtimex"  # whether the clock is synchronised; setting it needs a capability
+)
+_SELF = (
+    "getpid getppid getpgid getpgrp getsid getuid geteuid getgid getegid getgroups getresuid getresgid uname getrandom "
+    "getrusage times getrlimit"
+)
+_WAITING = "poll ppoll select pselect6 pipe pipe2"
+_SOCKETS = "recvfrom getsockname getpeername getsockopt"
+"""On sockets that are open. Not recvmsg, which could receive a file of another process."""
+_PERCEIVE = (
+    "accept4 "  # the content socket's clients
+    "dup dup2 dup3 memfd_create "  # the model runtime's messages are kept from stderr in memory
+    "sysinfo "  # how much memory there is
+    # libcamera and picamera2: their event loops, and a look at their own capabilities
+    "epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2 capget"
+)
+_LOCAL_CLIENTS = (
+    # libraries of camera daemons (nvargus-daemon, PipeWire), which pass buffers as descriptors
+    "connect sendmsg recvmsg setsockopt shutdown socketpair "
+    # PipeWire's and GStreamer's event loops
+    "timerfd_create timerfd_settime timerfd_gettime eventfd"
+)
+_UPLINK = "wait4 waitid"
+"""For the resolver, which was started before."""
+_RESOLVER = (
+    "bind sendto sendmsg sendmmsg recvmsg recvmmsg setsockopt connect shutdown "  # the C library's
+    "wait4 waitid kill dup dup2 dup3 umask chdir"  # a process for each look-up
+)
+_ABSENT = "clone3 futex_wake futex_wait futex_requeue mseal map_shadow_stack rseq_slice_yield"
+"""Newer calls that a C library may try and do without only on ENOSYS. clone3 has its flags behind a
+pointer, so that no filter can tell threads from processes."""
 
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
-_NETLINK_KOBJECT_UEVENT = 15
 _SOCK_STREAM, _SOCK_DGRAM, _SOCK_TYPE_MASK = 1, 2, 0xF
 _IPPROTO_TCP, _IPPROTO_UDP = 6, 17
+_SOL_SOCKET = 1
+_SO_KEEPALIVE, _SO_RCVTIMEO, _SO_SNDTIMEO, _SO_BINDTODEVICE = 9, 20, 21, 25
+_TCP_NODELAY, _TCP_KEEPIDLE, _TCP_KEEPINTVL, _TCP_KEEPCNT, _TCP_USER_TIMEOUT = 1, 4, 5, 6, 18
 _MSG_FASTOPEN = 0x20000000
-_CLONE_NEW = 0x7E020000
+_THREAD_FLAGS = (0x003D0F00, 0x007D0F00)
+"""CLONE_THREAD and the rest of pthread_create(3) in glibc and in musl: no process, no namespace."""
+_NEW_NAMESPACES = 0x7E020000
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET."""
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_F_DUPFD, _F_GETFD, _F_SETFD, _F_GETFL, _F_SETFL, _F_GETLK, _F_SETLK = range(7)
+_F_DUPFD_CLOEXEC, _F_ADD_SEALS, _F_GET_SEALS = 1030, 1033, 1034
+_FCNTL = (_F_GETFD, _F_SETFD, _F_GETFL, _F_SETFL, _F_GETLK, _F_SETLK)
+"""The locks are SQLite's, and libcamera's on a camera."""
+_PRCTL = (3, 16, 21, 23, 39, 51, 64)
+"""PR_GET_DUMPABLE, GET_NAME, GET_SECCOMP, CAPBSET_READ, GET_NO_NEW_PRIVS; SVE_GET_VL and SME_GET_VL
+(aarch64's vectors). Nothing that sets: name, dumpable and memory map are seen by others."""
+_TERMINAL = (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+"""ioctl(2): TCGETS, TCGETS2, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
+_DEVICES = tuple(ord(letter) << 8 for letter in "V|Hbu")
+"""ioctl(2), of cameras: V4L2 V, media controller |; of their buffers: dma-heap H, dma-buf b,
+udmabuf u. File systems use other letters: FS_IOC_SETFLAGS would be one more attribute."""
+_INJECTING = (0x5412, 0x541C)
+"""ioctl(2): TIOCSTI, TIOCLINUX."""
 
 
-def perceive_filter(machine: str, *, local_clients: bool) -> list[Instruction]:
-    """For the perceive process: local sockets only, without connections to servers (the system bus
-    or a resolver could forward data) unless `local_clients`, which some camera stacks need."""
-    netlink = [*_require(2, _NETLINK_KOBJECT_UEVENT), _ALLOW]  # udev: camera hotplug
-    families = _branch(0, {_AF_UNIX: [_ALLOW], _AF_NETLINK: netlink})
-    rules = {"socket": families, "socketpair": families}
-    if not local_clients:
-        rules["connect"] = [_REFUSE]
-    return _program(machine, rules)
+def perceive_filter(machine: str, *, pid: int, local_clients: bool) -> list[Instruction]:
+    """For the perceive process, whose sockets are open by now: none can be made, named or
+    connected, nothing be sent to an address, no descriptor be received.
+
+    `pid`: its own. `local_clients`: GStreamer, for which some cameras need a daemon: it may connect
+    to local servers, and its drivers' ioctls are not known.
+    """
+    rules = {
+        **_common(pid),
+        **_allowed(_PERCEIVE),
+        "fcntl": _bpf.only(1, *_FCNTL, _F_DUPFD, _F_DUPFD_CLOEXEC, _F_ADD_SEALS, _F_GET_SEALS),
+        "ioctl": _bpf.either(
+            1,
+            _TERMINAL,
+            # every request of a camera has a direction; those of the console's `V` have none
+            (*_a_direction(1), *_bpf.require_masked(1, 0xFF00, *_DEVICES), *ALLOW),
+        ),
+    }
+    if local_clients:
+        rules |= _allowed(_LOCAL_CLIENTS)
+        rules["socket"] = rules["socketpair"] = _bpf.only(0, _AF_UNIX)
+        rules["ioctl"] = (*_bpf.refuse_values(1, _INJECTING), *ALLOW)
+    return _bpf.assemble(machine, rules)
 
 
-def uplink_filter(machine: str) -> list[Instruction]:
-    """For the uplink process: TCP, UDP (DNS) and local sockets; no exec.
+def uplink_filter(machine: str, *, pid: int, sockets: Iterable[int] = ()) -> list[Instruction]:
+    """For the uplink process: TCP connections outwards, which it cannot be reached by.
+
+    `pid`: its own. `sockets`: descriptors that must not be connected elsewhere, such as that to the
+    service manager. A duplicate could be, and so none can be made.
 
     Other protocols are refused because Landlock's port rules do not cover them (Multipath TCP can
     reach TCP servers), TCP Fast Open because it connects without connect(2).
     """
-    internet = [
-        (_LOAD, 0, 0, _ARGUMENTS + 8),
-        (0x54, 0, 0, _SOCK_TYPE_MASK),  # A &= k: drops flags such as SOCK_NONBLOCK
-        *_require_loaded(_SOCK_STREAM, _SOCK_DGRAM),
-        *_require(2, 0, _IPPROTO_TCP, _IPPROTO_UDP),
-        _ALLOW,
-    ]
-    families = _branch(0, {_AF_UNIX: [_ALLOW], _AF_INET: internet, _AF_INET6: internet})
-    return _program(
-        machine,
-        {
-            "socket": families,
-            "socketpair": families,
-            "sendto": [*_refuse_bits(3, _MSG_FASTOPEN), _ALLOW],
-            "sendmsg": [*_refuse_bits(2, _MSG_FASTOPEN), _ALLOW],
-            "sendmmsg": [*_refuse_bits(3, _MSG_FASTOPEN), _ALLOW],
-            "execve": [_REFUSE],
-            "execveat": [_REFUSE],
-        },
+    stream = (
+        *_bpf.require_masked(1, _SOCK_TYPE_MASK, _SOCK_STREAM),
+        *_bpf.only(2, 0, _IPPROTO_TCP),
     )
+    options = {
+        # the last is the probes': they leave this machine alone
+        _SOL_SOCKET: _bpf.only(2, _SO_KEEPALIVE, _SO_RCVTIMEO, _SO_SNDTIMEO, _SO_BINDTODEVICE),
+        _IPPROTO_TCP: _bpf.only(
+            2, _TCP_NODELAY, _TCP_KEEPIDLE, _TCP_KEEPINTVL, _TCP_KEEPCNT, _TCP_USER_TIMEOUT
+        ),
+    }
+    rules = {
+        **_common(pid),
+        **_allowed(_UPLINK),
+        "fcntl": _bpf.only(1, *_FCNTL),
+        "ioctl": _bpf.only(1, *_TERMINAL),
+        "socket": _bpf.branch(0, {_AF_INET: stream, _AF_INET6: stream}),
+        "connect": (*_bpf.refuse_values(0, sorted(set(sockets))), *ALLOW),
+        "setsockopt": _bpf.branch(1, options),
+    }
+    return _bpf.assemble(machine, rules)
 
 
 def resolver_filter(machine: str) -> list[Instruction]:
     """For the process that looks up the broker's name: TCP and UDP (DNS), local sockets (name
-    services of this machine), routes (netlink: which address to prefer); no exec."""
-    internet = [
-        (_LOAD, 0, 0, _ARGUMENTS + 8),
-        (0x54, 0, 0, _SOCK_TYPE_MASK),
-        *_require_loaded(_SOCK_STREAM, _SOCK_DGRAM),
-        *_require(2, 0, _IPPROTO_TCP, _IPPROTO_UDP),
-        _ALLOW,
-    ]
-    routes = [*_require(2, 0), _ALLOW]
-    families = {_AF_UNIX: [_ALLOW], _AF_INET: internet, _AF_INET6: internet, _AF_NETLINK: routes}
-    refused = ("listen", "accept", "accept4", "execve", "execveat")
-    rules = {"socket": _branch(0, families), **{name: [_REFUSE] for name in refused}}
-    return _program(machine, rules)
+    services of this machine), routes (netlink: which address to prefer), processes of its own."""
+    internet = (
+        *_bpf.require_masked(1, _SOCK_TYPE_MASK, _SOCK_STREAM, _SOCK_DGRAM),
+        *_bpf.only(2, 0, _IPPROTO_TCP, _IPPROTO_UDP),
+    )
+    families = {
+        _AF_UNIX: ALLOW,
+        _AF_INET: internet,
+        _AF_INET6: internet,
+        _AF_NETLINK: _bpf.only(2, 0),
+    }
+    rules = {
+        **_common(0),
+        **_allowed(_RESOLVER),
+        "fcntl": _bpf.only(1, *_FCNTL, _F_DUPFD, _F_DUPFD_CLOEXEC),
+        "ioctl": _bpf.only(1, *_TERMINAL),
+        "socket": _bpf.branch(0, families),
+        "clone": (*_bpf.refuse_bits(0, _NEW_NAMESPACES), *ALLOW),
+        "fork": ALLOW,
+        "set_tid_address": ALLOW,
+        "prctl": _bpf.only(0, *_PRCTL, PR_SET_PDEATHSIG),
+    }
+    return _bpf.assemble(machine, rules)
 
 
 def install(program: Sequence[Instruction]) -> None:
@@ -182,8 +188,7 @@ def install(program: Sequence[Instruction]) -> None:
     # struct sock_fprog: a 16-bit length, padding, a pointer
     header = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(buffer)))
     set_mode_filter, tsync = 1, 1
-    number = _number("seccomp", processor())
-    assert number is not None
+    number = NUMBERS[processor()]["seccomp"]
     other = syscall(number, set_mode_filter, tsync, ctypes.addressof(header))
     if other:
         raise OSError(errno.EBUSY, f"thread {other} has another filter")
@@ -191,59 +196,29 @@ def install(program: Sequence[Instruction]) -> None:
 
 def known(machine: str) -> bool:
     """Whether this processor's system call numbers are listed here."""
-    return machine in _AUDIT_ARCH
+    return machine in NUMBERS
 
 
-def _number(name: str, machine: str) -> int | None:
-    return (_BLOCKED.get(name) or _CONDITIONAL[name])[_COLUMN[machine]]
+def _allowed(names: str) -> dict[str, Rule]:
+    return dict.fromkeys(names.split(), ALLOW)
 
 
-def _program(machine: str, rules: dict[str, list[Instruction]]) -> list[Instruction]:
-    """The filter: refuse other architectures, apply the rule of each call, allow all others. Each
-    rule must end in a return."""
-    load = (_LOAD, 0, 0, _ARGUMENTS + 8)
-    terminal = [load, *_refuse_if(_TIOCSTI), *_refuse_if(_TIOCLINUX), _ALLOW]
-    rules = {
-        **{name: [_REFUSE] for name in _BLOCKED},
-        # injecting input into the controlling terminal
-        "ioctl": terminal,
-        "clone": [*_refuse_bits(0, _CLONE_NEW), _ALLOW],
-        # its flags are behind a pointer; on ENOSYS the C library falls back to clone
-        "clone3": [_NOT_IMPLEMENTED],
-        **rules,
+def _common(pid: int) -> dict[str, Rule]:
+    """What every process may do."""
+    names = " ".join((_FILES, _MEMORY, _THREADS, _SIGNALS, _TIME, _SELF, _WAITING, _SOCKETS))
+    return {
+        **_allowed(names),
+        **dict.fromkeys(_ABSENT.split(), ABSENT),
+        "clone": _bpf.only(0, *_THREAD_FLAGS),
+        "tgkill": _bpf.only(0, pid),  # raise(3), pthread_kill(3)
+        "prctl": _bpf.only(0, *_PRCTL),
+        # its own limits, and only to read them: /proc tells everybody
+        "prlimit64": (*_bpf.require(0, 0), *_bpf.require_null(2), *ALLOW),
+        # on what is connected
+        "sendto": (*_bpf.require_null(4), *_bpf.refuse_bits(3, _MSG_FASTOPEN), *ALLOW),
     }
-    program = [(_LOAD, 0, 0, _ARCH), (_EQUAL, 1, 0, _AUDIT_ARCH[machine]), _REFUSE]
-    program += [(_LOAD, 0, 0, _NUMBER)]
-    if machine == "x86_64":
-        program += [(_AT_LEAST, 0, 1, _X32), _REFUSE]
-    for name, body in rules.items():
-        number = _number(name, machine)
-        if number is not None:
-            program += [(_EQUAL, 0, len(body), number), *body]
-    return [*program, _ALLOW]
 
 
-def _require_loaded(*values: int) -> list[Instruction]:
-    """Continue if the loaded value is one of these, else refuse."""
-    count = len(values)
-    return [*((_EQUAL, count - i, 0, value) for i, value in enumerate(values)), _REFUSE]
-
-
-def _require(argument: int, *values: int) -> list[Instruction]:
-    return [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument), *_require_loaded(*values)]
-
-
-def _refuse_if(value: int) -> list[Instruction]:
-    return [(_EQUAL, 0, 1, value), _REFUSE]
-
-
-def _refuse_bits(argument: int, bits: int) -> list[Instruction]:
-    return [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument), (_ANY_BIT, 0, 1, bits), _REFUSE]
-
-
-def _branch(argument: int, cases: dict[int, list[Instruction]]) -> list[Instruction]:
-    """Branch on an argument; each case ends in a return, other values are refused."""
-    program: list[Instruction] = [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument)]
-    for value, body in cases.items():
-        program += [(_EQUAL, 0, len(body), value), *body]
-    return [*program, _REFUSE]
+def _a_direction(argument: int) -> Rule:
+    """Go on where the ioctl request reads or writes (asm-generic/ioctl.h)."""
+    return _bpf.require_masked(argument, 0xC0000000, 0x40000000, 0x80000000, 0xC0000000)

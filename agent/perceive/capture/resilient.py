@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from agent.perceive.capture.source import Source, StuckError
 log = logging.getLogger(__name__)
 
 _MAX_BACKOFF = 60.0
+_DEVICES = Path("/dev")
 
 
 def open_source(config: SourceConfig) -> Source:
@@ -53,9 +56,10 @@ def resilient_frames(
     """Frames with the number dropped before each and the source's flags, until the file ends or
     `stop` is set. A failed camera is reopened with backoff, without limit.
 
-    Raises `CaptureError` for a file, for a camera that cannot be opened at startup, and for one
-    whose driver hangs.
+    Raises `CaptureError` for a file, for a camera that cannot be opened at startup, for one whose
+    driver hangs, and for one that was plugged in again: to the sandbox it is another.
     """
+    known = out_of_reach()
     source = open_source(params)
     backoff = 1.0
     restart_flags: set[Flag] = set()
@@ -84,6 +88,11 @@ def resilient_frames(
             except StuckError:
                 raise
             except CaptureError as error:
+                for camera in sorted(out_of_reach() - known):
+                    raise StuckError(
+                        f"{camera} was plugged in after this process gave up the right to open "
+                        "more. Restart the agent; the service does so by itself."
+                    ) from None
                 log.warning("%s Trying again in %.0f s.", error, backoff)
                 listener.stalled()
                 continue
@@ -92,6 +101,19 @@ def resilient_frames(
             break
         if stop.is_set():
             return
+
+
+def out_of_reach(folder: Path = _DEVICES) -> set[Path]:
+    """Cameras that this process may not open."""
+    return {path for path in folder.glob("video*") if _forbidden(path)}
+
+
+def _forbidden(path: Path) -> bool:
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno == errno.EACCES
+    return False
 
 
 def _paced(
