@@ -274,9 +274,9 @@ def _swap(config: AgentConfig) -> PartStatus:
 def _sandbox(config: AgentConfig) -> PartStatus:
     """Tested in child processes, since a sandbox cannot be left."""
     try:
+        port = str(config.mqtt.port)
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "agent.host.sandbox", "--json"]
-            + ["--port", str(config.mqtt.port)],
+            [sys.executable, "-P", "-m", "agent.host.sandbox", "--json", "--port", port],
             env=child_environment(),
             capture_output=True,
             timeout=60,

@@ -39,8 +39,18 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager
     monkeypatch.setenv("NOTIFY_SOCKET", path)
     monkeypatch.setattr(sd_notify, "_next_keepalive", 0.0)
     found = Manager(path)
+    sd_notify.connect()
     yield found
     found.close()
+
+
+@pytest.fixture(autouse=True)
+def none_is_left() -> Iterator[None]:
+    """The socket of a test is not that of the next one."""
+    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("NOTIFY_SOCKET", raising=False)
+        sd_notify.connect()
 
 
 def test_ready_status_and_stopping_follow_sd_notify_3(manager: Manager) -> None:
@@ -58,6 +68,7 @@ def test_an_abstract_address_is_understood(monkeypatch: pytest.MonkeyPatch) -> N
     name = f"fleeting-test-{os.getpid()}"
     manager = Manager(f"\0{name}")
     monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
+    sd_notify.connect()
     sd_notify.ready()
     assert manager.received() == ["READY=1"]
     manager.close()
@@ -99,6 +110,7 @@ def test_a_missing_service_manager_is_ignored(
         monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     else:
         monkeypatch.setenv("NOTIFY_SOCKET", address)
+    sd_notify.connect()
     sd_notify.ready("x")
     sd_notify.status("x")
     sd_notify.stopping()
@@ -108,3 +120,27 @@ def test_a_manager_that_does_not_read_does_not_block(manager: Manager) -> None:
     for number in range(5000):
         sd_notify.status(str(number))
     assert manager.received()[0] == "STATUS=0"
+
+
+def test_the_socket_is_opened_once_and_inherited_by_no_program(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the environment says later, and a manager that comes back, change nothing."""
+    monkeypatch.setenv("NOTIFY_SOCKET", "/somewhere/else")
+    sd_notify.ready()
+    assert manager.received() == ["READY=1"]
+    assert sd_notify._manager is not None
+    assert not os.get_inheritable(sd_notify._manager.fileno())
+    manager.close()
+    made = []
+    monkeypatch.setattr(socket, "socket", lambda *_: made.append(1))
+    sd_notify.status("nobody listens")
+    assert made == []
+
+
+def test_before_connect_nothing_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = Manager(str(tmp_path / "notify"))
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    sd_notify.ready()
+    assert manager.received() == []
+    manager.close()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from agent.base.errors import ConfigError
-from agent.perceive.content_socket import ContentSocket, socket_path
+from agent.perceive.content_socket import ContentSocket, remove, socket_path
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def connect(path: Path) -> socket.socket:
@@ -34,6 +38,9 @@ def test_the_newest_number_counts_and_each_line_is_answered(tmp_path: Path) -> N
         assert content.poll() == 17
     assert content.poll() is None
     content.close()
+    with pytest.raises(ConnectionRefusedError):
+        connect(path)
+    remove(path)
     assert not path.exists()
 
 
@@ -93,7 +100,55 @@ def test_a_place_where_none_can_be_made_is_named(tmp_path: Path) -> None:
     for path in (precious, tmp_path / "nowhere" / "content.sock", tmp_path / ("x" * 120)):
         with pytest.raises(ConfigError, match=r"content\.socket"):
             ContentSocket(path)
+        remove(path)
     assert precious.read_text() == "kept"
+
+
+def test_a_descriptor_that_is_passed_along_is_not_received(tmp_path: Path) -> None:
+    content = ContentSocket(tmp_path / "content.sock")
+    reading, writing = os.pipe()
+    with connect(tmp_path / "content.sock") as client:
+        socket.send_fds(client, [b"4\n"], [writing])
+        os.close(writing)
+        before = set(os.listdir("/proc/self/fd"))
+        assert content.poll() == 4
+        # the client's own connection is new, and the pipe has no writer left
+        assert len(set(os.listdir("/proc/self/fd")) - before) == 1
+        assert os.read(reading, 1) == b""
+    os.close(reading)
+    content.close()
+
+
+SEALED = """
+import os, sys
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from agent.host.sandbox.enter import enter_perceive
+from agent.perceive.content_socket import ContentSocket
+content = ContentSocket(Path({path!r}))
+enter_perceive([])
+print("ready", flush=True)
+while (slot := content.poll()) is None:
+    pass
+content.close()
+print(slot)
+"""
+
+
+@pytest.mark.slow
+def test_it_is_served_from_inside_the_sandbox(tmp_path: Path) -> None:
+    """Without a right to its folder."""
+    path = tmp_path / "content.sock"
+    script = SEALED.format(root=str(ROOT), path=str(path))
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    with connect(path) as client:
+        client.sendall(b"9\n")
+        assert client.recv(9) == b"ok\n"
+        assert process.stdout.readline() == "9\n"
+    assert process.wait(30) == 0
+    process.stdout.close()
 
 
 def test_the_path_is_configured_or_in_the_runtime_directory(

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from agent.host.sandbox.kernel import status
@@ -117,16 +117,16 @@ def _can_create_socket(family: int, kind: int) -> bool:
 
 
 def can_create_file(folder: Path) -> bool:
-    """Whether a file can be created there; it is removed."""
+    """Whether a file, folder or link can be made there; it is removed."""
     path = folder / f".fleeting-cage-{os.getpid()}"
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return False
-    os.close(handle)
-    with contextlib.suppress(OSError):
-        path.unlink()
-    return True
+    made: tuple[Callable[[], object], ...] = (path.touch, path.mkdir, lambda: path.symlink_to("."))
+    for make, undo in zip(made, (path.unlink, path.rmdir, path.unlink), strict=True):
+        with contextlib.suppress(OSError):
+            make()
+            with contextlib.suppress(OSError):
+                undo()
+            return True
+    return False
 
 
 def _can_open(path: Path) -> bool:

@@ -49,6 +49,7 @@ _KEY = 0x466C6565
 _AT_FDCWD = -100
 _MSG_FASTOPEN = 0x20000000
 _IPPROTO_MPTCP = 262
+_PR_GET_DUMPABLE = 3
 _PIDFD_GETFD = 438
 """The same number on every processor."""
 _REFUSED = (errno.EPERM, errno.EACCES, errno.ENOSYS)
@@ -221,11 +222,13 @@ def _attributes() -> bool:
 
 def _dumpable() -> bool:
     """Taken back at once."""
+    before = kernel.LIBC.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0)
     try:
         kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
     except OSError as error:
         return error.errno not in _REFUSED
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    if before != 1:
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     return True
 
 

@@ -172,7 +172,7 @@ def test_the_kiosk_can_still_talk_to_perceive(inside: Inside) -> None:
 def test_the_service_manager_can_still_be_notified(
     enter: str, address: str, inside: Inside
 ) -> None:
-    """Also where it listens at an abstract address, which Landlock would else put out of reach."""
+    """Also where it listens at an abstract address, which Landlock puts out of reach."""
     found = inside(
         "from agent.host import sd_notify\n"
         f"address = {address!r}.format(pid=os.getpid())\n"
@@ -180,7 +180,8 @@ def test_the_service_manager_can_still_be_notified(
         "manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
         "manager.bind(address.replace('@', chr(0)))\nos.environ['NOTIFY_SOCKET'] = address\n"
         "sys.stdout.flush()\nchild = os.fork()\n"
-        f"if child == 0:\n    {enter}\n    sd_notify.ready()\n    os._exit(0)\n"
+        f"if child == 0:\n    sd_notify.connect()\n    {enter}\n    sd_notify.ready()\n"
+        "    os._exit(0)\n"
         "os.waitpid(child, 0)\nmanager.setblocking(False)\nemit(received=manager.recv(99).decode())"
     )
     assert found["received"] == "READY=1"
