@@ -41,8 +41,8 @@ _TIME = (
     "clock_adjtime adjtimex"  # whether the clock is synchronised; setting it needs a capability
 )
 _SELF = (
-    "getpid getppid getpgid getpgrp getsid getuid geteuid getgid getegid getgroups getresuid getresgid uname getrandom "
-    "getrusage times getrlimit"
+    "getpid getppid getpgid getpgrp getsid getuid geteuid getgid getegid getgroups getresuid "
+    "getresgid uname getrandom getrusage times getrlimit"
 )
 _WAITING = "poll ppoll select pselect6 pipe pipe2"
 _SOCKETS = "recvfrom getsockname getpeername getsockopt"

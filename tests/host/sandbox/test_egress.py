@@ -78,9 +78,10 @@ def group() -> Iterator[Path]:
 @pytest.mark.slow
 def test_a_packet_filter_is_found(inside: Inside, group: Path) -> None:
     script = (
-        "{}found = enter_uplink([], [own], 1883)\n"
-        "emit(confined=found.egress == 'confined', here=code(lambda: socket.socket(\n"
-        "    socket.AF_INET, socket.SOCK_DGRAM).sendto(b'', ('127.0.0.1', 9))))"
+        "{}here = code(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "    .sendto(b'', ('127.0.0.1', 9)))\n"
+        "found = enter_uplink([], [own], 1883)\n"
+        "emit(confined=found.egress == 'confined', here=here)"
     )
     join = f"Path({str(group / 'cgroup.procs')!r}).write_text(str(os.getpid()))\n"
     assert inside(script.format(join))["confined"]
