@@ -19,14 +19,17 @@ ProtectKernelModules=yes ProtectKernelLogs=yes ProtectControlGroups=yes ProtectH
 ProtectProc=invisible RestrictNamespaces=yes RestrictRealtime=yes RestrictSUIDSGID=yes
 LockPersonality=yes RemoveIPC=yes KeyringMode=private CapabilityBoundingSet= AmbientCapabilities=
 SystemCallArchitectures=native SystemCallFilter=@system-service SystemCallErrorNumber=EPERM
-DevicePolicy=closed IPAddressDeny=any UMask=0007 LimitCORE=0 MemorySwapMax=0
+DevicePolicy=closed PrivateIPC=yes IPAddressDeny=any UMask=0007 LimitCORE=0 MemorySwapMax=0
 Type=notify NotifyAccess=main PartOf=fleeting.target WantedBy=fleeting.target
 RestartPreventExitStatus=78 ReadWritePaths=/var/lib/fleeting
 """
 PERCEIVE = """
-PrivateNetwork=yes WatchdogSec=90 CacheDirectory=fleeting-perceive CacheDirectoryMode=0700
+PrivateNetwork=yes SocketBindDeny=any WatchdogSec=90 LimitMEMLOCK=infinity
+RestrictAddressFamilies=AF_UNIX TemporaryFileSystem=/run:ro BindPaths=/run/fleeting-perceive
+CacheDirectory=fleeting-perceive CacheDirectoryMode=0700
 RuntimeDirectory=fleeting-perceive RuntimeDirectoryMode=0750 Group=fleeting-kiosk
 """
+GROWING = ("SystemCallFilter", "InaccessiblePaths")
 UPLINK = """
 PrivateDevices=yes PrivateUsers=yes MemoryDenyWriteExecute=yes ProcSubset=pid SocketBindDeny=any
 WatchdogSec=120 StateDirectory=fleeting-uplink StateDirectoryMode=0700 Group=fleeting
@@ -58,14 +61,16 @@ def test_every_hardening_setting_is_there(unit: str, own: str) -> None:
         key, _, value = line.partition("=")
         assert (key, value) in found, line
         # Given once: a later line would take it back. Lists grow.
-        assert key == "SystemCallFilter" or [name for name, _ in found].count(key) == 1, key
+        assert key in GROWING or [name for name, _ in found].count(key) == 1, key
 
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_the_sandbox_of_the_process_is_permitted(unit: str) -> None:
     """Landlock's calls are in none of the groups that systemd 252 knows."""
     filters = [value for key, value in settings(unit) if key == "SystemCallFilter"]
-    assert "~@privileged @resources" in filters
+    taken = {word for value in filters if value.startswith("~") for word in value[1:].split()}
+    assert {"@privileged", "@resources", "@keyring", "setxattr", "fsetxattr"} <= taken
+    assert {"shmget", "shmat", "msgget", "msgsnd", "semget", "semop", "mq_open"} <= taken
     calls = "seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self"
     assert calls in filters
 
@@ -114,6 +119,37 @@ def test_perceive_has_no_network_and_uplink_no_devices() -> None:
     assert ("PrivateDevices", "yes") in uplink
     assert not any(key == "DeviceAllow" for key, _ in uplink)
     assert dict(perceive)["User"] != dict(uplink)["User"]
+
+
+def test_perceive_sees_no_socket_of_another_service() -> None:
+    """Not even by its name: /run is its own. What it is told and tells by socket is inherited or
+    made before it enters its sandbox."""
+    perceive = dict(settings(UNITS[0]))
+    bound = [each.lstrip("-") for each in perceive["BindReadOnlyPaths"].split()]
+    assert bound == ["/run/systemd/notify", "/run/udev/data", "/run/systemd/timesync"]
+    assert not perceive["BindReadOnlyPaths"].startswith("-")  # READY would be lost unseen
+    hidden = dict(settings(UNITS[0]))["InaccessiblePaths"].split()
+    assert {"-/dev/shm", "-/dev/mqueue"} <= set(hidden)
+
+
+def test_the_uplink_sees_name_services_and_no_other() -> None:
+    hidden = {
+        path
+        for key, value in settings(UNITS[1])
+        if key == "InaccessiblePaths"
+        for path in value.split()
+    }
+    for path in ("/run/systemd/journal", "/run/dbus", "/run/user", "/run/docker.sock", "/dev/shm"):
+        assert f"-{path}" in hidden
+    for path in ("/run", "/run/systemd", "/run/systemd/resolve", "/run/nscd", "/run/avahi-daemon"):
+        assert f"-{path}" not in hidden
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_what_is_said_to_the_journal_is_limited(unit: str) -> None:
+    found = dict(settings(unit))
+    assert found["LogRateLimitIntervalSec"] == "60s"
+    assert int(found["LogRateLimitBurst"]) <= 200
 
 
 @pytest.mark.parametrize("unit", UNITS)

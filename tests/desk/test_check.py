@@ -21,9 +21,11 @@ from agent.base.clock import ClockReading
 from agent.base.config import AgentConfig, parse
 from agent.desk import check
 from agent.desk.check import PARTS, PartStatus, main, run_check
+from agent.host.swap import SwapAreas
 from tools.common.mosquitto import Mosquitto, free_port, installed
 
 TINY = Path(__file__).parents[1] / "golden" / "tiny"
+HALVES = ("perceive", "uplink")
 SHIPPED = Path(__file__).parents[2] / "models"
 
 
@@ -61,7 +63,16 @@ def line(settings: dict[str, Any], name: str) -> PartStatus:
 
 def test_every_part_of_a_working_configuration(settings: dict[str, Any]) -> None:
     found = run_check(parse(settings, "test"))
-    assert list(found) == ["camera", "microphone", "models", "broker", "clock", "disk", "walls"]
+    assert list(found) == [
+        "camera",
+        "microphone",
+        "models",
+        "broker",
+        "clock",
+        "disk",
+        "swap",
+        "walls",
+    ]
     assert found["camera"].ok
     assert "64x48, 30.0 frames/s of 30 asked" in found["camera"].detail
     assert found["models"].ok
@@ -72,7 +83,58 @@ def test_every_part_of_a_working_configuration(settings: dict[str, Any]) -> None
     if sys.platform == "linux" and os.uname().machine in ("x86_64", "aarch64"):
         assert found["walls"].ok
         assert "network closed" in found["walls"].detail
+        assert "uplink: egress" in found["walls"].detail
     assert list(Path(settings["store"]["outbox"]).parent.glob("tmp*")) == []
+
+
+@pytest.mark.parametrize(
+    ("areas", "counted", "may_lock", "ok", "words"),
+    [
+        (SwapAreas((), ()), False, False, True, "no swap"),
+        (SwapAreas((), ("/dev/zram0",)), False, False, True, "zram only"),
+        (SwapAreas(("/swapfile",), ()), True, True, True, "kept out of it"),
+        (SwapAreas(("/swapfile",), ()), True, False, True, "cannot lock its memory"),
+        (SwapAreas(("/swapfile",), ()), False, True, True, "cgroup_enable=memory"),
+        (SwapAreas(("/swapfile",), ()), False, False, False, "sudo swapoff -a"),
+    ],
+)
+def test_swap_on_a_disk_and_what_keeps_frames_out_of_it(
+    areas: SwapAreas, counted: bool, may_lock: bool, ok: bool, words: str,
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("agent.host.swap.areas", lambda: areas)
+    monkeypatch.setattr("agent.host.swap.counted", lambda: counted)
+    monkeypatch.setattr("agent.host.swap.may_lock", lambda: may_lock)
+    found = line(settings, "swap")
+    assert found.ok is ok
+    assert words in f"{found.detail} {found.advice}"
+
+
+@pytest.mark.parametrize(
+    ("perceive", "uplink", "ok", "words"),
+    [
+        ([], [], True, ""),
+        ([], ["address"], True, "only the addresses of its unit"),
+        (["inet"], [], False, "they close the network"),
+        (["file"], [], True, "says what was tried"),
+        ([], ["listen", "address"], True, "open: listen, address"),
+    ],
+)
+def test_what_a_sandbox_found_open_is_said(
+    perceive: list[str], uplink: list[str], ok: bool, words: str,
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    network = "open" if "inet" in perceive else "closed"
+    cages = [
+        {"network": network, "writes": "confined", "found_open": perceive, "layers": ["seccomp"]},
+        {"egress": "open", "writes": "confined", "found_open": uplink, "layers": []},
+    ]
+    halves = [{"half": half, "cage": cage} for half, cage in zip(HALVES, cages, strict=True)]
+    done = subprocess.CompletedProcess([], 1, json.dumps(halves).encode(), b"")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    found = line(settings, "walls")
+    assert found.ok is ok
+    assert words in f"{found.detail} {found.advice}"
 
 
 def test_slow_and_dark_cameras(settings: dict[str, Any], tmp_path: Path) -> None:

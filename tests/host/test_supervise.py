@@ -89,6 +89,19 @@ def test_a_killed_child_is_started_again_and_the_other_is_left_alone(tmp_path: P
     assert not any(map(alive, starts(tmp_path, "perceive") + starts(tmp_path, "uplink")))
 
 
+def test_what_perceive_may_not_remove_is_removed_when_it_has_ended(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    body = f"open({str(left)!r}, 'w').close()"
+
+    def cleanup() -> None:
+        assert dead(starts(tmp_path, "perceive")[0])
+        left.unlink()
+
+    uplink = child(tmp_path, "uplink", "time.sleep(60)")
+    assert supervise(child(tmp_path, "perceive", body), uplink, cleanup=cleanup) == 0
+    assert not left.exists()
+
+
 def test_a_configuration_that_cannot_be_used_ends_both(tmp_path: Path) -> None:
     uplink = child(tmp_path, "uplink", "time.sleep(60)")
     assert supervise(child(tmp_path, "perceive", "sys.exit(78)"), uplink) == 78

@@ -38,8 +38,8 @@ def enter(etc: Path, hosts: str = "127.0.0.1 localhost\n") -> None:
     (etc / "resolv.conf").write_text("nameserver 127.0.0.1\n")
     _mount(bytes(etc), b"/etc", _BIND)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        name = struct.pack("16sh14x", b"lo", 0)
-        (flags,) = struct.unpack("16xh14x", fcntl.ioctl(control, _GET_FLAGS, name))
+        loopback = struct.pack("16sh14x", b"lo", 0)
+        (flags,) = struct.unpack("16xh14x", fcntl.ioctl(control, _GET_FLAGS, loopback))
         fcntl.ioctl(control, _SET_FLAGS, struct.pack("16sh14x", b"lo", flags | _UP))
 
 
