@@ -147,7 +147,7 @@ class ContentConfig(Section):
     """How a kiosk reports the content on show."""
 
     socket: FilePath | None = None
-    """Unix socket to listen on; null: `content.sock` in the folder that systemd made, else none."""
+    """Unix datagram socket to receive at; null: `content.sock` in systemd's folder, else none."""
 
 
 class StoreConfig(Section):

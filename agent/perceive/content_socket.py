@@ -1,16 +1,17 @@
-"""Unix socket on which a kiosk sends the slot of the content on show: 0 to 255 and a newline.
+"""Unix datagram socket to which a kiosk sends the slot of the content on show: 0 to 255 and a
+newline.
 
-    printf '17\\n' | socat - UNIX-CONNECT:/run/fleeting-perceive/content.sock
+    printf '17\\n' | socat - UNIX-SENDTO:/run/fleeting-perceive/content.sock
 
-Each line is answered with `ok` or `refused`. The socket is made before the process enters its
-sandbox, which lets it only accept, read and write; it is non-blocking and polled between frames.
-Descriptors that a client passes along are never received.
+One way only: it is bound before the process enters its sandbox, which refuses to connect it and to
+send to an address, so that nothing can be answered. An error when sending says that nobody listens;
+some ten datagrams wait while no frame comes, and then sending waits too. Descriptors that are passed
+along are never received. Polled between frames.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import socket
 import stat
@@ -18,15 +19,11 @@ from pathlib import Path
 
 from agent.base.errors import ConfigError
 
-log = logging.getLogger(__name__)
-
 SLOTS = 256
-_MAX_LINE = 16
-"""Bytes; a client that sends more is disconnected."""
-_MAX_CLIENTS = 8
-"""A further client replaces the oldest."""
-_MAX_LINES = 32
-"""Read from one client per poll."""
+_MAX_DATAGRAM = 256
+"""Bytes; what is longer says nothing."""
+_MAX_DATAGRAMS = 64
+"""Read per poll."""
 
 
 def socket_path(configured: Path | None) -> Path | None:
@@ -38,86 +35,44 @@ def socket_path(configured: Path | None) -> Path | None:
 
 
 class ContentSocket:
-    """Listens at `path`. Raises `ConfigError` where it cannot be bound.
+    """Receives at `path`. Raises `ConfigError` where it cannot be bound.
 
     The socket's file stays when the process ends, since the sandbox lets nothing be removed there:
     `remove` is for whoever started it.
     """
 
     def __init__(self, path: Path) -> None:
-        self._clients: dict[socket.socket, bytes] = {}
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         try:
             _remove(path)
-            before = os.umask(0o117)  # the owner and its group may connect
+            before = os.umask(0o117)  # the owner and its group may send
             try:
-                self._listener.bind(str(path))
+                self._socket.bind(str(path))
             finally:
                 os.umask(before)
-            self._listener.listen(_MAX_CLIENTS)
         except OSError as error:
-            self._listener.close()
+            self._socket.close()
             raise ConfigError(
                 f"content.socket {path} cannot be made: {error.strerror or error}. "
                 "Its folder must exist and be writable for this user."
             ) from None
-        self._listener.setblocking(False)
+        self._socket.setblocking(False)
 
     def poll(self) -> int | None:
         """The last valid slot received since the last call, or None. Never blocks."""
-        self._accept()
         newest = None
-        for client in list(self._clients):
-            slot = self._read(client)
-            newest = slot if slot is not None else newest
+        for _ in range(_MAX_DATAGRAMS):
+            try:
+                given = self._socket.recv(_MAX_DATAGRAM + 1)
+            except OSError:
+                break
+            if len(given) <= _MAX_DATAGRAM:
+                slots = [slot for line in given.split(b"\n") if (slot := _slot(line)) is not None]
+                newest = slots[-1] if slots else newest
         return newest
 
     def close(self) -> None:
-        for each in (*self._clients, self._listener):
-            each.close()
-        self._clients.clear()
-
-    def _accept(self) -> None:
-        for _ in range(_MAX_CLIENTS):
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            client.setblocking(False)
-            if len(self._clients) >= _MAX_CLIENTS:
-                self._drop(next(iter(self._clients)))
-            self._clients[client] = b""
-
-    def _read(self, client: socket.socket) -> int | None:
-        newest = None
-        for _ in range(_MAX_LINES):
-            try:
-                given = client.recv(_MAX_LINE)
-            except BlockingIOError:
-                break
-            except OSError:
-                given = b""
-            if not given:
-                self._drop(client)
-                break
-            *lines, rest = (self._clients[client] + given).split(b"\n")
-            for line in lines:
-                slot = _slot(line)
-                self._answer(client, slot is not None)
-                newest = slot if slot is not None else newest
-            if len(rest) > _MAX_LINE:
-                self._drop(client)
-                break
-            self._clients[client] = rest
-        return newest
-
-    def _answer(self, client: socket.socket, good: bool) -> None:
-        with contextlib.suppress(OSError):
-            client.send(b"ok\n" if good else b"refused\n")
-
-    def _drop(self, client: socket.socket) -> None:
-        self._clients.pop(client, None)
-        client.close()
+        self._socket.close()
 
 
 def _slot(line: bytes) -> int | None:
