@@ -4,9 +4,9 @@ newline.
     printf '17\\n' | socat - UNIX-SENDTO:/run/fleeting-perceive/content.sock
 
 One way only: it is bound before the process enters its sandbox, which refuses to connect it and to
-send to an address, so that nothing can be answered. An error when sending says that nobody listens;
-some ten datagrams wait while no frame comes, and then sending waits too. Descriptors that are passed
-along are never received. Polled between frames.
+send to an address, so that nothing can be answered. An error when sending says that nobody
+listens; some ten datagrams wait while no frame comes, and then sending waits too. Descriptors that
+are passed along are never received. Polled between frames.
 """
 
 from __future__ import annotations
