@@ -73,9 +73,7 @@ pointer, so that no filter can tell threads from processes."""
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _SOCK_STREAM, _SOCK_DGRAM, _SOCK_TYPE_MASK = 1, 2, 0xF
 _IPPROTO_TCP, _IPPROTO_UDP = 6, 17
-_SOL_SOCKET = 1
-_SO_KEEPALIVE, _SO_RCVTIMEO, _SO_SNDTIMEO, _SO_BINDTODEVICE = 9, 20, 21, 25
-_TCP_NODELAY, _TCP_KEEPIDLE, _TCP_KEEPINTVL, _TCP_KEEPCNT, _TCP_USER_TIMEOUT = 1, 4, 5, 6, 18
+_SOL_SOCKET, _SO_BINDTODEVICE = 1, 25
 _MSG_FASTOPEN = 0x20000000
 _THREAD_FLAGS = (0x003D0F00, 0x007D0F00)
 """CLONE_THREAD and the rest of pthread_create(3) in glibc and in musl: no process, no namespace."""
@@ -135,13 +133,6 @@ def uplink_filter(machine: str, *, pid: int, sockets: Iterable[int] = ()) -> lis
         *_bpf.require_masked(1, _SOCK_TYPE_MASK, _SOCK_STREAM),
         *_bpf.only(2, 0, _IPPROTO_TCP),
     )
-    options = {
-        # the last is the probes': they leave this machine alone
-        _SOL_SOCKET: _bpf.only(2, _SO_KEEPALIVE, _SO_RCVTIMEO, _SO_SNDTIMEO, _SO_BINDTODEVICE),
-        _IPPROTO_TCP: _bpf.only(
-            2, _TCP_NODELAY, _TCP_KEEPIDLE, _TCP_KEEPINTVL, _TCP_KEEPCNT, _TCP_USER_TIMEOUT
-        ),
-    }
     rules = {
         **_common(pid),
         **_allowed(_UPLINK),
@@ -149,7 +140,8 @@ def uplink_filter(machine: str, *, pid: int, sockets: Iterable[int] = ()) -> lis
         "ioctl": _bpf.only(1, *_TERMINAL),
         "socket": _bpf.branch(0, {_AF_INET: stream, _AF_INET6: stream}),
         "connect": (*_bpf.refuse_values(0, sorted(set(sockets))), *ALLOW),
-        "setsockopt": _bpf.branch(1, options),
+        # the probes', which must leave this machine alone
+        "setsockopt": (*_bpf.require(1, _SOL_SOCKET), *_bpf.only(2, _SO_BINDTODEVICE)),
     }
     return _bpf.assemble(machine, rules)
 
