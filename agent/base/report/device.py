@@ -15,6 +15,7 @@ Layer = Literal["systemd", "namespace", "mdwe", "seccomp", "landlock"]
 PerceiveOpening = Literal[
     "inet",
     "unix",
+    "listen",
     "descriptor",
     "attributes",
     "ipc",
@@ -25,9 +26,9 @@ PerceiveOpening = Literal[
     "shm",
 ]
 """What the seeing half tries at its start, and should find refused: internet sockets; a message to
-a local server; receiving a file of another process; attributes, owners, modes and times of files;
-System V and POSIX message IPC; starting a program; letting itself be traced; signals to others;
-files outside its folders; shared memory."""
+a local server; serving somebody; receiving a file of another process; attributes, owners, modes and
+times of files; System V and POSIX message IPC; starting a program; letting itself be traced;
+signals to others; files outside its folders; shared memory."""
 UplinkOpening = Literal[
     "listen",
     "udp",
@@ -43,8 +44,8 @@ UplinkOpening = Literal[
     "signal",
     "file",
 ]
-"""The same of the talking half. Listen: serving somebody; address, port: a TCP connection to an
-address, or a port, that is not the broker's."""
+"""The same of the talking half. Address, port: a TCP connection to an address, or a port, that is
+not the broker's."""
 Perception = Literal["running", "paused", "quiet", "stalled", "absent"]
 EventCode = Literal[
     "cage_open",

@@ -62,6 +62,7 @@ def of_perceive(folders: Iterable[Path]) -> dict[str, Attempt]:
     return {
         "inet": _internet,
         "unix": _local,
+        "listen": _serve,
         "descriptor": _descriptor,
         **_in_both(own),
         "shm": _shared_memory,
@@ -74,12 +75,7 @@ def of_uplink(
     """What the uplink process tries. `devices`: listed before the sandbox was entered; `filtered`:
     whether a packet filter was found then."""
     return {
-        "listen": lambda: _any(
-            ("bind", _NOT_OPEN, _UNIX, len(_UNIX)),
-            ("listen", _NOT_OPEN, 1),
-            ("accept", _NOT_OPEN, None, None),
-            ("accept4", _NOT_OPEN, None, None, 0),
-        ),
+        "listen": _serve,
         "udp": lambda: _sockets(
             (socket.AF_INET, socket.SOCK_DGRAM, 0),
             (socket.AF_INET6, socket.SOCK_DGRAM, 0),
@@ -191,6 +187,15 @@ def _local() -> bool:
         return True
     return _any(
         ("sendto", _NOT_OPEN, b"", 0, 0, _UNIX, len(_UNIX)), ("sendmsg", _NOT_OPEN, None, 0)
+    )
+
+
+def _serve() -> bool:
+    return _any(
+        ("bind", _NOT_OPEN, _UNIX, len(_UNIX)),
+        ("listen", _NOT_OPEN, 1),
+        ("accept", _NOT_OPEN, None, None),
+        ("accept4", _NOT_OPEN, None, None, 0),
     )
 
 

@@ -48,7 +48,6 @@ _WAITING = "poll ppoll select pselect6 pipe pipe2"
 _SOCKETS = "recvfrom getsockname getpeername getsockopt"
 """On sockets that are open. Not recvmsg, which could receive a file of another process."""
 _PERCEIVE = (
-    "accept4 "  # the content socket's clients
     "dup dup2 dup3 memfd_create "  # the model runtime's messages are kept from stderr in memory
     "sysinfo "  # how much memory there is
     # libcamera and picamera2: their event loops, and a look at their own capabilities

@@ -100,8 +100,9 @@ def test_one_call_that_is_allowed_by_mistake_is_found(call: str, name: str, insi
 
 @needs_both
 @pytest.mark.parametrize("call", ["bind", "listen", "accept", "accept4"])
-def test_one_way_to_serve_somebody_is_found(call: str, inside: Inside) -> None:
-    found = inside(ALLOW.format(call) + "emit(open=enter_uplink([], [own], 1883).found_open)")
+@pytest.mark.parametrize("enter", ["enter_perceive([own])", "enter_uplink([], [own], 1883)"])
+def test_one_way_to_serve_somebody_is_found(enter: str, call: str, inside: Inside) -> None:
+    found = inside(ALLOW.format(call) + f"emit(open={enter}.found_open)")
     assert "listen" in found["open"]
 
 

@@ -40,9 +40,9 @@ uname getrandom getrusage times getrlimit
 poll ppoll select pselect6 pipe pipe2 recvfrom getsockname getpeername getsockopt
 """
 ALWAYS = {
-    "perceive": f"""{BOTH} accept4 dup dup2 dup3 memfd_create sysinfo capget
+    "perceive": f"""{BOTH} dup dup2 dup3 memfd_create sysinfo capget
         epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2""",
-    "clients": f"""{BOTH} accept4 dup dup2 dup3 memfd_create sysinfo capget
+    "clients": f"""{BOTH} dup dup2 dup3 memfd_create sysinfo capget
         epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2
         connect sendmsg recvmsg setsockopt shutdown
         timerfd_create timerfd_settime timerfd_gettime eventfd""",
