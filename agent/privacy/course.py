@@ -27,6 +27,9 @@ _REACH = 1.5
 """Faces between where one was lost and where it is found again at once, and `_STRAY` more for each
 second in between."""
 _STRAY = 0.1
+_ONWARD = 1.0
+"""Seconds within which a face that is on the move is found again on its way: fast ones escape the
+tracker, and would else seem to leave and enter in the middle of the picture."""
 _LIKE = 2.0
 """Ratio of sizes up to which two faces may be one."""
 _MOVED_ON = 1.0
@@ -82,14 +85,12 @@ class Course:
     def left(self) -> bool:
         """Whether it was last seen on its way over the picture's edge."""
         _, x, y = self.recent[-1]
-        return self._crosses(x, y, self._velocity(self.recent[0], self.recent[-1]), _LEAVES_WITHIN)
+        return self._crosses(x, y, self.velocity, _LEAVES_WITHIN)
 
     @property
     def entered(self) -> bool:
         """Whether it was first seen on its way from the picture's edge."""
-        if self.early is None:
-            return False
-        across, down = self._velocity(self.start, self.early)
+        across, down = self.first_velocity
         return self._crosses(self.start[1], self.start[2], (-across, -down), _ENTERED_WITHIN)
 
     @property
@@ -101,12 +102,14 @@ class Course:
         x, y = (self.low[0] + self.high[0]) / 2, (self.low[1] + self.high[1]) / 2
         return scale, int(x // 2**scale), int(y // 2**scale)
 
-    def _velocity(self, before: Point, after: Point) -> tuple[float, float]:
-        """Pixels per second; (0, 0) for less than a tenth of a second."""
-        elapsed = after[0] - before[0]
-        if elapsed < _SPACING:
-            return 0.0, 0.0
-        return (after[1] - before[1]) / elapsed, (after[2] - before[2]) / elapsed
+    @property
+    def velocity(self) -> tuple[float, float]:
+        """The last one, pixels per second; (0, 0) where it is unknown."""
+        return _velocity(self.recent[0], self.recent[-1])
+
+    @property
+    def first_velocity(self) -> tuple[float, float]:
+        return _velocity(self.start, self.early) if self.early else (0.0, 0.0)
 
     def _crosses(self, x: float, y: float, speed: tuple[float, float], within: float) -> bool:
         if self.picture is None or math.hypot(*speed) < _SLOWEST * self.size:
@@ -122,16 +125,34 @@ def distance(lost: Course, found: Course, elapsed: float, cut: bool) -> float:
     of the other, as in recordings that are cut; then any distance will do.
     """
     ratio = found.size / max(lost.size, 1.0)
-    if not 1 / _LIKE < ratio < _LIKE or lost.left or found.entered:
+    if not 1 / _LIKE < ratio < _LIKE:
         return math.inf
-    _, x, y = lost.recent[-1]
-    across, down = lost._velocity(lost.recent[0], lost.recent[-1])
-    ahead = min(max(elapsed, 0.0), 1.0)
-    apart = min(
-        math.hypot(found.start[1] - x, found.start[2] - y),
-        math.hypot(found.start[1] - x - ahead * across, found.start[2] - y - ahead * down),
-    ) / max(lost.size, found.size, 1.0)
+    size = max(lost.size, found.size, 1.0)
+    last, x, y = lost.recent[-1]
+    across, down = lost.velocity
+    ahead = min(max(found.start[0] - last, 0.0), _ONWARD)
+    onward = math.hypot(found.start[1] - x - ahead * across, found.start[2] - y - ahead * down)
+    if elapsed <= _ONWARD and _alike(lost, found) and onward < _REACH * size:
+        return onward / size
+    if lost.left or found.entered:
+        return math.inf
+    apart = min(math.hypot(found.start[1] - x, found.start[2] - y), onward) / size
     return apart if cut or apart < _REACH + _STRAY * elapsed else math.inf
+
+
+def _alike(lost: Course, found: Course) -> bool:
+    """Whether both move, and in about the same way."""
+    speed, first = lost.velocity, found.first_velocity
+    pace = min(math.hypot(*speed), math.hypot(*first))
+    change = math.hypot(first[0] - speed[0], first[1] - speed[1])
+    return pace > 2 * _SLOWEST * lost.size and change < pace
+
+
+def _velocity(before: Point, after: Point) -> tuple[float, float]:
+    elapsed = after[0] - before[0]
+    if elapsed < _SPACING:
+        return 0.0, 0.0
+    return (after[1] - before[1]) / elapsed, (after[2] - before[2]) / elapsed
 
 
 def _middle(face: Face) -> tuple[float, float, float]:

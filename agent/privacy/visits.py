@@ -73,6 +73,8 @@ class VisitBook:
         self._time = float("-inf")
         self._patience = MAX_GAP
         """Seconds without a sight after which a face is out of view."""
+        self._step = 0.0
+        """Seconds since the frame before."""
 
     def __len__(self) -> int:
         return len(self._stays)
@@ -80,10 +82,9 @@ class VisitBook:
     def update(self, perceived: Perceived, slot: int) -> list[Visit]:
         """Add one frame, with `slot` on show; return the ended visits. Times must not decrease."""
         time = perceived.time
-        step = time - self._time
-        self._patience = (
-            min(max(MAX_GAP, _FRAMES * step), self._gap) if step < self._gap else MAX_GAP
-        )
+        self._step = time - self._time
+        slow = _FRAMES * self._step if self._step < self._gap else 0.0
+        self._patience = min(max(MAX_GAP, slow), self._gap)
         ended = self.end_before(time)
         self._time = time
         for face in perceived.faces:
@@ -115,7 +116,7 @@ class VisitBook:
     def _add_face(self, face: Face, perceived: Perceived, slot: int) -> None:
         time = perceived.time
         stay = self._by_track.get(face.track_id)
-        if stay is None or time - stay.visit.last > self._patience:
+        if stay is None or self._is_over(stay, time):
             visit = Visit(face.track_id, first=time, last=time, slot=slot)
             course = Course.of(time, face, perceived.size)
             stay = _Stay(visit, course, face.track_id)
@@ -137,6 +138,12 @@ class VisitBook:
         eyes = face.landmarks.points[45] - face.landmarks.points[36]
         stay.visit.size = max(stay.visit.size, float(np.hypot(eyes[0], eyes[1])))
         _add_expression(stay.visit, face)
+
+    def _is_over(self, stay: _Stay, time: float) -> bool:
+        """Whether a sight of its track is not simply its next one: after a while out of view, or
+        where it left the picture and the tracker took up somebody else at the edge."""
+        missing = time - stay.visit.last
+        return missing > self._patience or (missing > 1.5 * self._step and stay.course.left)
 
     def _older(self, stay: _Stay, perceived: Perceived) -> list[Face]:
         """The frame's faces that were in view before `stay` began."""
@@ -212,6 +219,9 @@ def _overlap(face: Face, others: list[Face]) -> bool:
 def _join(old: _Stay, new: _Stay) -> None:
     """Go on with `old` by `new`."""
     visit, more = old.visit, new.visit
+    hidden = more.first - visit.last
+    if 0 < hidden <= MAX_GAP:
+        old.seen += hidden
     visit.last = max(visit.last, more.last)
     visit.attention += more.attention
     visit.expression += more.expression
