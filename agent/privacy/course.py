@@ -27,6 +27,8 @@ _REACH = 1.5
 """Faces between where one was lost and where it is found again at once, and `_STRAY` more for each
 second in between."""
 _STRAY = 0.1
+_JUMP = 4.0
+"""The same where a recording was cut."""
 _ONWARD = 1.0
 """Seconds within which a face that is on the move is found again on its way: fast ones escape the
 tracker, and would else seem to leave and enter in the middle of the picture."""
@@ -122,7 +124,7 @@ def distance(lost: Course, found: Course, elapsed: float, cut: bool) -> float:
     """How far `found` began from where `lost` ended, faces; infinite where they are not one stay.
 
     `elapsed`: seconds between the two. `cut`: nobody else was in view when the one took the place
-    of the other, as in recordings that are cut; then any distance will do.
+    of the other, as in recordings that are cut or begin again.
     """
     ratio = found.size / max(lost.size, 1.0)
     if not 1 / _LIKE < ratio < _LIKE:
@@ -137,7 +139,7 @@ def distance(lost: Course, found: Course, elapsed: float, cut: bool) -> float:
     if lost.left or found.entered:
         return math.inf
     apart = min(math.hypot(found.start[1] - x, found.start[2] - y), onward) / size
-    return apart if cut or apart < _REACH + _STRAY * elapsed else math.inf
+    return apart if apart < (_JUMP if cut else _REACH + _STRAY * elapsed) else math.inf
 
 
 def _alike(lost: Course, found: Course) -> bool:
