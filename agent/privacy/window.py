@@ -61,7 +61,7 @@ def units(cell: Cell) -> tuple[int, ...]:
     return MICRO_NOISE_UNITS if cell == "micro" else (1,) * len(_no_counts()[cell])
 
 
-_PLACE_INTERVAL = 30
+_PLACE_INTERVAL = 20
 """Seconds: a place may have a visit as often as that in a window, and two more."""
 
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from agent.base.report import Quality
 from agent.base.config import MicroConfig
+from agent.base.report import Quality
 from agent.base.types import Perceived, Visit
 from agent.base.vocabulary import Cell, Flag
 from agent.privacy import release as release_module

@@ -6,6 +6,7 @@ face found twice) is *doubtful*: it is followed but not reported until detection
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ _MIN_IOD = 5.0
 """Outer eye-corner distance below which landmarks are rejected, pixels."""
 _MAX_GAP = 0.25
 """Seconds between frames beyond which it is not known whether the picture was cut in between."""
+_SAME = 0.5
+"""Correlation with the crop before below which the landmarks may lie on something else."""
 _PROOF_LOOKS = 4
 """Detections after which a doubtful track may be borne out."""
 _PROOF_SHARE = 2 / 3
@@ -95,7 +98,7 @@ class Track:
     doubtful: bool = False
     """On or below another face and not proven: not reported."""
     cut: bool = False
-    """Its landmarks were reset in the current frame: the picture was cut, or the face covered."""
+    """Its crop changed at once: the recording was cut, the face covered or moving fast."""
     updated: bool = True
     """Propagated in the current frame, not skipped by the budget."""
     continuity: float = 0.0
@@ -220,7 +223,8 @@ class FaceTracker:
             return
         elapsed = frame.time - track.last_seen
         track.continuity = track.stabiliser.update(estimate, elapsed)
-        track.cut = track.continuity == 0.0 and elapsed <= _MAX_GAP and not track.doubtful
+        if elapsed <= _MAX_GAP and not track.doubtful:
+            track.cut = correlation(track.estimate.crop, estimate.crop) < _SAME
         track.frames += 1
         track.presence += (estimate.presence - track.presence) / track.frames
         track.estimate = estimate
@@ -330,7 +334,8 @@ class FaceTracker:
     def _belongs(track: Track, other: Track) -> bool:
         """Whether an unproven track lies on the person whose face the other is: a proven one, or
         one that is older or found with a higher score."""
-        if not other.proven and (other.first, -other.score) >= (track.first, -track.score):
+        rank, others = ((t.first, -t.score, t.track_id) for t in (track, other))
+        if others > rank and not other.proven:
             return False
         if intersection_over_smaller(track.box, other.box) > _ON_FACE:
             return True
@@ -340,6 +345,14 @@ class FaceTracker:
         across = abs(left + right - x0 - x1) / (2 * height)
         down = (top + bottom - y0 - y1) / (2 * height)
         return across < _BODY_WIDTH and _BODY_TOP < down < _BODY_BOTTOM
+
+
+def correlation(a: Grey, b: Grey) -> float:
+    """Correlation of two crops uint8[N, N], of every eighth pixel."""
+    x, y = a[4::8, 4::8].astype(np.float32).ravel(), b[4::8, 4::8].astype(np.float32).ravel()
+    x -= x.mean()
+    y -= y.mean()
+    return float(x @ y) / math.sqrt(float(x @ x) * float(y @ y) + 1e-6)
 
 
 def intersection_over_smaller(a: Float, b: Float) -> float:
