@@ -130,8 +130,9 @@ class PrivacyConfig(Section):
     """A person confirms that those in view consented (research, clinic)."""
     window: Annotated[WindowLength | None, REMOTE] = None
     """Seconds; null: the policy's own."""
-    visit_gap: float = Field(2.0, ge=0.1, le=60)
-    """Seconds out of sight that do not end a visit."""
+    visit_gap: float = Field(15.0, ge=1, le=60)
+    """Seconds after which a face that is lost inside the picture and found near that place is
+    another visit. Summaries come that much later."""
     k: Annotated[int | None, REMOTE] = Field(None, ge=1, le=100)
     """Cells with fewer visits (noised count) are withheld; null: the policy's own."""
     epsilon: float | None = Field(None, ge=0.01, le=10)

@@ -202,15 +202,18 @@ class Perceived:
     """Spotted at this frame, in any track."""
     skipped: int = 0
     """Tracks left out of this frame by the time budget."""
+    size: tuple[int, int] | None = None
+    """Width and height of the frame, pixels; None: unknown."""
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall seconds per stage; `model.*`: inside the inference runtime."""
 
 
 @dataclass(slots=True)
 class Visit:
-    """Running sums over one track from first to last frame; counted once, when it ends."""
+    """Running sums over one stay from first to last frame; counted once, when it ends."""
 
     track_id: int
+    """Of its first track."""
     first: float
     last: float
     slot: int
@@ -232,3 +235,6 @@ class Visit:
     """Seconds not analysable, by `MicroStatus.reason`."""
     size: float = 0.0
     """Largest inter-ocular distance (outer eye corners), pixels."""
+    place: tuple[int, int, int] | None = None
+    """Where in the picture a face stayed: scale, column and row of a grid whose cells have about
+    the size of the face. None for one that moved on by more than its own size."""

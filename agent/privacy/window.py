@@ -2,6 +2,12 @@
 
 A window is [i * length, (i + 1) * length) on the source's clock. It closes `visit_gap` after its
 end, when all visits last seen in it have ended. Windows without any frame are not created.
+
+Whatever goes wrong (a poster, a face that flickers), the visits of one place in the picture count
+at most `place_cap` times. Their numbers are clipped, not visits left out: clipping never moves two
+sums further apart, so that each visit's influence stays within `SENSITIVITY`, and a visit's place
+(`Visit.place`) depends on that visit alone. Leaving out the surplus would let one visit's presence
+change whether another is counted.
 """
 
 from __future__ import annotations
@@ -26,6 +32,8 @@ MAX_MICRO_SECONDS = 120
 minute, `MAX_POLARITIES` are expected in that time."""
 MIN_ANALYSABLE_SECONDS = 1.0
 """Analysable seconds from which a visit counts as analysable."""
+Place = tuple[int, int, int]
+"""See `Visit.place`."""
 OUTCOMES: tuple[Literal["analysable"] | Reason, ...] = (
     "analysable",
     "face_too_small",
@@ -53,6 +61,15 @@ def units(cell: Cell) -> tuple[int, ...]:
     return MICRO_NOISE_UNITS if cell == "micro" else (1,) * len(_no_counts()[cell])
 
 
+_PLACE_INTERVAL = 20
+"""Seconds: a place may have a visit as often as that in a window, and two more."""
+
+
+def place_cap(length: int) -> int:
+    """Visits that one place may add to a window of `length` seconds."""
+    return 2 + length // _PLACE_INTERVAL
+
+
 CLIP = 100
 """Clipping bound of a visit's mean valence and arousal, hundredths."""
 _ATTENTION_EDGES = (1.0, 5.0, 15.0)
@@ -70,6 +87,14 @@ def _no_counts() -> dict[Cell, list[int]]:
         "dwell": [0] * (len(_DWELL_EDGES) + 1),
         "micro": [0] * len(MICRO_NOISE_UNITS),
     }
+
+
+_NO_CAP = 10**9
+_MOST: dict[Cell, list[int]] = {
+    cell: [CLIP if cell in ("valence", "arousal") else 1] * len(numbers)
+    for cell, numbers in _no_counts().items()
+}
+"""What one visit can add to each number at most, apart from analysable seconds."""
 
 
 @dataclass(slots=True)
@@ -92,6 +117,20 @@ class ExactCounts:
     def merge(self, other: ExactCounts) -> None:
         for cell, numbers in other.cells.items():
             self._add(cell, numbers)
+
+    def clipped(self, visits: int, bounded: bool) -> ExactCounts:
+        """A copy whose numbers are within what so many visits can add at most; analysable seconds
+        only where they are `bounded`."""
+        most = {**_MOST, "micro": [*_MOST["micro"][:-1], MAX_MICRO_SECONDS if bounded else _NO_CAP]}
+        return ExactCounts(
+            {
+                cell: [
+                    max(-visits * bound, min(visits * bound, number))
+                    for number, bound in zip(numbers, most[cell], strict=True)
+                ]
+                for cell, numbers in self.cells.items()
+            }
+        )
 
     def _add(self, cell: Cell, numbers: list[int]) -> None:
         self.cells[cell] = [a + b for a, b in zip(self.cells[cell], numbers, strict=True)]
@@ -160,7 +199,9 @@ class Window:
     length: int
     """Seconds."""
     counts: dict[int, ExactCounts] = field(default_factory=dict)
-    """By slot, in the order in which they were on show."""
+    """By slot, in the order in which they were on show. Without those at `places` while open."""
+    places: dict[tuple[int, Place], ExactCounts] = field(default_factory=dict)
+    """By slot and place, of visits that stayed at one."""
     frames: int = 0
     dropped: int = 0
     """Frames delivered by the source but not analysed."""
@@ -230,12 +271,20 @@ class Windows:
             window = self._open[int(visit.last // self._length)]
             # A visit must not add a slot that was not on show in this window.
             slot = visit.slot if visit.slot in window.counts else next(reversed(window.counts))
-            window.counts[slot].add(visit, self._micro.min_face, self._bounded)
+            counts = window.counts[slot]
+            if visit.place is not None:
+                counts = window.places.setdefault((slot, visit.place), ExactCounts())
+            counts.add(visit, self._micro.min_face, self._bounded)
 
     def due(self, time: float) -> list[Window]:
         """Remove and return the windows that are complete at `time`, oldest first."""
         ends = {index: (index + 1) * self._length for index in sorted(self._open)}
         complete = [self._open.pop(i) for i, end in ends.items() if time - self._grace >= end]
+        cap = place_cap(self._length)
+        for window in complete:
+            for (slot, _), counts in window.places.items():
+                window.counts[slot].merge(counts.clipped(cap, self._bounded))
+            window.places.clear()
         if self._second is not None and any(self._second.window is each for each in complete):
             self._end_second()
         return complete

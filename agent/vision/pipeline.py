@@ -194,7 +194,15 @@ class Pipeline:
             "micro": spotted - tracked,
         }
         stages.update(seconds)
-        return Perceived(frame.time, tuple(faces), tuple(events), self._tracker.skipped, stages)
+        height, width = frame.luma.shape
+        return Perceived(
+            frame.time,
+            tuple(faces),
+            tuple(events),
+            self._tracker.skipped,
+            (width, height),
+            stages,
+        )
 
     def finish(self) -> tuple[MicroExpression, ...]:
         """Micro-expressions still pending at the end of the source."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,12 +59,15 @@ def face(
     size: float = 100.0,
     is_new: bool = True,
     micro: MicroStatus = NOT_ANALYSED,
+    at: tuple[float, float] | None = None,
 ) -> Face:
-    points = np.zeros((68, 2), np.float32)
-    points[45, 0] = size
+    """`at`: middle of the box, pixels; None: a place of the track's own."""
+    x, y = at or (2000.0 * track, 0.0)
+    points = np.full((68, 2), (x, y), np.float32)
+    points[45, 0] += size
     return Face(
         track_id=track,
-        box=np.array([0, 0, 2 * size, 2 * size], np.float32),
+        box=np.array([x - size, y - size, x + size, y + size], np.float32),
         score=0.9,
         landmarks=Landmarks(points, 0.99),
         raw_points=points,
@@ -90,10 +93,18 @@ class Person:
     noisy: bool = False
     micro: tuple[str, ...] = ()
     """Polarities, all at the moment of arrival."""
+    path: Callable[[float], tuple[float, float]] | None = None
+    """Middle of the face at each second, pixels; None: a place of the track's own."""
 
 
-def frames(people: Iterable[Person], end: float, fps: float = 30.0) -> Iterator[Perceived]:
-    """Frames from 0 to `end`, with an expression estimate in every frame."""
+def frames(
+    people: Iterable[Person],
+    end: float,
+    fps: float = 30.0,
+    picture: tuple[int, int] | None = None,
+) -> Iterator[Perceived]:
+    """Frames from 0 to `end`, with an expression estimate in every frame. `picture`: its width and
+    height, pixels."""
     people = list(people)
     fast = fps >= 24.5
     greeted: set[int] = set()
@@ -111,11 +122,17 @@ def frames(people: Iterable[Person], end: float, fps: float = 30.0) -> Iterator[
             time=time,
             faces=tuple(
                 face(
-                    p.track, p.attentive, answer(p.shows, p.valence), p.size, micro=status(p, fast)
+                    p.track,
+                    p.attentive,
+                    answer(p.shows, p.valence),
+                    p.size,
+                    micro=status(p, fast),
+                    at=p.path(time) if p.path else None,
                 )
                 for p in there
             ),
             micro=tuple(events),
+            size=picture,
         )
 
 

@@ -19,7 +19,7 @@ from agent.base.clock import FILE_CLOCK, ClockReading
 from agent.base.config import AgentConfig, parse
 from agent.base.report import TENTHS, Summary, quantize, to_json
 from agent.base.schemas import registry as schemas
-from agent.base.types import Perceived, Visit
+from agent.base.types import NOT_ANALYSED, Perceived, Visit
 from agent.base.vocabulary import Flag
 from agent.privacy import release as release_module
 from agent.privacy.noise import discrete_laplace
@@ -106,7 +106,7 @@ people = st.lists(
         lambda track, arrives, stays: Person(track, arrives, arrives + stays),
         track=st.integers(0, 9),
         arrives=st.floats(0, 50),
-        stays=st.floats(1.0, 20),
+        stays=st.floats(1.5, 20),
     ),
     max_size=8,
     unique_by=lambda person: person.track,
@@ -269,7 +269,11 @@ def test_micro_expressions_are_null_with_the_reason() -> None:
     (noisy,) = summaries(frames([Person(1, 1, 8, noisy=True)], 10), config())
     assert noisy.micro is None
     assert reasons(noisy)["micro"] == "too_noisy"
-    (brief,) = summaries(frames([Person(1, 1, 1.9)], 10), config())
+    seen = list(frames([Person(1, 1, 2.5)], 10))
+    for each in seen[:50]:
+        for person in each.faces:
+            person.micro = NOT_ANALYSED
+    (brief,) = summaries(seen, config())
     assert reasons(brief)["micro"] == "no_evidence"
     off = parse({"privacy": {"policy": "demo", "window": 10}, "micro": {"enabled": False}}, "test")
     (disabled,) = summaries(frames(people, 10), off)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from agent.privacy.window import (
     Windows,
     dominant,
     outcome,
+    place_cap,
 )
 from tests.privacy.people import Person, answer, config, face, frames
 
@@ -146,3 +149,55 @@ def test_mostly_unsure_is_unsure(estimates: int, unsure: int, expected: int) -> 
     shown = answer("sadness").probabilities * (estimates - unsure)
     visit = Visit(1, 0, 1, 0, expression=shown, estimates=estimates, unsure=unsure)
     assert dominant(visit) == expected
+
+
+def stays(number: int, place: tuple[int, int, int] | None, bounded: bool = True) -> ExactCounts:
+    """What so many visits at a place leave in a window."""
+    windows = Windows(60, GAP, MICRO, bounded)
+    windows.add_frame(Perceived(1.0, ()), 0, 0, ())
+    seen = answer("anger", valence=-1.0)
+    for _ in range(number):
+        windows.add_visits(
+            [
+                Visit(
+                    1, 1.0, 31.0, 0, attention=9.0, expression=seen.probabilities, estimates=1,
+                    valence=-1.0, micro={"negative"}, analysable=500.0, size=90.0, place=place,
+                )
+            ]
+        )  # fmt: skip
+    (window,) = windows.finish()
+    return window.counts[0]
+
+
+def test_one_place_adds_a_bounded_number_of_visits_to_a_window() -> None:
+    cap = place_cap(60)
+    assert cap == 5
+    here = (7, 3, 2)
+    assert stays(cap, here).cells == stays(cap, None).cells
+    assert stays(50, here).cells == stays(cap, None).cells
+    assert stays(50, None).cells["visits"] == [50], "people who walk through are not bounded"
+    assert stays(50, here, bounded=False).cells["visits"] == [cap]
+    full = stays(1, here, bounded=False).cells["micro"]
+    assert full[-1] == 500, "seconds are counted in full where no noise is added"
+
+
+def test_places_are_bounded_each_for_itself() -> None:
+    windows = Windows(60, GAP, MICRO, bounded=True)
+    windows.add_frame(Perceived(1.0, ()), 0, 0, ())
+    for row in range(3):
+        windows.add_visits(Visit(1, 1.0, 31.0, 0, place=(7, 3, row)) for _ in range(9))
+    (window,) = windows.finish()
+    assert window.counts[0].cells["visits"] == [3 * place_cap(60)]
+
+
+def test_an_honest_queue_does_not_reach_the_bound() -> None:
+    """Every 34 s on average somebody else stands at the same spot, and is seen standing only: of
+    200 quarter hours at most one in fifty is clipped."""
+    rng = random.Random(8)
+    clipped = 0
+    for _ in range(200):
+        number, time = 0, 0.0
+        while (time := time + 4 + rng.expovariate(1 / 30)) < 900:
+            number += 1
+        clipped += number > place_cap(900)
+    assert clipped <= 4

@@ -7,6 +7,7 @@ from tools.bench.micro import cli as micro
 from tools.bench.micro_images import cli as micro_images
 from tools.bench.pipeline import cli as pipeline
 from tools.bench.steady import cli as steady
+from tools.bench.visits import cli as visits
 from tools.common import command
 
 SUBCOMMANDS: dict[str, command.Subcommand] = {
@@ -15,6 +16,7 @@ SUBCOMMANDS: dict[str, command.Subcommand] = {
     "micro": micro,
     "micro-images": micro_images,
     "steady": steady,
+    "visits": visits,
 }
 
 

@@ -1,7 +1,12 @@
-"""Tracking by landmarks: each frame's landmarks centre the next crop; detections start tracks."""
+"""Tracking by landmarks: each frame's landmarks centre the next crop; detections start tracks.
+
+A track that begins on or below a face that is tracked already (a print on a shirt, a hand, the same
+face found twice) is *doubtful*: it is followed but not reported until detections bear it out.
+"""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,6 +48,26 @@ _MIN_IOU = 0.2
 """Intersection over union from which a detection matches a track."""
 _MIN_IOD = 5.0
 """Outer eye-corner distance below which landmarks are rejected, pixels."""
+_MAX_GAP = 0.25
+"""Seconds between frames beyond which it is not known whether the picture was cut in between."""
+_SAME = 0.5
+"""Correlation with the crop before below which the landmarks may lie on something else."""
+_PROOF_LOOKS = 4
+"""Detections after which a doubtful track may be borne out."""
+_PROOF_SHARE = 2 / 3
+"""Share of detections that must have found it. Prints on shirts, folds and hands were found by a
+quarter to a half (six clips of people signing), faces by nearly all."""
+_PROOF_PRESENCE = 0.985
+"""Mean presence over `_PRESENCE_LOOKS` detections that bears out a face too small to be found by so
+many; that of the others was .6 to .95."""
+_PRESENCE_LOOKS = 8
+_BODY_WIDTH = 0.9
+"""How far beside the middle of a face its body reaches, heights of the face's box, and from where
+to where below it."""
+_BODY_TOP = 0.5
+_BODY_BOTTOM = 3.0
+_ON_FACE = 0.15
+"""Intersection over the smaller box from which a track lies on a face."""
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +86,19 @@ class Track:
     lost: bool = False
     missed: int = 0
     """Consecutive detections without a match."""
+    looks: int = 1
+    """Detections since its start."""
+    hits: int = 1
+    """Of these, those that found it."""
+    presence: float = 1.0
+    """Mean presence since its start."""
+    frames: int = 0
+    proven: bool = False
+    """Borne out by detections; holds for good."""
+    doubtful: bool = False
+    """On or below another face and not proven: not reported."""
+    cut: bool = False
+    """Its crop changed at once: the recording was cut, the face covered or moving fast."""
     updated: bool = True
     """Propagated in the current frame, not skipped by the budget."""
     continuity: float = 0.0
@@ -119,7 +157,8 @@ class FaceTracker:
         """Tracks skipped in the latest frame because of the budget."""
 
     def update(self, frame: Frame) -> list[Track]:
-        """Visible tracks, oldest first. A change of frame size ends all tracks."""
+        """Visible tracks without the doubtful ones, oldest first. A change of frame size ends all
+        tracks."""
         if self._shape not in (None, frame.luma.shape):
             self._tracks = []
             self._last_detection = -np.inf
@@ -127,7 +166,8 @@ class FaceTracker:
         self._propagate(frame)
         active = self._active()
         none_lost = active and len(active) == len(self._tracks)
-        interval = self._detection.interval if none_lost else _SEARCH_INTERVAL
+        is_cut = any(track.cut for track in active)
+        interval = self._detection.interval if none_lost and not is_cut else _SEARCH_INTERVAL
         if frame.time - self._last_detection >= interval:
             self._last_detection = frame.time
             found = self._detector(frame)
@@ -136,6 +176,7 @@ class FaceTracker:
                 frame, Detections(found.boxes[kept], found.scores[kept], found.keypoints[kept])
             )
             self._drop_duplicates()
+            self._doubt()
             active = self._active()
         if self._zones is not None:
             kept = self._outside_zones([track.box for track in active])
@@ -143,9 +184,11 @@ class FaceTracker:
         if len(active) < len(self._tracks):
             oldest = frame.time - self._tracking.lost_after
             self._tracks = [
-                t for t in self._tracks if t in active or (t.lost and t.last_seen >= oldest)
+                t
+                for t in self._tracks
+                if t in active or (t.lost and not t.doubtful and t.last_seen >= oldest)
             ]
-        return active
+        return [track for track in active if not track.doubtful]
 
     def _active(self) -> list[Track]:
         return [track for track in self._tracks if not track.lost]
@@ -178,7 +221,12 @@ class FaceTracker:
         if not self._plausible(estimate, frame.luma, 0.5):
             track.lost = True
             return
-        track.continuity = track.stabiliser.update(estimate, frame.time - track.last_seen)
+        elapsed = frame.time - track.last_seen
+        track.continuity = track.stabiliser.update(estimate, elapsed)
+        if elapsed <= _MAX_GAP and not track.doubtful:
+            track.cut = correlation(track.estimate.crop, estimate.crop) < _SAME
+        track.frames += 1
+        track.presence += (estimate.presence - track.presence) / track.frames
         track.estimate = estimate
         track.last_seen = frame.time
         track.updated = True
@@ -198,6 +246,7 @@ class FaceTracker:
         for index, track in enumerate(active):
             boxes[index] = track.box
             track.missed += 1
+            track.looks += 1
         overlap = pairwise_iou(found.boxes, boxes)
         matched: set[int] = set()
         for _ in range(min(overlap.shape)):
@@ -206,12 +255,15 @@ class FaceTracker:
                 break
             active[column].score = float(found.scores[row])
             active[column].missed = 0
+            active[column].hits += 1
             matched.add(row)
             overlap[row, :] = 0
             overlap[:, column] = 0
         for track in active:
-            if track.missed >= _MAX_MISSED and track.estimate.presence < 0.9:
-                track.lost = True
+            # After a cut landmarks may lie on whatever is now in the face's place.
+            faint = track.missed >= _MAX_MISSED and track.estimate.presence < 0.9
+            track.lost = faint or (track.cut and track.missed > 0)
+            track.cut = False
         for row in range(len(found.boxes)):
             if row not in matched:
                 self._begin(frame, found.keypoints[row], float(found.scores[row]))
@@ -229,6 +281,9 @@ class FaceTracker:
         resumed = self._nearest_lost(box)
         if resumed is not None:
             track.track_id, track.first = resumed.track_id, resumed.first
+            track.looks, track.hits = resumed.looks + 1, resumed.hits + 1
+            track.proven = resumed.proven
+            track.presence, track.frames = resumed.presence, resumed.frames
             self._tracks[self._tracks.index(resumed)] = track
         elif len(active) < self._tracking.max_faces:
             self._tracks.append(track)
@@ -251,13 +306,53 @@ class FaceTracker:
         return best
 
     def _drop_duplicates(self) -> None:
-        """Of two tracks that overlap or contain each other, drop the younger."""
+        """Of two tracks that overlap or contain each other, the younger is dropped, or lost where
+        it was a face: one behind another is resumed when it comes out."""
         kept: list[Track] = []
         for track in self._active():
-            if any(intersection_over_smaller(track.box, other.box) > 0.7 for other in kept):
-                self._tracks.remove(track)
-            else:
+            if not any(intersection_over_smaller(track.box, other.box) > 0.7 for other in kept):
                 kept.append(track)
+            elif track.proven:
+                track.lost = True
+            else:
+                self._tracks.remove(track)
+
+    def _doubt(self) -> None:
+        """Find out which tracks are borne out by detections, and which are doubtful."""
+        active = self._active()
+        for track in active:
+            found = track.looks >= _PROOF_LOOKS and track.hits >= _PROOF_SHARE * track.looks
+            clear = track.looks >= _PRESENCE_LOOKS and track.presence >= _PROOF_PRESENCE
+            track.proven = track.proven or found or clear
+        for track in active:
+            track.doubtful = not track.proven and any(
+                other is not track and not other.doubtful and self._belongs(track, other)
+                for other in active
+            )
+
+    @staticmethod
+    def _belongs(track: Track, other: Track) -> bool:
+        """Whether an unproven track lies on the person whose face the other is: a proven one, or
+        one that is older or found with a higher score."""
+        rank, others = ((t.first, -t.score, t.track_id) for t in (track, other))
+        if others > rank and not other.proven:
+            return False
+        if intersection_over_smaller(track.box, other.box) > _ON_FACE:
+            return True
+        x0, y0, x1, y1 = other.box.tolist()
+        left, top, right, bottom = track.box.tolist()
+        height = max(y1 - y0, 1.0)
+        across = abs(left + right - x0 - x1) / (2 * height)
+        down = (top + bottom - y0 - y1) / (2 * height)
+        return across < _BODY_WIDTH and _BODY_TOP < down < _BODY_BOTTOM
+
+
+def correlation(a: Grey, b: Grey) -> float:
+    """Correlation of two crops uint8[N, N], of every eighth pixel."""
+    x, y = a[4::8, 4::8].astype(np.float32).ravel(), b[4::8, 4::8].astype(np.float32).ravel()
+    x -= x.mean()
+    y -= y.mean()
+    return float(x @ y) / math.sqrt(float(x @ x) * float(y @ y) + 1e-6)
 
 
 def intersection_over_smaller(a: Float, b: Float) -> float:

@@ -214,3 +214,81 @@ def test_landmarks_are_steady_until_something_breaks_them_off() -> None:
     resumed = next(i for i in range(80, 100) if continuity[i] >= 0 and continuity[i - 1] < 0)
     assert continuity[resumed] == 0.0
     assert min(continuity[resumed + 1 :]) > 0.8
+
+
+class Flickering(World):
+    """The detector finds `ghost` in every third look only, and its presence is that of a print."""
+
+    def detect(self, frame: Frame) -> Detections:
+        self.undetectable = set() if self.detections % 3 == 0 else {"ghost"}
+        return super().detect(frame)
+
+    def find(self, guess: Float) -> tuple[Float, float]:
+        points, presence = super().find(guess)
+        ghost = "ghost" in self.faces and np.array_equal(points, self.faces["ghost"])
+        return points, min(presence, 0.9) if ghost else presence
+
+
+def _reported(world: World, frames: int) -> list[list[int]]:
+    tracker = _tracker(world)
+    return [_ids(tracker.update(Frame(i / 30, LUMA))) for i in range(frames)]
+
+
+@pytest.mark.parametrize("down", [30, 100, 160])
+def test_what_a_detector_finds_now_and_then_on_a_person_is_not_reported(down: float) -> None:
+    """A print on a shirt, a hand, the chin: on or below a face that is tracked."""
+    world = Flickering()
+    world.put("face", 300, 150)
+    world.put("ghost", 305, 150 + down)
+    seen = _reported(world, 300)
+    assert {tuple(ids) for ids in seen} == {(1,)}
+
+
+def test_it_is_reported_where_nobody_is() -> None:
+    world = Flickering()
+    world.put("face", 150, 150)
+    world.put("ghost", 500, 250)
+    assert _reported(world, 90)[-1] == [1, 2]
+
+
+def test_a_child_before_a_grown_up_is_reported_once_it_is_borne_out() -> None:
+    world = World()
+    world.put("face", 300, 150)
+    world.put("child", 310, 270)
+    seen = _reported(world, 90)
+    assert seen[0] == [1]
+    assert seen[-1] == [1, 2]
+
+
+class Sticky(World):
+    """Landmarks stay where a face was, as on a wall that looks a little like one."""
+
+    def find(self, guess: Float) -> tuple[Float, float]:
+        points, presence = super().find(guess)
+        return (points, presence) if presence > 0.5 or len(guess) == 5 else (guess.copy(), 0.6)
+
+
+def test_after_a_cut_a_face_is_looked_for_at_once_and_its_old_place_is_left() -> None:
+    world = Sticky()
+    tracker = _tracker(world)
+    other = np.random.default_rng(1).integers(0, 255, (480, 640)).astype(np.uint8)
+    for i in range(40):
+        world.put("a", 150 if i < 20 else 450, 200)
+        tracks = tracker.update(Frame(i / 30, LUMA if i < 20 else other))
+        assert len(tracks) == 1, i
+        assert abs(float(tracks[0].points[30, 0]) - (150 if i < 20 else 450)) < 40
+    assert _ids(tracks) == [2]
+
+
+def test_a_face_that_passes_behind_another_is_resumed() -> None:
+    world = World()
+    tracker = _tracker(world)
+    seen = []
+    for i in range(150):
+        x = 120 + 3 * max(i - 10, 0)
+        world.put("front", 320, 200, 44.0)
+        world.put("behind", min(x, 530), 200)
+        if abs(x - 320) < 20:
+            del world.faces["behind"]
+        seen.append(_ids(tracker.update(Frame(i / 30, LUMA))))
+    assert sorted(seen[5]) == sorted(seen[-1]) == [1, 2]

@@ -1,0 +1,48 @@
+"""`python -m tools.bench visits`: its arguments and its table."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tools.common.machine import line
+from tools.common.tables import columns, text
+
+
+def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
+    """Put the subcommand into `verbs`, an argparse subparsers action."""
+    parser = verbs.add_parser(
+        "visits",
+        parents=[shared],
+        help="stays against visits, in scripted videos",
+        description="Faces of the bundled clip in its empty room, through the whole agent.",
+    )
+    parser.add_argument("--videos", type=Path, metavar="FOLDER", help="also its one-face .mkv")
+    parser.add_argument("--rendered", action="store_true", help="also rendered faces (data packs)")
+    parser.add_argument("--only", default="", metavar="WORDS", help="cases whose name has them")
+    parser.add_argument("--gap", type=float, metavar="SECONDS", help="visit_gap; default: ours")
+
+
+def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Report and text. Raises `ToolError`."""
+    from tools.bench.visits.cases import cases
+    from tools.bench.visits.measure import measure
+
+    chosen = [case for case in cases(args.videos, args.rendered) if args.only in case.name]
+    report = measure(chosen, args.gap)
+    return report, visits_text(report)
+
+
+def visits_text(report: dict[str, Any]) -> str:
+    """The report as a table."""
+    table = columns("case", "stays", "visits", "tracks", "", words=("",))
+    for row in report["cases"]:
+        right = row["visits"] == row["expected"]
+        table.add_row(
+            row["case"], str(row["stays"]), str(row["visits"]), str(row["tracks"]),
+            (row["note"] if right else f"expected {row['expected']}"),
+        )  # fmt: skip
+    head = line(report["machine"]) + f"visit_gap {report['visit_gap']:g} s\n"
+    foot = f"{report['stays']} stays, {report['visits']} visits; {report['seconds']} s\n"
+    return head + text(table) + foot
