@@ -39,13 +39,13 @@ from agent.privacy.window import SENSITIVITY
 
 ALPHA = Fraction(1, 20)
 """Most probability that noise alone is published in 24 hours without visits."""
-EARLY, START, STEADY = Fraction(3, 5), Fraction(1, 5), Fraction(1, 5)
+EARLY, START, STEADY = Fraction(14, 20), Fraction(3, 20), Fraction(3, 20)
 """Parts of `ALPHA`."""
 SPARE_LOOKS = 8
 """A day's looks beyond those at the ends of its windows: an orderly stop looks at the open ones."""
 _FIRST_WINDOWS = 2
 """Windows since the boot in which a slot on show since then appears."""
-_FIRST_SLOT = Fraction(3, 4)
+_FIRST_SLOT = Fraction(4, 5)
 _OWN_SHARES = 8
 """Slots with a share of their own; the others share one equally, which bounds the memory."""
 _SLOTS = 256

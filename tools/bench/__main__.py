@@ -7,6 +7,8 @@ from tools.bench.micro import cli as micro
 from tools.bench.micro_images import cli as micro_images
 from tools.bench.pipeline import cli as pipeline
 from tools.bench.steady import cli as steady
+from tools.bench.worlds import cli as worlds
+from tools.bench.worlds import empty
 from tools.common import command
 
 SUBCOMMANDS: dict[str, command.Subcommand] = {
@@ -15,6 +17,8 @@ SUBCOMMANDS: dict[str, command.Subcommand] = {
     "micro": micro,
     "micro-images": micro_images,
     "steady": steady,
+    "worlds": worlds,
+    "empty": empty,
 }
 
 
