@@ -7,17 +7,17 @@ visit are published at that look, given that they were not before. The budgets o
 and of all content slots add up to `ALPHA` (alpha spending: Lan & DeMets, Biometrika 70, 1983).
 
 What holds, for any visits before: of 24 hours without visits at most the share `ALPHA` publishes a
-summary of nothing but noise, with any number of content slots, whatever was published before, with
-any number of crashes and changed settings, one boot, and up to `SPARE_LOOKS` orderly stops. Three
-budgets, each a part of `ALPHA`:
+summary of nothing but noise, with any number of content slots, whatever the summaries before said,
+with any number of crashes and changed settings, one boot, and up to `SPARE_LOOKS` orderly stops.
+Three budgets, each a part of `ALPHA`:
 
 - `STEADY`, the same at each look, so that a day's looks cannot exceed it, wherever the day begins
   and however often the process starts anew.
 - `EARLY`: a slot that has just published may spend it, EARLY / (n (n + 1)) at its n-th window,
   which adds up to EARLY. A busy slot is thus published sooner, a quiet one by the steady budget.
 - `START`: the same for a slot on show since the machine's boot, for its first publication. A
-  process that starts later has neither, so that restarts cost nothing; every further boot, or
-  orderly stop within the first two windows after one, may add START.
+  process that starts later has neither, so that restarts cost nothing. Every further boot may add
+  START, as may a stop or changed settings in the first two windows after one.
 
 Slots share the budgets by order of first appearance (`_share`). Summaries that hold visits from
 before the 24 hours are not counted: they are not made of noise alone.

@@ -268,6 +268,43 @@ def test_thousands_of_windows_cost_little() -> None:
     assert len(thresholds._exact) <= publishing._MAX_WINDOWS
 
 
+def waiting(releaser: Releaser, window: int, visits: int, slot: int = 0) -> int | None:
+    """The number published for a window with so many visits."""
+    start = 900.0 * window
+    releaser.observe(Perceived(start, ()), slot=slot)
+    releaser._windows._open[window].counts[slot].cells["visits"][0] += visits
+    (released,) = releaser.pass_time(start + 1000)
+    return released.summary.visits
+
+
+def test_the_releaser_knows_boots_restarts_publications_and_slots(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without noise in the way, by the number of visits of a first window that is published."""
+    settings = config("retail-eu")
+    policy = resolve(settings)
+    rule = PublishingRule(policy)
+    after_boot, after_start = (rule.threshold(0, 1, first) for first in (0, BUSY))
+    later_slot = rule.threshold(1, 1, BUSY)
+    rule.published(0)
+    after_publication = rule.threshold(0, 1, BUSY)
+    assert after_publication < after_boot < after_start < later_slot
+
+    def fresh() -> Releaser:
+        releaser = Releaser(settings, policy, model=MODEL)
+        monkeypatch.setattr(releaser, "_draw", lambda scale: 0)
+        return releaser
+
+    assert waiting(fresh(), 0, after_boot - 1) is None
+    assert waiting(fresh(), 0, after_boot) == after_boot
+    assert waiting(fresh(), BUSY, after_start - 1) is None
+    busy = fresh()
+    assert waiting(busy, BUSY, after_start) == after_start
+    assert waiting(busy, BUSY + 1, after_publication) == after_publication
+    assert waiting(busy, BUSY + 2, after_publication - 1) is None
+    assert waiting(busy, BUSY + 3, later_slot - 1, slot=1) is None
+
+
 def binomial_bound(hits: int, tries: int, p: float) -> float:
     """P(X >= hits) of X binomial."""
     return 1 - sum(comb(tries, n) * p**n * (1 - p) ** (tries - n) for n in range(hits))

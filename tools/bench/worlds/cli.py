@@ -39,15 +39,15 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
         help="visits that one who stays all day is counted as; default: 1 3",
     )  # fmt: skip
     parser.add_argument(
-        "--ordinary", action="store_true",
-        help="the person is one like the others; by default at every contribution bound",
+        "--person", choices=("worst", "ordinary"), nargs="+", default=["worst", "ordinary"],
+        help="at every contribution bound, or like the others; default: both",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1)
 
 
 def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Report and text. Raises `ToolError`."""
-    from tools.bench.worlds.measure import Options, measure, whole
+    from tools.bench.worlds.measure import Options, measure, once_each
     from tools.common.errors import ToolError
 
     if args.days < 100:
@@ -61,9 +61,9 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
             days=args.days,
             policy=args.policy,
             rate=args.rate,
-            stay=whole(args.stay),
-            visits=whole(args.visits),
-            ordinary=args.ordinary,
+            stay=once_each(args.stay),
+            visits=once_each(args.visits),
+            persons=tuple(dict.fromkeys(args.person)),
             seed=args.seed,
         )
     )
@@ -72,26 +72,23 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def worlds_text(report: dict[str, Any]) -> str:
     """The report as a table with its explanation."""
-    table = columns("worlds", "linear", "95 %", "ratio", "95 %", "allowed")
+    table = columns("worlds", "person", "linear", "95 %", "ratio", "95 %", "allowed")
     for row in report["rows"]:
         cells = []
         for attack in ("linear", "likelihood"):
             area = row[attack]
             cells += [f"{area['value']:.3f}", f"{area['low']:.3f} to {area['high']:.3f}"]
-        table.add_row(row["worlds"], *cells, f"{row['bound']:.3f}")
+        table.add_row(row["worlds"], row["person"], *cells, f"{row['bound']:.3f}")
     head = line(report["machine"])
     head += f"{report['policy']}: epsilon {report['epsilon']:g} per visit, k = {report['k']}, "
     head += f"{report['windows']} windows of {report['window']} s; {report['days']} days of each "
     head += f"world, seed {report['seed']}\n"
     head += f"other visitors: a Poisson number of {report['rate']:g} per window, each of a random "
-    who = "one of them" if report["person"] == "ordinary" else "at every contribution bound"
-    head += f"kind; the person is\n{who}. Area under the ROC curve, .5: nothing is learnt.\n"
-    foot = "linear: sees the summaries, knows when the person comes; learnt on half of the days, "
-    foot += (
-        "scored on the\nothers. ratio: the likelihood ratio of one who knows every other visitor "
-    )
-    foot += "as well. allowed: the most that any attack can reach\nagainst that many visits, "
-    foot += "1 / (1 + exp(-visits * epsilon)).\n"
+    head += "kind; the person is one of\nthem (ordinary) or at every contribution bound (worst)\n"
+    foot = "Area under the ROC curve; .5: nothing is learnt. linear: knows when the person comes, "
+    foot += "learnt on half of\nthe days, scored on the others. ratio: the likelihood ratio of one "
+    foot += "who knows every other visitor, too.\nallowed: the most that any attack can reach "
+    foot += "against so many visits, 1 / (1 + exp(-visits * epsilon)).\n"
     foot += f"{report['checked']} of these days were released by the agent's own releaser too, "
     foot += "with the same result.\n"
     return head + text(table) + foot

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,17 @@ from tools.bench.worlds.day import Days, check, laplace, publish
 from tools.bench.worlds.visitors import Layout, Numbers, background, kinds, layout, stranger
 from tools.common.errors import ToolError
 from tools.common.machine import machine
-from tools.common.progress import bar
+from tools.common.progress import Tell, bar
 
 _DAY = 86_400
 _CHUNK = 250
 """Days simulated at once: some 30 MB."""
 _CHECKED = 5
 """Days of each pair of worlds that the agent's releaser releases as well."""
+
+
+Person = Literal["worst", "ordinary"]
+"""Who is looked for: one whose visits are at every contribution bound, or one like the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,7 @@ class Options:
     """Numbers of visits that one person in view all day may be counted as."""
     visits: tuple[int, ...]
     """Numbers of visits of a person who returns."""
-    ordinary: bool
-    """Whether the person is like the others; else at every contribution bound."""
+    persons: tuple[Person, ...]
     seed: int
 
 
@@ -93,12 +96,15 @@ def measure(options: Options) -> dict[str, Any]:
     config, policy = configuration(options.policy)
     shape = layout(policy)
     among = kinds(random.Random(options.seed), shape)
-    rows, wanted = [], pairs(options)
+    rows: list[dict[str, Any]] = []
+    wanted = [(person, pair) for person in options.persons for pair in pairs(options)]
     with bar("days", 2 * options.days * len(wanted)) as tell:
-        for number, pair in enumerate(wanted):
-            world = _World(config, policy, shape, among, options, number)
-            row = _attacked(world, pair, tell_from(tell, 2 * options.days * number))
-            rows.append({"worlds": pair.name, "visits": pair.with_ - pair.without, **row})
+        for number, (person, pair) in enumerate(wanted):
+            target = among[0] if person == "ordinary" else stranger(shape)
+            world = _World(config, policy, shape, among, target, options, number)
+            row = _attacked(world, pair, _part(tell, 2 * options.days * number))
+            visits = pair.with_ - pair.without
+            rows.append({"worlds": pair.name, "person": person, "visits": visits, **row})
     epsilon = policy.epsilon_milli / 1000
     for row in rows:
         row["bound"] = round(bound(row["visits"] * epsilon), 4)
@@ -110,7 +116,6 @@ def measure(options: Options) -> dict[str, Any]:
         "window": policy.window,
         "windows": ceil(_DAY / policy.window),
         "rate": options.rate,
-        "person": "ordinary" if options.ordinary else "worst",
         "days": options.days,
         "seed": options.seed,
         "checked": 2 * _CHECKED * len(rows),
@@ -119,7 +124,7 @@ def measure(options: Options) -> dict[str, Any]:
     }
 
 
-def tell_from(tell: Any, done: int) -> Any:
+def _part(tell: Tell, done: int) -> Callable[[int], None]:
     """`tell` for a part that begins at `done`."""
     return lambda more: tell(done + more, "")
 
@@ -132,6 +137,7 @@ class _World:
     policy: Policy
     shape: Layout
     among: Numbers
+    target: Numbers
     options: Options
     number: int
 
@@ -142,9 +148,9 @@ class _World:
         return np.bincount(places, minlength=windows).astype(np.int32)
 
 
-def _attacked(world: _World, pair: Pair, tell: Any) -> dict[str, Any]:
+def _attacked(world: _World, pair: Pair, tell: Callable[[int], None]) -> dict[str, Any]:
     """Both attackers' areas for one pair of worlds, and how often a window was published."""
-    target = world.among[0] if world.options.ordinary else stranger(world.shape)
+    target = world.target
     alone, more = world.presence(pair.without), world.presence(pair.with_)
     # The known visits of the world with fewer stay where they are.
     added = more if not pair.without else world.presence(pair.with_ - pair.without)
@@ -156,7 +162,7 @@ def _attacked(world: _World, pair: Pair, tell: Any) -> dict[str, Any]:
         person = alone + there * added
         for first in range(0, world.options.days, _CHUNK):
             number = min(_CHUNK, world.options.days - first)
-            others, days = _simulated(world, rng, target, person, number, checked=first == 0)
+            others, days = _simulated(world, rng, person, number, checked=first == 0)
             known = others + alone[:, None] * target
             seen[there].append(features(days, world.shape, added))
             ratios[there].append(likelihood(days, world.shape, known, target, added))
@@ -173,7 +179,6 @@ def _attacked(world: _World, pair: Pair, tell: Any) -> dict[str, Any]:
 def _simulated(
     world: _World,
     rng: np.random.Generator,
-    target: Numbers,
     person: NDArray[np.int32],
     number: int,
     checked: bool,
@@ -183,7 +188,7 @@ def _simulated(
     rates = np.full(len(person), world.options.rate)
     others = background(rng, rates, world.among, number)
     noise = laplace(rng, world.shape.scales, number, len(person))
-    counts = others + person[:, None] * target
+    counts = others + person[:, None] * world.target
     if checked:
         few = slice(0, _CHECKED)
         check(world.config, world.policy, world.shape, counts[few], noise[few])
@@ -194,6 +199,6 @@ def _plain(area: Auc) -> dict[str, float]:
     return {name: round(value, 4) for name, value in asdict(area).items()}
 
 
-def whole(texts: Sequence[int]) -> tuple[int, ...]:
-    """In the order given, each once."""
-    return tuple(dict.fromkeys(texts))
+def once_each(numbers: Sequence[int]) -> tuple[int, ...]:
+    """In the order given."""
+    return tuple(dict.fromkeys(numbers))
