@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from fractions import Fraction
 from math import ceil, sqrt
 from typing import Any
@@ -151,18 +152,29 @@ def _rules(policy: Policy) -> dict[str, Limits]:
     deviations = np.sqrt(2.0 * np.arange(number)) * float(scale)
     spending = Thresholds(scale, policy.k, ALPHA, 0, _NEVER)
     steady = Thresholds(scale, policy.k, Fraction(0), 0, ALPHA / _windows(policy))
-    rule, later = PublishingRule(policy), PublishingRule(policy)
-    rule.published(0)
     return {
         "2 deviations at each look": np.maximum(policy.k, np.ceil(2 * deviations)).astype(int),
-        "alpha/(n(n+1)), for one slot": _many(lambda n: spending.at(n), number),
-        "alpha/96, for one slot": _many(lambda n: steady.at(n), number),
-        "this rule": _many(lambda n: rule.threshold(0, n, _LATER), number),
-        "this rule, after a restart": _many(lambda n: later.threshold(0, n, _LATER), number),
+        "alpha / (n (n + 1))": _many(spending.at, number),
+        "alpha / 96": _many(steady.at, number),
+        "this rule": _of_rule(policy, number, published=True),
+        "its second slot": _of_rule(policy, number, published=True, slot=1),
+        "after a boot": _of_rule(policy, number, first=0),
+        "after a restart": _of_rule(policy, number),
     }
 
 
-def _many(threshold: Any, number: int) -> Limits:
+def _of_rule(
+    policy: Policy, number: int, *, published: bool = False, first: int = _LATER, slot: int = 0
+) -> Limits:
+    rule = PublishingRule(policy)
+    for each in range(slot + 1):
+        rule.threshold(each, 1, first)
+    if published:
+        rule.published(slot)
+    return _many(lambda n: rule.threshold(slot, n, first), number)
+
+
+def _many(threshold: Callable[[int], int], number: int) -> Limits:
     return np.array([threshold(n) for n in range(1, number + 1)])
 
 
@@ -217,9 +229,12 @@ def empty_text(report: dict[str, Any]) -> str:
         shares = (f"{row['published'][key]:.2%}" for key in _keys(report))
         profiles.add_row(row["policy"], str(row["windows"]), *shares)
     middle = f"95 % interval: +-{1.96 * sqrt(0.05 * 0.95 / days):.2%} or less\n\n"
-    middle += "retail-eu: thresholds at 1, 2, 4, 8, 16, 32 windows; windows per "
-    middle += "publication, and (in\nbrackets) that a visit waits after its own, at "
-    middle += f"{', '.join(map(str, _RATES))} visits per window\n"
+    rates = ", ".join(map(str, _RATES))
+    middle += (
+        "retail-eu: thresholds at 1, 2, 4, 8, 16, 32 windows; windows per publication, and (in "
+    )
+    middle += f"brackets) that\na visit waits after its own, at {rates} visits per window. The "
+    middle += "second and third rule hold for one slot\nwithout restarts.\n"
     rules = columns("rule", "thresholds", "empty days", *map(str, _RATES))
     for row in report["rules"]:
         rules.add_row(
