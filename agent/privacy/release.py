@@ -7,9 +7,9 @@ Disclosure control, with one visit added or removed as the unit of privacy:
 - The number of visits of a window and slot is noised once, when the window closes. Whether a window
   is published depends on noised numbers alone.
 - Suppression below `k`: a withheld window's counts are added to the slot's next windows. The noised
-  number of visits of several windows is the sum of theirs (post-processing: no further budget). The
-  variance of that sum grows with every window, so the suppression threshold grows with it
-  (tau-thresholding); else an empty night would be published as visits.
+  number of visits of several windows is the sum of theirs (post-processing: no further budget), and
+  must also reach a threshold that grows with its noise; else an empty night would be published as
+  visits (`publishing`).
 - All other cells are noised once, when their windows are published together.
 
 Every visit thus takes part in one release per cell, and epsilon holds per visit whatever the number
@@ -18,7 +18,6 @@ of windows (parallel composition: Dwork & Roth 2014, section 3.5). Quality figur
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -51,6 +50,7 @@ from agent.base.types import Perceived
 from agent.base.vocabulary import Cell, Flag, Reason, WindowLength
 from agent.privacy.noise import SYSTEM, Draw, discrete_laplace
 from agent.privacy.policy.rules import Policy
+from agent.privacy.publishing import PublishingRule
 from agent.privacy.visits import VisitBook
 from agent.privacy.window import (
     OUTCOMES,
@@ -65,9 +65,6 @@ from agent.privacy.window import (
 FILE_BOOT = "00000000"
 """Boot id of summaries of recorded video."""
 _NOT_ANALYSABLE = cast(tuple[Reason, ...], OUTCOMES[1:])
-_TAU_DEVIATIONS = 2.0
-"""Suppression threshold for pending windows, in standard deviations of the noise that they add to
-the number of visits."""
 _ROUNDING = 5
 _LOAD_FLAGS: frozenset[Flag] = frozenset({"frames_dropped", "faces_skipped"})
 """Suppressed where noise is added: they depend on the exact number of faces in view."""
@@ -81,6 +78,8 @@ class PendingRelease:
     visits: int = 0
     """Noised."""
     windows: int = 0
+    first: int = 0
+    """The oldest window's number."""
     seconds: int = 0
     capable_seconds: int = 0
     """Those with a frame rate sufficient for micro-expressions."""
@@ -90,18 +89,11 @@ class PendingRelease:
         visits = _noised(window.counts[slot], "visits", policy, draw)[0]
         self.counts.merge(window.counts[slot])
         self.visits += visits
+        self.first = self.first if self.windows else window.index
         self.windows += 1
         self.seconds += window.seconds
         self.capable_seconds += window.capable_seconds
         return visits
-
-    def threshold(self, policy: Policy) -> float:
-        """The noised number of visits below which all cells are suppressed."""
-        if not policy.noised:
-            return policy.k
-        variance = 2 * float(SENSITIVITY["visits"] / policy.epsilon("visits")) ** 2
-        tau = _TAU_DEVIATIONS * math.sqrt(variance * (self.windows - 1))
-        return max(policy.k, tau)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +122,18 @@ def release(
     pending: PendingRelease,
     window: Window,
     slot: int,
+    threshold: int,
     policy: Policy,
     context: ReleaseContext,
     draw: Draw,
 ) -> Summary:
     """Build a summary, which may leave the device, from a slot's pending counts.
 
-    Where the noised number of visits is below the threshold every cell is null, with the reason in
+    Where the noised number of visits is below `threshold` every cell is null, with the reason in
     `withheld`; the caller keeps `pending` for the slot's next window. `window`: the newest pending
-    one.
+    one. `threshold`: of `PublishingRule`; must not depend on exact numbers.
     """
-    published = pending.visits >= pending.threshold(policy)
+    published = pending.visits >= threshold
     cells, reasons = _cells(pending, published, policy, context, draw)
     flags = _flags(pending, window, policy, context, published)
     if cells["visits"] == COUNT[-1][1]:
@@ -319,6 +312,7 @@ class Releaser:
         self._windows = Windows(
             policy.window, config.privacy.visit_gap, config.micro, bounded=policy.noised
         )
+        self._rule = PublishingRule(policy)
         self._pending: dict[int, PendingRelease] = {}
         """By slot."""
         self._time = float("-inf")
@@ -360,10 +354,12 @@ class Releaser:
     def _release_slot(self, window: Window, slot: int) -> Released:
         pending = self._pending.setdefault(slot, PendingRelease())
         visits = pending.add_window(window, slot, self._policy, self._draw)
+        threshold = self._rule.threshold(slot, pending.windows, pending.first)
         context = replace(self._context, clock=self._clock())
-        summary = release(pending, window, slot, self._policy, context, self._draw)
+        summary = release(pending, window, slot, threshold, self._policy, context, self._draw)
         self._context = replace(context, seq=(summary.seq + 1) % SEQ_LIMIT)
         if summary.visits is None:
             return Released(summary, visits)
         del self._pending[slot]
+        self._rule.published(slot)
         return Released(summary)

@@ -166,12 +166,12 @@ def test_from_frames_to_summaries_a_person_less_changes_numbers_alone(
     settings = noised(window=60, k=3, epsilon=1.0)
     policy = resolve(settings)
     people = crowd(seed)
-    whole = run(monkeypatch, watch(see(people, 125)), settings)
+    whole = run(monkeypatch, watch(see(people, 125)), settings, least=100)
     assert len({cell for cell, _ in whole.draws}) == len(CELLS)
     spent = []
     for absent in people:
         others = [person for person in people if person is not absent]
-        less = run(monkeypatch, watch(see(others, 125)), settings)
+        less = run(monkeypatch, watch(see(others, 125)), settings, least=100)
         assert less.published == whole.published
         moved = moved_cells(whole.draws, less.draws)
         assert moved.count("visits") == (absent.leaves - absent.arrives > 1.0)
@@ -188,8 +188,8 @@ def test_a_face_that_can_be_seen_well_does_not_change_why_others_cannot(
 ) -> None:
     settings = noised(window=60, k=3, epsilon=1.0)
     others = [Person(n, 1, 30, noisy=True) for n in range(1, 9)]
-    whole = run(monkeypatch, watch(see([Person(0, 1, 30), *others], 70)), settings, least=10)
-    less = run(monkeypatch, watch(see(others, 70)), settings, least=10)
+    whole = run(monkeypatch, watch(see([Person(0, 1, 30), *others], 70)), settings, least=100)
+    less = run(monkeypatch, watch(see(others, 70)), settings, least=100)
     assert loss(resolve(settings), whole.draws, less.draws) <= 1
     assert "micro" in moved_cells(whole.draws, less.draws)
 

@@ -51,7 +51,7 @@ def run(
     def prescribed(counts: ExactCounts, cell: Cell, *_: Any) -> list[int]:
         numbers = counts.cells[cell]
         draws.append((cell, list(numbers)))
-        return [rng.randrange(least, 30) for _ in numbers]
+        return [rng.randrange(least, 150) for _ in numbers]
 
     with patch.context() as inner:
         inner.setattr(release_module, "_noised", prescribed)

@@ -8,6 +8,8 @@ from tools.bench.micro_images import cli as micro_images
 from tools.bench.pipeline import cli as pipeline
 from tools.bench.steady import cli as steady
 from tools.bench.visits import cli as visits
+from tools.bench.worlds import cli as worlds
+from tools.bench.worlds import empty
 from tools.common import command
 
 SUBCOMMANDS: dict[str, command.Subcommand] = {
@@ -17,6 +19,8 @@ SUBCOMMANDS: dict[str, command.Subcommand] = {
     "micro-images": micro_images,
     "steady": steady,
     "visits": visits,
+    "worlds": worlds,
+    "empty": empty,
 }
 
 
