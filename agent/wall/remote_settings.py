@@ -5,7 +5,7 @@ It holds bounded numbers only, never code, paths or text. `perceive` validates i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -54,6 +54,11 @@ class Patch(_patch_model()):  # type: ignore[misc]
             for key, value in section.items()
         }
 
+    def without(self, paths: Collection[str]) -> Patch:
+        """This patch with the values at `paths` not set."""
+        kept = {path: value for path, value in self.values().items() if path not in paths}
+        return Patch.model_validate(nested(kept))
+
 
 Refusals = Annotated[tuple[Rejected, ...], Field(max_length=16)]
 
@@ -63,7 +68,7 @@ class Settings(ClosedModel):
 
     v: Literal[1] = 1
     version: Version = 0
-    """Version of the device's own desired state; never decreases."""
+    """Version of the device's own desired state; only ever moves ahead."""
     patch: Patch = Patch()
     """In force: the group's defaults, overridden by `own`."""
     own: Patch = Patch()

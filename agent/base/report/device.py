@@ -10,7 +10,7 @@ from agent.base.report.base import Boot, ClosedModel, Hash16, Hash64, Offset, Se
 from agent.base.vocabulary import PolicyName, Trust, WindowLength
 
 Version = Annotated[int, Field(ge=0, le=2_147_483_647)]
-"""Of the settings that a fleet wishes; 0: none were ever sent."""
+"""Of the settings that a fleet wishes; 0: none were ever sent. After the last comes 1."""
 Layer = Literal["systemd", "namespace", "mdwe", "seccomp", "landlock"]
 Perception = Literal["running", "paused", "quiet", "stalled", "absent"]
 EventCode = Literal[
@@ -41,7 +41,14 @@ RemotePath = Literal[
 ]
 """The settings that a fleet may change. Place, policy, epsilon, consent and addresses are not among
 them: they are decided on site."""
-Refusal = Literal["unknown_key", "not_remote", "wrong_value", "weaker_than_policy"]
+Refusal = Literal[
+    "unknown_key",
+    "not_remote",
+    "wrong_value",
+    "weaker_than_policy",
+    "weaker_than_site",
+    "version_jump",
+]
 Command = Literal["ping", "content", "pause", "resume", "report"]
 Answer = Literal["done", "malformed", "out_of_range", "unknown_command", "too_many", "failed"]
 
