@@ -57,7 +57,8 @@ class Patch(_patch_model()):  # type: ignore[misc]
     def without(self, paths: Collection[str]) -> Patch:
         """This patch with the values at `paths` not set."""
         kept = {path: value for path, value in self.values().items() if path not in paths}
-        return Patch.model_validate(nested(kept))
+        patch: Patch = Patch.model_validate(nested(kept))
+        return patch
 
 
 Refusals = Annotated[tuple[Rejected, ...], Field(max_length=16)]
