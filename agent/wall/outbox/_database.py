@@ -163,10 +163,10 @@ class Database:
         return self._connection
 
     def _check_unchanged(self, database: sqlite3.Connection) -> None:
-        """Within a transaction: whether the schema is still the one that was checked."""
+        """Within a transaction: whether the schema is still the one that was checked; else the
+        next call opens and checks the file again."""
         if _schema_version(database) != self._schema_version:
-            check_schema(database, _SCHEMA)
-            self._schema_version = _schema_version(database)
+            raise sqlite3.DatabaseError("its tables were changed meanwhile")
 
     def _open(self) -> tuple[sqlite3.Connection, int]:
         """The connection and the version of its schema."""
