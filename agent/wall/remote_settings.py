@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, create_model
 
 from agent.base.config import AgentConfig, parse, remote_fields
 from agent.base.errors import StoreError
-from agent.base.files import write_atomically
+from agent.base.files import read_regular_file, write_atomically
 from agent.base.report import ClosedModel, to_json
 from agent.base.report.device import Rejected, Version
 
@@ -91,8 +91,7 @@ def read(path: Path) -> Settings:
     """The file's content, or the defaults where it does not exist. Raises `StoreError` where it
     cannot be read or is invalid."""
     try:
-        with path.open("rb") as file:
-            body = file.read(MAX_BYTES + 1)
+        body = read_regular_file(path, MAX_BYTES)
     except FileNotFoundError:
         return Settings()
     except OSError as error:

@@ -20,6 +20,7 @@ EventCode = Literal[
     "clock_stepped",
     "command_refused",
     "inbound_refused",
+    "outbox_altered",
     "outbox_damaged",
     "outbox_trimmed",
     "paused",
@@ -109,6 +110,14 @@ class Birth(ClosedModel):
     cage: PerceiveCage
 
 
+class LastReceipt(ClosedModel):
+    """Which receipt was signed last: what comes after a shorter chain, or another, is missing."""
+
+    number: Annotated[int, Field(ge=1, le=65_535)]
+    sha256: Hash64
+    """Of its bytes."""
+
+
 class Meta(ClosedModel):
     """Birth certificate, retained: what this device runs, and how well its walls hold."""
 
@@ -117,6 +126,8 @@ class Meta(ClosedModel):
     uplink: UplinkCage
     key: Hash64 | None
     """Ed25519 public key that receipts are signed with."""
+    receipt: LastReceipt | None
+    """Null: none was signed with this key."""
     schemas: Hash16
     """Over all schemas of this version."""
 
@@ -220,6 +231,9 @@ class Response(ClosedModel):
     """Of the seeing half; null while there is none."""
 
 
+OutboxState = Literal["same", "new", "damaged", "reset", "altered"]
+
+
 class Statement(ClosedModel):
     """What a receipt states of one day; its bytes are what is signed."""
 
@@ -231,6 +245,10 @@ class Statement(ClosedModel):
     start: Utc | None
     """Null while the clock was not trusted."""
     end: Utc | None
+    outbox: OutboxState
+    """Whether the outbox still has the ledger that was seen before. `new`: none was, as in a first
+    receipt; `damaged`: it was damaged and begun anew; `reset`: removed or replaced; `altered`:
+    lines went missing or changed. Unless it is `same`, summaries may be missing here."""
     summaries: Annotated[int, Field(ge=0, le=100_000)]
     """Released in this time."""
     digest: Hash64

@@ -182,7 +182,9 @@ class Database:
                     "The outbox %s is damaged (%s); it was moved to %s and a new one begun.",
                     self.path, error, self.moved_aside,
                 )  # fmt: skip
-                return _open_checked(self.path, self._budget, self._max_bytes)
+                opened = _open_checked(self.path, self._budget, self._max_bytes)
+                add_to_counter(opened[0], "after_damage", 1)
+                return opened
 
 
 def _open_checked(path: Path, budget: Budget, max_bytes: int) -> tuple[sqlite3.Connection, int]:

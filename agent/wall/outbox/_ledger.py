@@ -52,8 +52,10 @@ class ReceiptBasis:
     """Random identity of this outbox file, hex."""
     after_damage: bool
     """Whether the file was begun because the one before was damaged."""
+    after: int
+    """Id of the ledger line before `releases`."""
     anchor: Release | None
-    """The last line before `releases`, None where it is missing."""
+    """That line; None where it is missing."""
     releases: tuple[Release, ...]
     """Since then, oldest first."""
     messages: int
@@ -104,6 +106,7 @@ class ReleaseLedger:
                 blob(last[0]) if last else None,
                 f"{counter(database, 'identity'):016x}",
                 counter(database, "after_damage") > 0,
+                upto,
                 anchor[0] if anchor else None,
                 releases,
                 counter(database, "messages"),
@@ -149,11 +152,6 @@ def is_recorded(database: sqlite3.Connection, boot: str, seq: int, body: bytes) 
         "SELECT sha256 FROM ledger WHERE boot = ? AND seq = ?", (boot, seq)
     ).fetchone()
     return found is not None and found[0] == hashlib.sha256(body).hexdigest()
-
-
-def note_damage(database: sqlite3.Connection) -> None:
-    """Within a transaction: this file was begun because the one before was damaged."""
-    add_to_counter(database, "after_damage", 1)
 
 
 def record_release(

@@ -26,7 +26,6 @@ from agent.wall.outbox._ledger import (
     ReleaseLedger,
     is_recorded,
     meter,
-    note_damage,
     record_release,
 )
 
@@ -85,7 +84,7 @@ class Outbox:
         self.boot = secrets.token_hex(4)
         self._database = Database(
             params.outbox,
-            self._note_damage,
+            lambda database: self.events.record_within(database, "outbox_damaged", 1),
             params.max_bytes,
         )
         self.events = EventThrottle(self._database, self.boot, self._utc)
@@ -163,10 +162,6 @@ class Outbox:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _note_damage(self, database: sqlite3.Connection) -> None:
-        self.events.record_within(database, "outbox_damaged", 1)
-        note_damage(database)
 
     def _evict(self, database: sqlite3.Connection, now: float | None) -> None:
         """Drop and count messages beyond the maximum age, then the oldest beyond the bounds."""
