@@ -110,6 +110,19 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="summaries that arrived, one per line: are they all, and unaltered?",
     )
+    receipt.add_argument(
+        "--until",
+        metavar="DAY",
+        help="the chain must account for every day to the end of this one (UTC), as 2026-11-28",
+    )
+    receipt.add_argument(
+        "--meta",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="the device's meta messages: is this the chain it goes on with, to its end?",
+    )
     receipt.add_argument("--json", action="store_true", help="print the verdicts as JSON")
 
     config = verbs.add_parser("config", help="the configuration")
@@ -178,7 +191,14 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
     if args.verb == "receipt":
         from agent.desk.receipt.verify import verify
 
-        return verify(args.files, key=args.key, summaries=args.summaries, as_json=args.json)
+        return verify(
+            args.files,
+            key=args.key,
+            summaries=args.summaries,
+            as_json=args.json,
+            until=args.until,
+            meta=args.meta,
+        )
     path = _configuration_path(args.config)
     config = load(path) if path else AgentConfig()
     if args.verb in ("run", "perceive", "uplink"):

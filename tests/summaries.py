@@ -45,4 +45,4 @@ def meta(boot: str = "0a1b2c3d") -> Meta:
     cage = UplinkCage(
         devices="closed", egress="open", writes="confined", found_open=("address",), layers=()
     )
-    return Meta(birth=birth(boot), uplink=cage, key="0" * 64, schemas="0" * 16)
+    return Meta(birth=birth(boot), uplink=cage, key="0" * 64, receipt=None, schemas="0" * 16)

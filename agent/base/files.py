@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -39,6 +40,16 @@ def write_atomically(
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def read_regular_file(path: Path, max_bytes: int) -> bytes:
+    """At most `max_bytes` + 1 bytes of a regular file. Raises `OSError`, also for a link, and never
+    waits, as for a pipe: whoever may write the folder may have put one there."""
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with open(number, "rb") as file:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+        return file.read(max_bytes + 1)
 
 
 def sync_folder(folder: Path) -> None:

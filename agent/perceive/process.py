@@ -24,6 +24,7 @@ from agent.perceive.status import PerceiveReport, StatusReporter
 from agent.perceive.summary_store import SummaryStore
 from agent.perceive.warm_up import warm
 from agent.privacy.policy.rules import Policy, resolve
+from agent.privacy.policy.site import weaker_than_site
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import Settings, apply
 
@@ -156,9 +157,16 @@ class Perceiver:
             raise
 
     def _desired(self, settings: Settings) -> tuple[AgentConfig, Policy] | None:
-        """The configuration with remote settings, and its policy; None where it is refused."""
+        """The configuration with remote settings, and its policy; None where it is refused.
+
+        Values weaker than the site's are left out, whoever wrote them into the file.
+        """
         try:
-            config = apply(self._local, settings.patch)
+            weaker = weaker_than_site(self._local, settings.patch.values())
+            if weaker:
+                log.error("Weaker than this site's own and refused: %s", ", ".join(sorted(weaker)))
+                self._status.record_event("settings_refused")
+            config = apply(self._local, settings.patch.without(weaker))
             return config, resolve(config, self._live)
         except ConfigError as error:
             log.error("The fleet's settings %d are refused: %s", settings.version, error)

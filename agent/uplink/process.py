@@ -65,7 +65,7 @@ class Uplink:
         self._outbox = outbox
         self._credentials = load_credentials(config.mqtt)
         self._receipts = ReceiptBook(config, outbox)
-        self.identity = Identity(self._receipts.public_key, joint_hash())
+        self.identity = Identity(self._receipts.public_key, joint_hash(), self._receipts.last)
         self._wait = wait
         self._topics = Topics(config)
         self._events = EventCounter()

@@ -2,8 +2,13 @@
 
 A document `{"version": int, "config": {section: {key: value}}}` replaces the one before. The
 device's own document overrides its group's key by key; the two have separate versions. A value is
-accepted or refused, never clamped. Refusals are reported by path, or as `other` for an unknown
-path, so that no received text is echoed. A change is written to disk before it is in force.
+accepted or refused, never clamped: it can only be stricter than the site's own file. Refusals are
+reported by path, or as `other` for an unknown path, so that no received text is echoed. A change is
+written to disk before it is in force.
+
+Versions are serial numbers (RFC 1982): a document is newer if its version is at most `MAX_JUMP`
+ahead of the last accepted one, counting past the highest back to 1. No version can lock a fleet
+out: the next one is always the reported one plus 1.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from agent.base.errors import ConfigError, StoreError
 from agent.base.report import EventCode, Rejected, RemoteSettings, Reported
 from agent.base.report.device import Refusal, Version
 from agent.privacy.policy.rules import resolve
+from agent.privacy.policy.site import weaker_than_site
 from agent.uplink.strict_json import MalformedError
 from agent.wall import remote_settings
 from agent.wall.remote_settings import Patch, Settings, nested
@@ -33,7 +39,11 @@ Origin = Literal["own", "defaults"]
 """The device's own document, or its group's."""
 
 PATHS = tuple(remote_fields())
+MAX_JUMP = 2**20
+"""How far a version may be ahead of the last accepted one; the first, of 0."""
 _OTHER = "other"
+_VERSIONS = 2**31
+"""Versions are counted modulo this number."""
 _VERSION: TypeAdapter[int] = TypeAdapter(Version)
 _CHECK_INTERVAL = 60.0
 """Seconds between checks of the file's content."""
@@ -67,21 +77,31 @@ def parse_desired(document: Any) -> DesiredState:
 
 
 def resolve_desired(config: AgentConfig, own: Patch, defaults: Patch) -> tuple[Patch, Refused]:
-    """The patch in force, each value from `own`, else from `defaults`, if the policy permits it;
-    and the paths that the policy refuses."""
+    """The patch in force, each value from `own`, else from `defaults`, if policy and site permit
+    it; and the paths that they refuse. Raises `ConfigError` where `config` is not permitted."""
     chosen: dict[str, Any] = {}
     refused: Refused = {}
-    desired = [own.values(), defaults.values()]
+    desired = [(each.values(), weaker_than_site(config, each.values())) for each in (own, defaults)]
     for path in PATHS:
-        for value in (each[path] for each in desired if path in each):
-            try:
-                resolve(remote_settings.apply(config, _patch(chosen | {path: value})), live=False)
-            except ConfigError:
-                refused[path] = "weaker_than_policy"
+        for values, weaker in desired:
+            if path not in values or path in chosen:
                 continue
-            chosen[path] = value
-            break
+            wished = chosen | {path: values[path]}
+            if not _policy_permits(config, wished):
+                refused.setdefault(path, "weaker_than_policy")
+            elif path in weaker:
+                refused.setdefault(path, "weaker_than_site")
+            else:
+                chosen = wished
     return _patch(chosen), refused
+
+
+def _policy_permits(config: AgentConfig, values: Mapping[str, Any]) -> bool:
+    try:
+        resolve(remote_settings.apply(config, _patch(values)), live=False)
+    except ConfigError:
+        return False
+    return True
 
 
 def in_force(config: AgentConfig) -> RemoteSettings:
@@ -163,6 +183,8 @@ class RemoteControl:
         self.changed_at: float | None = None
         """Monotonic seconds of the last change in this process; None: none yet."""
         self._refused: Refused = {}
+        self._jumped: set[Origin] = set()
+        """Whose last document was refused because its version is too far ahead."""
         self._pending: dict[Origin, DesiredState] = {}
         """Desired states that could not be applied yet."""
         self._next_check = 0.0
@@ -172,6 +194,7 @@ class RemoteControl:
     def reported(self) -> Reported:
         """The reported state."""
         current = self.settings
+        jumped: Refused = {_OTHER: "version_jump"} if self._jumped else {}
         earlier: list[Refused] = [
             {each.path: each.reason for each in rejected}
             for rejected in (current.rejected, current.defaults_rejected)
@@ -180,18 +203,23 @@ class RemoteControl:
             version=current.version,
             defaults=current.defaults_version,
             config=self._in_force,
-            rejected=rejections(*earlier, self._refused),
+            rejected=rejections(jumped, *earlier, self._refused),
         )
 
     def set_desired(self, desired: DesiredState, origin: Origin) -> None:
-        """Apply the valid values of a newer document; older versions are refused. After a failure
-        to write, `tick` tries again."""
+        """Apply the valid values of a newer document; older versions, and those too far ahead, are
+        refused. After a failure to write, `tick` tries again."""
         current = self.settings
         version = current.version if origin == "own" else current.defaults_version
         pending = self._pending.get(origin)
-        if desired.version < max(version, pending.version if pending else 0):
+        last = pending.version if pending else version
+        ahead = (desired.version - last) % _VERSIONS
+        if ahead > MAX_JUMP:
             self._count("settings_refused")
+            if desired.version > last:
+                self._jumped.add(origin)
             return
+        self._jumped.discard(origin)
         if desired.version == version:
             return
         rejected = rejections(desired.refused)
@@ -276,6 +304,7 @@ class RemoteControl:
         patch, self._refused = resolve_desired(self._local, current.own, current.defaults)
         self.config = remote_settings.apply(self._local, patch)
         if patch != current.patch:
+            self._count("settings_refused")
             self.settings = current.model_copy(update={"patch": patch})
             self._rewrite()
         return in_force(self.config)

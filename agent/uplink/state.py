@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from agent.base.report import Birth, Meta, UplinkCage, to_json
+from agent.base.report import Birth, LastReceipt, Meta, UplinkCage, to_json
 from agent.base.report.device import UplinkOpening
 from agent.uplink.health import HealthReporter, fresh_vitals
 from agent.uplink.settings import RemoteControl
@@ -45,6 +45,7 @@ class Identity:
 
     key: str | None
     schemas: str
+    last_receipt: Callable[[], LastReceipt | None] = lambda: None
     sandbox: UplinkCage = _NO_SANDBOX
     """Set once the process has entered it."""
 
@@ -123,7 +124,13 @@ class StatePublisher:
         birth = self._outbox.latest.get(Birth)
         if birth is not None and now >= self._next_meta:
             own = self._identity
-            meta = Meta(birth=birth[0], uplink=own.sandbox, key=own.key, schemas=own.schemas)
+            meta = Meta(
+                birth=birth[0],
+                uplink=own.sandbox,
+                key=own.key,
+                receipt=own.last_receipt(),
+                schemas=own.schemas,
+            )
             found.append(("meta", to_json(meta)))
         if self._settings_applied(birth, now):
             found.append(("shadow/reported", to_json(self._control.reported)))

@@ -5,7 +5,7 @@ It holds bounded numbers only, never code, paths or text. `perceive` validates i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, create_model
 
 from agent.base.config import AgentConfig, parse, remote_fields
 from agent.base.errors import StoreError
-from agent.base.files import write_atomically
+from agent.base.files import read_regular_file, write_atomically
 from agent.base.report import ClosedModel, to_json
 from agent.base.report.device import Rejected, Version
 
@@ -54,6 +54,12 @@ class Patch(_patch_model()):  # type: ignore[misc]
             for key, value in section.items()
         }
 
+    def without(self, paths: Collection[str]) -> Patch:
+        """This patch with the values at `paths` not set."""
+        kept = {path: value for path, value in self.values().items() if path not in paths}
+        patch: Patch = Patch.model_validate(nested(kept))
+        return patch
+
 
 Refusals = Annotated[tuple[Rejected, ...], Field(max_length=16)]
 
@@ -63,7 +69,7 @@ class Settings(ClosedModel):
 
     v: Literal[1] = 1
     version: Version = 0
-    """Version of the device's own desired state; never decreases."""
+    """Version of the device's own desired state; only ever moves ahead."""
     patch: Patch = Patch()
     """In force: the group's defaults, overridden by `own`."""
     own: Patch = Patch()
@@ -85,8 +91,7 @@ def read(path: Path) -> Settings:
     """The file's content, or the defaults where it does not exist. Raises `StoreError` where it
     cannot be read or is invalid."""
     try:
-        with path.open("rb") as file:
-            body = file.read(MAX_BYTES + 1)
+        body = read_regular_file(path, MAX_BYTES)
     except FileNotFoundError:
         return Settings()
     except OSError as error:

@@ -239,7 +239,49 @@ def test_settings_that_the_policy_refuses_change_nothing(tmp_path: Path) -> None
     config.store.settings.write_bytes(b"[" * 100_000)
     _play(perceiver, 1, 2)
     assert _latest(config, Birth).k == 10
-    assert _events(config) == ["settings_refused"]
+    assert _events(config) == ["settings_refused", "settings_applied"]  # version 1, less its k
+    perceiver.finish()
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_tampered_settings_file_cannot_weaken_what_the_site_chose(
+    tmp_path: Path, running: bool
+) -> None:
+    config = parse(
+        {
+            "source": {"kind": "file", "target": str(CLIP)},
+            "privacy": {"k": 50, "window": 900},
+            "micro": {"enabled": False},
+            "tracking": {"max_faces": 8},
+            "store": {"outbox": str(tmp_path / "outbox.db")},
+        },
+        "the test",
+    )
+    weaker = {
+        "privacy": {"k": 10, "window": 300}, "micro": {"enabled": True},
+        "detection": {"tiles": 4}, "tracking": {"max_faces": 200},
+    }  # fmt: skip
+    if not running:
+        _set(config, version=7, patch=weaker)
+    perceiver = Perceiver(config)
+    if running:
+        _play(perceiver, 0, 1)
+        _set(config, version=7, patch=weaker)
+        _play(perceiver, 900, 901)
+    birth = _latest(config, Birth)
+    assert (birth.k, birth.window) == (50, 900)
+    assert perceiver._stages._config == config
+    assert "settings_refused" in _events(config)
+    perceiver.finish()
+
+
+def test_what_is_stricter_in_a_tampered_file_is_kept(tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    patch = {"privacy": {"k": 7, "window": 10}, "detection": {"tiles": 4}}
+    _set(config, version=7, patch=patch)
+    perceiver = Perceiver(config)
+    assert _latest(config, Birth).k == 7
+    assert perceiver._stages._config.detection.tiles is None
     perceiver.finish()
 
 

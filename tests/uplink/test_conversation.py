@@ -141,14 +141,14 @@ def test_a_desired_state_comes_back_as_reported(fleet: Fleet, start: Start) -> N
 def test_a_groups_defaults_hold_where_the_device_has_no_desired_value(
     fleet: Fleet, start: Start, protocol: str
 ) -> None:
-    fleet.desire("fleeting/1/g/shop/desired", 40, tracking={"max_faces": 4}, detection={"tiles": 2})
+    fleet.desire("fleeting/1/g/shop/desired", 40, tracking={"max_faces": 4}, detection={"tiles": 0})
     fleet.desire(f"{BASE}/shadow/desired", 2, tracking={"max_faces": 9})
     start("shop", protocol=protocol)
     eventually(
         lambda: any((each.version, each.defaults) == (2, 40) for each in fleet.reported), "both"
     )
     config = fleet.reported[-1].config
-    assert (config.tracking.max_faces, config.detection.tiles) == (9, 2)
+    assert (config.tracking.max_faces, config.detection.tiles) == (9, 0)
 
 
 def test_reported_waits_for_perceive(

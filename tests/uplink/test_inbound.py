@@ -69,9 +69,9 @@ def test_a_desired_state_is_on_disk_before_it_is_in_force(desk: Desk) -> None:
     desk.send(DESIRED, {"version": 4, "config": {"privacy": {"k": 20}}}, retain=True)
     assert read(desk.config.store.settings) == desk.control.settings
     assert desk.control.settings.patch.privacy.k == 20
-    desk.send(DEFAULTS, {"version": 1, "config": {"privacy": {"k": 30, "window": 300}}})
+    desk.send(DEFAULTS, {"version": 1, "config": {"privacy": {"k": 30, "window": 3600}}})
     assert desk.control.config.privacy.k == 20
-    assert desk.control.config.privacy.window == 300
+    assert desk.control.config.privacy.window == 3600
 
 
 def test_a_retained_document_that_is_taken_away_changes_nothing(desk: Desk) -> None:

@@ -6,14 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig, parse, remote_fields
 from agent.base.errors import ConfigError, StoreError
 from agent.base.report import EventCode, Rejected
 from agent.privacy.policy.rules import resolve
-from agent.uplink.settings import DesiredState, RemoteControl, parse_desired, resolve_desired
+from agent.privacy.policy.signing import make_key, sign_profile
+from agent.privacy.policy.site import STRICTER as RULES
+from agent.privacy.policy.site import site_values, weaker_than_site
+from agent.uplink.settings import (
+    MAX_JUMP,
+    DesiredState,
+    Origin,
+    RemoteControl,
+    in_force,
+    parse_desired,
+    resolve_desired,
+)
 from agent.uplink.strict_json import MalformedError
-from agent.wall.remote_settings import Patch, Settings, read, write
+from agent.wall.remote_settings import Patch, Settings, apply, nested, read, write
 from tests.fakes import full_disk
 
 
@@ -156,14 +170,194 @@ def test_refusals_are_reported_once_per_path_and_survive_a_restart(tmp_path: Pat
 
 def test_a_stricter_policy_on_site_drops_what_was_allowed_before(tmp_path: Path) -> None:
     before = RemoteControl(shop(tmp_path, policy="research-consented"), Counted())
-    before.set_desired(desired(3, privacy={"k": 4}, tracking={"max_faces": 5}), "own")
-    assert before.reported.config.privacy.k == 4
-    after = RemoteControl(shop(tmp_path), Counted())
+    before.set_desired(desired(3, privacy={"k": 6}, tracking={"max_faces": 5}), "own")
+    assert before.reported.config.privacy.k == 6
+    count = Counted()
+    after = RemoteControl(shop(tmp_path), count)
     assert after.reported.config.privacy.k == 10
     assert after.reported.rejected == (Rejected(path="privacy.k", reason="weaker_than_policy"),)
+    assert count == ["settings_refused"]
     in_file = read(shop(tmp_path).store.settings)
     assert in_file.patch == Patch.model_validate({"tracking": {"max_faces": 5}})
     assert in_file.version == 3
+
+
+SITE = {
+    "detection": {"tiles": 2},
+    "micro": {"enabled": False},
+    "mqtt": {"discovery": False},
+    "privacy": {"k": 50, "window": 900},
+    "tracking": {"max_faces": 8},
+}
+
+
+def site(folder: Path, **sections: Any) -> AgentConfig:
+    config = {**SITE, "store": {"outbox": str(folder / "outbox.db")}, **sections}
+    return parse(config, "test")
+
+
+WEAKER: list[tuple[str, Any]] = [
+    ("detection.tiles", 3), ("detection.tiles", 4), ("micro.enabled", True),
+    ("mqtt.discovery", True), ("privacy.k", 49), ("privacy.k", 10), ("privacy.window", 300),
+    ("tracking.max_faces", 9), ("tracking.max_faces", 200),
+]  # fmt: skip
+STRICTER: list[tuple[str, Any]] = [
+    ("detection.tiles", 2), ("detection.tiles", 0), ("micro.enabled", False),
+    ("mqtt.discovery", False), ("privacy.k", 50), ("privacy.k", 100), ("privacy.window", 900),
+    ("privacy.window", 3600), ("tracking.max_faces", 8), ("tracking.max_faces", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("origin", ["own", "defaults"])
+@pytest.mark.parametrize(("path", "value"), WEAKER)
+def test_nothing_weaker_than_the_sites_own_file_is_taken(
+    tmp_path: Path, path: str, value: Any, origin: Origin
+) -> None:
+    count, config = Counted(), site(tmp_path)
+    control = RemoteControl(config, count)
+    before = control.reported.config
+    section, _, key = path.partition(".")
+    control.set_desired(desired(1, **{section: {key: value}}), origin)
+    assert control.config == config
+    assert control.reported.config == before
+    assert control.reported.rejected == (Rejected(path=path, reason="weaker_than_site"),)
+    assert count == ["settings_refused"]
+    assert read(config.store.settings).patch == Patch()
+
+
+@pytest.mark.parametrize(("path", "value"), STRICTER)
+def test_whatever_is_stricter_than_the_sites_own_file_is_taken(
+    tmp_path: Path, path: str, value: Any
+) -> None:
+    control = RemoteControl(site(tmp_path), Counted())
+    section, _, key = path.partition(".")
+    control.set_desired(desired(1, **{section: {key: value}}), "own")
+    assert control.reported.rejected == ()
+    assert getattr(getattr(control.config, section), key) == value
+
+
+def test_where_the_site_says_nothing_its_policys_default_is_the_limit(tmp_path: Path) -> None:
+    # Lower than the default and still within the policy, whose least k is 3, least window 60 s.
+    control = RemoteControl(shop(tmp_path, policy="research-consented"), Counted())
+    control.set_desired(
+        desired(1, privacy={"k": 4, "window": 60}, detection={"tiles": 2}), "defaults"
+    )
+    assert control.reported.rejected == tuple(
+        Rejected(path=path, reason="weaker_than_site")
+        for path in ("detection.tiles", "privacy.k", "privacy.window")
+    )
+    assert (control.reported.config.privacy.k, control.reported.config.privacy.window) == (5, 300)
+
+
+def test_a_profile_file_raises_the_limit(tmp_path: Path) -> None:
+    key, profile = tmp_path / "key", tmp_path / "profile.toml"
+    profile.write_text('extends = "retail-eu"\nmin_k = 30\nmin_window = 3600\n')
+    public = make_key(key)
+    sign_profile(key, profile)
+    config = shop(tmp_path, profile=str(profile), profile_key=str(public))
+    control = RemoteControl(config, Counted())
+    control.set_desired(desired(1, privacy={"k": 29, "window": 900}), "own")
+    assert (control.reported.config.privacy.k, control.reported.config.privacy.window) == (30, 3600)
+
+
+def test_a_site_file_that_became_stricter_holds_against_what_was_stored(tmp_path: Path) -> None:
+    before = RemoteControl(shop(tmp_path), Counted())
+    before.set_desired(
+        desired(1, privacy={"k": 20, "window": 900}, tracking={"max_faces": 30}), "own"
+    )
+    before.set_desired(desired(1, privacy={"k": 15}), "defaults")
+    assert before.reported.rejected == ()
+    after = RemoteControl(site(tmp_path, privacy={"k": 50, "window": 3600}), Counted())
+    assert after.config == site(tmp_path, privacy={"k": 50, "window": 3600})
+    assert read(after.config.store.settings).patch == Patch()
+    assert {each.path for each in after.reported.rejected} == {
+        "privacy.k", "privacy.window", "tracking.max_faces"
+    }  # fmt: skip
+
+
+def test_every_remote_setting_has_a_rule() -> None:
+    assert set(RULES) == set(remote_fields()) == set(site_values(AgentConfig()))
+    assert weaker_than_site(AgentConfig(), {"privacy.epsilon": 1}) == {"privacy.epsilon"}
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "detection.tiles": st.integers(0, 4),
+            "micro.enabled": st.booleans(),
+            "mqtt.discovery": st.booleans(),
+            "privacy.k": st.integers(1, 100),
+            "privacy.window": st.sampled_from([10, 60, 300, 900, 3600]),
+            "tracking.max_faces": st.integers(1, 200),
+        },
+    ),
+    st.integers(10, 100),
+    st.sampled_from([300, 900, 3600]),
+)
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_what_is_in_force_is_never_weaker_than_the_site(
+    wished: dict[str, Any], k: int, window: int
+) -> None:
+    """By another statement of the rules than the code's."""
+    config = site(Path("/nowhere"), privacy={"k": k, "window": window})
+    patch, refused = resolve_desired(config, Patch.model_validate(nested(wished)), Patch())
+    found = in_force(apply(config, patch))
+    assert found.privacy.k == max(k, wished.get("privacy.k", 0))
+    assert found.privacy.window == max(window, wished.get("privacy.window", 0))
+    assert found.tracking.max_faces == min(8, wished.get("tracking.max_faces", 200))
+    assert found.detection.tiles == min(2, wished.get("detection.tiles", 4))
+    assert (found.micro.enabled, found.mqtt.discovery) == (False, False)
+    assert set(refused) == set(wished) - set(patch.values())
+
+
+@pytest.mark.parametrize("origin", ["own", "defaults"])
+def test_a_version_far_ahead_is_refused_and_locks_nobody_out(
+    tmp_path: Path, origin: Origin
+) -> None:
+    count = Counted()
+    control = RemoteControl(shop(tmp_path), count)
+    for version in (2**31 - 1, 2**20 + 1):  # the first is judged as well
+        control.set_desired(desired(version, privacy={"k": 20}), origin)
+        assert control.config.privacy.k is None
+        assert control.reported.rejected == (Rejected(path="other", reason="version_jump"),)
+    assert count == ["settings_refused"] * 2
+    control.set_desired(desired(2**20, privacy={"k": 21}), origin)
+    assert control.config.privacy.k == 21
+    assert control.reported.rejected == ()
+    control.set_desired(desired(2**21 + 1, privacy={"k": 22}), origin)
+    assert control.config.privacy.k == 21
+    assert control.reported.rejected == (Rejected(path="other", reason="version_jump"),)
+    control.set_desired(desired(2**20 + 1, privacy={"k": 23}), origin)
+    assert control.config.privacy.k == 23
+
+
+def test_versions_pushed_to_the_highest_step_by_step_lock_nobody_out(tmp_path: Path) -> None:
+    control = RemoteControl(shop(tmp_path), Counted())
+    version = 0
+    while version < 2**31 - 1:
+        version = min(version + MAX_JUMP, 2**31 - 1)
+        control.set_desired(desired(version, privacy={"k": 20}), "own")
+    assert control.reported.version == 2**31 - 1
+    again = RemoteControl(shop(tmp_path), Counted())
+    again.set_desired(desired(1, privacy={"k": 30}), "own")  # the next after the highest
+    assert (again.reported.version, again.config.privacy.k) == (1, 30)
+    again.set_desired(desired(2**31 - 1, privacy={"k": 20}), "own")  # is older now
+    assert (again.reported.version, again.config.privacy.k) == (1, 30)
+
+
+def test_without_its_settings_file_a_device_counts_from_the_start(tmp_path: Path) -> None:
+    config = shop(tmp_path)
+    write(config.store.settings, Settings(version=1_700_000_000, defaults_version=2**31 - 1))
+    stuck = RemoteControl(config, Counted())
+    stuck.set_desired(desired(4, privacy={"k": 30}), "own")
+    assert stuck.config.privacy.k is None
+    config.store.settings.unlink()  # while the uplink is stopped
+    control = RemoteControl(config, Counted())
+    control.set_desired(desired(2**31 - 1, privacy={"k": 90}), "defaults")  # still retained
+    control.set_desired(desired(4, privacy={"k": 30}), "own")
+    assert (control.reported.version, control.reported.defaults) == (4, 0)
+    assert control.config.privacy.k == 30
 
 
 @pytest.mark.parametrize(
@@ -242,5 +436,5 @@ def test_what_is_in_force_satisfies_the_policy_whatever_is_desired(tmp_path: Pat
             version += 1
             control.set_desired(desired(version, privacy={"k": k, "window": window}), "own")
             policy = resolve(control.config, live=False)
-            assert policy.k == (k if k >= 10 else 10)
-            assert policy.window == (window if window >= 300 else 900)
+            assert policy.k == max(k, 10)
+            assert policy.window == max(window, 900)

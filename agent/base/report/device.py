@@ -10,7 +10,7 @@ from agent.base.report.base import Boot, ClosedModel, Hash16, Hash64, Offset, Se
 from agent.base.vocabulary import PolicyName, Trust, WindowLength
 
 Version = Annotated[int, Field(ge=0, le=2_147_483_647)]
-"""Of the settings that a fleet wishes; 0: none were ever sent."""
+"""Of the settings that a fleet wishes; 0: none were ever sent. After the last comes 1."""
 Layer = Literal["systemd", "namespace", "mdwe", "seccomp", "landlock"]
 PerceiveOpening = Literal[
     "inet",
@@ -54,6 +54,7 @@ EventCode = Literal[
     "clock_stepped",
     "command_refused",
     "inbound_refused",
+    "outbox_altered",
     "outbox_damaged",
     "outbox_trimmed",
     "paused",
@@ -75,7 +76,14 @@ RemotePath = Literal[
 ]
 """The settings that a fleet may change. Place, policy, epsilon, consent and addresses are not among
 them: they are decided on site."""
-Refusal = Literal["unknown_key", "not_remote", "wrong_value", "weaker_than_policy"]
+Refusal = Literal[
+    "unknown_key",
+    "not_remote",
+    "wrong_value",
+    "weaker_than_policy",
+    "weaker_than_site",
+    "version_jump",
+]
 Command = Literal["ping", "content", "pause", "resume", "report"]
 Answer = Literal["done", "malformed", "out_of_range", "unknown_command", "too_many", "failed"]
 
@@ -152,6 +160,14 @@ class Birth(ClosedModel):
     cage: PerceiveCage
 
 
+class LastReceipt(ClosedModel):
+    """Which receipt was signed last: what comes after a shorter chain, or another, is missing."""
+
+    number: Annotated[int, Field(ge=1, le=65_535)]
+    sha256: Hash64
+    """Of its bytes."""
+
+
 class Meta(ClosedModel):
     """Birth certificate, retained: what this device runs, and how well its walls hold."""
 
@@ -160,6 +176,8 @@ class Meta(ClosedModel):
     uplink: UplinkCage
     key: Hash64 | None
     """Ed25519 public key that receipts are signed with."""
+    receipt: LastReceipt | None
+    """Null: none was signed with this key."""
     schemas: Hash16
     """Over all schemas of this version."""
 
@@ -263,6 +281,9 @@ class Response(ClosedModel):
     """Of the seeing half; null while there is none."""
 
 
+OutboxState = Literal["same", "new", "damaged", "reset", "altered"]
+
+
 class Statement(ClosedModel):
     """What a receipt states of one day; its bytes are what is signed."""
 
@@ -274,6 +295,10 @@ class Statement(ClosedModel):
     start: Utc | None
     """Null while the clock was not trusted."""
     end: Utc | None
+    outbox: OutboxState
+    """Whether the outbox still has the ledger that was seen before. `new`: none was, as in a first
+    receipt; `damaged`: it was damaged and begun anew; `reset`: removed or replaced; `altered`:
+    lines went missing or changed. Unless it is `same`, summaries may be missing here."""
     summaries: Annotated[int, Field(ge=0, le=100_000)]
     """Released in this time."""
     digest: Hash64

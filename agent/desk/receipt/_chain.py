@@ -9,9 +9,16 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from agent.base.report import Receipt, Statement, to_json
+from agent.base.report import OutboxState, Receipt, Statement, to_json
 from agent.desk.receipt._json_lines import Line
 from agent.uplink.receipt.book import ZEROS
+
+BREAKS: dict[OutboxState, str] = {
+    "damaged": "the outbox was damaged and begun anew",
+    "reset": "the outbox was removed or replaced",
+    "altered": "lines of the ledger went missing or were changed after they had been seen",
+    "new": "what had been seen of the ledger was forgotten: the file beside the key was lost",
+}
 
 
 @dataclass(slots=True)
@@ -24,6 +31,8 @@ class Entry:
     """SHA-256 of its bytes, hex."""
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    breaks: list[str] = field(default_factory=list)
+    """Why summaries of its time may be missing from it, although it is genuine."""
     trusted: bool = False
     """Signed by the right key and unique in its number; neighbours may be missing."""
 
@@ -58,6 +67,9 @@ def check(receipts: list[Entry], key: str | None) -> None:
     _check_numbers(valid)
     for entry in valid:
         entry.trusted = not entry.problems
+        state = entry.statement.outbox
+        if state in BREAKS and not (state == "new" and entry.statement.number == 1):
+            entry.breaks.append(f"{BREAKS[state]}; summaries of this time may be in no receipt")
     _check_links(valid)
 
 

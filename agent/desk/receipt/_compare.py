@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from agent.base.report import SEQ_LIMIT, Summary
 from agent.desk.receipt._chain import Entry
 from agent.desk.receipt._json_lines import Line
-from agent.uplink.receipt.book import digest
+from agent.uplink.receipt.continuity import digest
 
 _MAX_COMBINATIONS = 256
 """Combinations of conflicting copies to try; beyond, one per process start."""

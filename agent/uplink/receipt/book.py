@@ -6,16 +6,27 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_args
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.base.config import AgentConfig
-from agent.base.files import write_atomically
-from agent.base.report import Birth, Receipt, Statement, from_json, to_json
+from agent.base.files import read_regular_file, write_atomically
+from agent.base.report import (
+    Birth,
+    LastReceipt,
+    OutboxState,
+    Receipt,
+    Statement,
+    from_json,
+    to_json,
+)
 from agent.base.schemas.registry import joint_hash
+from agent.uplink.receipt.continuity import Seen, after_receipt, digest, look
 from agent.uplink.receipt.due import Last, is_due, machine_start
 from agent.uplink.receipt.key import key_path, open_key, public_hex
 from agent.wall.outbox import Outbox, ReceiptBasis, Release
@@ -40,12 +51,15 @@ _FIRST_UTC, _LAST_UTC = 1_700_000_000, 4_102_444_800
 
 @dataclass(frozen=True, slots=True)
 class _Checkpoint:
-    """The last receipt and when it was signed, stored beside the key: the chain survives a damaged
-    outbox, and the elapsed time is known."""
+    """Stored beside the key, out of the perceive process's reach: the chain survives a damaged
+    outbox, the elapsed time is known, and an outbox that lost or changed lines is found."""
 
     receipt: bytes
+    """The last; empty: none yet."""
     machine: str
     monotonic: float
+    """When it was signed."""
+    seen: Seen
 
 
 class ReceiptBook:
@@ -73,20 +87,72 @@ class ReceiptBook:
         """
         if self._started is None:
             self._started = monotonic
-        basis = self._outbox.ledger.receipt_basis()
+        before = self._checkpoint.seen if self._checkpoint else None
+        basis, seen = look(before, self._outbox.ledger, self._unremembered)
         previous = self._previous(basis)
+        self._remember(seen, previous, monotonic)
         last = None if previous is None else self._last(previous, monotonic)
         if not is_due(last, utc, monotonic - self._started):
             return None
-        receipt = self._sign(self._statement(basis, previous, utc))
+        receipt = self._sign(self._statement(basis, seen.state, previous, utc))
         self._outbox.ledger.add_receipt(receipt, basis)
-        self._save_checkpoint(_Checkpoint(to_json(receipt), self._machine, monotonic))
+        self._own_checkpoint = True
+        self._save_checkpoint(
+            _Checkpoint(to_json(receipt), self._machine, monotonic, after_receipt(basis, seen))
+        )
         return receipt
+
+    def last(self) -> LastReceipt | None:
+        """The last receipt signed with this key, for `Meta.receipt`."""
+        receipt = self._genuine(self._checkpoint.receipt) if self._checkpoint else None
+        if receipt is None or receipt.statement.key != self.public_key:
+            return None
+        return LastReceipt(
+            number=receipt.statement.number, sha256=hashlib.sha256(to_json(receipt)).hexdigest()
+        )
+
+    def _remember(self, seen: Seen, previous: Receipt | None, monotonic: float) -> None:
+        """Store what was seen, if it is news, and say where lines are missing."""
+        known = self._checkpoint
+        before = known.seen.state if known else "new"
+        if seen.state in ("reset", "altered") and seen.state != before:
+            log.error("The outbox is %s; the next receipt says so.", seen.state)
+            self._outbox.events.record("outbox_altered")
+        body = to_json(previous) if previous else b""
+        if known is None or known.receipt != body:  # when it was signed is not known
+            self._save_checkpoint(_Checkpoint(body, "", monotonic, seen))
+        elif known.seen != seen:
+            self._save_checkpoint(dataclasses.replace(known, seen=seen))
+
+    def _genuine(self, body: bytes | None) -> Receipt | None:
+        """A receipt from an untrusted place; None for one that this key did not sign, although it
+        says so."""
+        receipt = _parse(body)
+        if receipt is None or receipt.statement.key != self.public_key:
+            return receipt
+        try:
+            signature = bytes.fromhex(receipt.signature)
+            self._key.public_key().verify(signature, to_json(receipt.statement))
+        except InvalidSignature:
+            log.error("The last receipt in the outbox was not signed here; it is left aside.")
+            return None
+        return receipt
+
+    def _unremembered(self, body: bytes | None) -> Statement | None:
+        """The statement of a receipt that follows the one in the checkpoint."""
+        stored = self._genuine(body)
+        if stored is None or self._checkpoint is None or stored.statement.key != self.public_key:
+            return None
+        known = _parse(self._checkpoint.receipt)
+        link = hashlib.sha256(to_json(known)).hexdigest() if known else ZEROS
+        return stored.statement if stored.statement.previous == link else None
 
     def _previous(self, basis: ReceiptBasis) -> Receipt | None:
         """The newest receipt found in the outbox or the checkpoint."""
-        checkpointed = _parse(self._checkpoint.receipt) if self._checkpoint else None
-        found = [each for each in (_parse(basis.previous), checkpointed) if each is not None]
+        remembered = self._checkpoint.receipt if self._checkpoint else None
+        found = [
+            each for each in map(self._genuine, (basis.previous, remembered)) if each is not None
+        ]
         ours = [each for each in found if each.statement.key == self.public_key]
         if ours:
             return max(ours, key=lambda each: each.statement.number)
@@ -106,7 +172,7 @@ class ReceiptBook:
         return Last(end, None, monotonic if rebooted else since)
 
     def _statement(
-        self, basis: ReceiptBasis, previous: Receipt | None, utc: float | None
+        self, basis: ReceiptBasis, state: OutboxState, previous: Receipt | None, utc: float | None
     ) -> Statement:
         latest = self._outbox.latest.get(Birth)
         birth = latest[0] if latest else None
@@ -122,6 +188,7 @@ class ReceiptBook:
             previous=link,
             start=previous.statement.end if previous else None,
             end=_utc_tens(utc),
+            outbox=state,
             summaries=min(len(basis.releases), _MAX_COUNT),
             digest=digest(release.sha256 for release in basis.releases),
             messages=_bounded(basis.messages, 1_000_000),
@@ -140,23 +207,15 @@ class ReceiptBook:
         return Receipt(statement=statement, signature=self._key.sign(to_json(statement)).hex())
 
     def _save_checkpoint(self, checkpoint: _Checkpoint) -> None:
-        self._checkpoint, self._own_checkpoint = checkpoint, True
+        self._checkpoint = checkpoint
         try:
             _write_checkpoint(self._checkpoint_path, checkpoint)
         except OSError as error:
             log.warning(
-                "%s cannot be written: %s. Receipts go on; should the outbox be lost as well, "
-                "their chain begins anew.",
+                "%s cannot be written: %s. Receipts go on; after the next start their chain shows "
+                "a break, and should the outbox be lost as well, it begins anew.",
                 self._checkpoint_path, error.strerror,
             )  # fmt: skip
-
-
-def digest(hashes: Iterable[str]) -> str:
-    """SHA-256 over the SHA-256 of each summary (hex in, 32 bytes each), in the order given."""
-    joint = hashlib.sha256()
-    for each in hashes:
-        joint.update(bytes.fromhex(each))
-    return joint.hexdigest()
 
 
 def units_hash(folders: Sequence[Path] = UNIT_FOLDERS) -> str | None:
@@ -196,7 +255,7 @@ def _utc_tens(utc: float | None) -> int | None:
 
 
 def _parse(body: bytes | None) -> Receipt | None:
-    if body is None:
+    if not body:
         return None
     receipt = from_json(Receipt, body)
     if receipt is None:
@@ -206,16 +265,33 @@ def _parse(body: bytes | None) -> Receipt | None:
 
 def _read_checkpoint(path: Path) -> _Checkpoint | None:
     try:
-        with path.open("rb") as file:
-            data = json.loads(file.read(10_000))
+        data = json.loads(read_regular_file(path, 10_000))
         return _Checkpoint(
-            str(data["receipt"]).encode(), str(data["machine"]), float(data["monotonic"])
+            str(data["receipt"]).encode(),
+            str(data["machine"]),
+            float(data["monotonic"]),
+            _seen(data["seen"]),
         )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         log.warning("%s cannot be read; it is written anew with the next receipt.", path)
         return None
+
+
+def _seen(data: Mapping[str, Any]) -> Seen:
+    """Raises `KeyError`, `TypeError`, `ValueError`."""
+    state = data["state"]
+    if state not in get_args(OutboxState):
+        raise ValueError("an unknown state of the outbox")
+    return Seen(
+        outbox=str(data["outbox"]),
+        upto=int(data["upto"]),
+        anchor=str(data["anchor"]),
+        lines=int(data["lines"]),
+        hash=str(data["hash"]),
+        state=state,
+    )
 
 
 def _write_checkpoint(path: Path, checkpoint: _Checkpoint) -> None:

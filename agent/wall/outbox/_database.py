@@ -1,7 +1,8 @@
-"""The outbox's SQLite file: integrity check when opened, moved aside when damaged.
+"""The outbox's SQLite file: checked when opened, moved aside when damaged or tampered with.
 
 WAL with synchronous=FULL, so a committed row survives power loss (sqlite.org/pragma.html);
-secure_delete overwrites deleted rows.
+secure_delete overwrites deleted rows. The other process may write any bytes into the file and its
+folder: `_hardening` bounds what SQLite does with them, `_inspection` decides what is an outbox.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import fcntl
 import logging
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from agent.base.errors import StoreError
+from agent.wall.outbox._hardening import Budget, forbid_all_but_rows, harden
+from agent.wall.outbox._inspection import check_content, check_files, check_opened, check_schema
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +27,18 @@ _MAX_DAMAGED = 3
 """Damaged files, each with its journal, that are kept for analysis."""
 _BUSY_TIMEOUT = 5.0
 """Seconds to wait for the other process's transaction."""
-_VERSION = 2
-# Ids begin at a random number, so that the ids of a replaced file are not reused.
+_LOCK_TIMEOUT = 10.0
+"""Seconds to wait for the other process to open or move the file."""
+_MAX_BYTES = 32_000_000
+_MACHINE_CODES = frozenset({
+    sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+})  # fmt: skip
+"""Primary result codes (sqlite.org/rescode.html) that say nothing of the file's content."""
+_VERSION = 3
+# Ids begin at a random number, so that the ids of a replaced file are not reused; `identity` tells
+# one file from the next.
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE outbox (
@@ -53,6 +67,7 @@ CREATE TABLE latest (
     kind TEXT PRIMARY KEY, body BLOB NOT NULL, written REAL NOT NULL
 );
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+INSERT INTO counter VALUES ('identity', ABS(RANDOM() >> 2));
 CREATE TABLE spoken (
     code TEXT PRIMARY KEY, pending INTEGER NOT NULL, said REAL NOT NULL
 );
@@ -69,15 +84,22 @@ class Database:
     """
 
     def __init__(
-        self, path: Path, on_damage: Callable[[sqlite3.Connection], None] = lambda _: None
+        self,
+        path: Path,
+        on_damage: Callable[[sqlite3.Connection], None] = lambda _: None,
+        max_bytes: int = _MAX_BYTES,
     ) -> None:
-        """`on_damage`: runs within the first transaction after a damaged file was moved aside."""
+        """`on_damage`: runs within the first transaction after a damaged file was moved aside.
+        `max_bytes`: bound on the messages; a file far beyond it counts as damaged."""
         self.path = path
+        self._max_bytes = max_bytes
+        self._budget = Budget()
         self.moved_aside: Path | None = None
         """New path of the last damaged file."""
         self._on_damage = on_damage
         self._reported: Path | None = None
         self._connection: sqlite3.Connection | None = None
+        self._schema_version = 0
         self._file_id: tuple[int, int] | None = None
 
     @contextlib.contextmanager
@@ -87,6 +109,7 @@ class Database:
             database = self._open_connection()
             try:
                 database.execute("BEGIN IMMEDIATE")
+                self._check_unchanged(database)
                 if self.moved_aside != self._reported:
                     self._on_damage(database)
                 yield database
@@ -100,8 +123,16 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
+        """One moment of the file; nothing may be written."""
         with self._errors("read"):
-            yield self._open_connection()
+            database = self._open_connection()
+            database.execute("BEGIN")
+            try:
+                self._check_unchanged(database)
+                yield database
+            finally:
+                with contextlib.suppress(sqlite3.Error):
+                    database.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
@@ -114,8 +145,10 @@ class Database:
     def _errors(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
-            self.close()  # the next call reopens and checks the file
+        except (sqlite3.Error, OSError, TypeError, ValueError, OverflowError) as error:
+            # The latter three: a value that was never written here. The next call opens the file
+            # again, which checks it.
+            self.close()
             raise StoreError(
                 f"Could not {what} the outbox {self.path}: {error}. "
                 "Free disk space or repair the storage; nothing was lost from the outbox."
@@ -124,70 +157,97 @@ class Database:
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None or self._file_id != file_id(self.path):
             self.close()
-            self._connection = self._open()
+            self._connection, self._schema_version = self._open()
             self._file_id = file_id(self.path)
+        self._budget.begin()
         return self._connection
 
-    def _open(self) -> sqlite3.Connection:
+    def _check_unchanged(self, database: sqlite3.Connection) -> None:
+        """Within a transaction: whether the schema is still the one that was checked; else the
+        next call opens and checks the file again."""
+        if _schema_version(database) != self._schema_version:
+            raise sqlite3.DatabaseError("its tables were changed meanwhile")
+
+    def _open(self) -> tuple[sqlite3.Connection, int]:
+        """The connection and the version of its schema."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _file_lock(self.path.with_name(self.path.name + ".lock")):
             try:
-                return _open_checked(self.path)
-            except sqlite3.OperationalError:
-                raise  # full, read-only or locked, not damaged
-            except sqlite3.DatabaseError as error:
+                return _open_checked(self.path, self._budget, self._max_bytes)
+            except (sqlite3.DatabaseError, ValueError) as error:  # the latter: text is not UTF-8
+                if not _is_damage(error, self.path):
+                    raise
                 self.moved_aside = _move_aside(self.path)
                 log.error(
                     "The outbox %s is damaged (%s); it was moved to %s and a new one begun.",
                     self.path, error, self.moved_aside,
                 )  # fmt: skip
-                return _open_checked(self.path)
+                opened = _open_checked(self.path, self._budget, self._max_bytes)
+                add_to_counter(opened[0], "after_damage", 1)
+                return opened
 
 
-def _open_checked(path: Path) -> sqlite3.Connection:
+def _open_checked(path: Path, budget: Budget, max_bytes: int) -> tuple[sqlite3.Connection, int]:
     """Open, check and initialise the file. Raises `sqlite3.DatabaseError` on damage."""
+    check_files(path, max_bytes)
     # SQLite creates files with mode 0644, but both users of the group must be able to write
     path.touch(mode=0o666)
     database = sqlite3.connect(
         path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
     )
     try:
+        budget.begin()
+        harden(database, budget)
         database.execute("PRAGMA journal_mode = WAL")
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        check_opened(path)
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA secure_delete = ON")
         database.execute("PRAGMA temp_store = MEMORY")  # the sandbox allows no other folder
         database.execute("PRAGMA journal_size_limit = 1000000")
         database.execute("PRAGMA wal_autocheckpoint = 32")  # pages; for small disks
-        verdict = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        version = database.execute("PRAGMA user_version").fetchone()[0]
-        empty = not database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
-        if version != _VERSION and not empty:
-            raise sqlite3.DatabaseError(f"its layout is {version}, here {_VERSION} is known")
-        if empty:
+        if not database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
             database.executescript(_SCHEMA)
+        elif version != _VERSION:
+            raise sqlite3.DatabaseError(f"its layout is {version}, here {_VERSION} is known")
+        check_schema(database, _SCHEMA)
+        check_content(database)
+        forbid_all_but_rows(database)
+        return database, _schema_version(database)
     except BaseException:
         database.close()
         raise
-    return database
+
+
+def _schema_version(database: sqlite3.Connection) -> int:
+    return int(database.execute("PRAGMA schema_version").fetchone()[0])
+
+
+def _is_damage(error: Exception, path: Path) -> bool:
+    """Whether the file is to blame, and not the disk, its rights or another process."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    if code == sqlite3.SQLITE_READONLY:
+        # A header may also say that its format is too new to be written.
+        return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    return code & 0xFF not in _MACHINE_CODES
 
 
 def _move_aside(path: Path) -> Path:
     """Rename a damaged file and its journal; keep the newest `_MAX_DAMAGED`."""
     stem = f"{path.name}.damaged-{time.time_ns():x}"
-    for suffix in ("-wal", "-shm", ""):
+    for suffix in ("-wal", "-shm", "-journal", ""):
         with contextlib.suppress(FileNotFoundError):
             os.replace(f"{path}{suffix}", path.with_name(stem + suffix))
-    kept = sorted(path.parent.glob(f"{path.name}.damaged-*"), key=lambda each: each.stat().st_ctime)
-    for old in kept[: -3 * _MAX_DAMAGED]:
-        old.unlink(missing_ok=True)
+    kept = path.parent.glob(f"{path.name}.damaged-*")
+    for old in sorted(kept, key=lambda each: each.lstat().st_ctime)[: -3 * _MAX_DAMAGED]:
+        with contextlib.suppress(OSError):  # a folder, or removed by the other process
+            old.unlink()
     return path.with_name(stem)
 
 
 def file_id(path: Path) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        found = path.lstat()
     except OSError:
         return None
     return found.st_dev, found.st_ino
@@ -195,18 +255,32 @@ def file_id(path: Path) -> tuple[int, int] | None:
 
 @contextlib.contextmanager
 def _file_lock(path: Path) -> Iterator[None]:
-    """Serialises opening and moving the file between processes."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    """Serialises opening and moving the file between processes. Raises `OSError`."""
+    # The other process may have put a link or a pipe there, or may never let go.
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            path.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    with open(os.open(path, flags, 0o666), "wb") as file:
+        end = time.monotonic() + _LOCK_TIMEOUT
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
         yield
 
 
 def insert_message(
     database: sqlite3.Connection, kind: str, boot: str, seq: int, utc: float | None, body: bytes
 ) -> None:
-    """Append a message to the outbox. `utc`: None while the clock is not trusted."""
+    """Append a message to the outbox; one of the same name, which only tampering leaves there,
+    gives way. `utc`: None while the clock is not trusted."""
     database.execute(
-        "INSERT INTO outbox (kind, boot, seq, created, body) VALUES (?, ?, ?, ?, ?)",
+        "REPLACE INTO outbox (kind, boot, seq, created, body) VALUES (?, ?, ?, ?, ?)",
         (kind, boot, seq, utc, body),
     )
 
@@ -227,3 +301,10 @@ def add_to_counter(database: sqlite3.Connection, name: str, more: int) -> None:
 def counter(database: sqlite3.Connection, name: str) -> int:
     row = database.execute("SELECT value FROM counter WHERE name = ?", (name,)).fetchone()
     return int(row[0]) if row else 0
+
+
+def blob(value: object) -> bytes:
+    """A value of a BLOB column, whatever the file holds there. Raises `TypeError`."""
+    if not isinstance(value, bytes):
+        raise TypeError("it holds a value that the agent never writes")
+    return value

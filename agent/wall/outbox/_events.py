@@ -62,8 +62,9 @@ class EventThrottle:
             or counter(database, "events_today") >= MAX_EVENTS_PER_DAY
         ):
             return
-        seq = counter(database, "event_seq")
-        add_to_counter(database, "event_seq", (seq + 1) % SEQ_LIMIT - seq)
+        count = counter(database, "event_seq")
+        seq = count % SEQ_LIMIT  # the file is not trusted
+        add_to_counter(database, "event_seq", (seq + 1) % SEQ_LIMIT - count)
         add_to_counter(database, "events_today", 1)
         database.execute("UPDATE spoken SET pending = 0, said = ? WHERE code = ?", (now, code))
         utc = self._utc()

@@ -6,7 +6,7 @@ import time
 
 from agent.base.report import Birth, Vitals
 from agent.base.report.base import Message, from_json, to_json
-from agent.wall.outbox._database import Database, put_latest
+from agent.wall.outbox._database import Database, blob, put_latest
 
 
 class LatestValues:
@@ -27,9 +27,10 @@ class LatestValues:
             row = database.execute(
                 "SELECT body, written FROM latest WHERE kind = ?", (kind.__name__,)
             ).fetchone()
-        message = from_json(kind, bytes(row[0])) if row else None
+            body, written = (blob(row[0]), float(row[1])) if row else (b"", 0.0)
+        message = from_json(kind, body)
         if message is None:
             return None
-        age = time.monotonic() - float(row[1])
+        age = time.monotonic() - written
         # A negative age: written before the last reboot.
         return message, age if age >= 0 else float("inf")

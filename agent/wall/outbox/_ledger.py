@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from agent.base.report import SEQ_LIMIT, Receipt, Summary, to_json
 from agent.wall.outbox._database import (
     Database,
     add_to_counter,
+    blob,
     counter,
     insert_message,
     put_latest,
@@ -24,6 +25,8 @@ _MAX_ROWS = 100_000
 class Release:
     """One line of the ledger."""
 
+    id: int
+    """Increasing."""
     boot: str
     seq: int
     epsilon_milli: int
@@ -33,13 +36,26 @@ class Release:
     sha256: str
     """Of the summary's bytes."""
 
+    @property
+    def line_hash(self) -> str:
+        """SHA-256 over the whole line, hex."""
+        return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class ReceiptBasis:
     """The data of the next receipt."""
 
     previous: bytes | None
-    """The last receipt."""
+    """The last receipt, as this file has it."""
+    outbox: str
+    """Random identity of this outbox file, hex."""
+    after_damage: bool
+    """Whether the file was begun because the one before was damaged."""
+    after: int
+    """Id of the ledger line before `releases`."""
+    anchor: Release | None
+    """That line; None where it is missing."""
     releases: tuple[Release, ...]
     """Since then, oldest first."""
     messages: int
@@ -56,6 +72,8 @@ class ReleaseLedger:
         """`utc`: wall seconds, None while the clock is not trusted."""
         self._database = database
         self._utc = utc
+        self.unrecorded = 0
+        """Summaries delivered by this process of which the ledger had no line, or another."""
 
     def entries(self) -> list[tuple[str, int, int, str]]:
         """(boot, seq, epsilon_milli, sha256 of the body) of every release, oldest first."""
@@ -76,25 +94,24 @@ class ReleaseLedger:
         with self._database.transaction("count in") as database:
             meter(database, messages, size)
 
-    def receipt_basis(self) -> ReceiptBasis:
-        """The data since the last receipt."""
+    def receipt_basis(self, after: int | None = None) -> ReceiptBasis:
+        """The data since the last receipt; since ledger line `after` where it is given, for the
+        file itself may be wrong about what was in a receipt."""
         with self._database.reading() as database:
             last = database.execute("SELECT body FROM latest WHERE kind = 'Receipt'").fetchone()
-            upto = counter(database, "receipt_upto")
-            rows = database.execute(
-                "SELECT boot, seq, epsilon_milli, withheld, visits, sha256, rowid FROM ledger"
-                " WHERE rowid > ? ORDER BY rowid",
-                (upto,),
-            ).fetchall()
+            upto = counter(database, "receipt_upto") if after is None else after
+            releases = _releases(database, "rowid > ?", upto)
+            anchor = _releases(database, "rowid = ?", upto)
             return ReceiptBasis(
-                bytes(last[0]) if last else None,
-                tuple(
-                    Release(boot, seq, epsilon, bool(withheld), visits, sha256)
-                    for boot, seq, epsilon, withheld, visits, sha256, _ in rows
-                ),
+                blob(last[0]) if last else None,
+                f"{counter(database, 'identity'):016x}",
+                counter(database, "after_damage") > 0,
+                upto,
+                anchor[0] if anchor else None,
+                releases,
                 counter(database, "messages"),
                 counter(database, "bytes"),
-                rows[-1][-1] if rows else upto,
+                releases[-1].id if releases else upto,
             )
 
     def add_receipt(self, receipt: Receipt, basis: ReceiptBasis) -> None:
@@ -108,6 +125,33 @@ class ReleaseLedger:
             meter(database, -basis.messages, -basis.bytes)
             more = basis.upto - counter(database, "receipt_upto")
             add_to_counter(database, "receipt_upto", more)
+
+
+def _releases(database: sqlite3.Connection, where: str, upto: int) -> tuple[Release, ...]:
+    rows = database.execute(
+        "SELECT rowid, boot, seq, epsilon_milli, withheld, visits, sha256 FROM ledger"
+        f" WHERE {where} ORDER BY rowid",
+        (upto,),
+    )
+    return tuple(
+        Release(number, boot, int(seq), int(epsilon), bool(withheld), int(visits), _hash(sha256))
+        for number, boot, seq, epsilon, withheld, visits, sha256 in rows
+    )
+
+
+def _hash(value: str) -> str:
+    """Raises `TypeError`, `ValueError` for anything but 64 hex digits: the file is not trusted."""
+    if len(bytes.fromhex(value)) != 32 or len(value) != 64:
+        raise ValueError("a ledger line without a hash")
+    return value
+
+
+def is_recorded(database: sqlite3.Connection, boot: str, seq: int, body: bytes) -> bool:
+    """Within a transaction: whether the ledger has the line of this summary."""
+    found = database.execute(
+        "SELECT sha256 FROM ledger WHERE boot = ? AND seq = ?", (boot, seq)
+    ).fetchone()
+    return found is not None and found[0] == hashlib.sha256(body).hexdigest()
 
 
 def record_release(

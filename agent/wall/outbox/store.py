@@ -12,10 +12,22 @@ from pathlib import Path
 from agent.base.clock import WallClock
 from agent.base.config import StoreConfig
 from agent.base.report import SEQ_LIMIT, Summary, to_json
-from agent.wall.outbox._database import Database, add_to_counter, counter, file_id, insert_message
+from agent.wall.outbox._database import (
+    Database,
+    add_to_counter,
+    blob,
+    counter,
+    file_id,
+    insert_message,
+)
 from agent.wall.outbox._events import EventThrottle
 from agent.wall.outbox._latest import LatestValues
-from agent.wall.outbox._ledger import ReleaseLedger, meter, record_release
+from agent.wall.outbox._ledger import (
+    ReleaseLedger,
+    is_recorded,
+    meter,
+    record_release,
+)
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +44,15 @@ class Row:
     id: int
     """Increasing, never reused."""
     kind: str
-    """`summary` | `event` | `receipt`."""
+    """`summary` | `event` | `receipt`; `altered`: a summary that is not the one of the ledger."""
     body: bytes
+
+
+def _kind(database: sqlite3.Connection, kind: object, boot: str, seq: int, body: bytes) -> str:
+    """SQLite has no checksums: a summary must have the hash that the ledger vouches for."""
+    if kind == "summary" and not is_recorded(database, boot, seq, body):
+        return "altered"
+    return str(kind)
 
 
 class Outbox:
@@ -66,6 +85,7 @@ class Outbox:
         self._database = Database(
             params.outbox,
             lambda database: self.events.record_within(database, "outbox_damaged", 1),
+            params.max_bytes,
         )
         self.events = EventThrottle(self._database, self.boot, self._utc)
         self.latest = LatestValues(self._database)
@@ -106,20 +126,27 @@ class Outbox:
         """The oldest `limit` messages with an id above `after_id`."""
         with self._database.reading() as database:
             rows = database.execute(
-                "SELECT id, kind, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?",
+                "SELECT id, kind, boot, seq, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?",
                 (after_id, limit),
             ).fetchall()
-        return [Row(number, kind, bytes(body)) for number, kind, body in rows]
+            return [
+                Row(number, _kind(database, kind, boot, seq, body), blob(body))
+                for number, kind, boot, seq, body in rows
+            ]
 
     def acknowledge(self, *ids: int, delivered: bool = True) -> None:
         """Remove messages; meter them for the receipt if `delivered`. Unknown ids are ignored."""
+        unrecorded = 0
         with self._database.transaction("remove sent messages from") as database:
             for number in ids:
                 found = database.execute(
-                    "DELETE FROM outbox WHERE id = ? RETURNING LENGTH(body)", (number,)
+                    "DELETE FROM outbox WHERE id = ? RETURNING kind, boot, seq, body", (number,)
                 ).fetchall()
                 if found and delivered:
-                    meter(database, 1, found[0][0])
+                    kind, boot, seq, body = found[0]
+                    meter(database, 1, len(body))
+                    unrecorded += kind == "summary" and not is_recorded(database, boot, seq, body)
+        self.ledger.unrecorded += unrecorded
 
     def depth(self) -> int:
         """Number of queued messages."""

@@ -18,7 +18,8 @@ from agent.base.errors import ConfigError, StoreError
 from agent.base.report import Receipt, to_json
 from agent.base.schemas.registry import joint_hash
 from agent.uplink.receipt import book as book_module
-from agent.uplink.receipt.book import ZEROS, ReceiptBook, digest, units_hash
+from agent.uplink.receipt.book import ZEROS, ReceiptBook, units_hash
+from agent.uplink.receipt.continuity import digest
 from agent.wall.outbox import Outbox
 from tests.desk.receipt.days import DAY, HOUR, Box, lines
 from tests.fakes import full_disk
@@ -134,9 +135,10 @@ def test_a_damaged_outbox_does_not_break_the_chain(tmp_path: Path) -> None:
     box.start()
     assert box.outbox.moved_aside is not None
     assert box.tick() == []
-    receipts += box.pass_time(DAY)
+    receipts += box.pass_time(2 * DAY)
     check_chain(receipts, box.book.public_key)
-    assert len(receipts) == 4
+    states = [each.statement.outbox for each in receipts]
+    assert states == ["new", "same", "same", "damaged", "same"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[" * 9000, b'{"receipt": 1}', b"\xff", b"null"])
@@ -148,7 +150,7 @@ def test_a_damaged_checkpoint_is_replaced(tmp_path: Path, content: bytes) -> Non
     assert box.tick() == []
     receipts += box.pass_time(DAY)
     check_chain(receipts, box.book.public_key)
-    assert len(receipts) == 2
+    assert [each.statement.outbox for each in receipts] == ["new", "new"]  # nothing is remembered
 
 
 def test_a_checkpoint_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
@@ -187,16 +189,24 @@ def test_power_fails_after_the_receipt_is_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     box = Box(tmp_path)
-    box.tick()
+    (first,) = box.tick()
     box.release(3)
+    write = book_module._write_checkpoint
+
+    def cut_at_the_mark(path: Path, checkpoint: Any) -> None:
+        if checkpoint.receipt != to_json(first):
+            raise KeyboardInterrupt("before the mark")
+        write(path, checkpoint)
+
     with monkeypatch.context() as cut:
-        cut.setattr(book_module, "_write_checkpoint", failing("before the mark"))
+        cut.setattr(book_module, "_write_checkpoint", cut_at_the_mark)
         with pytest.raises(KeyboardInterrupt):
             box.pass_time(12 * HOUR)
     box.restart()
     assert box.tick() == []
     (receipt,) = box.pass_time(DAY)
     assert (receipt.statement.number, receipt.statement.summaries) == (3, 0)
+    assert receipt.statement.outbox == "same"
     check_chain(stored(box), box.book.public_key)
 
 

@@ -76,7 +76,7 @@ class Cases:
         return self._random.choice((DESIRED, DESIRED, DEFAULTS))
 
     def _document(self, ahead: int = 1, topic: str = DESIRED) -> dict[str, Any]:
-        """A valid desired state; the policy allows every value."""
+        """A valid desired state; the policy allows every value, the site's own file some."""
         draw = self._random
         held = self._version()[topic == DEFAULTS]
         config: dict[str, dict[str, Any]] = {

@@ -11,6 +11,7 @@ from agent.privacy.policy.rules import resolve
 from agent.wall.remote_settings import Settings, apply
 from tools.robustness.fuzz.cases import BASE, DEFAULTS, DESIRED, Case
 
+_MAX_JUMP = 2**20
 _DESIRED = {
     DESIRED: {"version", "own", "rejected", "patch"},
     DEFAULTS: {"defaults_version", "defaults", "defaults_rejected", "patch"},
@@ -41,7 +42,7 @@ def may_change(case: Case, held: Settings) -> set[str]:
             isinstance(document, dict)
             and type(document.get("version")) is int
             and isinstance(document.get("config"), dict)
-            and current < document["version"] < 2**31
+            and current < document["version"] <= current + _MAX_JUMP
         ):
             return _DESIRED[case.topic]
     return set()
@@ -57,9 +58,19 @@ def problem(config: AgentConfig, before: Settings, after: Settings, may: set[str
     if after.version < before.version or after.defaults_version < before.defaults_version:
         return "a version went back"
     try:
-        resolve(apply(config, after.patch), live=False)
+        policy = resolve(now := apply(config, after.patch), live=False)
     except ConfigError as error:
         return f"the policy forbids what is in force now: {error}"
+    own = resolve(config, live=False)
+    if (
+        policy.k < own.k
+        or policy.window < own.window
+        or now.micro.enabled > config.micro.enabled
+        or now.mqtt.discovery > config.mqtt.discovery
+        or now.tracking.max_faces > config.tracking.max_faces
+        or (now.detection.tiles or 0) > max(1, config.detection.tiles or 0)
+    ):
+        return f"what is in force now is weaker than the site's own file: {after.patch.values()}"
     return None
 
 
