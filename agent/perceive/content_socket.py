@@ -2,7 +2,8 @@
 
     printf '17\\n' | socat - UNIX-CONNECT:/run/fleeting-perceive/content.sock
 
-Each line is answered with `ok` or `refused`. The socket is non-blocking and polled between frames.
+Each line is answered with `ok`, with `refused`, or with `too many slots` where it is one more than
+the policy's number a day; then the slot before stays on show. The socket is non-blocking and polled between frames.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.base.errors import ConfigError
@@ -58,12 +60,13 @@ class ContentSocket:
             ) from None
         self._listener.setblocking(False)
 
-    def poll(self) -> int | None:
-        """The last valid slot received since the last call, or None. Never blocks."""
+    def poll(self, permits: Callable[[int], bool] = lambda slot: True) -> int | None:
+        """The last valid slot received since the last call, or None. `permits`: whether one more
+        slot may be shown today. Never blocks."""
         self._accept()
         newest = None
         for client in list(self._clients):
-            slot = self._read(client)
+            slot = self._read(client, permits)
             newest = slot if slot is not None else newest
         return newest
 
@@ -85,7 +88,7 @@ class ContentSocket:
                 self._drop(next(iter(self._clients)))
             self._clients[client] = b""
 
-    def _read(self, client: socket.socket) -> int | None:
+    def _read(self, client: socket.socket, permits: Callable[[int], bool]) -> int | None:
         newest = None
         for _ in range(_MAX_LINES):
             try:
@@ -100,17 +103,19 @@ class ContentSocket:
             *lines, rest = (self._clients[client] + given).split(b"\n")
             for line in lines:
                 slot = _slot(line)
-                self._answer(client, slot is not None)
-                newest = slot if slot is not None else newest
+                if slot is None:
+                    answer = b"refused\n"
+                elif permits(slot):
+                    answer, newest = b"ok\n", slot
+                else:
+                    answer = b"too many slots\n"
+                with contextlib.suppress(OSError):
+                    client.send(answer)
             if len(rest) > _MAX_LINE:
                 self._drop(client)
                 break
             self._clients[client] = rest
         return newest
-
-    def _answer(self, client: socket.socket, good: bool) -> None:
-        with contextlib.suppress(OSError):
-            client.send(b"ok\n" if good else b"refused\n")
 
     def _drop(self, client: socket.socket) -> None:
         self._clients.pop(client, None)

@@ -13,10 +13,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.base.config import AgentConfig
+from agent.base.device_time import machine_start
 from agent.base.files import write_atomically
 from agent.base.report import Birth, Receipt, Statement, from_json, to_json
 from agent.base.schemas.registry import joint_hash
-from agent.uplink.receipt.due import Last, is_due, machine_start
+from agent.uplink.receipt.due import Last, is_due
 from agent.uplink.receipt.key import key_path, open_key, public_hex
 from agent.wall.outbox import Outbox, ReceiptBasis, Release
 

@@ -21,8 +21,9 @@ log = logging.getLogger(__name__)
 
 _ROW_OVERHEAD = 64
 """Approximate bytes of a row beside its body."""
-_MAX_ROW_BYTES = 2048 + _ROW_OVERHEAD
-"""A message has at most 2,048 bytes."""
+MAX_BODY_BYTES = 2048
+"""Of a message."""
+_MAX_ROW_BYTES = MAX_BODY_BYTES + _ROW_OVERHEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +104,16 @@ class Outbox:
         self.next_seq = (summary.seq + 1) % SEQ_LIMIT
 
     def peek(self, limit: int, after_id: int = 0) -> list[Row]:
-        """The oldest `limit` messages with an id above `after_id`."""
+        """The oldest `limit` messages with an id above `after_id`; kind or body is empty where it
+        is none that `add` could have written (the file is not trusted)."""
         with self._database.reading() as database:
             rows = database.execute(
-                "SELECT id, kind, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?",
-                (after_id, limit),
+                "SELECT id, IIF(TYPEOF(kind) = 'text', SUBSTR(kind, 1, 16), ''),"
+                " IIF(TYPEOF(body) = 'blob' AND LENGTH(body) <= ?, body, X'') FROM outbox"
+                " WHERE id > ? ORDER BY id LIMIT ?",
+                (MAX_BODY_BYTES, after_id, limit),
             ).fetchall()
-        return [Row(number, kind, bytes(body)) for number, kind, body in rows]
+            return [Row(int(number), kind, body) for number, kind, body in rows]
 
     def acknowledge(self, *ids: int, delivered: bool = True) -> None:
         """Remove messages; meter them for the receipt if `delivered`. Unknown ids are ignored."""
