@@ -3,7 +3,8 @@
     printf '17\\n' | socat - UNIX-CONNECT:/run/fleeting-perceive/content.sock
 
 Each line is answered with `ok`, with `refused`, or with `too many slots` where it is one more than
-the policy's number a day; then the slot before stays on show. The socket is non-blocking and polled between frames.
+the policy's number a day; then the slot before counts on. The socket is non-blocking and polled
+between frames.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Which content slots were on show within the last day: never more than the policy's."""
+"""Which content slots were on show within the last day: never more than the policy's.
+
+Slot 0, on show until another is named, always counts as one of them.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +50,11 @@ class SlotQuota:
     def take(self, slot: int) -> bool:
         """Whether the slot may be on show now; call it while it is."""
         now = int(self._time())
+        if self._used.get(slot) == now:
+            return True
         self._used = {each: at for each, at in self._used.items() if now - at < _KEPT}
         new = slot not in self._used
-        if new and len(self._used) >= self._most:
+        if new and slot != 0 and len(self._used.keys() | {0}) >= self._most:
             log.warning("Slot %d is one more than %d a day: refused.", slot, self._most)
             self._refused()
             return False

@@ -53,7 +53,7 @@ def has_room(outbox: Outbox, most: int, slot: int) -> bool:
     """Whether the perceive process will take this slot, as far as it has said which ones it showed
     in the last day. Raises `StoreError`."""
     found = outbox.latest.get(SlotsInUse)
-    used = {each.slot for each in found[0].used} if found else set()
+    used = {0, *(each.slot for each in found[0].used)} if found else {0}
     return slot in used or len(used) < most
 
 
