@@ -44,7 +44,7 @@ def test_the_default_is_what_the_warden_enforces(
     assert a_day["summary-1"] == 8 * (98 + 24)
     assert a_day["meta-1"] == warden.quotas.meta >= 5
     site = tmp_path / "site.toml"
-    site.write_text('[privacy]\nwindow = 3600\n[content]\nslots = 2\n')
+    site.write_text("[privacy]\nwindow = 3600\n[content]\nslots = 2\n")
     assert capacity.main(["--config", str(site), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["quotas"]["summary"] == 2 * (windows(3600) + RESTARTS)
