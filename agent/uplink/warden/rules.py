@@ -8,8 +8,9 @@ from agent.base.report import SEQ_LIMIT, Summary
 from agent.privacy.policy.rules import Policy
 from agent.uplink.warden.state import Rules, Run
 
-FUTURE = 600
-"""Seconds that a window's start may be ahead of the clock."""
+FUTURE = 86_400
+"""Seconds that a window's start may be ahead of the clock: it was another when the window was
+released, such as a battery-backed clock in local time."""
 _LAST_OFFSET = 999_999_990
 """Larger offsets are given as this one."""
 _PHASE = 30

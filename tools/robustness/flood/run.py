@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def run(rows: int, seed: int) -> dict[str, Any]:
         attacker = Attacker(flood.config, seed)
         for make in attacker.waves.values():
             flood.write(make(rows), attacker)
-            flood.wait()
+        flood.wait()
         for disturb in flood.disturbances.values():
             disturb()
             for make in attacker.waves.values():
@@ -172,7 +173,7 @@ class _Flood:
             kinds[kind] = {
                 "arrived": distinct,
                 "a_day": line["a_day"],
-                "bytes": round(distinct * line["bits"] / 8),
+                "bytes": ceil(line["bytes_a_day"] * distinct / line["a_day"]),
                 "bytes_a_day": line["bytes_a_day"],
             }
             if distinct > line["a_day"]:
