@@ -113,6 +113,11 @@ class OutboxSender:
             self._warden.forget(*done)
         if refused:
             self._outbox.acknowledge(*refused, delivered=False)
+            log.error(
+                "%d rows of the outbox are not what this device may say, or more than it may say "
+                "in a day: removed, not sent.",
+                len(refused),
+            )
         self._acknowledged, self._refused = [], []
         return bool(done or refused)
 
@@ -170,11 +175,9 @@ class OutboxSender:
         verdict = self._warden.judge(row)
         if verdict == "wait":
             return False
-        if verdict != "admitted":
-            reason = (
-                "is not what this device may say" if verdict == "refused" else "exceeds the day"
-            )
-            log.error("Row %d of the outbox %s: removed, not sent.", row.id, reason)
+        if verdict == "admitted":
+            self._last_id = min(self._last_id, row.id - 1)
+        else:
             self._count("row_refused" if verdict == "refused" else "quota_exceeded")
             self._refused.append(row.id)
         return True

@@ -148,7 +148,7 @@ class Honest:
                     boot=self.boot,
                     start=start,
                     config=self.guard.config,
-                )  # fmt: skip
+                )
             )
         self.look()
 
