@@ -1,8 +1,10 @@
 """Upper bound of the information in a device's messages, computed from their schemas.
 
 `python -m tools.capacity` prints, for each message, its longest form in bytes, the bits that can be
-chosen freely in it (log2 of the number of different messages) and what that comes to in a day. It
-fails where a schema is open, or where the day is more than promised.
+chosen freely in it (log2 of the number of different messages) and what that comes to in a day: the
+numbers a day are those that the uplink's warden enforces (`agent.base.quotas`), for the default
+configuration or the one given. Retained messages count when they change; a repetition says nothing
+new. It fails where a schema is open, or where a day is more than promised.
 """
 
 from __future__ import annotations
@@ -10,27 +12,44 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from agent.base.config import MqttConfig
-from agent.base.errors import AgentError
+from agent.base.config import AgentConfig, load
+from agent.base.errors import ConfigError
+from agent.base.quotas import Quotas, quotas
 from agent.base.schemas import registry as schemas
-from agent.base.schemas.capacity import Capacity, capacity, per_day
-from agent.wall.outbox import MAX_EVENTS_PER_DAY
+from agent.base.schemas.capacity import Capacity, OpenSchemaError, capacity, per_day
+from agent.privacy.policy.rules import resolve
 
-DAY = 86_400
 SUMMARY_MOST = 64
 """Bytes of freedom in one summary, as promised."""
-DAY_MOST = 8192
+DAY_MOST = 14_336
 """Bytes of freedom in a day of one slot with windows of 15 minutes, all messages together."""
 WINDOW = 900
-STATE = Capacity(bytes=len("offline"), bits=1.0)
-"""`online` or `offline`: a word, no JSON."""
-CONNECTIONS = 4
-"""Births in a day; more repeat what was said."""
+WORD = Capacity(bytes=len("offline"), bits=1.0)
+"""`state`: `online` or `offline`, no JSON."""
+ANNOUNCEMENT = Capacity(bytes=3500, bits=1.0)
+"""`discovery`: a text that depends on the device's id only, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the quotas depend on."""
+
+    window: int
+    """Seconds."""
+    slots: int
+    """Distinct content slots a day."""
+    health_interval: int
+    """Seconds."""
+
+    @property
+    def quotas(self) -> Quotas:
+        return quotas(self.window, self.slots, self.health_interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,84 +61,119 @@ class Line:
     """Bytes."""
     bits: float
     """That can be chosen freely."""
-    a_day: float | None
-    """How many; None for answers, which come only when somebody asks."""
+    a_day: int
+    """How many at most."""
     bytes_a_day: int
     """Of freedom."""
 
 
-def account(window: int = WINDOW, slots: int = 1) -> list[Line]:
-    """Every message at its highest rate. Raises `OpenSchemaError` where one is not closed.
-
-    `window`: seconds; `slots`: content slots shown within each window.
-    """
-    rates: dict[str, float | None] = {
-        "summary-1": slots * DAY / window,
-        "health-1": DAY / MqttConfig.model_fields["health_interval"].default,
-        "event-1": MAX_EVENTS_PER_DAY,
-        "receipt-1": 1,
-        "meta-1": CONNECTIONS,
-        "reported-1": None,
-        "response-1": None,
+def account(setting: Setting) -> list[Line]:
+    """Every message at its quota. Raises `OpenSchemaError` where one is not closed."""
+    of = setting.quotas
+    rates = {
+        "summary-1": of.summary,
+        "health-1": of.health,
+        "event-1": of.event,
+        "receipt-1": of.receipt,
+        "meta-1": of.meta,
+        "reported-1": of.reported,
+        "response-1": of.response,
     }
     measured = {name: capacity(schemas.build(name)) for name in schemas.MESSAGES}
+    measured["response-1"] = _answer()
     lines = [_line(name, most, rates[name]) for name, most in measured.items()]
-    return [*lines, _line("state", STATE, 2 * CONNECTIONS)]
+    return [
+        *lines,
+        _line("state", WORD, 2 * of.connections),
+        _line("discovery", ANNOUNCEMENT, of.discovery),
+    ]
 
 
-def _line(name: str, most: Capacity, rate: float | None) -> Line:
-    return Line(name, most.bytes, round(most.bits, 1), rate, per_day(most, rate or 0))
+def _answer() -> Capacity:
+    """Of an answer: its `boot` is the one published in `meta`, or null."""
+    schema = schemas.build("response-1")
+    whole = capacity(schema)
+    schema["properties"]["boot"] = {"type": "boolean"}
+    return replace(whole, bits=capacity(schema).bits)
+
+
+def _line(name: str, most: Capacity, rate: int) -> Line:
+    return Line(name, most.bytes, round(most.bits, 1), rate, per_day(most, rate))
+
+
+def total(lines: list[Line]) -> int:
+    """Bytes of freedom in a day."""
+    return sum(line.bytes_a_day for line in lines)
+
+
+def setting_of(config: AgentConfig, window: int | None, slots: int | None) -> Setting:
+    """Of a configuration, with other windows or slots if they are given. Raises `ConfigError`."""
+    policy = resolve(config, live=False)
+    return Setting(window or policy.window, slots or policy.slots, config.mqtt.health_interval)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns 1 where a schema is open or a promise is broken."""
     parser = argparse.ArgumentParser(prog="python -m tools.capacity", description=__doc__)
-    parser.add_argument("--window", type=int, default=WINDOW, metavar="S", help="seconds")
-    parser.add_argument("--slots", type=int, default=1, metavar="N", help="shown in each window")
+    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="default: the defaults")
+    parser.add_argument("--window", type=int, metavar="S", help="seconds, instead of the policy's")
+    parser.add_argument("--slots", type=int, metavar="N", help="a day, instead of the policy's")
     parser.add_argument("--json", action="store_true", help="print the account as JSON")
     args = parser.parse_args(argv)
-    if args.window < 10 or not 1 <= args.slots <= 256:
+    if (args.window or WINDOW) < 10 or not 1 <= (args.slots or 1) <= 256:
         parser.error("--window is at least 10 s, and there are 1 to 256 slots")
     try:
-        lines = account(args.window, args.slots)
-    except AgentError as error:
+        config = load(args.config) if args.config else AgentConfig()
+        setting = setting_of(config, args.window, args.slots)
+        lines, single = account(setting), total(account(replace(setting, slots=1)))
+        promised = total(account(Setting(WINDOW, 1, AgentConfig().mqtt.health_interval)))
+    except OpenSchemaError as error:
         print(f"A schema is open: {error}. Bound it in agent/base/report.", file=sys.stderr)
         return 1
-    total = sum(line.bytes_a_day for line in lines)
+    except ConfigError as error:
+        parser.error(str(error))
     summary = next(line for line in lines if line.message == "summary-1")
-    as_promised = summary.bits <= 8 * SUMMARY_MOST and (
-        (args.window, args.slots) != (WINDOW, 1) or total <= DAY_MOST
-    )
+    as_promised = summary.bits <= 8 * SUMMARY_MOST and promised <= DAY_MOST
     if args.json:
-        rows = [asdict(line) for line in lines]
-        print(json.dumps({"messages": rows, "bytes_a_day": total, "as_promised": as_promised}))
+        report = {
+            "setting": asdict(setting),
+            "quotas": asdict(setting.quotas),
+            "messages": [asdict(line) for line in lines],
+            "bytes_a_day": total(lines),
+            "bytes_a_day_with_one_slot": single,
+            "as_promised": as_promised,
+        }
+        print(json.dumps(report))
     else:
-        _show(lines, total, args.window, args.slots)
+        _show(lines, setting, single)
     if not as_promised:
         print(
-            f"More than promised: {SUMMARY_MOST} bytes in a summary, {DAY_MOST} in a day.",
+            f"More than promised: {SUMMARY_MOST} bytes in a summary, {DAY_MOST} in a day of one "
+            "slot with windows of 15 minutes.",
             file=sys.stderr,
         )
     return 0 if as_promised else 1
 
 
-def _show(lines: list[Line], total: int, window: int, slots: int) -> None:
-    table = Table(title=f"What can be said at most: windows of {window} s, {slots} slot(s)")
+def _show(lines: list[Line], setting: Setting, single: int) -> None:
+    table = Table(
+        title=f"What can be said at most: windows of {setting.window} s, {setting.slots} slot(s)"
+    )
     table.add_column("message")
     for name in ("longest, bytes", "free, bits", "free, bytes", "a day", "free, bytes a day"):
         table.add_column(name, justify="right")
     for line in lines:
-        often = "on request" if line.a_day is None else f"{line.a_day:g}"
         table.add_row(
             line.message,
             f"{line.longest:,}",
             f"{line.bits:,.1f}",
             f"{line.bits / 8:,.1f}",
-            often,
+            f"{line.a_day:,}",
             f"{line.bytes_a_day:,}",
         )
     table.add_section()
-    table.add_row("all together", "", "", "", "", f"{total:,}")
+    table.add_row("all together", "", "", "", "", f"{total(lines):,}")
+    table.add_row("the same with one slot", "", "", "", "", f"{single:,}")
     Console().print(table)
 
 

@@ -149,6 +149,9 @@ class ContentConfig(Section):
 
     socket: FilePath | None = None
     """Unix datagram socket to receive at; null: `content.sock` in systemd's folder, else none."""
+    slots: int | None = Field(None, ge=1, le=256)
+    """Different slots that may be on show within a day; each multiplies what a day can say. Null:
+    the policy's own."""
 
 
 class StoreConfig(Section):
@@ -162,6 +165,10 @@ class StoreConfig(Section):
     receipt_key: FilePath | None = None
     """Key that receipts are signed with, made at the first start; null: `receipt.key` in the
     uplink's own folder, as systemd made it, else beside the outbox."""
+    warden: FilePath | None = None
+    """Where the uplink remembers what left, so that no day exceeds its quotas; null: `warden.json`
+    in the uplink's own folder, as systemd made it, else in one beside the outbox's folder, with
+    `-uplink` after its name. Nobody else may write there."""
 
     @property
     def settings(self) -> Path:

@@ -96,7 +96,7 @@ def _play(plot: Path) -> Outcome:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fleeting-demo-")))
         broker = stack.enter_context(Broker())
-        config = configuration(CLIP, folder / "outbox.db", broker.port)
+        config = configuration(CLIP, folder / "outbox" / "outbox.db", broker.port)
         reader = stack.enter_context(Subscriber("127.0.0.1", broker.port, DEVICE))
         uplink = stack.enter_context(_uplink(config, folder))
         with progress_bar(always=True) as progress:

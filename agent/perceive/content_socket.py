@@ -6,7 +6,8 @@ newline.
 One way only: it is bound before the process enters its sandbox, which refuses to connect it and to
 send to an address, so that nothing can be answered. An error when sending says that nobody
 listens; some ten datagrams wait while no frame comes, and then sending waits too. Descriptors that
-are passed along are never received. Polled between frames.
+are passed along are never received. A slot that is one more than the policy's number a day is refused,
+which an event says; then the slot before counts on. Polled between frames.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import contextlib
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.base.errors import ConfigError
@@ -58,8 +60,9 @@ class ContentSocket:
             ) from None
         self._socket.setblocking(False)
 
-    def poll(self) -> int | None:
-        """The last valid slot received since the last call, or None. Never blocks."""
+    def poll(self, permits: Callable[[int], bool] = lambda slot: True) -> int | None:
+        """The last valid slot received since the last call, or None. `permits`: whether it may be
+        shown today. Never blocks."""
         newest = None
         for _ in range(_MAX_DATAGRAMS):
             try:
@@ -69,7 +72,7 @@ class ContentSocket:
             if len(given) <= _MAX_DATAGRAM:
                 slots = [slot for line in given.split(b"\n") if (slot := _slot(line)) is not None]
                 newest = slots[-1] if slots else newest
-        return newest
+        return newest if newest is not None and permits(newest) else None
 
     def close(self) -> None:
         self._socket.close()

@@ -33,7 +33,10 @@ class RuntimeControls:
         clock: Callable[[], ClockReading],
         live: bool,
         content: ContentSocket | None = None,
+        permits: Callable[[int], bool] = lambda slot: True,
     ) -> None:
+        """`permits`: whether a slot may be on show today (`SlotQuota.take`)."""
+        self._permits = permits
         self._path = config.store.settings
         self._clock = clock
         self._live = live
@@ -60,7 +63,7 @@ class RuntimeControls:
     def poll(self) -> None:
         """Update `slot`, `mode` and `settings`."""
         if self._socket is not None:
-            named = self._socket.poll()
+            named = self._socket.poll(self._permits)
             self.slot = self.slot if named is None else named
         now = time.monotonic()
         if now < self._next:
@@ -93,4 +96,5 @@ class RuntimeControls:
             return
         if self.settings.content_count != self._content_count:
             self._content_count = self.settings.content_count
-            self.slot = self.slot if self.settings.content is None else self.settings.content
+            named = self.settings.content
+            self.slot = named if named is not None and self._permits(named) else self.slot

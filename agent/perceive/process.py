@@ -19,6 +19,7 @@ from agent.host import sd_notify
 from agent.perceive.capture.resilient import resilient_frames
 from agent.perceive.content_socket import ContentSocket
 from agent.perceive.controls import Mode, RuntimeControls
+from agent.perceive.slots import SlotQuota
 from agent.perceive.stages import Stages
 from agent.perceive.status import PerceiveReport, StatusReporter
 from agent.perceive.summary_store import SummaryStore
@@ -58,7 +59,12 @@ class Perceiver:
         self._status = StatusReporter(self._outbox, clock, self.report, sandbox)
         self._store = SummaryStore(self._outbox, self._status, self.report)
         local = config, self._local_policy()
-        self._controls = RuntimeControls(config, clock, self._live, content)
+        self._slots = SlotQuota(
+            self._outbox,
+            local[1].slots,
+            refused=lambda: self._status.record_event("content_refused"),
+        )
+        self._controls = RuntimeControls(config, clock, self._live, content, self._slots.take)
         self._settings = self._controls.settings
         self._refused = 0
         self._mode: Mode = "running"
@@ -81,6 +87,7 @@ class Perceiver:
             if self._observer:
                 self._observer(perceived)
             slot = self._controls.slot
+            self._slots.take(slot)
             done = releaser.observe(perceived, slot=slot, dropped=dropped, flags=flags)
         else:
             self.report.unseen += 1

@@ -110,11 +110,14 @@ class Inbound:
         control: RemoteControl,
         count: Callable[[EventCode], object],
         clock: Callable[[], float] = time.monotonic,
+        has_room: Callable[[int], bool] = lambda slot: True,
     ) -> None:
-        """`count`: counts an event; `clock`: monotonic seconds."""
+        """`count`: counts an event; `clock`: monotonic seconds; `has_room`: whether a slot may be
+        shown today, raises `StoreError`."""
         self._topics = topics
         self._control = control
         self._count = count
+        self._has_room = has_room
         self._clock = clock
         self._messages = TokenBucket(_BURST, _RATE, clock)
         self._commands = TokenBucket(_COMMAND_BURST, _COMMAND_RATE, clock)
@@ -203,5 +206,7 @@ class Inbound:
             raise MalformedError("not a slot")
         if not 0 <= given <= _MAX_SLOT:
             return "out_of_range"
+        if not self._has_room(given):
+            return "too_many_slots"
         self._control.set_content(given)
         return "done"

@@ -18,6 +18,7 @@ from agent.base.schemas.registry import joint_hash
 from agent.host import sd_notify
 from agent.host.sandbox.enter import enter_uplink
 from agent.privacy.policy.rules import resolve
+from agent.uplink import sender
 from agent.uplink.client import load_credentials
 from agent.uplink.connection import Connection, OversizeError, VersionNegotiator
 from agent.uplink.health import SENSOR_PATHS, HealthReporter
@@ -25,14 +26,18 @@ from agent.uplink.inbound import EventCounter, Inbound, Reply
 from agent.uplink.receipt.book import UNIT_FOLDERS, ReceiptBook
 from agent.uplink.receipt.key import key_path
 from agent.uplink.resolver.lookup import Lookup
-from agent.uplink.sender import POLL_INTERVAL, OutboxSender
+from agent.uplink.sender import OutboxSender
 from agent.uplink.settings import RemoteControl
-from agent.uplink.state import Identity, StatePublisher
+from agent.uplink.state import Identity, StatePublisher, has_room
 from agent.uplink.topics import HOME_ASSISTANT, MESSAGE_KINDS, Topics
+from agent.uplink.warden.state import state_path
+from agent.uplink.warden.warden import Warden
 from agent.wall.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
+POLL_INTERVAL = 0.5
+"""Seconds that one step waits for the broker."""
 DRAIN_TIMEOUT = 5.0
 """Seconds to send the remaining messages at shutdown."""
 SUBSCRIBE_COOLDOWN = 600.0
@@ -70,13 +75,20 @@ class Uplink:
         self._topics = Topics(config)
         self._events = EventCounter()
         self._control = RemoteControl(config, self._events)
-        self._inbound = Inbound(self._topics, self._control, self._events)
+        self.warden = Warden(config, self._receipts.public_key, self._events)
+        self._permitted: AgentConfig | None = None
+        """The configuration whose policy the warden has learnt last."""
+        slots = self.warden.quotas.slots
+        self._inbound = Inbound(
+            self._topics, self._control, self._events, has_room=partial(has_room, outbox, slots)
+        )
         self._health = HealthReporter(outbox, config.store.outbox.parent)
         self._state = StatePublisher(
-            self._topics, self.identity, outbox, self._control, self._health,
+            self._topics, self.identity, outbox, self._control, self._health, self.warden,
             config.mqtt.health_interval,
         )  # fmt: skip
-        self._sender = OutboxSender(self._topics, outbox, self._events)
+        grid = sender.GRID if resolve(config, live=False).noised else sender.POLL_INTERVAL
+        self._sender = OutboxSender(self._topics, outbox, self.warden, self._events, grid)
         self._clock = WallClock()
         self._negotiator = VersionNegotiator(config.mqtt.protocol)
         self._connection: Connection | None = None
@@ -133,10 +145,13 @@ class Uplink:
             log.error("%s Some summaries will be sent twice.", error)
 
     def _open(self) -> Connection:
+        if not self.warden.may_connect():
+            raise PublishError("The day's connections are used up.")
         connection = self._negotiator.open(
             self._config, self._credentials, self._lookup.addresses()
         )
         self._connection = connection
+        self._with_store(self.warden.connected)
         self._connected_at = time.monotonic()
         self._subscribed.clear()
         self._replies.clear()  # requests have timed out
@@ -159,20 +174,39 @@ class Uplink:
         try:
             work()
         except StoreError as error:
-            self._store_retry = time.monotonic() + _STORE_RETRY_DELAY
-            # A restart by the watchdog would not help.
-            sd_notify.watchdog()
-            log.error("%s Next try in %.0f s.", error, _STORE_RETRY_DELAY)
+            self._retry_store(str(error))
+        except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+            # The other process can write anything into the file.
+            self._retry_store(
+                f"The outbox holds what nobody should write ({type(error).__name__})."
+            )
+
+    def _retry_store(self, what: str) -> None:
+        self._store_retry = time.monotonic() + _STORE_RETRY_DELAY
+        # A restart by the watchdog would not help.
+        sd_notify.watchdog()
+        log.error("%s Next try in %.0f s.", what, _STORE_RETRY_DELAY)
 
     def _do_housekeeping(self) -> None:
         """Periodic work independent of the connection. Raises `StoreError`."""
         now = time.monotonic()
         self._control.tick(now)
+        if self._permitted is not self._control.config:
+            self._permitted = self._control.config
+            self.warden.permit(resolve(self._permitted, live=False))
+        self._judge()
         self._events.flush(self._outbox, now)
         if now >= self._next_housekeeping:
             self._meter()
             self._receipts.tick(self._clock.utc(), now)
             self._next_housekeeping = now + HOUSEKEEPING_INTERVAL
+
+    def _judge(self) -> None:
+        """Let the warden judge new rows, with or without a broker. Raises `StoreError`."""
+        self._sender.check_file()
+        self._sender.judge()
+        if self._sender.remove():
+            sd_notify.watchdog()
 
     def _subscribe(self, connection: Connection) -> None:
         """Subscribe to this device's topics; to none for `SUBSCRIBE_COOLDOWN` after an oversize
@@ -209,7 +243,6 @@ class Uplink:
 
     def _publish_pending(self, connection: Connection) -> None:
         """Raises `PublishError`, `StoreError`."""
-        self._sender.check_file()
         acknowledged = self._collect(connection)
         if acknowledged or time.monotonic() - self._connected_at > _STABLE_AFTER:
             self._failures = 0
@@ -222,10 +255,12 @@ class Uplink:
             sd_notify.watchdog()
 
     def _respond(self, connection: Connection, reply: Reply) -> None:
+        if not self.warden.may_answer():
+            return
         response = Response(
             command=reply.command,  # type: ignore[arg-type]
             answer=reply.answer,
-            boot=self._health.boot,
+            boot=self._state.boot,
         )
         connection.publish(
             MESSAGE_KINDS["res"],
@@ -265,6 +300,7 @@ class Uplink:
         sd_notify.status("the broker is away; summaries wait in the outbox")
         while delay > 0:
             sd_notify.watchdog()
+            self._with_store(self._judge)
             if self._wait(min(delay, _MAX_WAIT)):
                 break
             delay -= _MAX_WAIT
@@ -302,6 +338,10 @@ def _enter_sandbox(config: AgentConfig) -> UplinkCage:
     policy = [each for each in (config.privacy.profile, config.privacy.profile_key) if each]
     return enter_uplink(
         readable=(*SENSOR_PATHS, *UNIT_FOLDERS, *policy),
-        writable=(config.store.outbox.parent, key_path(config.store).parent),
+        writable=(
+            config.store.outbox.parent,
+            key_path(config.store).parent,
+            state_path(config.store).parent,
+        ),
         broker_port=config.mqtt.port,
     )

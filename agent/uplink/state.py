@@ -10,11 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from agent.base.report import Birth, LastReceipt, Meta, UplinkCage, to_json
+from agent.base.report import (
+    Birth,
+    LastReceipt,
+    Meta,
+    SlotsInUse,
+    UplinkCage,
+    from_json,
+    to_json,
+)
 from agent.base.report.device import UplinkOpening
 from agent.uplink.health import HealthReporter, fresh_vitals
 from agent.uplink.settings import RemoteControl
 from agent.uplink.topics import Topics
+from agent.uplink.warden.warden import Retained, Warden
 from agent.wall.outbox import Outbox
 
 POLL_INTERVAL = 1.0
@@ -29,6 +38,8 @@ window begins; after that they are reported anyway."""
 APPLY_TIMEOUT_ABSENT = 5.0
 """Seconds while it does not run."""
 FIRST_HEALTH_DELAY = 5.0
+HEALTH_RETRY = 30.0
+"""Seconds until health that was not due is tried again."""
 _JITTER = 0.1
 
 _NO_SANDBOX = UplinkCage(
@@ -50,6 +61,14 @@ class Identity:
     """Set once the process has entered it."""
 
 
+def has_room(outbox: Outbox, most: int, slot: int) -> bool:
+    """Whether the perceive process will take this slot, as far as it has said which ones it showed
+    in the last day. Raises `StoreError`."""
+    found = outbox.latest.get(SlotsInUse)
+    used = {0, *(each.slot for each in found[0].used)} if found else {0}
+    return slot in used or len(used) < most
+
+
 class StatePublisher:
     """Publishes changed state within the connection's send quota."""
 
@@ -60,6 +79,7 @@ class StatePublisher:
         outbox: Outbox,
         control: RemoteControl,
         health: HealthReporter,
+        warden: Warden,
         health_interval: float,
     ) -> None:
         self._topics = topics
@@ -67,14 +87,24 @@ class StatePublisher:
         self._outbox = outbox
         self._control = control
         self._health = health
+        self._warden = warden
         self._interval = health_interval
         self._published: dict[str, bytes] = {}
         """Last body by kind, over this connection."""
         self._state_requested = False
+        self._health_requested = False
         self._next_poll = 0.0
         self._next_meta = 0.0
         self._next_state = 0.0
         self._next_health = 0.0
+
+    @property
+    def boot(self) -> str | None:
+        """Boot id of the perceive process as published in the birth certificate; None while that is
+        absent. Raises `StoreError`."""
+        body = self._published.get("meta")
+        meta = from_json(Meta, body) if body else None
+        return meta.birth.boot if meta and fresh_vitals(self._outbox) else None
 
     def connected(self) -> None:
         """Republish all on a new connection, except health that is not due."""
@@ -88,7 +118,7 @@ class StatePublisher:
             self._state_requested = True
         else:
             self._invalidate()
-            self._next_health = 0.0
+            self._health_requested = True
 
     def step(self, publish: Publish, quota: int) -> None:
         """Publish at most `quota` changed messages, and health if due. Raises `PublishError`,
@@ -110,17 +140,22 @@ class StatePublisher:
                 self._next_meta = now + META_INTERVAL
             elif kind == "discovery" and not body:
                 self._control.set_announced(False)
-        if now >= self._next_health and quota:
-            publish("health", to_json(self._health()))
-            self._next_health = now + self._interval * random.uniform(1.0, 1.0 + _JITTER)
+        if (now >= self._next_health or self._health_requested) and quota:
+            if self._warden.may_report_health(self._health_requested):
+                publish("health", to_json(self._health()))
+                self._next_health = now + self._interval * random.uniform(1.0, 1.0 + _JITTER)
+            else:
+                self._next_health = now + HEALTH_RETRY
+            self._health_requested = False
 
     def _invalidate(self) -> None:
         self._published.clear()
         self._next_poll = self._next_meta = 0.0
 
     def _changed(self, now: float) -> list[tuple[str, bytes]]:
-        """Messages that differ from the last published on this connection. Raises `StoreError`."""
-        found: list[tuple[str, bytes]] = []
+        """Messages that differ from the last published on this connection. Where the quota of
+        changes is used up, the last admitted ones stay in force. Raises `StoreError`."""
+        found: list[tuple[Retained, bytes]] = []
         birth = self._outbox.latest.get(Birth)
         if birth is not None and now >= self._next_meta:
             own = self._identity
@@ -138,7 +173,12 @@ class StatePublisher:
             found.append(("discovery", announcement(self._topics)))
         elif self._control.settings.announced:
             found.append(("discovery", b""))  # an empty message deletes the retained one
-        return [(kind, body) for kind, body in found if self._published.get(kind) != body]
+        permitted = [(kind, self._warden.in_force(kind, body)) for kind, body in found]
+        return [
+            (kind, body)
+            for kind, body in permitted
+            if body is not None and self._published.get(kind) != body
+        ]
 
     def _settings_applied(self, birth: tuple[Birth, float] | None, now: float) -> bool:
         """Whether the perceive process has applied the settings, or the timeout has passed."""

@@ -22,9 +22,10 @@ from hypothesis import strategies as st
 
 from agent.base.config import StoreConfig
 from agent.base.errors import StoreError
+from agent.base.quotas import EVENTS_STORED
 from agent.base.report import Birth, Event, EventCode, Vitals, to_json
 from agent.wall.outbox import Outbox
-from agent.wall.outbox._events import EVENT_INTERVAL, MAX_EVENTS_PER_DAY
+from agent.wall.outbox._events import EVENT_INTERVAL
 from tests.summaries import birth, summary
 
 
@@ -155,10 +156,10 @@ def test_there_are_only_so_many_events_a_day(
             for code in get_args(EventCode):
                 outbox.events.record(code)
             now += EVENT_INTERVAL
-        assert outbox.depth() == MAX_EVENTS_PER_DAY
+        assert outbox.depth() == EVENTS_STORED
         now += 86_400
         outbox.events.record("paused")
-        assert outbox.depth() == MAX_EVENTS_PER_DAY + 1
+        assert outbox.depth() == EVENTS_STORED + 1
 
 
 def test_delivered_messages_are_metered(tmp_path: Path) -> None:

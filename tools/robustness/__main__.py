@@ -1,13 +1,20 @@
-"""`python -m tools.robustness SUBCOMMAND`: crashes, hostile messages, and leaks made on purpose."""
+"""`python -m tools.robustness SUBCOMMAND`: crashes, floods, hostile messages, leaks
+made on purpose."""
 
 from __future__ import annotations
 
 from tools.common import command
 from tools.robustness.crash import cli as crash
+from tools.robustness.flood import cli as flood
 from tools.robustness.fuzz import cli as fuzz
 from tools.robustness.leaks import cli as leaks
 
-SUBCOMMANDS: dict[str, command.Subcommand] = {"crash": crash, "fuzz": fuzz, "leaks": leaks}
+SUBCOMMANDS: dict[str, command.Subcommand] = {
+    "crash": crash,
+    "flood": flood,
+    "fuzz": fuzz,
+    "leaks": leaks,
+}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from agent.base.vocabulary import PolicyName, Trust, WindowLength
 
 Version = Annotated[int, Field(ge=0, le=2_147_483_647)]
 """Of the settings that a fleet wishes; 0: none were ever sent. After the last comes 1."""
+Elapsed = Annotated[int, Field(ge=0, le=2**40)]
 Layer = Literal["systemd", "namespace", "mdwe", "seccomp", "landlock"]
 PerceiveOpening = Literal[
     "inet",
@@ -53,12 +54,14 @@ EventCode = Literal[
     "camera_restarted",
     "clock_stepped",
     "command_refused",
+    "content_refused",
     "inbound_refused",
     "outbox_altered",
     "outbox_damaged",
     "outbox_trimmed",
     "paused",
     "policy_refused",
+    "quota_exceeded",
     "resumed",
     "row_refused",
     "settings_applied",
@@ -85,7 +88,9 @@ Refusal = Literal[
     "version_jump",
 ]
 Command = Literal["ping", "content", "pause", "resume", "report"]
-Answer = Literal["done", "malformed", "out_of_range", "unknown_command", "too_many", "failed"]
+Answer = Literal[
+    "done", "malformed", "out_of_range", "unknown_command", "too_many", "too_many_slots", "failed"
+]
 
 
 def in_order(choices: Any) -> AfterValidator:
@@ -187,6 +192,25 @@ class Vitals(ClosedModel):
 
     perception: Literal["running", "paused", "quiet", "stalled"]
     fps: Annotated[int, Field(ge=0, le=240, multiple_of=5)]
+
+
+class SlotUse(ClosedModel):
+    """One slot, and when it was last on show, seconds elapsed."""
+
+    slot: Annotated[int, Field(ge=0, le=255)]
+    at: Elapsed
+
+
+class SlotsInUse(ClosedModel):
+    """The content slots of the last day, by perceive's own clock. Does not leave the device."""
+
+    elapsed: Elapsed
+    """When this was written; see `base.device_time.Instant`."""
+    machine: Annotated[str, Field(pattern=r"^[0-9a-f-]{0,36}$", max_length=36)]
+    boottime: Elapsed
+    utc: Elapsed | None
+    open: bool
+    used: Annotated[tuple[SlotUse, ...], Field(max_length=256)]
 
 
 class Health(ClosedModel):

@@ -32,7 +32,8 @@ _MASK = flags.CREATE | flags.MODIFY | flags.CLOSE_WRITE | flags.MOVED_TO
 KERNELS = Path(__file__).resolve().parents[2] / "vision" / "kernels" / "__pycache__"
 """Numba's default cache folder."""
 _OUTBOX = re.compile(
-    r"outbox/(outbox\.db(-wal|-shm|-journal|\.lock)?"
+    r"outbox-uplink/(warden\.json|\.warden\.json\.[a-z0-9_]{8}\.tmp)"
+    r"|outbox/(outbox\.db(-wal|-shm|-journal|\.lock)?"
     r"|(settings\.json|receipt\.key(\.last)?)"
     r"|\.(settings\.json|receipt\.key(\.last)?)\.[a-z0-9_]{8}(\.tmp)?)"
 )

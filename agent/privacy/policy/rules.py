@@ -68,6 +68,9 @@ class Profile:
     window: int
     notice: bool = False
     consent: bool = False
+    slots: int = 8
+    """Different content slots a day."""
+    max_slots: int = 64
 
 
 PROFILES: dict[PolicyName, Profile] = {
@@ -95,6 +98,7 @@ PROFILES: dict[PolicyName, Profile] = {
     "demo": Profile(
         _ANY_REGION, _ANY_PLACE, _EVERYTHING,
         min_k=1, max_epsilon=None, min_window=10, k=1, epsilon=1.0, window=10,
+        slots=256, max_slots=256,
     ),
 }  # fmt: skip
 
@@ -119,6 +123,8 @@ class Policy:
     """Staff zones, likewise."""
     profile: str | None = None
     """SHA-256 of the profile file, 64 hex digits; None without one."""
+    slots: int = 8
+    """Different content slots a day."""
 
     @property
     def infers_emotion(self) -> bool:
@@ -157,7 +163,8 @@ def resolve(config: AgentConfig, live: bool = True) -> Policy:
     k = profile.k if asked.k is None else asked.k
     epsilon = profile.epsilon if asked.epsilon is None else asked.epsilon
     window = asked.window or profile.window
-    _refuse_weaker(asked.policy, profile, k, epsilon, window)
+    slots = config.content.slots or profile.slots
+    _refuse_weaker(asked.policy, profile, k, epsilon, window, slots)
     if profile.max_epsilon is None:
         _refuse_remote_broker(config)
     # Published in hundredths; rounding down can only add noise.
@@ -173,6 +180,7 @@ def resolve(config: AgentConfig, live: bool = True) -> Policy:
         tuple(dict.fromkeys(asked.quiet_hours + (site.quiet_hours if site else ()))),
         asked.staff_zones + (site.staff_zones if site else ()),
         digest,
+        slots,
     )
 
 
@@ -274,7 +282,9 @@ def _refuse_where_consent_is_law(state: str | None) -> None:
         )
 
 
-def _refuse_weaker(name: str, profile: Profile, k: int, epsilon: float, window: int) -> None:
+def _refuse_weaker(
+    name: str, profile: Profile, k: int, epsilon: float, window: int, slots: int
+) -> None:
     problems = []
     if k < profile.min_k:
         problems.append(f"privacy.k is {k}, at least {profile.min_k} is needed")
@@ -282,10 +292,12 @@ def _refuse_weaker(name: str, profile: Profile, k: int, epsilon: float, window: 
         problems.append(f"privacy.epsilon is {epsilon:g}, {profile.max_epsilon:g} is the most")
     if window < profile.min_window:
         problems.append(f"privacy.window is {window} s, at least {profile.min_window} s is needed")
+    if slots > profile.max_slots:
+        problems.append(f"content.slots is {slots}, {profile.max_slots} is the most")
     if problems:
         raise ConfigError(
             f"Policy {name} refuses weaker settings: {'; '.join(problems)}. "
-            "Raise them, or leave them out to get the policy's own."
+            "Make them stricter, or leave them out to get the policy's own."
         )
 
 

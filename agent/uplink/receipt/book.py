@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.base.config import AgentConfig
+from agent.base.device_time import machine_start
 from agent.base.files import read_regular_file, write_atomically
 from agent.base.report import (
     Birth,
@@ -27,7 +28,7 @@ from agent.base.report import (
 )
 from agent.base.schemas.registry import joint_hash
 from agent.uplink.receipt.continuity import Seen, after_receipt, digest, look
-from agent.uplink.receipt.due import Last, is_due, machine_start
+from agent.uplink.receipt.due import Last, is_due
 from agent.uplink.receipt.key import key_path, open_key, public_hex
 from agent.wall.outbox import Outbox, ReceiptBasis, Release
 

@@ -7,9 +7,7 @@ the machine has rebooted since, from the wall clock.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
-from pathlib import Path
 
 DAY = 86_400.0
 CLOCK_TIMEOUT = 600.0
@@ -48,10 +46,3 @@ def is_due(last: Last | None, utc: float | None, waited: float) -> bool:
 
 def _day(utc: float) -> int:
     return int(utc // DAY)
-
-
-def machine_start() -> str:
-    """The kernel's boot id (random(4)); empty where it is not readable."""
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return ""

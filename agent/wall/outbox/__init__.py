@@ -6,8 +6,7 @@ transaction before anything is sent, and are re-sent byte for byte: after a powe
 never drawn twice for the same visits. A message is removed on PUBACK, not on send.
 """
 
-from agent.wall.outbox._events import MAX_EVENTS_PER_DAY
 from agent.wall.outbox._ledger import ReceiptBasis, Release, ReleaseLedger
 from agent.wall.outbox.store import Outbox, Row
 
-__all__ = ["MAX_EVENTS_PER_DAY", "Outbox", "ReceiptBasis", "Release", "ReleaseLedger", "Row"]
+__all__ = ["Outbox", "ReceiptBasis", "Release", "ReleaseLedger", "Row"]

@@ -8,17 +8,17 @@ import time
 from collections.abc import Callable
 from typing import get_args
 
+from agent.base.quotas import EVENTS_STORED
 from agent.base.report import SEQ_LIMIT, Event, EventCode, to_json
 from agent.wall.outbox._database import Database, add_to_counter, counter, insert_message
 
 EVENT_INTERVAL = 3600.0
 """Seconds between two events of one code; occurrences in between are counted."""
-MAX_EVENTS_PER_DAY = 24
 _DAY = 86_400.0
 
 
 class EventThrottle:
-    """Stores one event per code and `EVENT_INTERVAL`, and `MAX_EVENTS_PER_DAY`; counts the rest.
+    """Stores one event per code and `EVENT_INTERVAL`, and `EVENTS_STORED` a day; counts the rest.
     Its state, table `spoken` (code, pending count, time of the last event), is persistent."""
 
     def __init__(self, database: Database, boot: str, utc: Callable[[], float | None]) -> None:
@@ -57,10 +57,7 @@ class EventThrottle:
         if not 0 <= now - day < _DAY:
             add_to_counter(database, "event_day", int(now) - day)
             add_to_counter(database, "events_today", -counter(database, "events_today"))
-        if (
-            now - sent_at < EVENT_INTERVAL
-            or counter(database, "events_today") >= MAX_EVENTS_PER_DAY
-        ):
+        if now - sent_at < EVENT_INTERVAL or counter(database, "events_today") >= EVENTS_STORED:
             return
         count = counter(database, "event_seq")
         seq = count % SEQ_LIMIT  # the file is not trusted

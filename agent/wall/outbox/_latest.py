@@ -1,12 +1,14 @@
-"""The latest birth certificate and vitals of the perceive process."""
+"""The latest birth certificate and vitals of the perceive process, and the slots that it showed."""
 
 from __future__ import annotations
 
 import time
 
-from agent.base.report import Birth, Vitals
+from agent.base.report import Birth, SlotsInUse, Vitals
 from agent.base.report.base import Message, from_json, to_json
 from agent.wall.outbox._database import Database, blob, put_latest
+
+_MAX_BYTES = 16_384
 
 
 class LatestValues:
@@ -15,7 +17,7 @@ class LatestValues:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put(self, message: Birth | Vitals) -> None:
+    def put(self, message: Birth | Vitals | SlotsInUse) -> None:
         """Replace the value of its kind."""
         with self._database.transaction("write to") as database:
             put_latest(database, type(message).__name__, to_json(message))
@@ -25,7 +27,9 @@ class LatestValues:
         not trusted)."""
         with self._database.reading() as database:
             row = database.execute(
-                "SELECT body, written FROM latest WHERE kind = ?", (kind.__name__,)
+                "SELECT body, written FROM latest WHERE kind = ? AND TYPEOF(body) = 'blob'"
+                " AND LENGTH(body) <= ? AND TYPEOF(written) IN ('real', 'integer')",
+                (kind.__name__, _MAX_BYTES),
             ).fetchone()
             body, written = (blob(row[0]), float(row[1])) if row else (b"", 0.0)
         message = from_json(kind, body)

@@ -33,8 +33,9 @@ log = logging.getLogger(__name__)
 
 _ROW_OVERHEAD = 64
 """Approximate bytes of a row beside its body."""
-_MAX_ROW_BYTES = 2048 + _ROW_OVERHEAD
-"""A message has at most 2,048 bytes."""
+MAX_BODY_BYTES = 2048
+"""Of a message."""
+_MAX_ROW_BYTES = MAX_BODY_BYTES + _ROW_OVERHEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +124,17 @@ class Outbox:
         self.next_seq = (summary.seq + 1) % SEQ_LIMIT
 
     def peek(self, limit: int, after_id: int = 0) -> list[Row]:
-        """The oldest `limit` messages with an id above `after_id`."""
+        """The oldest `limit` messages with an id above `after_id`; kind or body is empty where it
+        is none that `add` could have written (the file is not trusted)."""
         with self._database.reading() as database:
             rows = database.execute(
-                "SELECT id, kind, boot, seq, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?",
-                (after_id, limit),
+                "SELECT id, IIF(TYPEOF(kind) = 'text', SUBSTR(kind, 1, 16), ''), boot, seq,"
+                " IIF(TYPEOF(body) = 'blob' AND LENGTH(body) <= ?, body, X'') FROM outbox"
+                " WHERE id > ? ORDER BY id LIMIT ?",
+                (MAX_BODY_BYTES, after_id, limit),
             ).fetchall()
             return [
-                Row(number, _kind(database, kind, boot, seq, body), blob(body))
+                Row(int(number), _kind(database, kind, boot, seq, body), body)
                 for number, kind, boot, seq, body in rows
             ]
 

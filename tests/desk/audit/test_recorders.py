@@ -109,6 +109,11 @@ def test_only_known_files_are_expected(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(names) == 8
     for name in names:
         assert expected(tmp_path / "outbox" / name, tmp_path, 5000), name
+    names.clear()
+    write_atomically(tmp_path / "warden.json", b"")
+    for name in ("warden.json", *names):
+        assert expected(tmp_path / "outbox-uplink" / name, tmp_path, 5000), name
+        assert not expected(tmp_path / "outbox" / name, tmp_path, 5), name
     for name in (
         "preview.jpg",
         "outbox.db.bak",

@@ -150,7 +150,7 @@ def test_six_crashes_end_to_end_and_then_a_loss(
     assert (report["lost"], report["arrived"]) == (1, good["arrived"] - 1)
     assert all(each in words for each in ("FAILED", "1 lost"))
     assert json.loads((keep / "report.json").read_text()) == report
-    assert read(keep / "outbox.db").verdict == "ok"
+    assert read(keep / "outbox" / "outbox.db").verdict == "ok"
     assert main(["crash", "--keep", str(keep)]) == 1, "evidence is not mixed with older"
 
 

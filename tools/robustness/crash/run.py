@@ -140,7 +140,7 @@ def configuration(folder: Path, port: int) -> AgentConfig:
             "device": {"id": DEVICE},
             "source": {"kind": "file", "target": str(CLIP), "pace": "fast", "loop": True},
             "privacy": {"policy": "demo", "window": 10},
-            "store": {"outbox": str(folder / "outbox.db")},
+            "store": {"outbox": str(folder / "outbox" / "outbox.db")},
             "mqtt": {"host": "127.0.0.1", "port": port, "backoff_max": 0.5},
         },
         "the crash test",

@@ -65,7 +65,7 @@ def configuration(folder: Path, **mqtt: Any) -> AgentConfig:
     return parse(
         {
             "device": {"id": DEVICE, "group": GROUP},
-            "store": {"outbox": str(folder / "outbox.db")},
+            "store": {"outbox": str(folder / "outbox" / "outbox.db")},
             "mqtt": {"discovery": True, **mqtt},
         },
         "fuzz",

@@ -63,9 +63,9 @@ class Leak:
 
     def in_uplink(self) -> None:
         """In `uplink`: let everything pass that the outbox holds."""
-        from agent.uplink import sender
+        from agent.uplink.warden.warden import Warden
 
-        replace(sender, "from_json", lambda kind, body: body)
+        replace(Warden, "remembers", lambda warden, row: True)
 
     def thumbnail(self, width: int, height: int) -> Any:
         """uint8[height, width] of the newest frame."""
