@@ -6,8 +6,8 @@ newline.
 One way only: it is bound before the process enters its sandbox, which refuses to connect it and to
 send to an address, so that nothing can be answered. An error when sending says that nobody
 listens; some ten datagrams wait while no frame comes, and then sending waits too. Descriptors that
-are passed along are never received. A slot that is one more than the policy's number a day is refused,
-which an event says; then the slot before counts on. Polled between frames.
+are passed along are never received. A slot that is one more than the policy's number a day is
+refused, which an event says; then the slot before counts on. Polled between frames.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from agent.base.report import SEQ_LIMIT, Summary, to_json
 from agent.wall.outbox._database import (
     Database,
     add_to_counter,
-    blob,
     counter,
     file_id,
     insert_message,

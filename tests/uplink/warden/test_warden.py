@@ -30,8 +30,8 @@ def event(code: str = "paused", seq: int = 0) -> Row:
 
 def receipt(number: int = 1, sign: Any = KEY.sign) -> Row:
     statement = Statement(
-        number=number, previous="0" * 64, start=None, end=None, summaries=0, digest="0" * 64,
-        messages=0, bytes=0, epsilon_milli=0, windows_withheld=0, visits_withheld=0, model=None,
+        number=number, previous="0" * 64, start=None, end=None, outbox="same", summaries=0,
+        digest="0" * 64, messages=0, bytes=0, epsilon_milli=0, windows_withheld=0, visits_withheld=0, model=None,
         policy=None, units=None, schemas="0" * 16,
         key=KEY.public_key().public_bytes_raw().hex(),
     )  # fmt: skip

@@ -164,7 +164,7 @@ def one_after_another() -> list[Case]:
     people = sprites()
 
     def slide(stand: float, start: float, leave: float, side: int) -> Callable[[float], Place]:
-        """Comes from the left, stands at `stand`, leaves to `side`; a third of the width a second."""
+        """From the left, stands at `stand`, leaves to `side`; a third of the width a second."""
 
         def place(t: float) -> Place:
             x = min(stand, stand - (start - t) / 3)

@@ -124,7 +124,7 @@ class Attacker:
                 settings=self._draw.randrange(2**31),
                 k=policy.k,
                 window=policy.window,  # type: ignore[arg-type]
-                cage=PerceiveCage(network="closed", writes="confined", layers=()),
+                cage=PerceiveCage(network="closed", writes="confined", found_open=(), layers=()),
             )
         )
 
@@ -153,9 +153,9 @@ class Attacker:
         pending = PendingRelease()
         pending.add_window(window, 0, self._policy, discrete_laplace)
         context = ReleaseContext(boot, self._seq % 2**24, MODEL, FILE_CLOCK, micro_enabled=True)
-        made = json.loads(
-            to_json(release(pending, window, 0, self._policy, context, discrete_laplace))
-        )
+        policy = self._policy
+        released = release(pending, window, 0, policy.k, policy, context, discrete_laplace)
+        made = json.loads(to_json(released))
         made["slot"] = self._draw.randrange(4) if slot is None else slot
         made["seq"] = made["seq"] if seq is None else seq
         if start is not None:
