@@ -211,7 +211,7 @@ def writing(target: dict[str, Any], own: Path) -> dict[str, Attempt]:
         "ptmx": write("/dev/ptmx"),
         "kernel log": write("/dev/kmsg"),
         "rename out": lambda: os.rename(own / "mine", outside.with_name("taken")),
-        "renameat2": raw("renameat2", AT_FDCWD, b"a\0", AT_FDCWD, b"b\0", 0),
+        "renameat2": raw("renameat2", AT_FDCWD, b"a\0", AT_FDCWD, b"b\0", 2),
         "link out": lambda: os.link(own / "mine", outside.with_name("linked")),
         "link in": lambda: os.link(outside, own / "linked"),
         "symlink": lambda: os.symlink(outside, own / "symbolic"),

@@ -25,6 +25,7 @@ import pytest
 from agent.host.sandbox import kernel, landlock, seccomp
 from agent.host.sandbox._numbers import NUMBERS
 from agent.host.sandbox.kernel import processor
+from tests.host.sandbox.conftest import Inside
 
 ATTACKER = Path(__file__).with_name("attacker.py")
 NOBODY = 65534
@@ -282,3 +283,31 @@ def test_the_attacks_work_outside(folder: Path) -> None:
             "semaphore",
         }
         assert world.arrived() == b"outby descriptor"
+
+
+KERNEL = """
+from agent.host.sandbox._numbers import NUMBERS
+from tests.host.sandbox.test_seccomp import ARCH, REFUSE, NOT_THERE, run
+machine, program = kernel.processor(), []
+install = seccomp.install
+seccomp.install = lambda built: (program.extend(built), install(built))
+{enter}
+wrong = []
+probes = [NUMBERS[machine].get(name) for name in ("uretprobe", "uprobe")]
+for number in [*range(1024), 0x40000000, 0x40000027, 100_000]:
+    if number in probes:
+        continue
+    expected = run(program, ARCH[machine], number, *[-1] * 6)
+    if expected in (REFUSE, NOT_THERE):
+        found = code(lambda: kernel.syscall(number, *[-1] * 6))
+        if found not in (expected & 0xFFFF, errno.ENOSYS):
+            wrong.append((number, found))
+emit(wrong=wrong)
+"""
+
+
+@pytest.mark.parametrize("enter", ["enter_perceive([own])", "enter_uplink([], [own], 1883)"])
+def test_the_kernel_decides_as_the_interpreter_does(enter: str, inside: Inside) -> None:
+    """Every number that is refused, asked of the kernel; x32 is not built into all. The calls of a
+    user-space probe pass every filter, and kill who makes them elsewhere than in a probe."""
+    assert inside(KERNEL.format(enter=enter))["wrong"] == []
