@@ -338,3 +338,15 @@ def test_a_kernel_without_any_layer_is_reported_as_open(enter: str, inside: Insi
     assert found["layers"] == []
     for layer in ("seccomp", "landlock"):
         assert f"lacks one layer, {layer}: Function not implemented" in found["log"]
+
+
+@needs_landlock
+def test_what_falls_with_an_older_kernel_is_said(inside: Inside) -> None:
+    """ABI 3 (Linux 6.2) knows files, and no ports."""
+    found = inside(
+        "import logging\nlogging.basicConfig()\nlandlock.version = lambda: 3\n"
+        "found = enter_uplink([], [own], 1883)\nemit(layers=found.layers, egress=found.egress)"
+    )
+    assert "landlock" in found["layers"]
+    assert found["egress"] == "open"
+    assert "Landlock knows no ports: this process may connect to any" in found["log"]
