@@ -41,6 +41,7 @@ def configured(folder: Path, port: int) -> AgentConfig:
             "source": {"kind": "file", "target": str(CLIP), "pace": "fast"},
             "privacy": {"policy": "demo"},
             "store": {"outbox": str(folder / "outbox.db")},
+            "content": {"socket": str(folder / "kiosk" / "content.sock")},
             "mqtt": {"host": "127.0.0.1", "port": port, "backoff_max": 0.5},
         },
         "test",
@@ -61,6 +62,8 @@ def test_a_clip_is_processed_to_its_end_while_the_uplink_is_killed(
         process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
         try:
             eventually(lambda: listener.bodies("state") == [b"online"], "the uplink is there")
+            assert config.content.socket is not None
+            eventually(config.content.socket.exists, "the kiosk can say what it shows")
             os.kill(children(process.pid)["uplink"], signal.SIGKILL)
             eventually(lambda: listener.bodies("state")[-1] == b"offline", "the will is seen", 90)
             eventually(lambda: listener.bodies("state")[-1] == b"online", "it is back", 90)
@@ -73,10 +76,15 @@ def test_a_clip_is_processed_to_its_end_while_the_uplink_is_killed(
         log = process.stderr.read()
         assert process.returncode == 0, log
         assert "Traceback" not in log
+        assert not config.content.socket.exists()
         assert "uplink ended (killed by SIGKILL)" in log
         eventually(lambda: listener.bodies("state")[-1] == b"offline", "the goodbye is seen")
         got = [json.loads(body) for body in listener.summaries()]
+        meta = json.loads(listener.bodies("meta")[-1])
         listener.close()
+    # What holds the address of the broker is the unit's packet filter.
+    assert set(meta["uplink"]["found_open"]) <= {"address"}
+    assert meta["birth"]["cage"]["found_open"] == []
     with Outbox(config.store) as outbox:
         ledger = {(boot, seq) for boot, seq, _, _ in outbox.ledger.entries()}
         left = {(body["boot"], body["seq"]) for body in map(_body, outbox.peek(1000))}
