@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import tempfile
 import threading
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     path = socket_path(config.content.socket)
     content = ContentSocket(path) if path is not None else None
     sandbox = enter_perceive(
-        [*folders, *kernel_caches()],
+        [*folders, kernel_cache()],
         readable=_inputs(config),
         cameras=[Path(config.source.target)] if config.source.kind == "v4l2" else [],
         local_clients=config.source.kind == "gstreamer",
@@ -50,11 +51,13 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
 def enter_replay(video: Path, outputs: list[Path], config: AgentConfig) -> None:
     """Deny network access, reading except `video` and what perception needs, and writing except
     `outputs`, which are created, and the compiled kernels' cache."""
-    drawing = [folder for folder in [kernels.user_cache().parent / "matplotlib"] if outputs]
+    drawing = (
+        [kernels.user_cache().with_name("matplotlib")] if outputs and kernels.has_home() else []
+    )
     if drawing:
         os.environ.setdefault("MPLCONFIGDIR", str(drawing[0]))
     restrict_perceive(
-        [*kernel_caches(), *_made(drawing)],
+        [kernel_cache(), *_made(drawing)],
         files=[each for each in outputs if _create(each)],
         readable=[video, *_inputs(config)],
     )
@@ -91,15 +94,15 @@ def _own_folders(config: AgentConfig) -> list[Path]:
     return folders
 
 
-def kernel_caches() -> list[Path]:
-    """Folders of Numba's compilation cache."""
+def kernel_cache() -> Path:
+    """The folder of compiled kernels, which Numba is told: one that only sandboxed processes use,
+    since what a tampered one leaves there is run by whoever loads it."""
+    folders = [kernels.user_cache().with_name("fleeting")] if kernels.has_home() else []
     chosen = os.environ.get("NUMBA_CACHE_DIR")
-    folders = (
-        [Path(chosen)]
-        if chosen
-        else [Path(kernels.__file__).parent / "__pycache__", kernels.user_cache()]
-    )
-    return _made(folders)
+    made = _made([Path(chosen)] if chosen else folders)
+    folder = made[0] if made else Path(tempfile.mkdtemp(prefix="fleeting-kernels-"))
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    return folder
 
 
 def _made(folders: list[Path]) -> list[Path]:

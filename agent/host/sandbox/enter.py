@@ -29,6 +29,14 @@ log = logging.getLogger(__name__)
 
 _CAPABILITIES = (kernel.CAP_DAC_OVERRIDE, kernel.CAP_DAC_READ_SEARCH, kernel.CAP_IPC_LOCK)
 """What root keeps: files of other users, and memory that was locked and grows."""
+_PORTS_SINCE = 4
+"""Landlock's ABI of Linux 6.7."""
+_WITHOUT = {
+    "landlock": "Which files, devices and ports this process reaches is then only limited by its "
+    "user's rights and by the systemd unit.",
+    "seccomp": "What this process may ask of the kernel is then only limited by the systemd unit.",
+}
+"""What does not hold without a layer."""
 
 
 def enter_perceive(
@@ -156,7 +164,8 @@ def _attempt(layer: str, build: Callable[[], None]) -> bool:
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
             reason += "; this kernel has none, or it is switched off"
-        log.warning("The sandbox lacks one layer, %s: %s. The others hold.", layer, reason)
+        falls = _WITHOUT.get(layer, "The others hold.")
+        log.warning("The sandbox lacks one layer, %s: %s. %s", layer, reason, falls)
         return False
     return True
 
@@ -194,6 +203,11 @@ def _landlock(rules: Ruleset) -> None:
     abi = landlock.version()
     threads = kernel.status("Threads")
     landlock.restrict(rules, abi)
+    if rules.ports and abi < _PORTS_SINCE:
+        log.warning(
+            "This kernel's Landlock knows no ports: this process may connect to any, unless the "
+            "systemd unit or a firewall refuses."
+        )
     if abi < 8 and threads > 1:
         log.warning(
             "%d threads ran before the sandbox was entered: Landlock does not hold for them.",

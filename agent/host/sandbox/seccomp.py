@@ -201,6 +201,7 @@ def _common(pid: int) -> dict[str, Rule]:
         **_allowed(names),
         **dict.fromkeys(_ABSENT.split(), ABSENT),
         "clone": _bpf.only(0, *_THREAD_FLAGS),
+        "renameat2": _bpf.only(4, 0),  # how a C library may spell rename(2)
         "tgkill": _bpf.only(0, pid),  # raise(3), pthread_kill(3)
         "prctl": _bpf.only(0, *_PRCTL),
         # its own limits, and only to read them: /proc tells everybody

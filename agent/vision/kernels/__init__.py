@@ -17,6 +17,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+_NOWHERE = Path("/nonexistent")
+
 
 def _writable(folder: Path) -> bool:
     """Whether `folder` is writable or can be created."""
@@ -30,7 +32,12 @@ def user_cache() -> Path:
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba"
     except RuntimeError:  # no home directory
-        return Path("/nonexistent")
+        return _NOWHERE / "numba"
+
+
+def has_home() -> bool:
+    """Whether there is a folder for `user_cache`, perhaps yet to be made."""
+    return user_cache().parent != _NOWHERE
 
 
 def _provide_cache() -> None:

@@ -108,20 +108,38 @@ def sending(target: dict[str, Any], number: int) -> dict[str, Attempt]:
     }
 
 
-def receiving(listener: socket.socket) -> dict[str, Attempt]:
-    """A helper has connected to the listener, and passes a connected TCP socket."""
+def receiving(content: int) -> dict[str, Attempt]:
+    """`content`: the socket on which perceive is told what is on show. A helper has sent to it,
+    with a connected TCP socket."""
 
     def without_control() -> None:
         before = len(os.listdir("/proc/self/fd"))
-        client, _ = listener.accept()
-        assert client.recv(9) == b"x"
-        if len(os.listdir("/proc/self/fd")) == before + 1:  # the client, and nothing beside it
+        assert os.read(content, 9) == b"x"
+        if len(os.listdir("/proc/self/fd")) == before:
             raise OSError(errno.EPERM, "no descriptor")
 
+    def answer() -> None:
+        with socket.socket(fileno=content) as received:
+            _, address = received.recvfrom(9)
+            try:
+                received.sendto(PAYLOAD, address)
+            finally:
+                received.detach()
+
+    def write() -> None:
+        try:
+            os.write(content, PAYLOAD)
+        except OSError as error:
+            raise OSError(errno.EPERM, "not connected") from error
+
     return {
-        "recvmsg": raw("recvmsg", listener.fileno(), inbox(), 0),
-        "recvmmsg": raw("recvmmsg", listener.fileno(), inbox() + bytes(8), 1, 0, 0),
-        "recv without control": without_control,
+        "recvmsg": raw("recvmsg", content, inbox(), 0),
+        "recvmmsg": raw("recvmmsg", content, inbox() + bytes(8), 1, 0, 0),
+        "read without control": without_control,
+        "answer": answer,
+        "write": write,
+        "accept": raw("accept", content, 0, 0),
+        "accept4": raw("accept4", content, 0, 0, 0),
         "pidfd_open": raw("pidfd_open", os.getppid(), 0),
         "pidfd_getfd": raw("pidfd_getfd", 0, 0, 0),
         "seccomp listener": raw("seccomp", 1, 8, bytes(16)),
@@ -193,7 +211,7 @@ def writing(target: dict[str, Any], own: Path) -> dict[str, Attempt]:
         "ptmx": write("/dev/ptmx"),
         "kernel log": write("/dev/kmsg"),
         "rename out": lambda: os.rename(own / "mine", outside.with_name("taken")),
-        "renameat2": raw("renameat2", AT_FDCWD, b"a\0", AT_FDCWD, b"b\0", 0),
+        "renameat2": raw("renameat2", AT_FDCWD, b"a\0", AT_FDCWD, b"b\0", 2),
         "link out": lambda: os.link(own / "mine", outside.with_name("linked")),
         "link in": lambda: os.link(outside, own / "linked"),
         "symlink": lambda: os.symlink(outside, own / "symbolic"),
@@ -353,7 +371,6 @@ def missing() -> None:
 def of_perceive(target: dict[str, Any], own: Path) -> dict[str, Attempt]:
     loose = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     _kept.append(loose)
-    listener = socket.socket(fileno=target["listener"])
     inherited = loose.fileno()
     kinds = [
         (family, kind)
@@ -362,12 +379,12 @@ def of_perceive(target: dict[str, Any], own: Path) -> dict[str, Attempt]:
     ]
     return {
         **sending(target, inherited),
-        **receiving(listener),
+        **receiving(target["content"]),
         **{f"socket {family}, {kind}": raw("socket", family, kind, 0) for family, kind in kinds},
         "socket, hidden": raw("socket", 1 << 32 | socket.AF_INET, socket.SOCK_STREAM, 0),
         "uevents": raw("socket", socket.AF_NETLINK, socket.SOCK_RAW, 15),
         "bind": raw("bind", inherited, unix_address(str(own / "b")), 100),
-        "listen": raw("listen", listener.fileno(), 1),
+        "listen": raw("listen", target["content"], 1),
         "setsockopt": raw("setsockopt", inherited, 1, 16, struct.pack("@i", 1), 4),
     }
 

@@ -52,10 +52,10 @@ ALWAYS = {
 }
 """Allowed whatever the arguments."""
 JUDGED = {
-    "perceive": "clone fcntl ioctl prctl prlimit64 sendto tgkill",
-    "clients": "clone fcntl ioctl prctl prlimit64 sendto tgkill socket socketpair",
-    "uplink": "clone fcntl ioctl prctl prlimit64 sendto tgkill socket connect setsockopt",
-    "resolver": "clone fcntl ioctl prctl prlimit64 tgkill socket",
+    "perceive": "clone fcntl ioctl prctl prlimit64 renameat2 sendto tgkill",
+    "clients": "clone fcntl ioctl prctl prlimit64 renameat2 sendto tgkill socket socketpair",
+    "uplink": "clone fcntl ioctl prctl prlimit64 renameat2 sendto tgkill socket connect setsockopt",
+    "resolver": "clone fcntl ioctl prctl prlimit64 renameat2 tgkill socket",
 }
 """By their arguments."""
 ABSENT = "clone3 futex_wake futex_wait futex_requeue mseal map_shadow_stack rseq_slice_yield"
