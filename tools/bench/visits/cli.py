@@ -29,8 +29,12 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from tools.bench.visits.cases import cases
     from tools.bench.visits.measure import measure
 
-    chosen = [case for case in cases(args.videos, args.rendered) if args.only in case.name]
-    report = measure(chosen, args.gap)
+    scripted = cases(args.videos)
+    if args.rendered:
+        from tools.bench.visits.turning import turning
+
+        scripted += turning()
+    report = measure([case for case in scripted if args.only in case.name], args.gap)
     return report, visits_text(report)
 
 
