@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tools.bench.__main__ import main
+from tools.bench.visits import queue
 from tools.bench.visits.cases import Case, cases
 from tools.bench.visits.measure import demo, visits
 
@@ -51,6 +52,15 @@ def test_where_geometry_cannot_know_the_table_says_so() -> None:
         "turned away for 60 s": 2,
     }
     assert all(known(case) or case.note for case in CASES.values())
+
+
+def test_of_a_queue_only_those_are_merged_who_are_not_seen_to_come_or_go() -> None:
+    rows = {
+        row["way"]: dict(zip(queue.GAPS, row["visits"], strict=True)) for row in queue.measure(40)
+    }
+    *seen, unseen = rows.values()
+    assert all(set(visits.values()) == {40} for visits in seen)
+    assert unseen[2.0] == 40 > unseen[10.0] > unseen[15.0] > unseen[30.0]
 
 
 @pytest.mark.slow
