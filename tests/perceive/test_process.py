@@ -136,12 +136,12 @@ def test_summaries_wait_in_memory_while_the_disk_takes_none(
     monkeypatch.setattr(Outbox, "add", maybe)
     monkeypatch.setattr(summary_store, "_RETRY", 1e-6)
     luma = np.full((120, 160), 90, np.uint8)
-    for second in range(45):
+    for second in range(60):
         perceiver.step(Frame(float(second), luma), 0, set())
     assert perceiver.report.summaries > 2
     assert _stored(config) == []
     full = False
-    perceiver.step(Frame(46.0, luma), 0, set())
+    perceiver.step(Frame(61.0, luma), 0, set())
     perceiver.finish()
     stored = _stored(config)
     assert len(stored) == perceiver.report.summaries

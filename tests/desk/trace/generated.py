@@ -55,7 +55,7 @@ def _face(truth: Truth, index: int, name: str, time: float, number: int) -> Face
     units = np.zeros(12, np.float32)
     return Face(
         track_id=index,
-        box=np.array([0, 0, 100, 100], np.float32),
+        box=np.array([0, 0, 100, 100], np.float32) + 400.0 * index,
         score=0.9,
         landmarks=Landmarks(points, 0.99),
         raw_points=points,

@@ -40,16 +40,11 @@ class Case:
         return self.stays if self.expected is None else self.expected
 
 
-def cases(videos: Path | None = None, rendered: bool = False) -> list[Case]:
-    """All. `videos`: a folder of short videos with one face each; `rendered`: with the pack of
-    rendered faces."""
+def cases(videos: Path | None = None) -> list[Case]:
+    """All but `turning`. `videos`: a folder of short videos with one face each."""
     found = [
         *looped(), *glances(), *swaps(), *one_after_another(), *away(), *flicker(), *together(),
     ]  # fmt: skip
-    if rendered:
-        from tools.bench.visits.turning import turning
-
-        found += turning()
     if videos is not None:
         found += [_looped_video(path) for path in sorted(videos.glob("*.mkv"))]
     return found
@@ -164,7 +159,7 @@ def one_after_another() -> list[Case]:
     people = sprites()
 
     def slide(stand: float, start: float, leave: float, side: int) -> Callable[[float], Place]:
-        """From the left, stands at `stand`, leaves to `side`; a third of the width a second."""
+        """Comes from the left, stands, leaves to `side`; a third of the width a second."""
 
         def place(t: float) -> Place:
             x = min(stand, stand - (start - t) / 3)

@@ -29,8 +29,13 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from tools.bench.visits.cases import cases
     from tools.bench.visits.measure import measure
 
-    chosen = [case for case in cases(args.videos, args.rendered) if args.only in case.name]
-    report = measure(chosen, args.gap)
+    scripted = cases(args.videos)
+    if args.rendered:
+        from tools.bench.visits.turning import turning
+
+        scripted += turning()
+    chosen = [case for case in scripted if args.only in case.name]
+    report = measure(chosen, args.gap, with_queue=not args.only)
     return report, visits_text(report)
 
 
@@ -44,5 +49,12 @@ def visits_text(report: dict[str, Any]) -> str:
             (row["note"] if right else f"expected {row['expected']}"),
         )  # fmt: skip
     head = line(report["machine"]) + f"visit_gap {report['visit_gap']:g} s\n"
+    tables = [table]
+    if report["queue"] is not None:
+        gaps = [f"{gap:g} s" for gap in report["queue"]["gaps"]]
+        people = report["queue"]["rows"][0]["people"]
+        tables.append(columns(f"visits of a queue of {people}, by visit_gap", *gaps))
+        for row in report["queue"]["rows"]:
+            tables[-1].add_row(row["way"], *map(str, row["visits"]))
     foot = f"{report['stays']} stays, {report['visits']} visits; {report['seconds']} s\n"
-    return head + text(table) + foot
+    return head + text(*tables) + foot

@@ -10,6 +10,7 @@ from agent.base.config import AgentConfig, parse
 from agent.base.types import Frame, Grey, Visit
 from agent.privacy.visits import VisitBook
 from agent.vision.pipeline import Pipeline
+from tools.bench.visits import queue
 from tools.bench.visits.cases import Case
 from tools.common.machine import machine
 
@@ -35,8 +36,10 @@ def visits(frames: Iterable[Grey], fps: float, config: AgentConfig) -> tuple[lis
     return ended + book.finish(), len(tracks)
 
 
-def measure(chosen: Sequence[Case], visit_gap: float | None = None) -> dict[str, Any]:
-    """One row per case."""
+def measure(
+    chosen: Sequence[Case], visit_gap: float | None = None, with_queue: bool = False
+) -> dict[str, Any]:
+    """One row per case, and `queue`."""
     started = time.monotonic()
     found = machine()
     config = demo(visit_gap)
@@ -57,6 +60,7 @@ def measure(chosen: Sequence[Case], visit_gap: float | None = None) -> dict[str,
         "machine": found,
         "visit_gap": config.privacy.visit_gap,
         "cases": rows,
+        "queue": {"gaps": queue.GAPS, "rows": queue.measure()} if with_queue else None,
         "stays": sum(row["stays"] for row in rows),
         "visits": sum(row["visits"] for row in rows),
         "passed": all(row["visits"] == row["expected"] for row in rows),
