@@ -20,7 +20,7 @@ def summary(seq: int, boot: str = "0a1b2c3d") -> Summary:
     pending = PendingRelease()
     pending.add_window(window, 0, POLICY, discrete_laplace)
     context = ReleaseContext(boot, seq, MODEL, FILE_CLOCK, micro_enabled=True)
-    return release(pending, window, 0, POLICY.k, POLICY, context, discrete_laplace)
+    return release(pending, window, 0, POLICY, context, discrete_laplace)
 
 
 def birth(boot: str = "0a1b2c3d") -> Birth:

@@ -80,6 +80,9 @@ class PendingRelease:
     windows: int = 0
     first: int = 0
     """The oldest window's number."""
+    threshold: int = 0
+    """The noised number of visits below which they are withheld, if it is more than k: of
+    `PublishingRule`, for so many windows. Must not depend on exact numbers."""
     seconds: int = 0
     capable_seconds: int = 0
     """Those with a frame rate sufficient for micro-expressions."""
@@ -122,18 +125,17 @@ def release(
     pending: PendingRelease,
     window: Window,
     slot: int,
-    threshold: int,
     policy: Policy,
     context: ReleaseContext,
     draw: Draw,
 ) -> Summary:
     """Build a summary, which may leave the device, from a slot's pending counts.
 
-    Where the noised number of visits is below `threshold` every cell is null, with the reason in
-    `withheld`; the caller keeps `pending` for the slot's next window. `window`: the newest pending
-    one. `threshold`: of `PublishingRule`; must not depend on exact numbers.
+    Where the noised number of visits is below k or the threshold every cell is null, with the
+    reason in `withheld`; the caller keeps `pending` for the slot's next window. `window`: the
+    newest pending one.
     """
-    published = pending.visits >= threshold
+    published = pending.visits >= max(policy.k, pending.threshold)
     cells, reasons = _cells(pending, published, policy, context, draw)
     flags = _flags(pending, window, policy, context, published)
     if cells["visits"] == COUNT[-1][1]:
@@ -354,9 +356,9 @@ class Releaser:
     def _release_slot(self, window: Window, slot: int) -> Released:
         pending = self._pending.setdefault(slot, PendingRelease())
         visits = pending.add_window(window, slot, self._policy, self._draw)
-        threshold = self._rule.threshold(slot, pending.windows, pending.first)
+        pending.threshold = self._rule.threshold(slot, pending.windows, pending.first)
         context = replace(self._context, clock=self._clock())
-        summary = release(pending, window, slot, threshold, self._policy, context, self._draw)
+        summary = release(pending, window, slot, self._policy, context, self._draw)
         self._context = replace(context, seq=(summary.seq + 1) % SEQ_LIMIT)
         if summary.visits is None:
             return Released(summary, visits)

@@ -149,7 +149,7 @@ def advantage(noise_of: AgentConfig, rounds: int, seed: int) -> float:
         window = Window(0, 900, {0: counts[there]}, frames=900, last=899.0, seconds=900)
         pending = PendingRelease()
         pending.add_window(window, 0, policy, draw)
-        summary = release(pending, window, 0, policy.k, policy, context, draw)
+        summary = release(pending, window, 0, policy, context, draw)
         published[there][guess(summary, policy, *counts) > 0] += 1
     return published[1][1] / sum(published[1]) - published[0][1] / sum(published[0])
 

@@ -198,7 +198,7 @@ def releases(policy: Policy, rounds: int, **visit: Any) -> list[Summary]:
     for _ in range(rounds):
         pending = PendingRelease()
         pending.add_window(window, 0, policy, draw)
-        done.append(release(pending, window, 0, policy.k, policy, context, draw))
+        done.append(release(pending, window, 0, policy, context, draw))
     return done
 
 
