@@ -176,11 +176,16 @@ class MqttConfig(Section):
     protocol: Literal["5", "3.1.1"] = "5"
     username: str = Field("", max_length=255)
     password_file: FilePath | None = None
+    """Mode 0600, or root's and 0640."""
+    plaintext_credentials: bool = False
+    """Send them without TLS to a broker beyond this machine and private networks: whoever is on the
+    way reads them."""
     tls: bool = False
     ca_file: FilePath | None = None
     """Null: the system's certificate authorities."""
     cert_file: FilePath | None = None
     key_file: FilePath | None = None
+    """As `password_file`."""
     keepalive: int = Field(60, ge=5, le=3600)
     """Seconds."""
     in_flight: int = Field(20, ge=1, le=20)

@@ -7,7 +7,17 @@ never drawn twice for the same visits. A message is removed on PUBACK, not on se
 """
 
 from agent.wall.outbox._events import MAX_EVENTS_PER_DAY
+from agent.wall.outbox._hardening import Budget, harden
 from agent.wall.outbox._ledger import ReceiptBasis, Release, ReleaseLedger
 from agent.wall.outbox.store import Outbox, Row
 
-__all__ = ["MAX_EVENTS_PER_DAY", "Outbox", "ReceiptBasis", "Release", "ReleaseLedger", "Row"]
+__all__ = [
+    "MAX_EVENTS_PER_DAY",
+    "Budget",
+    "Outbox",
+    "ReceiptBasis",
+    "Release",
+    "ReleaseLedger",
+    "Row",
+    "harden",
+]
