@@ -24,8 +24,9 @@ Polygon = Annotated[
     Field(min_length=3, max_length=32, strict=False),
 ]
 REMOTE = "remote"
-"""Marks fields that may be changed remotely; place, policy, epsilon, consent and addresses may only
-be set on site."""
+"""Marks fields that may be changed remotely, and only to something stricter than the site's own
+file (`privacy.policy.site`); place, policy, epsilon, consent and addresses may only be set on
+site."""
 
 
 class Section(BaseModel):
@@ -161,7 +162,8 @@ class StoreConfig(Section):
     max_bytes: int = Field(32_000_000, ge=100_000, le=10_000_000_000)
     max_age: float = Field(30 * 86_400.0, ge=60, le=366 * 86_400)
     """Seconds."""
-    max_rows: int = Field(50_000, ge=100, le=1_000_000)
+    max_rows: int = Field(50_000, ge=100, le=100_000)
+    """No more than the ledger has lines, which vouch for what is sent."""
     receipt_key: FilePath | None = None
     """Key that receipts are signed with, made at the first start; null: `receipt.key` in the
     uplink's own folder, as systemd made it, else beside the outbox."""
@@ -184,11 +186,16 @@ class MqttConfig(Section):
     protocol: Literal["5", "3.1.1"] = "5"
     username: str = Field("", max_length=255)
     password_file: FilePath | None = None
+    """Mode 0600, or root's and 0640."""
+    plaintext_credentials: bool = False
+    """Send them without TLS to a broker beyond this machine and private networks: whoever is on the
+    way reads them."""
     tls: bool = False
     ca_file: FilePath | None = None
     """Null: the system's certificate authorities."""
     cert_file: FilePath | None = None
     key_file: FilePath | None = None
+    """As `password_file`."""
     keepalive: int = Field(60, ge=5, le=3600)
     """Seconds."""
     in_flight: int = Field(20, ge=1, le=20)

@@ -1,14 +1,18 @@
-"""Atomic replacement of files that survives power loss (fsync(2), rename(2))."""
+"""Files that others may have a hand in: replaced atomically so that a power loss leaves the old or
+the new (fsync(2), rename(2)); secrets that only their owner may read."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
+import shlex
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
+
+from agent.base.errors import ConfigError
 
 _MAX_NAMES = 100
 """Random names to try."""
@@ -46,10 +50,72 @@ def read_regular_file(path: Path, max_bytes: int) -> bytes:
     """At most `max_bytes` + 1 bytes of a regular file. Raises `OSError`, also for a link, and never
     waits, as for a pipe: whoever may write the folder may have put one there."""
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with open(number, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(number).st_mode):
             raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
-        return file.read(max_bytes + 1)
+        with open(number, "rb", closefd=False) as file:
+            return file.read(max_bytes + 1)
+    finally:
+        os.close(number)
+
+
+def read_secret(path: Path, what: str, max_bytes: int, *, roots_group: bool = False) -> bytes:
+    """A regular file that nobody but its owner may read, as OpenSSH demands of its keys.
+
+    Links are followed, as those of certbot, unless a folder on the way may be written by everybody.
+    `what`: the file in words. `roots_group`: a file of root's may be read by its group, as systemd
+    shows credentials. Raises `OSError` where it cannot be read, `ConfigError` naming the file and
+    the command to run.
+    """
+    refuse_replaceable(path, what)
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(number)
+        if not stat.S_ISREG(found.st_mode):
+            raise ConfigError(f"{what} {path} is not a file. Name an ordinary file.")
+        group = stat.S_IRGRP if roots_group and found.st_uid == 0 else 0
+        beyond = stat.S_IMODE(found.st_mode) & 0o077 & ~group
+        if beyond:
+            how = "read" if beyond & 0o044 else "changed"
+            raise ConfigError(
+                f"{what} {path} may be {how} by others (mode {stat.S_IMODE(found.st_mode):04o}). "
+                f"Run: chmod 600 {_quoted(path)}"
+            )
+        with open(number, "rb", closefd=False) as file:
+            return file.read(max_bytes)
+    finally:
+        os.close(number)
+
+
+def refuse_writable(path: Path, what: str) -> None:
+    """For files that are public but decide whom to trust. Raises `OSError`, and `ConfigError` where
+    others than the owner may change or replace it."""
+    refuse_replaceable(path, what)
+    mode = path.stat().st_mode
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigError(
+            f"{what} {path} may be changed by others (mode {stat.S_IMODE(mode):04o}). See that it "
+            f"is the right one, then run: chmod go-w {_quoted(path)}"
+        )
+
+
+def refuse_replaceable(path: Path, what: str) -> None:
+    """Raises `ConfigError` where everybody may write a folder on the way to it, or to the file that
+    it is a link to. Raises `OSError`."""
+    whole = Path(os.path.abspath(path)), Path(os.path.realpath(path))
+    for folder in {parent: None for each in whole for parent in each.parents}:
+        mode = folder.stat().st_mode
+        # In a sticky folder, such as /tmp, only the owner may replace a file.
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise ConfigError(
+                f"{what} {path} lies in {folder}, which everybody may write (mode "
+                f"{stat.S_IMODE(mode):04o}): another file can be put in its place. Run: "
+                f"chmod o-w {_quoted(folder)}"
+            )
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(os.path.abspath(path))
 
 
 def sync_folder(folder: Path) -> None:

@@ -16,6 +16,7 @@ from paho.mqtt.properties import Properties
 
 from agent.base.config import MqttConfig
 from agent.base.errors import ConfigError
+from agent.uplink.credentials import check_tls_files, read_password, refuse_plaintext
 from agent.uplink.resolver.lookup import Address
 
 MAX_PACKET_BYTES = 16_384
@@ -40,24 +41,20 @@ class Credentials:
 
 
 def load_credentials(params: MqttConfig) -> Credentials:
-    """Read password and certificates. Raises `ConfigError` naming the file."""
-    password = None
-    if params.password_file is not None:
-        try:
-            password = params.password_file.read_text().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"mqtt.password_file {params.password_file} cannot be read: {error}. "
-                "Check the path and its permissions."
-            ) from None
+    """Read password and certificates. Raises `ConfigError` naming the file, or where the password
+    would cross the internet in the clear."""
+    refuse_plaintext(params)
+    password = read_password(params.password_file) if params.password_file else None
     return Credentials(password, _tls(params) if params.tls else None)
 
 
 def _tls(params: MqttConfig) -> ssl.SSLContext:
     try:
+        check_tls_files(params)
         context = ssl.create_default_context(cafile=params.ca_file)
         if params.cert_file and params.key_file:
-            context.load_cert_chain(params.cert_file, params.key_file)
+            # An encrypted key is an error, not a question on the terminal.
+            context.load_cert_chain(params.cert_file, params.key_file, password="")
     except (OSError, ssl.SSLError) as error:
         named = [str(each) for each in (params.ca_file, params.cert_file, params.key_file) if each]
         raise ConfigError(

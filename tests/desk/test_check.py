@@ -250,6 +250,7 @@ def test_a_real_broker_accepts_or_refuses_credentials(
     assert "the broker says: Not authorized" in refused.detail
     assert "mqtt.username" in refused.advice
     (tmp_path / "password").write_text("secret \n")  # the space is part of it
+    (tmp_path / "password").chmod(0o600)
     settings["mqtt"] |= {"username": "ann", "password_file": str(tmp_path / "password")}
     assert line(settings, "broker").ok
 

@@ -97,6 +97,7 @@ def test_refused_credentials_name_the_settings(
     broker.start()
     secret = tmp_path / "secret"
     secret.write_text("wrong\n")
+    secret.chmod(0o600)
     login = {"username": "box-7", "password_file": str(secret), "protocol": protocol}
     config = agent_config(tmp_path, broker.port, **login)
     fill(config, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -18,6 +19,7 @@ from paho.mqtt.properties import Properties
 from agent.base.config import AgentConfig
 from agent.base.report import Event, Health, Meta, Receipt, Reported, Response, Vitals, to_json
 from agent.base.schemas import registry as schemas
+from agent.cli import main
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import read
 from tests.summaries import birth
@@ -273,3 +275,13 @@ def test_the_first_receipt_is_delivered_and_its_key_is_in_meta(
     meta = Meta.model_validate_json(fleet.bodies("meta")[0])
     assert receipt.statement.key == meta.key
     assert to_json(receipt) == fleet.bodies("receipt")[0]
+    assert meta.receipt is not None
+    digest = hashlib.sha256(fleet.bodies("receipt")[0]).hexdigest()
+    assert (meta.receipt.number, meta.receipt.sha256) == (1, digest)
+    captured = [tmp_path / "receipts", tmp_path / "metas"]
+    for path, kind in zip(captured, ("receipt", "meta"), strict=True):
+        path.write_bytes(b"".join(body + b"\n" for body in fleet.bodies(kind)))
+    asked = ["receipt", "verify", str(captured[0]), "--meta", str(captured[1])]
+    assert main(asked) == 0
+    captured[1].write_bytes(captured[1].read_bytes().replace(digest.encode(), b"0" * 64))
+    assert main(asked) == 1

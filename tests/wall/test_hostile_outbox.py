@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import random
 import sqlite3
 import struct
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +13,7 @@ import pytest
 
 from agent.base.config import StoreConfig
 from agent.base.errors import StoreError
-from agent.base.report import Birth, to_json
+from agent.base.report import Birth
 from agent.wall.outbox import Outbox, _database, _inspection
 from agent.wall.outbox import _hardening as hardening
 from agent.wall.outbox._hardening import Budget
@@ -343,62 +340,3 @@ def test_a_lock_that_is_never_let_go_is_an_error(
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(StoreError):
             box(tmp_path)
-
-
-def mutated(data: bytes, draw: random.Random) -> bytes:
-    """Some bits, bytes, words, pages or the end of a file, changed."""
-    changed = bytearray(data)
-    for _ in range(draw.choice((1, 1, 2, 5, 50))):
-        at = draw.randrange(len(changed) if draw.random() < 0.7 else min(len(changed), 200))
-        how = draw.randrange(5)
-        if how == 0:
-            changed[at] ^= 1 << draw.randrange(8)
-        elif how == 1:
-            changed[at] = draw.choice((0, 255, 127, 128, draw.randrange(256)))
-        elif how == 2:
-            changed[at : at + 8] = draw.randbytes(8)
-        elif how == 3 and len(changed) >= 4096:
-            here, there = (4096 * draw.randrange(len(changed) // 4096) for _ in range(2))
-            changed[here : here + 4096] = changed[there : there + 4096]
-        else:
-            del changed[max(at, 200) :]
-    return bytes(changed)
-
-
-@pytest.mark.slow
-def test_mutated_files_neither_crash_nor_give_wrong_rows(tmp_path: Path) -> None:
-    """More rounds: FLEETING_MUTATIONS=2000. A third of them change the journal."""
-    logging.disable(logging.CRITICAL)
-    draw = random.Random(20261129)
-    path = filled(tmp_path / "good", 40)
-    whole = path.read_bytes()
-    with box(path.parent) as outbox:
-        outbox.add(summary(40))
-        journal = Path(f"{path}-wal").read_bytes()
-    good = {to_json(summary(seq)) for seq in range(41)}
-    rounds = int(os.environ.get("FLEETING_MUTATIONS", "150"))
-    aside, longest = 0, 0.0
-    try:
-        for number in range(rounds):
-            folder = tmp_path / f"{number % 8}"
-            folder.mkdir(exist_ok=True)
-            for old in folder.iterdir():
-                old.unlink()
-            both = draw.random() < 0.33
-            file = folder / "outbox.db"
-            file.write_bytes(whole if both else mutated(whole, draw))
-            if both:
-                Path(f"{file}-wal").write_bytes(mutated(journal, draw))
-            began = time.monotonic()
-            with contextlib.suppress(StoreError), box(folder) as outbox:
-                rows = outbox.peek(100)
-                assert {row.body for row in rows if row.kind == "summary"} <= good
-                for _ in range(2):
-                    with contextlib.suppress(StoreError):
-                        use_everything(outbox)
-                aside += outbox.moved_aside is not None
-            longest = max(longest, time.monotonic() - began)
-    finally:
-        logging.disable(logging.NOTSET)
-    assert 0 < aside < rounds
-    print(f"{rounds} files: {aside} moved aside, longest {longest:.2f} s")

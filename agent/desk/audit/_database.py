@@ -21,7 +21,7 @@ from agent.base import report
 from agent.base.config import StoreConfig
 from agent.base.report import ClosedModel, from_json
 from agent.desk.audit._artifacts import Finding
-from agent.wall.outbox import Outbox
+from agent.wall.outbox import Budget, Outbox, harden
 
 _HEAD = b"SQLite format 3\0"
 _WAL = (0x377F0682, 0x377F0683)
@@ -37,6 +37,8 @@ _MODELS = [
     if isinstance(each, type) and issubclass(each, ClosedModel)
 ]
 """Message models, and the internal models stored in the outbox."""
+_MAX_VALUE = 1_000_000_000
+"""Bytes: whatever is there is to be looked at."""
 _GRAM = 6
 """Bytes per n-gram."""
 _MIN_RUN = 32
@@ -55,6 +57,7 @@ def read_rows(path: Path) -> tuple[list[bytes], list[Finding]]:
     try:
         expected = _new_outbox()
         with contextlib.closing(sqlite3.connect(path)) as database:
+            harden(database, Budget(), _MAX_VALUE)
             for kind, name, sql in database.execute("SELECT type, name, sql FROM sqlite_master"):
                 texts += [str(each).encode() for each in (kind, name, sql) if each]
                 if (kind, name, sql) not in expected:
@@ -92,6 +95,7 @@ def _new_outbox() -> set[tuple[str, str, str | None]]:
         with Outbox(StoreConfig(outbox=path)):
             pass
         with contextlib.closing(sqlite3.connect(path)) as database:
+            harden(database, Budget())
             return set(database.execute("SELECT type, name, sql FROM sqlite_master"))
 
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from agent.base.errors import AgentError, ConfigError, StoreError
-from agent.base.files import write_atomically
+from agent.base.files import read_secret, write_atomically
 from agent.privacy.policy.profile import parse_profile
 from agent.privacy.policy.trusted_file import MAX_PROFILE_BYTES, read_regular_file
 
@@ -61,6 +61,7 @@ def _private_key(path: Path) -> Ed25519PrivateKey:
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{path} is no private Ed25519 key (PEM). Make one with --new.")
+    read_secret(path, "The private key", 0)
     return key
 
 

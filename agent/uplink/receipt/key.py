@@ -6,7 +6,6 @@ After the loss of the key a new chain of receipts begins under a new key.
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from agent.base.config import StoreConfig
 from agent.base.errors import ConfigError, StoreError
-from agent.base.files import sync_folder
+from agent.base.files import read_secret, sync_folder
 
 _NAME = "receipt.key"
 _MAX_BYTES = 4096
@@ -74,20 +73,7 @@ def public_hex(key: Ed25519PrivateKey) -> str:
 
 
 def _read(path: Path) -> Ed25519PrivateKey:
-    # O_NONBLOCK: opening a named pipe must not block.
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        mode = os.fstat(number).st_mode
-        if not stat.S_ISREG(mode):
-            raise ConfigError(f"The receipt key {path} is not a file. {_NEW_CHAIN}")
-        if mode & 0o077:
-            raise ConfigError(
-                f"The receipt key {path} may be read by others (mode {stat.S_IMODE(mode):04o}), "
-                f"who could sign in this box's name. Run: chmod 600 {path}"
-            )
-        content = os.read(number, _MAX_BYTES)
-    finally:
-        os.close(number)
+    content = read_secret(path, "The receipt key", _MAX_BYTES)
     try:
         key = load_pem_private_key(content, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -6,7 +6,16 @@ transaction before anything is sent, and are re-sent byte for byte: after a powe
 never drawn twice for the same visits. A message is removed on PUBACK, not on send.
 """
 
+from agent.wall.outbox._hardening import Budget, harden
 from agent.wall.outbox._ledger import ReceiptBasis, Release, ReleaseLedger
 from agent.wall.outbox.store import Outbox, Row
 
-__all__ = ["Outbox", "ReceiptBasis", "Release", "ReleaseLedger", "Row"]
+__all__ = [
+    "Budget",
+    "Outbox",
+    "ReceiptBasis",
+    "Release",
+    "ReleaseLedger",
+    "Row",
+    "harden",
+]

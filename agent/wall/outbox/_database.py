@@ -106,10 +106,8 @@ class Database:
     def transaction(self, what: str) -> Iterator[sqlite3.Connection]:
         """Commit or roll back; `what` completes the error text "Could not … the outbox"."""
         with self._errors(what):
-            database = self._open_connection()
+            database = self._begin("BEGIN IMMEDIATE")
             try:
-                database.execute("BEGIN IMMEDIATE")
-                self._check_unchanged(database)
                 if self.moved_aside != self._reported:
                     self._on_damage(database)
                 yield database
@@ -125,10 +123,8 @@ class Database:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """One moment of the file; nothing may be written."""
         with self._errors("read"):
-            database = self._open_connection()
-            database.execute("BEGIN")
+            database = self._begin("BEGIN")
             try:
-                self._check_unchanged(database)
                 yield database
             finally:
                 with contextlib.suppress(sqlite3.Error):
@@ -162,11 +158,16 @@ class Database:
         self._budget.begin()
         return self._connection
 
-    def _check_unchanged(self, database: sqlite3.Connection) -> None:
-        """Within a transaction: whether the schema is still the one that was checked; else the
-        next call opens and checks the file again."""
-        if _schema_version(database) != self._schema_version:
-            raise sqlite3.DatabaseError("its tables were changed meanwhile")
+    def _begin(self, statement: str) -> sqlite3.Connection:
+        """The connection in a transaction in which the schema is still the one that was checked;
+        else the file is opened and checked again."""
+        for _ in range(2):
+            database = self._open_connection()
+            database.execute(statement)
+            if _schema_version(database) == self._schema_version:
+                return database
+            self.close()
+        raise sqlite3.DatabaseError("its tables were changed meanwhile")
 
     def _open(self) -> tuple[sqlite3.Connection, int]:
         """The connection and the version of its schema."""

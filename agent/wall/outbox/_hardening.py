@@ -16,7 +16,6 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
     sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 0,
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
-    sqlite3.SQLITE_LIMIT_LENGTH: 32_768,
     sqlite3.SQLITE_LIMIT_SQL_LENGTH: 8192,
     sqlite3.SQLITE_LIMIT_COLUMN: 64,
     sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 32,
@@ -25,6 +24,7 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 64,
     sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: 64,
 }
+_MAX_VALUE_BYTES = 32_768
 _PRAGMAS = ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0", "foreign_keys = OFF")
 _ALLOWED = frozenset({
     sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE,
@@ -51,8 +51,10 @@ class Budget:
         return time.monotonic() > self._end
 
 
-def harden(database: sqlite3.Connection, budget: Budget) -> None:
-    """Set the limits; call before the first statement, which would read the file's schema."""
+def harden(database: sqlite3.Connection, budget: Budget, max_value: int = _MAX_VALUE_BYTES) -> None:
+    """Set the limits; call before the first statement, which would read the file's schema.
+    `max_value`: bytes of one value."""
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max_value)
     for limit, value in _LIMITS.items():
         database.setlimit(limit, value)
     if sys.version_info >= (3, 12):

@@ -263,6 +263,9 @@ def test_a_pair_is_made_and_signs_what_the_agent_accepts(tmp_path: Path) -> None
     profile.write_text(PLAIN + "min_q = 1\n")
     with pytest.raises(ConfigError, match="min_q: unknown key"):
         sign_profile(tmp_path / "site.key", profile)
+    (tmp_path / "site.key").chmod(0o640)
+    with pytest.raises(ConfigError, match=r"others \(mode 0640\)\. Run: chmod 600"):
+        sign_profile(tmp_path / "site.key", profile)
 
 
 def test_the_command_signs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

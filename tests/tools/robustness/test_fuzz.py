@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 
 from agent.uplink.connection import Message
 from agent.uplink.inbound import Handled, Inbound
+from agent.wall.outbox import Outbox
 from tests.uplink.conftest import agent_config, fill, stepped_uplink, summaries
 from tools.common.mosquitto import free_port
+from tools.robustness.fuzz import files
 from tools.robustness.fuzz import run as fuzz
 from tools.robustness.fuzz.streams import Rogue, streams
 
@@ -47,6 +50,23 @@ def test_the_fuzzer_sees_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> Non
 
         leaky.setattr(Inbound, "__call__", remember)
         assert any("memory grew" in each for each in fuzz.run(400, seed=3)["problems"])
+
+
+@pytest.mark.slow
+def test_tampered_outbox_files_are_refused_or_moved_aside() -> None:
+    report = files.run(150, seed=20261129)
+    assert report["problems"] == []
+    assert 30 < report["aside"] < 150
+
+
+@pytest.mark.slow
+def test_the_fuzzer_of_files_sees_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as weak:  # bodies are not held against the ledger
+        weak.setattr("agent.wall.outbox.store.is_recorded", lambda *_: True)
+        assert any("never released" in each for each in files.run(60, seed=3)["problems"])
+    with monkeypatch.context() as dying:
+        dying.setattr(Outbox, "peek", lambda *_: os._exit(9))
+        assert any("ended with code 9" in each for each in files.run(1, seed=3)["problems"])
 
 
 @pytest.mark.slow

@@ -1,1 +1,1 @@
-"""Hostile messages from the broker."""
+"""Hostile messages from the broker, hostile files from the other process."""

@@ -11,7 +11,7 @@ from tools.common.machine import line, machine
 from tools.common.progress import bar
 
 WIRE_SHARE = 50
-"""One message in so many also goes through a real broker."""
+"""One message in so many also goes through a real broker; and one outbox file for so many."""
 
 
 def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
@@ -19,10 +19,11 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
     parser = verbs.add_parser(
         "fuzz",
         parents=[shared],
-        help="hostile messages from the broker: no crash, no change of state, no growth",
+        help="hostile messages and files: no crash, no change of state, no growth",
         description="Sends malformed, replayed, oversized and misdirected messages to the handler "
         "of everything inbound, a share of them through a real broker to a real uplink process, "
-        "and at last bytes that are no MQTT. Exit code 1 when anything raised, changed or grew.",
+        "bytes that are no MQTT, and outbox files that were tampered with. Exit code 1 when "
+        "anything raised, changed or grew.",
     )
     parser.add_argument(
         "--messages", type=positive, default=100_000, metavar="N", help="default: 100000"
@@ -33,13 +34,15 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Report and text; `passed` in the report is the verdict. Raises `ToolError`."""
+    from tools.robustness.fuzz import files, wire
     from tools.robustness.fuzz import run as fuzz
-    from tools.robustness.fuzz import wire
 
     seed = secrets.randbits(32) if args.seed is None else args.seed
     with bar("messages", args.messages) as tell:
         report = fuzz.run(args.messages, seed, lambda done: tell(done, ""))
     report["machine"] = machine()
+    report["files"] = files.run(max(args.messages // WIRE_SHARE, 100), seed)
+    report["problems"] += report["files"].pop("problems")
     if not args.no_wire:
         report["wire"] = wire.run(max(args.messages // WIRE_SHARE, 100), seed)
         report["problems"] += report["wire"].pop("problems")
@@ -66,6 +69,11 @@ def text(report: dict[str, Any]) -> str:
         "a broker that sends what is no MQTT"
         if wire["broker"]
         else "no real broker took part"
+    )
+    files = report["files"]
+    lines.append(
+        f"{files['files']} outbox files tampered with: {files['aside']} moved aside, "
+        f"{files['errors']} refused, longest {files['longest']:.2f} s"
     )
     lines += [f"PROBLEM: {each}" for each in report["problems"]]
     lines.append("passed" if report["passed"] else "FAILED")
