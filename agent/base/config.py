@@ -170,7 +170,7 @@ class StoreConfig(Section):
     warden: FilePath | None = None
     """Where the uplink remembers what left, so that no day exceeds its quotas; null: `warden.json`
     in the uplink's own folder, as systemd made it, else in one beside the outbox's folder, with
-    `-uplink` after its name. Nobody else may write there."""
+    `-uplink` after its name. The perceive process must not be able to write there."""
 
     @property
     def settings(self) -> Path:

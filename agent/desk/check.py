@@ -23,12 +23,15 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.base.clock import WallClock
 from agent.base.config import AgentConfig, MqttConfig
 from agent.base.errors import AgentError, ConfigError
+from agent.base.quotas import quotas
 from agent.host import swap
 from agent.host.supervise import child_environment
 from agent.perceive.capture.microphone import listen
 from agent.perceive.capture.resilient import open_source
 from agent.perceive.capture.source import Source
+from agent.privacy.policy.rules import resolve
 from agent.uplink.client import load_credentials
+from agent.uplink.warden.state import is_exposed, state_path
 from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.vision.inference.tflite import open_model, runtime_name
 from agent.vision.micro.network import NetworkState, SpotterNetwork
@@ -271,6 +274,24 @@ def _swap(config: AgentConfig) -> PartStatus:
     return PartStatus(service or alone, detail, advice)
 
 
+def _day(config: AgentConfig) -> PartStatus:
+    """What may leave in a day at most, and where the uplink remembers it."""
+    policy = resolve(config, live=False)
+    most = quotas(policy.window, policy.slots, config.mqtt.health_interval)
+    path = state_path(config.store)
+    detail = (
+        f"at most {most.summary:,} summaries of {most.slots} content slots (slot 0 is one of "
+        f"them), counted in {path}"
+    )
+    if is_exposed(path, config.store):
+        return PartStatus(
+            False,
+            detail,
+            "The perceive process may write there: set store.warden to another folder.",
+        )
+    return PartStatus(True, detail)
+
+
 def _sandbox(config: AgentConfig) -> PartStatus:
     """Tested in child processes, since a sandbox cannot be left."""
     try:
@@ -324,6 +345,7 @@ PARTS: dict[str, Callable[[AgentConfig], PartStatus]] = {
     "clock": _clock,
     "disk": _disk,
     "swap": _swap,
+    "day": _day,
     "walls": _sandbox,  # part of the --json format
 }
 

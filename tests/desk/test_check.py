@@ -71,6 +71,7 @@ def test_every_part_of_a_working_configuration(settings: dict[str, Any]) -> None
         "clock",
         "disk",
         "swap",
+        "day",
         "walls",
     ]
     assert found["camera"].ok
@@ -320,3 +321,13 @@ def test_check_does_not_load_opencv_or_models_for_its_help() -> None:
         timeout=60,
     )
     assert run.stdout.strip() == "False", run.stderr
+
+
+def test_a_day_is_said_and_where_it_is_counted(settings: dict[str, Any], tmp_path: Path) -> None:
+    settings["content"] = {"slots": 3}
+    settings["privacy"] = {"policy": "retail-eu"}
+    found = line(settings, "day")
+    assert found.ok
+    assert "366 summaries of 3 content slots" in found.detail
+    settings["store"]["warden"] = str(Path(settings["store"]["outbox"]).with_name("warden.json"))
+    assert not line(settings, "day").ok

@@ -306,6 +306,19 @@ def test_summaries_are_split_by_content_slot(tmp_path: Path) -> None:
     assert [s.slot for s in _stored(config)] == [0, 7, 8]
 
 
+def test_a_slot_beyond_the_days_is_refused_and_said(tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    config = config.model_copy(update={"content": config.content.model_copy(update={"slots": 2})})
+    for _ in range(2):  # a restart does not bring more
+        perceiver = Perceiver(config)
+        for number, slot in enumerate((7, 8), 1):
+            _set(config, content=slot, content_count=number)
+            _play(perceiver, 10 * number, 10 * number + 10)
+        perceiver.finish()
+    assert {s.slot for s in _stored(config)} <= {0, 7}
+    assert "content_refused" in _events(config)
+
+
 def test_a_stalled_camera_is_reported(tmp_path: Path) -> None:
     config = _config(tmp_path)
     perceiver = Perceiver(config)

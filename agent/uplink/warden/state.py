@@ -84,13 +84,28 @@ _STATE: TypeAdapter[State] = TypeAdapter(State)
 
 
 def state_path(params: StoreConfig) -> Path:
-    """In the folder that systemd made for the uplink, else in one beside the outbox's folder: the
-    perceive process may write in that one, and its sandbox keeps it out of this."""
+    """As configured, else in the folder that systemd made for the uplink, else in one beside the
+    outbox's folder: the perceive process may write in that one, and its sandbox keeps it out of
+    this. Beside the outbox where no such folder can be made."""
     if params.warden is not None:
         return params.warden
     folder = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if folder:
+        return Path(folder) / _NAME
     shared = params.outbox.absolute().parent
-    return (Path(folder) if folder else shared.with_name(f"{shared.name}-uplink")) / _NAME
+    own = shared.with_name(f"{shared.name}-uplink")
+    return (own if own.exists() or _can_be_made(own) else shared) / _NAME
+
+
+def is_exposed(path: Path, params: StoreConfig) -> bool:
+    """Whether the perceive process may write there: its state then holds only while the uplink
+    runs, and a taken-over perceive process can begin the day anew at its next start."""
+    return path.absolute().is_relative_to(params.outbox.absolute().parent)
+
+
+def _can_be_made(folder: Path) -> bool:
+    there = next(each for each in folder.parents if each.exists())
+    return os.access(there, os.W_OK)
 
 
 def make_folder(path: Path) -> None:

@@ -19,7 +19,15 @@ from agent.base.report import Event, EventCode, Receipt, Summary, from_json, to_
 from agent.privacy.policy.rules import Policy, resolve
 from agent.uplink.warden import rules
 from agent.uplink.warden.log import SlidingCount
-from agent.uplink.warden.state import Counted, Run, load, make_folder, save, state_path
+from agent.uplink.warden.state import (
+    Counted,
+    Run,
+    is_exposed,
+    load,
+    make_folder,
+    save,
+    state_path,
+)
 from agent.wall.outbox import Row
 
 log = logging.getLogger(__name__)
@@ -67,8 +75,12 @@ class Warden:
         self._ahead = -math.inf
         """The most that the trusted wall clock was ahead of the elapsed time in this process."""
         make_folder(self.path)
-        if self.path.parent == config.store.outbox.absolute().parent:
-            log.warning("The warden's file lies beside the outbox, where perceive may write.")
+        if is_exposed(self.path, config.store):
+            log.warning(
+                "%s lies where perceive may write: what left today holds only until the next "
+                "start. Set store.warden to a file in a folder of the uplink's own.",
+                self.path,
+            )
         self._state = load(self.path)
         self._time = time(self._state.time)
         self._started = self._time()

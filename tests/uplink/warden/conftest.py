@@ -67,7 +67,7 @@ def _template(config: AgentConfig) -> Summary:
     pending = PendingRelease()
     pending.add_window(window, 0, policy, lambda scale: 0)
     context = ReleaseContext(BOOT, 0, "0123456789abcdef", FILE_CLOCK, micro_enabled=True)
-    return release(pending, window, 0, policy.k, policy, context, lambda scale: 0)
+    return release(pending, window, 0, policy, context, lambda scale: 0)
 
 
 def row(message: Summary | Event | bytes, kind: str = "summary") -> Row:

@@ -15,7 +15,7 @@ from agent.base.errors import StoreError
 from agent.base.quotas import DAY, EVENTS_RESERVED, RESTARTS
 from agent.base.report import Event, Privacy, Receipt, Statement, to_json
 from agent.privacy.policy.rules import resolve
-from agent.uplink.warden.state import state_path
+from agent.uplink.warden.state import is_exposed, state_path
 from agent.wall.outbox import Row
 from tests.fakes import full_disk, untrusted_clock  # noqa: F401
 from tests.uplink.warden.conftest import BOOT, KEY, UTC, Guard, row, shop, summary
@@ -31,8 +31,8 @@ def event(code: str = "paused", seq: int = 0) -> Row:
 def receipt(number: int = 1, sign: Any = KEY.sign) -> Row:
     statement = Statement(
         number=number, previous="0" * 64, start=None, end=None, outbox="same", summaries=0,
-        digest="0" * 64, messages=0, bytes=0, epsilon_milli=0, windows_withheld=0, visits_withheld=0, model=None,
-        policy=None, units=None, schemas="0" * 16,
+        digest="0" * 64, messages=0, bytes=0, epsilon_milli=0, windows_withheld=0,
+        visits_withheld=0, model=None, policy=None, units=None, schemas="0" * 16,
         key=KEY.public_key().public_bytes_raw().hex(),
     )  # fmt: skip
     made = Receipt(statement=statement, signature=sign(to_json(statement)).hex())
@@ -310,6 +310,13 @@ def test_its_file_is_beside_the_outboxs_folder_or_in_systemds(
     assert not path.is_relative_to(guard.config.store.outbox.parent)
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/fleeting-uplink")
     assert state_path(guard.config.store) == Path("/var/lib/fleeting-uplink/warden.json")
+    monkeypatch.delenv("STATE_DIRECTORY")
+    other = shop(tmp_path / "elsewhere").store
+    assert state_path(other).parent == tmp_path / "elsewhere" / "box-uplink"
+    assert not is_exposed(state_path(other), other)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert state_path(other) == other.outbox.with_name("warden.json")
+    assert is_exposed(state_path(other), other)
     chosen = parse({"store": {"warden": str(tmp_path / "w")}}, "test")
     assert state_path(chosen.store) == tmp_path / "w"
 

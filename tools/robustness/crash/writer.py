@@ -40,7 +40,7 @@ def summaries(count: int) -> list[Summary]:
         pending = PendingRelease()
         pending.add_window(window, 0, policy, discrete_laplace)
         context = ReleaseContext(_BOOT, seq, "0123456789abcdef", FILE_CLOCK, micro_enabled=True)
-        made.append(release(pending, window, 0, policy.k, policy, context, discrete_laplace))
+        made.append(release(pending, window, 0, policy, context, discrete_laplace))
     return made
 
 

@@ -154,7 +154,7 @@ class Attacker:
         pending.add_window(window, 0, self._policy, discrete_laplace)
         context = ReleaseContext(boot, self._seq % 2**24, MODEL, FILE_CLOCK, micro_enabled=True)
         policy = self._policy
-        released = release(pending, window, 0, policy.k, policy, context, discrete_laplace)
+        released = release(pending, window, 0, policy, context, discrete_laplace)
         made = json.loads(to_json(released))
         made["slot"] = self._draw.randrange(4) if slot is None else slot
         made["seq"] = made["seq"] if seq is None else seq

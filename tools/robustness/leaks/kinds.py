@@ -64,7 +64,9 @@ class Leak:
     def in_uplink(self) -> None:
         """In `uplink`: let everything pass that the outbox holds."""
         from agent.uplink.warden.warden import Warden
+        from agent.wall.outbox import store
 
+        replace(store, "MAX_BODY_BYTES", 1_000_000)
         replace(Warden, "remembers", lambda warden, row: True)
 
     def thumbnail(self, width: int, height: int) -> Any:
