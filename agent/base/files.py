@@ -23,15 +23,15 @@ def write_atomically(
 ) -> None:
     """Write a temporary file beside `path`, then rename it: readers see the old content or the new.
 
-    `data`: the content, or a function that writes it. `mode`: permissions; None, as it must be in
-    the sandbox, which lets none be changed: 0666 less the umask. Raises `OSError` and leaves `path`
+    `data`: the content, or a function that writes it. `mode`: permissions; None: 0666 less the
+    umask. The sandbox lets none be changed: there None or 0600. Raises `OSError` and leaves `path`
     unchanged; where only the folder's fsync fails, `path` holds the new content, which a power loss
     may undo. A power loss may leave the temporary file.
     """
     number, temporary = _make_beside(path, 0o666 if mode is None else 0o600)
     try:
         with open(number, "wb") as file:
-            if mode is not None:
+            if mode is not None and mode != 0o600:
                 os.fchmod(number, mode)
             if isinstance(data, bytes):
                 file.write(data)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
+import random
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,7 +21,7 @@ from agent.uplink.process import Uplink
 from agent.wall.outbox import Outbox
 from tests.uplink.conftest import DEVICE, Listen, agent_config, eventually
 from tools.common.mosquitto import Mosquitto
-from tools.robustness.flood.rows import Attacker, Row
+from tools.robustness.flood.rows import Attacker, Row, plant
 from tools.robustness.flood.run import configuration
 
 BASE = f"fleeting/1/d/{DEVICE}"
@@ -36,13 +40,10 @@ def named(config: AgentConfig, **quotas: object) -> AgentConfig:
 
 
 def write(config: AgentConfig, rows: Iterator[Row]) -> None:
-    """As perceive could: past `Outbox.add`, without a ledger."""
+    """As perceive could: past `Outbox.add`."""
     with Outbox(config.store) as outbox, outbox._database.transaction("flood") as database:
-        for number, (kind, boot, seq, body) in enumerate(rows):
-            database.execute(
-                "INSERT OR IGNORE INTO outbox (kind, boot, seq, body) VALUES (?, ?, ?, ?)",
-                (kind, f"{boot}-{number}-{time.monotonic_ns()}", seq, body),
-            )
+        for row in rows:
+            plant(database, row, f"{random.getrandbits(32):08x}")
 
 
 class Device:
@@ -194,7 +195,7 @@ def test_values_of_other_types_do_not_end_the_uplink(
     monkeypatch.setattr("agent.uplink.inbound._FLUSH_INTERVAL", 0.05)
     config = agent_config(tmp_path, mosquitto.port)
     device = Device(config)
-    with device.outbox._database.transaction("test") as database:
+    with contextlib.closing(sqlite3.connect(config.store.outbox)) as database, database:
         database.execute("INSERT INTO outbox (kind, boot, seq, body) VALUES ('event', 'b', 1, '')")
         database.execute("INSERT INTO latest VALUES ('Birth', x'00', 1.0)")
         database.execute(statement)
@@ -255,6 +256,7 @@ def test_an_admitted_row_that_changes_is_not_sent(
     assert other != row.body
     with device.outbox._database.transaction("flood") as database:
         database.execute("UPDATE outbox SET body = ?", (other,))
+        database.execute("UPDATE ledger SET sha256 = ?", (hashlib.sha256(other).hexdigest(),))
     for _ in range(20):
         device.uplink.step(0.01)
     assert not listener.summaries()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
+import sqlite3
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +22,20 @@ Row = tuple[str, str, int, bytes]
 """Kind, boot, seq, body."""
 MODEL = "0123456789abcdef"
 _CODES: tuple[EventCode, ...] = ("paused", "resumed", "cage_open", "quota_exceeded")
+
+
+def plant(database: sqlite3.Connection, row: Row, name: str) -> None:
+    """Write a row past `Outbox.add`, under a boot of that name, with its line in the ledger."""
+    kind, _, seq, body = row
+    database.execute(
+        "INSERT OR IGNORE INTO outbox (kind, boot, seq, body) VALUES (?, ?, ?, ?)",
+        (kind, name, seq, body),
+    )
+    if kind == "summary":
+        database.execute(
+            "INSERT OR REPLACE INTO ledger VALUES (?, ?, 0, 0, '00000000', 0, 0, ?)",
+            (name, seq, hashlib.sha256(body).hexdigest()),
+        )
 
 
 class Attacker:
