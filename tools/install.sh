@@ -14,7 +14,8 @@ fleeting.target. Run it again at will, for instance after `git pull`.
   --dry-run           say what would be done; change nothing
   --no-start          enable the units, start nothing
   --no-venv           leave the Python environment alone
-  --broker ADDRESS    let the uplink reach this IP address (or ADDRESS/BITS) and no other
+  --broker ADDRESS    let the uplink reach this IP address (or ADDRESS/BITS) and no other; with a
+                      name in mqtt.host, this machine must look names up itself (systemd-resolved)
   --root DIR          install into an image below DIR; no environment, no services
   --uninstall         stop and remove all but /etc/fleeting and what was measured and signed
   --purge             with --uninstall: that too

@@ -101,6 +101,16 @@ def test_a_camera_that_stops_is_opened_again_and_flagged(
     assert "camera_restart" in flags
 
 
+@pytest.mark.parametrize(("openings", "expected"), [((), False), (("unix",), True)])
+def test_a_wall_that_was_found_open_is_an_event(
+    openings: Any, expected: bool, tmp_path: Path
+) -> None:
+    sandbox = birth().cage.model_copy(update={"found_open": openings})
+    perceiver = Perceiver(_live(tmp_path), sandbox=sandbox)
+    perceiver.finish()
+    assert ("cage_open" in _events(_live(tmp_path))) is expected
+
+
 def test_a_file_is_not_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Camera(0.0, 3, True)
     source.live = False

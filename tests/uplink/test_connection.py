@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable
@@ -13,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from agent.base.config import AgentConfig
+from agent.base.config import AgentConfig, PrivacyConfig
 from agent.desk.loopback import packets
 from agent.desk.loopback.broker import Broker, _Session
 from agent.uplink.client import MAX_PACKET_BYTES
 from agent.uplink.process import Uplink
+from agent.uplink.resolver.lookup import Address
 from agent.wall.outbox import Outbox
 from tests.uplink.conftest import (
     DEVICE,
@@ -158,6 +161,52 @@ def test_tls_with_a_certificate_each_and_an_unknown_authority_is_refused(
     right = agent_config(folder, broker.port, ca_file=str(folder / "authority.pem"), **files)
     with stepped_uplink(right) as (uplink, outbox):
         until(uplink, lambda: summaries(outbox) == 0, "all is sent")
+
+
+def named(folder: Path, port: int, host: str, **options: Any) -> AgentConfig:
+    """With a policy that lets summaries leave this machine."""
+    config = agent_config(folder, port, host=host, **options)
+    return config.model_copy(update={"privacy": PrivacyConfig()})
+
+
+def test_the_next_address_is_tried_and_the_name_is_what_tls_asks_for(
+    certificates: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first address refuses; the server at the second is told the name (SNI), and shows a
+    certificate for another one."""
+    asked: list[str | None] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "localhost.pem", certificates / "localhost.key")
+    context.sni_callback = lambda _socket, name, _context: asked.append(name)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        config = named(
+            certificates, server.getsockname()[1], "broker.example", tls=True,
+            ca_file=str(certificates / "authority.pem"),
+        )  # fmt: skip
+        server.settimeout(60)
+        addresses = tuple(Address(socket.AF_INET, host) for host in ("127.0.0.9", "127.0.0.1"))
+        monkeypatch.setattr("agent.uplink.resolver.lookup._literal", lambda _: addresses)
+
+        def greet() -> None:
+            with contextlib.suppress(OSError):
+                context.wrap_socket(server.accept()[0], server_side=True).close()
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        (line,) = waited(config, caplog, steps=1)
+        thread.join()
+    assert asked == ["broker.example"]
+    assert "Hostname mismatch" in line
+
+
+def test_a_name_that_is_unknown_keeps_the_summaries_here(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = named(tmp_path, 1883, "nothing.invalid")
+    fill(config, 2)
+    (line,) = waited(config, caplog, steps=1)
+    assert "nothing.invalid" in line
+    assert "Next try in" in line
 
 
 def test_a_broker_that_forbids_our_topic_keeps_the_summaries_here(

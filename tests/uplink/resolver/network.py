@@ -121,7 +121,7 @@ def _listens(address: str, port: int) -> bool:
         return probe.connect_ex((address, port)) == 0
 
 
-def wait(true: Callable[[], object], what: str, within: float = 60.0) -> None:
+def wait(true: Callable[[], object], what: str, within: float = 240.0) -> None:
     deadline = time.monotonic() + within
     while not true():
         assert time.monotonic() < deadline, f"not within {within} s: {what}"

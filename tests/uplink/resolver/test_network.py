@@ -43,7 +43,8 @@ except OSError as error:
     print(json.dumps({{"skip": str(error)}}))
     sys.exit()
 from agent.wall.outbox import Outbox
-from tests.uplink.conftest import agent_config, depth, fill
+from tests.uplink.conftest import agent_config, fill
+from tools.common.mosquitto import die_with_parent
 config = agent_config(folder, port, host=name, tls=True, ca_file=str(folder / "authority.pem"))
 text = f'''
 [device]
@@ -68,7 +69,9 @@ class Uplink:
         environment = {{**os.environ, "http_proxy": "http://127.0.0.9:3128", "PYTHONPATH": {root!r},
                        "mqtt_proxy": "http://127.0.0.9:3128"}}
         with self.log.open("ab") as file:
-            self.process = subprocess.Popen(command, stderr=file, env=environment)
+            self.process = subprocess.Popen(
+                command, stderr=file, env=environment, preexec_fn=die_with_parent
+            )
     def says(self, words):
         return self.log.exists() and words in self.log.read_text()
     def resolver(self):
@@ -104,7 +107,7 @@ def run(folder: Path, script: str) -> dict[str, Any]:
         ],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr
