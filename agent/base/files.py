@@ -31,7 +31,8 @@ def write_atomically(
     number, temporary = _make_beside(path, 0o666 if mode is None else 0o600)
     try:
         with open(number, "wb") as file:
-            if mode is not None and mode != 0o600:
+            # A mode that it has already, such as 0600, may be asked for in the sandbox too.
+            if mode is not None and stat.S_IMODE(os.fstat(number).st_mode) != mode:
                 os.fchmod(number, mode)
             if isinstance(data, bytes):
                 file.write(data)

@@ -35,9 +35,18 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
     write_atomically(path, b"old")
     monkeypatch.setattr(os, name, full_disk)
     with pytest.raises(OSError, match="No space"):
-        write_atomically(path, b"new", 0o600)
+        write_atomically(path, b"new", 0o604)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_mode_that_the_file_has_already_is_not_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sandbox refuses to change any."""
+    monkeypatch.setattr(os, "fchmod", full_disk)
+    write_atomically(tmp_path / "secret", b"new", 0o600)
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_file_system_without_fsync_of_folders_is_no_failure(
