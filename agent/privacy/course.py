@@ -46,8 +46,10 @@ class Course:
     """Path of one track."""
 
     start: Point
+    first_size: float
+    """Larger side of the box, pixels, at the start."""
     size: float
-    """Larger side of the box, pixels, averaged."""
+    """The same, averaged over the last third of a second or so."""
     picture: tuple[int, int] | None
     """Width and height, pixels."""
     early: Point | None = None
@@ -60,7 +62,7 @@ class Course:
     @classmethod
     def of(cls, time: float, face: Face, picture: tuple[int, int] | None) -> Course:
         x, y, size = _middle(face)
-        return cls((time, x, y), size, picture, None, [(time, x, y)], (x, y), (x, y))
+        return cls((time, x, y), size, size, picture, None, [(time, x, y)], (x, y), (x, y))
 
     def add(self, time: float, face: Face) -> None:
         if face.landmarks.presence < SURE:
@@ -126,7 +128,7 @@ def distance(lost: Course, found: Course, elapsed: float, cut: bool) -> float:
     `elapsed`: seconds between the two. `cut`: nobody else was in view when the one took the place
     of the other, as in recordings that are cut or begin again.
     """
-    ratio = found.size / max(lost.size, 1.0)
+    ratio = found.first_size / max(lost.size, 1.0)
     if not 1 / _LIKE < ratio < _LIKE:
         return math.inf
     size = max(lost.size, found.size, 1.0)
