@@ -290,13 +290,13 @@ def test_a_journal_put_there_in_the_last_instant_is_not_played_back(
     victim = tmp_path / "receipt.key"
     victim.write_bytes(b"secret")
     path = filled(tmp_path / "shared")
-    connect = sqlite3.connect
+    connect: Any = sqlite3.connect
 
-    def late(database: object, *args: Any, **more: Any) -> sqlite3.Connection:
+    def late(database: object, *args: Any, **more: Any) -> Any:
         if database == path:
             pages = path.stat().st_size // 4096
             Path(f"{path}-journal").write_bytes(_journal(victim, pages))
-        return connect(database, *args, **more)  # type: ignore[arg-type]
+        return connect(database, *args, **more)
 
     monkeypatch.setattr(sqlite3, "connect", late)
     with box(path.parent) as outbox:
