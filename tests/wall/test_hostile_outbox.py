@@ -6,8 +6,11 @@ import contextlib
 import os
 import sqlite3
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -278,6 +281,47 @@ def test_a_rollback_journal_cannot_delete_another_file(tmp_path: Path) -> None:
             with other_process(path) as database:
                 database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
         assert victim.exists() == hardened
+
+
+def test_a_journal_put_there_in_the_last_instant_is_not_played_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the look at the folder: the lock alone keeps SQLite from it."""
+    victim = tmp_path / "receipt.key"
+    victim.write_bytes(b"secret")
+    path = filled(tmp_path / "shared")
+    connect: Any = sqlite3.connect
+
+    def late(database: object, *args: Any, **more: Any) -> Any:
+        if database == path:
+            pages = path.stat().st_size // 4096
+            Path(f"{path}-journal").write_bytes(_journal(victim, pages))
+        return connect(database, *args, **more)
+
+    monkeypatch.setattr(sqlite3, "connect", late)
+    with box(path.parent) as outbox:
+        use_everything(outbox)
+        assert outbox.moved_aside is None
+        assert victim.exists()
+        assert Path(f"{path}-journal").exists()
+
+
+def test_connections_of_one_process_keep_each_others_locks(tmp_path: Path) -> None:
+    """Closing a descriptor drops all locks of a process (fcntl(2)); another process would then
+    take itself for the last and remove the journal."""
+    path = filled(tmp_path)
+    with box(tmp_path) as first:
+        use_everything(first)
+        box(tmp_path).close()
+        ends = subprocess.run(
+            [sys.executable, "-c", "import sqlite3, sys; d = sqlite3.connect(sys.argv[1]);"
+             " d.execute('SELECT COUNT(*) FROM ledger').fetchone(); d.close()", str(path)],
+            check=False,
+        )  # fmt: skip
+        assert ends.returncode == 0
+        assert Path(f"{path}-wal").exists()
+        use_everything(first)
+    assert not Path(f"{path}-wal").exists()
 
 
 def test_a_file_swapped_while_it_is_opened_is_noticed(

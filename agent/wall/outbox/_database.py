@@ -15,9 +15,11 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.base.errors import StoreError
+from agent.wall.outbox._guard import Guard, create
 from agent.wall.outbox._hardening import Budget, forbid_all_but_rows, harden
 from agent.wall.outbox._inspection import check_content, check_files, check_opened, check_schema
 
@@ -76,6 +78,20 @@ COMMIT;
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A connection to a file that was checked."""
+
+    database: sqlite3.Connection
+    guard: Guard
+    schema_version: int
+
+    def close(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self.database.close()
+        self.guard.close()
+
+
 class Database:
     """A connection opened on demand, and again after the other process has replaced the file.
 
@@ -98,8 +114,7 @@ class Database:
         """New path of the last damaged file."""
         self._on_damage = on_damage
         self._reported: Path | None = None
-        self._connection: sqlite3.Connection | None = None
-        self._schema_version = 0
+        self._opened: _Opened | None = None
         self._file_id: tuple[int, int] | None = None
 
     @contextlib.contextmanager
@@ -132,10 +147,9 @@ class Database:
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
-        database, self._connection = self._connection, None
-        if database is not None:
-            with contextlib.suppress(sqlite3.Error):
-                database.close()
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
 
     @contextlib.contextmanager
     def _errors(self, what: str) -> Iterator[None]:
@@ -150,27 +164,26 @@ class Database:
                 "Free disk space or repair the storage; nothing was lost from the outbox."
             ) from None
 
-    def _open_connection(self) -> sqlite3.Connection:
-        if self._connection is None or self._file_id != file_id(self.path):
+    def _open_connection(self) -> _Opened:
+        if self._opened is None or self._file_id != file_id(self.path):
             self.close()
-            self._connection, self._schema_version = self._open()
+            self._opened = self._open()
             self._file_id = file_id(self.path)
         self._budget.begin()
-        return self._connection
+        return self._opened
 
     def _begin(self, statement: str) -> sqlite3.Connection:
         """The connection in a transaction in which the schema is still the one that was checked;
         else the file is opened and checked again."""
         for _ in range(2):
-            database = self._open_connection()
-            database.execute(statement)
-            if _schema_version(database) == self._schema_version:
-                return database
+            opened = self._open_connection()
+            opened.database.execute(statement)
+            if _schema_version(opened.database) == opened.schema_version:
+                return opened.database
             self.close()
         raise sqlite3.DatabaseError("its tables were changed meanwhile")
 
-    def _open(self) -> tuple[sqlite3.Connection, int]:
-        """The connection and the version of its schema."""
+    def _open(self) -> _Opened:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _file_lock(self.path.with_name(self.path.name + ".lock")):
             try:
@@ -184,39 +197,44 @@ class Database:
                     self.path, error, self.moved_aside,
                 )  # fmt: skip
                 opened = _open_checked(self.path, self._budget, self._max_bytes)
-                add_to_counter(opened[0], "after_damage", 1)
+                add_to_counter(opened.database, "after_damage", 1)
                 return opened
 
 
-def _open_checked(path: Path, budget: Budget, max_bytes: int) -> tuple[sqlite3.Connection, int]:
-    """Open, check and initialise the file. Raises `sqlite3.DatabaseError` on damage."""
+def _open_checked(path: Path, budget: Budget, max_bytes: int) -> _Opened:
+    """Open and check the file, made where there is none. Raises `sqlite3.DatabaseError` on
+    damage, `OSError`."""
     check_files(path, max_bytes)
-    # SQLite creates files with mode 0644, but both users of the group must be able to write
-    path.touch(mode=0o666)
-    database = sqlite3.connect(
-        path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
-    )
+    if not path.exists() or not path.stat().st_size:
+        create(path, _SCHEMA)
+    guard = Guard(path)
+    database = None
     try:
+        database = sqlite3.connect(
+            path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+        )
         budget.begin()
         harden(database, budget)
-        database.execute("PRAGMA journal_mode = WAL")
         version = database.execute("PRAGMA user_version").fetchone()[0]
+        if database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            raise sqlite3.DatabaseError("it has no write-ahead log")
         check_opened(path)
+        guard.unlock()
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA secure_delete = ON")
         database.execute("PRAGMA temp_store = MEMORY")  # the sandbox allows no other folder
         database.execute("PRAGMA journal_size_limit = 1000000")
         database.execute("PRAGMA wal_autocheckpoint = 32")  # pages; for small disks
-        if not database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
-            database.executescript(_SCHEMA)
-        elif version != _VERSION:
+        if version != _VERSION:
             raise sqlite3.DatabaseError(f"its layout is {version}, here {_VERSION} is known")
         check_schema(database, _SCHEMA)
         check_content(database)
         forbid_all_but_rows(database)
-        return database, _schema_version(database)
+        return _Opened(database, guard, _schema_version(database))
     except BaseException:
-        database.close()
+        if database is not None:
+            database.close()
+        guard.close()
         raise
 
 

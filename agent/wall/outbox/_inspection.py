@@ -55,8 +55,7 @@ def check_files(path: Path, max_bytes: int) -> None:
             raise sqlite3.DatabaseError(f"{name} has a second name")
         if found.st_size > 2 * max_bytes + _MAX_EXTRA_BYTES:
             raise sqlite3.DatabaseError(f"{name} has grown to {found.st_size} bytes")
-    # In WAL mode there is none. SQLite would apply it, and delete another file that it names
-    # (sqlite.org/atomiccommit.html, 5.4).
+    # There is none beside a write-ahead log; see `_guard`.
     with contextlib.suppress(FileNotFoundError):
         try:
             os.unlink(f"{path}-journal")
