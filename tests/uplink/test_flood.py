@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import os
 import time
@@ -17,10 +19,10 @@ from agent.uplink.process import Uplink
 from agent.wall.outbox import Outbox
 from tests.uplink.conftest import DEVICE, Listen, agent_config, eventually
 from tools.common.mosquitto import Mosquitto
-from tools.robustness.flood.rows import Attacker, Row
+from tools.robustness.flood.rows import Attacker, Row, insert
 from tools.robustness.flood.run import configuration
 
-BASE = f"fleeting/1/d/{DEVICE}"
+NUMBERS = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -36,13 +38,10 @@ def named(config: AgentConfig, **quotas: object) -> AgentConfig:
 
 
 def write(config: AgentConfig, rows: Iterator[Row]) -> None:
-    """As perceive could: past `Outbox.add`, without a ledger."""
+    """As perceive could: past `Outbox.add`."""
     with Outbox(config.store) as outbox, outbox._database.transaction("flood") as database:
-        for number, (kind, boot, seq, body) in enumerate(rows):
-            database.execute(
-                "INSERT OR IGNORE INTO outbox (kind, boot, seq, body) VALUES (?, ?, ?, ?)",
-                (kind, f"{boot}-{number}-{time.monotonic_ns()}", seq, body),
-            )
+        for row in rows:
+            insert(database, next(NUMBERS), row)
 
 
 class Device:
@@ -251,10 +250,12 @@ def test_an_admitted_row_that_changes_is_not_sent(
     device.uplink._with_store(device.uplink._judge)
     (row,) = device.outbox.peek(9)
     assert device.uplink.warden.remembers(row)
-    other = next(attacker.permitted(1))[3]
+    _, other = next(attacker.permitted(1))
     assert other != row.body
     with device.outbox._database.transaction("flood") as database:
         database.execute("UPDATE outbox SET body = ?", (other,))
+        sha256 = hashlib.sha256(other).hexdigest()
+        database.execute("UPDATE ledger SET sha256 = ?", (sha256,))
     for _ in range(20):
         device.uplink.step(0.01)
     assert not listener.summaries()

@@ -28,7 +28,7 @@ from tools.common.files import ROOT
 from tools.common.machine import machine
 from tools.common.mosquitto import Mosquitto, program
 from tools.robustness.crash.process import AgentProcess
-from tools.robustness.flood.rows import Attacker, Row
+from tools.robustness.flood.rows import Attacker, Row, insert
 
 DEVICE = "flooded"
 _BASE = f"fleeting/1/d/{DEVICE}/"
@@ -132,16 +132,12 @@ class _Flood:
     def write(self, rows: Iterator[Row], attacker: Attacker) -> None:
         """Put rows into the outbox, a birth and vitals every hundred."""
         with self._database() as database:
-            for count, (kind, boot, seq, body) in enumerate(rows):
+            for count, row in enumerate(rows):
                 if count % 100 == 0:
                     database.execute("COMMIT")
                     self._write_latest(database, attacker)
                     database.execute("BEGIN IMMEDIATE")
-                database.execute(
-                    "INSERT OR IGNORE INTO outbox (kind, boot, seq, created, body)"
-                    " VALUES (?, ?, ?, NULL, ?)",
-                    (kind, f"{boot}-{self._written}", seq, body),
-                )
+                insert(database, self._written, row)
                 self._written += 1
 
     def wait(self) -> None:
