@@ -43,7 +43,7 @@ _SCHEMAS = {
 }
 """Line of the printed day by topic."""
 _RETAINED = ("meta", "shadow/reported")
-_PATIENCE = 180.0
+_PATIENCE = 600.0
 """Seconds in which the uplink has to deal with one wave."""
 
 
@@ -141,10 +141,13 @@ class _Flood:
                 self._written += 1
 
     def wait(self) -> None:
-        """Until the uplink has sent or removed every row. Raises `ToolError`."""
+        """Until the uplink has sent or removed every row; started again where it ended, as a
+        service is. Raises `ToolError`."""
         deadline = time.monotonic() + _PATIENCE
         while self._depth():
-            if time.monotonic() > deadline or self._uplink.ended() is not None:
+            if self._uplink.ended() is not None:
+                self._uplink.start()
+            if time.monotonic() > deadline:
                 raise ToolError(
                     f"The uplink does not deal with the flood: {self._depth()} rows are left. Its "
                     f"log: {self._uplink.log.read_text(errors='replace')[-400:]}"
