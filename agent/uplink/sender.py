@@ -59,7 +59,8 @@ class OutboxSender:
         self._last_id = 0
         """Newest row sent over this connection."""
         self._sent: set[int] = set()
-        """Rows sent over this connection: never twice, whatever the outbox says."""
+        """Rows sent over this connection and still remembered: never twice, whatever the outbox
+        says."""
         self._tags: dict[int, int] = {}
         """Ids of the rows in flight by the connection's tag."""
         self._next_tag = 0
@@ -111,6 +112,7 @@ class OutboxSender:
         if done:
             self._outbox.acknowledge(*done)
             self._warden.forget(*done)
+            self._sent.difference_update(done)
         if refused:
             self._outbox.acknowledge(*refused, delivered=False)
             log.error(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
-import random
 import sqlite3
 import time
 from collections import Counter
@@ -21,10 +21,10 @@ from agent.uplink.process import Uplink
 from agent.wall.outbox import Outbox
 from tests.uplink.conftest import DEVICE, Listen, agent_config, eventually
 from tools.common.mosquitto import Mosquitto
-from tools.robustness.flood.rows import Attacker, Row, plant
+from tools.robustness.flood.rows import Attacker, Row, insert
 from tools.robustness.flood.run import configuration
 
-BASE = f"fleeting/1/d/{DEVICE}"
+NUMBERS = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def write(config: AgentConfig, rows: Iterator[Row]) -> None:
     """As perceive could: past `Outbox.add`."""
     with Outbox(config.store) as outbox, outbox._database.transaction("flood") as database:
         for row in rows:
-            plant(database, row, f"{random.getrandbits(32):08x}")
+            insert(database, next(NUMBERS), row)
 
 
 class Device:
@@ -252,11 +252,12 @@ def test_an_admitted_row_that_changes_is_not_sent(
     device.uplink._with_store(device.uplink._judge)
     (row,) = device.outbox.peek(9)
     assert device.uplink.warden.remembers(row)
-    other = next(attacker.permitted(1))[3]
+    _, other = next(attacker.permitted(1))
     assert other != row.body
     with device.outbox._database.transaction("flood") as database:
         database.execute("UPDATE outbox SET body = ?", (other,))
-        database.execute("UPDATE ledger SET sha256 = ?", (hashlib.sha256(other).hexdigest(),))
+        sha256 = hashlib.sha256(other).hexdigest()
+        database.execute("UPDATE ledger SET sha256 = ?", (sha256,))
     for _ in range(20):
         device.uplink.step(0.01)
     assert not listener.summaries()

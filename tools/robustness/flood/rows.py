@@ -18,23 +18,26 @@ from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.release import PendingRelease, ReleaseContext, release
 from agent.privacy.window import ExactCounts, Window
 
-Row = tuple[str, str, int, bytes]
-"""Kind, boot, seq, body."""
+Row = tuple[str, bytes]
+"""Kind and body."""
 MODEL = "0123456789abcdef"
 _CODES: tuple[EventCode, ...] = ("paused", "resumed", "cage_open", "quota_exceeded")
 
 
-def plant(database: sqlite3.Connection, row: Row, name: str) -> None:
-    """Write a row past `Outbox.add`, under a boot of that name, with its line in the ledger."""
-    kind, _, seq, body = row
+def insert(database: sqlite3.Connection, number: int, row: Row) -> None:
+    """Put a row into the outbox's tables, with a ledger line that vouches for its bytes. `number`:
+    another one for each row."""
+    kind, body = row
+    key = f"{number:08x}", number % 2**24
     database.execute(
-        "INSERT OR IGNORE INTO outbox (kind, boot, seq, body) VALUES (?, ?, ?, ?)",
-        (kind, name, seq, body),
+        "INSERT INTO outbox (kind, boot, seq, created, body) VALUES (?, ?, ?, NULL, ?)",
+        (kind, *key, body),
     )
     if kind == "summary":
+        sha256 = hashlib.sha256(body).hexdigest()
         database.execute(
-            "INSERT OR REPLACE INTO ledger VALUES (?, ?, 0, 0, '00000000', 0, 0, ?)",
-            (name, seq, hashlib.sha256(body).hexdigest()),
+            "INSERT OR REPLACE INTO ledger VALUES (?, ?, 0, 1000, '00000000', 1, 0, ?)",
+            (*key, sha256),
         )
 
 
@@ -106,12 +109,12 @@ class Attacker:
     def same(self, number: int) -> Iterator[Row]:
         """One body under many ids, and one number with many bodies."""
         boot = self._boot()
-        kind, _, seq, body = self._summary(boot)
-        for count in range(number):
-            yield kind, f"{count:08x}", seq, body
+        yield (row := self._summary(boot))
+        seq = self._seq
+        for _ in range(number):
+            yield row
         for count in range(number // 4):
-            _, _, _, body = self._summary(boot, seq=seq, slot=count % 4)
-            yield kind, f"x{count}", seq, body
+            yield self._summary(boot, seq=seq, slot=count % 4)
 
     def others(self, number: int) -> Iterator[Row]:
         """Events with free numbers; receipts that nobody signed."""
@@ -122,8 +125,8 @@ class Attacker:
                 "code": self._draw.choice(_CODES), "count": self._draw.randrange(1, 1024),
                 "at": None, "offset": 10 * self._draw.randrange(99_999_999),
             }  # fmt: skip
-            yield "event", boot, count, _json(event)
-            yield "receipt", boot, count, self._receipt(count + 1)
+            yield "event", _json(event)
+            yield "receipt", self._receipt(count + 1)
 
     def birth(self) -> bytes:
         """A birth certificate with a free boot id."""
@@ -180,7 +183,7 @@ class Attacker:
             made["window"]["offset"] = offset
         for name, value in changes.items():
             (made["privacy"] if name in made["privacy"] else made)[name] = value
-        return "summary", boot, made["seq"], _json(made)
+        return "summary", _json(made)
 
     def _receipt(self, number: int) -> bytes:
         free = self._draw.getrandbits

@@ -28,7 +28,7 @@ from tools.common.files import ROOT
 from tools.common.machine import machine
 from tools.common.mosquitto import Mosquitto, program
 from tools.robustness.crash.process import AgentProcess
-from tools.robustness.flood.rows import Attacker, Row, plant
+from tools.robustness.flood.rows import Attacker, Row, insert
 
 DEVICE = "flooded"
 _BASE = f"fleeting/1/d/{DEVICE}/"
@@ -43,7 +43,7 @@ _SCHEMAS = {
 }
 """Line of the printed day by topic."""
 _RETAINED = ("meta", "shadow/reported")
-_PATIENCE = 180.0
+_PATIENCE = 600.0
 """Seconds in which the uplink has to deal with one wave."""
 
 
@@ -137,14 +137,17 @@ class _Flood:
                     database.execute("COMMIT")
                     self._write_latest(database, attacker)
                     database.execute("BEGIN IMMEDIATE")
-                plant(database, row, f"{self._written:08x}")
+                insert(database, self._written, row)
                 self._written += 1
 
     def wait(self) -> None:
-        """Until the uplink has sent or removed every row. Raises `ToolError`."""
+        """Until the uplink has sent or removed every row; started again where it ended, as a
+        service is. Raises `ToolError`."""
         deadline = time.monotonic() + _PATIENCE
         while self._depth():
-            if time.monotonic() > deadline or self._uplink.ended() is not None:
+            if self._uplink.ended() is not None:
+                self._uplink.start()
+            if time.monotonic() > deadline:
                 raise ToolError(
                     f"The uplink does not deal with the flood: {self._depth()} rows are left. Its "
                     f"log: {self._uplink.log.read_text(errors='replace')[-400:]}"
