@@ -14,7 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from agent.base.config import MqttConfig
-from agent.base.errors import ConfigError
+from agent.base.errors import ConfigError, reason
 
 MAX_PACKET_BYTES = 16_384
 """Of a packet from the broker: 4 KiB of payload, a topic and properties."""
@@ -45,7 +45,7 @@ def load_credentials(params: MqttConfig) -> Credentials:
             password = params.password_file.read_text().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
-                f"mqtt.password_file {params.password_file} cannot be read: {error}. "
+                f"mqtt.password_file {params.password_file} cannot be read: {reason(error)}. "
                 "Check the path and its permissions."
             ) from None
     return Credentials(password, _tls(params) if params.tls else None)
@@ -59,7 +59,8 @@ def _tls(params: MqttConfig) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         named = [str(each) for each in (params.ca_file, params.cert_file, params.key_file) if each]
         raise ConfigError(
-            f"The TLS files {', '.join(named)} cannot be used: {error}. They must exist and be PEM."
+            f"The TLS files {', '.join(named)} cannot be used: {reason(error)}. They must exist "
+            "and be PEM."
         ) from None
     return context
 

@@ -207,6 +207,9 @@ class FileRecorder:
         try:
             while not self._stopping.is_set():
                 self._handle(timeout=200)
+                # written through memory, of which the kernel tells nobody
+                for path in self._folder.glob("*/*-shm"):
+                    self._copy(path)
             self._handle(timeout=0)
         except OSError as error:
             self.unseen.append(f"watching files ended early: {error.strerror}")

@@ -137,7 +137,7 @@ class Words:
             or text in _EXCEPTIONS
             or text in self.paths
             or _NUMBER.fullmatch(text)
-            or text == f"127.0.0.1:{self.port}"
+            or text in (f"127.0.0.1:{self.port}", f"The broker at 127.0.0.1:{self.port}")
         ):
             return True
         if ", " in text and all(each in _WORDS for each in text.split(", ")):

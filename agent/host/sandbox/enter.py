@@ -19,6 +19,7 @@ import sysconfig
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from agent.base.errors import reason
 from agent.base.report import PerceiveCage, UplinkCage
 from agent.base.report.device import Layer
 from agent.host.sandbox import kernel, landlock, probe, seccomp
@@ -114,10 +115,10 @@ def _attempt(layer: str, build: Callable[[], None]) -> bool:
     try:
         build()
     except OSError as error:
-        reason = error.strerror or str(error)
+        why = reason(error)
         if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
-            reason += "; this kernel has none, or it is switched off"
-        log.warning("The sandbox lacks one layer, %s: %s. The others hold.", layer, reason)
+            why += "; this kernel has none, or it is switched off"
+        log.warning("The sandbox lacks one layer, %s: %s. The others hold.", layer, why)
         return False
     return True
 

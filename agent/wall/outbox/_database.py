@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from agent.base.errors import StoreError
+from agent.base.errors import StoreError, reason
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             self.close()  # the next call reopens and checks the file
             raise StoreError(
-                f"Could not {what} the outbox {self.path}: {error}. "
+                f"Could not {what} the outbox {self.path}: {reason(error)}. "
                 "Free disk space or repair the storage; nothing was lost from the outbox."
             ) from None
 
@@ -139,7 +139,7 @@ class Database:
                 self.moved_aside = _move_aside(self.path)
                 log.error(
                     "The outbox %s is damaged (%s); it was moved to %s and a new one begun.",
-                    self.path, error, self.moved_aside,
+                    self.path, reason(error), self.moved_aside,
                 )  # fmt: skip
                 return _open_checked(self.path)
 

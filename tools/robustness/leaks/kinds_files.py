@@ -150,12 +150,14 @@ class Attributes(_Beside):
 
 
 class Index(_Beside):
-    """In the outbox's shared index, which is mapped, by writing to the file."""
+    """In the outbox's shared index, through memory."""
 
     def act(self, folder: Path) -> None:
-        with open(f"{self.outbox}-shm", "r+b") as file:
-            file.seek(24_000)
-            file.write(self.thumbnail(80, 60).tobytes())
+        import mmap
+
+        picture = self.thumbnail(80, 60).tobytes()
+        with open(f"{self.outbox}-shm", "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+            memory[24_000 : 24_000 + len(picture)] = picture
 
 
 class ThreadName(_Beside):
