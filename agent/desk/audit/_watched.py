@@ -20,6 +20,7 @@ from agent.desk.audit._written import WrittenStore
 _STOP_TIMEOUT = 20.0
 """Seconds."""
 _KILL_TIMEOUT = 10.0
+_WORDS_TIMEOUT = 3.0
 
 
 class Watched:
@@ -84,6 +85,7 @@ class Watched:
     def check_exit(self) -> None:
         """Call when it has ended: an error code means that not all was seen."""
         if self.child.returncode:
+            self._listener.join(_WORDS_TIMEOUT)
             self.unseen.append(
                 f"{self.name} ended early, with code {self.child.returncode}; its last words: "
                 f"{self.last_words()}"
