@@ -10,6 +10,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from agent.host.supervise import child_environment
+
 _WARM = (
     "from agent.base.config import AgentConfig; from agent.perceive.warm_up import warm; "
     "warm(AgentConfig())"
@@ -26,21 +28,27 @@ def fill(folder: Path, environment: Mapping[str, str]) -> str | None:
     digest = hashlib.sha1(str(_SOURCE).encode(), usedforsecurity=False).hexdigest()
     below = folder / f"{_SOURCE.name}_{digest}"  # Numba's name; another would only cost time
     below.mkdir(parents=True, exist_ok=True)
+    if not any(any(each.glob("*.nbc")) for each in _existing(below.name)):
+        _warm(child_environment())  # a minute that the next audit saves
     for known in _existing(below.name):
         for path in (*known.glob("*.nbi"), *known.glob("*.nbc")):
             if path.is_file():
                 shutil.copyfile(path, below / path.name)
-    done = subprocess.run(
+    done = _warm(environment)
+    if done.returncode:
+        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        return f"the kernels could not be compiled beforehand: {''.join(last)[:200]}"
+    return None
+
+
+def _warm(environment: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
         [sys.executable, "-P", "-c", _WARM],
         env={**environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         check=False,
     )
-    if done.returncode:
-        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        return f"the kernels could not be compiled beforehand: {''.join(last)[:200]}"
-    return None
 
 
 def _existing(name: str) -> list[Path]:
