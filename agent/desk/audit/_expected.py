@@ -4,16 +4,15 @@ system calls that it may make. Exact lists: whatever is not here is a finding.
 A call that changes nothing outside the process (`UNTRACED`) is not recorded. Every other call must
 match a rule, whether the kernel carries it out or refuses it; the probes by which a process tests
 its sandbox are rules with `refused`, accepted only as often as the probe tries them and only where
-the kernel refuses. A new probe or call of the agent needs a new line in `CALLS`.
+the kernel refuses. A new probe or call of the agent needs a new line in `CALLS` or `_probes`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
 
-Process = Literal["perceive", "uplink"]
+from agent.desk.audit._probes import PROBED_FILES, PROBES
+from agent.desk.audit._rules import CallRule, FileRule, Process
 
 _UNTRACED = """
     read pread64 readv preadv preadv2 recvfrom lseek _llseek close close_range dup dup2 dup3
@@ -49,19 +48,6 @@ _RANDOM = r"[a-z0-9_]{8}"
 """Eight characters, as Python's `tempfile` chooses them."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileRule:
-    """Files that may be opened for writing or created."""
-
-    names: str
-    """Regular expression of the path below the folder of the run, or of an absolute path."""
-    most: int
-    """Greatest number of times."""
-    processes: tuple[Process, ...] = ("perceive", "uplink")
-    refused: bool = False
-    """Accepted only where the kernel refuses it: a probe of the sandbox."""
-
-
 FILES = (
     FileRule(_DATABASE, 200),
     FileRule(_DB + r"\.lock", 200),
@@ -72,7 +58,7 @@ FILES = (
     FileRule(rf"outbox/\.receipt\.key\.{_RANDOM}", 2, ("uplink",)),
     FileRule(rf"outbox/\.receipt\.key\.last\.{_RANDOM}(\.tmp)?", 8, ("uplink",)),
     FileRule(r"/dev/(null|tty)", 200),
-    FileRule(r"(/tmp|/var/tmp|/dev/shm|tmp|home|cwd)/\.fleeting-cage-\d{1,7}", 12, refused=True),
+    *PROBED_FILES,
 )  # fmt: skip
 """`<unnamed>`: an O_TMPFILE, by which Numba tests a folder. Names with 0 come by renaming."""
 
@@ -82,20 +68,6 @@ LEFT = (
     rf"outbox/\.(settings\.json|receipt\.key(\.last)?)\.{_RANDOM}(\.tmp)?",
 )
 """Regular expressions of the names that may appear below the folder of the run."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallRule:
-    """A system call with its arguments."""
-
-    call: str
-    arguments: str
-    """Regular expression of all arguments as strace prints them, strings decoded, the folder of
-    the run written as `RUN`, without AT_FDCWD; {port} is the broker's."""
-    most: int
-    processes: tuple[Process, ...] = ("perceive", "uplink")
-    refused: bool = False
-    """Accepted only where the kernel refuses it: a probe of the sandbox."""
 
 
 _FD = r"\d{1,4}"
@@ -148,6 +120,8 @@ CALLS = (
     CallRule("prctl", r"PR_SET_DUMPABLE, (SUID_DUMP_DISABLE|0)(, 0, 0, 0)?", 4),
     CallRule("prctl", r"(0x41 /\* PR_\?\?\? \*/|PR_SET_MDWE), (0x1|PR_MDWE_REFUSE_EXEC_GAIN), "
                       r"0, 0, 0", 2, _UPLINK),
+    CallRule("capset", r"\{version=_LINUX_CAPABILITY_VERSION_3, pid=0\}, \{effective=([0-9A-Z_|<]+), "
+                       r"permitted=\1, inheritable=0\}", 4),
     CallRule("prctl", r"PR_SET_PDEATHSIG, SIGTERM", 2),
     CallRule("prctl", r"PR_SET_VMA, PR_SET_VMA_ANON_NAME, 0x[0-9a-f]+, \d+, \" ?glibc: .*\"", 200),
     # FFmpeg's name of a decoding thread
@@ -164,16 +138,7 @@ CALLS = (
                         r'sin_addr=inet_addr\("127\.0\.0\.1"\)\}, 16', 40, _UPLINK),
     CallRule("setsockopt", rf"{_FD}<[^>]*>, SOL_TCP, TCP_NODELAY, \[1\], 4", 40, _UPLINK),
     CallRule("shutdown", rf"{_FD}<[^>]*>, SHUT_\w+", 40, _UPLINK),
-    # probes of the sandbox
-    CallRule("socket", r"AF_INET, SOCK_STREAM\|SOCK_CLOEXEC, IPPROTO_IP", 2, _PERCEIVE, True),
-    CallRule("socket", r"AF_INET6, SOCK_DGRAM\|SOCK_CLOEXEC, IPPROTO_IP", 2, _PERCEIVE, True),
-    CallRule("socket", r"AF_INET, SOCK_DGRAM\|SOCK_CLOEXEC, IPPROTO_IP", 4, _UPLINK),
-    CallRule("setsockopt", rf'{_FD}<[^>]*>, SOL_SOCKET, SO_BINDTODEVICE, "lo(\\x00)?\0?", 2', 8,
-             _UPLINK),
-    CallRule("sendto", rf'{_FD}<[^>]*>, "", 0, 0, \{{sa_family=AF_INET, sin_port=htons\(9\), '
-                       r'sin_addr=inet_addr\("192\.0\.2\.1"\)\}, 16', 4, _UPLINK),
-    CallRule("connect", rf'{_FD}<[^>]*>, \{{sa_family=AF_INET, sin_port=htons\(9\), '
-                        r'sin_addr=inet_addr\("192\.0\.2\.1"\)\}, 16', 4, _UPLINK, True),
+    *PROBES,
 )  # fmt: skip
 """Names ending in `at` are listed without it: `unlinkat` as `unlink`, `renameat2` as `rename`."""
 

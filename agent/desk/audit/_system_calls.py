@@ -25,10 +25,8 @@ from agent.desk.audit._expected import (
     SENDS,
     UNTRACED,
     WRITES,
-    CallRule,
-    FileRule,
-    Process,
 )
+from agent.desk.audit._rules import CallRule, Process
 from agent.desk.audit._written import PAGE, WrittenStore
 
 INSTALL = "`sudo apt install strace`"
@@ -320,6 +318,3 @@ def _text(text: bytes) -> str:
     """Strings and paths are written as \\x..; sockets and pipes as words."""
     plain = _HEX.sub(lambda each: bytes.fromhex(each[1].decode()), text)
     return plain.decode("utf-8", "backslashreplace").replace("(deleted)", "")
-
-
-__all__ = ["FileRule", "Judge", "Run", "Tracer", "Verdict", "short_name", "strace"]

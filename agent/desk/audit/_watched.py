@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent.desk.audit import _system_calls
 from agent.desk.audit._artifacts import Artifact, Evidence, Finding
-from agent.desk.audit._expected import Process
+from agent.desk.audit._rules import Process
 from agent.desk.audit._system_calls import Judge, Run, Tracer
 from agent.desk.audit._words import MAX_BYTES, Words
 from agent.desk.audit._written import WrittenStore

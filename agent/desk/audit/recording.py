@@ -14,8 +14,8 @@ from agent.base.config import StoreConfig, as_toml
 from agent.base.errors import StoreError
 from agent.desk.audit import _kernels
 from agent.desk.audit._artifacts import Evidence
-from agent.desk.audit._expected import Process
 from agent.desk.audit._recorders import FileRecorder, TcpProxy
+from agent.desk.audit._rules import Process
 from agent.desk.audit._watched import Watched
 from agent.desk.audit._written import WrittenStore
 from agent.desk.demo import configuration
