@@ -120,8 +120,8 @@ CALLS = (
     CallRule("prctl", r"PR_SET_DUMPABLE, (SUID_DUMP_DISABLE|0)(, 0, 0, 0)?", 4),
     CallRule("prctl", r"(0x41 /\* PR_\?\?\? \*/|PR_SET_MDWE), (0x1|PR_MDWE_REFUSE_EXEC_GAIN), "
                       r"0, 0, 0", 2, _UPLINK),
-    CallRule("capset", r"\{version=_LINUX_CAPABILITY_VERSION_3, pid=0\}, \{effective=([0-9A-Z_|<]+), "
-                       r"permitted=\1, inheritable=0\}", 4),
+    CallRule("capset", r"\{version=_LINUX_CAPABILITY_VERSION_3, pid=0\}, "
+                       r"\{effective=([0-9A-Z_|<]+), permitted=\1, inheritable=0\}", 4),
     CallRule("prctl", r"PR_SET_PDEATHSIG, SIGTERM", 2),
     CallRule("prctl", r"PR_SET_VMA, PR_SET_VMA_ANON_NAME, 0x[0-9a-f]+, \d+, \" ?glibc: .*\"", 200),
     # FFmpeg's name of a decoding thread

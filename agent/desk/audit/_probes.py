@@ -30,7 +30,7 @@ def _probe(call: str, arguments: str, most: int = 1, processes: tuple[Process, .
 PROBES = (
     _probe("socket", r"AF_INET, SOCK_STREAM\|SOCK_CLOEXEC, IPPROTO_IP", 1, ("perceive",)),
     *(
-        _probe("socket", arguments)
+        _probe("socket", arguments, 3)
         for arguments in (
             r"AF_INET6?, SOCK_DGRAM\|SOCK_CLOEXEC, IPPROTO_IP",
             r"AF_INET6, SOCK_STREAM\|SOCK_CLOEXEC, IPPROTO_IP",

@@ -162,7 +162,11 @@ class Judge:
         refused = call[5] is not None and call[5].decode() in _REFUSALS
         if refused:
             self.verdict.refused[call[1].decode()] += 1
-        self._call(call[1].decode(), call[2], refused, call[4])
+        name, failed = call[1].decode(), call[3].startswith(b"-")
+        if name in OPENS:
+            self._open(call[2], failed, call[4])
+        else:
+            self._call(name, call[2], refused)
 
     def end(self) -> None:
         """Calls that never returned are judged as if they had."""
@@ -170,10 +174,8 @@ class Judge:
             self.line(b"0 " + rest + b") = ?")
         self._pending.clear()
 
-    def _call(self, call: str, arguments: bytes, refused: bool, result: bytes | None) -> None:
-        if call in OPENS:
-            self._open(arguments, refused, result)
-        elif call in WRITES:
+    def _call(self, call: str, arguments: bytes, refused: bool) -> None:
+        if call in WRITES:
             self._write(call, arguments, refused)
         elif call in SENDS and self._to_broker(arguments):
             return  # the proxy records it
@@ -210,7 +212,7 @@ class Judge:
         if self._uses[rule] > most:
             self.verdict.often[rule] = what, self._uses[rule], most
 
-    def _open(self, arguments: bytes, refused: bool, result: bytes | None) -> None:
+    def _open(self, arguments: bytes, failed: bool, result: bytes | None) -> None:
         texts = _TEXT.findall(arguments)
         path = Path(_text(texts[0][0])) if texts else Path("?")
         cwd = _CWD.search(arguments)
@@ -219,19 +221,19 @@ class Judge:
         name = short_name(path, self._run.folder)
         unnamed = b"O_TMPFILE" in arguments
         if _WRITING.search(arguments):
-            self._file(f"{name}/<unnamed>" if unnamed else name, refused)
+            self._file(f"{name}/<unnamed>" if unnamed else name, failed)
         if result is not None and not unnamed:
             real = Path(_text(result))
             if real != path and _WRITING.search(arguments):
-                self._file(short_name(real, self._run.folder), refused)
+                self._file(short_name(real, self._run.folder), failed)
             path = real
         opened = result is not None
         if self._run.process == "uplink" and opened and _SENSOR.match(str(path)):
             self._wrong("open", str(path))
 
-    def _file(self, name: str, refused: bool) -> None:
+    def _file(self, name: str, failed: bool) -> None:
         for rule, pattern in self._files:
-            if (refused or not rule.refused) and pattern.fullmatch(name):
+            if (failed or not rule.refused) and pattern.fullmatch(name):
                 self._count(id(rule), f"opening {name} for writing", rule.most)
                 return
         self._wrong("open for writing", name)
