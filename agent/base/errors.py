@@ -39,7 +39,7 @@ def reason(error: BaseException) -> str:
     anything, and would go to the log."""
     for name in (getattr(error, "sqlite_errorname", None), getattr(error, "reason", None)):
         if isinstance(name, str) and name.isidentifier() and name.isupper() and len(name) < 64:
-            return name
+            return name.removeprefix("SQLITE_").replace("_", " ").lower()
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return type(error).__name__

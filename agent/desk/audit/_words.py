@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import os
 import re
 import sqlite3
@@ -49,11 +50,15 @@ _CLASS = re.compile(r"[A-Z][A-Za-z]{2,30}")
 _WORDS = frozenset({
     *get_args(EventCode), *get_args(Layer), "running", "paused", "quiet", "open", "closed",
     "confined", "-", "5.0", "3.1.1", "landlock", "seccomp", "mdwe", "no new privileges",
-    "no core dumps", "read", "write", "write to", "perceive", "uplink",
+    "no core dumps", "perceive", "uplink",
 })  # fmt: skip
 _NO_LAYER = "; this kernel has none, or it is switched off"
 _REASONS = frozenset(os.strerror(number) for number in range(1, 134))
-_SQLITE = frozenset(each for each in dir(sqlite3) if each.startswith("SQLITE_"))
+_SQLITE = frozenset(
+    each.removeprefix("SQLITE_").replace("_", " ").lower()
+    for each in dir(sqlite3)
+    if each.startswith("SQLITE_")
+)
 _EXCEPTIONS = frozenset(
     name
     for name, each in vars(builtins).items()
@@ -82,7 +87,7 @@ class Words:
 
     def judge(self, data: bytes) -> None:
         """All that the process said."""
-        logs, errors = templates()
+        logs, errors, _ = templates()
         expected = {_plain(text): most for text, most in EXPECTED}
         counts: Counter[str] = Counter()
         said = f"{self.process}'s words (stdout, stderr)"
@@ -136,6 +141,7 @@ class Words:
             or text in _SQLITE
             or text in _EXCEPTIONS
             or text in self.paths
+            or text in templates()[2]
             or _NUMBER.fullmatch(text)
             or text in (f"127.0.0.1:{self.port}", f"The broker at 127.0.0.1:{self.port}")
         ):
@@ -147,16 +153,15 @@ class Words:
         return any(self._follows(text, each, errors, depth + 1) for each in errors)
 
 
-def templates() -> tuple[list[_Template], list[_Template]]:
-    """All log lines, and all texts of errors, of the source."""
-    logs: set[str] = set()
-    errors: set[str] = set()
+@functools.cache
+def templates() -> tuple[list[_Template], list[_Template], frozenset[str]]:
+    """All log lines, all texts of errors, and what may be done to the outbox, of the source."""
+    found: dict[str, set[str]] = {"log": set(), "error": set(), "deed": {"read"}}
     for room in _ROOMS:
         for path in sorted((_SOURCE / room).rglob("*.py")):
             for kind, text in _of(ast.parse(path.read_text(encoding="utf-8"))):
-                (logs if kind == "log" else errors).add(text)
-    # longer ones first: they have fewer fields at the same length of text
-    return _compiled(logs), _compiled(errors)
+                found[kind].add(text)
+    return _compiled(found["log"]), _compiled(found["error"]), frozenset(found["deed"])
 
 
 def _compiled(texts: Iterable[str]) -> list[_Template]:
@@ -170,7 +175,7 @@ def _compiled(texts: Iterable[str]) -> list[_Template]:
 
 
 def _of(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """("log" or "error", text with NUL for fields) of every message in a module."""
+    """("log", "error" or "deed", text with NUL for fields) of every message in a module."""
     constants = {
         target.id: node.value.value
         for node in ast.walk(tree)
@@ -191,9 +196,11 @@ def _of(tree: ast.AST) -> Iterator[tuple[str, str]]:
             text = _text(node.args[0], constants)
             if text is not None:
                 yield "log", _plain(text)
+        elif getattr(called, "attr", "") == "transaction":
+            yield "deed", _text(node.args[0], constants) or ""
         elif getattr(called, "id", "").endswith("Error"):
-            text = _text(node.args[0], constants)
-            if text is not None:
+            # of an OSError the second argument
+            for text in filter(None, (_text(each, constants) for each in node.args[:2])):
                 yield "error", text
 
 

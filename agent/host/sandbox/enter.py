@@ -19,7 +19,6 @@ import sysconfig
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from agent.base.errors import reason
 from agent.base.report import PerceiveCage, UplinkCage
 from agent.base.report.device import Layer
 from agent.host.sandbox import kernel, landlock, probe, seccomp
@@ -115,10 +114,10 @@ def _attempt(layer: str, build: Callable[[], None]) -> bool:
     try:
         build()
     except OSError as error:
-        why = reason(error)
+        reason = error.strerror or str(error)
         if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
-            why += "; this kernel has none, or it is switched off"
-        log.warning("The sandbox lacks one layer, %s: %s. The others hold.", layer, why)
+            reason += "; this kernel has none, or it is switched off"
+        log.warning("The sandbox lacks one layer, %s: %s. The others hold.", layer, reason)
         return False
     return True
 
