@@ -54,6 +54,7 @@ FILES = (
     FileRule(r"kernels/\w+/<unnamed>", 200, ("perceive",)),
     FileRule(r"outbox/settings\.json", 0),
     FileRule(rf"outbox/\.settings\.json\.{_RANDOM}\.tmp", 4, ("uplink",)),
+    FileRule(rf"outbox-uplink/\.warden\.json\.{_RANDOM}\.tmp", 5000, ("uplink",)),
     FileRule(r"outbox/receipt\.key", 0),
     FileRule(rf"outbox/\.receipt\.key\.{_RANDOM}", 2, ("uplink",)),
     FileRule(rf"outbox/\.receipt\.key\.last\.{_RANDOM}(\.tmp)?", 8, ("uplink",)),
@@ -65,6 +66,7 @@ FILES = (
 LEFT = (
     r"outbox/outbox\.db(-wal|-shm|-journal|\.lock)?",
     r"outbox/(settings\.json|receipt\.key(\.last)?)",
+    rf"outbox-uplink(/(\.warden\.json\.{_RANDOM}\.tmp|warden\.json))?",
     rf"outbox/\.(settings\.json|receipt\.key(\.last)?)\.{_RANDOM}(\.tmp)?",
 )
 """Regular expressions of the names that may appear below the folder of the run."""
@@ -84,7 +86,7 @@ CALLS = (
     CallRule("execve", r'"[^"]*", \["[^"]*".*\], 0x[0-9a-f]+ /\* \d+ vars \*/', 1),
     CallRule("clone", r".*\bflags=[A-Z_|]*\bCLONE_THREAD\b.*", 1000),
     CallRule("clone3", r".*\bflags=[A-Z_|]*\bCLONE_THREAD\b.*", 1000),
-    CallRule("mkdir", r'"RUN/(outbox|kernels(/\w{1,60})?)", 0\d+', 400),
+    CallRule("mkdir", r'"RUN/(outbox(-uplink)?|kernels(/\w{1,60})?)", 0\d+', 400),
     CallRule("fcntl", rf"{_FD}<.*>, F_(GETFD|GETFL|DUPFD|DUPFD_CLOEXEC|SETFD|SETFL)(, .*)?", _MANY),
     CallRule("fcntl", _LOCK, _MANY),
     CallRule(
@@ -95,7 +97,7 @@ CALLS = (
     ),
     CallRule("flock", rf"{_FD}<RUN/{_DB}\.lock>, LOCK_(EX|UN)(\|LOCK_NB)?", 400),
     CallRule("mmap", rf".*\bMAP_SHARED\b.*, {_FD}<RUN/{_DB}-shm>, \w+", 200),
-    CallRule("mmap", r"[^<]*, PROT_READ, MAP_SHARED, .*", 200),
+    CallRule("mmap", rf"[^<]*, PROT_READ, MAP_SHARED, {_FD}<(?!RUN/).*", 200),
     # a C library's table of character sets, among others
     CallRule("fchown", rf"{_FD}<RUN/{_DATABASE}>, {{user}}, {{group}}", 200),
     CallRule("utimensat", rf'"RUN/{_DB}", NULL, 0', 200),  # to the present time
@@ -111,6 +113,10 @@ CALLS = (
                        r'"RUN/outbox/(settings\.json|receipt\.key\.last)"(, 0)?', 12, _UPLINK),
     CallRule("fchmod", rf"{_FD}<RUN/outbox/\.(settings\.json|receipt\.key(\.last)?)\.{_RANDOM}"
                        r"(\.tmp)?>, 06[0-6][0-6]", 12, _UPLINK),
+    CallRule("rename", rf'"RUN/outbox-uplink/\.warden\.json\.{_RANDOM}\.tmp", '
+                       r'"RUN/outbox-uplink/warden\.json"(, 0)?', 5000, _UPLINK),
+    CallRule("fchmod", rf"{_FD}<RUN/outbox-uplink/\.warden\.json\.{_RANDOM}\.tmp>, 0600", 5000,
+             _UPLINK),
     CallRule("prlimit64", r"0, RLIMIT_\w+, NULL, .*", 200),
     CallRule("prlimit64", r"0, RLIMIT_CORE, \{rlim_cur=0, rlim_max=0\}, NULL", 4),
     CallRule("prlimit64", r"0, RLIMIT_(CORE|STACK|NOFILE|MEMLOCK), NULL", 20),

@@ -53,10 +53,6 @@ def change_time(path: Path) -> None:
     os.utime(path, ns=(0, 123_456_789))
 
 
-def give_attribute(path: Path) -> None:
-    os.setxattr(path, "user.note", b"pixels")
-
-
 def link_again(path: Path) -> None:
     os.link(path, path.with_name("settings.json"))
 
@@ -65,7 +61,6 @@ def link_again(path: Path) -> None:
     ("change", "what"),
     [
         (change_time, "time of modification"),
-        (give_attribute, "extended attributes user.note"),
         (link_again, "it has 2 names"),
         (lambda path: path.chmod(0o755), "its mode is 755"),
         (lambda path: os.truncate(path, 4097), "4097 bytes long"),
@@ -81,6 +76,19 @@ def test_attributes_of_expected_files_are_looked_at(
         (tmp_path / "outbox" / "outbox.db").write_bytes(bytes(4096))
         change(tmp_path / "outbox" / "outbox.db")
     assert [each.what for each in files.findings if what in each.what]
+
+
+def test_extended_attributes_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every file system has them."""
+    given: dict[Path, list[str]] = {}
+    monkeypatch.setattr(os, "listxattr", lambda path, **_: given.get(path, ["security.selinux"]))
+    (tmp_path / "outbox").mkdir()
+    with FileRecorder(tmp_path, WrittenStore()) as files:
+        path = tmp_path / "outbox" / "outbox.db"
+        path.write_bytes(bytes(4096))
+        assert not files.findings
+        given[path] = ["security.selinux", "user.note"]
+    assert [each.what for each in files.findings] == ["extended attributes user.note"]
 
 
 def test_files_that_were_there_must_stay_as_they_are(tmp_path: Path) -> None:

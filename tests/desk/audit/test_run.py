@@ -26,6 +26,7 @@ def clip(tmp_path: Path) -> Path:
     return write(tmp_path / "clouds.mkv", frames(30))
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is missing")
 @pytest.mark.slow
 def test_the_real_agent_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A visitor of the demo's clip, seen by the real agent."""

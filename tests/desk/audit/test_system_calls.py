@@ -75,6 +75,8 @@ def test_a_program_that_does_nothing_is_on_the_lists(tmp_path: Path) -> None:
         ("os._exit(0) if os.fork() == 0 else os.wait()", "clone"),
         ("import mmap; f = open('outbox/outbox.db', 'w+'); f.write('x' * 4096); f.flush(); "
          "mmap.mmap(f.fileno(), 4096)", "mmap"),
+        ("import mmap; f = open('outbox/outbox.db', 'w+'); f.write('x' * 4096); f.flush(); "
+         "mmap.mmap(f.fileno(), 4096, prot=mmap.PROT_READ)", "mmap"),
     ],
 )  # fmt: skip
 def test_what_is_on_no_list_is_found(code: str, call: str, tmp_path: Path) -> None:
