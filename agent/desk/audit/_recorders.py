@@ -165,6 +165,11 @@ class FileRecorder:
             if not may_appear(name) and path not in self._before:
                 self.findings.append(Finding("file", name, None, "a name that nobody expects"))
 
+    def look(self) -> None:
+        """Copy what is written through memory, of which the kernel tells nobody. Call it often."""
+        for path in self._folder.glob("*/*-shm"):
+            self._copy(path)
+
     def _state(self) -> dict[Path, _Mark]:
         """Every file, folder, link, socket and so on below the folder."""
         found = {}
@@ -207,9 +212,6 @@ class FileRecorder:
         try:
             while not self._stopping.is_set():
                 self._handle(timeout=200)
-                # written through memory, of which the kernel tells nobody
-                for path in self._folder.glob("*/*-shm"):
-                    self._copy(path)
             self._handle(timeout=0)
         except OSError as error:
             self.unseen.append(f"watching files ended early: {error.strerror}")

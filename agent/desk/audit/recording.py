@@ -82,8 +82,10 @@ def record(
         while perceive.child.poll() is None:
             windows = [each.window for each in reader.summaries]
             progress(max(((each.offset or 0) + each.length for each in windows), default=0))
+            files.look()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 perceive.child.wait(_POLL_INTERVAL)
+        files.look()
         perceive.check_exit()
         evidence.hashes = _ledger(config.store)
         evidence.released = len(evidence.hashes)
@@ -93,6 +95,7 @@ def record(
                 "take one of at least a second"
             )
         _await_arrival(reader, uplink.child, evidence.released, config.store)
+        files.look()
         uplink.stop()
         evidence.arrived = len(reader.summaries)
         # the audit's own readers are gone: what is left is the agent's
