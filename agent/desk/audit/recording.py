@@ -108,7 +108,11 @@ def record(
     evidence.watched = {"files": f"{len(files.touched)} names, {files.copies} copies"}
     for watched in (perceive, uplink):
         watched.report(evidence, paths)
-    evidence.artifacts += store.artifacts()
+    (workspace / "written").mkdir()
+    for number, artifact in enumerate(store.artifacts()):
+        evidence.artifacts.append(artifact)
+        name = artifact.name.replace("/", "_")[:100]
+        (workspace / "written" / f"{number:03d} {name}").write_bytes(artifact.data)
     evidence.findings += [*files.findings, *store.findings()]
     evidence.unseen += [
         *files.unseen,

@@ -65,7 +65,7 @@ def test_leaks_through_names_and_attributes_are_each_found(
 ) -> None:
     kinds = (
         "names", "folders", "links", "socketname", "renames", "kernel", "times", "modes", "sizes",
-        "xattr", "index", "threadname",
+        "xattr", "threadname",
     )  # fmt: skip
     found = findings("+".join(kinds), clip, capsys)
     calls = " ".join(each["what"] for each in found if each["detector"] == "call")
@@ -75,8 +75,6 @@ def test_leaks_through_names_and_attributes_are_each_found(
     names = {each["where"] for each in found if each["detector"] == "file"}
     assert any(each.startswith("outbox/0-") for each in names)
     assert any(each.startswith("kernels/") for each in names)
-    pixels = {each["where"] for each in found if each["detector"] == "pixels"}
-    assert any("-shm" in each for each in pixels)
 
 
 @STRACE
@@ -94,11 +92,14 @@ def test_leaks_before_the_sandbox_closes_are_each_found(
 
 
 @pytest.mark.slow
-def test_leaks_in_words_are_each_found(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = findings("dictionary+template+number", clip, capsys)
+def test_leaks_in_words_and_in_memory_are_each_found(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = findings("dictionary+template+number+index", clip, capsys)
     words = " ".join(each["what"] for each in found if each["detector"] == "words")
     for what in ("weather: ", "lines of trouble", "Warm after"):
         assert what in words, what
+    assert any("-shm" in each["where"] for each in found if each["detector"] == "pixels")
 
 
 def test_the_kinds_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
