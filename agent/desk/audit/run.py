@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -127,6 +127,10 @@ def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
             lambda frames: bar.update(searching, completed=frames),
         )
         bar.update(searching, total=1, completed=1)
+    undelivered = {each.detector for each in detected.findings} == {"delivery"}
+    if undelivered and not evidence.arrived:  # nobody sent anything: no leak, but no proof either
+        evidence.unseen.append(f"none of {evidence.released} summaries arrived over MQTT")
+        detected = replace(detected, findings=[])
     searched = time.monotonic() - started - recorded
     return Outcome(video, evidence, detected, reference, recorded, searched)
 
