@@ -8,11 +8,16 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
+from typing import Any
 
 from agent import __version__
 from agent.base.config import AgentConfig, as_toml, load
 from agent.base.errors import AgentError
+
+_MAX_FRAMES = 12
+"""Of an unexpected error's stack, innermost first."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -156,6 +161,20 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
+def _close_tracebacks(verb: str) -> None:
+    """An unexpected error of a service is logged without its text and without the source's lines:
+    a library's text could hold anything."""
+
+    def say(kind: type[BaseException] | None, error: BaseException | None, place: Any) -> None:
+        frames = traceback.extract_tb(place)[-_MAX_FRAMES:]
+        where = " < ".join(f"{Path(each.filename).name}:{each.lineno}" for each in reversed(frames))
+        name = kind.__name__ if kind else "?"
+        print(f"{verb}: Unexpected {name} at {where}. Please report it.", file=sys.stderr)
+
+    sys.excepthook = say
+    threading.excepthook = lambda found: say(found.exc_type, found.exc_value, found.exc_traceback)
+
+
 def _dispatch(args: argparse.Namespace, own: bool) -> int:
     """Run one subcommand. `own`: this process was started for it and may enter a sandbox."""
     if args.verb == "demo":
@@ -204,6 +223,8 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
     if args.verb in ("run", "perceive", "uplink"):
         # The journal adds the time.
         logging.basicConfig(level=logging.INFO, format=f"{args.verb}: %(message)s")
+        if own:
+            _close_tracebacks(args.verb)
     if args.verb == "run":
         from agent.host.supervise import supervise
         from agent.perceive.content_socket import remove

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,18 @@ def test_replay_never_replaces_a_device_or_a_folder(
         assert main(["replay", "video.mp4", option, target]) == 1
         assert "no ordinary file" in capsys.readouterr().err
     assert Path("/dev/null").is_char_device()
+
+
+def test_an_unexpected_error_of_a_service_is_logged_without_its_text() -> None:
+    code = (
+        "from agent import cli\n"
+        "cli._close_tracebacks('perceive')\n"
+        "import threading\n"
+        "thread = threading.Thread(target=lambda: int('pixels'))\n"
+        "thread.start(); thread.join()\n"
+        "raise ValueError('pixels')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pixels" not in done.stderr
+    assert done.stderr.count("perceive: Unexpected ValueError at ") == 2

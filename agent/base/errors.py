@@ -1,5 +1,9 @@
 """The errors raised on purpose; the text states what happened, to what, and what to do next."""
 
+from __future__ import annotations
+
+import os
+
 
 class AgentError(Exception):
     """Base class; `exit_code` is what the command line returns."""
@@ -27,3 +31,15 @@ class StoreError(AgentError):
 
 class PublishError(AgentError):
     """The broker is unreachable or refuses. Messages stay in the outbox."""
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, in words that are known beforehand: the text of errno(3), SQLite's or
+    OpenSSL's name of the error, else the exception's class. Other texts of libraries could hold
+    anything, and would go to the log."""
+    for name in (getattr(error, "sqlite_errorname", None), getattr(error, "reason", None)):
+        if isinstance(name, str) and name.isidentifier() and name.isupper() and len(name) < 64:
+            return name.removeprefix("SQLITE_").replace("_", " ").lower()
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return type(error).__name__

@@ -11,6 +11,8 @@ import os
 import socket
 import time
 
+from agent.base.errors import reason
+
 log = logging.getLogger(__name__)
 
 _MAX_STATUS = 200
@@ -38,7 +40,7 @@ def connect() -> None:
         opened.shutdown(socket.SHUT_RD)
     except (OSError, ValueError) as error:
         opened.close()
-        log.warning("The service manager at %s cannot be reached: %s.", address, error)
+        log.warning("The service manager at %s cannot be reached: %s.", address, reason(error))
     else:
         _manager = opened
 

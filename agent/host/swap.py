@@ -13,6 +13,7 @@ import resource
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.base.errors import reason
 from agent.host.sandbox import kernel
 
 log = logging.getLogger(__name__)
@@ -123,13 +124,13 @@ def keep_out() -> bool:
         if may_lock():
             lock()
             return True
-        reason = limit()
+        why = limit()
     except OSError as error:
-        reason = error.strerror or str(error)
+        why = reason(error)
     log.warning(
         "Pictures may be swapped to %s: this process cannot lock its memory (%s). Turn swap off, "
         "raise the limit (memlock in limits.conf), or run it as the systemd unit does.",
         ", ".join(found.disk),
-        reason,
+        why,
     )
     return False

@@ -15,7 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from agent.base.config import MqttConfig
-from agent.base.errors import ConfigError
+from agent.base.errors import ConfigError, reason
 from agent.uplink.credentials import check_tls_files, read_password, refuse_plaintext
 from agent.uplink.resolver.lookup import Address
 
@@ -58,7 +58,8 @@ def _tls(params: MqttConfig) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         named = [str(each) for each in (params.ca_file, params.cert_file, params.key_file) if each]
         raise ConfigError(
-            f"The TLS files {', '.join(named)} cannot be used: {error}. They must exist and be PEM."
+            f"The TLS files {', '.join(named)} cannot be used: {reason(error)}. They must exist "
+            "and be PEM."
         ) from None
     return context
 

@@ -19,7 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.base.config import AgentConfig
-from agent.base.errors import PublishError
+from agent.base.errors import PublishError, reason
 from agent.uplink.client import (
     BoundedClient,
     Credentials,
@@ -256,7 +256,7 @@ class Connection:
                 self._params.host, self._params.port, self._params.keepalive, properties=properties
             )
         except (OSError, ValueError) as error:
-            raise PublishError(f"{self._broker} cannot be reached: {error}.") from None
+            raise PublishError(f"{self._broker} cannot be reached: {reason(error)}.") from None
         deadline = time.monotonic() + CONNECT_TIMEOUT
         while self._connack is None:
             code = self._exchange(0.2)
@@ -275,7 +275,7 @@ class Connection:
         try:
             return self._client.exchange(timeout)
         except OSError as error:
-            raise PublishError(f"{self._broker} went away: {error}.") from None
+            raise PublishError(f"{self._broker} went away: {reason(error)}.") from None
         except Exception as error:
             # paho does not validate packets fully: struct.error, IndexError, KeyError …
             raise PublishError(

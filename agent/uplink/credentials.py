@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from agent.base.config import MqttConfig
-from agent.base.errors import ConfigError
+from agent.base.errors import ConfigError, reason
 from agent.base.files import read_secret, refuse_writable
 
 _MAX_BYTES = 65_535
@@ -69,7 +69,7 @@ def read_password(path: Path) -> str:
         return content.decode().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"mqtt.password_file {path} cannot be read: {error}. Check the path and its "
+            f"mqtt.password_file {path} cannot be read: {reason(error)}. Check the path and its "
             "permissions."
         ) from None
 

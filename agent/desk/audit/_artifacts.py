@@ -12,12 +12,14 @@ Kind = Literal["wire", "reply", "log", "database", "journal", "index", "kernel",
 """`wire`: uplink to broker; `reply`: broker to uplink; `index`: SQLite's -shm file."""
 Detector = Literal[
     "magic", "pixels", "picture", "numbers", "entropy", "schema", "wire", "residue", "file", "call",
-    "delivery",
+    "delivery", "words",
 ]  # fmt: skip
 
 
 class AuditError(AgentError):
-    """The audit could not be completed; not a pass."""
+    """The audit could not begin; not a pass."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,9 @@ class Evidence:
     findings: list[Finding] = field(default_factory=list)
     """Found while recording: unexpected files and system calls."""
     notes: list[str] = field(default_factory=list)
-    """What could not be recorded here, and why."""
+    """For the reader of the report."""
+    unseen: list[str] = field(default_factory=list)
+    """What could not be looked at, why, and what to do: without findings, the verdict is then
+    incomplete."""
     watched: Mapping[str, str] = field(default_factory=dict)
     """What was recorded, by kind, for the report."""

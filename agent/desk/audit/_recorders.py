@@ -1,48 +1,44 @@
-"""Recorders of TCP connections and of files written below some folders.
+"""Recorders of TCP connections and of files written below a folder.
 
-Files are copied on each inotify(7) event; at the end the folders are compared with their initial
-state. A short-lived file may be missed here, but not by strace.
+Files are copied on each inotify(7) event; at the end the folder is compared with its initial state.
+A short-lived file may be missed here, but not by strace.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import socket
 import socketserver
 import stat
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from inotify_simple import INotify, flags
 
-from agent.desk.audit._artifacts import Artifact, Kind
+from agent.desk.audit._artifacts import Artifact, Finding
+from agent.desk.audit._expected import may_appear
+from agent.desk.audit._system_calls import short_name
+from agent.desk.audit._written import PAGE, WrittenStore
 
 _MAX_TRAFFIC = 64_000_000
 """Bytes recorded per connection and direction; a normal run has some thousands."""
-_MAX_COPIES = 256_000_000
-"""Bytes of all copies."""
 _MAX_FILE = 64_000_000
 """Bytes read of one file."""
-_MASK = flags.CREATE | flags.MODIFY | flags.CLOSE_WRITE | flags.MOVED_TO
-
-KERNELS = Path(__file__).resolve().parents[2] / "vision" / "kernels" / "__pycache__"
-"""Numba's default cache folder."""
-_OUTBOX = re.compile(
-    r"outbox-uplink/(warden\.json|\.warden\.json\.[a-z0-9_]{8}\.tmp)"
-    r"|outbox/(outbox\.db(-wal|-shm|-journal|\.lock)?"
-    r"|(settings\.json|receipt\.key(\.last)?)"
-    r"|\.(settings\.json|receipt\.key(\.last)?)\.[a-z0-9_]{8}(\.tmp)?)"
-)
-"""The last line: their temporary names, as `base.files` and `uplink.receipt.key` make them."""
-_WRITE_TEST = re.compile(r"(tmp|cwd|home|cache)/[a-z0-9_]{8}")
-"""Four bytes by which Python's `tempfile` tests whether a folder is writable."""
-_KERNEL = re.compile(r".+\.(nbi|nbc)(\.\w+)*|tmp\w+|\w*\.pyc(\.\d+)?")
-_UNNAMED = re.compile(r"#\d+")
-"""An O_TMPFILE file, shown by its inode number."""
+_MASK = (
+    flags.CREATE | flags.MODIFY | flags.CLOSE_WRITE | flags.MOVED_TO | flags.MOVED_FROM
+    | flags.DELETE | flags.ATTRIB
+)  # fmt: skip
+_FUTURE = 2.0
+"""Seconds by which a file's time may lie outside the run: file systems round."""
+_UNNAMED = re.compile(r"kernels/\w+/#\d+")
+"""How inotify names an O_TMPFILE, which Numba opens to try a folder."""
+_SIZES = {"outbox.db": PAGE, "outbox.db-shm": 32_768}
+"""Whole multiples of which a file of the outbox is long."""
 
 
 class TcpProxy(socketserver.ThreadingTCPServer):
@@ -117,72 +113,99 @@ def _shutdown(each: socket.socket) -> None:
 
 
 class FileRecorder:
-    """Context manager that copies files as they change."""
+    """Context manager that copies files as they change, and compares what there is with what there
+    was: names, kinds, modes, owners, times and attributes."""
 
-    def __init__(self, folders: Iterable[Path], store: Path) -> None:
-        """`folders`: watched recursively; `store`: folder of the copies, outside of them."""
-        self.copies: list[tuple[Path, Path]] = []
-        """(original path, copy) by time."""
-        self.touched: set[Path] = set()
-        """Every created or changed file."""
-        self.complete = True
-        """False after lost events or with too many copies."""
-        self.available = True
-        """False without inotify: only files that remain at the end are recorded."""
-        self._folders = list(folders)
+    def __init__(self, folder: Path, store: WrittenStore) -> None:
+        """`folder`: watched recursively; `store` takes the copies."""
+        self.touched: set[str] = set()
+        """Names of everything created or changed below the folder, of whatever kind."""
+        self.findings: list[Finding] = []
+        self.unseen: list[str] = []
+        """What could not be looked at, and why."""
+        self.copies = 0
+        self._folder = folder
         self._store = store
         self._watched: dict[int, Path] = {}
-        self._seen: set[bytes] = set()
-        self._copied = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, daemon=True)
+        self._inotify: INotify | None = None
 
     def __enter__(self) -> FileRecorder:
-        self._store.mkdir(parents=True, exist_ok=True)
         self._before = self._state()
+        self._began = time.time()
         try:
             self._inotify = INotify()
-        except OSError:
-            self.available = False
+            self._watch(self._folder)
+        except OSError as error:
+            self.unseen.append(
+                f"files could not be watched ({error.strerror}): only what was left at the end was "
+                "seen; raise the limits with `sudo sysctl fs.inotify.max_user_instances=512 "
+                "fs.inotify.max_user_watches=65536`"
+            )
             return self
-        for folder in self._folders:
-            self._watch(folder)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.available:
+        if self._thread.is_alive() or self._stopping.is_set():
             self._stopping.set()
             self._thread.join()
+        if self._inotify is not None:
             self._inotify.close()
-        for path, mark in self._state().items():
+        after = self._state()
+        for path, mark in after.items():
             if self._before.get(path) != mark:
                 self._copy(path)
+        self.findings += self._attributes(after)
+        for name in sorted(self.touched):
+            path = self._folder / name
+            if _UNNAMED.fullmatch(name) and path not in after:
+                continue
+            if not may_appear(name) and path not in self._before:
+                self.findings.append(Finding("file", name, None, "a name that nobody expects"))
 
-    def _state(self) -> dict[Path, tuple[int, int, int]]:
-        """Inode, size and modification time of every file and link below the folders."""
+    def look(self) -> None:
+        """Copy what is written through memory, of which the kernel tells nobody. Call it often."""
+        for path in self._folder.glob("*/*-shm"):
+            self._copy(path)
+
+    def _state(self) -> dict[Path, _Mark]:
+        """Every file, folder, link, socket and so on below the folder."""
         found = {}
-        for folder in self._folders:
-            for parent, _, names in os.walk(folder):
-                for path in (Path(parent) / name for name in names):
-                    with contextlib.suppress(OSError):
-                        info = path.lstat()
-                        if stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode):
-                            found[path] = info.st_ino, info.st_size, info.st_mtime_ns
+        for parent, folders, names in os.walk(self._folder):
+            for path in (Path(parent) / name for name in (*folders, *names)):
+                with contextlib.suppress(OSError):
+                    found[path] = _marked(path)
         return found
 
+    def _attributes(self, after: Mapping[Path, _Mark]) -> Iterator[Finding]:
+        """Kind, mode, owner, times, size and attributes of what there is at the end."""
+        ended = time.time()
+        for path, found in after.items():
+            name = short_name(path, self._folder)
+            before = self._before.get(path)
+            for what in _unusual(path, found, before, self._began, ended):
+                yield Finding("file", name, None, what)
+        for path in self._before.keys() - after.keys():
+            name = short_name(path, self._folder)
+            yield Finding("file", name, None, "it was removed, and nobody should")
+
     def _watch(self, folder: Path, new: bool = False) -> None:
-        """Watch a folder recursively; copy the files that a `new` one already has."""
+        """Watch a folder recursively; copy the files that a `new` one already has. Raises
+        `OSError` where there are too many."""
+        assert self._inotify is not None
         try:
             self._watched[self._inotify.add_watch(folder, _MASK)] = folder
         except OSError:
-            self.complete = self.complete and not folder.is_dir()
+            if folder.is_dir():
+                raise
             return
         with contextlib.suppress(OSError):
             for each in folder.iterdir():
                 if each.is_dir() and not each.is_symlink():
                     self._watch(each, new)
-                elif new and each.is_file():
+                if new:
                     self._copy(each)
 
     def _loop(self) -> None:
@@ -190,76 +213,94 @@ class FileRecorder:
             while not self._stopping.is_set():
                 self._handle(timeout=200)
             self._handle(timeout=0)
-        except OSError:  # disk full
-            self.complete = False
+        except OSError as error:
+            self.unseen.append(f"watching files ended early: {error.strerror}")
 
     def _handle(self, timeout: int) -> None:
+        assert self._inotify is not None
         changed: dict[Path, None] = {}  # ordered set
         for event in self._inotify.read(timeout):
-            self.complete = self.complete and not event.mask & flags.Q_OVERFLOW
+            if event.mask & flags.Q_OVERFLOW:
+                self.unseen.append("files changed faster than they could be watched")
             folder = self._watched.get(event.wd)
             if folder is None or not event.name:
                 continue
+            path = folder / event.name
             if event.mask & flags.ISDIR:
-                self._watch(folder / event.name, new=True)
+                self.touched.add(short_name(path, self._folder))
+                if event.mask & (flags.CREATE | flags.MOVED_TO):
+                    self._watch(path, new=True)
             else:
-                changed[folder / event.name] = None
+                changed[path] = None
         for path in changed:
             self._copy(path)
 
     def _copy(self, path: Path) -> None:
-        self.touched.add(path)
+        name = short_name(path, self._folder)
+        self.touched.add(name)
         try:
             if not stat.S_ISREG(path.lstat().st_mode):
                 return
             with path.open("rb") as file:
-                data = file.read(_MAX_FILE)
+                data = file.read(_MAX_FILE + 1)
         except OSError:
-            return
-        digest = hashlib.sha256(str(path).encode() + b"\0" + data).digest()
-        if digest in self._seen or not data:
-            return
-        if self._copied + len(data) > _MAX_COPIES:
-            self.complete = False
-            return
-        self._seen.add(digest)
-        self._copied += len(data)
-        copy = self._store / f"{len(self.copies):05d}-{path.name[:80]}"
-        copy.write_bytes(data)
-        self.copies.append((path, copy))
+            return  # gone; its writes are in the trace
+        if len(data) > _MAX_FILE:
+            self.unseen.append(f"{name} was too large to be copied whole")
+        self.copies += 1
+        self._store.copy(name, data[:_MAX_FILE])
 
 
-def expected(path: Path, run: Path, size: int) -> bool:
-    """Whether the agent may write this file of `size` bytes in a run in the folder `run`."""
-    if _UNNAMED.fullmatch(path.name) and not size:
-        return True
-    if not path.is_relative_to(run):
-        return bool(_KERNEL.fullmatch(path.name))
-    name = path.relative_to(run).as_posix()
-    return bool(_OUTBOX.fullmatch(name)) or (bool(_WRITE_TEST.fullmatch(name)) and size <= 4)
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """State of one entry of a folder, without what reading changes."""
+
+    kind: int
+    mode: int
+    owner: tuple[int, int]
+    links: int
+    size: int
+    modified: int
+    """Nanoseconds."""
+    inode: int
+    attributes: tuple[str, ...]
+    """Names of the extended ones."""
 
 
-def may_open(path: Path, run: Path, kernels: Iterable[Path], written: bool) -> bool:
-    """Whether the agent may open this file for writing; `written`: bytes were written."""
-    if path in (Path("/dev/null"), Path("/dev/tty")):
-        return True
-    if path.is_relative_to(run) or (_UNNAMED.fullmatch(path.name) and not written):
-        return expected(path, run, 0)
-    in_cache = any(path.is_relative_to(each) for each in kernels)
-    return in_cache and bool(_KERNEL.fullmatch(path.name) or _UNNAMED.fullmatch(path.name))
+def _marked(path: Path) -> _Mark:
+    info = path.lstat()
+    extended: list[str] = []
+    with contextlib.suppress(OSError):  # a file system without them
+        extended = os.listxattr(path, follow_symlinks=False)
+    return _Mark(
+        stat.S_IFMT(info.st_mode), stat.S_IMODE(info.st_mode), (info.st_uid, info.st_gid),
+        info.st_nlink, info.st_size, info.st_mtime_ns, info.st_ino, tuple(sorted(extended)),
+    )  # fmt: skip
 
 
-def kind_of(path: Path) -> Kind:
-    """Kind of artifact of a file, by its name."""
-    if re.search(r"\.nb[ic]", path.name) or path.parent == KERNELS:
-        return "kernel"
-    kinds: dict[str, Kind] = {
-        "outbox.db": "database", "outbox.db-wal": "journal", "outbox.db-journal": "journal",
-        "outbox.db-shm": "index",
-    }  # fmt: skip
-    return kinds.get(path.name, "other")
-
-
-def short_name(path: Path, run: Path) -> str:
-    """Path relative to the folder of the run where possible."""
-    return path.relative_to(run).as_posix() if path.is_relative_to(run) else str(path)
+def _unusual(
+    path: Path, now: _Mark, before: _Mark | None, began: float, ended: float
+) -> Iterator[str]:
+    """What an entry should not be."""
+    folder = now.kind == stat.S_IFDIR
+    if now.kind not in (stat.S_IFREG, stat.S_IFDIR):
+        yield f"it is neither a file nor a folder (type {now.kind:o})"
+    if before is not None and not folder and before != now:
+        yield "it was changed, and nobody should"
+    if before is not None and (before.mode, before.owner) != (now.mode, now.owner):
+        yield f"its mode or owner was changed to {now.mode:o}, {now.owner[0]}:{now.owner[1]}"
+    if now.attributes != (before.attributes if before else ()):
+        # a security module labels every file
+        rest = [each for each in now.attributes if not each.startswith("security.")]
+        if rest:
+            yield f"extended attributes {', '.join(rest)[:120]}"
+    if now == before:
+        return
+    if not began - _FUTURE <= now.modified / 1e9 <= ended + _FUTURE:
+        yield f"its time of modification, {now.modified} ns, is not within the run"
+    if not folder and now.links != 1:
+        yield f"it has {now.links} names"
+    if before is None and not folder and now.mode & ~0o666:
+        yield f"its mode is {now.mode:o}"
+    if before is None and not folder and now.size % _SIZES.get(path.name, 1):
+        yield f"it is {now.size} bytes long, which no such file is"

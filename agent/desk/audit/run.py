@@ -8,22 +8,25 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from agent.base.errors import CaptureError
 from agent.desk.audit._artifacts import Artifact, AuditError, Evidence, Finding
 from agent.desk.audit._detect import Detected, detect
 from agent.desk.audit._reference import Reference, stride_for
-from agent.desk.audit.recording import Processes, log_tail, record
+from agent.desk.audit.recording import Processes, record
 from agent.desk.trace.output import progress_bar
 from agent.perceive.capture.video_file import VideoFile
 
 _MAX_PRINTED = 25
 """Findings printed; --json has all."""
+_EXIT_CODES = {"pass": 0, "fail": 1, "incomplete": 2}
 _KINDS = {
     "wire": "uplink to broker",
     "reply": "broker to uplink",
@@ -57,8 +60,18 @@ class Outcome:
     """Seconds."""
 
     @property
-    def passed(self) -> bool:
-        return not self.detected.findings and not self.detected.missed
+    def unseen(self) -> list[str]:
+        """Why the audit did not look at everything."""
+        missed = self.detected.missed
+        blind = f"it did not find what it planted itself: {'; '.join(missed)}" if missed else ""
+        return [*self.evidence.unseen, *filter(None, [blind])]
+
+    @property
+    def verdict(self) -> Literal["pass", "fail", "incomplete"]:
+        """A finding weighs more than what was not looked at."""
+        if self.detected.findings:
+            return "fail"
+        return "incomplete" if self.unseen else "pass"
 
 
 def audit(
@@ -73,10 +86,14 @@ def audit(
     processes : Processes or None
         Other commands for the two processes, for tests with deliberate leaks.
 
-    Returns 0 when nothing was found, else 1. Raises `AuditError` when the audit could not be
-    completed, `CaptureError` when `video` is not readable.
+    Returns 0 when nothing was found and everything was looked at, 1 where something was found, 2
+    where nothing was found but not everything could be looked at. Raises `AuditError` where the
+    audit cannot begin, also when `video` is not readable.
     """
-    outcome = _run(video, keep, processes or Processes())
+    try:
+        outcome = _run(video, keep, processes or Processes())
+    except CaptureError as error:
+        raise AuditError(str(error)) from None
     report = as_dict(outcome)
     if keep is not None:
         (keep / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -84,7 +101,7 @@ def audit(
         print(json.dumps(report, indent=2))
     else:
         show(outcome)
-    return 0 if outcome.passed else 1
+    return _EXIT_CODES[outcome.verdict]
 
 
 def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
@@ -110,12 +127,10 @@ def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
             lambda frames: bar.update(searching, completed=frames),
         )
         bar.update(searching, total=1, completed=1)
-        undelivered = {each.detector for each in detected.findings} == {"delivery"}
-        if undelivered and not evidence.arrived:
-            raise AuditError(
-                f"The audit failed: none of {evidence.released} released summaries arrived over "
-                f"MQTT. uplink's last words: {log_tail('uplink', workspace)}"
-            )
+    undelivered = {each.detector for each in detected.findings} == {"delivery"}
+    if undelivered and not evidence.arrived:  # nobody sent anything: no leak, but no proof either
+        evidence.unseen.append(f"none of {evidence.released} summaries arrived over MQTT")
+        detected = replace(detected, findings=[])
     searched = time.monotonic() - started - recorded
     return Outcome(video, evidence, detected, reference, recorded, searched)
 
@@ -141,7 +156,7 @@ def as_dict(outcome: Outcome) -> dict[str, object]:
     """The report as JSON data."""
     evidence, detected, reference = outcome.evidence, outcome.detected, outcome.reference
     return {
-        "verdict": "pass" if outcome.passed else "fail",
+        "verdict": outcome.verdict,
         "video": str(outcome.video),
         "frames": reference.frames,
         "frames_searched": reference.searched,
@@ -157,6 +172,7 @@ def as_dict(outcome: Outcome) -> dict[str, object]:
         ],
         "watched": dict(evidence.watched),
         "notes": evidence.notes,
+        "unseen": outcome.unseen,
         "findings": [
             {name: getattr(each, name) for name in ("detector", "where", "offset", "what")}
             for each in detected.findings
@@ -202,16 +218,16 @@ def show(outcome: Outcome) -> None:
         rest = len(detected.findings) - _MAX_PRINTED
         if rest > 0:
             console.print(f"… and {rest} more; --json lists all.")
-    verdict = "PASS" if outcome.passed else "FAIL"
-    colour = "green" if outcome.passed else "red"
-    why = (
-        "nothing of the video left the device or touched its disk"
-        if outcome.passed
-        else f"{len(detected.findings)} findings"
-        if detected.findings
-        else "the audit did not find what it planted itself"
-    )
-    console.print(f"\n[bold {colour}]{verdict}[/]: {why}.", soft_wrap=True, highlight=False)
+    for reason in outcome.unseen:
+        console.print(f"Not looked at: {reason}.", soft_wrap=True, highlight=False, markup=False)
+    colour = {"pass": "green", "fail": "red", "incomplete": "yellow"}[outcome.verdict]
+    why = {
+        "pass": "nothing of the video left the device or touched its disk",
+        "fail": f"{len(detected.findings)} findings",
+        "incomplete": "nothing was found, but not everything could be looked at; this is no pass",
+    }[outcome.verdict]
+    verdict = f"[bold {colour}]{outcome.verdict.upper()}[/]"
+    console.print(f"\n{verdict}: {why}.", soft_wrap=True, highlight=False)
 
 
 def _rows(

@@ -31,7 +31,7 @@ _CAPABILITIES = (kernel.CAP_DAC_OVERRIDE, kernel.CAP_DAC_READ_SEARCH, kernel.CAP
 """What root keeps: files of other users, and memory that was locked and grows."""
 _PORTS_SINCE = 4
 """Landlock's ABI of Linux 6.7."""
-_WITHOUT = {
+WITHOUT = {
     "landlock": "Which files, devices and ports this process reaches is then only limited by its "
     "user's rights and by the systemd unit.",
     "seccomp": "What this process may ask of the kernel is then only limited by the systemd unit.",
@@ -164,7 +164,7 @@ def _attempt(layer: str, build: Callable[[], None]) -> bool:
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
             reason += "; this kernel has none, or it is switched off"
-        falls = _WITHOUT.get(layer, "The others hold.")
+        falls = WITHOUT.get(layer, "The others hold.")
         log.warning("The sandbox lacks one layer, %s: %s. %s", layer, reason, falls)
         return False
     return True

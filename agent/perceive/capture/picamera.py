@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from agent.base.config import SourceConfig
-from agent.base.errors import CaptureError
+from agent.base.errors import CaptureError, reason
 from agent.base.types import Frame
 from agent.perceive.capture.source import ThreadedCamera
 
@@ -38,7 +38,8 @@ class PiCamera(ThreadedCamera):
             self._camera = picamera2.Picamera2(number)
         except Exception as error:  # libcamera raises plain RuntimeError and IndexError
             raise CaptureError(
-                f"{self.name} cannot be opened: {error}. Another program may use it; close that."
+                f"{self.name} cannot be opened: {reason(error)}. Another program may use it; "
+                "close that."
             ) from None
         try:
             self._configure(config, libcamera)
@@ -48,7 +49,7 @@ class PiCamera(ThreadedCamera):
                 self._camera.close()
             raise CaptureError(
                 f"{self.name} refuses {config.width}x{config.height} at {config.fps:g} frames/s: "
-                f"{error}. Choose a smaller size or a lower source.fps."
+                f"{reason(error)}. Choose a smaller size or a lower source.fps."
             ) from None
         self.start()
 
@@ -133,7 +134,7 @@ def _libraries() -> tuple[Any, Any]:
         import picamera2
     except ImportError as error:
         raise CaptureError(
-            f"The Raspberry Pi camera needs picamera2 ({error}). Run `sudo apt install "
+            f"The Raspberry Pi camera needs picamera2 ({reason(error)}). Run `sudo apt install "
             "python3-picamera2` and make the environment with `python3 -m venv "
             '--system-site-packages`; or set source.kind to "v4l2" for a USB camera.'
         ) from None

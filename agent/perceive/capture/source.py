@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.base.config import SourceConfig
-from agent.base.errors import CaptureError
+from agent.base.errors import CaptureError, reason
 from agent.base.types import Frame
 from agent.base.vocabulary import Flag
 from agent.perceive.capture.handoff import Latest
@@ -206,7 +206,7 @@ class ThreadedCamera(BaseSource, ABC):
             self._failure = error
         except Exception as error:  # errors of the driver's Python binding
             self._failure = CaptureError(
-                f"{self.name} failed: {type(error).__name__}: {error}. Check that nothing else "
+                f"{self.name} failed: {reason(error)}. Check that nothing else "
                 "uses it and that it is still plugged in; the agent opens it again by itself."
             )
         finally:

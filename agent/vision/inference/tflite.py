@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.base.errors import ModelError
+from agent.base.errors import ModelError, reason
 from agent.base.types import Float, Grey
 from agent.vision.inference.manifest import Manifest, ModelEntry, TensorSpec
 
@@ -82,7 +82,7 @@ class Model:
             self._interpreter.invoke()
         except RuntimeError as error:
             raise ModelError(
-                f"Model {self.entry.name!r} failed while running: {_last_line(str(error))}. "
+                f"Model {self.entry.name!r} failed while running: {reason(error)}. "
                 "Restart; if it happens again, report the board and runtime."
             ) from None
         outputs: dict[str, Float] = {}
@@ -110,7 +110,7 @@ def open_model(manifest: Manifest, name: str) -> Model:
             return Model(entry, interpreter)
     except (ValueError, RuntimeError, SystemError, AttributeError) as error:
         raise ModelError(
-            f"Model {name!r} cannot be loaded by {runtime_name()}: {_last_line(str(error))}. "
+            f"Model {name!r} cannot be loaded by {runtime_name()}: {reason(error)}. "
             "Update the runtime (`pip install --upgrade ai-edge-litert`)."
         ) from None
 
@@ -188,11 +188,6 @@ def _not_as_declared(entry: ModelEntry, problem: str) -> ModelError:
         f"Model {entry.name!r}: {entry.file} is not as its manifest declares: {problem}. Nothing "
         "runs. Use the manifest that was made with this file."
     )
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1].rstrip(".") if lines else "no reason given"
 
 
 @contextlib.contextmanager

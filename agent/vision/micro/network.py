@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.base.errors import ModelError
+from agent.base.errors import ModelError, reason
 from agent.base.types import Float
 from agent.vision.kernels.temporal import network_step
 from agent.vision.micro.outputs import OUTPUTS
@@ -30,7 +30,7 @@ class SpotterNetwork:
             ]
             self.dilations = np.ascontiguousarray(arrays["dilations"], np.int64)
         except (KeyError, ValueError, TypeError) as error:
-            raise ModelError(f"The spotter's weights cannot be read: {error}.") from None
+            raise ModelError(f"The spotter's weights cannot be read: {reason(error)}.") from None
         self.first, self.first_bias, self.middle, self.middle_bias, self.head, self.head_bias = (
             floats
         )
@@ -58,7 +58,7 @@ class SpotterNetwork:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 return cls(dict(arrays))
         except (ValueError, OSError, EOFError) as error:
-            raise ModelError(f"The spotter's weights cannot be read: {error}.") from None
+            raise ModelError(f"The spotter's weights cannot be read: {reason(error)}.") from None
 
 
 class NetworkState:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.base.errors import StoreError
+from agent.base.errors import StoreError, reason
 from agent.wall.outbox._guard import Guard, create
 from agent.wall.outbox._hardening import Budget, forbid_all_but_rows, harden
 from agent.wall.outbox._inspection import check_content, check_files, check_opened, check_schema
@@ -160,7 +160,7 @@ class Database:
             # again, which checks it.
             self.close()
             raise StoreError(
-                f"Could not {what} the outbox {self.path}: {error}. "
+                f"Could not {what} the outbox {self.path}: {reason(error)}. "
                 "Free disk space or repair the storage; nothing was lost from the outbox."
             ) from None
 
@@ -194,7 +194,7 @@ class Database:
                 self.moved_aside = _move_aside(self.path)
                 log.error(
                     "The outbox %s is damaged (%s); it was moved to %s and a new one begun.",
-                    self.path, error, self.moved_aside,
+                    self.path, reason(error), self.moved_aside,
                 )  # fmt: skip
                 opened = _open_checked(self.path, self._budget, self._max_bytes)
                 add_to_counter(opened.database, "after_damage", 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.desk.audit.clip import frames, write
 from tools.robustness.__main__ import main
-from tools.robustness.leaks.kinds import KINDS
+from tools.robustness.leaks.registry import KINDS
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,53 @@ def test_leaks_past_the_messages_are_each_found(
     assert any(each.startswith("the topic") for each in what)
     assert any("pixels in a row" in each and "160x120" in each for each in what)
     assert any(each["detector"] == "file" and "scratch" in each["where"] for each in found)
+
+
+STRACE = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is missing")
+
+
+@STRACE
+@pytest.mark.slow
+def test_leaks_through_names_and_attributes_are_each_found(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kinds = (
+        "names", "folders", "links", "socketname", "renames", "kernel", "times", "modes", "sizes",
+        "xattr", "threadname",
+    )  # fmt: skip
+    found = findings("+".join(kinds), clip, capsys)
+    calls = " ".join(each["what"] for each in found if each["detector"] == "call")
+    for call in ("mkdir", "rmdir", "symlink", "bind", "rename", "chmod", "truncate", "setxattr",
+                 "utimensat", 'PR_SET_NAME, "', ".nbc"):  # fmt: skip
+        assert call in calls, call
+    names = {each["where"] for each in found if each["detector"] == "file"}
+    assert any(each.startswith("outbox/0-") for each in names)
+    assert any(each.startswith("kernels/") for each in names)
+
+
+@STRACE
+@pytest.mark.slow
+def test_leaks_before_the_sandbox_closes_are_each_found(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = findings("early+earlysocket+child", clip, capsys)
+    calls = " ".join(each["what"] for each in found if each["detector"] == "call")
+    for call in ("early.raw", "sendto", "AF_INET, SOCK_DGRAM", "execve", "pipe:["):
+        assert call in calls, call
+    pixels = {each["where"] for each in found if each["detector"] == "pixels"}
+    assert any("early.raw" in each for each in pixels)
+    assert any("sendto" in each for each in pixels)
+
+
+@pytest.mark.slow
+def test_leaks_in_words_and_in_memory_are_each_found(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = findings("dictionary+template+number+index", clip, capsys)
+    words = " ".join(each["what"] for each in found if each["detector"] == "words")
+    for what in ("weather: ", "lines of trouble", "Warm after"):
+        assert what in words, what
+    assert any("-shm" in each["where"] for each in found if each["detector"] == "pixels")
 
 
 def test_the_kinds_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

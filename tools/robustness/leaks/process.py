@@ -10,11 +10,12 @@ from typing import Any
 
 from agent import cli
 from agent.perceive import start
-from tools.robustness.leaks.kinds import KINDS, Leak, replace
+from tools.robustness.leaks.kinds import Leak, replace
+from tools.robustness.leaks.registry import KINDS
 
 
 def main(argv: list[str]) -> int:
-    """The process's own exit code. KIND: one of `kinds.KINDS`, or several joined by `+`."""
+    """The process's own exit code. KIND: one of `registry.KINDS`, or several joined by `+`."""
     kind, name, *rest = argv
     leaks = [KINDS[each][0]() for each in kind.split("+")]
     for leak in leaks:
