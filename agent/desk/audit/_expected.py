@@ -50,6 +50,7 @@ _RANDOM = r"[a-z0-9_]{8}"
 
 FILES = (
     FileRule(_DATABASE, 200),
+    FileRule(rf"outbox/\.outbox\.db\.{_RANDOM}\.tmp", 2),
     FileRule(_DB + r"\.lock", 200),
     FileRule(r"kernels/\w+/<unnamed>", 200, ("perceive",)),
     FileRule(r"outbox/settings\.json", 0),
@@ -65,6 +66,7 @@ FILES = (
 
 LEFT = (
     r"outbox/outbox\.db(-wal|-shm|-journal|\.lock)?",
+    rf"outbox/\.outbox\.db\.{_RANDOM}\.tmp",
     r"outbox/(settings\.json|receipt\.key(\.last)?)",
     rf"outbox-uplink(/(\.warden\.json\.{_RANDOM}\.tmp|warden\.json))?",
     rf"outbox/\.(settings\.json|receipt\.key(\.last)?)\.{_RANDOM}(\.tmp)?",
@@ -105,6 +107,7 @@ CALLS = (
     CallRule("ftruncate", rf"{_FD}<RUN/{_DB}>, {{pages}}", 2000),
     CallRule("ftruncate", rf"{_FD}<RUN/{_DB}-wal>, (0|1000000)", 2000),
     CallRule("unlink", rf'"RUN/{_DB}-(wal|shm|journal)"(, 0)?', 200),
+    CallRule("rename", rf'"RUN/outbox/\.outbox\.db\.{_RANDOM}\.tmp", "RUN/{_DB}"(, 0)?', 2),
     CallRule("unlink", rf'"RUN/outbox/\.(settings\.json|receipt\.key(\.last)?)\.{_RANDOM}'
                        r'(\.tmp)?"(, 0)?', 12, _UPLINK),
     CallRule("link", rf'"RUN/outbox/\.receipt\.key\.{_RANDOM}", "RUN/outbox/receipt\.key"(, 0)?',

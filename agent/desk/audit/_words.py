@@ -37,8 +37,8 @@ EXPECTED: tuple[tuple[str, int], ...] = (
     ("The sandbox lacks one layer, %s: %s. %s", 4),
     ("Not closed to this process: %s.", 1),
     (
-        "This kernel's Landlock knows no ports: this process may connect to any, unless the systemd "
-        "unit or a firewall refuses.",
+        "This kernel's Landlock knows no ports: this process may connect to any, unless the "
+        "systemd unit or a firewall refuses.",
         1,
     ),
     (
@@ -61,9 +61,9 @@ _NUMBER = re.compile(r"-?\d{1,7}(\.\d{1,3})?")
 _CLASS = re.compile(r"[A-Z][A-Za-z]{2,30}")
 _WORDS = frozenset({
     *get_args(EventCode), *get_args(Layer), *get_args(PerceiveOpening), *get_args(UplinkOpening),
-    *WITHOUT.values(), "The others hold.", "no capabilities", "running", "paused", "quiet", "open", "closed",
-    "confined", "-", "5.0", "3.1.1", "landlock", "seccomp", "mdwe", "no new privileges",
-    "no core dumps", "perceive", "uplink",
+    *WITHOUT.values(), "The others hold.", "no capabilities", "running", "paused", "quiet",
+    "open", "closed", "confined", "-", "5.0", "3.1.1", "landlock", "seccomp", "mdwe",
+    "no new privileges", "no core dumps", "perceive", "uplink",
 })  # fmt: skip
 _NO_LAYER = "; this kernel has none, or it is switched off"
 _REASONS = frozenset(os.strerror(number) for number in range(1, 134))

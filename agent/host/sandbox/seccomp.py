@@ -79,9 +79,9 @@ _THREAD_FLAGS = (0x003D0F00, 0x007D0F00)
 _NEW_NAMESPACES = 0x7E020000
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET."""
 _F_DUPFD, _F_GETFD, _F_SETFD, _F_GETFL, _F_SETFL, _F_GETLK, _F_SETLK = range(7)
-_F_DUPFD_CLOEXEC, _F_ADD_SEALS, _F_GET_SEALS = 1030, 1033, 1034
-_FCNTL = (_F_GETFD, _F_SETFD, _F_GETFL, _F_SETFL, _F_GETLK, _F_SETLK)
-"""The locks are SQLite's, and libcamera's on a camera."""
+_F_OFD_SETLK, _F_DUPFD_CLOEXEC, _F_ADD_SEALS, _F_GET_SEALS = 37, 1030, 1033, 1034
+_FCNTL = (_F_GETFD, _F_SETFD, _F_GETFL, _F_SETFL, _F_GETLK, _F_SETLK, _F_OFD_SETLK)
+"""The locks are SQLite's, the outbox's, and libcamera's on a camera."""
 _PRCTL = (3, 16, 21, 23, 39, 51, 64)
 """PR_GET_DUMPABLE, GET_NAME, GET_SECCOMP, CAPBSET_READ, GET_NO_NEW_PRIVS; SVE_GET_VL and SME_GET_VL
 (aarch64's vectors). Nothing that sets: name, dumpable and memory map are seen by others."""
