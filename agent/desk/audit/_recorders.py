@@ -34,7 +34,7 @@ KERNELS = Path(__file__).resolve().parents[2] / "vision" / "kernels" / "__pycach
 _OUTBOX = re.compile(
     r"outbox/(outbox\.db(-wal|-shm|-journal|\.lock)?"
     r"|(settings\.json|receipt\.key(\.last)?)"
-    r"|\.(settings\.json|receipt\.key(\.last)?)\.[a-z0-9_]{8}(\.tmp)?)"
+    r"|\.(settings\.json|outbox\.db|receipt\.key(\.last)?)\.[a-z0-9_]{8}(\.tmp)?)"
 )
 """The last line: their temporary names, as `base.files` and `uplink.receipt.key` make them."""
 _WRITE_TEST = re.compile(r"(tmp|cwd|home|cache)/[a-z0-9_]{8}")
