@@ -128,8 +128,9 @@ def distance(lost: Course, found: Course, elapsed: float, cut: bool) -> float:
     `elapsed`: seconds between the two. `cut`: nobody else was in view when the one took the place
     of the other, as in recordings that are cut or begin again.
     """
-    ratio = found.first_size / max(lost.size, 1.0)
-    if not 1 / _LIKE < ratio < _LIKE:
+    if not any(
+        lost.size < _LIKE * s < _LIKE**2 * lost.size for s in (found.first_size, found.size)
+    ):
         return math.inf
     size = max(lost.size, found.size, 1.0)
     last, x, y = lost.recent[-1]
