@@ -26,8 +26,8 @@ _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _TABLE_BITS = 26
 _MAX_EXTENSION = 65_536
 """Pixels by which a match is extended to each side."""
-_MAX_TRIES = 3
-"""Matches extended per frame and decoding: one is enough to fail."""
+_MAX_TRIES = 8
+"""Hits extended per picture and decoding: one is enough to fail."""
 _MAX_RUNS = 100
 """Runs per decoding, after which the search in it stops."""
 _MAX_HITS = 64
@@ -100,8 +100,8 @@ class PixelIndex:
 
     def look_up(self, pictures: Iterable[Picture]) -> None:
         """Look up one frame at all sizes."""
-        tries: dict[int, int] = {}
         for picture in pictures:
+            tries: dict[int, int] = {}
             steps = np.diff(picture.pixels.reshape(-1))
             grams = _grams(steps, picture.stride)
             candidates = np.flatnonzero(self._table[self._slots(grams)])
@@ -139,7 +139,8 @@ class PixelIndex:
     ) -> None:
         """Extend a hit to both sides, within the limits per decoding."""
         gram = self._grams[first]
-        for place in self._places[first : first + _MAX_PLACES]:
+        places = self._places[first : first + _MAX_PLACES]
+        for place in places[self._grams[first : first + _MAX_PLACES] == gram]:
             number = int(np.searchsorted(self._starts, place, side="right")) - 1
             if tries.get(number, 0) >= _MAX_TRIES or self._found.get(number, 0) >= _MAX_RUNS:
                 continue
