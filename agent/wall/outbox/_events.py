@@ -65,7 +65,7 @@ class EventThrottle:
         seq = counter(database, "event_seq")
         add_to_counter(database, "event_seq", (seq + 1) % SEQ_LIMIT - seq)
         add_to_counter(database, "events_today", 1)
-        database.execute("UPDATE spoken SET pending = 0, said = ? WHERE code = ?", (now, code))
+        database.execute("UPDATE spoken SET pending = 0, said = ? WHERE code = ?", (int(now), code))
         utc = self._utc()
         event = Event(
             boot=self._boot,
