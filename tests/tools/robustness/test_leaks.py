@@ -10,7 +10,7 @@ import pytest
 
 from tests.desk.audit.clip import frames, write
 from tools.robustness.__main__ import main
-from tools.robustness.leaks.kinds import KINDS
+from tools.robustness.leaks.registry import KINDS
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,34 @@ def test_leaks_past_the_messages_are_each_found(
     assert any(each.startswith("the topic") for each in what)
     assert any("pixels in a row" in each and "160x120" in each for each in what)
     assert any(each["detector"] == "file" and "scratch" in each["where"] for each in found)
+
+
+@pytest.mark.slow
+def test_leaks_in_fields_of_packets_are_each_found(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In two runs: each names its own bytes."""
+    what = [each["what"] for each in findings("session+expiry+reason+health", clip, capsys)]
+    assert any(each.startswith("CONNECT is not as configured: from byte 14") for each in what)
+    assert any(each.startswith("not the packet of a summary message") for each in what)
+    assert any(each.startswith("a packet of type 14 with 2") for each in what)
+    assert any(each.startswith("a health message") for each in what)
+    what = [each["what"] for each in findings("limits+names+ids", clip, capsys)]
+    assert any(each.startswith("CONNECT is not as configured: from byte 20") for each in what)
+    assert any("packet id" in each for each in what)
+    assert any(each.startswith("not the packet of a summary message") for each in what)
+
+
+@pytest.mark.slow
+def test_leaks_in_the_outbox_s_rows_and_pages_are_each_found(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = findings("times+counters+counternames+header+slack", clip, capsys)
+    what = " | ".join(each["what"] for each in found if each["detector"] == "residue")
+    for part in (
+        "time 1", "counter ('receipt_upto'", "counter ('n", "the file's header", "in free space",
+    ):  # fmt: skip
+        assert part in what, what
 
 
 def test_the_kinds_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

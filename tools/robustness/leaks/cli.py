@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.desk.audit.run import audit
 from tools.robustness.leaks import processes
-from tools.robustness.leaks.kinds import KINDS
+from tools.robustness.leaks.registry import KINDS
 
 
 def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """The audit's own exit code: 1 where it found the leak. Raises `AgentError`."""
     if args.list or args.kind is None:
         for name, (_, what) in KINDS.items():
-            print(f"{name:10} {what}")
+            print(f"{name:12} {what}")
         return 0
     unknown = set(args.kind.split("+")) - set(KINDS)
     if unknown:

@@ -10,7 +10,8 @@ from typing import Any
 
 from agent import cli
 from agent.perceive import start
-from tools.robustness.leaks.kinds import KINDS, Leak, replace
+from tools.robustness.leaks.kinds import Leak, replace
+from tools.robustness.leaks.registry import KINDS
 
 
 def main(argv: list[str]) -> int:

@@ -1,0 +1,9 @@
+"""All kinds of leaks by name."""
+
+from __future__ import annotations
+
+from tools.robustness.leaks.kinds import KINDS as _FIRST
+from tools.robustness.leaks.kinds import Leak
+from tools.robustness.leaks.kinds_wire import WIRE_KINDS
+
+KINDS: dict[str, tuple[type[Leak], str]] = {**_FIRST, **WIRE_KINDS}
