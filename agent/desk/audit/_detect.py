@@ -4,7 +4,7 @@ of the video inserted, which must be found."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def detect(
             database.add(artifact)
     findings = [*evidence.findings, *wire.findings, *wire_of_controls.findings]
     findings += [*_delivery(evidence, wire), *read_rows(outbox), *database.findings()]
-    search = _Search(reference, progress)
+    search = _Search(reference, progress, clean)
     for artifact, at, part in database.strange:
         findings += _scan_part(artifact, at, part, search)
         begin = len(part) - len(part.lstrip(b"\0"))
@@ -153,7 +153,11 @@ def _scan_part(artifact: Artifact, base: int, part: bytes, search: _Search) -> I
 class _Search:
     """Search for the video in the decodings of every distinct byte string."""
 
-    def __init__(self, reference: Reference, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, reference: Reference, progress: Callable[[int], None], clean: Container[str] = ()
+    ) -> None:
+        """`clean`: artifacts of which every byte is known; only exact pixels are searched in."""
+        self._clean = clean
         self._reference = reference
         self._progress = progress
         self._seen: set[bytes] = set()
@@ -175,7 +179,7 @@ class _Search:
                 self._size = 0
             self._size += len(decoding.pixels)
             self._batches[-1].append((artifact, decoding))
-        if decoding.whole and artifact.kind not in ("kernel", "wire"):
+        if decoding.whole and artifact.kind != "kernel" and artifact.name not in self._clean:
             self.candidate(artifact, decoding)
 
     def candidate(self, artifact: Artifact, decoding: Decoding) -> None:
