@@ -53,12 +53,16 @@ class Decoding:
     @property
     def coded(self) -> bool:
         """Whether bytes were encoded as text or compressed."""
-        return bool(self.how) and not self.how.startswith(("numbers", "float", "every"))
+        return bool(self.how) and not self.how.startswith(("numbers", "float", "every", "deltas"))
 
 
 def decodings(data: bytes, depth: int = 2) -> Iterator[Decoding]:
     """All interpretations of these bytes as at least `MIN_PIXELS` pixels."""
     yield Decoding("", 0, 1.0, np.frombuffer(data, np.uint8))
+    if len(data) >= MIN_PIXELS:
+        # differences of neighbours, as predictive coders store them
+        deltas = np.cumsum(np.frombuffer(data, np.uint8), dtype=np.uint8)
+        yield Decoding("deltas", 0, 1.0, deltas)
     yield from _interleaved(data)
     yield from _numbers(data)
     for how, offset, step, content in _decoded(data):

@@ -8,8 +8,10 @@ correlation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,8 +28,8 @@ _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _TABLE_BITS = 26
 _MAX_EXTENSION = 65_536
 """Pixels by which a match is extended to each side."""
-_MAX_TRIES = 3
-"""Matches extended per frame and decoding: one is enough to fail."""
+_MAX_TRIES = 8
+"""Hits extended per picture and decoding: one is enough to fail."""
 _MAX_RUNS = 100
 """Runs per decoding, after which the search in it stops."""
 _MAX_HITS = 64
@@ -47,6 +49,10 @@ _MIN_CORRELATION, _MIN_SIGMAS = 0.75, 7.0
 _MIN_DETRENDED = 0.05
 """Least share of its variance that a picture keeps when detrended."""
 _MIN_CROP_CORRELATION = 0.9
+_MIN_GRADIENT_SIGMAS = 6.0
+"""Threshold of the correlation of both pictures' gradients, in standard deviations of chance
+(1 / sqrt(pixels)): smooth pictures resemble each other, their details do not. Grows with the number
+of comparisons, by the extreme of as many normal variables."""
 _HEADERS = (0, 1, 2, 4, 8, 10, 12, 16, 20, 24, 32, 54, 64)
 """Header or trailer lengths that are tried, bytes."""
 _WIDTHS = (12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 100, 112, 120, 128, 160, 224, 320)
@@ -100,8 +106,8 @@ class PixelIndex:
 
     def look_up(self, pictures: Iterable[Picture]) -> None:
         """Look up one frame at all sizes."""
-        tries: dict[int, int] = {}
         for picture in pictures:
+            tries: dict[int, int] = {}
             steps = np.diff(picture.pixels.reshape(-1))
             grams = _grams(steps, picture.stride)
             candidates = np.flatnonzero(self._table[self._slots(grams)])
@@ -139,7 +145,8 @@ class PixelIndex:
     ) -> None:
         """Extend a hit to both sides, within the limits per decoding."""
         gram = self._grams[first]
-        for place in self._places[first : first + _MAX_PLACES]:
+        places = self._places[first : first + _MAX_PLACES]
+        for place in places[self._grams[first : first + _MAX_PLACES] == gram]:
             number = int(np.searchsorted(self._starts, place, side="right")) - 1
             if tries.get(number, 0) >= _MAX_TRIES or self._found.get(number, 0) >= _MAX_RUNS:
                 continue
@@ -228,6 +235,7 @@ def match_picture(
     keys: Sequence[tuple[int, Grey]],
     loose: bool = False,
     cache: dict[tuple[int, int], Vectors] | None = None,
+    comparisons: int = 1,
 ) -> PictureMatch | None:
     """Correlate bytes in every plausible picture shape with the key frames.
 
@@ -240,6 +248,8 @@ def match_picture(
         The end is uncertain: pixels may be missing, or the picture may be a strip of a frame.
     cache : dict or None
         Resized frames, updated for the next call.
+    comparisons : int
+        Byte strings compared in all; the more, the better a match must be.
     """
     if len(pixels) < MIN_PICTURE or not keys:
         return None
@@ -248,7 +258,7 @@ def match_picture(
     frames = {} if cache is None else cache
     for picture in _shapes(pixels[:_MAX_PICTURE], loose):
         smooth.append((_smoothness(picture), picture))
-        vector = _detrended(picture)
+        vector = detrended(picture)
         if vector is None:
             continue
         height, width = picture.shape
@@ -263,14 +273,17 @@ def match_picture(
         place = int(correlations.argmax())
         significant = max(_MIN_CORRELATION, _MIN_SIGMAS / (width * height) ** 0.5)
         least = max(significant, best.correlation if best else 0.0)
-        if correlations[place] > least:
+        if correlations[place] > least and _same_details(
+            picture, others[place].reshape(height, width), comparisons * len(keys)
+        ):
             best = PictureMatch(numbers[place], width, height, float(correlations[place]), False)
     if best:
         return best
     smooth.sort(key=lambda each: -each[0])
     for value, picture in smooth[:4]:
         if value > _MIN_SMOOTHNESS and (best is None):
-            best = _match_crop(picture, keys[:: max(1, len(keys) // _CROP_FRAMES)])
+            some = keys[:: max(1, len(keys) // _CROP_FRAMES)]
+            best = _match_crop(picture, some, comparisons)
     return best
 
 
@@ -301,14 +314,14 @@ def _vectors(keys: Sequence[tuple[int, Grey]], width: int, height: int) -> Vecto
     """Key frames at one size: numbers, and one detrended row each."""
     numbers, rows = [], []
     for number, key in keys:
-        vector = _detrended(cv2.resize(key, (width, height), interpolation=cv2.INTER_AREA))
+        vector = detrended(cv2.resize(key, (width, height), interpolation=cv2.INTER_AREA))
         if vector is not None:
             numbers.append(number)
             rows.append(vector)
     return numbers, np.array(rows, np.float32)
 
 
-def _detrended(picture: Grey) -> npt.NDArray[np.float32] | None:
+def detrended(picture: Grey) -> npt.NDArray[np.float32] | None:
     """Unit vector without mean and linear trend; None where little variance is left."""
     vector = normalised(picture)
     if vector is None:
@@ -330,7 +343,31 @@ def _smoothness(picture: Grey) -> float:
     return float(above @ below) if above is not None and below is not None else 0.0
 
 
-def _match_crop(picture: Grey, keys: Sequence[tuple[int, Grey]]) -> PictureMatch | None:
+def _same_details(one: npt.NDArray[Any], other: npt.NDArray[Any], comparisons: int) -> bool:
+    """Whether the gradients of two pictures of one shape, or of its negative, correlate beyond
+    chance. A gradient's pixels are nearly independent, those of a picture are not. Without the
+    means of rows and columns, of which counters and tables in a file consist."""
+    products, squares = 0.0, [0.0, 0.0]
+    both = [each.astype(np.float32) for each in (one, other)]
+    both = [
+        each - each.mean(axis=0, keepdims=True) - each.mean(axis=1, keepdims=True) for each in both
+    ]
+    for axis in (0, 1):
+        pair = [np.diff(each, axis=axis) for each in both]
+        pair = [each - each.mean() for each in pair]
+        products += float((pair[0] * pair[1]).sum())
+        for place, each in enumerate(pair):
+            squares[place] += float((each * each).sum())
+    if not all(squares):
+        return False
+    correlation = abs(products) / (squares[0] * squares[1]) ** 0.5
+    sigmas = _MIN_GRADIENT_SIGMAS + (2 * math.log(max(1, comparisons))) ** 0.5 / 2
+    return bool(correlation > min(0.95, sigmas / (2 * one.size) ** 0.5))
+
+
+def _match_crop(
+    picture: Grey, keys: Sequence[tuple[int, Grey]], comparisons: int
+) -> PictureMatch | None:
     """Template matching in key frames at decreasing scales."""
     height, width = picture.shape
     if min(height, width) < 12 or normalised(picture) is None:
@@ -345,9 +382,13 @@ def _match_crop(picture: Grey, keys: Sequence[tuple[int, Grey]]) -> PictureMatch
             small = cv2.resize(key, shape, interpolation=cv2.INTER_AREA)
             scores = cv2.matchTemplate(small, picture, cv2.TM_CCOEFF_NORMED)
             # undefined where the frame is flat
-            scores = scores[np.isfinite(scores) & (scores <= 1.0)]
-            score = float(scores.max(initial=0.0))
-            if score > max(_MIN_CROP_CORRELATION, best.correlation if best else 0):
-                best = PictureMatch(number, width, height, score, True)
+            scores[~np.isfinite(scores) | (scores > 1.0)] = -1
+            score = float(scores.max())
             scale /= 1.08
+            if score <= max(_MIN_CROP_CORRELATION, best.correlation if best else 0):
+                continue
+            row, column = np.unravel_index(int(scores.argmax()), scores.shape)
+            part = small[row : row + height, column : column + width]
+            if _same_details(picture, part, comparisons * len(keys)):
+                best = PictureMatch(number, width, height, score, True)
     return best

@@ -19,12 +19,17 @@ _MAX_FRAMES = 600
 _SQUARES = (16, 32, 64, 112, 128)
 _WIDTHS = (16, 32, 64, 80, 160, 320)
 """Widths of thumbnails with the video's aspect ratio, pixels; 320 is the detector's input."""
-_THUMBNAILS = ((32, 24), (64, 48), (160, 120))
-_MAX_KEY_FRAMES = 48
-"""Frames kept for the comparison of whole pictures."""
+THUMBNAILS = ((32, 24), (64, 48), (160, 120))
+_MAX_TURNED = 80
+"""Width of the largest thumbnails that are also looked up columns first."""
+_MAX_KEY_FRAMES = 128
+"""Frames kept for the comparison of whole pictures; of a longer video every second one, and so
+on."""
 _KEY_WIDTH = 320
-_MAX_CORRELATION = 0.9
-"""Greatest correlation of a new key frame with the others."""
+_MAX_CORRELATION = 0.98
+"""Greatest correlation of a new key frame with the last ones."""
+_COMPARED = 8
+"""Last key frames that a new one is compared with."""
 WINDOW = 9
 """Pixels per n-gram of differences."""
 _MIN_CONTRAST, _MIN_CHANGES = 12, 3
@@ -55,9 +60,13 @@ class Reference:
     searched: int = 0
     textured: int = 0
     """Frames with enough texture for detection."""
+    required: int | None = None
+    """Number of a frame that is a key frame in any case."""
     keys: list[tuple[int, Grey]] = field(default_factory=list)
     """Key frames: (number, grey picture at most 320 pixels wide)."""
     _key_vectors: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    _spacing: int = 0
+    """Least number of frames between two key frames."""
 
     @property
     def weak(self) -> bool:
@@ -83,14 +92,23 @@ class Reference:
         tiny = cv2.resize(luma, (24, 24), interpolation=cv2.INTER_AREA)
         self.textured += has_texture(luma)
         vector = normalised(tiny)
-        if vector is None or len(self.keys) >= _MAX_KEY_FRAMES:
+        if vector is None:
             return
-        if any(float(each @ vector) > _MAX_CORRELATION for each in self._key_vectors):
+        known = any(float(each @ vector) > _MAX_CORRELATION for each in self._key_vectors)
+        soon = bool(self.keys) and number < self.keys[-1][0] + self._spacing
+        if number != self.required and (known or soon):
             return
-        self._key_vectors.append(vector)
+        self._key_vectors = [*self._key_vectors[1 - _COMPARED :], vector]
         width = min(_KEY_WIDTH, luma.shape[1])
         height = max(1, round(luma.shape[0] * width / luma.shape[1]))
         self.keys.append((number, cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)))
+        if len(self.keys) > _MAX_KEY_FRAMES:
+            self.keys = [
+                each
+                for place, each in enumerate(self.keys)
+                if place % 2 == 0 or each[0] == self.required
+            ]
+            self._spacing = max(2 * self._spacing, 2 * self.every)
 
 
 def stride_for(frames: int) -> int:
@@ -147,7 +165,7 @@ def _sizes(number: int, luma: Grey) -> list[Picture]:
     shapes = [(w, max(1, round(height * w / width))) for w in _WIDTHS if w < width]
     shapes += [(side, side) for side in _SQUARES if side < min(height, width)]
     shapes += [(width // part, height // part) for part in (2, 4, 8)]
-    shapes += [shape for shape in _THUMBNAILS if shape[0] < width and shape[1] < height]
+    shapes += [shape for shape in THUMBNAILS if shape[0] < width and shape[1] < height]
     for shape in dict.fromkeys(shapes):
         if min(shape) < 4:
             continue
@@ -155,4 +173,7 @@ def _sizes(number: int, luma: Grey) -> list[Picture]:
         linear = cv2.resize(luma, shape, interpolation=cv2.INTER_LINEAR)
         name = f"{shape[0]}x{shape[1]}"
         found += [Picture(number, name, area, 5), Picture(number, f"{name}, linear", linear, 5)]
+        if shape[0] <= _MAX_TURNED:
+            turned = np.ascontiguousarray(area.T)
+            found.append(Picture(number, f"{name}, columns first", turned, 5))
     return found

@@ -1,242 +1,288 @@
-"""Strict validation of uplink's MQTT traffic: packets, topics, properties, payloads."""
+"""Strict validation of uplink's MQTT traffic: every byte is compared with what an honest uplink
+could send, and every byte that comes back with what the audit's broker answers."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-from pydantic import ValidationError
-
-from agent.base.report import to_json
-from agent.base.schemas.capacity import capacity
-from agent.base.schemas.registry import MESSAGES, load, urn
 from agent.desk.audit._artifacts import Artifact, Detector, Finding
+from agent.desk.audit._packets import (
+    DISCONNECT,
+    PINGREQ,
+    HonestUplink,
+    answers,
+    split,
+    whole_packets,
+)
+from agent.desk.audit._payloads import STATES, PayloadCheck
+from agent.desk.audit._truth import Truth
 from agent.desk.loopback import packets
-from agent.desk.loopback.packets import MalformedError, Reader
+from agent.desk.loopback.packets import MalformedError
+from agent.uplink.state import META_INTERVAL, announcement
+from agent.uplink.topics import MESSAGE_KINDS
 
-STATES = (b"online", b"offline")
-_SCHEMAS = {name.rpartition("-")[0]: name for name in MESSAGES}
-"""Latest schema by kind of message."""
-_CONTENT_TYPE, _EXPIRY, _USER = 0x03, 0x02, 0x26
-_PROPERTIES = {
-    "CONNECT": {0x11: 4, 0x17: 1, 0x21: 2, 0x27: 4},
-    "the will": {},
-    "PUBLISH": {_EXPIRY: 4, _CONTENT_TYPE: 0, _USER: 0},
-}
-"""Allowed properties (MQTT 5.0, 2.2.2): identifier -> length of an integer, 0 for strings."""
+_MIN_CONNECTIONS = 3
+"""Connections that a run may have, however short it is."""
+_CONNECTION_SECONDS = 60.0
+"""Seconds of a run per further connection: a slow machine loses one now and then."""
 
 
-@functools.cache
-def _validators() -> dict[str, Draft202012Validator]:
-    """By kind of message. Raises `OpenSchemaError` for a schema without bounds."""
-    found = {}
-    for kind, name in _SCHEMAS.items():
-        schema = load(name)
-        capacity(schema)
-        found[kind] = Draft202012Validator(schema)
-    return found
+class WireCheck:
+    """Validates the packets of the recorded connections of one run."""
 
+    def __init__(self, truth: Truth) -> None:
+        self._truth = truth
+        self.findings: list[Finding] = []
+        self.packets = 0
+        self.size = 0
+        """Bytes of all payloads."""
+        self.messages: Counter[str] = Counter()
+        """Published messages by kind."""
+        self.payloads: list[bytes] = []
+        """Payloads of valid messages."""
+        self.digests: set[str] = set()
+        """SHA-256 of every payload, valid or not."""
+        self._payload = PayloadCheck(truth)
+        self._connections = 0
 
-def problem(kind: str, body: bytes) -> str | None:
-    """Why `body` is no valid message of this kind, else None.
+    def check(self, artifact: Artifact) -> bool:
+        """Validate the traffic of one connection; whether nothing was found."""
+        before = len(self.findings)
+        self._connections += 1
+        most = _MIN_CONNECTIONS + self._truth.seconds / _CONNECTION_SECONDS
+        if self._connections > most:
+            self._add(artifact, 0, f"connection {self._connections} within {most:.0f} minutes")
+        connection = _Connection(self, artifact)
+        for at, end, first, body in split(artifact.data):
+            self.packets += 1
+            try:
+                connection.packet(at, first, body, artifact.data[at:end])
+            except MalformedError as error:
+                self._add(artifact, at, f"a packet that is no MQTT: {error}")
+        end = whole_packets(artifact.data)
+        if end < len(artifact.data):
+            what = f"{len(artifact.data) - end} bytes that are no MQTT packet"
+            self._add(artifact, end, what)
+        return len(self.findings) == before
 
-    Checks the schema, the model's further constraints, such as the order of flags, and the
-    canonical form: the model must serialise to the same bytes.
-    """
-    try:
-        error = best_match(_validators()[kind].iter_errors(json.loads(body)))
-        if error is not None:
-            what = error.message  # begins with the value, of any length
-            what = what if len(what) <= 200 else f"{what[:100]} … {what[-80:]}"
-            return f"{error.json_path}: {what}"
-        same = to_json(MESSAGES[_SCHEMAS[kind]].model_validate_json(body)) == body
-    except RecursionError:
-        return "it is nested too deeply"
-    except ValidationError as wrong:
-        return str(wrong.errors()[0]["msg"])
-    except ValueError as wrong:
-        return f"it is no JSON: {wrong}"
-    return None if same else "it is not written in the one form that messages have"
+    def check_answers(self, sent: Artifact, received: Artifact) -> bool:
+        """Whether a connection's answers are those of the broker; else a finding is added."""
+        expected = answers(sent.data)
+        given = received.data
+        if expected.startswith(given):
+            return True
+        at = _first_difference(given, expected)
+        what = f"{len(given) - at} bytes that the broker did not send: {_hex(given[at:])}"
+        self._add(received, at, what)
+        return False
+
+    def unpaired(self, received: Sequence[Artifact]) -> None:
+        """Answers that belong to no connection that was recorded."""
+        for each in received:
+            self._add(each, 0, "it belongs to no recorded connection")
+
+    def _add(self, artifact: Artifact, at: int, what: str, detector: Detector = "wire") -> None:
+        self.findings.append(Finding(detector, artifact.name, at, what, artifact.planted))
 
 
 @dataclass(slots=True)
-class WireCheck:
-    """Validates the packets of recorded connections."""
+class _Connection:
+    """One connection's state while its packets are compared in order."""
 
-    device: str
-    findings: list[Finding] = field(default_factory=list)
-    packets: int = 0
-    messages: dict[str, int] = field(default_factory=dict)
-    """Published messages by kind."""
-    payloads: list[bytes] = field(default_factory=list)
-    """Payloads of valid messages."""
-    digests: set[str] = field(default_factory=set)
-    """SHA-256 of every payload, valid or not."""
-    _artifact: Artifact = field(init=False)
-    _at: int = 0
-    """Offset of the current packet in the artifact."""
-    _version: int = 5
-    _packet_id: int = 0
-    """Last packet id of this connection."""
-    _expiries: dict[str, set[bytes]] = field(default_factory=dict)
-    """Message expiry intervals by kind; one is allowed per kind."""
+    run: WireCheck
+    artifact: Artifact
+    number: int = 0
+    """Packets so far."""
+    honest: HonestUplink | None = None
+    opening: list[bytes] = field(default_factory=list)
+    """Fixed packets that follow next."""
+    packet_id: int = 0
+    """Last one, as paho counts: every message and subscription has one, also of QoS 0."""
+    seen: Counter[str] = field(default_factory=Counter)
+    last: dict[str, bytes] = field(default_factory=dict)
+    """Last payload by kind."""
+    position: int | None = None
+    """Of the last summary in the ledger."""
+    pings: int = 0
+    closing: bool = False
+    ended: bool = False
+    at: int = 0
 
-    def check(self, artifact: Artifact) -> None:
-        """Validate the traffic of one connection."""
-        self._artifact, self._version, self._packet_id = artifact, 5, 0
-        for self._at, _, first, body in _split(artifact.data):
-            self.packets += 1
-            try:
-                if first == 0x10:
-                    self._connect(body)
-                elif first >> 4 == 3:
-                    self._publish(first, body)
-                elif first in (0x82, 0xA2):
-                    self._subscribe(first, body)
-                elif not _is_minimal(first, body):
-                    self._add(f"a packet of type {first >> 4} with {len(body)} bytes")
-            except MalformedError as error:
-                self._add(f"a packet that is no MQTT: {error}")
-        self._at = whole_packets(artifact.data)
-        if self._at < len(artifact.data):
-            self._add(f"{len(artifact.data) - self._at} bytes that are no MQTT packet")
+    def packet(self, at: int, first: int, body: bytes, whole: bytes) -> None:
+        """Compare the next packet. Raises `MalformedError`."""
+        self.at = at
+        self.number += 1
+        if self.ended:
+            self._add("a packet after DISCONNECT")
+        if self.number == 1:
+            self._connect(first, body, whole)
+        elif self.honest is None:
+            self._add(f"a packet of type {first >> 4} without a CONNECT")
+        elif first >> 4 == 3:
+            self._publish(first, body, whole)
+        elif self.opening and first == 0x82:
+            self._subscribe(body, whole)
+        elif whole == PINGREQ:
+            self._ping()
+        elif whole == DISCONNECT:
+            self.ended = True
+            if not self.closing:
+                self._add("DISCONNECT before the state is offline")
+        else:
+            self._add(_strange(first, body, self.honest.version))
 
     def _add(self, what: str, detector: Detector = "wire") -> None:
-        artifact = self._artifact
-        self.findings.append(Finding(detector, artifact.name, self._at, what, artifact.planted))
+        self.run._add(self.artifact, self.at, what, detector)
 
-    def _connect(self, body: bytes) -> None:
-        connect = packets.parse_connect(body)
-        self._version = connect.version
-        if self._at:
-            self._add("a second CONNECT")
-        if connect.client_id != self.device:
-            self._add(f"the client id is {connect.client_id!r}, not {self.device!r}")
-        reader = Reader(body)
-        reader.take(7)
-        flags = reader.byte()
-        reader.int16()
-        self._properties(reader.properties(connect.version), "CONNECT")
-        reader.text()
-        will = connect.will
-        if will is not None:
-            self._properties(reader.properties(connect.version), "the will")
-            reader.text(), reader.binary()
-            topic = f"fleeting/1/d/{self.device}/state"
-            if will.topic != topic or will.payload not in STATES:
-                self._add(f"the will is {will.payload[:40]!r} on {will.topic[:80]!r}")
-        if flags & 0xC0:
-            self._add("user name or password, though none is configured")
-        if reader.left:
-            self._add(f"{reader.left} bytes at the end of CONNECT")
+    def _connect(self, first: int, body: bytes, whole: bytes) -> None:
+        if first != 0x10:
+            self._add(f"the first packet is of type {first >> 4}, not CONNECT")
+            return
+        version = packets.parse_connect(body).version
+        if version not in (4, 5):
+            self._add(f"CONNECT of protocol version {version}")
+            return
+        self.honest = HonestUplink(self.run._truth.config, version)
+        self.opening = self.honest.opening()
+        expected = self.honest.connect()
+        if whole != expected:
+            self._add(f"CONNECT is not as configured: {_difference(whole, expected)}")
 
-    def _publish(self, first: int, body: bytes) -> None:
-        message, number = packets.parse_publish(first, body, self._version)
-        self.digests.add(hashlib.sha256(message.payload).hexdigest())
-        self._check_packet_id(number)
-        kind = self._kind(message.topic)
-        if kind is None:
+    def _subscribe(self, body: bytes, whole: bytes) -> None:
+        self._next_id()
+        if whole != self.opening[0]:
+            self._add(f"a subscription that is not its own: {_difference(whole, self.opening[0])}")
+        del self.opening[0]
+
+    def _ping(self) -> None:
+        self.pings += 1
+        most = 1 + self.run._truth.seconds / self.run._truth.config.mqtt.keepalive
+        if self.pings > most:
+            self._add(f"PINGREQ number {self.pings}, more often than every keep-alive interval")
+
+    def _next_id(self) -> int:
+        self.packet_id = self.packet_id % 65_535 + 1
+        return self.packet_id
+
+    def _publish(self, first: int, body: bytes, whole: bytes) -> None:
+        run, honest = self.run, self.honest
+        assert honest is not None
+        expected_id = self._next_id()
+        message, number = packets.parse_publish(first, body, honest.version)
+        if number not in (0, expected_id):
+            self._add(f"packet id {number} where {expected_id} follows")
+            self.packet_id = number
+        run.size += len(message.payload)
+        run.digests.add(hashlib.sha256(message.payload).hexdigest())
+        topic_kind = self._kind(message.topic)
+        kind = {"shadow/reported": "reported"}.get(topic_kind or "", topic_kind)
+        run.messages[kind or "unknown"] += 1
+        if self.opening and whole == self.opening[0]:
+            del self.opening[0]
+            run.payloads.append(message.payload)
+            return
+        if self.opening:
+            self._add("a message before the state and the subscriptions")
+        if topic_kind is None or kind is None:
             self._add(f"the topic {message.topic[:120]!r} does not belong")
             wrong: str | None = "no schema is known for it"
-        elif kind == "state":
-            wrong = None if message.payload in STATES else "it is neither online nor offline"
         else:
-            wrong = problem(kind, message.payload)
-        self.messages[kind or "unknown"] = self.messages.get(kind or "unknown", 0) + 1
+            wrong = self._wrong(kind, message.payload)
+            expected = honest.publish(
+                MESSAGE_KINDS[topic_kind], message.topic, message.payload, number
+            )
+            if whole != expected:
+                self._add(f"not the packet of a {kind} message: {_difference(whole, expected)}")
         if wrong is None:
-            self.payloads.append(message.payload)
+            run.payloads.append(message.payload)
         else:
             size = len(message.payload)
             self._add(f"a {kind or 'strange'} message of {size} bytes: {wrong}", "schema")
-        self._properties(message.properties, "PUBLISH", kind)
-
-    def _check_packet_id(self, number: int) -> None:
-        """Packet ids must be consecutive, as paho assigns them, also to messages of QoS 0 (here
-        0): others could carry data."""
-        self._packet_id = self._packet_id % 65_535 + 1
-        if number not in (0, self._packet_id):
-            self._add(f"packet id {number} where {self._packet_id} follows")
-            self._packet_id = number
 
     def _kind(self, topic: str) -> str | None:
-        """Kind of message of a topic; None for an unknown topic."""
-        kind = topic.removeprefix(f"fleeting/1/d/{self.device}/")
-        if kind == topic:
+        """Key of `MESSAGE_KINDS` of a topic; None for an unknown topic."""
+        topics = self.honest.topics if self.honest else None
+        if topics is None:
             return None
-        kind = {"shadow/reported": "reported"}.get(kind, kind)
-        kind = re.sub(r"^res/[a-z]{1,16}\Z", "response", kind)
-        return kind if kind == "state" or kind in _SCHEMAS else None
+        if re.fullmatch(re.escape(topics.of("res")) + "/[a-z]{1,16}", topic):
+            return "res"
+        same = [each for each in MESSAGE_KINDS if each != "res" and topics.of(each) == topic]
+        if same == ["discovery"] and not self.run._truth.config.mqtt.discovery:
+            return None
+        return same[0] if same else None
 
-    def _properties(self, block: bytes, packet: str, kind: str | None = None) -> None:
-        reader = Reader(block)
-        while reader.byte() >= 0x80:  # skip the length
-            pass
-        pairs = 0
-        while reader.left:
-            code = reader.byte()
-            size = _PROPERTIES[packet].get(code)
-            if size is None:
-                rest = reader.take(reader.left)
-                self._add(f"property 0x{code:02x} in {packet}: {rest[:60]!r}")
-                continue
-            value = reader.take(size) if size else reader.binary()
-            if code == _USER:
-                pair = value, reader.binary()
-                pairs += 1
-                if kind not in _SCHEMAS or pair != (b"schema", urn(_SCHEMAS[kind]).encode()):
-                    self._add(f"user property {pair[0][:40]!r} = {pair[1][:60]!r}")
-            elif code == _CONTENT_TYPE and value != b"application/json":
-                self._add(f"content type {value[:60]!r}")
-            elif code == _EXPIRY:
-                seen = self._expiries.setdefault(kind or packet, set())
-                seen.add(value)
-                if len(seen) > 1:
-                    self._add("the message expiry is not always the same")
-        if pairs > 1:
-            self._add(f"more than one user property in {packet}")
+    def _wrong(self, kind: str, payload: bytes) -> str | None:
+        """Why a payload is not what may be published now."""
+        truth = self.run._truth
+        if kind == "state":
+            if payload not in STATES:
+                return "it is neither online nor offline"
+            self.closing = True
+            return None if payload == b"offline" else "it is online for the second time"
+        if kind == "discovery":
+            honest = announcement(self.honest.topics) if self.honest else b""
+            return None if payload == honest else "it is not the announcement of this device"
+        if kind == "res":
+            return "nothing was asked that this could answer"
+        wrong = self.run._payload(kind, payload)
+        if wrong is not None:
+            return wrong
+        self.seen[kind] += 1
+        repeated = self.last.get(kind) == payload
+        self.last[kind] = payload
+        if kind == "summary":
+            return self._order(hashlib.sha256(payload).hexdigest())
+        if repeated and kind != "health":
+            return "it was published on this connection before"
+        interval = {"meta": META_INTERVAL, "health": truth.config.mqtt.health_interval}.get(kind)
+        if interval and self.seen[kind] > 1 + truth.seconds / interval:
+            return f"number {self.seen[kind]}, more often than every {interval:.0f} s"
+        return None
 
-    def _subscribe(self, first: int, body: bytes) -> None:
-        number, filters = packets.parse_filters(body, self._version, options=first == 0x82)
-        self._check_packet_id(number)
-        allowed = [f"fleeting/1/d/{self.device}/{each}" for each in ("shadow/desired", "cmd/+")]
-        for text, _ in filters:
-            if text not in allowed:
-                self._add(f"it asks for the topic {text[:120]!r}")
-
-
-def _is_minimal(first: int, body: bytes) -> bool:
-    """Whether it is PUBACK, PINGREQ or DISCONNECT with at most a reason code."""
-    longest = {0x40: 4, 0xC0: 0, 0xE0: 2}.get(first, -1)
-    least = 2 if first == 0x40 else 0
-    return least <= len(body) <= longest and body[least + 1 :] in (b"", b"\0")
+    def _order(self, sha256: str) -> str | None:
+        """Summaries are sent in the order of the ledger, each once per connection."""
+        position, before = self.run._truth.ledger[sha256], self.position
+        self.position = position
+        if before is not None and position != before + 1:
+            return f"it is number {position} of the ledger, after number {before}"
+        return None
 
 
-def _split(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """(offset, end, first byte, body) of every complete packet."""
-    at = 0
-    while True:
-        start, length = at + 1, 0
-        while True:
-            if start >= min(len(data), at + 5):
-                return
-            digit = data[start]
-            length |= (digit & 0x7F) << 7 * (start - at - 1)
-            start += 1
-            if digit < 0x80:
-                break
-        end = start + length
-        if end > len(data):
-            return
-        yield at, end, data[at], data[start:end]
-        at = end
+def _strange(first: int, body: bytes, version: int) -> str:
+    """Names a packet that no honest uplink sends at this place."""
+    what = f"a packet of type {first >> 4} with {len(body)} bytes"
+    if first in (0x82, 0xA2):
+        _, filters = packets.parse_filters(body, version, options=first == 0x82)
+        return f"it asks for the topic {filters[0][0][:120]!r}"
+    if first == 0x10:
+        return "a second CONNECT"
+    return what
 
 
-def whole_packets(data: bytes) -> int:
-    """End of the last complete packet, bytes."""
-    return max((end for _, end, _, _ in _split(data)), default=0)
+def _difference(given: bytes, expected: bytes) -> str:
+    """Where two packets differ first."""
+    at = _first_difference(given, expected)
+    return (
+        f"from byte {at} on {_hex(given[at:])} where {_hex(expected[at:])} belongs, "
+        f"{len(given)} bytes in place of {len(expected)}"
+    )
+
+
+def _first_difference(one: bytes, other: bytes) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _hex(data: bytes) -> str:
+    return data[:16].hex(" ") + ("…" if len(data) > 16 else "") if data else "nothing"
+
+
+def pair(artifacts: Sequence[Artifact]) -> list[tuple[Artifact, Artifact]]:
+    """Each connection's two directions."""
+    sent = [each for each in artifacts if each.kind == "wire"]
+    received = [each for each in artifacts if each.kind == "reply"]
+    return list(zip(sent, received, strict=False)) if len(sent) == len(received) else []

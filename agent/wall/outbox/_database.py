@@ -297,16 +297,17 @@ def insert_message(
     database: sqlite3.Connection, kind: str, boot: str, seq: int, utc: float | None, body: bytes
 ) -> None:
     """Append a message to the outbox; one of the same name, which only tampering leaves there,
-    gives way. `utc`: None while the clock is not trusted."""
+    gives way. `utc`: None while the clock is not trusted; stored in whole seconds, since finer
+    digits could carry data."""
     database.execute(
         "REPLACE INTO outbox (kind, boot, seq, created, body) VALUES (?, ?, ?, ?, ?)",
-        (kind, boot, seq, utc, body),
+        (kind, boot, seq, None if utc is None else int(utc), body),
     )
 
 
 def put_latest(database: sqlite3.Connection, kind: str, body: bytes) -> None:
-    """Replace the current value of one kind."""
-    database.execute("REPLACE INTO latest VALUES (?, ?, ?)", (kind, body, time.monotonic()))
+    """Replace the current value of one kind; its time in whole seconds, as of all rows."""
+    database.execute("REPLACE INTO latest VALUES (?, ?, ?)", (kind, body, int(time.monotonic())))
 
 
 def add_to_counter(database: sqlite3.Connection, name: str, more: int) -> None:

@@ -63,7 +63,7 @@ class EventThrottle:
         seq = count % SEQ_LIMIT  # the file is not trusted
         add_to_counter(database, "event_seq", (seq + 1) % SEQ_LIMIT - count)
         add_to_counter(database, "events_today", 1)
-        database.execute("UPDATE spoken SET pending = 0, said = ? WHERE code = ?", (now, code))
+        database.execute("UPDATE spoken SET pending = 0, said = ? WHERE code = ?", (int(now), code))
         utc = self._utc()
         event = Event(
             boot=self._boot,

@@ -171,7 +171,7 @@ class Outbox:
         dropped = 0
         if now is not None:
             # Rows stored without a trusted clock age from its first trusted reading.
-            database.execute("UPDATE outbox SET created = ? WHERE created IS NULL", (now,))
+            database.execute("UPDATE outbox SET created = ? WHERE created IS NULL", (int(now),))
             dropped += database.execute(
                 "DELETE FROM outbox WHERE created < ?", (now - self._params.max_age,)
             ).rowcount

@@ -70,6 +70,9 @@ WAYS: dict[str, Callable[[], bytes]] = {
     "every second pixel": lambda: FRAMES[9][::2, ::2].tobytes()[:500],
     "inverted": lambda: (255 - FLAT).tobytes(),
     "as int8": lambda: (FLAT.astype(np.int16) - 128).astype(np.int8).tobytes(),
+    "thumbnail's columns first": lambda: np.ascontiguousarray(SMALL.T).tobytes(),
+    "deltas": lambda: np.diff(FLAT, prepend=np.uint8(0)).tobytes(),
+    "deltas in base64": lambda: base64.b64encode(np.diff(FLAT, prepend=np.uint8(0)).tobytes()),
     "base64": lambda: base64.b64encode(RAW),
     "base64 in lines": lambda: base64.encodebytes(RAW),
     "base64 in lines of JSON": lambda: json.dumps(base64.encodebytes(RAW).decode()).encode(),
@@ -183,3 +186,52 @@ def test_noise_and_ramps_are_no_pictures(seed: int, size: int, video: Video) -> 
     noise = np.random.default_rng(seed).integers(0, 256, size).astype(np.uint8)
     assert match_picture(noise, video[0].keys) is None
     assert match_picture(np.linspace(0, 255, size).astype(np.uint8), video[0].keys) is None
+
+
+TABLES: dict[str, bytes] = {
+    "acknowledgements": b"".join(b"\x40\x02" + n.to_bytes(2, "big") for n in range(1, 500)),
+    "counter": np.arange(1000, 1600, dtype="<u4").tobytes(),
+    "times": (11_000 + np.arange(300) ** 1.01).astype("<f8").tobytes(),
+    "ramp of floats": (np.arange(300) / 3).astype("<f4").tobytes(),
+    "wave": (127 + 100 * np.sin(np.arange(1200) / 31)).astype(np.uint8).tobytes(),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_and_counters_are_no_part_of_a_cartoon(name: str) -> None:
+    """Large flat areas with sharp edges resemble a counter that wraps."""
+    keys = []
+    for shift in range(0, 120, 12):
+        picture = np.full((240, 320), 230, np.uint8)
+        picture[170:] = 90
+        cv2.circle(picture, (60 + shift, 100), 45, 255, -1)
+        cv2.circle(picture, (60 + shift, 100), 45, 0, 3)
+        keys.append((shift, picture))
+    for decoding in decodings(TABLES[name]):
+        if len(decoding.pixels) >= 64:
+            assert match_picture(decoding.pixels, keys, not decoding.whole, None, 100) is None
+
+
+def test_key_frames_cover_a_long_video(tmp_path: Path) -> None:
+    """Of a video with many scenes every second one is kept, and so on; a required one always."""
+    rng = np.random.default_rng(5)
+    scenes = [
+        cv2.resize(rng.integers(0, 256, (6, 8), np.uint8), (64, 48), interpolation=cv2.INTER_CUBIC)
+        for _ in range(300)
+    ]
+    reference = Reference(write(tmp_path / "scenes.mkv", scenes), required=37)
+    for _ in reference.pictures():
+        pass
+    numbers = [number for number, _ in reference.keys]
+    assert 37 in numbers
+    assert 60 <= len(numbers) <= 130
+    assert max(np.diff([*numbers, 300])) <= 8
+
+
+def test_neighbours_in_the_index_do_not_use_up_the_tries(video: Video) -> None:
+    """Grams that follow a hit in the sorted index are of other places, however many there are."""
+    haystack = np.random.default_rng(6).integers(0, 256, 400_000, np.uint8).tobytes()
+    for before in (haystack, b""):
+        found = found_in(before + base64.b64encode(RAW), video[1][8:12])
+        assert any("768 pixels in a row of frame 10 at 32x24, base64" in each for each in found)

@@ -102,6 +102,34 @@ def test_leaks_in_words_and_in_memory_are_each_found(
     assert any("-shm" in each["where"] for each in found if each["detector"] == "pixels")
 
 
+@pytest.mark.slow
+def test_leaks_in_fields_of_packets_are_each_found(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In two runs: each names its own bytes."""
+    what = [each["what"] for each in findings("session+expiry+reason+health", clip, capsys)]
+    assert any(each.startswith("CONNECT is not as configured: from byte 14") for each in what)
+    assert any(each.startswith("not the packet of a summary message") for each in what)
+    assert any(each.startswith("a packet of type 14 with 2") for each in what)
+    assert any(each.startswith("a health message") for each in what)
+    what = [each["what"] for each in findings("limits+propertynames+ids", clip, capsys)]
+    assert any(each.startswith("CONNECT is not as configured: from byte 20") for each in what)
+    assert any("packet id" in each for each in what)
+    assert any(each.startswith("not the packet of a summary message") for each in what)
+
+
+@pytest.mark.slow
+def test_leaks_in_the_outbox_s_rows_and_pages_are_each_found(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = findings("rowtimes+counters+counternames+header+slack", clip, capsys)
+    what = " | ".join(each["what"] for each in found if each["detector"] == "residue")
+    for part in (
+        "time 1", "counter ('receipt_upto'", "counter ('n", "the file's header", "in free space",
+    ):  # fmt: skip
+        assert part in what, what
+
+
 def test_the_kinds_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["leaks", "--list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(KINDS)
