@@ -113,7 +113,7 @@ def test_leaks_in_fields_of_packets_are_each_found(
     assert any(each.startswith("a packet of type 14 with 2") for each in what)
     assert any(each.startswith("a health message") for each in what)
     what = [each["what"] for each in findings("limits+propertynames+ids", clip, capsys)]
-    assert any(each.startswith("CONNECT is not as configured: from byte 20") for each in what)
+    assert any(each.startswith("CONNECT is not as configured: from byte 21") for each in what)
     assert any("packet id" in each for each in what)
     assert any(each.startswith("not the packet of a summary message") for each in what)
 

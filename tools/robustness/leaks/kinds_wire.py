@@ -189,16 +189,25 @@ class Rows(Leak):
         leak = self
         self.pixels = b""
 
-        class Connection(sqlite3.Connection):
-            def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
-                if sql == "COMMIT" and leak.pixels:
-                    leak.write(super().execute)
-                done = super().execute(sql, *args)
-                if sql == "COMMIT" and leak.pixels:
-                    leak.written()
-                return done
+        def class_of(base: Any) -> Any:
+            """Of a connection that another leak may have changed already."""
 
-        replace(sqlite3, "connect", lambda *a, **n: connect(*a, **{**n, "factory": Connection}))
+            class Connection(base):  # type: ignore[misc]
+                def execute(self, sql: str, *args: Any) -> Any:
+                    if sql == "COMMIT" and leak.pixels:
+                        leak.write(super().execute)
+                    done = super().execute(sql, *args)
+                    if sql == "COMMIT" and leak.pixels:
+                        leak.written()
+                    return done
+
+            return Connection
+
+        def open_(*args: Any, **named: Any) -> Any:
+            factory = class_of(named.get("factory", sqlite3.Connection))
+            return connect(*args, **{**named, "factory": factory})
+
+        replace(sqlite3, "connect", open_)
 
     def write(self, execute: Callable[..., sqlite3.Cursor]) -> None:
         """Add to a transaction."""
