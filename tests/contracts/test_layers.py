@@ -176,7 +176,7 @@ def folder(path: Path) -> str:
 def test_every_package_has_a_docstring_and_the_root_holds_layers_only() -> None:
     root = {path.name for path in (ROOT / "agent").iterdir() if path.name != "__pycache__"}
     rooms = {each.split(".")[0] for each in LAYERS} - {"cli"}
-    assert root == {"__init__.py", "cli.py", "py.typed", "DECISIONS.md", *rooms}
+    assert root == {"__init__.py", "cli.py", "py.typed", "DECISIONS.md", "THREAT-MODEL.md", *rooms}
     for path in (ROOT / "agent").rglob("__init__.py"):
         docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
         assert docstring, f"{path} does not say what lives there"

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from agent.desk.audit import _log_index
 from agent.desk.audit._artifacts import Artifact, Finding, Kind
 
 PAGE = 4096
@@ -48,6 +49,8 @@ class WrittenStore:
         self._sizes: dict[tuple[str, Kind], int] = {}
         self._size = 0
         self._log = WalCheck()
+        self._index: tuple[str, bytes] | None = None
+        """The last copy of the shared index that is nothing else."""
 
     def write(self, process: str, name: str, data: bytes, offset: int | None) -> None:
         """One write of a process; `offset` in the file, None where it is not known."""
@@ -71,6 +74,8 @@ class WrittenStore:
                 for at in range(_HEADER, len(data) - _FRAME - PAGE + 1, _FRAME + PAGE):
                     page = data[at + _FRAME : at + _FRAME + PAGE]
                     self._pages(f"{name} (copies)", "journal", page)
+            elif name.endswith("outbox.db-shm") and _log_index.explains(data):
+                self._index = f"{name} (copies)", data
             elif name.endswith("outbox.db-shm"):
                 fresh = [
                     data[at : at + _BLOCK]
@@ -86,10 +91,14 @@ class WrittenStore:
     def artifacts(self) -> list[Artifact]:
         """Everything kept, by origin."""
         with self._lock:
-            return [
+            kept = [
                 Artifact(name, kind, b"".join(parts))
                 for (name, kind), parts in sorted(self._parts.items())
             ]
+            if self._index is not None:
+                name, data = self._index
+                kept.append(Artifact(name, "index", data))
+            return kept
 
     def findings(self) -> list[Finding]:
         """Bytes of the write-ahead log that are neither pages nor what belongs to them."""

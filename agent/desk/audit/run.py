@@ -64,7 +64,7 @@ class Outcome:
         """Why the audit did not look at everything."""
         missed = self.detected.missed
         blind = f"it did not find what it planted itself: {'; '.join(missed)}" if missed else ""
-        return [*self.evidence.unseen, *filter(None, [blind])]
+        return [*self.evidence.unseen, *self.detected.unseen, *filter(None, [blind])]
 
     @property
     def verdict(self) -> Literal["pass", "fail", "incomplete"]:
