@@ -6,7 +6,7 @@ from agent.base.clock import FILE_CLOCK
 from agent.base.config import parse
 from agent.base.report import Birth, Meta, PerceiveCage, Summary, UplinkCage
 from agent.privacy.noise import discrete_laplace
-from agent.privacy.policy.rules import resolve
+from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.release import PendingRelease, ReleaseContext, release
 from agent.privacy.window import ExactCounts, Window
 
@@ -14,13 +14,13 @@ POLICY = resolve(parse({"privacy": {"policy": "demo"}}, "test"))
 MODEL = "0123456789abcdef"
 
 
-def summary(seq: int, boot: str = "0a1b2c3d") -> Summary:
+def summary(seq: int, boot: str = "0a1b2c3d", policy: Policy = POLICY) -> Summary:
     """One window without visitors."""
-    window = Window(seq % 1000, 10, {0: ExactCounts()}, frames=300, last=9.9, seconds=10)
+    window = Window(seq % 1000, policy.window, {0: ExactCounts()}, frames=300, last=9.9, seconds=10)
     pending = PendingRelease()
-    pending.add_window(window, 0, POLICY, discrete_laplace)
+    pending.add_window(window, 0, policy, discrete_laplace)
     context = ReleaseContext(boot, seq, MODEL, FILE_CLOCK, micro_enabled=True)
-    return release(pending, window, 0, POLICY, context, discrete_laplace)
+    return release(pending, window, 0, policy, context, discrete_laplace)
 
 
 def birth(boot: str = "0a1b2c3d") -> Birth:

@@ -33,10 +33,25 @@ class PublishError(AgentError):
     """The broker is unreachable or refuses. Messages stay in the outbox."""
 
 
+CERTIFICATE = {
+    9: "not yet valid",
+    10: "expired",
+    18: "self-signed",
+    19: "self-signed certificate in its chain",
+    20: "issuer unknown",
+    62: "hostname mismatch",
+    64: "IP address mismatch",
+}
+"""Why a certificate is refused: X509_V_ERR_... of OpenSSL's x509_vfy.h."""
+
+
 def reason(error: BaseException) -> str:
     """Why something failed, in words that are known beforehand: the text of errno(3), SQLite's or
     OpenSSL's name of the error, else the exception's class. Other texts of libraries could hold
     anything, and would go to the log."""
+    refused = CERTIFICATE.get(getattr(error, "verify_code", 0))
+    if refused is not None:
+        return f"certificate verify failed: {refused}"
     for name in (getattr(error, "sqlite_errorname", None), getattr(error, "reason", None)):
         if isinstance(name, str) and name.isidentifier() and name.isupper() and len(name) < 64:
             return name.removeprefix("SQLITE_").replace("_", " ").lower()

@@ -72,6 +72,8 @@ def test_every_frame_enters_each_room_once_in_the_stated_order(tmp_path: Path) -
     rooms = stated()
     assert len(rooms) == len(set(rooms)) > 4
     config = configuration(CLIP, tmp_path / "outbox.db", port=1)
+    soon = config.privacy.model_copy(update={"visit_gap": 2.0})  # after its end a window closes
+    config = config.model_copy(update={"privacy": soon})
     warm(config)  # compiling a kernel while every call is noted takes minutes
     perceiver = Perceiver(config)
     source = VideoFile(CLIP)

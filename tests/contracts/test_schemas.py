@@ -39,7 +39,7 @@ def test_a_message_is_smaller_than_a_picture(name: str) -> None:
     assert most.bytes <= 2048
     # A receipt is sent once a day, meta, which names its hash, a few times, the others up to a
     # hundred times.
-    assert most.bits / 8 <= {"summary-1": 64, "receipt-1": 256, "meta-1": 112}.get(name, 80)
+    assert most.bits / 8 <= {"summary-1": 64, "receipt-1": 256, "meta-1": 114}.get(name, 80)
 
 
 @pytest.mark.parametrize(("name", "made"), [("summary-1", summary(3)), ("meta-1", meta())])

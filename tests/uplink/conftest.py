@@ -19,6 +19,7 @@ from paho.mqtt.properties import Properties
 from agent.base.config import AgentConfig, parse
 from agent.base.report import to_json
 from agent.desk.loopback.broker import Broker
+from agent.privacy.policy.rules import resolve
 from agent.uplink.process import Uplink, run_uplink
 from agent.wall.outbox import Outbox
 from tests.fakes import untrusted_clock  # noqa: F401
@@ -159,7 +160,8 @@ def eventually(true: Callable[[], object], what: str, within: float = 60.0) -> N
 
 def fill(config: AgentConfig, number: int, first: int = 0) -> list[bytes]:
     """Add summaries; returns their bytes."""
-    made = [summary(first + seq) for seq in range(number)]
+    policy = resolve(config, live=False)
+    made = [summary(first + seq, policy=policy) for seq in range(number)]
     with Outbox(config.store) as outbox:
         for each in made:
             outbox.add(each)

@@ -197,7 +197,7 @@ def test_the_next_address_is_tried_and_the_name_is_what_tls_asks_for(
         (line,) = waited(config, caplog, steps=1)
         thread.join()
     assert asked == ["broker.example"]
-    assert "Hostname mismatch" in line
+    assert "hostname mismatch" in line
 
 
 def test_a_name_that_is_unknown_keeps_the_summaries_here(

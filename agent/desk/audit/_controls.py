@@ -149,8 +149,11 @@ def _degraded(picture: Grey, recognisable: bool) -> Grey:
 
 
 def _copy(artifacts: Sequence[Artifact], kind: str, added: bytes) -> Artifact:
-    """The last artifact of a kind, up to a boundary of packets or pages, with `added` bytes."""
+    """The last artifact of a kind, up to a boundary of packets or pages, with `added` bytes; of the
+    wire the last that begins with a packet, if any does."""
     same = [each for each in artifacts if each.kind == kind]
+    if kind == "wire":
+        same.sort(key=lambda each: whole_packets(each.data) > 0)
     last = same[-1] if same else Artifact(kind, "other", b"")
     keep = last.data[:_KEPT]
     if kind == "wire":

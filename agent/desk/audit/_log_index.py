@@ -20,6 +20,8 @@ def explains(data: bytes) -> bool:
     """Whether this is the log's index in shared memory and nothing else (walformat.html, 2):
     page numbers, their hash table, and headers with the right checksum. A copy taken while it
     is written may lack one entry."""
+    if not data:
+        return True
     data = data.ljust(-(-len(data) // _BLOCK) * _BLOCK, b"\0")
     if len(data) > _BLOCK:
         return False

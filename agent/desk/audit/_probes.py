@@ -29,10 +29,10 @@ def _probe(call: str, arguments: str, most: int = 1, processes: tuple[Process, .
 
 PROBES = (
     _probe("socket", r"AF_INET, SOCK_STREAM\|SOCK_CLOEXEC, IPPROTO_IP", 1, ("perceive",)),
+    _probe("socket", r"AF_INET6?, SOCK_DGRAM\|SOCK_CLOEXEC, IPPROTO_IP", 3),
     *(
-        _probe("socket", arguments, 3)
+        _probe("socket", arguments)
         for arguments in (
-            r"AF_INET6?, SOCK_DGRAM\|SOCK_CLOEXEC, IPPROTO_IP",
             r"AF_INET6, SOCK_STREAM\|SOCK_CLOEXEC, IPPROTO_IP",
             r"AF_INET, SOCK_RAW\|SOCK_CLOEXEC, IPPROTO_ICMP",
             r"AF_INET, SOCK_STREAM\|SOCK_CLOEXEC, IPPROTO_MPTCP",

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
+from agent.base.errors import CERTIFICATE
 from agent.base.report import EventCode
 from agent.base.report.device import Layer, PerceiveOpening, UplinkOpening
 from agent.desk.audit._artifacts import Finding
@@ -61,6 +62,7 @@ _NUMBER = re.compile(r"-?\d{1,7}(\.\d{1,3})?")
 _CLASS = re.compile(r"[A-Z][A-Za-z]{2,30}")
 _WORDS = frozenset({
     *get_args(EventCode), *get_args(Layer), *get_args(PerceiveOpening), *get_args(UplinkOpening),
+    *(f"certificate verify failed: {each}" for each in CERTIFICATE.values()),
     *WITHOUT.values(), "The others hold.", "no capabilities", "running", "paused", "quiet",
     "open", "closed", "confined", "-", "5.0", "3.1.1", "landlock", "seccomp", "mdwe",
     "no new privileges", "no core dumps", "perceive", "uplink",

@@ -40,7 +40,8 @@ def test_lines_of_an_undisturbed_run_are_good() -> None:
         "0.5 s; summaries wait in the outbox.",
         "uplink: Could not write to the outbox /run/outbox/outbox.db: full. Free disk space "
         "or repair the storage; nothing was lost from the outbox. Next try in 5 s.",
-        "uplink: Row 7 of the outbox is no valid message: removed, not sent.",
+        "uplink: 2 rows of the outbox are not what this device may say, or more than it may say in "
+        "a day: removed, not sent.",
         "uplink: The broker at 127.0.0.1:1883 sent what is not MQTT (IndexError). Next try in 1.5 "
         "s; summaries wait in the outbox.",
     ],

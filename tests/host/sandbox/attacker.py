@@ -182,7 +182,6 @@ def marking(target: dict[str, Any], reading: int) -> dict[str, Attempt]:
         "F_SETLEASE": lambda: fcntl.fcntl(reading, fcntl.F_SETLEASE, fcntl.F_RDLCK),
         "F_SETOWN": lambda: fcntl.fcntl(reading, fcntl.F_SETOWN, os.getpid()),
         "F_NOTIFY": lambda: fcntl.fcntl(reading, fcntl.F_NOTIFY, 1),
-        "F_OFD_SETLK": raw("fcntl", reading, 37, bytes(32)),
         "F_SET_RW_HINT": raw("fcntl", reading, 1036, struct.pack("@Q", 2)),
     }
 

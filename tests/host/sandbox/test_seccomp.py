@@ -222,9 +222,9 @@ def test_calls_judged_by_their_arguments(machine: str) -> None:
         assert not judge("prlimit64", PID + 1, 3, 0, 1)
         setting = {option for option in range(200) if judge("prctl", option)}
         assert setting == {3, 16, 21, 23, 39, 51, 64}
-        for command in (8, 9, 10, 37, 38, 1024, 1026, 1031, 1036):
+        for command in (8, 9, 10, 36, 38, 1024, 1026, 1031, 1036):
             assert not judge("fcntl", 3, command)
-        for command in range(1, 7):
+        for command in (*range(1, 7), 37):
             assert judge("fcntl", 3, command)
     duplicates = {
         half: Judge(machine, half)("fcntl", 3, 1030) for half in ("perceive", "uplink", "resolver")

@@ -69,7 +69,7 @@ def test_leaks_through_names_and_attributes_are_each_found(
     )  # fmt: skip
     found = findings("+".join(kinds), clip, capsys)
     calls = " ".join(each["what"] for each in found if each["detector"] == "call")
-    for call in ("mkdir", "rmdir", "symlink", "bind", "rename", "chmod", "truncate", "setxattr",
+    for call in ("mkdir", "rmdir", "symlink", "socket", "rename", "chmod", "truncate", "setxattr",
                  "utimensat", 'PR_SET_NAME, "', ".nbc"):  # fmt: skip
         assert call in calls, call
     names = {each["where"] for each in found if each["detector"] == "file"}

@@ -164,7 +164,7 @@ print(json.dumps(dict(code=code, heard=heard("127.0.0.2", "wrong"))))
 """,
     )
     assert "certificate verify failed" in found["log"]
-    assert "Hostname mismatch" in found["log"]
+    assert "hostname mismatch" in found["log"]
     assert (found["code"], found["heard"]) == (0, 0)
 
 

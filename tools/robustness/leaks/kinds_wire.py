@@ -241,10 +241,12 @@ class CounterNames(Rows):
 
 
 class Header(Rows):
-    """Four pixels in the file's application id."""
+    """Four pixels in the file's application id, past SQLite."""
 
-    def write(self, execute: Callable[..., sqlite3.Cursor]) -> None:
-        execute(f"PRAGMA application_id = {int.from_bytes(self.pixels[40:44], 'big') >> 1}")
+    def written(self) -> None:
+        with self.outbox.open("r+b") as file:
+            file.seek(68)
+            file.write(self.pixels[40:44])
 
 
 class Slack(Rows):
