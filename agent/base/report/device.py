@@ -335,7 +335,8 @@ class Statement(ClosedModel):
     """The most that a visit of this time spent, in thousandths."""
     windows_withheld: Annotated[int, Field(ge=0, le=100_000)]
     visits_withheld: Annotated[int, Field(ge=0, le=100_000, multiple_of=10)]
-    """In those windows, noised, in tens; later windows may count them."""
+    """In those windows, noised, in tens; later windows may count them. 0 where noise alone could
+    make so many."""
     model: Hash16 | None
     policy: Hash16 | None
     """Null where the seeing half never ran."""

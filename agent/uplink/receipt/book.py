@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from agent.base.report import (
     to_json,
 )
 from agent.base.schemas.registry import joint_hash
+from agent.privacy.policy.rules import resolve
 from agent.uplink.receipt.continuity import Seen, after_receipt, digest, look
 from agent.uplink.receipt.due import Last, is_due
 from agent.uplink.receipt.key import key_path, open_key, public_hex
@@ -34,6 +36,9 @@ from agent.wall.outbox import Outbox, ReceiptBasis, Release
 
 log = logging.getLogger(__name__)
 
+_CLEAR_DEVIATIONS = 3.0
+"""Standard deviations of discrete Laplace noise (at most its scale times the root of 2), which a
+sum exceeds by itself in less than one case in a hundred."""
 ZEROS = 64 * "0"
 """`Statement.previous` of the first receipt of a chain."""
 UNIT_FOLDERS = tuple(
@@ -70,6 +75,7 @@ class ReceiptBook:
         """Opens or creates the key. Raises `ConfigError`, `StoreError` (see `key.open_key`)."""
         path = key_path(config.store)
         self._outbox = outbox
+        self._policy = resolve(config, live=False)
         self._key: Ed25519PrivateKey = open_key(path)
         self.public_key = public_hex(self._key)
         """64 hex digits, for `Meta.key`."""
@@ -196,13 +202,22 @@ class ReceiptBook:
             bytes=_bounded(basis.bytes, 1_000_000_000),
             epsilon_milli=_max_epsilon(basis.releases),
             windows_withheld=min(len(withheld), _MAX_COUNT),
-            visits_withheld=_bounded(10 * round(sum(withheld) / 10), _MAX_COUNT),
+            visits_withheld=_bounded(10 * round(self._withheld(withheld) / 10), _MAX_COUNT),
             model=birth.model if birth else None,
             policy=birth.policy_hash if birth else None,
             units=units_hash(),
             schemas=joint_hash(),
             key=self.public_key,
         )
+
+    def _withheld(self, visits: Sequence[int]) -> int:
+        """The noised visits of withheld windows; 0 where noise alone could make so many, for an
+        empty day is to say nothing."""
+        total, policy = sum(visits), self._policy
+        if not policy.noised:
+            return total
+        deviation = math.sqrt(2 * len(visits)) / float(policy.epsilon("visits"))
+        return total if total > _CLEAR_DEVIATIONS * deviation else 0
 
     def _sign(self, statement: Statement) -> Receipt:
         return Receipt(statement=statement, signature=self._key.sign(to_json(statement)).hex())

@@ -73,9 +73,17 @@ def test_a_receipt_states_the_day(tmp_path: Path) -> None:
 def test_withheld_visits_are_rounded_to_tens(tmp_path: Path) -> None:
     box = Box(tmp_path)
     box.tick()
-    box.release(4, visits=6)
+    box.release(4, visits=14)
     (receipt,) = box.pass_time(12 * HOUR)
-    assert receipt.statement.visits_withheld == 20
+    assert receipt.statement.visits_withheld == 60
+
+
+def test_withheld_visits_that_noise_alone_could_make_are_not_said(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.tick()
+    box.release(4, visits=10)  # three deviations of four windows are 42 visits
+    (receipt,) = box.pass_time(12 * HOUR)
+    assert (receipt.statement.windows_withheld, receipt.statement.visits_withheld) == (4, 0)
 
 
 def test_a_receipt_before_the_perceive_process_ever_ran(tmp_path: Path) -> None:
