@@ -29,7 +29,8 @@ _MAX_VALUE = 1_000_000_000
 _ROLLBACK = bytes.fromhex("d9d505f920a163d7")
 _JOURNAL_HEADER = 28
 _PAGE = 4096
-_MIN_LEFT = 6
+_BETWEEN = b"\xff\xfe" * 4
+_MIN_LEFT = 4
 """Least bytes of an earlier row that are recognised as such."""
 _MAX_HEADS, _MAX_PIECES = 8, 24
 """Heads of former free blocks, and pieces of earlier rows, in one region of free space."""
@@ -168,7 +169,8 @@ class DatabaseCheck:
             what = f"ids of messages between {min(rows.ids)} and {max(rows.ids)}"
             self._findings.append(Finding("residue", where, None, what))
         big = [each for each in rows.rowids if each > most]
-        if big and not (rows.ids and min(rows.ids) <= min(big) <= max(big) <= max(rows.ids)):
+        known = rows.ids and min(big, default=0) >= min(rows.ids) - _MAX_OTHERS
+        if big and not (known and max(big) <= max(rows.ids) + _MAX_OTHERS):
             what = f"index entries of {len(big)} rows that never were"
             self._findings.append(Finding("residue", where, None, what))
         if len(rows.boots) > _MAX_BOOTS:
@@ -199,19 +201,20 @@ class _Left:
     """Recognises what moved and removed rows, and the heads of free blocks, left in free space."""
 
     def __init__(self, cells: Iterable[bytes]) -> None:
-        self._joined = b"".join(set(cells))
+        # Between them, so that nothing is found across two that were no neighbours.
+        self._joined = _BETWEEN.join(set(cells))
 
     def strange(self, data: bytes, start: int, end: int) -> tuple[int, int] | None:
         """(start, end) of the bytes of a free region that are not left by any row; None: all are
         known."""
         heads = pieces = 0
-        at, first = start, -1
+        at, first = self._cut(data, start, end), -1
         while at < end:
             if not data[at]:
                 at = end - len(data[at:end].lstrip(b"\0"))
                 continue
-            size = self._longest(data, at, end)
-            if size >= min(_MIN_LEFT, end - at):
+            size = self._piece(data, at, end)
+            if size:
                 pieces += 1
                 at += size
                 continue
@@ -226,11 +229,23 @@ class _Left:
         first = start if first < 0 else first
         return first, first + len(data[first:end].rstrip(b"\0"))
 
+    def _cut(self, data: bytes, start: int, end: int) -> int:
+        """Where the rows begin in a free region: what grew up to `start` may have left the last few
+        bytes of one."""
+        for at in range(start, min(start + _MIN_LEFT, end)):
+            if not data[at] or self._piece(data, at, end):
+                return at
+        return start
+
+    def _piece(self, data: bytes, at: int, end: int) -> int:
+        """Bytes from `at` that are what is left of a row; shorter than `_MIN_LEFT` only where zeros
+        or the region's end follow."""
+        size = self._longest(data, at, end)
+        return size if size >= _MIN_LEFT or at + size == end or not data[at + size] else 0
+
     def _longest(self, data: bytes, at: int, end: int) -> int:
         """Bytes from `at` that some row holds in a row."""
         low, high = 0, end - at
-        if data[at : at + min(_MIN_LEFT, high)] not in self._joined:
-            return 0
         while low < high:
             middle = (low + high + 1) // 2
             if data[at : at + middle] in self._joined:

@@ -96,10 +96,11 @@ def life(tmp_path: Path) -> Iterator[Life]:
 @pytest.mark.parametrize("trusted", [False, True])
 @pytest.mark.parametrize("seed", range(4))
 def test_every_byte_of_a_used_outbox_is_explained(tmp_path: Path, trusted: bool, seed: int) -> None:
-    life = Life(tmp_path, trusted).live(200, seed)
+    # beyond 330, where the ledger's index grows over several pages
+    life = Life(tmp_path, trusted).live((120, 380)[seed % 2], seed)
     life.close()
     assert life.findings() == []
-    assert len(life.copies) > 60
+    assert len(life.copies) > 40
     assert life.indexes
     assert all(_log_index.explains(each) for each in life.indexes)
 
