@@ -189,7 +189,8 @@ class StatePublisher:
         if birth is None or fresh_vitals(self._outbox) is None:
             return since >= APPLY_TIMEOUT_ABSENT
         message, age = birth
-        caught_up = message.settings == self._control.settings.version and age < since
+        # Ages are in whole seconds, rounded up.
+        caught_up = message.settings == self._control.settings.version and age < since + 1.0
         return caught_up or since >= message.window + APPLY_TIMEOUT
 
 
