@@ -3,6 +3,7 @@ the new (fsync(2), rename(2)); secrets that only their owner may read."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
@@ -42,7 +43,8 @@ def write_atomically(
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
     sync_folder(path.parent)
 
@@ -132,11 +134,14 @@ def sync_folder(folder: Path) -> None:
         os.close(number)
 
 
-def _make_beside(path: Path, mode: int) -> tuple[int, Path]:
-    """A new empty file in the same folder. Raises `OSError`."""
+def _make_beside(path: Path, mode: int) -> tuple[int, str]:
+    """A new empty file in the same folder. Raises `OSError`.
+
+    Its name is no `Path`: pathlib interns names, and Python's table of those would grow by each.
+    """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     for _ in range(_MAX_NAMES):
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        temporary = f"{path.parent}/.{path.name}.{secrets.token_hex(4)}.tmp"
         try:
             return os.open(temporary, flags, mode), temporary
         except FileExistsError:
