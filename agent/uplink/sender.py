@@ -84,13 +84,11 @@ class OutboxSender:
         self._busy = True
 
     def check_file(self) -> None:
-        """Start anew with a file that replaced a damaged one: ids in flight belong to the old."""
+        """Start anew with a file that replaced another. What is in flight stays known: a damaged
+        file's ids do not come again, and those of a copy are the same rows."""
         found = self._outbox.file_id
         if found != self._file:
             self._file = found
-            self._acknowledged.clear()
-            self._refused.clear()
-            self._tags.clear()
             self._last_id = 0
             self._rescan()
 

@@ -19,6 +19,7 @@ import pytest
 
 from agent.host.sandbox import probe
 from agent.perceive.capture.video_file import VideoFile
+from agent.vision.kernels import user_cache
 
 CLIP = Path(__file__).parents[3] / "agent" / "base" / "assets" / "clip.mp4"
 # A file per thread (-ff): no call is split by another thread's.
@@ -151,7 +152,7 @@ def test_perceive_makes_no_internet_socket_and_writes_where_it_may(
     assert log.families() == set()
     assert log.network() == []
     assert log.missed() == []
-    kernels = Path.home() / ".cache" / "fleeting"  # none that others load
+    kernels = user_cache().with_name("fleeting")  # none that others load
     caches = [os.environ.get("NUMBA_CACHE_DIR", kernels)]
     written = {path for path, writing in log.opened() if writing and str(path) not in HARMLESS}
     strange = [
