@@ -114,12 +114,8 @@ CALLS = (
              2, _UPLINK),
     CallRule("rename", rf'"RUN/outbox/\.(settings\.json|receipt\.key\.last)\.{_RANDOM}(\.tmp)?", '
                        r'"RUN/outbox/(settings\.json|receipt\.key\.last)"(, 0)?', 12, _UPLINK),
-    CallRule("fchmod", rf"{_FD}<RUN/outbox/\.(settings\.json|receipt\.key(\.last)?)\.{_RANDOM}"
-                       r"(\.tmp)?>, 06[0-6][0-6]", 12, _UPLINK),
     CallRule("rename", rf'"RUN/outbox-uplink/\.warden\.json\.{_RANDOM}\.tmp", '
                        r'"RUN/outbox-uplink/warden\.json"(, 0)?', 5000, _UPLINK),
-    CallRule("fchmod", rf"{_FD}<RUN/outbox-uplink/\.warden\.json\.{_RANDOM}\.tmp>, 0600", 5000,
-             _UPLINK),
     CallRule("prlimit64", r"0, RLIMIT_\w+, NULL, .*", 200),
     CallRule("prlimit64", r"0, RLIMIT_CORE, \{rlim_cur=0, rlim_max=0\}, NULL", 4),
     CallRule("prlimit64", r"0, RLIMIT_(CORE|STACK|NOFILE|MEMLOCK), NULL", 20),

@@ -19,6 +19,7 @@ from agent.base.report import Birth, from_json
 from agent.privacy.policy.rules import Policy, resolve
 from agent.uplink.receipt.key import open_key, public_hex
 from agent.vision.inference.manifest import load_manifest, models_folder
+from agent.wall.outbox import Budget, harden
 
 _STARTED = time.monotonic()
 """Before any run of this process."""
@@ -74,6 +75,7 @@ def read(config: AgentConfig, outbox: Path) -> Truth:
         contextlib.suppress(sqlite3.Error),  # named by the search of the database
         contextlib.closing(sqlite3.connect(outbox)) as database,
     ):
+        harden(database, Budget())
         rows = database.execute("SELECT boot, sha256 FROM ledger ORDER BY rowid").fetchall()
         ledger = {str(sha256): number for number, (_, sha256) in enumerate(rows)}
         row = database.execute("SELECT body FROM latest WHERE kind = 'Birth'").fetchone()

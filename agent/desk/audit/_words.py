@@ -59,7 +59,6 @@ _MAX_DEPTH = 2
 _LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 _PERCENT = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?[sdifgrx]")
 _NUMBER = re.compile(r"-?\d{1,7}(\.\d{1,3})?")
-_CLASS = re.compile(r"[A-Z][A-Za-z]{2,30}")
 _WORDS = frozenset({
     *get_args(EventCode), *get_args(Layer), *get_args(PerceiveOpening), *get_args(UplinkOpening),
     *(f"certificate verify failed: {each}" for each in CERTIFICATE.values()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -124,8 +125,9 @@ def test_leaks_in_the_outbox_s_rows_and_pages_are_each_found(
 ) -> None:
     found = findings("rowtimes+counters+counternames+header+slack", clip, capsys)
     what = " | ".join(each["what"] for each in found if each["detector"] == "residue")
+    assert re.search(r"time \d+\.\d", what)
     for part in (
-        "time 1", "counter ('receipt_upto'", "counter ('n", "the file's header", "in free space",
+        "counter ('receipt_upto'", "counter ('n", "the file's header", "in free space",
     ):  # fmt: skip
         assert part in what, what
 
