@@ -1,4 +1,4 @@
-"""Affine warp of an image into a square crop."""
+"""Affine warp of an image into a square crop, and the likeness of two crops."""
 
 from __future__ import annotations
 
@@ -255,3 +255,35 @@ def _edge_pixel(image: Grey, u: int, v: int) -> int:  # pragma: no cover
                 weight = (right if k else 256 - right) * (down if i else 256 - down)
                 total += weight * int(image[y + i, x + k])
     return total >> 16
+
+
+@njit(nogil=True, cache=True)
+def correlation(a: Grey, b: Grey, step: int) -> float:  # pragma: no cover
+    """Pearson's correlation of two images of the same size, of every `step`-th pixel.
+
+    Parameters
+    ----------
+    a, b : uint8[H, W]
+        Without contrast the correlation is 0.
+    step : int
+        From half a step on, so that the samples lie in the middle.
+    """
+    count = 0
+    sum_a = 0
+    sum_b = 0
+    aa = 0
+    bb = 0
+    ab = 0
+    for y in range(step // 2, a.shape[0], step):
+        for x in range(step // 2, a.shape[1], step):
+            p = int(a[y, x])
+            q = int(b[y, x])
+            count += 1
+            sum_a += p
+            sum_b += q
+            aa += p * p
+            bb += q * q
+            ab += p * q
+    # in whole numbers, so that it is exact and equal on every machine
+    spread = float(count * aa - sum_a * sum_a) * float(count * bb - sum_b * sum_b)
+    return float(count * ab - sum_a * sum_b) / np.sqrt(spread) if spread > 0.0 else 0.0
