@@ -173,10 +173,10 @@ class FaceTracker:
         if frame.time - self._last_detection >= interval:
             self._last_detection = frame.time
             found = self._detector(frame)
-            kept = self._outside_zones(found.boxes)
-            self._match(
-                frame, Detections(found.boxes[kept], found.scores[kept], found.keypoints[kept])
-            )
+            if self._zones is not None:
+                kept = self._outside_zones(found.boxes)
+                found = Detections(found.boxes[kept], found.scores[kept], found.keypoints[kept])
+            self._match(frame, found)
             self._drop_duplicates()
             self._doubt()
             active = self._active()

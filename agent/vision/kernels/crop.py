@@ -77,20 +77,36 @@ def _block_means(sums: Any, step: int, means: Grey) -> None:  # pragma: no cover
 
 
 @njit(nogil=True, cache=True)
+def halve(image: Grey, x0: int, y0: int, out: Grey) -> None:  # pragma: no cover
+    """Means of 2 x 2 pixels, rounded half up, as OpenCV's resizing to the half gives them.
+
+    Parameters
+    ----------
+    image : uint8[H', W']
+        C-contiguous, H' >= y0 + 2 H, W' >= x0 + 2 W.
+    x0, y0 : int
+        Where the part begins.
+    out : uint8[H, W]
+        Overwritten.
+    """
+    for y in range(out.shape[0]):
+        upper = image[y0 + 2 * y, x0 : x0 + 2 * out.shape[1]]
+        lower = image[y0 + 2 * y + 1, x0 : x0 + 2 * out.shape[1]]
+        means = out[y]
+        for x in range(out.shape[1]):
+            total = u16(u16(upper[2 * x]) + u16(upper[2 * x + 1]))
+            total = u16(total + u16(u16(lower[2 * x]) + u16(lower[2 * x + 1])))
+            means[x] = np.uint8(u16(total + u16(2)) >> u16(2))
+
+
+@njit(nogil=True, cache=True)
 def _downscaled(
     image: Grey, x0: int, y0: int, columns: int, rows: int, step: int
 ) -> Grey:  # pragma: no cover
     """Means of `step` x `step` blocks from (x0, y0), uint8[rows, columns]; step <= 16."""
     out = np.empty((rows, columns), np.uint8)
     if step == 2:
-        for y in range(rows):
-            upper = image[y0 + 2 * y, x0 : x0 + 2 * columns]
-            lower = image[y0 + 2 * y + 1, x0 : x0 + 2 * columns]
-            means = out[y]
-            for x in range(columns):
-                total = np.uint16(upper[2 * x]) + np.uint16(upper[2 * x + 1])
-                total += np.uint16(lower[2 * x]) + np.uint16(lower[2 * x + 1])
-                means[x] = np.uint8(np.uint16(total + 2) >> np.uint16(2))
+        halve(image, x0, y0, out)
         return out
     sums = np.empty(columns * step, np.uint16)
     for y in range(rows):
