@@ -11,7 +11,7 @@ Count = NDArray[np.int64]
 
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _dot(weights: Float, window: Float) -> float:  # pragma: no cover
+def _dot(weights: Float, window: Float) -> np.float32:  # pragma: no cover
     total = np.float32(0)
     for k in range(window.size):
         total += weights[k] * window[k]
