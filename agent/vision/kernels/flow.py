@@ -16,13 +16,15 @@ Grey = NDArray[np.uint8]
 
 X, Y, GXX, GXY, GYY, RESIDUAL, BACKWARD_ERROR = range(7)
 """Columns of the flow that `lucas_kanade` returns."""
-EARLIER, NETWORK, GUESS = range(3)
-"""Rows of `in_crop` in `propagate_landmarks`."""
 # Duplicated in `kernels.fusion` (see the package docstring); a test compares them.
 
 _SIDE = 8
 """Side of a patch, pixels: one row is one vector."""
 _AREA = _SIDE * _SIDE
+_TOGETHER = 16
+"""Points that are followed step by step side by side: the steps of one wait for each other, those
+of several do not. Their patches fit the first cache."""
+_MOVING, _THERE, _GONE = range(3)
 
 # What is done to a whole patch is written in LLVM's own vectors, with every row in registers: this
 # is the hot spot, and LLVM unrolls loops of eight before it would vectorise them.
@@ -210,9 +212,7 @@ def _patch_intrinsic(emit: Callable[[_Patch], list[Any]], count: int) -> Callabl
     """A function of (image, flat index, width, share in x, share in y, kept) that `emit` writes,
     giving `count` sums over the patch."""
 
-    def typed(
-        typing: Any, greys: Any, at: Any, width: Any, fx: Any, fy: Any, kept: Any
-    ) -> Any:
+    def typed(typing: Any, greys: Any, at: Any, width: Any, fx: Any, fy: Any, kept: Any) -> Any:
         result = types.UniTuple(types.float32, count)
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -262,9 +262,9 @@ def lucas_kanade(
 
     Notes
     -----
-    O(64 N) per iteration, two allocations. Lucas & Kanade 1981 in inverse compositional form (Baker
-    & Matthews, IJCV 56, 2004), translation only, invariant to brightness offsets; ours adds the
-    ridge. Backward flow (Kalal, Mikolajczyk & Matas, ICPR 2010) is a single step from the start,
+    O(64 N) per iteration, four allocations. Lucas & Kanade 1981 in inverse compositional form
+    (Baker & Matthews, IJCV 56, 2004), translation only, invariant to brightness offsets; ours adds
+    the ridge. Backward flow (Kalal, Mikolajczyk & Matas, ICPR 2010) is a single step from the start,
     which suffices where both directions agree.
     Twin: tests/vision/kernels/naive_flow.py.
     """
@@ -275,184 +275,99 @@ def lucas_kanade(
     wide = _SIDE + 2
     old = before.reshape(-1)
     new = after.reshape(-1)
-    out = np.empty((start.shape[0], 7), np.float32)
-    kept = np.empty(3 * _AREA, np.float32)
-    for i in range(start.shape[0]):
-        out[i, X] = guess[i, 0]
-        out[i, Y] = guess[i, 1]
-        out[i, GXX] = 0
-        out[i, GXY] = 0
-        out[i, GYY] = 0
-        out[i, RESIDUAL] = 0
-        out[i, BACKWARD_ERROR] = -one
-        floor_x = np.floor(start[i, 0])
-        floor_y = np.floor(start[i, 1])
-        x0 = int(floor_x) - _SIDE // 2 - 1
-        y0 = int(floor_y) - _SIDE // 2 - 1
-        if x0 < 0 or y0 < 0 or x0 + wide >= size_x or y0 + wide >= size_y:
-            continue
-        # zero-mean gradients cancel the patch means in every product
-        hxx, hxy, hyy, target_x, target_y = _template(
-            old, y0 * size_x + x0, size_x, start[i, 0] - floor_x, start[i, 1] - floor_y, kept
-        )
-        inverse_det = one / ((hxx + pull) * (hyy + pull) - hxy * hxy)
-        qx = guess[i, 0]
-        qy = guess[i, 1]
-        inside = iterations > 0
+    n = start.shape[0]
+    out = np.empty((n, 7), np.float32)
+    kept = np.empty((_TOGETHER, 3 * _AREA), np.float32)
+    aims = np.empty((_TOGETHER, 3), np.float32)
+    states = np.empty(_TOGETHER, np.int64)
+    for base in range(0, n, _TOGETHER):
+        count = min(_TOGETHER, n - base)
+        for k in range(count):
+            i = base + k
+            out[i, X] = guess[i, 0]
+            out[i, Y] = guess[i, 1]
+            out[i, GXX] = 0
+            out[i, GXY] = 0
+            out[i, GYY] = 0
+            out[i, RESIDUAL] = 0
+            out[i, BACKWARD_ERROR] = -one
+            floor_x = np.floor(start[i, 0])
+            floor_y = np.floor(start[i, 1])
+            x0 = int(floor_x) - _SIDE // 2 - 1
+            y0 = int(floor_y) - _SIDE // 2 - 1
+            states[k] = _GONE
+            if x0 < 0 or y0 < 0 or x0 + wide >= size_x or y0 + wide >= size_y:
+                continue
+            # zero-mean gradients cancel the patch means in every product
+            hxx, hxy, hyy, target_x, target_y = _template(
+                old, y0 * size_x + x0, size_x, start[i, 0] - floor_x, start[i, 1] - floor_y, kept[k]
+            )
+            out[i, GXX] = hxx
+            out[i, GXY] = hxy
+            out[i, GYY] = hyy
+            aims[k, 0] = target_x
+            aims[k, 1] = target_y
+            aims[k, 2] = one / ((hxx + pull) * (hyy + pull) - hxy * hxy)
+            states[k] = _MOVING if iterations > 0 else _GONE
         for _ in range(iterations):
+            moving = 0
+            for k in range(count):
+                if states[k] != _MOVING:
+                    continue
+                i = base + k
+                qx = out[i, X]
+                qy = out[i, Y]
+                floor_x = np.floor(qx)
+                floor_y = np.floor(qy)
+                x0 = int(floor_x) - _SIDE // 2
+                y0 = int(floor_y) - _SIDE // 2
+                if x0 < 0 or y0 < 0 or x0 + _SIDE >= size_x or y0 + _SIDE >= size_y:
+                    states[k] = _GONE
+                    continue
+                there_x, there_y = _project(
+                    new, y0 * size_x + x0, size_x, qx - floor_x, qy - floor_y, kept[k]
+                )
+                ex = aims[k, 0] + pull * (guess[i, 0] - qx) - there_x
+                ey = aims[k, 1] + pull * (guess[i, 1] - qy) - there_y
+                dx = ((out[i, GYY] + pull) * ex - out[i, GXY] * ey) * aims[k, 2]
+                dy = ((out[i, GXX] + pull) * ey - out[i, GXY] * ex) * aims[k, 2]
+                out[i, X] = qx + dx
+                out[i, Y] = qy + dy
+                if dx * dx + dy * dy < np.float32(1e-4):
+                    states[k] = _THERE
+                else:
+                    moving += 1
+            if not moving:
+                break
+        for k in range(count):
+            i = base + k
+            qx = out[i, X]
+            qy = out[i, Y]
             floor_x = np.floor(qx)
             floor_y = np.floor(qy)
-            x0 = int(floor_x) - _SIDE // 2
-            y0 = int(floor_y) - _SIDE // 2
-            if x0 < 0 or y0 < 0 or x0 + _SIDE >= size_x or y0 + _SIDE >= size_y:
-                inside = False
-                break
-            there_x, there_y = _project(
-                new, y0 * size_x + x0, size_x, qx - floor_x, qy - floor_y, kept
+            x0 = int(floor_x) - _SIDE // 2 - 1
+            y0 = int(floor_y) - _SIDE // 2 - 1
+            within = x0 >= 0 and y0 >= 0 and x0 + wide < size_x and y0 + wide < size_y
+            if states[k] == _GONE or not within:
+                out[i, X] = guess[i, 0]
+                out[i, Y] = guess[i, 1]
+                out[i, GXX] = 0
+                out[i, GXY] = 0
+                out[i, GYY] = 0
+                continue
+            # backward flow, with gradients at the end of the forward flow
+            mean_gx, mean_gy, hxx, hxy, hyy, ex, ey, change, squared = _compare(
+                new, y0 * size_x + x0, size_x, qx - floor_x, qy - floor_y, kept[k]
             )
-            ex = target_x + pull * (guess[i, 0] - qx) - there_x
-            ey = target_y + pull * (guess[i, 1] - qy) - there_y
-            dx = ((hyy + pull) * ex - hxy * ey) * inverse_det
-            dy = ((hxx + pull) * ey - hxy * ex) * inverse_det
-            qx += dx
-            qy += dy
-            if dx * dx + dy * dy < np.float32(1e-4):
-                break
-        floor_x = np.floor(qx)
-        floor_y = np.floor(qy)
-        x0 = int(floor_x) - _SIDE // 2 - 1
-        y0 = int(floor_y) - _SIDE // 2 - 1
-        if x0 < 0 or y0 < 0 or x0 + wide >= size_x or y0 + wide >= size_y or not inside:
-            continue
-        out[i, X] = qx
-        out[i, Y] = qy
-        out[i, GXX] = hxx
-        out[i, GXY] = hxy
-        out[i, GYY] = hyy
-        # backward flow, with gradients at the end of the forward flow
-        mean_gx, mean_gy, hxx, hxy, hyy, ex, ey, change, squared = _compare(
-            new, y0 * size_x + x0, size_x, qx - floor_x, qy - floor_y, kept
-        )
-        change *= per_pixel
-        ex -= mean_gx * change
-        ey -= mean_gy * change
-        hxx += pull - mean_gx * mean_gx * per_pixel
-        hxy -= mean_gx * mean_gy * per_pixel
-        hyy += pull - mean_gy * mean_gy * per_pixel
-        inverse_det = one / (hxx * hyy - hxy * hxy)
-        dx = (hyy * ex - hxy * ey) * inverse_det
-        dy = (hxx * ey - hxy * ex) * inverse_det
-        out[i, RESIDUAL] = max(squared * per_pixel - change * change, np.float32(0))
-        out[i, BACKWARD_ERROR] = np.sqrt(dx * dx + dy * dy)
+            change *= per_pixel
+            ex -= mean_gx * change
+            ey -= mean_gy * change
+            hxx += pull - mean_gx * mean_gx * per_pixel
+            hxy -= mean_gx * mean_gy * per_pixel
+            hyy += pull - mean_gy * mean_gy * per_pixel
+            inverse_det = one / (hxx * hyy - hxy * hxy)
+            dx = (hyy * ex - hxy * ey) * inverse_det
+            dy = (hxx * ey - hxy * ex) * inverse_det
+            out[i, RESIDUAL] = max(squared * per_pixel - change * change, np.float32(0))
+            out[i, BACKWARD_ERROR] = np.sqrt(dx * dx + dy * dy)
     return out
-
-
-@njit(nogil=True, cache=True)
-def _transformed(matrix: Float, points: Float) -> Float:  # pragma: no cover
-    out = np.empty((points.shape[0], 2), np.float32)
-    for i in range(points.shape[0]):
-        x = points[i, 0]
-        y = points[i, 1]
-        out[i, 0] = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
-        out[i, 1] = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
-    return out
-
-
-@njit(nogil=True, cache=True)
-def _moved_by_similarity(source: Float, target: Float) -> Float:  # pragma: no cover
-    """`source` transformed by the least-squares similarity to `target`, see `kernels.geometry`."""
-    n = source.shape[0]
-    ax = 0.0
-    ay = 0.0
-    bx = 0.0
-    by = 0.0
-    for i in range(n):
-        ax += source[i, 0]
-        ay += source[i, 1]
-        bx += target[i, 0]
-        by += target[i, 1]
-    ax /= n
-    ay /= n
-    bx /= n
-    by /= n
-    real = 0.0
-    imag = 0.0
-    norm = 1e-12
-    for i in range(n):
-        zx = source[i, 0] - ax
-        zy = source[i, 1] - ay
-        wx = target[i, 0] - bx
-        wy = target[i, 1] - by
-        real += zx * wx + zy * wy
-        imag += zx * wy - zy * wx
-        norm += zx * zx + zy * zy
-    c = real / norm
-    s = imag / norm
-    out = np.empty_like(source)
-    for i in range(n):
-        zx = source[i, 0] - ax
-        zy = source[i, 1] - ay
-        out[i, 0] = c * zx - s * zy + bx
-        out[i, 1] = s * zx + c * zy + by
-    return out
-
-
-@njit(nogil=True, cache=True)
-def propagate_landmarks(
-    before: Grey,
-    after: Grey,
-    matrix_before: Float,
-    matrix_after: Float,
-    earlier: Float,
-    network: Float,
-    ridge: float,
-    iod: float,
-    in_crop: Float,
-) -> tuple[Float, float]:  # pragma: no cover
-    """`lucas_kanade` for landmarks in frame pixels.
-
-    Parameters
-    ----------
-    before, after : uint8[S, S]
-        Aligned crops of the two frames. The rotation and scale between them are neglected within a
-        patch.
-    matrix_before, matrix_after : float32[2, 3]
-        Frame to crop pixels of each.
-    earlier : float32[N, 2]
-        Landmarks in the older frame, frame pixels.
-    network : float32[N, 2]
-        The network's landmarks in the newer frame, frame pixels; only the initial guess.
-    ridge : float
-        As in `lucas_kanade`.
-    iod : float
-        Inter-ocular distance, crop pixels.
-    in_crop : float32[3, N, 2]
-        Overwritten, in pixels of the newer crop. EARLIER and NETWORK: those points. GUESS: start of
-        the flow, `earlier` moved to `network` by a similarity.
-
-    Returns
-    -------
-    float32[N, 7]
-        See `lucas_kanade`.
-    float
-        Mean distance from `earlier` to the guess, inter-ocular distances; -1, and no flow, where
-        the network's points are 0.25 IOD away on average, which is a jump.
-    """
-    in_crop[EARLIER] = _transformed(matrix_after, earlier)
-    in_crop[NETWORK] = _transformed(matrix_after, network)
-    in_crop[GUESS] = _moved_by_similarity(in_crop[EARLIER], in_crop[NETWORK])
-    n = earlier.shape[0]
-    apart = 0.0
-    moved = 0.0
-    for i in range(n):
-        dx = in_crop[NETWORK, i, 0] - in_crop[EARLIER, i, 0]
-        dy = in_crop[NETWORK, i, 1] - in_crop[EARLIER, i, 1]
-        apart += np.sqrt(dx * dx + dy * dy)
-        dx = in_crop[GUESS, i, 0] - in_crop[EARLIER, i, 0]
-        dy = in_crop[GUESS, i, 1] - in_crop[EARLIER, i, 1]
-        moved += np.sqrt(dx * dx + dy * dy)
-    if not apart <= 0.25 * iod * n:
-        return np.zeros((n, 7), np.float32), -1.0
-    start = _transformed(matrix_before, earlier)
-    flow = lucas_kanade(before, after, start, in_crop[GUESS], ridge, 8)
-    return flow, moved / (iod * n)

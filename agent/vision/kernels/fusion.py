@@ -11,7 +11,7 @@ Double = NDArray[np.float64]
 
 X, Y, GXX, GXY, GYY, RESIDUAL, BACKWARD_ERROR = range(7)
 EARLIER, NETWORK, GUESS = range(3)
-"""As in `kernels.flow`."""
+"""As in `kernels.flow` and `kernels.predict`."""
 DEPTH, FIT_DEVIATION, SKIN_DEVIATION = range(3)
 """Columns of the face model."""
 
@@ -82,9 +82,7 @@ def _put_block(
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
-def _put_target(
-    target: Double, terms: Double, right: Double, row: int
-) -> None:  # pragma: no cover
+def _put_target(target: Double, terms: Double, right: Double, row: int) -> None:  # pragma: no cover
     """Put the sums of `target` times each term into four elements of `right`."""
     s0 = s1 = s2 = s3 = 0.0
     for i in range(target.size):
@@ -108,8 +106,8 @@ def fit_rigid_motion(
     ----------
     flow : float32[N, 7]
         From `kernels.flow`, crop pixels; points with BACKWARD_ERROR -1 are ignored.
-    in_crop : float32[3, N, 2]
-        From `kernels.flow`, crop pixels.
+    in_crop : float32[4, N, 2]
+        From `kernels.predict`, crop pixels.
     face : float32[N, 3]
         Inter-ocular distances. DEPTH: of the mean face, away from the camera. FIT_DEVIATION and
         SKIN_DEVIATION: standard deviation per frame of a point's movement from the head's, assumed
