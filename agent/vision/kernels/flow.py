@@ -264,8 +264,8 @@ def lucas_kanade(
     -----
     O(64 N) per iteration, four allocations. Lucas & Kanade 1981 in inverse compositional form
     (Baker & Matthews, IJCV 56, 2004), translation only, invariant to brightness offsets; ours adds
-    the ridge. Backward flow (Kalal, Mikolajczyk & Matas, ICPR 2010) is a single step from the start,
-    which suffices where both directions agree.
+    the ridge. Backward flow (Kalal, Mikolajczyk & Matas, ICPR 2010) is a single step from the
+    start, which suffices where both directions agree.
     Twin: tests/vision/kernels/naive_flow.py.
     """
     size_y, size_x = before.shape

@@ -6,7 +6,7 @@ import pytest
 from numba import config
 
 from agent.base.types import Float, Grey
-from agent.vision.kernels.crop import correlation, cut_crop
+from agent.vision.kernels.crop import correlation, cut_crop, halve
 from tests.vision.kernels import naive_crop
 
 SIZE = 24
@@ -110,3 +110,11 @@ def test_light_does_not_change_a_correlation_and_a_blank_has_none() -> None:
     np.testing.assert_allclose(correlation(here, here // 2 + 20, 8), 1.0, atol=1e-3)
     blank = np.full((48, 48), 128, np.uint8)
     assert correlation(here, blank, 8) == correlation(blank, blank, 8) == 0.0
+
+
+def test_halving_is_opencv_s_at_any_place() -> None:
+    picture = _picture(60, 84)
+    out = np.full((20, 26), 7, np.uint8)
+    halve(picture, 5, 9, out)
+    expected = cv2.resize(picture[9:49, 5:57], (26, 20), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(out, expected)
