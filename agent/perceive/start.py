@@ -41,7 +41,9 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     )
     if sandbox.found_open:
         log.warning("Not closed to this process: %s.", ", ".join(sandbox.found_open))
-    # Imported here, so that threads of NumPy and others inherit the sandbox.
+    # Imported here, so that threads of NumPy and others inherit the sandbox; the compiler first,
+    # see there.
+    import agent.vision.kernels.compiler  # noqa: F401
     from agent.perceive.process import perceive
 
     perceive(config, stop=stop, sandbox=sandbox, content=content)

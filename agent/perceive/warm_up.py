@@ -10,6 +10,7 @@ from agent.base.config import AgentConfig
 from agent.base.errors import CaptureError
 from agent.perceive.capture.video_file import VideoFile
 from agent.privacy.zones import StaffZones
+from agent.vision.kernels import compiler
 from agent.vision.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -34,4 +35,5 @@ def warm(config: AgentConfig) -> None:
     except CaptureError as error:
         log.warning("Not warmed up: %s The first faces will take longer.", error)
         return
+    compiler.release()
     log.info("Warm after %.1f s.", time.monotonic() - started)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import agent.vision.kernels.compiler  # noqa: F401  (first: see there)
+
+# isort: split
 import math
 import time
 from collections.abc import Callable

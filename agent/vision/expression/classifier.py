@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +54,7 @@ class ExpressionClassifier:
             highest < self._unsure_below,
             valence,
             arousal,
-            outputs["action_units"].reshape(-1).clip(0.0, 1.0),
+            np.minimum(np.maximum(outputs["action_units"].reshape(-1), 0.0), 1.0),
         )
 
 
@@ -80,4 +79,10 @@ class NeutralBaseline:
             self._weight,
             units,
         )
-        return replace(expression, action_units=units)
+        return Expression(
+            expression.probabilities,
+            expression.unsure,
+            expression.valence,
+            expression.arousal,
+            units,
+        )

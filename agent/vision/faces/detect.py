@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from agent.base.types import Detections, Float, Frame, Grey, Infer
+from agent.vision.kernels.crop import halve
 from agent.vision.kernels.decode_detections import decode_detections
 from agent.vision.kernels.nms import nms
 
@@ -17,6 +18,11 @@ INPUT = (320, 256)
 STRIDES = (8, 16, 32)
 SIZE_UNIT = 3.0
 """Box sides are encoded as log(side / (SIZE_UNIT * stride))."""
+_MAPS = tuple((s, f"score_{s}", f"box_{s}", f"keypoints_{s}") for s in STRIDES)
+"""Stride and the names of its maps."""
+_CELLS = sum((INPUT[0] // stride) * (INPUT[1] // stride) for stride in STRIDES)
+_ROOM = 15
+"""Numbers of one candidate: box, score and keypoints."""
 OVERLAP = 0.25
 """Overlap of neighbouring tiles, share of their side."""
 
@@ -41,15 +47,24 @@ def letterbox(luma: Grey, out: Grey) -> tuple[float, float]:
     scale = min(columns / width, rows / height)
     new_width = min(max(round(width * scale), 1), columns)
     new_height = min(max(round(height * scale), 1), rows)
-    method = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
     out[new_height:] = 0
     out[:new_height, new_width:] = 0
-    out[:new_height, :new_width] = cv2.resize(luma, (new_width, new_height), interpolation=method)
+    if (width, height) == (2 * new_width, 2 * new_height):
+        halve(np.ascontiguousarray(luma), 0, 0, out[:new_height, :new_width])
+    else:
+        method = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+        out[:new_height, :new_width] = cv2.resize(
+            luma, (new_width, new_height), interpolation=method
+        )
     return new_width / width, new_height / height
 
 
 def decode(
-    maps: Mapping[str, Float], score_above: float, across: float = 1.0, down: float = 1.0
+    maps: Mapping[str, Float],
+    score_above: float,
+    across: float = 1.0,
+    down: float = 1.0,
+    room: Float | None = None,
 ) -> tuple[Float, Float, Float]:
     """Decode the grid cells whose score passes the threshold.
 
@@ -63,6 +78,8 @@ def decode(
         Probability in (0, 1).
     across, down : float
         Input pixels per frame pixel, from `letterbox`.
+    room : float32[cells, 15] | None
+        Overwritten: memory to decode into, for a caller that does so often; see `_ROOM`.
 
     Returns
     -------
@@ -70,16 +87,18 @@ def decode(
         Boxes (xyxy), probabilities and keypoints, frame pixels, before non-maximum suppression.
     """
     logit = math.log(score_above / (1.0 - score_above))
-    cells = sum(maps[f"score_{stride}"].size for stride in STRIDES)
-    boxes = np.empty((cells, 4), np.float32)
-    scores = np.empty(cells, np.float32)
-    keypoints = np.empty((cells, 5, 2), np.float32)
+    if room is None:
+        room = np.empty((sum(maps[score].size for _, score, _, _ in _MAPS), _ROOM), np.float32)
+    cells, flat = len(room), room.reshape(-1)
+    boxes = flat[: 4 * cells].reshape(cells, 4)
+    scores = flat[4 * cells : 5 * cells]
+    keypoints = flat[5 * cells : 15 * cells].reshape(cells, 5, 2)
     filled = 0
-    for stride in STRIDES:
+    for stride, score, box, points in _MAPS:
         filled = decode_detections(
-            maps[f"score_{stride}"],
-            maps[f"box_{stride}"],
-            maps[f"keypoints_{stride}"],
+            maps[score],
+            maps[box],
+            maps[points],
             stride,
             SIZE_UNIT,
             logit,
@@ -90,7 +109,7 @@ def decode(
             keypoints,
             filled,
         )
-    return boxes[:filled], scores[:filled], keypoints[:filled]
+    return boxes[:filled].copy(), scores[:filled].copy(), keypoints[:filled].copy()
 
 
 class FaceDetector:
@@ -123,6 +142,7 @@ class FaceDetector:
         self._nms_above = nms_above
         self._tiles = tiles
         self._input: Grey = np.zeros((INPUT[1], INPUT[0]), np.uint8)
+        self._room: Float = np.empty((_CELLS, _ROOM), np.float32)
 
     def __call__(self, frame: Frame, tiles: int | None = None) -> Detections:
         """Faces of one frame by falling score, boxes clipped; `tiles` overrides the default."""
@@ -149,13 +169,14 @@ class FaceDetector:
             return Detections(boxes, scores, keypoints)
         keep = nms(boxes, scores, self._nms_above)
         boxes = boxes[keep]
-        np.clip(boxes, 0, np.array([width, height, width, height], np.float32) - 1, out=boxes)
+        limit = np.array([width - 1, height - 1, width - 1, height - 1], np.float32)
+        np.minimum(np.maximum(boxes, 0, out=boxes), limit, out=boxes)
         return Detections(boxes, scores[keep], keypoints[keep])
 
     def _candidates(self, luma: Grey) -> tuple[Float, Float, Float]:
         """Boxes, scores and keypoints before suppression, pixels of `luma`."""
         across, down = letterbox(luma, self._input)
-        return decode(self._infer(self._input), self._score_above, across, down)
+        return decode(self._infer(self._input), self._score_above, across, down, self._room)
 
     def _tile_candidates(
         self, luma: Grey, x0: int, y0: int, x1: int, y1: int

@@ -10,8 +10,9 @@ from agent.base.types import Float
 from agent.vision.faces.align import LANDMARK_CROP
 from agent.vision.faces.landmarks import LandmarkEstimate
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
-from agent.vision.kernels.flow import propagate_landmarks
+from agent.vision.kernels.flow import lucas_kanade
 from agent.vision.kernels.fusion import DEPTH, FIT_DEVIATION, SKIN_DEVIATION, fuse_landmarks
+from agent.vision.kernels.predict import GUESS, START, predict_landmarks
 
 _MAX_GAP = 0.25
 """Seconds between frames beyond which flow is not computed."""
@@ -21,6 +22,8 @@ _CORRECTION_PER_MOVEMENT = 2.0
 """Additional correction per inter-ocular distance of head movement, since flow drifts with it."""
 _RIDGE = 0.25
 """Ridge regularisation of flow towards its initial guess, squared grey levels per pixel."""
+_ITERATIONS = 8
+"""Of the flow, at most."""
 _IOD = LANDMARK_CROP.iod
 _MIN_TRACKED = 0.35
 """Share of points tracked by flow below which landmarks are reset (cut, blur, occlusion)."""
@@ -72,7 +75,7 @@ class Stabiliser:
         """float32[68, 2], stabilised, frame pixels."""
         self._matrix = estimate.matrix
         self._crop = estimate.crop
-        self._in_crop = np.empty((3, 68, 2), np.float32)
+        self._in_crop = np.empty((4, 68, 2), np.float32)
 
     def update(self, estimate: LandmarkEstimate, elapsed: float) -> float:
         """Propagate `points` into the next frame.
@@ -95,24 +98,18 @@ class Stabiliser:
         points, self.points = self.points, estimate.points
         if elapsed > _MAX_GAP:
             return 0.0
-        flow, moved = propagate_landmarks(
-            crop,
-            estimate.crop,
-            matrix,
-            estimate.matrix,
-            points,
-            estimate.points,
-            _RIDGE,
-            _IOD,
-            self._in_crop,
-        )
+        in_crop = self._in_crop
+        moved = predict_landmarks(matrix, estimate.matrix, points, estimate.points, _IOD, in_crop)
         if moved < 0.0:
             return 0.0
+        flow = lucas_kanade(
+            crop, estimate.crop, in_crop[START], in_crop[GUESS], _RIDGE, _ITERATIONS
+        )
         spread = estimate.log_spread
         fused = np.empty((68, 2), np.float32)
         tracked = fuse_landmarks(
             flow,
-            self._in_crop,
+            in_crop,
             _FACE_MODEL,
             _DEFAULT_LOG_SPREAD if spread is None else spread.reshape(68),
             _RIDGE,

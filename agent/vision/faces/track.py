@@ -6,7 +6,6 @@ face found twice) is *doubtful*: it is followed but not reported until detection
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from agent.base.config import DetectionConfig, TrackingConfig
 from agent.base.types import Detections, Float, Frame, Grey
 from agent.vision.faces.landmarks import LandmarkEstimate, face_box, interocular
 from agent.vision.faces.stabilise import Stabiliser
+from agent.vision.kernels.crop import correlation
 from agent.vision.kernels.nms import pairwise_iou
 
 
@@ -50,6 +50,8 @@ _MIN_IOD = 5.0
 """Outer eye-corner distance below which landmarks are rejected, pixels."""
 _MAX_GAP = 0.25
 """Seconds between frames beyond which it is not known whether the picture was cut in between."""
+_SAMPLING = 8
+"""Every eighth pixel of two crops is compared."""
 _SAME = 0.5
 """Correlation with the crop before below which the landmarks may lie on something else."""
 _PROOF_LOOKS = 4
@@ -171,10 +173,10 @@ class FaceTracker:
         if frame.time - self._last_detection >= interval:
             self._last_detection = frame.time
             found = self._detector(frame)
-            kept = self._outside_zones(found.boxes)
-            self._match(
-                frame, Detections(found.boxes[kept], found.scores[kept], found.keypoints[kept])
-            )
+            if self._zones is not None:
+                kept = self._outside_zones(found.boxes)
+                found = Detections(found.boxes[kept], found.scores[kept], found.keypoints[kept])
+            self._match(frame, found)
             self._drop_duplicates()
             self._doubt()
             active = self._active()
@@ -224,7 +226,7 @@ class FaceTracker:
         elapsed = frame.time - track.last_seen
         track.continuity = track.stabiliser.update(estimate, elapsed)
         if elapsed <= _MAX_GAP and not track.doubtful:
-            track.cut = correlation(track.estimate.crop, estimate.crop) < _SAME
+            track.cut = correlation(track.estimate.crop, estimate.crop, _SAMPLING) < _SAME
         track.frames += 1
         track.presence += (estimate.presence - track.presence) / track.frames
         track.estimate = estimate
@@ -345,14 +347,6 @@ class FaceTracker:
         across = abs(left + right - x0 - x1) / (2 * height)
         down = (top + bottom - y0 - y1) / (2 * height)
         return across < _BODY_WIDTH and _BODY_TOP < down < _BODY_BOTTOM
-
-
-def correlation(a: Grey, b: Grey) -> float:
-    """Correlation of two crops uint8[N, N], of every eighth pixel."""
-    x, y = a[4::8, 4::8].astype(np.float32).ravel(), b[4::8, 4::8].astype(np.float32).ravel()
-    x -= x.mean()
-    y -= y.mean()
-    return float(x @ y) / math.sqrt(float(x @ x) * float(y @ y) + 1e-6)
 
 
 def intersection_over_smaller(a: Float, b: Float) -> float:

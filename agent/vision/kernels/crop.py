@@ -1,4 +1,4 @@
-"""Affine warp of an image into a square crop."""
+"""Affine warp of an image into a square crop, and the likeness of two crops."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 i32 = np.int32
+u16 = np.uint16
 Grey = NDArray[np.uint8]
 
 _BITS = 16
@@ -30,11 +31,11 @@ def _load_pair(typing: Any, greys: Any, at: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        place = builder.gep(data, [builder.sext(args[1], context.get_value_type(types.intp))])
+        place = builder.gep(data, [args[1]])
         pair = context.get_value_type(types.uint16).as_pointer()
         return builder.load(builder.bitcast(place, pair), align=1)
 
-    return types.uint16(greys, types.int32), generate
+    return types.uint16(greys, types.int64), generate
 
 
 if config.DISABLE_JIT:
@@ -76,20 +77,36 @@ def _block_means(sums: Any, step: int, means: Grey) -> None:  # pragma: no cover
 
 
 @njit(nogil=True, cache=True)
+def halve(image: Grey, x0: int, y0: int, out: Grey) -> None:  # pragma: no cover
+    """Means of 2 x 2 pixels, rounded half up, as OpenCV's resizing to the half gives them.
+
+    Parameters
+    ----------
+    image : uint8[H', W']
+        C-contiguous, H' >= y0 + 2 H, W' >= x0 + 2 W.
+    x0, y0 : int
+        Where the part begins.
+    out : uint8[H, W]
+        Overwritten.
+    """
+    for y in range(out.shape[0]):
+        upper = image[y0 + 2 * y, x0 : x0 + 2 * out.shape[1]]
+        lower = image[y0 + 2 * y + 1, x0 : x0 + 2 * out.shape[1]]
+        means = out[y]
+        for x in range(out.shape[1]):
+            total = u16(u16(upper[2 * x]) + u16(upper[2 * x + 1]))
+            total = u16(total + u16(u16(lower[2 * x]) + u16(lower[2 * x + 1])))
+            means[x] = np.uint8(u16(total + u16(2)) >> u16(2))
+
+
+@njit(nogil=True, cache=True)
 def _downscaled(
     image: Grey, x0: int, y0: int, columns: int, rows: int, step: int
 ) -> Grey:  # pragma: no cover
     """Means of `step` x `step` blocks from (x0, y0), uint8[rows, columns]; step <= 16."""
     out = np.empty((rows, columns), np.uint8)
     if step == 2:
-        for y in range(rows):
-            upper = image[y0 + 2 * y, x0 : x0 + 2 * columns]
-            lower = image[y0 + 2 * y + 1, x0 : x0 + 2 * columns]
-            means = out[y]
-            for x in range(columns):
-                total = np.uint16(upper[2 * x]) + np.uint16(upper[2 * x + 1])
-                total += np.uint16(lower[2 * x]) + np.uint16(lower[2 * x + 1])
-                means[x] = np.uint8(np.uint16(total + 2) >> np.uint16(2))
+        halve(image, x0, y0, out)
         return out
     sums = np.empty(columns * step, np.uint16)
     for y in range(rows):
@@ -172,6 +189,7 @@ def cut_crop(image: Grey, matrix: Float, crop: Grey) -> None:  # pragma: no cove
         ox = (ox - x0 - (step - 1) / 2) / step
         oy = (oy - y0 - (step - 1) / 2) / step
     flat = image.reshape(-1)
+    below = flat[width:]
     one = float(1 << _BITS)
     dx = int(np.rint(ax * one))
     dy = int(np.rint(ay * one))
@@ -185,10 +203,13 @@ def cut_crop(image: Grey, matrix: Float, crop: Grey) -> None:  # pragma: no cove
             v = (by * y + ay * x + oy) * one
             # with a margin for the rounding of the steps
             inside &= size < u < right_edge - size and size < v < lower_edge - size
-    # 32-bit casts (Numba widens every sum) and loads apart from arithmetic, for vectorisation
+    # Casts to 32 and 16 bits (Numba widens every sum) and loads apart from arithmetic, for
+    # vectorisation. Sixteen bits may wrap on the way: what is interpolated in x fits in them.
     step_x = i32(dx)
     step_y = i32(dy)
     offsets = np.empty(size, np.int32)
+    rights = np.empty(size, np.uint16)
+    downs = np.empty(size, np.uint16)
     upper = np.empty(size, np.uint16)
     lower = np.empty(size, np.uint16)
     for y in range(size):
@@ -209,21 +230,24 @@ def cut_crop(image: Grey, matrix: Float, crop: Grey) -> None:  # pragma: no cove
             at_x = i32(from_x + i32(i32(x) * step_x))
             at_y = i32(from_y + i32(i32(x) * step_y))
             offsets[x] = i32(i32(i32(at_y >> i32(16)) * wide) + (at_x >> i32(16)))
+            rights[x] = u16(i32(at_x >> i32(8)) & i32(255))
+            downs[x] = u16(i32(at_y >> i32(8)) & i32(255))
         for x in range(count):
-            upper[x] = _load_pair(flat, offsets[x])
-            lower[x] = _load_pair(flat, i32(offsets[x] + wide))
+            at = np.int64(offsets[x])
+            # both before either is stored: the compiler cannot know that no array overlaps
+            pair_above = _load_pair(flat, at)
+            pair_below = _load_pair(below, at)
+            upper[x] = pair_above
+            lower[x] = pair_below
         for x in range(count):
-            at_x = i32(from_x + i32(i32(x) * step_x))
-            at_y = i32(from_y + i32(i32(x) * step_y))
-            right = i32(i32(at_x >> i32(8)) & i32(255))
-            down = i32(i32(at_y >> i32(8)) & i32(255))
-            p = i32(upper[x] & np.uint16(255))
-            q = i32(upper[x] >> np.uint16(8))
-            r = i32(lower[x] & np.uint16(255))
-            s = i32(lower[x] >> np.uint16(8))
-            top = i32(i32(p << i32(8)) + i32(right * i32(q - p)))
-            bottom = i32(i32(r << i32(8)) + i32(right * i32(s - r)))
-            grey = i32(i32(top << i32(8)) + i32(down * i32(bottom - top)))
+            right = rights[x]
+            p = u16(upper[x] & u16(255))
+            q = u16(upper[x] >> u16(8))
+            r = u16(lower[x] & u16(255))
+            s = u16(lower[x] >> u16(8))
+            top = i32(u16(u16(p << u16(8)) + u16(right * u16(q - p))))
+            bottom = i32(u16(u16(r << u16(8)) + u16(right * u16(s - r))))
+            grey = i32(i32(top << i32(8)) + i32(i32(downs[x]) * i32(bottom - top)))
             row[x] = np.uint8(i32(grey + i32(32768)) >> i32(16))
         for x in range(size - count):
             k = x if x < first else x + count
@@ -247,3 +271,35 @@ def _edge_pixel(image: Grey, u: int, v: int) -> int:  # pragma: no cover
                 weight = (right if k else 256 - right) * (down if i else 256 - down)
                 total += weight * int(image[y + i, x + k])
     return total >> 16
+
+
+@njit(nogil=True, cache=True)
+def correlation(a: Grey, b: Grey, step: int) -> float:  # pragma: no cover
+    """Pearson's correlation of two images of the same size, of every `step`-th pixel.
+
+    Parameters
+    ----------
+    a, b : uint8[H, W]
+        Without contrast the correlation is 0.
+    step : int
+        From half a step on, so that the samples lie in the middle.
+    """
+    count = 0
+    sum_a = 0
+    sum_b = 0
+    aa = 0
+    bb = 0
+    ab = 0
+    for y in range(step // 2, a.shape[0], step):
+        for x in range(step // 2, a.shape[1], step):
+            p = int(a[y, x])
+            q = int(b[y, x])
+            count += 1
+            sum_a += p
+            sum_b += q
+            aa += p * p
+            bb += q * q
+            ab += p * q
+    # in whole numbers, so that it is exact and equal on every machine
+    spread = float(count * aa - sum_a * sum_a) * float(count * bb - sum_b * sum_b)
+    return float(count * ab - sum_a * sum_b) / np.sqrt(spread) if spread > 0.0 else 0.0

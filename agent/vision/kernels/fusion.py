@@ -11,13 +11,15 @@ Double = NDArray[np.float64]
 
 X, Y, GXX, GXY, GYY, RESIDUAL, BACKWARD_ERROR = range(7)
 EARLIER, NETWORK, GUESS = range(3)
-"""As in `kernels.flow`."""
+"""As in `kernels.flow` and `kernels.predict`."""
 DEPTH, FIT_DEVIATION, SKIN_DEVIATION = range(3)
 """Columns of the face model."""
 
 _TERMS = 4
 """Coefficients of head motion per coordinate: translation, x, y and depth."""
 _SIZE = 2 * _TERMS
+_XX, _XY, _YY, _TX, _TY = range(5)
+"""Rows of the normal equations' terms: information, and information times displacement."""
 _ITERATIONS = 3
 """Of iteratively reweighted least squares."""
 _MIN_VARIANCE = 1.0
@@ -49,6 +51,51 @@ def _solve(system: Double, right: Double) -> None:  # pragma: no cover
         right[i] /= system[i, i]
 
 
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+def _put_block(
+    weight: Double, terms: Double, system: Double, row: int, column: int
+) -> None:  # pragma: no cover
+    """Put the sums of `weight` times the products of two terms into a block of `system`."""
+    s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = 0.0
+    for i in range(weight.size):  # one loop for all, so that LLVM vectorises over the points
+        w = weight[i]
+        x = terms[0, i]
+        y = terms[1, i]
+        z = terms[2, i]
+        wx = w * x
+        wy = w * y
+        wz = w * z
+        s00 += w
+        s10 += wx
+        s20 += wy
+        s30 += wz
+        s11 += wx * x
+        s21 += wx * y
+        s31 += wx * z
+        s22 += wy * y
+        s32 += wy * z
+        s33 += wz * z
+    sums = ((s00, s10, s20, s30), (s10, s11, s21, s31), (s20, s21, s22, s32), (s30, s31, s32, s33))
+    for k in range(_TERMS):
+        for m in range(_TERMS):
+            system[row + k, column + m] = sums[k][m]
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+def _put_target(target: Double, terms: Double, right: Double, row: int) -> None:  # pragma: no cover
+    """Put the sums of `target` times each term into four elements of `right`."""
+    s0 = s1 = s2 = s3 = 0.0
+    for i in range(target.size):
+        s0 += target[i]
+        s1 += target[i] * terms[0, i]
+        s2 += target[i] * terms[1, i]
+        s3 += target[i] * terms[2, i]
+    right[row] = s0
+    right[row + 1] = s1
+    right[row + 2] = s2
+    right[row + 3] = s3
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
 def fit_rigid_motion(
     flow: Float, in_crop: Float, face: Float, ridge: float, iod: float
@@ -59,8 +106,8 @@ def fit_rigid_motion(
     ----------
     flow : float32[N, 7]
         From `kernels.flow`, crop pixels; points with BACKWARD_ERROR -1 are ignored.
-    in_crop : float32[3, N, 2]
-        From `kernels.flow`, crop pixels.
+    in_crop : float32[4, N, 2]
+        From `kernels.predict`, crop pixels.
     face : float32[N, 3]
         Inter-ocular distances. DEPTH: of the mean face, away from the camera. FIT_DEVIATION and
         SKIN_DEVIATION: standard deviation per frame of a point's movement from the head's, assumed
@@ -77,7 +124,7 @@ def fit_rigid_motion(
 
     Notes
     -----
-    O(N), seven small allocations. Under an affine camera the points of a rigid body move by
+    O(N), eight small allocations. Under an affine camera the points of a rigid body move by
     x' - x = t + a x + b y + c depth in each coordinate (Koenderink & van Doorn, JOSA A 8, 1991).
     Iteratively reweighted least squares: inverse covariance (of the patch and of the skin) times
     the Geman-McClure weight of the residual.
@@ -87,20 +134,20 @@ def fit_rigid_motion(
     start = in_crop[EARLIER]
     guess = in_crop[GUESS]
     pull = 64.0 * ridge
-    terms = np.empty((n, _TERMS))
-    weight = np.zeros((n, 3))
-    target = np.zeros((n, 2))
-    motion = np.zeros(_SIZE)
+    # columns of weight zero fill the last vector
+    room = (n + 7) // 8 * 8
+    terms = np.zeros((_TERMS - 1, room))
+    moved = np.zeros((2, room))
+    fixed = np.zeros((5, room))
     middle_x = 0.0
     middle_y = 0.0
     for i in range(n):
         middle_x += start[i, 0] / n
         middle_y += start[i, 1] / n
     for i in range(n):
-        terms[i, 0] = 1.0
-        terms[i, 1] = (start[i, 0] - middle_x) / iod
-        terms[i, 2] = (start[i, 1] - middle_y) / iod
-        terms[i, 3] = face[i, DEPTH]
+        terms[0, i] = (start[i, 0] - middle_x) / iod
+        terms[1, i] = (start[i, 1] - middle_y) / iod
+        terms[2, i] = face[i, DEPTH]
         if flow[i, BACKWARD_ERROR] < 0.0:
             continue
         noise = flow[i, RESIDUAL] + _MIN_VARIANCE
@@ -119,58 +166,48 @@ def fit_rigid_motion(
         mxx = noise + skin * xx
         mxy = skin * xy
         myy = noise + skin * yy
-        det = mxx * myy - mxy * mxy
-        weight[i, 0] = (myy * xx - mxy * xy) / det
-        weight[i, 1] = (myy * xy - mxy * yy) / det
-        weight[i, 2] = (mxx * yy - mxy * xy) / det
-        target[i, 0] = (myy * bx - mxy * by) / det
-        target[i, 1] = (mxx * by - mxy * bx) / det
+        share = 1.0 / (mxx * myy - mxy * mxy)
+        fixed[_XX, i] = (myy * xx - mxy * xy) * share
+        fixed[_XY, i] = (myy * xy - mxy * yy) * share
+        fixed[_YY, i] = (mxx * yy - mxy * xy) * share
+        fixed[_TX, i] = (myy * bx - mxy * by) * share
+        fixed[_TY, i] = (mxx * by - mxy * bx) * share
+        moved[0, i] = float(flow[i, X]) - start[i, 0]
+        moved[1, i] = float(flow[i, Y]) - start[i, 1]
+    weighted = fixed.copy()
+    motion = np.zeros(_SIZE)
     system = np.empty((_SIZE, _SIZE))
-    right = np.empty(_SIZE)
     for iteration in range(_ITERATIONS):
-        # weak prior for pure translation
-        system[:] = 0.0
-        right[:] = 0.0
-        for k in range(_SIZE):
-            system[k, k] = 1e-6 if k % _TERMS == 0 else 1.0
-        for i in range(n):
-            xx = weight[i, 0]
-            xy = weight[i, 1]
-            yy = weight[i, 2]
-            vx = target[i, 0]
-            vy = target[i, 1]
-            if iteration:
-                ex = float(flow[i, X]) - start[i, 0]
-                ey = float(flow[i, Y]) - start[i, 1]
-                for k in range(_TERMS):
-                    ex -= motion[k] * terms[i, k]
-                    ey -= motion[_TERMS + k] * terms[i, k]
-                residual = xx * ex * ex + 2.0 * xy * ex * ey + yy * ey * ey
+        if iteration:
+            for i in range(room):
+                ex = moved[0, i] - motion[0]
+                ey = moved[1, i] - motion[_TERMS]
+                for k in range(_TERMS - 1):
+                    ex -= motion[1 + k] * terms[k, i]
+                    ey -= motion[_TERMS + 1 + k] * terms[k, i]
+                xx = fixed[_XX, i]
+                yy = fixed[_YY, i]
+                residual = xx * ex * ex + 2.0 * fixed[_XY, i] * ex * ey + yy * ey * ey
                 share = 1.0 / (1.0 + residual / 4.0)
                 share *= share
-                xx *= share
-                xy *= share
-                yy *= share
-                vx *= share
-                vy *= share
-            for k in range(_TERMS):
-                right[k] += terms[i, k] * vx
-                right[_TERMS + k] += terms[i, k] * vy
-                for m in range(_TERMS):
-                    both = terms[i, k] * terms[i, m]
-                    if m <= k:
-                        system[k, m] += both * xx
-                        system[_TERMS + k, _TERMS + m] += both * yy
-                    system[_TERMS + k, m] += both * xy
-        _solve(system, right)
-        motion[:] = right
+                for k in range(5):
+                    weighted[k, i] = share * fixed[k, i]
+        _put_block(weighted[_XX], terms, system, 0, 0)
+        _put_block(weighted[_XY], terms, system, _TERMS, 0)
+        _put_block(weighted[_YY], terms, system, _TERMS, _TERMS)
+        _put_target(weighted[_TX], terms, motion, 0)
+        _put_target(weighted[_TY], terms, motion, _TERMS)
+        # weak prior for pure translation
+        for k in range(_SIZE):
+            system[k, k] += 1e-6 if k % _TERMS == 0 else 1.0
+        _solve(system, motion)
     out = np.empty((n, 2), np.float32)
     for i in range(n):
-        x = float(start[i, 0])
-        y = float(start[i, 1])
-        for k in range(_TERMS):
-            x += motion[k] * terms[i, k]
-            y += motion[_TERMS + k] * terms[i, k]
+        x = float(start[i, 0]) + motion[0]
+        y = float(start[i, 1]) + motion[_TERMS]
+        for k in range(_TERMS - 1):
+            x += motion[1 + k] * terms[k, i]
+            y += motion[_TERMS + 1 + k] * terms[k, i]
         out[i, 0] = x
         out[i, 1] = y
     return out

@@ -11,6 +11,14 @@ Count = NDArray[np.int64]
 
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+def _dot(weights: Float, window: Float) -> np.float32:  # pragma: no cover
+    total = np.float32(0)
+    for k in range(window.size):
+        total += weights[k] * window[k]
+    return total
+
+
+@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def network_step(
     inputs: Float,
     first: Float,
@@ -31,12 +39,13 @@ def network_step(
     ----------
     inputs : float32[I]
         The latest step.
-    first, first_bias : float32[K, I, W], float32[W]
-        Convolution over the latest K steps, oldest first; then ReLU.
-    middle, middle_bias : float32[L, J, W, W], float32[L, W]
+    first, first_bias : float32[W, K I], float32[W]
+        Convolution over the latest K steps, oldest first; then ReLU. One row per output, so that
+        its products are contiguous.
+    middle, middle_bias : float32[L, W, J W], float32[L, W]
         Residual layers: x + ReLU(convolution of x over J steps `dilations[l]` apart).
     dilations : int64[L]
-    head, head_bias : float32[W, O], float32[O]
+    head, head_bias : float32[O, W], float32[O]
     past_inputs : float32[K, I]
         State, initially zero.
     past : float32[L, R, W]
@@ -54,39 +63,31 @@ def network_step(
     has no gates, no normalisation and one convolution per residual layer.
     Twin: tests/vision/kernels/naive_spotter.py.
     """
-    taps, channels, width = first.shape
-    layer_count, kernel_size = middle.shape[0], middle.shape[1]
-    length = past.shape[1]
+    taps, channels = past_inputs.shape
+    layer_count, length, width = past.shape
+    kernel_size = middle.shape[2] // width
     now = position[0]
     position[0] = now + 1
     for i in range(channels):
         past_inputs[now % taps, i] = inputs[i]
     state = np.empty(width, np.float32)
-    change = np.empty(width, np.float32)
-    for o in range(width):
-        state[o] = first_bias[o]
+    window = np.empty(max(taps * channels, kernel_size * width), np.float32)
     for k in range(taps):
-        row = (now + 1 + k) % taps
+        row = past_inputs[(now + 1 + k) % taps]
         for i in range(channels):
-            x = past_inputs[row, i]
-            for o in range(width):
-                state[o] += x * first[k, i, o]
+            window[k * channels + i] = row[i]
     for o in range(width):
-        state[o] = max(state[o], np.float32(0))
+        total = first_bias[o] + _dot(first[o], window[: taps * channels])
+        state[o] = max(total, np.float32(0))
     for layer in range(layer_count):
         for o in range(width):
             past[layer, now % length, o] = state[o]
-            change[o] = middle_bias[layer, o]
         for k in range(kernel_size):
-            row = (now - (kernel_size - 1 - k) * dilations[layer]) % length
+            row = past[layer, (now - (kernel_size - 1 - k) * dilations[layer]) % length]
             for i in range(width):
-                x = past[layer, row, i]
-                for o in range(width):
-                    change[o] += x * middle[layer, k, i, o]
+                window[k * width + i] = row[i]
         for o in range(width):
-            state[o] += max(change[o], np.float32(0))
+            total = middle_bias[layer, o] + _dot(middle[layer, o], window[: kernel_size * width])
+            state[o] += max(total, np.float32(0))
     for o in range(outputs.shape[0]):
-        outputs[o] = head_bias[o]
-    for i in range(width):
-        for o in range(outputs.shape[0]):
-            outputs[o] += state[i] * head[i, o]
+        outputs[o] = head_bias[o] + _dot(head[o], state)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.base.errors import ModelError, reason
 from agent.base.types import Float
@@ -19,7 +20,8 @@ class SpotterNetwork:
     """Network weights, shared by all faces."""
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
-        """`arrays`: named as the parameters of `network_step`.
+        """`arrays`: named as the parameters of `network_step`, with their axes as stored: first
+        [K, I, W], middle [L, J, W, W], head [W, O].
 
         Raises `ModelError` when one is missing or the shapes do not match.
         """
@@ -50,6 +52,17 @@ class SpotterNetwork:
         )
         if not fits:
             raise ModelError("The spotter's weights do not belong to this version of the agent.")
+        rows = (
+            np.ascontiguousarray(self.first.reshape(-1, width).T),
+            self.first_bias,
+            np.ascontiguousarray(self.middle.reshape(layers, -1, width).transpose(0, 2, 1)),
+            self.middle_bias,
+            self.dilations,
+            np.ascontiguousarray(self.head.T),
+            self.head_bias,
+        )
+        self.rows: tuple[Float | NDArray[np.int64], ...] = rows
+        """As `network_step` takes them: one row of weights per output."""
 
     @classmethod
     def load(cls, content: bytes) -> SpotterNetwork:
@@ -79,16 +92,9 @@ class NetworkState:
 
     def step(self, inputs: Float) -> Float:
         """Outputs float32[26] for inputs float32[38]; overwritten by the next step."""
-        net = self._network
         network_step(
             inputs,
-            net.first,
-            net.first_bias,
-            net.middle,
-            net.middle_bias,
-            net.dilations,
-            net.head,
-            net.head_bias,
+            *self._network.rows,
             self._past_inputs,
             self._past,
             self._position,

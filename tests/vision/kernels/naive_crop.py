@@ -1,4 +1,4 @@
-"""Slow, plain twin of the crop kernel."""
+"""Slow, plain twins of the crop kernels."""
 
 from __future__ import annotations
 
@@ -41,3 +41,9 @@ def cut_crop(picture: Grey, matrix: Float, size: int) -> NDArray[np.float64]:
                     share_y = y - top if j else 1 - (y - top)
                     out[v, u] += share_x * share_y * source[top + j, left + i]
     return out
+
+
+def correlation(a: Grey, b: Grey, step: int) -> float:
+    """Of the pixels from half a step on, `step` apart."""
+    x, y = (each[step // 2 :: step, step // 2 :: step].astype(float).ravel() for each in (a, b))
+    return float(np.corrcoef(x, y)[0, 1])

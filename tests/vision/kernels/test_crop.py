@@ -6,7 +6,7 @@ import pytest
 from numba import config
 
 from agent.base.types import Float, Grey
-from agent.vision.kernels.crop import cut_crop
+from agent.vision.kernels.crop import correlation, cut_crop, halve
 from tests.vision.kernels import naive_crop
 
 SIZE = 24
@@ -94,3 +94,27 @@ def test_tiny_pictures_are_no_exception() -> None:
             matrix = _matrix(0.5, scale, shape[1] / 2 - 0.5, shape[0] / 2 - 0.5)
             expected = naive_crop.cut_crop(picture, matrix, SIZE)
             np.testing.assert_allclose(_cut(picture, matrix), expected, atol=1.6)
+
+
+def test_the_correlation_agrees_with_its_twin() -> None:
+    picture = _picture()
+    here = np.ascontiguousarray(picture[:48, :48])
+    for other in (here, 255 - here, picture[2:50, 1:49], picture[40:88, 60:108]):
+        other = np.ascontiguousarray(other)
+        expected = naive_crop.correlation(here, other, 8)
+        np.testing.assert_allclose(correlation(here, other, 8), expected, atol=1e-9)
+
+
+def test_light_does_not_change_a_correlation_and_a_blank_has_none() -> None:
+    here = _picture(48, 48)
+    np.testing.assert_allclose(correlation(here, here // 2 + 20, 8), 1.0, atol=1e-3)
+    blank = np.full((48, 48), 128, np.uint8)
+    assert correlation(here, blank, 8) == correlation(blank, blank, 8) == 0.0
+
+
+def test_halving_is_opencv_s_at_any_place() -> None:
+    picture = _picture(60, 84)
+    out = np.full((20, 26), 7, np.uint8)
+    halve(picture, 5, 9, out)
+    expected = cv2.resize(picture[9:49, 5:57], (26, 20), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(out, expected)

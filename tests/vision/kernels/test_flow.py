@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 
 from agent.base.types import Float, Grey
-from agent.vision.kernels.flow import BACKWARD_ERROR, RESIDUAL, lucas_kanade, propagate_landmarks
+from agent.vision.kernels.flow import BACKWARD_ERROR, RESIDUAL, lucas_kanade
+from agent.vision.kernels.predict import EARLIER, GUESS, NETWORK, START, predict_landmarks
 from tests.vision.kernels import naive_flow
 
 
@@ -83,26 +84,33 @@ def test_landmarks_in_the_frame_are_followed_between_two_crops() -> None:
     before, after = _crop(picture, 40, 40), _crop(picture, 41, 39)
     earlier = POINTS + np.float32(40)
     network = earlier + np.array([4, -2], np.float32)
-    in_crop = np.empty((3, len(POINTS), 2), np.float32)
-    flow, moved = propagate_landmarks(
-        before, after, matrix_before, matrix_after, earlier, network, 0.1, 53.0, in_crop
-    )
+    in_crop = np.empty((4, len(POINTS), 2), np.float32)
+    moved = predict_landmarks(matrix_before, matrix_after, earlier, network, 53.0, in_crop)
+    flow = lucas_kanade(before, after, in_crop[START], in_crop[GUESS], 0.1, 8)
     held = flow[:, BACKWARD_ERROR] >= 0
     assert held.sum() > 15
     expected = earlier + [3, -2] + matrix_after[:, 2]
     assert np.median(np.abs(flow[held, :2] - expected[held])) < 0.05
     np.testing.assert_allclose(moved, np.hypot(4, 2) / 53, rtol=1e-4)
-    np.testing.assert_allclose(in_crop[0], earlier + matrix_after[:, 2], atol=1e-4)
-    np.testing.assert_allclose(in_crop[1], network + matrix_after[:, 2], atol=1e-4)
-    np.testing.assert_allclose(in_crop[2], in_crop[1], atol=1e-3)
+    np.testing.assert_allclose(in_crop[EARLIER], earlier + matrix_after[:, 2], atol=1e-4)
+    np.testing.assert_allclose(in_crop[NETWORK], network + matrix_after[:, 2], atol=1e-4)
+    np.testing.assert_allclose(in_crop[GUESS], in_crop[NETWORK], atol=1e-3)
+    np.testing.assert_allclose(in_crop[START], earlier + matrix_before[:, 2], atol=1e-4)
 
 
 def test_a_jump_is_no_movement() -> None:
-    crop = _crop(_texture(), 40, 40)
     matrix = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
-    in_crop = np.empty((3, len(POINTS), 2), np.float32)
+    in_crop = np.empty((4, len(POINTS), 2), np.float32)
     for network in (POINTS + np.float32(20), np.full_like(POINTS, np.nan)):
-        _, moved = propagate_landmarks(
-            crop, crop, matrix, matrix, POINTS, network, 0.1, 53.0, in_crop
-        )
-        assert moved == -1
+        assert predict_landmarks(matrix, matrix, POINTS, network, 53.0, in_crop) == -1
+
+
+def test_points_followed_side_by_side_do_not_mix() -> None:
+    """In any number and order: the same answer for each."""
+    picture = _texture(2)
+    before, after = _crop(picture, 40, 40), _crop(picture, 39.2, 40.7)
+    points = np.random.default_rng(8).uniform(-4, 116, (50, 2)).astype(np.float32)
+    together = lucas_kanade(before, after, points, points, 0.25, 8)
+    for index, point in enumerate(points[:, None]):
+        alone = lucas_kanade(before, after, point, point, 0.25, 8)
+        np.testing.assert_allclose(together[index], alone[0], rtol=1e-6)

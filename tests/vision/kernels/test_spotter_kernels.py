@@ -144,11 +144,16 @@ def test_the_network_agrees_with_its_twin() -> None:
         np.zeros((3, 17, 12), np.float32),
         np.zeros(1, np.int64),
     )
+    rows = {
+        "first": weights["first"].reshape(9 * 38, 12).T.copy(),
+        "middle": weights["middle"].reshape(3, 5 * 12, 12).transpose(0, 2, 1).copy(),
+        "head": weights["head"].T.copy(),
+    }
     found = np.zeros((60, 26), np.float32)
     for row, one in zip(found, inputs, strict=True):
         network_step(
-            one, weights["first"], weights["first_bias"], weights["middle"],
-            weights["middle_bias"], weights["dilations"], weights["head"], weights["head_bias"],
+            one, rows["first"], weights["first_bias"], rows["middle"],
+            weights["middle_bias"], weights["dilations"], rows["head"], weights["head_bias"],
             *state, row,
         )  # fmt: skip
     wanted = naive_spotter.network(inputs, weights)
