@@ -24,6 +24,9 @@ from tools.eval.peers import runtime
 from tools.eval.peers.landmarkers import LandmarkPeer
 from tools.eval.rendered import Rendered
 
+LABELS = "labels of training"
+"""How good the consensus of the teachers is, beside the networks."""
+
 
 def placed_by(
     one: Subject, pictures: Sequence[Grey], roughs: Sequence[Float], what: str, passes: int = 2
@@ -94,6 +97,7 @@ def against_youtube(
     pictures = [faces.pictures[i] for i in chosen]
     roughs = [rough(points, rng, 1.0) for points in true]
     placed = placed_by_all(subjects, peers, pictures, roughs, networks, "YouTube Faces")
+    placed[LABELS] = faces.points[chosen]
     seen = np.ones(true.shape[:2], bool)
     return {"faces": len(chosen), **compared(placed, true, seen, faces.person[chosen])}
 

@@ -84,8 +84,12 @@ class LandmarkNet(nn.Module):
 
     def answers(self, folded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From the folded crop float32[N, 16, 28, 28]."""
+        return self.heads(self.features(folded))
+
+    def heads(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """From the last map float32[N, 32, 7, 7]."""
         # channel-last flattening is what the converted file does without a transpose
-        y = self.features(folded).permute(0, 2, 3, 1).flatten(1)
+        y = features.permute(0, 2, 3, 1).flatten(1)
         # the spread watches the features and does not shape them: points come first
         return self.points(y), self.presence(y), self.spread(y.detach())
 
