@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ def _five(box: Float) -> Float:
     return apply(matrix.astype(np.float32), MEAN_FIVE)
 
 
-def _detector(answers: dict[int, Sequence[tuple[Float, float]]]) -> Any:
+def _detector(answers: Mapping[int, Sequence[tuple[Float, float]]]) -> Any:
     """Boxes and scores by the width of the picture."""
 
     def detect(frame: Frame, tiles: int) -> Detections:

@@ -126,12 +126,12 @@ def test_mean_of_a_picture_and_its_mirror_image_has_no_sided_habit() -> None:
 
     def ask(picture: Grey, points: Float) -> Float:
         seen.append(picture)
-        return points + np.float32([3, 2])
+        return points + np.array([3, 2], np.float32)
 
     picture = np.arange(200, dtype=np.uint8).reshape(10, 20)
     points = np.random.default_rng(0).uniform(0, 19, (68, 2)).astype(np.float32)
     np.testing.assert_allclose(
-        teachers.both_ways(ask)(picture, points), points + np.float32([0, 2]), atol=1e-4
+        teachers.both_ways(ask)(picture, points), points + np.array([0, 2], np.float32), atol=1e-4
     )
     np.testing.assert_array_equal(seen[0], seen[1][:, ::-1])
 

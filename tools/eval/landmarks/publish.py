@@ -248,9 +248,9 @@ def table(figures: Mapping[str, Any]) -> str:
     exact, coarse = figures["as_trained"]["float"], figures["as_trained"]["int8"]
     lines += [
         "",
-        f"Against the network that was trained, signal over difference on {AS_TRAINED_CROPS} training "
-        f"crops: float file {min(exact):.0f} dB and more; int8 file {coarse[0]:.0f} dB (points), "
-        f"{coarse[1]:.0f} dB (presence), {coarse[2]:.0f} dB (spread).",
+        f"Against the network that was trained, signal over difference on {AS_TRAINED_CROPS} "
+        f"training crops: float file {min(exact):.0f} dB and more; int8 file {coarse[0]:.0f} dB "
+        f"(points), {coarse[1]:.0f} dB (presence), {coarse[2]:.0f} dB (spread).",
     ]
     lines += [
         "",

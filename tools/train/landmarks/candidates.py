@@ -72,7 +72,7 @@ class Candidates:
         scale = min(PATCH / max(patch.shape), 1.0)
         if scale < 1.0:
             patch = cv2.resize(patch, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        placed = (five - np.float32([x0, y0]) + 0.5) * np.float32(scale) - 0.5
+        placed = (five - np.array([x0, y0], np.float32) + 0.5) * np.float32(scale) - 0.5
         self.pictures.append(np.ascontiguousarray(patch, np.uint8))
         self.keypoints.append(placed.astype(np.float32))
         self.present.append(present)

@@ -6,6 +6,7 @@ All draw into a crop whose points are known; sizes follow its outer eye-corner d
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -136,7 +137,7 @@ def hair_area(shape: tuple[int, ...], points: Float, iod: float, rng: np.random.
         middle = start - up * length / 2 + right * lean * length
         end = start - up * length + right * lean * 0.7 * length
         curve = np.stack([start, middle, end])
-        line = np.round(curve).astype(np.int32)[None]
+        line = [np.round(curve).astype(np.int32)]
         cv2.polylines(area, line, False, 255, int(rng.integers(1, max(round(0.1 * iod), 2) + 1)))
     return area
 
@@ -157,7 +158,7 @@ def hard_light(crop: Grey, points: Float, rng: np.random.Generator) -> Grey:
 
 def _filled(shape: tuple[int, ...], outline: Float) -> Mask:
     area = np.zeros(shape, np.uint8)
-    cv2.fillPoly(area, np.round(outline).astype(np.int32)[None], 255)
+    cv2.fillPoly(area, [np.round(outline).astype(np.int32)], 255)
     return area
 
 
@@ -189,5 +190,5 @@ def _tone(crop: Grey, points: Float) -> float:
     return float(np.median(crop[y, x]))
 
 
-def _pixel(place: Float) -> tuple[int, int]:
+def _pixel(place: NDArray[Any]) -> tuple[int, int]:
     return round(float(place[0])), round(float(place[1]))

@@ -85,7 +85,7 @@ def both_ways(ask: Ask) -> Ask:
         across = np.array([picture.shape[1] - 1, 0], np.float32)
 
         def mirrored(one: Float) -> Float:
-            return np.asarray((one * np.float32([-1, 1]) + across)[FLIP], np.float32)
+            return np.asarray((one * np.array([-1, 1], np.float32) + across)[FLIP], np.float32)
 
         turned = ask(np.ascontiguousarray(picture[:, ::-1]), mirrored(points))
         return np.asarray((ask(picture, points) + mirrored(turned)) / 2, np.float32)
