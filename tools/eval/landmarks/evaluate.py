@@ -22,7 +22,12 @@ from tools.eval.landmarks.measure import PARTS, YAWS
 from tools.eval.landmarks.offered import presence_figures
 from tools.eval.landmarks.still import still
 from tools.eval.landmarks.subject import Subject, each_face, rough
-from tools.eval.landmarks.truth import against_rendered, against_youtube, placed_by
+from tools.eval.landmarks.truth import (
+    against_rendered,
+    against_youtube,
+    placed_by,
+    teachers_against_youtube,
+)
 from tools.eval.latency import network_latency
 from tools.eval.ours import NO_FLOAT, Ours
 from tools.eval.peers.landmarkers import LANDMARKERS, LandmarkPeer
@@ -43,10 +48,10 @@ def evaluate(
     """All figures. Peers that cannot run, and truth that is not there, are named in `missing`."""
     notes: dict[str, str] = {}
     try:
-        faces = data.faces(limit, refined=True)
+        faces, refined = data.faces(limit, refined=True), True
     except ToolError as error:
         notes["distance to the labels of training"] = str(error)
-        faces = data.faces(limit)
+        faces, refined = data.faces(limit), False
     people = Resampler(faces.person)
     own, stills = subject(OURS, ours), still_subject(ours)
     subjects = [own]
@@ -81,6 +86,7 @@ def evaluate(
         "still": still(subjects, peers, faces, networks),
         "expected_error": expected_errors(ours, faces, people),
         "youtube": against_youtube([*subjects, stills], peers, faces, networks),
+        "labels": teachers_against_youtube() if refined else {},
         "presence": presence_figures(ours.placer(), candidates.offered(1)),
         "file": ours.file_figures("landmarks"),
         "peer_latency": latencies,

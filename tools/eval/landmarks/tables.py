@@ -51,6 +51,11 @@ YOUTUBE = """
     and the common part of all errors is the truth's own. *Labels of training*: the teachers'
     consensus on these very frames, not a network's answer.
 """
+LABELS = """
+    **The labels and the votes behind them** against the same points on all {faces:,} frames,
+    those of training among them; FaceMesh's column has GhostOne's jaw, as the packs do. Bold:
+    the difference to the labels excludes 0.
+"""
 PRESENCE = """
     **Presence on what the detector offers** from a score of {least:g} on: {faces:,} marked faces
     and {false:,} others of unseen scenes and face-free pictures, each after two passes. The
@@ -100,6 +105,11 @@ def section(report: Report) -> str:
             prose(YOUTUBE.format(faces=report["youtube"]["faces"])),
             _compared(report["youtube"]),
         ]
+    if report["labels"]:
+        parts += [
+            prose(LABELS.format(faces=report["labels"]["faces"])),
+            _compared(report["labels"], "labels of training"),
+        ]
     parts += [
         _presence(report["presence"]),
         prose(CROP),
@@ -140,12 +150,12 @@ def _slices(slices: Report) -> str:
     return markdown(("inner 51, as trained", "faces", OURS), rows)
 
 
-def _compared(report: Report) -> str:
+def _compared(report: Report, base: str = OURS) -> str:
     names = [name for name, row in report.items() if isinstance(row, dict) and "inner 51" in row]
     rows = []
-    for part in report[OURS]:
+    for part in report[base]:
         cells = [
-            number(report[name][part]) if name == OURS else beside(report[name][part])
+            number(report[name][part]) if name == base else beside(report[name][part])
             for name in names
         ]
         rows.append((part, *cells))
