@@ -85,3 +85,17 @@ def test_checkpoints_begin_a_training_too(tmp_path: Path) -> None:
     assert all(bool((value == 1).all()) for value in net.state_dict().values())
     with pytest.raises(SystemExit, match="train first"):
         start.begin(net, tmp_path / "none.pt", [])
+
+
+def test_checkpoints_with_a_linear_presence_answer_as_before() -> None:
+    torch.manual_seed(1)
+    net = LandmarkNet().eval()
+    state = {k: v for k, v in net.state_dict().items() if not k.startswith("presence.")}
+    linear = torch.nn.Linear(32 * 49, 1)
+    state |= {f"presence.{key}": value.detach() for key, value in linear.state_dict().items()}
+    net.load_state_dict(state)
+    features = torch.rand(5, 32, 7, 7)
+    with torch.no_grad():
+        wanted = linear(features.permute(0, 2, 3, 1).flatten(1))
+        assert torch.allclose(net.heads(features)[1], wanted, atol=1e-5)
+    net.load_state_dict(net.state_dict())

@@ -19,7 +19,7 @@ from tools.train.landmarks.data import SIZE, TARGET, TARGET_FIVE, Faces, about_c
 JAW_WEIGHT = 0.3
 HIDDEN_WEIGHT = 0.5
 """Of points below a mask, a hand or hair: known, but not to be seen."""
-OFFERED, OFFERED_FACES = 0.2, 0.6
+OFFERED, OFFERED_FACES = 0.24, 0.5
 """How many crops are what a detector offers, and how many of these are faces."""
 Item = tuple[Grey, Float, Float, np.float32]
 

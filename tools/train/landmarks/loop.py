@@ -30,7 +30,7 @@ from tools.train.start import begin
 
 BATCH = 64
 RATE = 2e-3
-PRESENCE_SHARE = 0.04
+PRESENCE_SHARE = 0.05
 SPREAD_SHARE = 0.02
 
 
