@@ -14,7 +14,7 @@ from agent.base.types import Float, Grey
 from agent.vision.faces.align import FLIP, MEAN_SHAPE, apply
 from tools.train.landmarks import labels, teachers
 
-COUNT = 400
+COUNT = 300
 EVERY = np.ones(COUNT, np.bool_)
 EYES = slice(36, 48)
 
@@ -59,7 +59,7 @@ def test_chance_errors_of_three_are_averaged() -> None:
     made = _Made((0.02, 0.02, 0.02))
     points = labels.blend(made.votes, EVERY, made.pose).points
     before, after = (_distance(p, made.truth)[:, EYES].mean() for p in (made.votes[0], points))
-    assert after / before == pytest.approx(1 / np.sqrt(3), abs=0.04)
+    assert after / before == pytest.approx(1 / np.sqrt(3), abs=0.05)
 
 
 def test_the_surer_teacher_counts_more() -> None:
