@@ -98,7 +98,7 @@ def negatives(limit: int | None = None) -> list[Grey]:
 def faces(limit: int | None = None, refined: bool = False) -> Faces:
     """Unseen faces with their teachers' points and answers.
 
-    `refined`: with the labels that training makes of two teachers. Raises `ToolError` where a
+    `refined`: with the labels that training makes of three teachers. Raises `ToolError` where a
     package or network that this needs is missing.
     """
     labels, pack = load("faces_labels.npz"), load("faces.npz")
