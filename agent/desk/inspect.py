@@ -131,7 +131,7 @@ class Inspector:
         found = self._models.detector(Frame(0.0, luma), tiles)
         faces = []
         for box, score, keypoints in zip(found.boxes, found.scores, found.keypoints, strict=True):
-            estimate = self._models.landmarks.refine(luma, keypoints)
+            estimate = self._models.landmarks.refine_still(luma, keypoints)
             combined = float(score) * (0.5 + 0.5 * estimate.presence)
             if combined >= self._score_above:
                 expression = self._models.expression(luma, estimate.points)
@@ -151,7 +151,7 @@ class Inspector:
         found = self._models.detector(Frame(0.0, luma), 0)
         starts = [start.astype(np.float32), *found.keypoints[:1]]
         estimate = max(
-            (self._models.landmarks.refine(luma, guess) for guess in starts),
+            (self._models.landmarks.refine_still(luma, guess) for guess in starts),
             key=lambda candidate: candidate.presence,
         )
         size = EXPRESSION_CROP.size

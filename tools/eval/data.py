@@ -98,7 +98,7 @@ def negatives(limit: int | None = None) -> list[Grey]:
 def faces(limit: int | None = None, refined: bool = False) -> Faces:
     """Unseen faces with their teachers' points and answers.
 
-    `refined`: with the labels that training makes of two teachers. Raises `ToolError` where a
+    `refined`: with the labels that training makes of three teachers. Raises `ToolError` where a
     package or network that this needs is missing.
     """
     labels, pack = load("faces_labels.npz"), load("faces.npz")
@@ -129,7 +129,7 @@ def faces(limit: int | None = None, refined: bool = False) -> Faces:
 def trained_on() -> Float:
     """Labels of all faces of the pack as training has them, float32[M, 68, 2]."""
     try:
-        return landmarks_labels.refined()
+        return landmarks_labels.refined().points
     except ModuleNotFoundError as error:
         raise ToolError(
             f"Making the labels that training has needs {error.name}: pip install {error.name}"

@@ -16,7 +16,7 @@ from tools.eval import cache
 from tools.eval.peers import detectors, landmarkers, runtime
 from tools.eval.peers.detectors import blazeface, blend, retinaface, yunet
 from tools.eval.peers.runtime import Network, corner_aligned
-from tools.train.landmarks.labels import WFLW_68
+from tools.train.landmarks.teachers import WFLW_68
 
 Given = list[Float]
 

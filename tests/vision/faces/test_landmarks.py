@@ -75,6 +75,33 @@ def test_refining_cuts_the_second_crop_around_the_first_estimate() -> None:
     np.testing.assert_array_equal(crops[0][5:, 5:], crops[1][:-5, :-5])
 
 
+def test_stills_are_free_of_a_left_or_right_habit() -> None:
+    """The mirror image answers the other way round, so that the mean of both is in the middle."""
+    crops: list[Grey] = []
+
+    def leaning(crop: Grey) -> Mapping[str, Float]:
+        crops.append(crop)
+        outputs = {name: value.copy() for name, value in _mean_face(crop).items()}
+        outputs["points"][:, ::2] += np.float32(4 / LANDMARK_CROP.size)
+        outputs["points"][:, 1::2] += np.float32(3 / LANDMARK_CROP.size)
+        outputs["presence"] += np.float32(len(crops) % 2)
+        outputs["spread"][:, 16] = math.log(0.08)
+        return outputs
+
+    guess = _in_frame(MEAN_SHAPE, LANDMARK_CROP.iod, 0, 160, 110)
+    estimate = LandmarkEstimator(leaning).refine_still(LUMA, guess)
+    assert len(crops) == 3
+    np.testing.assert_array_equal(crops[1], crops[2][:, ::-1])
+    np.testing.assert_array_equal(estimate.crop, crops[1])
+    # the first pass leans to the right and down, the second only down
+    np.testing.assert_allclose(estimate.points - guess, np.tile([4, 6], (68, 1)), atol=0.05)
+    assert estimate.presence == pytest.approx(1 / (1 + math.exp(-math.log(3) - 0.5)), abs=1e-5)
+    assert estimate.log_spread is not None
+    wide = math.log(0.02) / 2 + math.log(0.08) / 2
+    np.testing.assert_allclose(estimate.log_spread[0, [0, 16]], wide, rtol=1e-5)
+    np.testing.assert_allclose(estimate.log_spread[0, 1:16], math.log(0.02), rtol=1e-5)
+
+
 def test_box_reaches_from_forehead_to_chin() -> None:
     face = _in_frame(MEAN_SHAPE, 50, 0, 160, 110)
     low, high = face_box(face)[:2], face_box(face)[2:]

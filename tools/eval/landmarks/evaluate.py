@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.base.types import Float
+from agent.base.types import Float, Grey
 from tools.common.bootstrap import Resampler, correlation, moments
 from tools.common.errors import ToolError
 from tools.common.progress import along
@@ -19,15 +19,24 @@ from tools.eval.data import Faces
 from tools.eval.landmarks import distances
 from tools.eval.landmarks.distances import INNER, errors, iod
 from tools.eval.landmarks.measure import PARTS, YAWS
+from tools.eval.landmarks.offered import presence_figures
 from tools.eval.landmarks.still import still
 from tools.eval.landmarks.subject import Subject, each_face, rough
-from tools.eval.landmarks.truth import against_rendered, against_youtube, placed_by
+from tools.eval.landmarks.truth import (
+    against_rendered,
+    against_youtube,
+    placed_by,
+    teachers_against_youtube,
+)
 from tools.eval.latency import network_latency
 from tools.eval.ours import NO_FLOAT, Ours
 from tools.eval.peers.landmarkers import LANDMARKERS, LandmarkPeer
 from tools.eval.rendered import Rendered
+from tools.train.landmarks import candidates
 
 FLOAT = "ours, float"
+STILLS = "ours, int8, stills"
+"""As stills are looked at: the second pass takes the crop and its mirror image."""
 WIDTHS = ((0, 50), (50, 70), (70, 80), (80, 200))
 """IOD, pixels of the pack's pictures."""
 JITTER = (0.0, 0.5, 1.0, 2.0, 3.0)
@@ -39,12 +48,12 @@ def evaluate(
     """All figures. Peers that cannot run, and truth that is not there, are named in `missing`."""
     notes: dict[str, str] = {}
     try:
-        faces = data.faces(limit, refined=True)
+        faces, refined = data.faces(limit, refined=True), True
     except ToolError as error:
         notes["distance to the labels of training"] = str(error)
-        faces = data.faces(limit)
+        faces, refined = data.faces(limit), False
     people = Resampler(faces.person)
-    own = subject(OURS, ours)
+    own, stills = subject(OURS, ours), still_subject(ours)
     subjects = [own]
     exact = ours.exact("landmarks")
     if exact is None:
@@ -64,6 +73,7 @@ def evaluate(
     if rendered is None:
         notes["rendered faces"] = "no ICT-FaceKit geometry in the packs' render folder"
     placed = {one.name: placements(one, faces, 1.0, 2) for one in subjects}
+    placed[STILLS] = placements(stills, faces, 1.0, 2)
     found = {name: errors(points, faces.points, faces.seen) for name, points in placed.items()}
     first = errors(placed[OURS], faces.first, faces.seen)
     report: dict[str, Any] = {
@@ -75,7 +85,9 @@ def evaluate(
         "jitter": against_jitter(own, faces, people, limit),
         "still": still(subjects, peers, faces, networks),
         "expected_error": expected_errors(ours, faces, people),
-        "youtube": against_youtube(subjects, peers, faces, networks),
+        "youtube": against_youtube([*subjects, stills], peers, faces, networks),
+        "labels": teachers_against_youtube() if refined else {},
+        "presence": presence_figures(ours.placer(), candidates.offered(1)),
         "file": ours.file_figures("landmarks"),
         "peer_latency": latencies,
     }
@@ -91,6 +103,16 @@ def subject(name: str, ours: Ours, infer: Any = None) -> Subject:
     """Our network as the agent follows a face with it."""
     place = ours.placer(infer)
     return Subject(name, lambda luma, start: place(luma, start).points, lambda own: own)
+
+
+def still_subject(ours: Ours) -> Subject:
+    """The network as `LandmarkEstimator.refine_still` asks it."""
+    place = ours.placer()
+
+    def follow(luma: Grey, start: Float) -> Float:
+        return (place if len(start) == 5 else place.both_ways)(luma, start).points
+
+    return Subject(STILLS, follow, lambda own: own)
 
 
 def placements(one: Subject, faces: Faces, amount: float, passes: int) -> Float:

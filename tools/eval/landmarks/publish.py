@@ -17,7 +17,7 @@ from tools.common.files import MODELS, run_folder
 from tools.eval.landmarks import distances, measure
 from tools.eval.landmarks.expected_error import judged, trust
 from tools.eval.shipping import Shipment, file_figures
-from tools.train import convert, lite, manifest
+from tools.train import convert, lite, manifest, start
 from tools.train.common import averaged
 from tools.train.landmarks.data import SIZE, Faces, Sources, packs
 from tools.train.landmarks.net import ExportNet, LandmarkNet
@@ -25,6 +25,9 @@ from tools.train.landmarks.net import ExportNet, LandmarkNet
 # Cutting the tails of the activations' ranges divides the int8 noise of still faces by four and
 # costs no accuracy (checked on the valid split; 0.8 to 0.95 are alike).
 QUANTILE = 0.9
+EXACT_DB = 60.0
+"""The least ratio of signal to difference at which rounding alone explains the difference."""
+AS_TRAINED_CROPS = 200
 SINGLE = "second pass, against a single teacher"
 TEACHERS = "the labels themselves, against a single teacher"
 
@@ -49,14 +52,20 @@ def finish(sources: Sources, state: Mapping[str, Any], which: str, seed: int, mo
     net = LandmarkNet()
     net.load_state_dict(state["average"])
     scale = correct_spread(net, sources.chosen_faces or sources.valid_faces)
+    faces, negatives = sources.faces, sources.negatives
     made = convert.convert(
         ExportNet(net).eval(),
         (SIZE, SIZE),
-        measure.calibration(sources.faces, sources.negatives, 400, seed),
+        measure.calibration(faces, negatives, 400, seed),
         float_operations=("FULLY_CONNECTED",),
         quantile=QUANTILE,
     )
-    figures = measured(made, state, sources) | {"spread_corrected_by": scale}
+    figures = measured(made, state, sources) | {
+        "spread_corrected_by": scale,
+        "as_trained": as_trained(
+            net, made, measure.calibration(faces, negatives, AS_TRAINED_CROPS, seed + 1)
+        ),
+    }
     figures["command"] += manifest.OPTION[which]
     shipment = Shipment(
         "landmarks",
@@ -70,6 +79,23 @@ def finish(sources: Sources, state: Mapping[str, Any], which: str, seed: int, mo
     shipment.place(made)
     shipment.report(figures, table(figures))
     shipment.declare({"presence_above": figures["presence"]["presence_above"]})
+
+
+def as_trained(
+    net: LandmarkNet, made: convert.Converted, crops: list[Grey]
+) -> dict[str, tuple[float, ...]]:
+    """Signal-to-noise ratio per output, dB, of both files against the network that was trained.
+
+    The network folds pixels in another order of operations than what is exported. Raises
+    ValueError where the float file answers otherwise than the network.
+    """
+    found = {
+        "float": start.compare(net, made.float_file, crops),
+        "int8": start.compare(net, made.int8_file, crops),
+    }
+    if min(found["float"]) < EXACT_DB:
+        raise ValueError(f"The float file does not answer as the trained network: {found} dB.")
+    return found
 
 
 def correct_spread(net: LandmarkNet, faces: Faces, count: int = 600) -> float:
@@ -219,6 +245,13 @@ def table(figures: Mapping[str, Any]) -> str:
     lines += [f"| {k} | {v['raw']} | {v['aligned']} |" for k, v in figures["still_noise"].items()]
     lines += ["", *_spread_table(figures["spread"])]
     file, seen = figures["file"], figures["presence"]
+    exact, coarse = figures["as_trained"]["float"], figures["as_trained"]["int8"]
+    lines += [
+        "",
+        f"Against the network that was trained, signal over difference on {AS_TRAINED_CROPS} "
+        f"training crops: float file {min(exact):.0f} dB and more; int8 file {coarse[0]:.0f} dB "
+        f"(points), {coarse[1]:.0f} dB (presence), {coarse[2]:.0f} dB (spread).",
+    ]
     lines += [
         "",
         f"Presence: AUC {seen['auc']}; above {seen['presence_above']} pass "

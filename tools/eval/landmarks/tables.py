@@ -7,6 +7,7 @@ from typing import Any
 
 from tools.common.tables import markdown
 from tools.eval.card import OURS, beside, file_lines, join, missing, number, prose
+from tools.train.landmarks.candidates import SCORE_ABOVE
 
 Report = Mapping[str, Any]
 
@@ -19,10 +20,11 @@ INTRODUCTION = """
 """
 TEACHERS = """
     **Against labels that networks made**: how well the model repeats its teachers on unseen
-    faces. *As trained*: the labels that training has, made of FaceMesh v2 and PFLD-GhostOne and
-    moved towards the hand-made convention. *Single teachers*: the packs' own, FaceMesh v2
-    (points 17-67) and PFLD-GhostOne (jaw) on the colour originals. Those two are not scored
-    here; it would be circular.
+    faces. *As trained*: the labels that training has, the consensus of FaceMesh v2,
+    PFLD-GhostOne and dlib's regression trees, moved towards the hand-made convention. *Single
+    teachers*: the packs' own, FaceMesh v2 (points 17-67) and PFLD-GhostOne (jaw) on the colour
+    originals. Those are not scored here; it would be circular. *Stills*: the second pass takes
+    the crop and its mirror image, as `fleeting inspect` does.
 """
 GROUPS = """
     Age, gender and race are UTKFace's own labels, partly guessed by a machine. The figures say
@@ -46,7 +48,19 @@ OWN_RENDERS = """
 YOUTUBE = """
     **Against YouTube Faces' own points** on {faces} frames of unseen people. A machine made
     those too, in another maker's reading of iBUG's convention: "offsets out" is the fairer row,
-    and the common part of all errors is the truth's own.
+    and the common part of all errors is the truth's own. *Labels of training*: the teachers'
+    consensus on these very frames, not a network's answer.
+"""
+LABELS = """
+    **The labels and the votes behind them** against the same points on all {faces:,} frames,
+    those of training among them; FaceMesh's column has GhostOne's jaw, as the packs do. Bold:
+    the difference to the labels excludes 0.
+"""
+PRESENCE = """
+    **Presence on what the detector offers** from a score of {least:g} on: {faces:,} marked faces
+    and {false:,} others of unseen scenes and face-free pictures, each after two passes. The
+    detector's own score gives an AUC of {detector:.3f}. *Kept*: faces above the presence that
+    the given share of the others passes.
 """
 CROP = """
     **Against the crop**: inner error by how rough the first crop is, in multiples of that
@@ -91,7 +105,13 @@ def section(report: Report) -> str:
             prose(YOUTUBE.format(faces=report["youtube"]["faces"])),
             _compared(report["youtube"]),
         ]
+    if report["labels"]:
+        parts += [
+            prose(LABELS.format(faces=report["labels"]["faces"])),
+            _compared(report["labels"], "labels of training"),
+        ]
     parts += [
+        _presence(report["presence"]),
         prose(CROP),
         markdown(
             ("times the usual error", "one pass", "two passes"),
@@ -130,12 +150,12 @@ def _slices(slices: Report) -> str:
     return markdown(("inner 51, as trained", "faces", OURS), rows)
 
 
-def _compared(report: Report) -> str:
+def _compared(report: Report, base: str = OURS) -> str:
     names = [name for name, row in report.items() if isinstance(row, dict) and "inner 51" in row]
     rows = []
-    for part in report[OURS]:
+    for part in report[base]:
         cells = [
-            number(report[name][part]) if name == OURS else beside(report[name][part])
+            number(report[name][part]) if name == base else beside(report[name][part])
             for name in names
         ]
         rows.append((part, *cells))
@@ -149,6 +169,27 @@ def _yaw(by_yaw: Report) -> str:
         cells = [number(row[name]) if name == OURS else beside(row[name]) for name in names]
         rows.append((f"yaw {span}", f"{row[OURS]['n']:,}", *cells))
     return markdown(("inner 51, offsets out", "faces", *names), rows)
+
+
+def _presence(presence: Report) -> str:
+    words = PRESENCE.format(
+        least=SCORE_ABOVE,
+        faces=presence["faces"],
+        false=presence["false"],
+        detector=presence["detector_auc"],
+    )
+    kept = presence["kept"]
+    rows = [
+        (
+            kind,
+            f"{presence['auc'][kind]:.3f}",
+            *[f"{row[kind]:.1%}" for row in kept.values()],
+            ", ".join(f"{value:.3f}" for value in presence["quantiles"][kind]),
+        )
+        for kind in presence["auc"]
+    ]
+    head = ("", "AUC", *[f"kept at {share}" for share in kept], "presence: 2 %, 10 %, median")
+    return join([prose(words), markdown(head, rows)])
 
 
 def _still(still: Report) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agent.base.types import Float, Grey
 from tools.common.bootstrap import Draws, Resampler, beside
+from tools.common.packs import load
 from tools.common.progress import along
 from tools.eval import cache, data
 from tools.eval.card import OURS
@@ -23,6 +24,10 @@ from tools.eval.peers import landmarkers as peer_module
 from tools.eval.peers import runtime
 from tools.eval.peers.landmarkers import LandmarkPeer
 from tools.eval.rendered import Rendered
+from tools.train.landmarks.teachers import second_teacher, third_teacher
+
+LABELS = "labels of training"
+"""How good the consensus of the teachers is, beside the networks."""
 
 
 def placed_by(
@@ -54,9 +59,14 @@ def placed_by_all(
 
 
 def compared(
-    placed: dict[str, Float], true: Float, seen: NDArray[np.bool_], units: NDArray[np.int64]
+    placed: dict[str, Float],
+    true: Float,
+    seen: NDArray[np.bool_],
+    units: NDArray[np.int64],
+    base: str = OURS,
 ) -> dict[str, Any]:
-    """Errors of everybody against one truth, as they are and without constant offsets; paired."""
+    """Errors of everybody against one truth, as they are and without constant offsets; paired with
+    those of `base`."""
     drawn = Resampler(units)
     even = drawn.place % 2 == 0
     rows: dict[str, dict[str, Draws]] = {}
@@ -74,8 +84,8 @@ def compared(
             **{k: drawn.mean(each_face(plain, PARTS[k])) for k in ("eyes", "mouth", "jaw")},
         }
     parts = {
-        part: beside({name: row[part] for name, row in rows.items()}, OURS, 3)
-        for part in rows[OURS]
+        part: beside({name: row[part] for name, row in rows.items()}, base, 3)
+        for part in rows[base]
     }
     return {name: {part: parts[part][name] for part in parts} for name in rows}
 
@@ -94,8 +104,27 @@ def against_youtube(
     pictures = [faces.pictures[i] for i in chosen]
     roughs = [rough(points, rng, 1.0) for points in true]
     placed = placed_by_all(subjects, peers, pictures, roughs, networks, "YouTube Faces")
+    placed[LABELS] = faces.points[chosen]
     seen = np.ones(true.shape[:2], bool)
     return {"faces": len(chosen), **compared(placed, true, seen, faces.person[chosen])}
+
+
+def teachers_against_youtube() -> dict[str, Any]:
+    """The votes behind the labels, and the labels, against YouTube Faces' points on all frames."""
+    labels = load("faces_labels.npz")
+    everything = np.arange(len(labels["lm68"]))
+    chosen, true = data.youtube_points(everything)
+    if not len(chosen):
+        return {}
+    placed = {
+        LABELS: data.trained_on()[chosen],
+        "FaceMesh v2": labels["lm68"][chosen].astype(np.float32),
+        "PFLD-GhostOne": second_teacher()[chosen].astype(np.float32),
+        "dlib's trees": third_teacher()[chosen].astype(np.float32),
+    }
+    people = labels["person"][chosen].astype(np.int64)
+    seen = np.ones(true.shape[:2], bool)
+    return {"faces": len(chosen), **compared(placed, true, seen, people, LABELS)}
 
 
 def against_rendered(

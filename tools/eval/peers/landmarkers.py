@@ -17,7 +17,7 @@ from agent.base.types import Float, Grey
 from agent.vision.faces.align import MEAN_FIVE, MEAN_SHAPE, apply, similarity
 from agent.vision.faces.landmarks import face_box
 from tools.eval.peers.runtime import corner_aligned, open_network, three_channels
-from tools.train.landmarks.labels import WFLW_68
+from tools.train.landmarks.teachers import WFLW_68
 
 Follow = Callable[[Grey, Float], Float]
 """Picture uint8[H, W] and where the face was, as the network's own points float32[N, 2] or five

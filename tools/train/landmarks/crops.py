@@ -2,7 +2,7 @@
 
 Many pictures are tight chips: what lies outside them is filled in several ways, so that the network
 learns nothing from black borders. Crops without a face, or with one far out of place, teach
-presence.
+presence, and so does what a detector offers (`candidates`), where no points are known.
 """
 
 from __future__ import annotations
@@ -12,9 +12,15 @@ import numpy as np
 
 from agent.base.types import Float, Grey
 from agent.vision.faces.align import FLIP, apply, five_points, similarity
+from tools.train.landmarks.candidates import Candidates
+from tools.train.landmarks.cover import cover, hard_light
 from tools.train.landmarks.data import SIZE, TARGET, TARGET_FIVE, Faces, about_centre, chain
 
 JAW_WEIGHT = 0.3
+HIDDEN_WEIGHT = 0.5
+"""Of points below a mask, a hand or hair: known, but not to be seen."""
+OFFERED, OFFERED_FACES = 0.24, 0.5
+"""How many crops are what a detector offers, and how many of these are faces."""
 Item = tuple[Grey, Float, Float, np.float32]
 
 
@@ -55,9 +61,18 @@ class Crops:
     all 0 where no face is to be found; presence 0 or 1.
     """
 
-    def __init__(self, faces: Faces, negatives: list[Grey], seed: int) -> None:
+    def __init__(
+        self,
+        faces: Faces,
+        negatives: list[Grey],
+        seed: int,
+        candidates: Candidates | None = None,
+    ) -> None:
         self._faces = faces
         self._negatives = negatives
+        self._candidates = candidates
+        present = np.array(candidates.present if candidates else [], np.bool_)
+        self._offered = np.flatnonzero(present), np.flatnonzero(~present)
         # turned heads are rare in the packs and hardest: drawn up to three times as often
         share = faces.share * np.clip(np.abs(faces.yaw) / 12.0, 1.0, 3.0)
         self._cumulative = np.cumsum(share / share.sum())
@@ -73,8 +88,12 @@ class Crops:
         """Crop, points, weight and presence, as the class describes them."""
         weight = np.zeros(68, np.float32)
         points = np.zeros((68, 2), np.float32)
-        if rng.random() < 0.05:
+        kind = rng.random()
+        if kind < 0.04:
             return self.spoil(self.background(rng), rng), points, weight, np.float32(0)
+        if kind < 0.04 + OFFERED and all(map(len, self._offered)):
+            offered, there = self.offered(rng)
+            return offered, points, weight, np.float32(there)
         i = min(int(np.searchsorted(self._cumulative, rng.random())), len(self._faces.points) - 1)
         label = self._faces.points[i]
         if rng.random() < 0.75:
@@ -94,9 +113,37 @@ class Crops:
         if present:
             points = (placed / SIZE).astype(np.float32)
             weight = seen * self._point_weight
+            if rng.random() < 0.16:
+                hidden = cover(crop, placed, lambda: self.background(rng), rng)
+                weight[hidden] *= HIDDEN_WEIGHT
+            if rng.random() < 0.07:
+                crop = hard_light(crop, placed, rng)
         if rng.random() < 0.06:
             self._occlude(crop, rng)
         return self.spoil(crop, rng), points, weight, np.float32(present)
+
+    def offered(self, rng: np.random.Generator) -> tuple[Grey, bool]:
+        """A crop of what a detector offers, and whether it is a face."""
+        assert self._candidates is not None
+        present = rng.random() < OFFERED_FACES
+        rows = self._offered[0 if present else 1]
+        i = int(rows[rng.integers(len(rows))])
+        five = similarity(self._candidates.keypoints[i], TARGET_FIVE)
+        border = cv2.BORDER_CONSTANT if rng.random() < 0.5 else cv2.BORDER_REFLECT_101
+        crop = np.asarray(
+            cv2.warpAffine(
+                self._candidates.pictures[i],
+                chain(jitter(rng), five),
+                (SIZE, SIZE),
+                flags=cv2.INTER_LINEAR,
+                borderMode=border,
+            ),
+            np.uint8,
+        )
+        if rng.random() < 0.5:
+            crop = np.ascontiguousarray(crop[:, ::-1])
+        # small faces have little detail already
+        return self.spoil(crop, rng, shrink=self._candidates.side[i] > 60), present
 
     def background(self, rng: np.random.Generator) -> Grey:
         """A random piece of a picture without a face."""
@@ -172,7 +219,7 @@ class Crops:
         front = self.background(rng) if rng.random() < 0.6 else rng.integers(256)
         np.copyto(crop, np.uint8(front), where=mask > 0)
 
-    def spoil(self, crop: Grey, rng: np.random.Generator) -> Grey:
+    def spoil(self, crop: Grey, rng: np.random.Generator, shrink: bool = True) -> Grey:
         """Light, blur, low resolution, sensor noise and JPEG, in the order in which they happen."""
         if rng.random() < 0.15:
             angle, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.6)
@@ -189,7 +236,7 @@ class Crops:
         elif rng.random() < 0.05:
             crop = _motion(crop, rng)
         size = SIZE
-        if rng.random() < 0.2:
+        if rng.random() < 0.27 and shrink:
             # faces of 20 px and more: an IOD of 11 px and more
             size = int(SIZE * np.exp(rng.uniform(np.log(0.2), 0)))
             crop = np.asarray(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from agent.vision.faces.align import (
     similarity,
 )
 from tools.common.packs import decode, load
+from tools.train.landmarks.candidates import Candidates, offered
 from tools.train.landmarks.labels import refined
 
 SIZE = LANDMARK_CROP.size
@@ -55,10 +57,11 @@ def load_faces(split: int) -> Faces:
     rows = np.flatnonzero(labels["split"] == split)
     doubt = np.maximum(labels["agreement"], labels["stability"])[rows].astype(np.float32)
     trust = TRUST[labels["source"][rows]] * np.clip(1.4 - 10.0 * doubt, 0.4, 1.0)
+    found = refined()
     return Faces(
         [decode(pack["jpeg"], pack["off"], int(i)) for i in rows],
-        refined()[rows],
-        labels["vis68"][rows].astype(np.float32) * trust[:, None],
+        found.points[rows],
+        labels["vis68"][rows].astype(np.float32) * trust[:, None] * found.trust[rows],
         labels["source"][rows],
         labels["pose_yaw_pitch_roll"][rows, 0].astype(np.float32),
         SHARE[labels["source"][rows]],
@@ -88,6 +91,8 @@ class Sources:
     chosen_faces: Faces | None = None
     chosen_negatives: list[Grey] | None = None
     """What thresholds and corrections are chosen on; None: the valid ones."""
+    candidates: Callable[[], Candidates] | None = None
+    """Makes what a detector offers, of the training part."""
 
 
 def packs() -> Sources:
@@ -99,11 +104,15 @@ def packs() -> Sources:
         load_negatives(1),
         (
             "UTKFace, LFW, YouTube Faces frames, web portraits, SFHQ synthetic faces: 19,730 crops",
-            "points 0-16 from PFLD-GhostOne, 17-67 from MediaPipe FaceMesh v2 and PFLD-GhostOne "
-            "(Apache-2.0), moved half-way to the mean of hand-made points that dlib publishes",
-            "no face: 966 pictures of an ImageNet sample and of haartraining negatives",
+            "points: consensus of MediaPipe FaceMesh v2, PFLD-GhostOne (Apache-2.0) and dlib's "
+            "shape_predictor_68 (trained on iBUG 300-W: non-commercial research), moved most of "
+            "the way to the convention of hand-made points",
+            "presence: faces of 2,643 scenes (masks, WIDER subset, web photographs)",
+            "no face: 966 pictures of an ImageNet sample and of haartraining negatives; what the "
+            "detector wrongly finds in them",
         ),
         "Trained on third parties' photographs for non-commercial research; weights alike.",
+        candidates=lambda: offered(0),
     )
 
 

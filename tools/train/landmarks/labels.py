@@ -1,48 +1,33 @@
-"""Refined landmark labels: two teachers and the convention of hand-made points.
+"""Refined landmark labels: three teachers' votes in the convention of hand-made points.
 
 The packs' inner points come from FaceMesh v2, whose vertices lie beside what people mark (iBUG
-300-W; Sagonas et al. 2013), mostly on brows and nose. Two things are put right, both in a frame
-that is aligned to the face:
+300-W; Sagonas et al. 2013), mostly on brows and nose, and their jaw from PFLD-GhostOne. Two more
+votes (`teachers`) put three things right, in a frame that is aligned to the face:
 
-- chance errors: part of the way to a second, independent network, PFLD-GhostOne, after its mean
-  difference is taken off, since its convention (WFLW) differs where points lie along a contour
-- convention: part of the way from FaceMesh's mean shape to the mean of hand-made points, each axis
-  scaled first, as the people in the pictures differ in proportions
+- habits: where a teacher's points lie beside those of the trees, which were fitted to hand-made
+  points, on average at a pose and an opening of the mouth; taken out before votes are compared
+- chance errors: what is left is averaged by precision, each point's from how far the three differ
+  two by two (the three-cornered hat; Gray & Allan 1974), and a vote far from the others counts less
+- trust: points, and faces, where the votes differ weigh less in training
 
-The jaw stays as it is: GhostOne's.
+The labels then go part of the way from FaceMesh's convention to the hand-made one, as the trees
+have it at a pose and, to equal parts, as the published mean of hand-made points has it.
 """
 
 from __future__ import annotations
 
-import io
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.base.types import Float, Grey
+from agent.base.types import Float
 from agent.vision.faces.align import FLIP
-from agent.vision.faces.landmarks import face_box
-from tools.common.files import ROOT, save_atomically
-from tools.common.packs import decode, load, packs_folder
-from tools.common.progress import along
+from tools.common.packs import load
+from tools.train.landmarks.teachers import second_teacher, third_teacher
 
-SECOND = "PFLD_GhostOne_112_1.onnx"
-WFLW_68 = np.array(
-    [
-        *range(0, 33, 2),
-        *[33, 34, 35, 36, 37, 42, 43, 44, 45, 46],
-        *range(51, 60),
-        *[60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75],
-        *range(76, 96),
-    ]
-)
-"""int[68]: which of WFLW's 98 points (Wu et al. 2018, CVPR) are iBUG's 68."""
-INNER_FLIP = FLIP[17:] - 17
-BROWS = slice(0, 10)
-
-# Mean of hand-made points 17-67 as dlib's face alignment publishes it (trained on iBUG 300-W):
+# Mean of hand-made points 17-67 as dlib's face alignment publishes it (made on iBUG 300-W):
 # x, then y, picture axes, arbitrary unit.
 HAND_MADE_X = (
     *(0.000213256, 0.0752622, 0.18113, 0.29077, 0.393397),
@@ -65,53 +50,84 @@ HAND_MADE_Y = (
     *(0.784792, 0.778746, 0.785343, 0.778746, 0.784792, 0.824182, 0.831803, 0.824182),
 )
 
-# How far to go: to the second teacher (its brows are much less steady), to the convention.
-TO_SECOND = np.full((51, 1), 0.4)
-TO_SECOND[BROWS] = 0.25
-TO_CONVENTION = 0.5
-FAR = 0.08
-"""Difference of the teachers, IOD, beyond which one of them has failed: no further step."""
+
+JAW = slice(0, 17)
+BROW_ARCHES = [18, 19, 20, 23, 24, 25]
+TO_CONVENTION = np.full((68, 1), 0.8)
+"""How far to go to the hand-made convention. Ends of brows, corners, wings of the nose and lips can
+be pointed at; where along the brow's arch its points lie, annotators do not agree."""
+TO_CONVENTION[BROW_ARCHES] = 0.5
+JAW_SHARES = 0.3, 0.3, 0.4
+"""Of the votes on the jaw: the first two are GhostOne's, on colour and on grey."""
+LEAST_SHARE = 0.15
+"""Of any vote on an inner point."""
+FAR = 0.06
+"""IOD from the others at which a vote counts a quarter."""
+DOUBT = 0.04
+"""IOD, disagreement of the votes at which a point weighs half."""
 FRONTAL = 12.0
 """Degrees of yaw within which a shape shows its proportions."""
+DROPPED = 0.10
+"""IOD, mean disagreement beyond which a face is left out."""
 
 Array = NDArray[np.float64]
 
 
-def refined() -> Float:
-    """Labels of all faces of the pack, float32[N, 68, 2], picture pixels."""
+class Labels(NamedTuple):
+    """Of all faces of the pack."""
+
+    points: Float
+    """float32[N, 68, 2], picture pixels."""
+    trust: Float
+    """float32[N, 68] in [0, 1]; 0 for faces to be left out."""
+
+
+def refined() -> Labels:
+    """Labels of the packs' faces. Raises `SystemExit` where a teacher is missing."""
     labels = load("faces_labels.npz")
-    first = labels["lm68"].astype(np.float64)
-    train, yaw = labels["split"] == 0, labels["pose_yaw_pitch_roll"][:, 0].astype(np.float64)
-    return blend(first, second_teacher().astype(np.float64), train, np.abs(yaw) < FRONTAL)
+    votes = [
+        each.astype(np.float64) for each in (labels["lm68"], second_teacher(), third_teacher())
+    ]
+    pose = labels["pose_yaw_pitch_roll"][:, :2].astype(np.float64)
+    return blend(votes, labels["split"] == 0, pose)
 
 
-def blend(
-    first: Array, second: Array, train: NDArray[np.bool_], frontal: NDArray[np.bool_]
-) -> Float:
-    """Labels from two teachers' points float64[N, 68, 2] (picture pixels), float32[N, 68, 2].
+def blend(votes: Sequence[Array], train: NDArray[np.bool_], pose: Array) -> Labels:
+    """Labels from three teachers' points float64[N, 68, 2], picture pixels.
 
-    Mean differences are taken from faces of bool[N] `train`, proportions from those that are
-    `frontal` as well.
+    Parameters
+    ----------
+    votes
+        FaceMesh (jaw: GhostOne), GhostOne, the trees.
+    train
+        bool[N]: the faces that habits and precisions are taken from.
+    pose
+        float64[N, 2]: yaw and pitch, degrees.
     """
-    target = hand_made()
-    inner = first[:, 17:] @ [1, 1j]
-    middle = inner.mean(1, keepdims=True)
-    goal = target @ [1, 1j]
+    goal = hand_made() @ [1, 1j]
     goal = goal - goal.mean()
+    inner = votes[0][:, 17:] @ [1, 1j]
+    middle = inner.mean(1, keepdims=True)
     # face to frame: least-squares turn and scale (Umeyama 1991 in its complex form)
     turn = ((inner - middle).conj() @ goal) / (np.abs(inner - middle) ** 2).sum(1)
     turn = turn[:, None]
-    difference = _pairs(turn * ((second[:, 17:] @ [1, 1j]) - inner))
-    shape = _pairs(turn * (inner - middle))
-    bias = _mirrored(np.median(difference[train], 0))
-    mean = _mirrored(np.median(shape[train & frontal], 0))
-    chance = difference - bias
-    length = np.linalg.norm(chance, axis=-1, keepdims=True)
-    chance *= np.minimum(1.0, FAR / np.maximum(length, 1e-9))
-    step = TO_SECOND * chance + TO_CONVENTION * convention(mean, target)
-    labels = first.copy()
-    labels[:, 17:] += _pairs((step @ [1, 1j]) / turn)
-    return labels.astype(np.float32)
+    known = features(votes[0], pose)
+    away = [_pairs(turn * ((vote - votes[2]) @ [1, 1j])) for vote in votes[:2]]
+    habits = [habit(each[train], known[train], known) for each in away]
+    apart = np.stack([*(a - h for a, h in zip(away, habits, strict=True)), np.zeros_like(away[0])])
+    share = shares(apart[:, train])
+    middle_vote, disagreement = consensus(apart, share)
+    # what the published mean adds to the trees' reading of the convention
+    front = train & (np.abs(pose[:, 0]) < FRONTAL)
+    mean = np.median(_pairs(turn * (inner - middle))[front], 0)
+    lean = np.zeros((68, 2))
+    lean[17:] = (convention(mean, hand_made()) + np.median(habits[0][front], 0)[17:]) / 2
+    lean = (lean + (lean * [-1, 1])[FLIP]) / 2
+    step = middle_vote + (1 - TO_CONVENTION) * habits[0] + TO_CONVENTION * lean
+    points = votes[2] + _pairs((step @ [1, 1j]) / turn)
+    trust = 1 / (1 + (disagreement / DOUBT) ** 2)
+    trust[disagreement[:, 17:].mean(1) > DROPPED] = 0.0
+    return Labels(points.astype(np.float32), trust.astype(np.float32))
 
 
 def convention(mean: Array, target: Array) -> Array:
@@ -124,57 +140,86 @@ def convention(mean: Array, target: Array) -> Array:
     return away
 
 
+def features(points: Array, pose: Array) -> Array:
+    """What habits depend on, float64[N, 5]: one, yaw to either side and away from the front, pitch
+    (all in 30 degrees), and how far the mouth is open (IOD)."""
+    iod = np.linalg.norm(points[:, 45] - points[:, 36], axis=-1)
+    gape = np.linalg.norm(points[:, 66] - points[:, 62], axis=-1) / iod
+    yaw, pitch = np.clip(pose / 30.0, -2, 2).T
+    return np.stack([np.ones_like(yaw), yaw, np.abs(yaw), pitch, gape], 1)
+
+
+def habit(away: Array, known: Array, wanted: Array, rounds: int = 5) -> Array:
+    """Mean offsets as a linear function of `features`, the same for a face and its mirror image.
+
+    Parameters
+    ----------
+    away, known
+        Offsets float64[M, 68, 2] and features float64[M, 5] to learn from.
+    wanted
+        float64[N, 5]: features to answer for.
+
+    Returns
+    -------
+    float64[N, 68, 2]
+    """
+    both = np.concatenate([away, (away * [-1, 1])[:, FLIP]])
+    system = np.concatenate([known, known * [1, -1, 1, 1, 1]])
+    weight = np.ones(both.shape[:2])
+    for _ in range(rounds):
+        normal = np.einsum("nj,na,nb->jab", weight, system, system, optimize=True)
+        right = np.einsum("nj,na,njc->jac", weight, system, both, optimize=True)
+        slopes = np.linalg.solve(normal + 1e-6 * np.eye(system.shape[1]), right)
+        rest = both - np.einsum("na,jac->njc", system, slopes, optimize=True)
+        weight = 1 / (1 + (rest**2).sum(2) / 0.03**2)  # Cauchy: failures count little
+    return np.asarray(np.einsum("na,jac->njc", wanted, slopes, optimize=True))
+
+
+def shares(apart: Array) -> Array:
+    """Share of every vote on every point, float64[3, 68], from votes float64[3, M, 68, 2]."""
+
+    def variance(a: int, b: int) -> Array:
+        """Robust: of a two-dimensional normal, from the median squared distance."""
+        return np.asarray(np.median(((apart[a] - apart[b]) ** 2).sum(-1), 0) / np.log(4))
+
+    pairs = variance(0, 1), variance(0, 2), variance(1, 2)
+    own = np.stack(
+        [
+            pairs[0] + pairs[1] - pairs[2],
+            pairs[0] + pairs[2] - pairs[1],
+            pairs[1] + pairs[2] - pairs[0],
+        ]
+    )
+    own = np.maximum(own, 0.1 * own.mean(0))
+    share = (1 / own) / (1 / own).sum(0)
+    share = np.maximum(share, LEAST_SHARE)
+    share /= share.sum(0)
+    # both halves of a face are judged alike
+    share = (share + share[:, FLIP]) / 2
+    share[:, JAW] = np.array(JAW_SHARES)[:, None]
+    return share
+
+
+def consensus(apart: Array, share: Array, rounds: int = 3) -> tuple[Array, Array]:
+    """Robust mean of votes float64[3, N, 68, 2] with shares float64[3, 68].
+
+    Returns it, float64[N, 68, 2], and the votes' disagreement, float64[N, 68]: the root of the
+    mean square distance to it, IOD.
+    """
+    middle = np.median(apart, 0)
+    for _ in range(rounds):
+        far = ((apart - middle) ** 2).sum(-1)
+        weight = share[:, None] / (1 + far / FAR**2) ** 2
+        middle = (weight[..., None] * apart).sum(0) / weight.sum(0)[..., None]
+    far = ((apart - middle) ** 2).sum(-1)
+    return middle, np.sqrt((share[:, None] * far).sum(0))
+
+
 def hand_made() -> Array:
     """Mean of hand-made points 17-67, float64[51, 2], IOD, about the outer eye corners' middle."""
     shape = np.stack([HAND_MADE_X, HAND_MADE_Y], 1)
     left, right = shape[36 - 17], shape[45 - 17]
     return (shape - (left + right) / 2) / (right[0] - left[0])
-
-
-def second_teacher() -> NDArray[np.float16]:
-    """GhostOne's points for all faces of the pack, [N, 68, 2], picture pixels; kept in `runs`."""
-    path = ROOT / "runs" / "landmarks" / "second_teacher.npy"
-    labels = load("faces_labels.npz")
-    if path.is_file():
-        kept: NDArray[np.float16] = np.load(path)
-        if kept.shape == labels["lm68"].shape:
-            return kept
-    model = packs_folder() / "teachers" / SECOND
-    if not model.is_file():
-        raise SystemExit(f"The second teacher is missing: {model}.")
-    net, pack = cv2.dnn.readNetFromONNX(str(model)), load("faces.npz")
-    found = np.stack(
-        [
-            ask(net, decode(pack["jpeg"], pack["off"], i), points.astype(np.float32))
-            for i, points in enumerate(along(labels["lm68"], "second teacher"))
-        ]
-    ).astype(np.float16)
-    content = io.BytesIO()
-    np.save(content, found)
-    save_atomically(path, content.getvalue())
-    return found
-
-
-def ask(net: Any, picture: Grey, points: Float) -> Float:
-    """GhostOne's 68 points float32[68, 2], picture pixels, given the first teacher's.
-
-    Its makers' crop: an upright square on the longer side of a box from forehead to chin.
-    """
-    box = face_box(points)
-    side = float((box[2:] - box[:2]).max())
-    corner = (box[:2] + box[2:]) / 2 - side / 2
-    scale = 112 / side
-    matrix = np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
-    crop = cv2.warpAffine(picture, matrix, (112, 112), borderMode=cv2.BORDER_REPLICATE)
-    tensor = np.repeat((crop.astype(np.float32) / 127.5 - 1)[None, None], 3, 1)
-    net.setInput(np.ascontiguousarray(tensor))
-    answer = np.asarray(net.forward(), np.float32).reshape(98, 2)[WFLW_68]
-    return (answer * side + corner).astype(np.float32)
-
-
-def _mirrored(shape: Array) -> Array:
-    """The mean of float64[51, 2] about x = 0 and its mirror image."""
-    return (shape + (shape * [-1, 1])[INNER_FLIP]) / 2
 
 
 def _pairs(numbers: NDArray[np.complex128]) -> Array:

@@ -10,6 +10,7 @@ where things are. Points are regressed as offsets from the mean shape in the cro
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +71,7 @@ class LandmarkNet(nn.Module):
             _unit(96, 32, 1),
         )
         self.points = nn.Linear(32 * 49, 136)
-        self.presence = nn.Linear(32 * 49, 1)
+        self.presence = nn.Sequential(nn.Linear(32 * 49, 32), nn.ReLU(), nn.Linear(32, 1))
         self.spread = nn.Sequential(nn.Linear(32 * 49, 32), nn.ReLU(), nn.Linear(32, 68))
         nn.init.normal_(self.points.weight, std=0.002)
         nn.init.normal_(self.spread[2].weight, std=0.02)
@@ -82,10 +83,28 @@ class LandmarkNet(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return self.answers(functional.pixel_unshuffle(x, FOLD))
 
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Older checkpoints have a linear presence: x = relu(x) - relu(-x) takes its place, beside
+        hidden units that are new and not yet listened to."""
+        weight = state.pop(f"{prefix}presence.weight", None)
+        if weight is not None:
+            bias = state.pop(f"{prefix}presence.bias")
+            hidden = {k: v.detach().clone() for k, v in self.presence.state_dict().items()}
+            hidden["0.weight"][:2] = torch.cat([weight, -weight])
+            hidden["0.bias"][:2] = torch.cat([bias, -bias])
+            hidden["2.weight"].zero_()[:, :2] = torch.tensor([1.0, -1.0])
+            hidden["2.bias"].zero_()
+            state.update({f"{prefix}presence.{key}": value for key, value in hidden.items()})
+        super()._load_from_state_dict(state, prefix, *rest)
+
     def answers(self, folded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From the folded crop float32[N, 16, 28, 28]."""
+        return self.heads(self.features(folded))
+
+    def heads(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """From the last map float32[N, 32, 7, 7]."""
         # channel-last flattening is what the converted file does without a transpose
-        y = self.features(folded).permute(0, 2, 3, 1).flatten(1)
+        y = features.permute(0, 2, 3, 1).flatten(1)
         # the spread watches the features and does not shape them: points come first
         return self.points(y), self.presence(y), self.spread(y.detach())
 
