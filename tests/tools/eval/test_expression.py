@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Float, Grey
 from agent.vision.faces.align import MEAN_SHAPE
 from tools.common.bootstrap import Resampler, spearman
-from tools.eval.expression import metrics
+from tools.eval.expression import balance, metrics
 from tools.eval.expression.evaluate import against_votes, by_group, crossfit, monotony
 from tools.eval.expression.metrics import calibration_error
 from tools.eval.rendered import Sweeps
@@ -148,3 +149,38 @@ def test_clear_majorities_and_recall_are_counted_apart() -> None:
     assert found["per_class"]["neutral"] == {"pictures": 2, "recall": 0.5, "precision": 1.0}
     assert found["per_class"]["anger"] == {"pictures": 1, "recall": 0.0, "precision": None}
     assert found["per_class"]["fear"]["recall"] is None
+
+
+def _skewed(count: int = 6000) -> tuple[Float, NDArray[np.int64], Float]:
+    """Honest logits of classes of which three are rare and hard to see, and their shares."""
+    shares = np.array([0.4, 0.25, 0.1, 0.1, 0.1, 0.02, 0.02, 0.01], np.float32)
+    rng = np.random.default_rng(8)
+    truth = rng.choice(8, count, p=shares / shares.sum())
+    logits = rng.normal(0, 1, (count, 8)).astype(np.float32) + np.log(shares)
+    logits[np.arange(count), truth] += 2.5
+    return logits, truth, shares
+
+
+def test_rare_classes_alone_are_adjusted_up_to_the_rarest_common_one() -> None:
+    shares = _skewed()[2]
+    assert not balance.adjustment(shares, 0.0).any()
+    full = balance.adjustment(shares, 1.0)
+    assert not full[:5].any()
+    assert full[5:] == pytest.approx(np.log([5, 5, 10]), abs=1e-5)
+    assert balance.adjustment(np.full(8, 1 / 8, np.float32), 1.0) == pytest.approx(0, abs=1e-6)
+
+
+def test_balance_rises_at_a_price_that_is_kept() -> None:
+    logits, truth, shares = _skewed()
+    curve = balance.trade_off(logits, truth, shares)
+    balanced = [point["balanced"] for point in curve]
+    assert balanced[10] > balanced[0] + 0.03
+    best = max(point["top1"] for point in curve)
+    for price in (0.0, 0.002, 0.02):
+        strength = balance.choose(curve, price)
+        point = next(p for p in curve if p["strength"] == strength)
+        assert point["top1"] >= best - price
+        assert point["balanced"] >= balanced[0]
+        said = (logits + balance.adjustment(shares, strength)).argmax(1)
+        assert point["balanced"] == pytest.approx(balance.mean_recall(said, truth), abs=1e-4)
+    assert balance.choose(curve, 1.0) > balance.choose(curve, 0.0)

@@ -21,6 +21,10 @@ def table(figures: Mapping[str, Any]) -> str:
             f"{int8['clear_top1']:.1%} of {int8['clear_pictures']:,}",
         ),
         (
+            "mean recall of the eight classes (balanced accuracy)",
+            f"{int8['balanced']:.1%}",
+        ),
+        (
             "expected calibration error, 15 bins",
             f"{sure['ece_before']:.3f} as it is, {sure['ece_crossfit']:.3f} at the temperature "
             f"fitted on {sure['fitted_on']}",
@@ -53,6 +57,18 @@ def table(figures: Mapping[str, Any]) -> str:
         )
     )
     parts = [markdown(("figure", "value"), rows)]
+    balance = figures["balance"]
+    if balance["curve"]:
+        points = [
+            (
+                f"{point['strength']:.1f}" + (" (shipped)" if shipped else ""),
+                f"{point['top1']:.1%}",
+                f"{point['balanced']:.1%}",
+            )
+            for k, point in enumerate(balance["curve"])
+            if (shipped := point["strength"] == balance["strength"]) or k % 2 == 0
+        ]
+        parts.append(markdown(("logit adjustment of rare classes", "top-1", "balanced"), points))
     classes = [
         (name, f"{row['pictures']:,}", _percent(row["recall"]), _percent(row["precision"]))
         for name, row in int8["per_class"].items()
