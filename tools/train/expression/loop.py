@@ -39,6 +39,8 @@ CALM_FROM = 0.7
 """From this share of the training on, pictures are varied little: as they will be met."""
 EVALUATE_EVERY = 1000
 """Steps."""
+SAVE_EVERY = 150.0
+"""Seconds."""
 
 
 def main(argv: list[str]) -> int:
@@ -149,6 +151,7 @@ def train(
         print(history[-1])
         training.save(history=history, minutes=minutes)
 
+    saved = budget.spent
     with bar(f"{run}, minutes", minutes) as tell:
         while budget.progress < 1.0:
             net.train()
@@ -159,6 +162,10 @@ def train(
             tell(budget.spent / 60, f"step {training.step}: loss {loss.item():.3f}")
             if training.step % EVALUATE_EVERY == 0:
                 keep()
+                saved = budget.spent
+            elif budget.spent - saved > SAVE_EVERY:
+                training.save(history=history, minutes=minutes)
+                saved = budget.spent
         keep()
 
 
