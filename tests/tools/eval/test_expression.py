@@ -13,7 +13,8 @@ from agent.base.types import ACTION_UNITS, EXPRESSIONS, Float, Grey
 from agent.vision.faces.align import MEAN_SHAPE
 from tools.common.bootstrap import Resampler, spearman
 from tools.eval.expression import balance, metrics
-from tools.eval.expression.evaluate import against_votes, by_group, crossfit, monotony
+from tools.eval.expression.evaluate import against_votes, crossfit, monotony
+from tools.eval.expression.groups import by_group
 from tools.eval.expression.metrics import calibration_error
 from tools.eval.rendered import Sweeps
 
@@ -56,27 +57,45 @@ def test_votes() -> None:
     assert sum(row["n"] for row in report["reliability"]) == 6
 
 
-def test_groups() -> None:
-    count = 4
-    probabilities = np.full((count, 8), 0.02, np.float32)
-    probabilities[np.arange(count), [0, 1, 1, 7]] = 0.86
-    teacher = np.zeros((count, 7), np.float32)
-    teacher[np.arange(count), [0, 1, 2, 0]] = 1
-    faces: Any = SimpleNamespace(
+def _people(count: int = 4) -> Any:
+    return SimpleNamespace(
         person=np.arange(count),
-        source=["utkface"] * 3 + ["ytf"],
-        age=np.array([5, 25, 29, -1]),
-        gender=np.array([0, 1, 1, -1]),
-        race=np.array([2, 2, 4, -1]),
-        teacher=teacher,
+        source=["utkface"] * 3 + ["ytf"] * (count - 3),
+        age=np.array([5, 25, 29, *[-1] * (count - 3)]),
+        gender=np.array([0, 1, 1, *[-1] * (count - 3)]),
+        race=np.array([2, 2, 4, *[-1] * (count - 3)]),
     )
-    report = by_group(probabilities, faces, 0.9)
+
+
+def test_groups() -> None:
+    probabilities = np.full((4, 8), 0.02, np.float32)
+    probabilities[np.arange(4), [0, 1, 4, 7]] = 0.86
+    sure = np.zeros((4, 7), np.float32)
+    sure[np.arange(4), [0, 1, 0, 0]] = [0.9, 0.85, 0.95, 1.0]
+    report = by_group(probabilities, _people(), 0.9, sure)
     assert report["age"]["3-12"]["faces"] == 1
     assert report["age"]["20-29"]["faces"] == report["gender"]["female"]["faces"] == 2
     assert report["race"]["Asian"]["named"]["neutral"]["value"] == 0.5
-    assert report["gender"]["female"]["agrees"]["value"] == 0.5
-    assert report["gender"]["female"]["unsure"]["value"] == 1.0
+    women, men = report["gender"]["female"], report["gender"]["male"]
+    assert women["errors"]["value"] == 0.5
+    assert women["more_errors"]["value"] == 0.5
+    assert men["more_errors"]["value"] == -0.5
+    assert women["neutral_called_negative"]["value"] == 1.0
+    assert women["neutral_called_negative"]["n"] == 1
+    assert men["neutral_called_negative"]["value"] == 0.0
+    assert women["unsure"]["value"] == 1.0
     assert report["age"]["60+"] == {**report["age"]["60+"], "faces": 0}
+
+
+def test_errors_count_only_where_the_reference_is_sure() -> None:
+    probabilities = np.eye(8, dtype=np.float32)[[0, 1, 2, 3]]
+    sure = np.full((4, 8), 0.1, np.float32)
+    sure[:, 7] = [0.3, 0.3, 0.3, 0.3]
+    sure[0] = np.eye(8)[0]
+    report = by_group(probabilities, _people(), 0.5, sure)
+    assert report["gender"]["male"]["errors"]["value"] == 0.0
+    assert report["gender"]["female"]["errors"]["value"] is None
+    assert report["gender"]["female"]["reference_named"]["contempt"]["value"] == 1.0
 
 
 def test_rank_correlation() -> None:

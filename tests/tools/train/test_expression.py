@@ -210,3 +210,28 @@ def test_layers_of_a_dlib_file_are_read_in_order() -> None:
         list(dlib_file.layers(content[:-12]))
     with pytest.raises(ValueError, match="no affine"):
         list(dlib_file.layers(content[: content.rindex(b"affine_")]))
+
+
+def test_the_second_teacher_s_units_are_unknown_where_it_is_doubtful(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FLEETING_PACKS", str(tmp_path))
+    np.savez(tmp_path / "faces.npz", nothing=np.zeros(1))
+    rows = np.array([3, 0, 1, 2])
+    assert expression_data.other_units(rows) is None
+    names = [*expression_data.OTHER_UNITS[:10], "AU15", *expression_data.OTHER_UNITS[10:]]
+    au = np.tile(np.arange(17, dtype=np.float16) / 4, (4, 1)) + np.arange(4)[:, None] / 10
+    np.savez(
+        tmp_path / "au_labels.npz",
+        names=np.array(names),
+        au=au.astype(np.float16),
+        disagreement=np.array([0.02, 0.2, 0.03, 0.1], np.float16),
+    )
+    pose = np.zeros((4, 3), np.float16)
+    pose[2, 0] = -50
+    np.savez(tmp_path / "faces_labels.npz", pose_yaw_pitch_roll=pose)
+    units = expression_data.other_units(rows)
+    assert units is not None
+    assert np.isnan(units).all(1).tolist() == [False, False, True, True]
+    expected = (np.delete(np.arange(17), 10) / 4 + 0.3) / 5
+    assert units[0] == pytest.approx(expected, abs=2e-3)

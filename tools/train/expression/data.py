@@ -93,12 +93,15 @@ def action_units(blendshapes: NDArray[np.uint8], names: NDArray[np.str_]) -> NDA
     return np.stack([units[unit] for unit in ACTION_UNITS], 1).astype(np.float32)
 
 
-def other_units(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Intensities of the second teacher float32[N, 16], fifths, for rows of the faces pack.
+def other_units(rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    """Intensities of the second teacher float32[N, 16], fifths, for rows of the faces pack; None
+    where the packs are without them.
 
     They were made with OpenFace's linear regressors (Baltrusaitis et al. 2018), for academic use.
     Profiles and faces whose points the two teachers see differently are unknown: NaN.
     """
+    if not (packs.packs_folder() / "au_labels.npz").is_file():
+        return None
     pack, labels = packs.load("au_labels.npz"), packs.load("faces_labels.npz")
     place = {str(name): k for k, name in enumerate(pack["names"])}
     units = pack["au"][rows][:, [place[name] for name in OTHER_UNITS]].astype(np.float32) / 5

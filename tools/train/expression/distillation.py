@@ -55,7 +55,7 @@ def finished() -> list[int]:
     found = []
     for number in range(len(TEACHERS)):
         content = common.load_checkpoint(checkpoint(number))
-        if content and content["spent"] >= 60 * content.get("minutes", 0.0) - 1:
+        if content and content["spent"] >= 60 * content.get("minutes", float("inf")) - 1:
             found.append(number)
     if not found:
         raise SystemExit(
