@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from tools.common.files import run_folder
 from tools.train import common
-from tools.train.expression import answers, pretrained
+from tools.train.expression import answers, growth, pretrained
 from tools.train.expression.data import OTHER_UNITS, SIZE, Faces
-from tools.train.expression.net import PLAIN, ExpressionNet, FaceReader, Layout
+from tools.train.expression.net import FINE, ExpressionNet, FaceReader
 
 RUN = "expression-teacher"
+WIDE = FINE.times(2)
 
 
 class Teacher(NamedTuple):
@@ -31,18 +32,16 @@ class Teacher(NamedTuple):
     build: Callable[[], FaceReader]
     rate: float
     """Peak learning rate."""
-    begin: Callable[[FaceReader, NDArray[np.uint8]], None] | None = None
+    begin: Callable[[FaceReader, NDArray[np.uint8]], None]
     """Puts weights learnt elsewhere into it, with training pictures uint8[N, 48, 48]."""
 
 
 TEACHERS = (
-    Teacher(lambda: ExpressionNet(PLAIN.times(2), 0.2), 0.05),
+    Teacher(lambda: ExpressionNet(WIDE, 0.2, len(OTHER_UNITS)), 0.03, growth.from_file),
     Teacher(lambda: pretrained.FaceResNet(0.3, len(OTHER_UNITS)), 0.02, pretrained.begin),
-    Teacher(
-        lambda: ExpressionNet(Layout((32, 64, 128, 192, 256), (1, 1, 1)), 0.2, len(OTHER_UNITS)),
-        0.05,
-    ),
 )
+"""One that begins as the shipped network, four times the work; one that begins as a network that
+tells people apart."""
 
 
 def checkpoint(number: int) -> Path:

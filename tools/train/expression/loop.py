@@ -21,7 +21,7 @@ from torch.nn import functional
 from tools.common.files import run_folder
 from tools.common.progress import bar
 from tools.train import common
-from tools.train.expression import answers, distillation
+from tools.train.expression import answers, distillation, growth
 from tools.train.expression import data as expression_data
 from tools.train.expression.data import BATCH, OTHER_UNITS, SIZE, Faces
 from tools.train.expression.net import SHIPPED, ExpressionNet, FaceReader
@@ -46,7 +46,9 @@ SAVE_EVERY = 150.0
 def main(argv: list[str]) -> int:
     """Train (unless told otherwise), then hand over to what converts and measures."""
     parser = common.parser("expression", 60.0)
-    parser.add_argument("--start", type=Path, help="checkpoint whose weights to begin with")
+    parser.add_argument(
+        "--start", type=Path, help="checkpoint or .tflite file whose weights to begin with"
+    )
     parser.add_argument("--restart", action="store_true", help="forget the checkpoint")
     parser.add_argument(
         "--teacher",
@@ -81,11 +83,15 @@ def _research(
         parts = distillation.answered(parts)
     net: FaceReader = ExpressionNet(SHIPPED["research"], other_units=len(OTHER_UNITS))
     rate = PEAK_RATE
+    some = faces[0].pictures[:256]
     if number is not None:
         kind = distillation.TEACHERS[number]
         net, rate = kind.build(), kind.rate
-        if kind.begin is not None and start is None:
-            kind.begin(net, faces[0].pictures[:256])
+        if start is None:
+            kind.begin(net, some)
+    elif start is not None and start.suffix == ".tflite":
+        growth.from_file(net, some, start)
+        start = None
     train(run, net, minutes, parts, valid, votes, start, SEED + (number or 0), rate)
 
 
