@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Float, Grey
 from agent.vision.faces.align import MEAN_SHAPE
 from tools.common.bootstrap import Resampler, spearman
-from tools.eval.expression import balance, metrics
+from tools.eval.expression import balance, metrics, training_card
 from tools.eval.expression.evaluate import against_votes, crossfit, monotony
 from tools.eval.expression.groups import by_group
 from tools.eval.expression.metrics import calibration_error
@@ -203,3 +203,42 @@ def test_balance_rises_at_a_price_that_is_kept() -> None:
         said = (logits + balance.adjustment(shares, strength)).argmax(1)
         assert point["balanced"] == pytest.approx(balance.mean_recall(said, truth), abs=1e-4)
     assert balance.choose(curve, 1.0) > balance.choose(curve, 0.0)
+
+
+def test_the_card_shows_what_balance_costs_and_which_point_is_shipped() -> None:
+    logits, truth, shares = _skewed(800)
+    votes = np.zeros((800, 10), np.uint8)
+    votes[np.arange(800), truth] = 9
+    curve = balance.trade_off(logits, truth, shares)
+    units = metrics.units_against_teacher(
+        np.eye(12, dtype=np.float32), np.eye(12, dtype=np.float32)
+    )
+    figures: dict[str, Any] = {
+        "int8": metrics.accuracy(logits, votes),
+        "float": 0.5,
+        "int8_agrees_with_float": 1.0,
+        "balance": {"strength": 0.55, "curve": curve},
+        "network": {"parameters": 412_345, "channels": (16, 32), "blocks": (1, 1, 1)},
+        "file": {
+            "bytes": 1, "million_macs": 1.0, "delegated": 1.0,
+            "one_thread": {"min_ms": 0.1, "median_ms": 0.1},
+        },
+        "calibration": {
+            "temperature": 1.0, "ece_before": 0.1, "ece_crossfit": 0.1, "fitted_on": "x",
+            "unsure_below": 0.5, "kept": 1.0, "kept_accuracy": 1.0,
+        },
+        "lfw_human_labels": {"top1": 0.5, "pictures": 2},
+        "training": {"steps": 1, "passes": 1.0},
+        "action_units_ferplus": units,
+        "action_units_photographs": units,
+    }  # fmt: skip
+    text = training_card.table(figures)
+    shipped = [row for row in text.splitlines() if "(shipped)" in row]
+    point = next(p for p in curve if p["strength"] == 0.55)
+    assert len(shipped) == 1
+    assert f"{point['balanced']:.1%}" in shipped[0]
+    assert sum(row.startswith("| 0.") or row.startswith("| 1.") for row in text.splitlines()) == 12
+    assert "412,345 parameters" in text
+    assert f"{figures['int8']['balanced']:.1%}" in text
+    figures["balance"] = {"strength": 0.0, "curve": []}
+    assert "(shipped)" not in training_card.table(figures)

@@ -18,7 +18,7 @@ from tools.common.bootstrap import Draws, Resampler
 from tools.eval import data
 from tools.eval.data import Faces
 
-SURE = 0.8
+SURE = 0.6
 """Confidence of the reference from which its answer counts as right."""
 NEGATIVE = [EXPRESSIONS.index(name) for name in ("sadness", "anger", "disgust", "fear", "contempt")]
 NEUTRAL = EXPRESSIONS.index("neutral")

@@ -101,6 +101,10 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
         "split": "FER+ valid: majority of the eight classes; unknown and not-a-face left out",
         "training": {"steps": steps, "passes": rounded(passes)},
         "file": file_figures(made, 2000),
+        "network": {
+            "parameters": sum(p.numel() for n, p in net.named_parameters() if "other" not in n),
+            **net.layout._asdict(),
+        },
         "int8": accuracy(logits, votes),
         "balance": {"strength": strength, "rare": list(balance.RARE), "curve": curve},
         "float": accuracy(exact, votes)["top1"],

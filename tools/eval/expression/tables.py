@@ -8,6 +8,7 @@ from typing import Any
 from agent.base.types import EXPRESSIONS
 from tools.common.tables import markdown
 from tools.eval.card import file_lines, join, missing, number, prose
+from tools.eval.expression.groups import SURE
 
 Report = Mapping[str, Any]
 
@@ -25,11 +26,11 @@ PEERS = """
 GROUPS = """
     **By group**: UTKFace's labels of age, gender and race, partly guessed by a machine. Nobody
     labelled these faces' expressions. *Errors*: answers other than those of {reference}, where
-    that is sure (0.8 and above); *more*: against everybody else of whom the same label is known;
-    *neutral as negative*: of the faces it calls neutral, those called sad, angry, disgusted, afraid
-    or contemptuous. Over all faces {errors} are such errors. What it gets wrong itself, for all or
-    for some, is not seen here. The shares of the classes named (the reference's behind the stroke)
-    mix what the people did before the camera with what the networks make of their faces. A
+    that is sure ({sure:g} and above); *more*: against everybody else of whom the same label is
+    known; *neutral as negative*: of the faces it calls neutral, those called sad, angry, disgusted,
+    afraid or contemptuous. Over all faces {errors} are such errors. What it gets wrong itself, for
+    all or for some, is not seen here. The shares of the classes named (the reference's behind the
+    stroke) mix what the people did before the camera with what the networks make of their faces. A
     difference between groups is a question, not a finding, and equal figures do not show fairness.
 """
 WHOLE = """
@@ -97,7 +98,9 @@ def section(report: Report) -> str:
             _whole(report),
             prose(
                 GROUPS.format(
-                    reference=report["reference"], errors=number(report["errors"], 1, True)
+                    reference=report["reference"],
+                    sure=SURE,
+                    errors=number(report["errors"], 1, True),
                 )
             ),
             _groups(report["groups"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tools.common.machine import machine
 from tools.common.tables import markdown
 
 
@@ -45,7 +46,13 @@ def table(figures: Mapping[str, Any]) -> str:
             f"{file['delegated']:.0%} of the nodes in XNNPACK",
         ),
         (
-            "latency, one thread, x86-64 at 2.5 GHz",
+            "network",
+            f"{figures['network']['parameters']:,} parameters, channels "
+            f"{', '.join(map(str, figures['network']['channels']))}, further blocks "
+            f"{', '.join(map(str, figures['network']['blocks']))} at 24, 12 and 6 px",
+        ),
+        (
+            f"latency, one thread, {machine()['name']}",
             f"{file['one_thread']['min_ms']} ms least, {file['one_thread']['median_ms']} ms median",
         ),
     ]

@@ -28,6 +28,8 @@ from tools.train.expression.net import SHIPPED, ExpressionNet, FaceReader
 
 SEED = 20
 PEAK_RATE = 0.05
+GROWN_RATE = 0.02
+"""Where the network begins as one that is trained already."""
 WEIGHT_DECAY = 3e-4
 UNIT_WEIGHT = 0.3
 OTHER_WEIGHT = 0.1
@@ -91,7 +93,7 @@ def _research(
             kind.begin(net, some)
     elif start is not None and start.suffix == ".tflite":
         growth.from_file(net, some, start)
-        start = None
+        start, rate = None, GROWN_RATE
     train(run, net, minutes, parts, valid, votes, start, SEED + (number or 0), rate)
 
 
