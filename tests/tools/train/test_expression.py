@@ -235,3 +235,14 @@ def test_the_second_teacher_s_units_are_unknown_where_it_is_doubtful(
     assert np.isnan(units).all(1).tolist() == [False, False, True, True]
     expected = (np.delete(np.arange(17), 10) / 4 + 0.3) / 5
     assert units[0] == pytest.approx(expected, abs=2e-3)
+
+
+def test_a_scene_goes_on_around_a_tight_face() -> None:
+    face = np.random.default_rng(2).integers(0, 100, (40, 30), dtype=np.uint8)
+    plain = expression_data.surrounded(face, 12, None)
+    assert np.array_equal(plain, np.pad(face, 12, mode="reflect"))
+    wide = expression_data.surrounded(face, 12, np.full((90, 200), 250, np.uint8))
+    assert wide.shape == plain.shape == (64, 54)
+    assert np.array_equal(wide[16:-16, 16:-16], face[4:-4, 4:-4])
+    wide[12:-12, 12:-12] = 250
+    assert (wide == 250).all()

@@ -44,6 +44,9 @@ def evaluate(ours: Ours, limit: int | None, sweeps: Sweeps | None) -> dict[str, 
         "action_units_ferplus": against_teacher(units, votes_part.units, votes_part.unit_known),
         "affect_votes": outside.against_votes(voted, votes_part.votes, settings),
     }
+    report["still"] = as_still(
+        ExpressionClassifier(infer, settings), votes_part.pictures, votes_part.votes
+    )
     exact = ours.exact("expression")
     if exact is None:
         notes["ours, float"] = NO_FLOAT
@@ -152,6 +155,25 @@ def against_votes(
         "unsure": drawn.share(~kept).figure(),
         "kept_top1": drawn.share(right, kept).figure(),
         "confusion": confusion(truth, said).tolist(),
+    }
+
+
+def as_still(
+    reader: ExpressionClassifier, pictures: Sequence[Grey], votes: NDArray[np.uint8]
+) -> dict[str, Any]:
+    """The main figures of what `fleeting inspect --crop` says: the mean over four views."""
+    probabilities = np.stack(
+        [reader.still_crop(p).probabilities for p in along(pictures, "FER+ valid, four views")]
+    )
+    drawn = Resampler(range(len(pictures)))
+    truth, said = votes[:, :8].argmax(1), probabilities.argmax(1)
+    right = said == truth
+    recalls = [drawn.share(right, truth == k) for k in np.unique(truth)]
+    return {
+        "top1": drawn.share(right).figure(),
+        "clear_top1": drawn.share(right, votes[:, :8].max(1) > 5).figure(),
+        "macro_recall": mean_of(recalls).figure(),
+        "ece": calibration_error(drawn, probabilities.max(1), right).figure(),
     }
 
 

@@ -115,6 +115,7 @@ def section(report: Report) -> str:
 
 def _votes(report: Report) -> list[tuple[str, ...]]:
     votes, beside, faces = report["ferplus"], report.get("float"), report["lfw"]
+    still = report["still"]
     every = votes["pictures"]
     rows = [
         ("top-1", number(votes["top1"], 1, True), every),
@@ -123,11 +124,23 @@ def _votes(report: Report) -> list[tuple[str, ...]]:
             number(votes["clear_top1"], 1, True),
             votes["clear_top1"]["n"],
         ),
-        ("mean recall of the classes", number(votes["macro_recall"], 1, True), every),
+        (
+            "mean recall of the eight classes (balanced accuracy)",
+            number(votes["macro_recall"], 1, True),
+            every,
+        ),
         ("calibration error, the manifest's temperature", number(votes["ece"], 3), every),
         ("same, temperature from the other half", number(votes["ece_crossfit"], 3), every),
         (f"unsure, below {report['unsure_below']:g}", number(votes["unsure"], 1, True), every),
         ("top-1 where sure", number(votes["kept_top1"], 1, True), votes["kept_top1"]["n"]),
+        ("`fleeting inspect --crop` (four views): top-1", number(still["top1"], 1, True), every),
+        (
+            "same, more than 5 of 10 votes",
+            number(still["clear_top1"], 1, True),
+            still["clear_top1"]["n"],
+        ),
+        ("same, balanced accuracy", number(still["macro_recall"], 1, True), every),
+        ("same, calibration error", number(still["ece"], 3), every),
     ]
     if beside:
         rows += [

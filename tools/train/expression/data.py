@@ -40,6 +40,8 @@ _GREATEST_DISAGREEMENT = 0.1
 """Of the second teacher's points and the pack's, outer eye-corner distances."""
 _FRONTAL = 35.0
 """Degrees of yaw up to which its units are taken."""
+_SEAM = 4.0
+"""Pixels over which a picture fades into what is put around it."""
 CALM_EVERY = 3
 """Of the numbered views every third is calm."""
 
@@ -156,18 +158,21 @@ def _named(pack: dict[str, NDArray[Any]], usage: int) -> NDArray[np.int64]:
 def aligned(split: int) -> Faces:
     """Photographs cut by their landmarks as at run time, with a margin; 0 train, 1 valid.
 
-    All carry action units; only the LFW ones carry a human expression label.
+    All carry action units; only the LFW ones carry a human expression label. Many pictures end at
+    the chin or the brow; at run time the scene goes on there. In training every second one goes on
+    as a picture without a face, else, and in the valid part always, as its own mirror image.
     """
     pack, labels = packs.load("faces.npz"), packs.load("faces_labels.npz")
     rows = np.where(labels["split"] == split)[0]
+    scenes = _scenes() if split == 0 else []
     side = SIZE + 2 * MARGIN
     target = EXPRESSION_CROP.place(MEAN_SHAPE) + MARGIN
     pictures = np.empty((len(rows), side, side), np.uint8)
     for k, i in enumerate(rows):
         picture = packs.decode(pack["jpeg"], pack["off"], int(i))
-        # many chips end at the chin or the brow; at run time the picture goes on there
         pad = max(picture.shape) // 3
-        picture = cv2.copyMakeBorder(picture, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
+        scene = scenes[k % len(scenes)] if scenes and k % 2 else None
+        picture = surrounded(picture, pad, scene)
         matrix = similarity(labels["lm68"][i].astype(np.float32) + pad, target)
         pictures[k] = cut(picture, matrix, side)
     named = labels["label8"][rows].astype(int)
@@ -181,6 +186,31 @@ def aligned(split: int) -> Faces:
         unit_weight=np.ones(len(rows), np.float32),
         other_units=other_units(rows),
     )
+
+
+def surrounded(
+    picture: NDArray[np.uint8], pad: int, scene: NDArray[np.uint8] | None
+) -> NDArray[np.uint8]:
+    """A picture with `pad` pixels more on every side: its mirror image, or a scene stretched to fit
+    behind it; the seam is soft."""
+    wide = cv2.copyMakeBorder(picture, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
+    if scene is None:
+        return np.asarray(wide, np.uint8)
+    behind = cv2.resize(scene, wide.shape[::-1], interpolation=cv2.INTER_AREA)
+    mask = np.zeros(wide.shape, np.uint8)
+    mask[pad:-pad, pad:-pad] = 1
+    share = np.minimum(cv2.distanceTransform(mask, cv2.DIST_L1, 3) / _SEAM, 1.0)
+    mixed = behind + share * (wide.astype(np.float32) - behind)
+    return np.rint(mixed).astype(np.uint8)
+
+
+def _scenes() -> list[NDArray[np.uint8]]:
+    """Training pictures without a face, an odd number of them; none where the packs lack them."""
+    if not (packs.packs_folder() / "negatives.npz").is_file():
+        return []
+    pack = packs.load("negatives.npz")
+    rows = np.flatnonzero(pack["split"] == 0)[:301]
+    return [packs.decode(pack["jpeg"], pack["off"], int(i)) for i in rows]
 
 
 def vary(
