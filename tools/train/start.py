@@ -12,7 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -128,12 +128,9 @@ def layers(file: bytes) -> list[Layer]:
     return made
 
 
-Weighted = nn.Conv2d | nn.Linear
-
-
-def sequence(net: nn.Module, batch: Tensor) -> list[tuple[Weighted, nn.BatchNorm2d | None]]:
-    """Layers with weights as they run, each with the normalisation that takes its output."""
-    ran: list[Weighted] = []
+def sequence(net: nn.Module, batch: Tensor) -> list[tuple[nn.Module, nn.BatchNorm2d | None]]:
+    """Convolutions and linear layers as they run, each with the normalisation after it."""
+    ran: list[nn.Module] = []
     made: dict[int, int] = {}
     norms: dict[int, nn.BatchNorm2d] = {}
     kept = []
@@ -143,7 +140,7 @@ def sequence(net: nn.Module, batch: Tensor) -> list[tuple[Weighted, nn.BatchNorm
             norms[made[id(inputs[0])]] = module
             return
         made[id(output)] = len(ran)
-        ran.append(cast("Weighted", module))
+        ran.append(module)
         kept.append(output)  # else another tensor could get its id
 
     kinds = nn.Conv2d | nn.Linear | nn.BatchNorm2d
@@ -178,7 +175,7 @@ def compare(net: nn.Module, file: bytes, pictures: Pictures) -> tuple[float, ...
     return tuple(ratios)
 
 
-def _fill(module: Weighted, norm: nn.BatchNorm2d | None, layer: Layer) -> None:
+def _fill(module: nn.Module, norm: nn.BatchNorm2d | None, layer: Layer) -> None:
     """The layer's weights; a normalisation is made to do nothing but add the bias."""
     kernel, bias = torch.from_numpy(layer.kernel), torch.from_numpy(layer.bias)
     module.weight.copy_(kernel)
@@ -189,8 +186,8 @@ def _fill(module: Weighted, norm: nn.BatchNorm2d | None, layer: Layer) -> None:
         return
     if module.bias is not None:
         module.bias.zero_()
-    norm.running_mean.zero_()  # type: ignore[union-attr]
-    norm.running_var.fill_(1.0)  # type: ignore[union-attr]
+    norm.running_mean.zero_()
+    norm.running_var.fill_(1.0)
     # kernels as large as new ones; the scale undoes it
     size = kernel.flatten(1).norm(dim=1) / KERNEL_NORM
     size = torch.where(size > 1e-6, size, torch.ones_like(size)).to(module.weight.device)
@@ -205,7 +202,7 @@ def _refill(net: nn.Module, norms: Sequence[nn.BatchNorm2d], batch: Tensor) -> N
 
     def note(module: nn.Module, inputs: Any, output: Tensor) -> None:
         variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3))
-        taken[cast("nn.BatchNorm2d", module)] = mean, variance
+        taken[module] = mean, variance
 
     hooks = [norm.register_forward_hook(note) for norm in norms]
     try:
@@ -218,8 +215,8 @@ def _refill(net: nn.Module, norms: Sequence[nn.BatchNorm2d], batch: Tensor) -> N
         scale = norm.weight / float(np.sqrt(1.0 + norm.eps))
         norm.bias.add_(scale * mean)
         norm.weight.copy_(scale * (variance + norm.eps).sqrt())
-        norm.running_mean.copy_(mean)  # type: ignore[union-attr]
-        norm.running_var.copy_(variance)  # type: ignore[union-attr]
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
 
 
 def _batch(net: nn.Module, pictures: Pictures) -> Tensor:
