@@ -68,7 +68,7 @@ def table(figures: Mapping[str, Any]) -> str:
     if balance["curve"]:
         points = [
             (
-                f"{point['strength']:.1f}" + (" (shipped)" if shipped else ""),
+                f"{point['strength']:.2f}" + (" (shipped)" if shipped else ""),
                 f"{point['top1']:.1%}",
                 f"{point['balanced']:.1%}",
             )
