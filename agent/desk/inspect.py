@@ -134,7 +134,7 @@ class Inspector:
             estimate = self._models.landmarks.refine_still(luma, keypoints)
             combined = float(score) * (0.5 + 0.5 * estimate.presence)
             if combined >= self._score_above:
-                expression = self._models.expression(luma, estimate.points)
+                expression = self._models.expression.still(luma, estimate.points)
                 inside = np.clip(box - pad, 0, edge)
                 faces.append(_record(inside, combined, keypoints, estimate, expression, pad))
         return faces
@@ -159,7 +159,7 @@ class Inspector:
         whole = cv2.resize(
             luma, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
         )
-        expression = self._models.expression.classify_crop(np.asarray(whole, np.uint8))
+        expression = self._models.expression.still_crop(np.asarray(whole, np.uint8))
         box = np.array([0, 0, width, height], np.float32)
         keypoints = found.keypoints[0] if len(found.keypoints) else five_points(estimate.points)
         score = float(found.scores[0]) if len(found.scores) else estimate.presence

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Float, Grey
 from agent.vision.faces.align import MEAN_SHAPE
 from tools.common.bootstrap import Resampler, spearman
-from tools.eval.expression import metrics
-from tools.eval.expression.evaluate import against_votes, by_group, crossfit, monotony
+from tools.eval.expression import balance, metrics, training_card
+from tools.eval.expression.evaluate import against_votes, crossfit, monotony
+from tools.eval.expression.groups import by_group
 from tools.eval.expression.metrics import calibration_error
 from tools.eval.rendered import Sweeps
 
@@ -55,27 +57,45 @@ def test_votes() -> None:
     assert sum(row["n"] for row in report["reliability"]) == 6
 
 
-def test_groups() -> None:
-    count = 4
-    probabilities = np.full((count, 8), 0.02, np.float32)
-    probabilities[np.arange(count), [0, 1, 1, 7]] = 0.86
-    teacher = np.zeros((count, 7), np.float32)
-    teacher[np.arange(count), [0, 1, 2, 0]] = 1
-    faces: Any = SimpleNamespace(
+def _people(count: int = 4) -> Any:
+    return SimpleNamespace(
         person=np.arange(count),
-        source=["utkface"] * 3 + ["ytf"],
-        age=np.array([5, 25, 29, -1]),
-        gender=np.array([0, 1, 1, -1]),
-        race=np.array([2, 2, 4, -1]),
-        teacher=teacher,
+        source=["utkface"] * 3 + ["ytf"] * (count - 3),
+        age=np.array([5, 25, 29, *[-1] * (count - 3)]),
+        gender=np.array([0, 1, 1, *[-1] * (count - 3)]),
+        race=np.array([2, 2, 4, *[-1] * (count - 3)]),
     )
-    report = by_group(probabilities, faces, 0.9)
+
+
+def test_groups() -> None:
+    probabilities = np.full((4, 8), 0.02, np.float32)
+    probabilities[np.arange(4), [0, 1, 4, 7]] = 0.86
+    sure = np.zeros((4, 7), np.float32)
+    sure[np.arange(4), [0, 1, 0, 0]] = [0.9, 0.85, 0.95, 1.0]
+    report = by_group(probabilities, _people(), 0.9, sure)
     assert report["age"]["3-12"]["faces"] == 1
     assert report["age"]["20-29"]["faces"] == report["gender"]["female"]["faces"] == 2
     assert report["race"]["Asian"]["named"]["neutral"]["value"] == 0.5
-    assert report["gender"]["female"]["agrees"]["value"] == 0.5
-    assert report["gender"]["female"]["unsure"]["value"] == 1.0
+    women, men = report["gender"]["female"], report["gender"]["male"]
+    assert women["errors"]["value"] == 0.5
+    assert women["more_errors"]["value"] == 0.5
+    assert men["more_errors"]["value"] == -0.5
+    assert women["neutral_called_negative"]["value"] == 1.0
+    assert women["neutral_called_negative"]["n"] == 1
+    assert men["neutral_called_negative"]["value"] == 0.0
+    assert women["unsure"]["value"] == 1.0
     assert report["age"]["60+"] == {**report["age"]["60+"], "faces": 0}
+
+
+def test_errors_count_only_where_the_reference_is_sure() -> None:
+    probabilities = np.eye(8, dtype=np.float32)[[0, 1, 2, 3]]
+    sure = np.full((4, 8), 0.1, np.float32)
+    sure[:, 7] = [0.3, 0.3, 0.3, 0.3]
+    sure[0] = np.eye(8)[0]
+    report = by_group(probabilities, _people(), 0.5, sure)
+    assert report["gender"]["male"]["errors"]["value"] == 0.0
+    assert report["gender"]["female"]["errors"]["value"] is None
+    assert report["gender"]["female"]["reference_named"]["contempt"]["value"] == 1.0
 
 
 def test_rank_correlation() -> None:
@@ -148,3 +168,77 @@ def test_clear_majorities_and_recall_are_counted_apart() -> None:
     assert found["per_class"]["neutral"] == {"pictures": 2, "recall": 0.5, "precision": 1.0}
     assert found["per_class"]["anger"] == {"pictures": 1, "recall": 0.0, "precision": None}
     assert found["per_class"]["fear"]["recall"] is None
+
+
+def _skewed(count: int = 6000) -> tuple[Float, NDArray[np.int64], Float]:
+    """Honest logits of classes of which three are rare and hard to see, and their shares."""
+    shares = np.array([0.4, 0.25, 0.1, 0.1, 0.1, 0.02, 0.02, 0.01], np.float32)
+    rng = np.random.default_rng(8)
+    truth = rng.choice(8, count, p=shares / shares.sum())
+    logits = rng.normal(0, 1, (count, 8)).astype(np.float32) + np.log(shares)
+    logits[np.arange(count), truth] += 2.5
+    return logits, truth, shares
+
+
+def test_rare_classes_alone_are_adjusted_up_to_the_rarest_common_one() -> None:
+    shares = _skewed()[2]
+    assert not balance.adjustment(shares, 0.0).any()
+    full = balance.adjustment(shares, 1.0)
+    assert not full[:5].any()
+    assert full[5:] == pytest.approx(np.log([5, 5, 10]), abs=1e-5)
+    assert balance.adjustment(np.full(8, 1 / 8, np.float32), 1.0) == pytest.approx(0, abs=1e-6)
+
+
+def test_balance_rises_at_a_price_that_is_kept() -> None:
+    logits, truth, shares = _skewed()
+    curve = balance.trade_off(logits, truth, shares)
+    balanced = [point["balanced"] for point in curve]
+    assert balanced[10] > balanced[0] + 0.03
+    best = max(point["top1"] for point in curve)
+    for price in (0.0, 0.002, 0.02):
+        strength = balance.choose(curve, price)
+        point = next(p for p in curve if p["strength"] == strength)
+        assert point["top1"] >= best - price
+        assert point["balanced"] >= balanced[0]
+        said = (logits + balance.adjustment(shares, strength)).argmax(1)
+        assert point["balanced"] == pytest.approx(balance.mean_recall(said, truth), abs=1e-4)
+    assert balance.choose(curve, 1.0) > balance.choose(curve, 0.0)
+
+
+def test_the_card_shows_what_balance_costs_and_which_point_is_shipped() -> None:
+    logits, truth, shares = _skewed(800)
+    votes = np.zeros((800, 10), np.uint8)
+    votes[np.arange(800), truth] = 9
+    curve = balance.trade_off(logits, truth, shares)
+    units = metrics.units_against_teacher(
+        np.eye(12, dtype=np.float32), np.eye(12, dtype=np.float32)
+    )
+    figures: dict[str, Any] = {
+        "int8": metrics.accuracy(logits, votes),
+        "float": 0.5,
+        "int8_agrees_with_float": 1.0,
+        "balance": {"strength": 0.55, "curve": curve},
+        "network": {"parameters": 412_345, "channels": (16, 32), "blocks": (1, 1, 1)},
+        "file": {
+            "bytes": 1, "million_macs": 1.0, "delegated": 1.0,
+            "one_thread": {"min_ms": 0.1, "median_ms": 0.1},
+        },
+        "calibration": {
+            "temperature": 1.0, "ece_before": 0.1, "ece_crossfit": 0.1, "fitted_on": "x",
+            "unsure_below": 0.5, "kept": 1.0, "kept_accuracy": 1.0,
+        },
+        "lfw_human_labels": {"top1": 0.5, "pictures": 2},
+        "training": {"steps": 1, "passes": 1.0},
+        "action_units_ferplus": units,
+        "action_units_photographs": units,
+    }  # fmt: skip
+    text = training_card.table(figures)
+    shipped = [row for row in text.splitlines() if "(shipped)" in row]
+    point = next(p for p in curve if p["strength"] == 0.55)
+    assert len(shipped) == 1
+    assert f"{point['balanced']:.1%}" in shipped[0]
+    assert sum(row.startswith("| 0.") or row.startswith("| 1.") for row in text.splitlines()) == 12
+    assert "412,345 parameters" in text
+    assert f"{figures['int8']['balanced']:.1%}" in text
+    figures["balance"] = {"strength": 0.0, "curve": []}
+    assert "(shipped)" not in training_card.table(figures)

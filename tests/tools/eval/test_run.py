@@ -135,6 +135,13 @@ def test_everything_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert np.array(expression["ferplus"]["confusion"]).sum() == detector["pictures"]
     assert set(expression["ferplus"]["per_class"]) == {*EXPRESSIONS}
     assert set(expression["action_units_photographs"]) == {*ACTION_UNITS}
+    assert expression["still"]["top1"]["n"] == detector["pictures"]
+    whole = expression["whole_photographs"]
+    assert whole["faces"] == detector["pictures"]
+    assert whole["found"]["value"] == 1.0
+    assert abs(whole["framing"]["x_px"]["median"]) < 2.0
+    assert expression["movements"]["blendshapes"]["valence"]["n"] == detector["pictures"]
+    assert "a second teacher of action units" in expression["missing"]
 
     assert shown.out.count("\n## ") == 2
     assert "not measured" in shown.err

@@ -62,6 +62,59 @@ def test_the_crop_follows_the_face() -> None:
         assert difference.mean() < 2
 
 
+def _reader(crops: list[Grey]) -> ExpressionClassifier:
+    """A network that reads the crop's left half as happiness and AU01."""
+
+    def infer(crop: Grey) -> dict[str, Float]:
+        crops.append(crop.copy())
+        level = float(crop[:, :24].mean()) / 255
+        units = np.zeros((1, 12), np.float32)
+        units[0, 0] = level
+        return {"logits": np.eye(8, dtype=np.float32)[None, 1] * 8 * level, "action_units": units}
+
+    return ExpressionClassifier(infer, PARAMETERS)
+
+
+def test_a_still_gets_the_mean_answer_of_four_views() -> None:
+    crops: list[Grey] = []
+    reader = _reader(crops)
+    crop = np.tile(np.linspace(0, 255, 48).astype(np.uint8), (48, 1))
+    alone = [reader.classify_crop(view) for view in (crop, np.ascontiguousarray(crop[:, ::-1]))]
+    crops.clear()
+    still = reader.still_crop(crop)
+    assert np.array_equal(crops[0], crop)
+    assert np.array_equal(crops[1], crop[:, ::-1])
+    wide, close = (np.diff(view[24, 12:36].astype(int)).mean() for view in crops[2:])
+    assert wide > np.diff(crop[24, 12:36].astype(int)).mean() > close, "about the crop's centre"
+    assert all(abs(float(view[:, 23:25].mean()) - 127.5) < 2 for view in crops)
+    assert still.probabilities.sum() == pytest.approx(1)
+    low, high = sorted(each.action_units[0] for each in alone)
+    assert low < still.action_units[0] < high
+    assert alone[0].probabilities[1] < still.probabilities[1] < alone[1].probabilities[1]
+    assert alone[0].valence < still.valence < alone[1].valence
+    assert still.unsure == (still.probabilities.max() < PARAMETERS["unsure_below"])
+
+
+def test_a_still_s_views_keep_the_face_in_the_middle() -> None:
+    crops: list[Grey] = []
+    points = (MEAN_SHAPE * 60 + (200, 150)).astype(np.float32)
+    y, x = np.mgrid[:400, :400]
+    centre = np.array([200, 150 + 60 * EXPRESSION_CROP.centre_y])
+    far = (x - centre[0]) ** 2 + (y - centre[1]) ** 2
+    picture = (255 * np.exp(-far / (2 * 12.0**2))).astype(np.uint8)
+    _reader(crops).still(picture, points)
+    assert len(crops) == 4
+    widths = []
+    for crop in crops:
+        weight = crop.astype(float) / crop.sum()
+        rows, columns = np.mgrid[:48, :48]
+        assert (weight * columns).sum() == pytest.approx(23.5, abs=0.15)
+        assert (weight * rows).sum() == pytest.approx(23.5, abs=0.15)
+        widths.append(float(np.sqrt((weight * (columns - 23.5) ** 2).sum())))
+    assert widths[2] / widths[0] == pytest.approx(0.94, abs=0.01)
+    assert widths[3] / widths[0] == pytest.approx(1.06, abs=0.01)
+
+
 def _expression(neutral: float, units: float) -> Expression:
     probabilities = np.full(8, (1 - neutral) / 7, np.float32)
     probabilities[0] = neutral

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Float, Grey, Infer
+from agent.desk.inspect import Inspector
 from agent.vision.expression.classifier import ExpressionClassifier
 from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, cut, similarity
 from tools.common.bootstrap import Resampler, correlation, mean_of, moments, spearman
@@ -16,13 +17,12 @@ from tools.common.packs import load
 from tools.common.progress import along
 from tools.eval import data
 from tools.eval.data import Faces
+from tools.eval.expression import groups, outside
+from tools.eval.expression import photographs as whole
 from tools.eval.expression.metrics import BINS, calibration_error, fit_temperature, softmax
 from tools.eval.ours import NO_FLOAT, Ours
 from tools.eval.rendered import Sweeps
 from tools.train.expression import data as expression_data
-
-TEACHER_CLASSES = 7
-"""The teacher of the faces pack knows all classes but contempt, in the same order."""
 
 
 def evaluate(ours: Ours, limit: int | None, sweeps: Sweeps | None) -> dict[str, Any]:
@@ -32,6 +32,7 @@ def evaluate(ours: Ours, limit: int | None, sweeps: Sweeps | None) -> dict[str, 
     infer = ours.model("expression")
     votes_part = Votes(limit)
     logits, units = answers(infer, votes_part.pictures, "FER+ valid")
+    voted = softmax(logits / float(settings["temperature"]))
     temperature = float(settings["temperature"])
     unsure_below = float(settings["unsure_below"])
     report: dict[str, Any] = {
@@ -41,7 +42,11 @@ def evaluate(ours: Ours, limit: int | None, sweeps: Sweeps | None) -> dict[str, 
         "unsure_below": unsure_below,
         "ferplus": against_votes(logits, votes_part.votes, temperature, unsure_below),
         "action_units_ferplus": against_teacher(units, votes_part.units, votes_part.unit_known),
+        "affect_votes": outside.against_votes(voted, votes_part.votes, settings),
     }
+    report["still"] = as_still(
+        ExpressionClassifier(infer, settings), votes_part.pictures, votes_part.votes
+    )
     exact = ours.exact("expression")
     if exact is None:
         notes["ours, float"] = NO_FLOAT
@@ -54,9 +59,27 @@ def evaluate(ours: Ours, limit: int | None, sweeps: Sweeps | None) -> dict[str, 
     logits, units = answers(infer, crops, "photographs")
     probabilities = softmax(logits / temperature)
     report["lfw"] = against_names(probabilities, photographs)
-    report["groups"] = by_group(probabilities, photographs, unsure_below)
+    turned, _ = answers(infer, [np.ascontiguousarray(c[:, ::-1]) for c in crops], "mirrored")
+    same = turned.argmax(1) == logits.argmax(1)
+    report["mirror"] = Resampler(photographs.person).share(same).figure()
+    name, sure = groups.reference(photographs, np.stack(crops))
+    report["reference"] = name
+    report["errors"] = groups.against_reference(probabilities, sure, photographs.person)
+    report["groups"] = groups.by_group(probabilities, photographs, unsure_below, sure)
     report["action_units_photographs"] = against_teacher(
         units, shapes, np.ones(len(units), bool), photographs.person
+    )
+    seen = whole.inspect(photographs, data.negatives(), Inspector(ours.config))
+    report["whole_photographs"] = whole.beside_crops(seen, probabilities, photographs)
+    teachers: dict[str, outside.Teacher] = {"blendshapes": (shapes, ACTION_UNITS)}
+    second = expression_data.other_units(photographs.rows)
+    if second is None:
+        notes["a second teacher of action units"] = "the packs are without au_labels.npz"
+    else:
+        teachers["OpenFace's regressors"] = (second, expression_data.OTHER_UNITS)
+        report["second_opinion"] = outside.second_opinion(units, shapes, second, photographs.person)
+    report["movements"] = outside.against_movements(
+        probabilities, settings, teachers, photographs.person
     )
     if sweeps is None:
         notes["rendered faces"] = "no ICT-FaceKit geometry in the packs' render folder"
@@ -135,6 +158,25 @@ def against_votes(
     }
 
 
+def as_still(
+    reader: ExpressionClassifier, pictures: Sequence[Grey], votes: NDArray[np.uint8]
+) -> dict[str, Any]:
+    """The main figures of what `fleeting inspect --crop` says: the mean over four views."""
+    probabilities = np.stack(
+        [reader.still_crop(p).probabilities for p in along(pictures, "FER+ valid, four views")]
+    )
+    drawn = Resampler(range(len(pictures)))
+    truth, said = votes[:, :8].argmax(1), probabilities.argmax(1)
+    right = said == truth
+    recalls = [drawn.share(right, truth == k) for k in np.unique(truth)]
+    return {
+        "top1": drawn.share(right).figure(),
+        "clear_top1": drawn.share(right, votes[:, :8].max(1) > 5).figure(),
+        "macro_recall": mean_of(recalls).figure(),
+        "ece": calibration_error(drawn, probabilities.max(1), right).figure(),
+    }
+
+
 def crossfit(logits: Float, truth: NDArray[Any]) -> Float:
     """Probabilities of every second answer at the temperature fitted on the others."""
     even = np.arange(len(truth)) % 2 == 0
@@ -199,35 +241,6 @@ def against_names(probabilities: Float, faces: Faces) -> dict[str, Any]:
             if (truth == k).any()
         },
     }
-
-
-def by_group(probabilities: Float, faces: Faces, unsure_below: float) -> dict[str, Any]:
-    """By UTKFace's labels of age, gender and race, without any human label of expression.
-
-    Mean confidence, share of unsure answers, shares of the classes named, and agreement with the
-    teacher's most likely class. The teacher was trained on the same votes and has its own errors
-    by group.
-    """
-    drawn = Resampler(faces.person)
-    said, sure = probabilities.argmax(1), probabilities.max(1)
-    same = said == faces.teacher[:, :TEACHER_CLASSES].argmax(1)
-    report: dict[str, Any] = {}
-    for kind, name, chosen in data.groups(faces):
-        report.setdefault(kind, {})[name] = {
-            "faces": int(chosen.sum()),
-            "confidence": drawn.mean(sure, chosen).figure(3),
-            "unsure": drawn.share(sure < unsure_below, chosen).figure(3),
-            "agrees": drawn.share(same, chosen).figure(3),
-            "named": {
-                label: drawn.share(said == k, chosen).figure(3)
-                for k, label in enumerate(EXPRESSIONS)
-            },
-            "teacher_named": {
-                label: drawn.share(faces.teacher.argmax(1) == k, chosen).figure(3)
-                for k, label in enumerate(EXPRESSIONS[:TEACHER_CLASSES])
-            },
-        }
-    return report
 
 
 def against_teacher(

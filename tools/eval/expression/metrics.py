@@ -37,6 +37,7 @@ def accuracy(logits: Float, votes: NDArray[np.uint8]) -> dict[str, Any]:
     return {
         "pictures": len(truth),
         "top1": rounded((said == truth).mean()),
+        "balanced": rounded(np.mean([(said[truth == k] == k).mean() for k in np.unique(truth)])),
         "clear_pictures": int(clear.sum()),
         "clear_top1": rounded((said == truth)[clear].mean()),
         "per_class": recall,

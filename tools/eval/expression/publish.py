@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from agent.base.types import EXPRESSIONS
 from agent.vision.faces.align import EXPRESSION_CROP
 from tools.common.files import MODELS, run_folder
+from tools.eval.expression import balance
 from tools.eval.expression.metrics import (
     accuracy,
     choose_threshold,
@@ -27,7 +29,8 @@ from tools.train import convert, lite, manifest
 from tools.train.common import averaged
 from tools.train.expression import data as expression_data
 from tools.train.expression.data import BATCH, MARGIN, SIZE, Faces
-from tools.train.expression.net import ExpressionNet
+from tools.train.expression.loop import predict
+from tools.train.expression.net import SHIPPED, ExpressionNet
 
 if TYPE_CHECKING:
     from tools.train.clean.expression import Material
@@ -71,12 +74,17 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
 
         material = clean_expression.material()
     saved = averaged(run_folder(RUNS[chosen]) / "checkpoint.pt")
-    net = ExpressionNet()
+    others = saved["average"].get("other_units.bias", ())
+    net = ExpressionNet(SHIPPED[which], other_units=len(others))
     net.load_state_dict(saved["average"])
     steps = int(saved["step"])
     valid, votes = expression_data.ferplus(1)
     photographs = expression_data.aligned(1)
     calibration, passes = _calibration(material, photographs, steps)
+    curve: list[dict[str, float]] = []
+    strength = 0.0
+    if material is None:
+        curve, strength = rebalance(net, valid, votes)
     made = convert.convert(net, (SIZE, SIZE), calibration)
     logits, units = run(made.int8_file, valid.pictures)
     exact, _ = run(made.float_file, valid.pictures)
@@ -93,7 +101,12 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
         "split": "FER+ valid: majority of the eight classes; unknown and not-a-face left out",
         "training": {"steps": steps, "passes": rounded(passes)},
         "file": file_figures(made, 2000),
+        "network": {
+            "parameters": sum(p.numel() for n, p in net.named_parameters() if "other" not in n),
+            **net.layout._asdict(),
+        },
         "int8": accuracy(logits, votes),
+        "balance": {"strength": strength, "rare": list(balance.RARE), "curve": curve},
         "float": accuracy(exact, votes)["top1"],
         "int8_agrees_with_float": rounded((logits.argmax(1) == exact.argmax(1)).mean()),
         "snr_db": {"logits": made.snr_db[0], "action_units": made.snr_db[1]},
@@ -135,6 +148,25 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
         }
     )
     print(summary(figures))
+
+
+def rebalance(
+    net: ExpressionNet, valid: Faces, votes: NDArray[np.uint8]
+) -> tuple[list[dict[str, float]], float]:
+    """Add to the last bias what rare classes are due; the trade-off on `valid`, and the strength.
+
+    The shares are those of the targets that the network was trained on.
+    """
+    shares = expression_data.soften(expression_data.votes_of(0)).mean(0)
+    logits, _ = predict(net.eval(), valid.pictures, torch.device("cpu"))
+    truth = votes[:, :8].argmax(1)
+    temperature = fit_temperature(logits, truth)
+    curve = balance.trade_off(logits / temperature, truth, shares)
+    strength = balance.choose(curve)
+    with torch.no_grad():
+        change = temperature * balance.adjustment(shares, strength)
+        net.logits.bias += torch.from_numpy(change.astype(np.float32))
+    return curve, strength
 
 
 def _calibration(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tools.common.machine import machine
 from tools.common.tables import markdown
 
 
@@ -19,6 +20,10 @@ def table(figures: Mapping[str, Any]) -> str:
         (
             "top-1, clear majority (more than 5 votes)",
             f"{int8['clear_top1']:.1%} of {int8['clear_pictures']:,}",
+        ),
+        (
+            "mean recall of the eight classes (balanced accuracy)",
+            f"{int8['balanced']:.1%}",
         ),
         (
             "expected calibration error, 15 bins",
@@ -41,7 +46,13 @@ def table(figures: Mapping[str, Any]) -> str:
             f"{file['delegated']:.0%} of the nodes in XNNPACK",
         ),
         (
-            "latency, one thread, x86-64 at 2.5 GHz",
+            "network",
+            f"{figures['network']['parameters']:,} parameters, channels "
+            f"{', '.join(map(str, figures['network']['channels']))}, further blocks "
+            f"{', '.join(map(str, figures['network']['blocks']))} at 24, 12 and 6 px",
+        ),
+        (
+            f"latency, one thread, {machine()['name']}",
             f"{file['one_thread']['min_ms']} ms least, {file['one_thread']['median_ms']} ms median",
         ),
     ]
@@ -53,6 +64,18 @@ def table(figures: Mapping[str, Any]) -> str:
         )
     )
     parts = [markdown(("figure", "value"), rows)]
+    balance = figures["balance"]
+    if balance["curve"]:
+        points = [
+            (
+                f"{point['strength']:.2f}" + (" (shipped)" if shipped else ""),
+                f"{point['top1']:.1%}",
+                f"{point['balanced']:.1%}",
+            )
+            for k, point in enumerate(balance["curve"])
+            if (shipped := point["strength"] == balance["strength"]) or k % 2 == 0
+        ]
+        parts.append(markdown(("logit adjustment of rare classes", "top-1", "balanced"), points))
     classes = [
         (name, f"{row['pictures']:,}", _percent(row["recall"]), _percent(row["precision"]))
         for name, row in int8["per_class"].items()

@@ -1,69 +1,114 @@
-"""Soft targets from a larger network of our own, trained on the same pictures.
+"""Soft targets from larger networks of our own, trained on the same pictures.
 
-Distillation (Hinton et al. 2015, arXiv:1503.02531): the teacher's answers, averaged over a picture
-and its mirror image, say which other classes a face resembles; ten votes say it coarsely. They also
-give the photographs without a human label a class, as in self-training (Xie et al. 2020,
-arXiv:1911.04252). The answers are computed once, so that training costs no more than without.
+Distillation (Hinton et al. 2015, arXiv:1503.02531): the teachers' answers say which other classes a
+face resembles; ten votes say it coarsely. They also give the photographs without a human label a
+class, as in self-training (Xie et al. 2020, arXiv:1911.04252).
 """
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from tools.common.files import run_folder
 from tools.train import common
-from tools.train.expression.data import SIZE, Faces
-from tools.train.expression.net import ExpressionNet
+from tools.train.expression import answers, growth, pretrained
+from tools.train.expression.data import OTHER_UNITS, SIZE, Faces
+from tools.train.expression.net import FINE, ExpressionNet, FaceReader
 
-WIDTH = 2
-"""The teacher's width: four times the parameters and the work."""
-SHARE = 0.5
-"""Weight of the teacher beside human labels."""
-UNLABELLED = 0.5
-"""Weight of a picture that only the teacher has named."""
+RUN = "expression-teacher"
+WIDE = FINE.times(2)
 
 
-def answered(parts: list[tuple[Faces, int]], run: str) -> list[tuple[Faces, int]]:
-    """The same faces with classes that are half human, half the teacher's of `runs/<run>`.
+class Teacher(NamedTuple):
+    """A kind of network: unlike ones err unlike, so that their mean is better than each."""
 
-    Raises SystemExit when the teacher has not been trained.
-    """
-    path = run_folder(run) / "checkpoint.pt"
-    content = common.load_checkpoint(path)
-    if content is None:
+    build: Callable[[], FaceReader]
+    rate: float
+    """Peak learning rate."""
+    begin: Callable[[FaceReader, NDArray[np.uint8]], None]
+    """Puts weights learnt elsewhere into it, with training pictures uint8[N, 48, 48]."""
+
+
+TEACHERS = (
+    Teacher(lambda: ExpressionNet(WIDE, 0.2, len(OTHER_UNITS)), 0.03, growth.from_file),
+    Teacher(lambda: pretrained.FaceResNet(0.3, len(OTHER_UNITS)), 0.02, pretrained.begin),
+)
+"""One that begins as the shipped network, four times the work; one that begins as a network that
+tells people apart."""
+
+
+def checkpoint(number: int) -> Path:
+    """Where the training of a teacher is kept."""
+    return run_folder(f"{RUN}-{number}") / "checkpoint.pt"
+
+
+def finished() -> list[int]:
+    """Numbers of the teachers whose training has used up its time. Raises SystemExit if none."""
+    found = []
+    for number in range(len(TEACHERS)):
+        content = common.load_checkpoint(checkpoint(number))
+        if content and content["spent"] >= 60 * content.get("minutes", float("inf")) - 1:
+            found.append(number)
+    if not found:
         raise SystemExit(
-            f"There is no teacher {path}: run `python -m tools.train expression --teacher` first."
+            "There is no teacher: run `python -m tools.train expression --teacher 0` first."
         )
-    where = common.device()
-    teacher = ExpressionNet(width=WIDTH).to(where)
-    teacher.load_state_dict(content["average"])
-    teacher.eval()
-    return [(_named(faces, _classes(teacher, faces, where)), count) for faces, count in parts]
+    return found
 
 
-def _named(faces: Faces, answers: NDArray[np.float32]) -> Faces:
-    labelled = faces.class_weight > 0
-    share = np.where(labelled, SHARE, 1.0).astype(np.float32)[:, None]
-    return dataclasses.replace(
-        faces,
-        classes=(1.0 - share) * faces.classes + share * answers,
-        class_weight=np.where(labelled, faces.class_weight, np.float32(UNLABELLED)),
-    )
+def load(number: int) -> tuple[FaceReader, int]:
+    """A trained teacher on the device, averaged weights, and its steps."""
+    content = common.averaged(checkpoint(number))
+    net = TEACHERS[number].build()
+    net.load_state_dict(content["average"])
+    return net.eval().to(common.device(), memory_format=torch.channels_last), int(content["step"])
+
+
+def answered(parts: list[tuple[Faces, int]], views: int = answers.VIEWS) -> list[tuple[Faces, int]]:
+    """The same faces with the mean answers of all finished teachers.
+
+    Labels keep `1 - SHARE` of their weight. Raises SystemExit when no teacher has been trained.
+    """
+    totals = [np.zeros((len(faces), views, 8), np.float32) for faces, _ in parts]
+    numbers = finished()
+    for number in numbers:
+        net, step = load(number)
+        folder = checkpoint(number).parent / f"answers-{step}"
+        for part, (faces, _) in enumerate(parts):
+            logits = answers.kept(folder, part, faces, views, partial(ask, net))
+            totals[part] += answers.soften(logits)
+    return [
+        (answers.weighed(faces, total / np.float32(len(numbers))), count)
+        for (faces, count), total in zip(parts, totals, strict=True)
+    ]
 
 
 @torch.no_grad()
-def _classes(teacher: ExpressionNet, faces: Faces, where: torch.device) -> NDArray[np.float32]:
-    """Probabilities float32[N, 8] of the middle 48 x 48 pixels of each picture."""
-    margin = (faces.pictures.shape[1] - SIZE) // 2
-    inner = faces.pictures[:, margin : margin + SIZE, margin : margin + SIZE]
-    answers = []
-    for chunk in np.array_split(inner, max(len(inner) // 256, 1)):
-        x = torch.from_numpy(chunk[:, None].astype(np.float32) / 255.0).to(where)
-        odds = [functional.softmax(teacher(view)[0], 1) for view in (x, x.flip(3))]
-        answers.append((odds[0] + odds[1]) / 2)
-    return torch.cat(answers).cpu().numpy()
+def ask(net: FaceReader, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Logits float32[N, 8] of pictures uint8[N, 48, 48]."""
+    where = next(net.parameters()).device
+    x = torch.from_numpy(pictures[:, None].astype(np.float32) / 255.0).to(where)
+    with common.mixed_precision():
+        logits, _ = net(x.contiguous(memory_format=torch.channels_last))
+    return np.asarray(logits.float().cpu().numpy(), np.float32)
+
+
+def mirrored(numbers: list[int], pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean probabilities float32[N, 8] of these teachers for the middle 48 x 48 pixels of uint8[N,
+    S, S] and their mirror image."""
+    margin = (pictures.shape[1] - SIZE) // 2
+    inner = pictures[:, margin : margin + SIZE, margin : margin + SIZE]
+    total = np.zeros((len(inner), 8), np.float32)
+    for number in numbers:
+        net, _ = load(number)
+        for rows in np.array_split(np.arange(len(inner)), max(len(inner) // 256, 1)):
+            for view in (inner[rows], inner[rows, :, ::-1]):
+                total[rows] += torch.from_numpy(ask(net, view)).softmax(1).numpy()
+    return total / np.float32(2 * len(numbers))

@@ -8,6 +8,7 @@ included, and goes on from `runs/expression/checkpoint.pt`.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,53 +21,80 @@ from torch.nn import functional
 from tools.common.files import run_folder
 from tools.common.progress import bar
 from tools.train import common
+from tools.train.expression import answers, distillation, growth
 from tools.train.expression import data as expression_data
-from tools.train.expression import distillation
-from tools.train.expression.data import BATCH, SIZE, Faces
-from tools.train.expression.net import ExpressionNet
+from tools.train.expression.data import BATCH, OTHER_UNITS, SIZE, Faces
+from tools.train.expression.net import SHIPPED, ExpressionNet, FaceReader
 
 SEED = 20
-TEACHER = "expression-teacher"
 PEAK_RATE = 0.05
+GROWN_RATE = 0.02
+"""Where the network begins as one that is trained already."""
 WEIGHT_DECAY = 3e-4
 UNIT_WEIGHT = 0.3
+OTHER_WEIGHT = 0.1
+"""Of the second teacher of units, which is the less certain one."""
+DISTILLED = (48, 24)
+"""Pictures per step, as `BATCH`, where teachers have named the photographs too."""
 AVERAGE_DECAY = 0.999
 CALM_FROM = 0.7
 """From this share of the training on, pictures are varied little: as they will be met."""
 EVALUATE_EVERY = 1000
 """Steps."""
+SAVE_EVERY = 150.0
+"""Seconds."""
 
 
 def main(argv: list[str]) -> int:
     """Train (unless told otherwise), then hand over to what converts and measures."""
     parser = common.parser("expression", 60.0)
-    parser.add_argument("--start", type=Path, help="checkpoint whose weights to begin with")
+    parser.add_argument(
+        "--start", type=Path, help="checkpoint or .tflite file whose weights to begin with"
+    )
     parser.add_argument("--restart", action="store_true", help="forget the checkpoint")
     parser.add_argument(
         "--teacher",
-        action="store_true",
-        help="train the network twice as wide that --distil learns from; publishes nothing",
+        type=int,
+        metavar="K",
+        choices=range(len(distillation.TEACHERS)),
+        help="train the K-th of the larger networks that --distil learns from; publishes nothing",
     )
     parser.add_argument(
-        "--distil", action="store_true", help="learn from the teacher's answers beside the votes"
+        "--distil", action="store_true", help="learn from the teachers' answers beside the votes"
     )
     options = parser.parse_args(argv)
     if options.data == "clean":
         return _clean(options.minutes, options.convert_only)
-    run = TEACHER if options.teacher else "expression"
-    checkpoint = run_folder(run) / "checkpoint.pt"
+    number = options.teacher
+    run = "expression" if number is None else f"{distillation.RUN}-{number}"
     if options.restart:
-        checkpoint.unlink(missing_ok=True)
+        (run_folder(run) / "checkpoint.pt").unlink(missing_ok=True)
     if not options.convert_only:
-        valid, votes = expression_data.ferplus(1)
-        parts = [(expression_data.ferplus(0)[0], BATCH[0]), (expression_data.aligned(0), BATCH[1])]
-        if options.distil:
-            parts = distillation.answered(parts, TEACHER)
-        net = ExpressionNet(width=distillation.WIDTH if options.teacher else 1)
-        train(run, net, options.minutes, parts, valid, votes, options.start)
-    if options.teacher:
-        return 0
-    return common.publish("expression")
+        _research(run, number, options.minutes, options.distil, options.start)
+    return 0 if number is not None else common.publish("expression")
+
+
+def _research(
+    run: str, number: int | None, minutes: float, distil: bool, start: Path | None
+) -> None:
+    """The first set's network, or the teacher of this number."""
+    valid, votes = expression_data.ferplus(1)
+    faces = [expression_data.ferplus(0)[0], expression_data.aligned(0)]
+    parts = list(zip(faces, DISTILLED if distil else BATCH, strict=True))
+    if distil:
+        parts = distillation.answered(parts)
+    net: FaceReader = ExpressionNet(SHIPPED["research"], other_units=len(OTHER_UNITS))
+    rate = PEAK_RATE
+    some = faces[0].pictures[:256]
+    if number is not None:
+        kind = distillation.TEACHERS[number]
+        net, rate = kind.build(), kind.rate
+        if start is None:
+            kind.begin(net, some)
+    elif start is not None and start.suffix == ".tflite":
+        growth.from_file(net, some, start)
+        start, rate = None, GROWN_RATE
+    train(run, net, minutes, parts, valid, votes, start, SEED + (number or 0), rate)
 
 
 def _clean(minutes: float, convert_only: bool) -> int:
@@ -76,18 +104,20 @@ def _clean(minutes: float, convert_only: bool) -> int:
     if not convert_only:
         parts = clean_expression.material().parts
         valid, votes = expression_data.ferplus(1)
-        train("expression-clean", ExpressionNet(), minutes, parts, valid, votes)
+        train("expression-clean", ExpressionNet(SHIPPED["clean"]), minutes, parts, valid, votes)
     return common.publish("expression", "--data", "clean")
 
 
 def train(
     run: str,
-    net: ExpressionNet,
+    net: FaceReader,
     minutes: float,
     parts: list[tuple[Faces, int]],
     valid: Faces,
     votes: NDArray[np.uint8],
     start: Path | None = None,
+    seed: int = SEED,
+    peak_rate: float = PEAK_RATE,
 ) -> None:
     """Run or go on with the training; the checkpoint of `run` holds all that is needed for either.
 
@@ -104,19 +134,22 @@ def train(
     start
         Checkpoint whose averaged weights a new training begins at.
     """
-    rng = common.seed_everything(SEED)
+    rng = common.seed_everything(seed)
     where = common.device()
     checkpoint = run_folder(run) / "checkpoint.pt"
-    known_units = parts[-1][0].units  # of photographs, where the teacher of the units is best
-    spread = torch.from_numpy(np.maximum(known_units.std(0), 0.05)).to(where)
+    photographs = parts[-1][0]  # where the teachers of the units are best
+    spreads = [np.maximum(photographs.units.std(0), 0.05), np.ones(len(OTHER_UNITS), np.float32)]
+    if photographs.other_units is not None:
+        spreads[1] = np.maximum(np.nanstd(photographs.other_units, 0), 0.05)
+    spread = [torch.from_numpy(each).to(where) for each in spreads]
     net = net.to(where, memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(
-        common.split_decay(net, WEIGHT_DECAY), lr=PEAK_RATE, momentum=0.9, nesterov=True
+        common.split_decay(net, WEIGHT_DECAY), lr=peak_rate, momentum=0.9, nesterov=True
     )
     training = common.Run(checkpoint, net, optimiser, minutes, AVERAGE_DECAY, start)
     history: list[dict[str, float]] = training.saved.get("history", [])
     if training.saved:
-        rng = np.random.default_rng(SEED + training.step)
+        rng = np.random.default_rng([seed, training.step])
     budget = training.budget
     source = expression_data.batches(parts, rng, lambda: budget.progress > CALM_FROM)
 
@@ -124,18 +157,23 @@ def train(
         history.append({"step": training.step, "minutes": round(budget.spent / 60, 2)})
         history[-1] |= _check(net, training.average, valid, votes, where)
         print(history[-1])
-        training.save(history=history)
+        training.save(history=history, minutes=minutes)
 
+    saved = budget.spent
     with bar(f"{run}, minutes", minutes) as tell:
         while budget.progress < 1.0:
             net.train()
-            rate = PEAK_RATE * common.warm_cosine(budget.progress, warm_up=0.04, floor=0.002)
+            rate = peak_rate * common.warm_cosine(budget.progress, warm_up=0.04, floor=0.002)
             batch = {k: torch.from_numpy(value).to(where) for k, value in next(source).items()}
             loss = _loss(net, batch, spread, rng, picture_size(budget.progress))
             training.learn(loss, rate, 5.0)
             tell(budget.spent / 60, f"step {training.step}: loss {loss.item():.3f}")
             if training.step % EVALUATE_EVERY == 0:
                 keep()
+                saved = budget.spent
+            elif budget.spent - saved > SAVE_EVERY:
+                training.save(history=history, minutes=minutes)
+                saved = budget.spent
         keep()
 
 
@@ -148,13 +186,13 @@ def picture_size(progress: float) -> int:
 
 
 def _loss(
-    net: nn.Module,
+    net: FaceReader,
     batch: dict[str, torch.Tensor],
-    spread: torch.Tensor,
+    spread: list[torch.Tensor],
     rng: np.random.Generator,
     size: int,
 ) -> torch.Tensor:
-    """Cross-entropy with the votes plus squared error of the units in standard deviations.
+    """Cross-entropy with votes and teachers plus squared error of units in standard deviations.
 
     One batch in eight is mixed with itself (mixup, Zhang et al. 2018, arXiv:1710.09412).
     """
@@ -166,22 +204,45 @@ def _loss(
     order = torch.from_numpy(rng.permutation(len(pictures))).to(pictures.device)
     if share < 1.0:
         pictures = share * pictures + (1.0 - share) * pictures[order]
-    logits, units = net(pictures)
-    log_odds = functional.log_softmax(logits, 1)
-
-    def one(rows: torch.Tensor | slice) -> torch.Tensor:
-        entropy = -(batch["classes"][rows] * log_odds).sum(1) * batch["class_weight"][rows]
-        error = ((units - batch["units"][rows]) / spread).square().mean(1)
-        return (entropy + UNIT_WEIGHT * error * batch["unit_weight"][rows]).mean()
-
+    with common.mixed_precision():
+        logits, units, others = net.answer(pictures)
+    errors = _errors(batch, logits.float(), units.float(), others, spread)
     if share == 1.0:
-        return one(slice(None))
-    return share * one(slice(None)) + (1.0 - share) * one(order)
+        return errors(slice(None))
+    return share * errors(slice(None)) + (1.0 - share) * errors(order)
+
+
+def _errors(
+    batch: dict[str, torch.Tensor],
+    logits: torch.Tensor,
+    units: torch.Tensor,
+    others: torch.Tensor | None,
+    spread: list[torch.Tensor],
+) -> Callable[[torch.Tensor | slice], torch.Tensor]:
+    """The mean loss of these outputs against the targets of chosen rows."""
+    log_odds = functional.log_softmax(logits, 1)
+    # the gradient shrinks with the square of the temperature (Hinton et al. 2015)
+    hot = answers.TEMPERATURE
+    log_hot = functional.log_softmax(logits / hot, 1) * hot**2
+
+    def of(rows: torch.Tensor | slice) -> torch.Tensor:
+        loss = -(batch["classes"][rows] * log_odds).sum(1) * batch["class_weight"][rows]
+        loss = loss - (batch["answers"][rows] * log_hot).sum(1) * batch["answer_weight"][rows]
+        error = ((units - batch["units"][rows]) / spread[0]).square().mean(1)
+        loss = loss + UNIT_WEIGHT * error * batch["unit_weight"][rows]
+        if others is not None:
+            wanted = batch["other_units"][rows]
+            known = ~wanted.isnan()
+            gap = (others.float() - wanted.nan_to_num()) / spread[1]
+            loss = loss + OTHER_WEIGHT * (gap.square() * known).mean(1)
+        return loss.mean()
+
+    return of
 
 
 @torch.no_grad()
 def _check(
-    like: ExpressionNet,
+    like: FaceReader,
     average: common.Average,
     valid: Faces,
     votes: NDArray[np.uint8],
