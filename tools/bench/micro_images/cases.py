@@ -32,6 +32,8 @@ training: never measure on them."""
 ENLARGED = 1.6
 """Their faces span 40 px; spotting asks for more."""
 SOURCES = ("ytf", "sfhq_synthetic", "utkface", "mask_portraits")
+TRAINING, HELD_OUT = 0, 1
+"""Parts of the packs."""
 TEACHER = "face_landmarks_detector.tflite"
 
 
@@ -89,8 +91,10 @@ def videos(
     return [Case(read_clip(path, enlarged, teacher), noise) for path in paths]
 
 
-def packs(photographs: int, clips: int, rendered: int, seed: int) -> list[Case]:
-    """Held-out photographs, Intel's clips and rendered faces. SystemExit without the packs."""
+def packs(
+    photographs: int, clips: int, rendered: int, seed: int, part: int = HELD_OUT
+) -> list[Case]:
+    """Photographs, Intel's clips and rendered faces. SystemExit without the packs."""
     from tools.common.packs import packs_folder
 
     folder = packs_folder()
@@ -98,7 +102,7 @@ def packs(photographs: int, clips: int, rendered: int, seed: int) -> list[Case]:
     found: list[Case] = []
     paths = [folder / "videos" / f"{name}.mkv" for name in CLIPS[:clips]]
     found += videos(paths, ENLARGED, NOISES[0], teacher if teacher.is_file() else None)
-    found += _photographs(photographs, seed)
+    found += _photographs(photographs, seed, part)
     if rendered:
         from tools.micro.rendered import RenderedFace
 
@@ -108,15 +112,15 @@ def packs(photographs: int, clips: int, rendered: int, seed: int) -> list[Case]:
     return found
 
 
-def _photographs(count: int, seed: int) -> list[Case]:
-    """Frontal faces of the packs' validation part, which no network of ours was trained on."""
+def _photographs(count: int, seed: int, part: int) -> list[Case]:
+    """Frontal faces of a part of the packs; no network of ours was trained on the held-out one."""
     from tools.common.packs import decode, load
 
     faces, labels, scenes = load("faces.npz"), load("faces_labels.npz"), load("negatives.npz")
     names = [str(name) for name in labels["source_names"]]
     points = labels["lm68"].astype(np.float32)
     apart = points[:, 45] - points[:, 36]
-    usable = (labels["split"] == 1) & labels["vis68"].all(1)
+    usable = (labels["split"] == part) & labels["vis68"].all(1)
     usable &= np.abs(labels["pose_yaw_pitch_roll"][:, 0]) < 15
     usable &= np.hypot(apart[:, 0], apart[:, 1]) > 50
     rng = np.random.default_rng(seed)

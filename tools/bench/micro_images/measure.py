@@ -40,6 +40,8 @@ class Options:
     config: Path | None = None
     keep: Path | None = None
     """Folder for one npz of landmarks and truth per video."""
+    still: bool = False
+    """Inject nothing: false alarms alone."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +81,9 @@ def measure(
 
 def _outcome(case: Case, options: Options, seed: int) -> Outcome:
     injected = schedule(np.random.default_rng(seed), options.seconds, options.amplitudes)
-    if not injected:
+    if options.still:
+        injected = []
+    elif not injected:
         raise ToolError("No movement fits into the video: ask for more than 5 seconds.")
     config = load(options.config) if options.config else AgentConfig()
 
@@ -90,7 +94,8 @@ def _outcome(case: Case, options: Options, seed: int) -> Outcome:
         return in_memory(frames, config)
 
     # The resting twin first: rendered faces keep its pictures.
-    still, seen = through([]), through(injected)
+    still = through([])
+    seen = through(injected) if injected else still
     scored = score(injected, seen.events, seen.seconds / 60.0)
 
     def all_kept(name: str) -> list[Kept]:
@@ -113,7 +118,8 @@ def _keep(outcome: Outcome, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{outcome.case.source.name} {outcome.case.noise:g}".replace(" ", "-").replace("/", "-")
     o = outcome
-    for seen, injected, end in ((o.seen, o.injected, ""), (o.still, [], "-still")):
+    twins = ((o.seen, o.injected, ""),) if o.injected else ()
+    for seen, injected, end in (*twins, (o.still, [], "-still")):
         found = [(e.onset, e.apex, e.offset) for e in seen.events]
         arrays: dict[str, Any] = {
             "timestamps": seen.time,

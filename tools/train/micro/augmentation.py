@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.vision.micro.channels import CHANNEL_NAMES, FACE_CHANNELS
+from agent.vision.micro.channels import CHANNEL_NAMES, FACE_CHANNELS, REGIONS
 from agent.vision.micro.stream import INPUTS
 
 Float = NDArray[np.float32]
@@ -52,6 +52,27 @@ def disturbed(rng: np.random.Generator, inputs: Float) -> Float:
         start = rng.uniform(0.0, count)
         course = (_ramp, _fading, _oscillation, _glitch, _swell)[rng.integers(5)]
         plain += (size * course(rng, step - start)[:, None] * direction).astype(np.float32)
+    inputs[:, :FACE_CHANNELS] = 4.0 * np.arcsinh(plain / 4.0)
+    return inputs
+
+
+def mixed(rng: np.random.Generator, inputs: Float) -> Float:
+    """Inputs float32[T, 38] with the channels of each region mixed at random, one for the row.
+
+    A movement stays a bump in some direction; which one no generator can teach. Now and then a
+    channel is lost.
+    """
+    inputs = inputs.copy()
+    plain = 4.0 * np.sinh(inputs[:, :FACE_CHANNELS] / 4.0)
+    strength = rng.uniform(0.0, 0.6)
+    for first, end in zip(REGIONS[:-1], REGIONS[1:], strict=True):
+        size = end - first
+        turn = np.eye(size) + strength * rng.normal(0.0, 1.0 / np.sqrt(size), (size, size))
+        # channels stay as loud as their noise, in whose unit they are
+        turn *= np.exp(rng.normal(0.0, 0.15)) / np.linalg.norm(turn, axis=0)
+        plain[:, first:end] = plain[:, first:end] @ turn.astype(np.float32)
+    if rng.random() < 0.15:
+        plain[:, rng.integers(FACE_CHANNELS)] = rng.normal(0.0, 1.0, len(plain))
     inputs[:, :FACE_CHANNELS] = 4.0 * np.arcsinh(plain / 4.0)
     return inputs
 
