@@ -11,6 +11,7 @@ from agent.base.types import MICRO_ACTION_UNITS
 from agent.vision.faces.align import MEAN_SHAPE
 from agent.vision.micro.outputs import CENTRE, KINDS, LOOK_AHEAD, OUTPUTS, UNITS, decode
 from agent.vision.micro.stream import INPUTS, STEP
+from tools.micro.injection import UPPER
 from tools.train.micro import real
 from tools.train.micro.augmentation import disturbed, mirrored, mixed
 from tools.train.micro.generators.sparse import Course, make
@@ -128,7 +129,7 @@ def test_only_brows_and_lids_are_moved_while_the_mouth_talks(material: Material)
     )
     injected = real.inject(np.random.default_rng(4), talking)
     assert injected.micro
-    assert all(real.UPPER.issuperset(event.units) for event in injected.micro)
+    assert all(UPPER.issuperset(event.units) for event in injected.micro)
 
 
 def test_lips_that_open_and_close_are_talk_and_resting_ones_are_not() -> None:

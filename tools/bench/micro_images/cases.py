@@ -29,6 +29,8 @@ NOISES = (1.0, 2.0, 3.0)
 CLIPS = ("milk", "night", "sister", "thanks")
 """Intel's clips of people who sign (CC BY 4.0). The others are backgrounds of the spotter's
 training: never measure on them."""
+TALKING = "foreman_cif.264"
+"""A man who talks, turns and shakes his head (OpenH264's test sequences)."""
 ENLARGED = 1.6
 """Their faces span 40 px; spotting asks for more."""
 SOURCES = ("ytf", "sfhq_synthetic", "utkface", "mask_portraits")
@@ -100,7 +102,8 @@ def packs(
     folder = packs_folder()
     teacher = folder / "teachers" / TEACHER
     found: list[Case] = []
-    paths = [folder / "videos" / f"{name}.mkv" for name in CLIPS[:clips]]
+    names = [*(f"{name}.mkv" for name in CLIPS), TALKING]
+    paths = [folder / "videos" / name for name in names[:clips]]
     found += videos(paths, ENLARGED, NOISES[0], teacher if teacher.is_file() else None)
     found += _photographs(photographs, seed, part)
     if rendered:

@@ -34,7 +34,7 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--training-part", action="store_true", help="photographs to learn noise from"
     )
-    parser.add_argument("--clips", type=int, default=4, metavar="N", help="default: all 4")
+    parser.add_argument("--clips", type=int, default=5, metavar="N", help="default: all 5")
     parser.add_argument(
         "--rendered", type=int, default=1, metavar="N", help="slow, a minute each; default: 1"
     )

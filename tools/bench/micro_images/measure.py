@@ -23,7 +23,7 @@ from tools.bench.micro_images.tracking_gain import Kept, kept
 from tools.common.errors import ToolError
 from tools.common.files import npz, save_atomically
 from tools.common.machine import machine
-from tools.micro.injection import Injection, schedule, truth_of
+from tools.micro.injection import UPPER, Injection, schedule, truth_of
 from tools.micro.score import Scored, pooled, score
 
 
@@ -147,7 +147,7 @@ def report(outcomes: Sequence[Outcome], options: Options) -> dict[str, Any]:
         "pooled": pooled([o.scored for o in outcomes]),
         "by": {
             key: _grouped(rows, key)
-            for key in ("kind", "amplitude", "units", "size", "noise", "ratio")
+            for key in ("kind", "region", "amplitude", "units", "size", "noise", "ratio")
         },
         "still": {
             kind: _still([o for o in outcomes if o.case.source.kind == kind])
@@ -163,6 +163,7 @@ def _events(outcomes: Sequence[Outcome]) -> Iterator[dict[str, Any]]:
             ratio = p.amplitude * k.gain / k.noise if k.noise > 0 else float("nan")
             yield {
                 "kind": o.case.source.kind,
+                "region": f"{o.case.source.kind}, {region(p.units)}",
                 "amplitude": f"{p.amplitude * 100:g} %",
                 "units": "+".join(p.units),
                 "size": _class(o.iod, (0, 50, 70, 90, 110, 140), "px"),
@@ -174,6 +175,11 @@ def _events(outcomes: Sequence[Outcome]) -> Iterator[dict[str, Any]]:
                 "correlation": k.correlation,
                 "lag": k.lag,
             }
+
+
+def region(units: Sequence[str]) -> str:
+    """Where a movement is: `brows and lids` or `mouth`."""
+    return "brows and lids" if UPPER.issuperset(units) else "mouth"
 
 
 def _class(value: float, edges: Sequence[float], unit: str) -> str:

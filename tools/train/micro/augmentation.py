@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def mixed(rng: np.random.Generator, inputs: Float) -> Float:
     inputs = inputs.copy()
     plain = 4.0 * np.sinh(inputs[:, :FACE_CHANNELS] / 4.0)
     strength = rng.uniform(0.0, 0.6)
-    for first, end in zip(REGIONS[:-1], REGIONS[1:], strict=True):
+    for first, end in pairwise(REGIONS.tolist()):
         size = end - first
         turn = np.eye(size) + strength * rng.normal(0.0, 1.0 / np.sqrt(size), (size, size))
         # channels stay as loud as their noise, in whose unit they are

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from agent.vision.faces.align import similarity
 from tools.common.progress import along
+from tools.micro.injection import UPPER
 from tools.micro.movements import MICRO_SETS, Event
 from tools.micro.warp import camera_of
 from tools.train.micro.generators import blendshapes, courses, muscles, smooth_fields
@@ -21,8 +22,6 @@ Array = NDArray[np.float64]
 
 COPIES = 10
 """Times that each track of a real face is used, each time with other movements injected."""
-UPPER = frozenset({"AU01", "AU02", "AU04", "AU05", "AU07", "AU09"})
-"""Units that a moving mouth does not hide."""
 _ANATOMIES = (blendshapes.make, smooth_fields.make, muscles.make)
 _COURSES = (
     (courses.raised_cosine, 2.0), (courses.bell, 1.0), (courses.gamma, 1.0), (courses.plateau, 1.0),

@@ -10,7 +10,7 @@ on four and measuring on the fifth shows what is left of a figure on somebody el
 | anatomical | `tools.micro`: estimates by hand | raised cosines, held | syllables | waves | peak |
 | sparse | a second hand's | raised cosines | bumps of the jaw | waves | strength |
 | blendshapes | ICT-FaceKit, 3-D scans | gamma, twitch, bell | dominance | springs | channel |
-| smooth_fields | bumps around a centre | minimum jerk, warped, double | oscillation | keyframes | rms |
+| smooth_fields | bumps around centres | minimum jerk, warped | oscillation | keyframes | rms |
 | muscles | Waters' muscles | twitch, cosine, bell | undershoot | waves | top |
 """
 
