@@ -1,4 +1,4 @@
-"""`python -m tools.eval {detector,landmarks,expression,micro,all}`: the shipped models beside others'."""
+"""`python -m tools.eval MODEL`, or `all`: the shipped models beside others', figures into cards."""
 
 from __future__ import annotations
 
