@@ -22,7 +22,7 @@ from tools.train import common
 from tools.train.micro import material as micro_material
 from tools.train.micro.augmentation import disturbed, mirrored, mixed
 from tools.train.micro.generators import GENERATORS
-from tools.train.micro.net import MicroNet, loss
+from tools.train.micro.net import REACH, MicroNet, loss
 from tools.train.micro.real import injected
 from tools.train.micro.samples import Float, Sample
 
@@ -35,6 +35,9 @@ KEEP_EVERY = 500
 REAL = "real"
 REAL_SHARE = 0.25
 """Of the rows, from tracks of real faces where there are any."""
+ANCHORED = 0.4
+"""Of the rows, around a movement of a unit drawn evenly: half of all movements are of brows, and
+those of the mouth would be learnt last."""
 EXACT_FROM = 0.85
 """Progress from which products are no longer rounded to bfloat16."""
 
@@ -90,6 +93,7 @@ def train(minutes: float, groups: Mapping[str, Sequence[Sample]], checkpoint: Pa
     )
     if REAL in groups:
         data += "; synthetic movements injected into tracks of real faces, see CARD.md"
+    anchors = {name: _anchors(samples) for name, samples in groups.items()}
     net = MicroNet().to(where)
     optimiser = torch.optim.AdamW(net.parameters(), lr=PEAK_RATE, weight_decay=1e-3)
     training = common.Run(checkpoint, net, optimiser, minutes, 0.998)
@@ -103,7 +107,7 @@ def train(minutes: float, groups: Mapping[str, Sequence[Sample]], checkpoint: Pa
                 REAL if REAL in groups and rng.random() < REAL_SHARE else str(rng.choice(names))
                 for _ in range(BATCH)
             ]
-            rows = [_row(rng, groups[name]) for name in chosen]
+            rows = [_row(rng, groups[name], anchors[name]) for name in chosen]
             inputs, *truth = (
                 torch.from_numpy(np.stack(part)).to(where) for part in zip(*rows, strict=True)
             )
@@ -119,13 +123,35 @@ def train(minutes: float, groups: Mapping[str, Sequence[Sample]], checkpoint: Pa
     training.save(data=data)
 
 
-def _row(rng: np.random.Generator, samples: Sequence[Sample]) -> tuple[Float, ...]:
+def _anchors(samples: Sequence[Sample]) -> list[list[tuple[int, int]]]:
+    """For each unit that occurs, where its movements are: sample and step."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for k, one in enumerate(samples):
+        if len(one.heat) < LENGTH:
+            continue
+        for step in np.flatnonzero(one.heat >= 1.0).tolist():
+            for unit in np.flatnonzero(one.units[step] > 0.5).tolist():
+                found.setdefault(unit, []).append((k, step))
+    return list(found.values())
+
+
+def _row(
+    rng: np.random.Generator, samples: Sequence[Sample], anchors: Sequence[list[tuple[int, int]]]
+) -> tuple[Float, ...]:
     """A stretch of one sample: mirrored, mixed and disturbed, each half the time."""
-    while True:
-        one = samples[int(rng.integers(len(samples)))]
-        if len(one.heat) >= LENGTH:
-            break
-    inputs, *truth = one.crop(int(rng.integers(0, len(one.heat) - LENGTH + 1)), LENGTH)
+    if anchors and rng.random() < ANCHORED:
+        places = anchors[int(rng.integers(len(anchors)))]
+        chosen, step = places[int(rng.integers(len(places)))]
+        one = samples[chosen]
+        start = step - int(rng.integers(REACH, LENGTH))
+        start = min(max(start, 0), len(one.heat) - LENGTH)
+    else:
+        while True:
+            one = samples[int(rng.integers(len(samples)))]
+            if len(one.heat) >= LENGTH:
+                break
+        start = int(rng.integers(0, len(one.heat) - LENGTH + 1))
+    inputs, *truth = one.crop(start, LENGTH)
     if rng.random() < 0.5:
         inputs = mirrored(inputs)
     if rng.random() < 0.5:
