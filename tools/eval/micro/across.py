@@ -46,8 +46,8 @@ def tracks(name: str, fps: float, noise: float, count: int, events: int = 6) -> 
 
 def measure(
     network: SpotterNetwork,
-    names: Sequence[str] = tuple(GENERATORS),
-    count: int = 20,
+    names: Sequence[str],
+    count: int,
     threshold: float | None = None,
 ) -> list[Cell]:
     """Every generator of `names` in every cell."""

@@ -31,7 +31,7 @@ def evaluate(ours: Ours, limit: int | None, runs: Path = RUNS) -> dict[str, Any]
     for name in GENERATORS:
         try:
             found = left_out_network(name, runs)
-        except AgentError as error:
+        except (AgentError, ModuleNotFoundError) as error:
             missing[f"without {name}"] = str(error)
             continue
         steps[name] = found[1]
@@ -41,7 +41,9 @@ def evaluate(ours: Ours, limit: int | None, runs: Path = RUNS) -> dict[str, Any]
         "weights": hashlib.sha256(content).hexdigest()[:12],
         "threshold": MicroConfig().threshold,
         "minutes": count,
-        "shipped": across.figures(across.measure(SpotterNetwork.load(content), count=count)),
+        "shipped": across.figures(
+            across.measure(SpotterNetwork.load(content), list(GENERATORS), count)
+        ),
         "left_out": left_out,
         "steps": steps,
         "missing": missing,
