@@ -20,8 +20,13 @@ MAX_TURN = 1.2
 what the face does from what the turn does to its landmarks."""
 _REMEMBERED = 48
 """Steps of the head's speed: the longest movement and the delay of the outputs."""
+_SPOKEN = 24
+"""Steps over which the logit of speech is averaged."""
+_BROWS_LIDS_NOSE = {"AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09"}
+"""Units that are looked for while the mouth speaks; its own movements are not told from speech."""
 _START_LOGIT, _END_LOGIT = 0.0, -1.0
 """Hysteresis thresholds for the start and end of movements of `KINDS`."""
+_SPEECH = OTHERS.start + KINDS.index("speech")
 _NEGATIVE = {"AU04", "AU07", "AU09", "AU10", "AU15", "AU17", "AU20", "AU24"}
 _POSITIVE = {"AU06", "AU12"}
 _SURPRISE = {"AU01", "AU02", "AU05", "AU26"}
@@ -37,6 +42,7 @@ class PeakPicker:
         "_pending",
         "_previous_score",
         "_rejected",
+        "_speech",
         "_threshold",
         "_turns",
     )
@@ -56,6 +62,8 @@ class PeakPicker:
         self._in_progress = [False] * len(KINDS)
         self._turns: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
         """Mid-time and squared speed of the head's turning, of the latest steps."""
+        self._speech: deque[float] = deque(maxlen=_SPOKEN)
+        """Logits of speech, of the latest steps."""
 
     def step(self, time: float, outputs: Float, analysable: bool, turn: float = 0.0) -> None:
         """Add one step.
@@ -71,6 +79,7 @@ class PeakPicker:
             Speed at which the head turns, radians per second.
         """
         self._turns.append((time, turn * turn))
+        self._speech.append(outputs.item(_SPEECH))
         score = 1.0 / (1.0 + math.exp(-min(max(outputs.item(HEAT), -50.0), 50.0)))
         latest = self._latest
         if latest is not None and latest[0] > score and latest[0] >= self._previous_score:
@@ -92,6 +101,8 @@ class PeakPicker:
 
     def _add_peak(self, score: float, time: float, outputs: Float) -> None:
         units = _units(outputs[UNITS])
+        if units[0] not in _BROWS_LIDS_NOSE and sum(self._speech) > 0.0:
+            return
         event = MicroExpression(-1, *decode(time, outputs), _polarity(units), units, score)
         if event.onset < self._last_offset - _MAX_OVERLAP or self._turned(event):
             return

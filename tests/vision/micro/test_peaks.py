@@ -7,15 +7,17 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from agent.base.types import MicroExpression
+from agent.base.types import MICRO_ACTION_UNITS, MicroExpression
 from agent.vision.micro.channels import FACE_CHANNELS
-from agent.vision.micro.outputs import CENTRE, HEAT, LOOK_AHEAD, OUTPUTS, UNITS
+from agent.vision.micro.outputs import CENTRE, HEAT, KINDS, LOOK_AHEAD, OTHERS, OUTPUTS, UNITS
 from agent.vision.micro.peaks import LATENCY, MAX_TURN, PeakPicker
 from agent.vision.micro.stream import STEP, FaceStream
 from tests.vision.micro.tracks import make
 
 
-def _peak(turn: float, at: int = 40, during: range = range(0, 200)) -> list[MicroExpression]:
+def _peak(
+    turn: float, at: int = 40, during: range = range(0, 200), unit: str = "AU04", speech: float = -3
+) -> list[MicroExpression]:
     """One peak of the score at step `at`, while the head turns in the steps of `during`."""
     picker = PeakPicker(0.6, Counter())
     found: list[MicroExpression] = []
@@ -23,6 +25,8 @@ def _peak(turn: float, at: int = 40, during: range = range(0, 200)) -> list[Micr
         outputs = np.full(OUTPUTS, -3.0, np.float32)
         outputs[HEAT] = 3.0 - 2.0 * abs(step - at)
         outputs[CENTRE : UNITS.start] = 0.0
+        outputs[UNITS.start + MICRO_ACTION_UNITS.index(unit)] = 2.0
+        outputs[OTHERS.start + KINDS.index("speech")] = speech
         time = step * STEP
         found += picker.pop_due(0, time, time)
         picker.step(time, outputs, True, turn if step in during else 0.0)
@@ -48,6 +52,17 @@ def test_a_turn_before_or_after_hides_nothing() -> None:
     assert len(_peak(5.0, during=range(0, begin))) == 1
     assert len(_peak(5.0, during=range(end, 100))) == 1
     assert len(_peak(5.0, during=range(begin, end))) == 0
+
+
+@pytest.mark.parametrize(
+    ("unit", "speech", "count"),
+    [("AU12", -1.0, 1), ("AU12", 1.0, 0), ("AU15", 1.0, 0), ("AU04", 1.0, 1), ("AU07", 3.0, 1)],
+)
+def test_while_the_mouth_speaks_its_movements_are_speech(
+    unit: str, speech: float, count: int
+) -> None:
+    found = _peak(0.0, unit=unit, speech=speech)
+    assert [event.action_units[0] for event in found] == [unit] * count
 
 
 def test_the_stream_knows_how_fast_a_head_turns() -> None:

@@ -35,6 +35,8 @@ from tools.train.micro.generators import (
 from tools.train.micro.generators.minute import Condition, Recipe
 from tools.train.micro.samples import Material
 
+__all__ = ["GENERATORS", "Condition", "Generator", "from_track", "mixed"]
+
 Generator = Callable[[np.random.Generator, Condition], Material]
 
 _RECIPES = {
