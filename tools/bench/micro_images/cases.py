@@ -33,6 +33,8 @@ TALKING = "foreman_cif.264"
 """A man who talks, turns and shakes his head (OpenH264's test sequences)."""
 ENLARGED = 1.6
 """Their faces span 40 px; spotting asks for more."""
+FREE = ("sfhq_synthetic",)
+"""Of `SOURCES`, those whose terms allow any use: what is learnt may ship with every set."""
 SOURCES = ("ytf", "sfhq_synthetic", "utkface", "mask_portraits")
 TRAINING, HELD_OUT = 0, 1
 """Parts of the packs."""
@@ -116,10 +118,13 @@ def packs(
 
 
 def _photographs(count: int, seed: int, part: int) -> list[Case]:
-    """Frontal faces of a part of the packs; no network of ours was trained on the held-out one."""
+    """Frontal faces of a part of the packs; no network of ours was trained on the held-out one. Of
+    the training part those that are free to use."""
     from tools.common.packs import decode, load
 
-    faces, labels, scenes = load("faces.npz"), load("faces_labels.npz"), load("negatives.npz")
+    faces, labels = load("faces.npz"), load("faces_labels.npz")
+    scenes = load("negatives.npz") if part == HELD_OUT else None
+    sources = SOURCES if part == HELD_OUT else FREE
     names = [str(name) for name in labels["source_names"]]
     points = labels["lm68"].astype(np.float32)
     apart = points[:, 45] - points[:, 36]
@@ -131,13 +136,15 @@ def _photographs(count: int, seed: int, part: int) -> list[Case]:
         name: list(
             rng.permutation(np.flatnonzero(usable & (labels["source"] == names.index(name))))
         )
-        for name in SOURCES
+        for name in sources
     }
+    back: Grey = np.full((HEIGHT, WIDTH), 128, np.uint8)
     found = []
     for place in range(count):
-        name = SOURCES[place % len(SOURCES)]
+        name = sources[place % len(sources)]
         row = int(drawn[name].pop())
-        back = decode(scenes["jpeg"], scenes["off"], int(rng.integers(len(scenes["off"]) - 1)))
+        if scenes is not None:
+            back = decode(scenes["jpeg"], scenes["off"], int(rng.integers(len(scenes["off"]) - 1)))
         size, noise = SIZES[(place + place // 4) % len(SIZES)], NOISES[place % len(NOISES)]
         found.append(
             Case(
