@@ -1,4 +1,4 @@
-"""`python -m tools.eval {detector,landmarks,expression,all}`: the shipped models beside others'."""
+"""`python -m tools.eval MODEL`, or `all`: the shipped models beside others', figures into cards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tools.common.files import save_json
 from tools.common.packs import packs_folder
 from tools.eval.ours import Ours, open_set
 
-WHAT = ("detector", "landmarks", "expression")
+WHAT = ("detector", "landmarks", "expression", "micro")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,6 +53,10 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
     from tools.eval.expression import evaluate as expression
     from tools.eval.landmarks import evaluate as landmarks
 
+    if name == "micro":
+        from tools.eval.micro import evaluate as micro
+
+        return micro.evaluate(ours, limit)
     if name == "detector":
         return detector.evaluate(ours, networks, limit)
     known = rendered.available()
@@ -67,10 +71,12 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
     from tools.eval.detector import tables as tables_detector
     from tools.eval.expression import tables as tables_expression
     from tools.eval.landmarks import tables as tables_landmarks
+    from tools.eval.micro import tables as tables_micro
 
     tables = {
         "detector": tables_detector,
         "landmarks": tables_landmarks,
+        "micro": tables_micro,
         "expression": tables_expression,
     }
     section = tables[name].section(report)

@@ -43,7 +43,9 @@ class Ours:
 
     def card(self, name: str) -> Path:
         """The model card, beside the model's file."""
-        return self.manifest.entry(name).file.parent / "CARD.md"
+        weights = self.manifest.weights.get(name)
+        file = weights.file if weights else self.manifest.entry(name).file
+        return file.parent / "CARD.md"
 
     def model(self, name: str) -> Model:
         """The int8 network. Raises `ModelError`."""

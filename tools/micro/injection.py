@@ -58,6 +58,8 @@ SHARES: Mapping[tuple[str, ...], float] = {
     ("AU10",): 0.07,
 }
 """Share of each set of units."""
+UPPER = frozenset({"AU01", "AU02", "AU04", "AU05", "AU07", "AU09"})
+"""Units of brows, lids and nose: a moving mouth does not hide them."""
 ONE_SIDED = 0.15
 LIDS = 0.02
 """Inter-ocular distances: AU07 moves no lid further, or small eyes would close: a blink."""

@@ -17,6 +17,9 @@ _RATE = 0.012
 """Relative step of the tracked median: at most 10 % in 9 steps."""
 _SMOOTHING = 0.05
 """Smoothing factor of the baseline per step."""
+VELOCITY = 0.15
+"""Radians, inter-ocular distances or logs of scale per second: the unit of pose velocities, before
+their inverse hyperbolic sine is taken."""
 _MIN_NOISE = 0.04
 """Per cent of the inter-ocular distance."""
 
@@ -114,7 +117,7 @@ def normalise(
         max(deviation, np.float32(-0.5)), np.float32(0.5)
     )
     for k in range(6):
-        velocity = (step[channels + k] - pose[k]) / np.float32(length * 0.15)
+        velocity = (step[channels + k] - pose[k]) / np.float32(length * VELOCITY)
         inputs[channels + 1 + k] = np.arcsinh(velocity)
         pose[k] = step[channels + k]
     inputs[channels + 7] = step[channels + 6]

@@ -87,6 +87,12 @@ def measure_channels(points: Float, values: Float) -> float:
     return scale
 
 
+def channel_weights() -> Float:
+    """float32[21, 68]: the channels as means of landmarks (`VERTICAL`: of y, else of x) of which
+    what an affine camera explains is taken out; for an upright face, in the landmarks' unit."""
+    return _WEIGHTS
+
+
 def face_channels(points: Float) -> Float:
     """The 21 channels of `CHANNEL_NAMES`, float32[21], of `points` float32[68, 2] in frame pixels.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +15,18 @@ LATENCY = 0.52
 """Seconds from a movement's offset to its report; until then a stronger peak may replace it."""
 _MAX_OVERLAP = 0.05
 """Seconds that successive events may overlap."""
+MAX_TURN = 1.2
+"""Radians per second, root mean square over a movement. On a head that turns faster nobody can tell
+what the face does from what the turn does to its landmarks."""
+_REMEMBERED = 48
+"""Steps of the head's speed: the longest movement and the delay of the outputs."""
+_SPOKEN = 24
+"""Steps over which the logit of speech is averaged."""
+_BROWS_LIDS_NOSE = {"AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09"}
+"""Units that are looked for while the mouth speaks; its own movements are not told from speech."""
 _START_LOGIT, _END_LOGIT = 0.0, -1.0
 """Hysteresis thresholds for the start and end of movements of `KINDS`."""
+_SPEECH = OTHERS.start + KINDS.index("speech")
 _NEGATIVE = {"AU04", "AU07", "AU09", "AU10", "AU15", "AU17", "AU20", "AU24"}
 _POSITIVE = {"AU06", "AU12"}
 _SURPRISE = {"AU01", "AU02", "AU05", "AU26"}
@@ -32,7 +42,9 @@ class PeakPicker:
         "_pending",
         "_previous_score",
         "_rejected",
+        "_speech",
         "_threshold",
+        "_turns",
     )
 
     def __init__(self, threshold: float, rejected: Counter[str]) -> None:
@@ -48,8 +60,12 @@ class PeakPicker:
         self._last_offset = -math.inf
         """Offset of the last reported event, seconds."""
         self._in_progress = [False] * len(KINDS)
+        self._turns: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
+        """Mid-time and squared speed of the head's turning, of the latest steps."""
+        self._speech: deque[float] = deque(maxlen=_SPOKEN)
+        """Logits of speech, of the latest steps."""
 
-    def step(self, time: float, outputs: Float, analysable: bool) -> None:
+    def step(self, time: float, outputs: Float, analysable: bool, turn: float = 0.0) -> None:
         """Add one step.
 
         Parameters
@@ -59,7 +75,11 @@ class PeakPicker:
         outputs : float32[26]
         analysable : bool
             False where events are suppressed: the face is too small, slow or noisy.
+        turn : float
+            Speed at which the head turns, radians per second.
         """
+        self._turns.append((time, turn * turn))
+        self._speech.append(outputs.item(_SPEECH))
         score = 1.0 / (1.0 + math.exp(-min(max(outputs.item(HEAT), -50.0), 50.0)))
         latest = self._latest
         if latest is not None and latest[0] > score and latest[0] >= self._previous_score:
@@ -81,11 +101,17 @@ class PeakPicker:
 
     def _add_peak(self, score: float, time: float, outputs: Float) -> None:
         units = _units(outputs[UNITS])
+        if units[0] not in _BROWS_LIDS_NOSE and sum(self._speech) > 0.0:
+            return
         event = MicroExpression(-1, *decode(time, outputs), _polarity(units), units, score)
-        if event.onset < self._last_offset - _MAX_OVERLAP:
+        if event.onset < self._last_offset - _MAX_OVERLAP or self._turned(event):
             return
         if self._pending is None or score > self._pending.score:
             self._pending = event
+
+    def _turned(self, event: MicroExpression) -> bool:
+        during = [square for at, square in self._turns if event.onset <= at <= event.offset]
+        return sum(during) > MAX_TURN**2 * len(during)
 
     def _count_others(self, outputs: Float) -> None:
         for k, logit in enumerate(outputs[OTHERS].tolist()):

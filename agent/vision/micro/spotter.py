@@ -170,7 +170,7 @@ class MicroSpotter:
         for k in range(count):
             found += face.picker.pop_due(track_id, stream.completed_at.item(k), now)
             outputs = face.network.step(stream.inputs[k])
-            face.picker.step(stream.times.item(k), outputs, analysable=face.reason is None)
+            face.picker.step(stream.times.item(k), outputs, face.reason is None, stream.turn(k))
 
     def _reason(self, face: _Face) -> str | None:
         stream = face.stream

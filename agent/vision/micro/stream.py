@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from agent.base.types import Float
-from agent.vision.kernels.normalise import normalise
+from agent.vision.kernels.normalise import VELOCITY, normalise
 from agent.vision.kernels.resample import resample_uniform
 from agent.vision.micro.channels import FACE_CHANNELS, REGIONS, VALUES, measure_channels
 
@@ -80,6 +80,13 @@ class FaceStream:
         """float32[21]: standard deviation of each channel at rest on the time scale of a
         micro-expression, inter-ocular distances."""
         return np.asarray(self._noise[0] * np.float32(1.48 / 1.2 / 100.0))
+
+    def turn(self, row: int) -> float:
+        """How fast the head turned in a row of `inputs`, radians per second."""
+        square = 0.0
+        for scaled in self.inputs[row, FACE_CHANNELS + 1 : FACE_CHANNELS + 4].tolist():
+            square += (VELOCITY * math.sinh(scaled)) ** 2
+        return math.sqrt(square)
 
     def push(self, time: float, points: Float, confidence: float) -> int:
         """Add a frame; return the number of steps it completed.

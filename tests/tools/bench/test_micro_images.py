@@ -16,6 +16,7 @@ from agent.vision.faces.align import MEAN_SHAPE
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
 from tools.bench.__main__ import main
 from tools.bench.micro_images.cases import bundled, videos
+from tools.bench.micro_images.measure import region
 from tools.bench.micro_images.run import Grain, in_memory, pictures, replayed
 from tools.bench.micro_images.sources import Clip
 from tools.bench.micro_images.tracking_gain import kept, reading
@@ -214,6 +215,29 @@ def test_the_command_reports_and_draws_without_the_packs(
     with np.load(next(p for p in tracks.iterdir() if "still" not in p.name)) as kept_tracks:
         assert kept_tracks["landmarks"].shape[1:] == (68, 2)
         assert len(kept_tracks["truth"]) == report["pooled"]["truths"]
+
+
+@pytest.mark.slow
+def test_without_movements_only_false_alarms_are_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEETING_PACKS", str(tmp_path))
+    command = ["micro-images", "--photographs", "1", "--seconds", "6", "--json", "--still"]
+    assert main([*command, "--keep", str(tmp_path / "tracks")]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["pooled"]["truths"] == report["videos"][0]["planted"] == 0
+    assert report["by"]["region"] == []
+    assert report["still"]["photograph"]["minutes"] == pytest.approx(0.1, abs=0.02)
+    (kept_track,) = (tmp_path / "tracks").iterdir()
+    assert kept_track.name.endswith("-still.npz")
+
+
+@pytest.mark.parametrize(
+    ("units", "place"),
+    [(("AU04", "AU07"), "brows and lids"), (("AU12",), "mouth"), (("AU04", "AU12"), "mouth")],
+)
+def test_movements_have_a_region(units: tuple[str, ...], place: str) -> None:
+    assert region(units) == place
 
 
 def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:

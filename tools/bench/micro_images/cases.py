@@ -29,9 +29,15 @@ NOISES = (1.0, 2.0, 3.0)
 CLIPS = ("milk", "night", "sister", "thanks")
 """Intel's clips of people who sign (CC BY 4.0). The others are backgrounds of the spotter's
 training: never measure on them."""
+TALKING = "foreman_cif.264"
+"""A man who talks, turns and shakes his head (OpenH264's test sequences)."""
 ENLARGED = 1.6
 """Their faces span 40 px; spotting asks for more."""
+FREE = ("sfhq_synthetic",)
+"""Of `SOURCES`, those whose terms allow any use: what is learnt may ship with every set."""
 SOURCES = ("ytf", "sfhq_synthetic", "utkface", "mask_portraits")
+TRAINING, HELD_OUT = 0, 1
+"""Parts of the packs."""
 TEACHER = "face_landmarks_detector.tflite"
 
 
@@ -89,16 +95,19 @@ def videos(
     return [Case(read_clip(path, enlarged, teacher), noise) for path in paths]
 
 
-def packs(photographs: int, clips: int, rendered: int, seed: int) -> list[Case]:
-    """Held-out photographs, Intel's clips and rendered faces. SystemExit without the packs."""
+def packs(
+    photographs: int, clips: int, rendered: int, seed: int, part: int = HELD_OUT
+) -> list[Case]:
+    """Photographs, Intel's clips and rendered faces. SystemExit without the packs."""
     from tools.common.packs import packs_folder
 
     folder = packs_folder()
     teacher = folder / "teachers" / TEACHER
     found: list[Case] = []
-    paths = [folder / "videos" / f"{name}.mkv" for name in CLIPS[:clips]]
+    names = [*(f"{name}.mkv" for name in CLIPS), TALKING]
+    paths = [folder / "videos" / name for name in names[:clips]]
     found += videos(paths, ENLARGED, NOISES[0], teacher if teacher.is_file() else None)
-    found += _photographs(photographs, seed)
+    found += _photographs(photographs, seed, part)
     if rendered:
         from tools.micro.rendered import RenderedFace
 
@@ -108,15 +117,18 @@ def packs(photographs: int, clips: int, rendered: int, seed: int) -> list[Case]:
     return found
 
 
-def _photographs(count: int, seed: int) -> list[Case]:
-    """Frontal faces of the packs' validation part, which no network of ours was trained on."""
+def _photographs(count: int, seed: int, part: int) -> list[Case]:
+    """Frontal faces of a part of the packs; no network of ours was trained on the held-out one. Of
+    the training part those that are free to use."""
     from tools.common.packs import decode, load
 
-    faces, labels, scenes = load("faces.npz"), load("faces_labels.npz"), load("negatives.npz")
+    faces, labels = load("faces.npz"), load("faces_labels.npz")
+    scenes = load("negatives.npz") if part == HELD_OUT else None
+    sources = SOURCES if part == HELD_OUT else FREE
     names = [str(name) for name in labels["source_names"]]
     points = labels["lm68"].astype(np.float32)
     apart = points[:, 45] - points[:, 36]
-    usable = (labels["split"] == 1) & labels["vis68"].all(1)
+    usable = (labels["split"] == part) & labels["vis68"].all(1)
     usable &= np.abs(labels["pose_yaw_pitch_roll"][:, 0]) < 15
     usable &= np.hypot(apart[:, 0], apart[:, 1]) > 50
     rng = np.random.default_rng(seed)
@@ -124,13 +136,15 @@ def _photographs(count: int, seed: int) -> list[Case]:
         name: list(
             rng.permutation(np.flatnonzero(usable & (labels["source"] == names.index(name))))
         )
-        for name in SOURCES
+        for name in sources
     }
+    back: Grey = np.full((HEIGHT, WIDTH), 128, np.uint8)
     found = []
     for place in range(count):
-        name = SOURCES[place % len(SOURCES)]
+        name = sources[place % len(sources)]
         row = int(drawn[name].pop())
-        back = decode(scenes["jpeg"], scenes["off"], int(rng.integers(len(scenes["off"]) - 1)))
+        if scenes is not None:
+            back = decode(scenes["jpeg"], scenes["off"], int(rng.integers(len(scenes["off"]) - 1)))
         size, noise = SIZES[(place + place // 4) % len(SIZES)], NOISES[place % len(NOISES)]
         found.append(
             Case(

@@ -31,7 +31,10 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--bundled", action="store_true", help="the bundled clip's face anyway")
     parser.add_argument("--photographs", type=int, default=12, metavar="N", help="default: 12")
-    parser.add_argument("--clips", type=int, default=4, metavar="N", help="default: all 4")
+    parser.add_argument(
+        "--training-part", action="store_true", help="photographs to learn noise from"
+    )
+    parser.add_argument("--clips", type=int, default=5, metavar="N", help="default: all 5")
     parser.add_argument(
         "--rendered", type=int, default=1, metavar="N", help="slow, a minute each; default: 1"
     )
@@ -55,6 +58,7 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
         "--config", type=Path, metavar="FILE.toml", help="the agent's configuration"
     )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep tracks and truth as npz")
+    parser.add_argument("--still", action="store_true", help="inject nothing: false alarms alone")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="a contact sheet")
 
 
@@ -72,6 +76,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         codec=args.replay,
         config=args.config,
         keep=args.keep,
+        still=args.still,
     )
     report, outcomes = measure(cases, options, _progress)
     report["faces"] = said
@@ -82,14 +87,17 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def _cases(args: argparse.Namespace) -> tuple[list[Case], str]:
     """The faces, and in words what they are."""
-    from tools.bench.micro_images.cases import bundled, packs, videos
+    from tools.bench.micro_images.cases import HELD_OUT, TRAINING, bundled, packs, videos
 
     if args.video:
         by = "FaceMesh v2" if args.teacher else "this agent's own landmarks"
         cases = videos(args.video, args.enlarge, args.noise, args.teacher)
         return cases, f"{len(cases)} videos of yours, movements placed by {by}"
     if not args.bundled and _packs_there():
-        cases = packs(args.photographs, args.clips, args.rendered, args.seed)
+        part = TRAINING if args.training_part else HELD_OUT
+        cases = packs(args.photographs, args.clips, args.rendered, args.seed, part)
+        if args.training_part:
+            return cases, "photographs of the training part of the research packs"
         return cases, "held-out photographs, clips and rendered faces of the research packs"
     count = max(args.photographs, 1)
     return bundled(count), (

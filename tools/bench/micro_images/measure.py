@@ -23,7 +23,7 @@ from tools.bench.micro_images.tracking_gain import Kept, kept
 from tools.common.errors import ToolError
 from tools.common.files import npz, save_atomically
 from tools.common.machine import machine
-from tools.micro.injection import Injection, schedule, truth_of
+from tools.micro.injection import UPPER, Injection, schedule, truth_of
 from tools.micro.score import Scored, pooled, score
 
 
@@ -40,6 +40,8 @@ class Options:
     config: Path | None = None
     keep: Path | None = None
     """Folder for one npz of landmarks and truth per video."""
+    still: bool = False
+    """Inject nothing: false alarms alone."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +81,9 @@ def measure(
 
 def _outcome(case: Case, options: Options, seed: int) -> Outcome:
     injected = schedule(np.random.default_rng(seed), options.seconds, options.amplitudes)
-    if not injected:
+    if options.still:
+        injected = []
+    elif not injected:
         raise ToolError("No movement fits into the video: ask for more than 5 seconds.")
     config = load(options.config) if options.config else AgentConfig()
 
@@ -90,7 +94,8 @@ def _outcome(case: Case, options: Options, seed: int) -> Outcome:
         return in_memory(frames, config)
 
     # The resting twin first: rendered faces keep its pictures.
-    still, seen = through([]), through(injected)
+    still = through([])
+    seen = through(injected) if injected else still
     scored = score(injected, seen.events, seen.seconds / 60.0)
 
     def all_kept(name: str) -> list[Kept]:
@@ -113,7 +118,8 @@ def _keep(outcome: Outcome, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{outcome.case.source.name} {outcome.case.noise:g}".replace(" ", "-").replace("/", "-")
     o = outcome
-    for seen, injected, end in ((o.seen, o.injected, ""), (o.still, [], "-still")):
+    twins = ((o.seen, o.injected, ""),) if o.injected else ()
+    for seen, injected, end in (*twins, (o.still, [], "-still")):
         found = [(e.onset, e.apex, e.offset) for e in seen.events]
         arrays: dict[str, Any] = {
             "timestamps": seen.time,
@@ -141,7 +147,7 @@ def report(outcomes: Sequence[Outcome], options: Options) -> dict[str, Any]:
         "pooled": pooled([o.scored for o in outcomes]),
         "by": {
             key: _grouped(rows, key)
-            for key in ("kind", "amplitude", "units", "size", "noise", "ratio")
+            for key in ("kind", "region", "amplitude", "units", "size", "noise", "ratio")
         },
         "still": {
             kind: _still([o for o in outcomes if o.case.source.kind == kind])
@@ -157,6 +163,7 @@ def _events(outcomes: Sequence[Outcome]) -> Iterator[dict[str, Any]]:
             ratio = p.amplitude * k.gain / k.noise if k.noise > 0 else float("nan")
             yield {
                 "kind": o.case.source.kind,
+                "region": f"{o.case.source.kind}, {region(p.units)}",
                 "amplitude": f"{p.amplitude * 100:g} %",
                 "units": "+".join(p.units),
                 "size": _class(o.iod, (0, 50, 70, 90, 110, 140), "px"),
@@ -168,6 +175,11 @@ def _events(outcomes: Sequence[Outcome]) -> Iterator[dict[str, Any]]:
                 "correlation": k.correlation,
                 "lag": k.lag,
             }
+
+
+def region(units: Sequence[str]) -> str:
+    """Where a movement is: `brows and lids` or `mouth`."""
+    return "brows and lids" if UPPER.issuperset(units) else "mouth"
 
 
 def _class(value: float, edges: Sequence[float], unit: str) -> str:

@@ -25,6 +25,7 @@ CAVEAT = (
 )
 HEADINGS = {
     "kind": "source",
+    "region": "source and region",
     "amplitude": "amplitude (peak, share of IOD)",
     "units": "action units",
     "size": "inter-ocular distance",

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.vision.micro.channels import CHANNEL_NAMES, FACE_CHANNELS
+from agent.vision.faces.shape3d import MEAN_SHAPE_3D
+from agent.vision.micro.channels import (
+    CHANNEL_NAMES,
+    FACE_CHANNELS,
+    REGIONS,
+    VERTICAL,
+    channel_weights,
+)
 from agent.vision.micro.stream import INPUTS
 
 Float = NDArray[np.float32]
@@ -36,8 +45,8 @@ _SWAP, _SIGN = _mirror()
 
 def disturbed(rng: np.random.Generator, inputs: Float) -> Float:
     """Inputs float32[T, 38] with movements that are no micro-expressions, in directions that no
-    generator knows: steps, jumps that fade, oscillations, single frames, slow swells. Gains and
-    levels of the channels vary, too."""
+    generator knows: steps, jumps that fade, oscillations, single frames, slow swells, pulses of the
+    whole face. Gains and levels of the channels vary, too."""
     inputs = inputs.copy()
     count = len(inputs)
     step = np.arange(count, dtype=np.float32)
@@ -52,6 +61,62 @@ def disturbed(rng: np.random.Generator, inputs: Float) -> Float:
         start = rng.uniform(0.0, count)
         course = (_ramp, _fading, _oscillation, _glitch, _swell)[rng.integers(5)]
         plain += (size * course(rng, step - start)[:, None] * direction).astype(np.float32)
+    if rng.random() < 0.5:
+        plain += _flexes(rng, inputs, step)
+    inputs[:, :FACE_CHANNELS] = 4.0 * np.arcsinh(plain / 4.0)
+    return inputs
+
+
+def _flexes(rng: np.random.Generator, inputs: Float, step: Float) -> Float:
+    """Pulses of the whole face at once, float32[T, 21] in units of noise: a head that dips for a
+    moment on a face that is not the template's. Micro-expressions are local."""
+    region = np.searchsorted(REGIONS, np.arange(FACE_CHANNELS), side="right") - 1
+    # per cent of the inter-ocular distance, see `agent.vision.kernels.normalise`
+    unit = 1.23 * np.exp(inputs[:, FACE_CHANNELS + 8 : FACE_CHANNELS + 12] - 1.5)[:, region]
+    out = np.zeros((len(inputs), FACE_CHANNELS), np.float32)
+    for _ in range(rng.integers(1, 4)):
+        roots = _bends()
+        field = roots[int(rng.integers(len(roots)))] @ rng.normal(size=(68, 2))
+        direction = np.where(
+            VERTICAL, channel_weights() @ field[:, 1], channel_weights() @ field[:, 0]
+        )
+        direction /= max(float(np.sqrt((direction**2).mean())), 1e-9)
+        size = np.exp(rng.uniform(np.log(0.3), np.log(3.0)))
+        length = rng.uniform(5.0, 30.0)
+        share = np.clip((step - rng.uniform(0.0, len(inputs))) / length, 0.0, 1.0)
+        pulse = np.sin(np.pi * share ** rng.uniform(0.7, 1.4)) ** 2
+        out += (size * pulse[:, None] * direction / np.maximum(unit, 0.04)).astype(np.float32)
+    return out
+
+
+@cache
+def _bends() -> tuple[Any, ...]:
+    """Roots float64[68, 68] of covariances that hardly change over a face."""
+    flat = MEAN_SHAPE_3D[:, :2].astype(np.float64)
+    square = ((flat[:, None] - flat[None]) ** 2).sum(2)
+    return tuple(
+        np.linalg.cholesky(np.exp(-square / (2 * reach**2)) + 1e-6 * np.eye(68))
+        for reach in (0.7, 1.0, 1.5)
+    )
+
+
+def mixed(rng: np.random.Generator, inputs: Float) -> Float:
+    """Inputs float32[T, 38] with the channels of each region mixed at random, one for the row.
+
+    A movement stays a bump in some direction; which one no generator can teach. Now and then a
+    channel is lost.
+    """
+    inputs = inputs.copy()
+    plain = 4.0 * np.sinh(inputs[:, :FACE_CHANNELS] / 4.0)
+    strength = rng.uniform(0.0, 0.6)
+    for first, end in pairwise(REGIONS.tolist()):
+        size = end - first
+        turn = np.eye(size) + strength * rng.normal(0.0, 1.0 / np.sqrt(size), (size, size))
+        # channels stay as loud as their noise, in whose unit they are
+        turn *= np.exp(rng.normal(0.0, 0.15)) / np.linalg.norm(turn, axis=0)
+        plain[:, first:end] = plain[:, first:end] @ turn.astype(np.float32)
+    if rng.random() < 0.15:
+        plain[:, rng.integers(FACE_CHANNELS)] = rng.normal(0.0, 1.0, len(plain))
     inputs[:, :FACE_CHANNELS] = 4.0 * np.arcsinh(plain / 4.0)
     return inputs
 

@@ -17,7 +17,7 @@ from agent.vision.micro.stream import INPUTS
 Float = NDArray[np.float32]
 WIDTH = 48
 TAPS, SPAN = 9, 5
-DILATIONS = (1, 2, 4, 4)
+DILATIONS = (1, 2, 4, 8, 8)
 REACH = TAPS + (SPAN - 1) * sum(DILATIONS)
 """Steps that an output depends on."""
 
@@ -42,7 +42,7 @@ class MicroNet(nn.Module):
         for layer, dilation in zip(self.middle, DILATIONS, strict=True):
             past = functional.pad(state, ((SPAN - 1) * dilation, 0))
             state = state + functional.relu(layer(past))
-        return torch.as_tensor(self.head(state))
+        return torch.as_tensor(self.head(state)).float()
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Weights as `agent.vision.micro.network.SpotterNetwork` takes them."""

@@ -29,7 +29,7 @@ class Material:
     confidence: Float
     micro: list[Event]
     kinds: Mapping[str, list[tuple[float, float]]]
-    """Spans of other movements by kind, seconds; empty where nobody knows."""
+    """Spans of other movements by kind, seconds; a kind is absent where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,10 +53,8 @@ class Sample:
     def crop(self, start: int, length: int) -> tuple[Float, ...]:
         """All arrays from `start` on."""
         part = slice(start, start + length)
-        return (
-            self.inputs[part], self.heat[part], self.shape[part], self.units[part],
-            self.near[part], self.kinds[part],
-        )  # fmt: skip
+        arrays = (self.inputs, self.heat, self.shape, self.units, self.near, self.kinds)
+        return tuple(array[part].astype(np.float32) for array in arrays)
 
 
 def steps_of(material: Material) -> tuple[Array, Float]:
@@ -104,9 +102,9 @@ def sample(material: Material) -> Sample:
         for unit in event.units:
             if unit in MICRO_ACTION_UNITS:
                 units[close, MICRO_ACTION_UNITS.index(unit)] = 1.0
-    if not material.kinds:
-        kinds[:] = np.nan
     for row, kind in enumerate(KINDS):
+        if kind not in material.kinds:
+            kinds[:, row] = np.nan
         for start, end in material.kinds.get(kind, []):
             kinds[(spoken >= start) & (spoken <= end), row] = 1.0
     return Sample(inputs, heat, shape, units, near, kinds)

@@ -1,10 +1,5 @@
-"""A second generator of synthetic tracks, for training only, built apart from `tools.micro`.
-
-Whoever makes tracks puts habits into them: shapes of movements, fields, how a head goes. A network
-trained on one generator finds them and does far worse on another's. So it is
-trained on two that share the published statistics and nothing else; `tools.bench micro` scores on
-`tools.micro` alone.
-"""
+"""A second hand's generator: few landmarks per unit, strengths instead of displacements, an affine
+head; built apart from `tools.micro`, with which it shares the published statistics alone."""
 
 from __future__ import annotations
 
@@ -282,7 +277,9 @@ class _Minute:
         root = np.linalg.cholesky(np.exp(-apart / (2 * 0.2**2)) + 1e-4 * np.eye(68))
         root /= np.linalg.norm(root, axis=1, keepdims=True)
         noise = np.sqrt(0.55) * rng.normal(size=(count, 68, 2))
-        noise += np.sqrt(0.25) * np.einsum("ij,njk->nik", root, rng.normal(size=(count, 68, 2)))
+        noise += np.sqrt(0.25) * np.tensordot(
+            rng.normal(size=(count, 68, 2)), root, (1, 1)
+        ).transpose(0, 2, 1)
         keep = np.exp(-1 / (self.how.fps * 0.25))
         slow = rng.normal(size=(count, 68, 2))
         slow[1:] *= np.sqrt(1 - keep**2)

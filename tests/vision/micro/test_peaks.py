@@ -1,0 +1,84 @@
+"""Peak picking: one event per peak, none from a head that turns too fast to tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from agent.base.types import MICRO_ACTION_UNITS, MicroExpression
+from agent.vision.micro.channels import FACE_CHANNELS
+from agent.vision.micro.outputs import CENTRE, HEAT, KINDS, LOOK_AHEAD, OTHERS, OUTPUTS, UNITS
+from agent.vision.micro.peaks import LATENCY, MAX_TURN, PeakPicker
+from agent.vision.micro.stream import STEP, FaceStream
+from tests.vision.micro.tracks import make
+
+
+def _peak(
+    turn: float, at: int = 40, during: range = range(0, 200), unit: str = "AU04", speech: float = -3
+) -> list[MicroExpression]:
+    """One peak of the score at step `at`, while the head turns in the steps of `during`."""
+    picker = PeakPicker(0.6, Counter())
+    found: list[MicroExpression] = []
+    for step in range(100):
+        outputs = np.full(OUTPUTS, -3.0, np.float32)
+        outputs[HEAT] = 3.0 - 2.0 * abs(step - at)
+        outputs[CENTRE : UNITS.start] = 0.0
+        outputs[UNITS.start + MICRO_ACTION_UNITS.index(unit)] = 2.0
+        outputs[OTHERS.start + KINDS.index("speech")] = speech
+        time = step * STEP
+        found += picker.pop_due(0, time, time)
+        picker.step(time, outputs, True, turn if step in during else 0.0)
+    return found + picker.pop_due(0, np.inf, 10.0)
+
+
+def test_a_peak_is_one_event_in_time() -> None:
+    (event,) = _peak(0.0)
+    centre = (40 - LOOK_AHEAD) * STEP
+    assert (event.onset + event.offset) / 2 == pytest.approx(centre, abs=0.05)
+    assert event.onset <= event.apex <= event.offset
+    assert event.emitted <= event.offset + LATENCY + 2 * STEP
+
+
+@pytest.mark.parametrize(("turn", "count"), [(0.9 * MAX_TURN, 1), (1.1 * MAX_TURN, 0)])
+def test_a_fast_turn_hides_a_movement(turn: float, count: int) -> None:
+    assert len(_peak(turn)) == count
+
+
+def test_a_turn_before_or_after_hides_nothing() -> None:
+    (event,) = _peak(0.0)
+    begin, end = round(event.onset / STEP) - 1, round(event.offset / STEP) + 2
+    assert len(_peak(5.0, during=range(0, begin))) == 1
+    assert len(_peak(5.0, during=range(end, 100))) == 1
+    assert len(_peak(5.0, during=range(begin, end))) == 0
+
+
+@pytest.mark.parametrize(
+    ("unit", "speech", "count"),
+    [("AU12", -1.0, 1), ("AU12", 1.0, 0), ("AU15", 1.0, 0), ("AU04", 1.0, 1), ("AU07", 3.0, 1)],
+)
+def test_while_the_mouth_speaks_its_movements_are_speech(
+    unit: str, speech: float, count: int
+) -> None:
+    found = _peak(0.0, unit=unit, speech=speech)
+    assert [event.action_units[0] for event in found] == [unit] * count
+
+
+def test_the_stream_knows_how_fast_a_head_turns() -> None:
+    track = make(0, seconds=4, noise=0.0)
+    angle = np.radians(30.0) * (track.times - 2.0).clip(0.0)  # 30 degrees a second in the picture
+    centre = track.points.mean(axis=(0, 1))
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    x, y = (track.points - centre).transpose(2, 0, 1)
+    points = np.stack([cos * x - sin * y, sin * x + cos * y], axis=2) + centre
+    stream = FaceStream()
+    speeds: list[tuple[float, float]] = []
+    for time, seen in zip(track.times.tolist(), points.astype(np.float32), strict=True):
+        done = stream.push(time, seen, 1.0)
+        speeds += [(stream.times.item(k), stream.turn(k)) for k in range(done)]
+        assert stream.inputs.shape[1] > FACE_CHANNELS + 4
+    before = [speed for at, speed in speeds if 0.5 < at < 1.8]
+    after = [speed for at, speed in speeds if 2.2 < at < 3.8]
+    assert max(before) < np.radians(3.0)
+    assert np.median(after) == pytest.approx(np.radians(30.0), rel=0.05)
