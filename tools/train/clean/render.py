@@ -158,6 +158,8 @@ def _drawn(kind: str, number: int) -> Iterator[tuple[Face, int, float]]:
         if rng.random() < spec.prototypes:
             label = int(rng.integers(len(EXPRESSIONS)))
             strength, name = float(rng.uniform(0.25, 1.0)), EXPRESSIONS[label]
+            if label == 0 and rng.random() < 0.6:
+                name = "speech"
         plan = scene(
             rng, who, size=spec.size, iod=spec.iod, expression=name, strength=(strength, strength)
         )
