@@ -26,6 +26,8 @@ STIFFNESS = 0.06
 """Weight of an identity coefficient against a point's error, head's centimetres."""
 DETAIL = 2
 """Samples per pixel and direction."""
+TEETH_LEVEL = 115.0
+"""Grey levels of teeth in plain light before the skin's brightness, which tells exposure, adds."""
 RATIO = (0.6, 1.5)
 """Limits of the change of shading."""
 
@@ -70,9 +72,9 @@ class Fitted:
 class Manner:
     """What else varies when a face is moved."""
 
-    teeth: float = 1.1
+    teeth: float = 1.0
     mouth: float = 0.5
-    """Brightness of teeth and of the mouth's inside, relative to the skin's."""
+    """Brightness of teeth, relative to usual ones, and of the mouth's inside, to the skin's."""
     lines: float = 0.3
     """How strongly expressions draw lines, in [0, 1]."""
     identity: Floats | None = None
@@ -181,8 +183,10 @@ def reenact(
     ratio = np.asarray(cv2.GaussianBlur(ratio, (0, 0), 0.012 * face.scale * 16), np.float32)
     look = look * ratio
     mouth = (kind == TEETH) | (kind == GUM)
-    cave = np.where(kind == TEETH, 0.45 + 0.8 * shaded[1], shaded[1])
-    inner = face.level * cave * np.where(kind == TEETH, manner.teeth, manner.mouth)
+    # teeth are about as bright whoever they belong to, skin is not
+    tooth = manner.teeth * (0.65 * face.level + TEETH_LEVEL) * (0.75 + 0.5 * shaded[1])
+    cave = manner.mouth * face.level * (0.2 + shaded[1])
+    inner = np.where(kind == TEETH, tooth, cave)
     look = np.where(mouth, inner, look)
     look = _whites(look, kind == EYE, old[0], place, photo)
     small = cv2.resize(look, (width, height), interpolation=cv2.INTER_AREA)

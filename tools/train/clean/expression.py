@@ -54,6 +54,7 @@ class Material:
     """Held-out faces with a class, uint8[N, 48, 48], for temperature and threshold."""
     description: tuple[str, ...] = DESCRIPTION
     terms: str = clean.TERMS
+    held_out: str = "held-out photographs, most of them moved to other expressions"
 
 
 def material() -> Material:

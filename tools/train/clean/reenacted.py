@@ -187,8 +187,8 @@ def _one(
     gaze = np.clip(rng.normal(0, 0.15, 2), -1, 1)
     wanted = units.look(wanted, float(gaze[0]), float(gaze[1])).astype(np.float32)
     manner = Manner(
-        float(rng.uniform(0.8, 1.35)),
-        float(rng.uniform(0.25, 0.65)),
+        float(rng.uniform(0.7, 1.25)),
+        float(rng.uniform(0.25, 0.7)),
         float(rng.uniform(0.0, 0.5)),
         (rng.standard_normal(100) * rng.uniform(0.2, 0.8)).astype(np.float32),
     )

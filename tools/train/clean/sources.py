@@ -141,6 +141,8 @@ def _drawn(held_out: bool) -> Kind:
 def _real(held_out: bool) -> Kind:
     """Photographs; under a mask nothing is known."""
     real = photographs(held_out)
+    if held_out:
+        real = real.take(~real.masked)
     trust = np.clip(1.4 - 8.0 * real.doubt, 0.3, 1.0)[:, None] * np.ones(68, np.float32)
     trust[np.ix_(real.masked, UNDER_MASK)] = 0.0
     return (
