@@ -9,7 +9,7 @@ ratio of two drawings of the plain head under the photograph's light, as in expr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import cv2
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.render import mesh, raster, shade, skin, units
-from tools.render.mesh import EYE, GUM, LASH, SKIN, TEETH, Floats, head
+from tools.render.mesh import EYE, GUM, LASH, SCALP, SKIN, TEETH, Floats, head
 
 Grey = NDArray[np.uint8]
 COMPONENTS = 40
@@ -30,6 +30,18 @@ TEETH_LEVEL = 115.0
 """Grey levels of teeth in plain light before the skin's brightness, which tells exposure, adds."""
 RATIO = (0.6, 1.5)
 """Limits of the change of shading."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Before:
+    """A photograph's head, drawn as it is."""
+
+    place: Floats
+    """float32[N, 3]: pixels and depth of the vertices."""
+    index: NDArray[np.int32]
+    """int32[H, W], samples: the triangle, -1 for none."""
+    shaded: Floats
+    """float32[H, W], samples: brightness of the plain head."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +68,8 @@ class Fitted:
     """float32[4]: direction of the photograph's light as the viewer sees it, and its share."""
     level: float
     """Grey level of skin in plain light."""
+    before: Before | None = None
+    """The head as it is in the photograph; None while it is being fitted."""
 
     def project(self, points: Floats) -> Floats:
         """Pixels and depth float32[N, 3] of the head's points in the order of its vertices."""
@@ -78,10 +92,11 @@ class Manner:
     lines: float = 0.3
     """How strongly expressions draw lines, in [0, 1]."""
     identity: Floats | None = None
-    """float32[100], added to the person's identity coefficients."""
+    """float32[100] or fewer, added to the person's identity coefficients."""
 
 
 PLAIN = Manner()
+NO_LINES = np.zeros(len(skin.WRINKLES), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,32 +149,30 @@ def fit(picture: Grey, points: Floats, coefficients: Floats, rounds: int = 6) ->
     correction = _spread(at[marks], left, at, made.scale)
     error = float(np.linalg.norm(left, axis=1).mean())
     light, level = _light(picture, made, at + correction)
-    return Fitted(
-        picture, coefficients, resting, made.rotation, made.scale, made.shift,
-        correction, error, light, level,
-    )  # fmt: skip
+    made = replace(made, correction=correction, error=error, light=light, level=level)
+    shown = h.moved(resting, coefficients)
+    place = made.project(shown)
+    drawn = _draw(made, place)
+    return replace(made, before=Before(place, drawn[0], _shade(made, shown, drawn, NO_LINES)))
 
 
 def reenact(
     face: Fitted, points: Floats, coefficients: Floats, manner: Manner = PLAIN
 ) -> Reenacted:
     """The photograph with expression `coefficients` float32[57]; `points` are its labels."""
-    h = head()
-    before = h.moved(face.resting, face.coefficients)
+    h, before = head(), face.before
+    if before is None:
+        raise ValueError("This face has not been fitted: use fit().")
     after = h.moved(face.resting, coefficients)
     if manner.identity is not None:
         after += _reshaped(manner.identity)
-    source, target = face.project(before), face.project(after)
+    source, target = before.place, face.project(after)
     height, width = face.picture.shape
-    old, new = _draw(face, before, source), _draw(face, after, target)
+    index, weight = new = _draw(face, target)
     # the photograph's own lines stay; only what is more than they show is drawn
     had, wanted = (units.wrinkle_strength(c) for c in (face.coefficients, coefficients))
     lines = np.float32(manner.lines) * np.maximum(wanted - had, 0.0)
-    shaded = [
-        _shade(face, v, drawn, w)
-        for v, drawn, w in zip((before, after), (old, new), (0 * lines, lines), strict=True)
-    ]
-    index, weight = new
+    shaded = _shade(face, after, new, lines)
     there = index >= 0
     corners = _triangles()[np.maximum(index, 0)]
     a, b = weight[..., :1], weight[..., 1:]
@@ -175,8 +188,8 @@ def reenact(
     photo = face.picture.astype(np.float32)
     look = _sample(photo, place)
     # shading before, taken along to where the skin is now
-    was = _sample(shaded[0], (place + 0.5) * DETAIL - 0.5)
-    ratio = np.clip((shaded[1] + 0.02) / (was + 0.02), *RATIO)
+    was = _sample(before.shaded, (place + 0.5) * DETAIL - 0.5)
+    ratio = np.clip((shaded + 0.02) / (was + 0.02), *RATIO)
     kind = np.where(there, _materials()[np.maximum(index, 0)], -1)
     is_skin = (kind == SKIN) & (was > 0)
     ratio = np.where(is_skin, ratio, 1.0).astype(np.float32)
@@ -184,11 +197,11 @@ def reenact(
     look = look * ratio
     mouth = (kind == TEETH) | (kind == GUM)
     # teeth are about as bright whoever they belong to, skin is not
-    tooth = manner.teeth * (0.65 * face.level + TEETH_LEVEL) * (0.75 + 0.5 * shaded[1])
-    cave = manner.mouth * face.level * (0.2 + shaded[1])
+    tooth = manner.teeth * (0.65 * face.level + TEETH_LEVEL) * (0.75 + 0.5 * shaded)
+    cave = manner.mouth * face.level * (0.2 + shaded)
     inner = np.where(kind == TEETH, tooth, cave)
     look = np.where(mouth, inner, look)
-    look = _whites(look, kind == EYE, old[0], place, photo)
+    look = _whites(look, kind == EYE, before.index, place)
     small = cv2.resize(look, (width, height), interpolation=cv2.INTER_AREA)
     # where nothing moves the photograph stays as it is
     stays = np.linalg.norm(place - grid, axis=2) + 4.0 * np.abs(ratio - 1.0) + mouth
@@ -203,7 +216,7 @@ def _reshaped(identity: Floats) -> Floats:
     """Vertices' shift float32[N, 3], cm, by identity coefficients; the head's back and the neck,
     where hair and background begin, stay."""
     h = head()
-    moved = (identity @ h.identity).reshape(-1, 3)
+    moved = (identity @ h.identity[: len(identity)]).reshape(-1, 3)
     at = h.neutral
     away = np.linalg.norm((at - [0.0, -1.0, 6.0]) / [1.0, 1.25, 1.2], axis=1)
     share = np.clip((9.5 - away) / 3.5, 0.0, 1.0)[:, None]
@@ -250,7 +263,10 @@ def _kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float6
 @cache
 def _shown() -> NDArray[np.int64]:
     h = head()
-    return np.flatnonzero(h.material != LASH)
+    away = h.neutral[h.triangles].mean(1)
+    # what neither moves nor casts shadows on what does
+    still = (h.material == SCALP) | (away[:, 1] < -15.0) | (away[:, 2] < -6.0)
+    return np.flatnonzero((h.material != LASH) & ~still)
 
 
 @cache
@@ -271,14 +287,14 @@ def _corners() -> Floats:
 Drawn = tuple[NDArray[np.int32], Floats]
 
 
-def _draw(face: Fitted, points: Floats, projected: Floats) -> Drawn:
+def _draw(face: Fitted, projected: Floats) -> Drawn:
     """Triangle and barycentric weights of each sample."""
     height, width = (side * DETAIL for side in face.picture.shape)
     at = projected.copy()
     at[:, :2] = (at[:, :2] + 0.5) * DETAIL - 0.5
     depth = np.full((height, width), 1e9, np.float32)
     index, weight = np.full(depth.shape, -1, np.int32), np.zeros((*depth.shape, 2), np.float32)
-    solid, grain = np.ones(len(points), np.float32), np.zeros((1, 1), np.float32)
+    solid, grain = np.ones(len(at), np.float32), np.zeros((1, 1), np.float32)
     raster.fill(at, _triangles(), solid, _corners(), grain, False, 0, depth, index, weight)
     return index, weight
 
@@ -347,7 +363,7 @@ def _sample(values: Floats, place: Floats) -> Floats:
 
 
 def _whites(
-    look: Floats, eye: NDArray[np.bool_], before: NDArray[np.int32], place: Floats, photo: Floats
+    look: Floats, eye: NDArray[np.bool_], before: NDArray[np.int32], place: Floats
 ) -> Floats:
     """Parts of the eyes that lids covered in the photograph, in the brightness of its whites."""
     if not eye.any():

@@ -14,7 +14,9 @@ from tests.tools.packs import blob
 from tools.train.clean import (
     compositions,
     convention,
+    origins,
     photographs,
+    prepare,
     reenacted,
     scenes,
     style,
@@ -72,7 +74,7 @@ def test_units_name_only_three_classes() -> None:
 
 def test_missing_shards_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(clean_render, "FOLDER", tmp_path)
-    with pytest.raises(SystemExit, match=r"faces-000\.npz.*clean\.render"):
+    with pytest.raises(SystemExit, match=r"faces-000\.npz.*clean\.prepare"):
         clean_render.load_rendered("faces")
 
 
@@ -172,7 +174,7 @@ def test_masked_and_held_out_photographs_are_told_apart(
     jpeg, off = blob([np.full((30, 30), 10 * k, np.uint8) for k in range(4)])
     path = tmp_path / "photographs.npz"
     monkeypatch.setattr(photographs, "FILE", path)
-    with pytest.raises(SystemExit, match=r"clean\.photographs"):
+    with pytest.raises(SystemExit, match=r"clean\.prepare"):
         photographs.photographs()
     np.savez(
         path, jpeg=jpeg, off=off, points=np.arange(4 * 136).reshape(4, 68, 2),
@@ -207,3 +209,31 @@ def test_a_borrowed_spectrum_keeps_the_edges_and_takes_over_the_shade() -> None:
     assert np.corrcoef(*rest)[0, 1] > 0.95
     same = style.spectrum_of(mine, mine, 3)
     np.testing.assert_allclose(same, mine, atol=1e-3)
+
+
+def test_what_is_made_is_not_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(photographs, "FILE", tmp_path / "photographs.npz")
+    monkeypatch.setattr(photographs, "label", lambda: made.append("photographs"))
+    monkeypatch.setattr(clean_render, "draw", made.append)
+    monkeypatch.setattr(reenacted, "draw", lambda: made.append("reenacted"))
+    prepare.prepare()
+    assert made == ["photographs", *clean_render.KINDS, "reenacted"]
+    (tmp_path / "photographs.npz").touch()
+    prepare.prepare()
+    assert made.count("photographs") == 1
+
+
+def test_every_link_of_an_origin_is_told_in_manifest_and_card() -> None:
+    teacher = origins.Teacher("Net", "MIT", "secret pictures")
+    origin = origins.Origin(
+        "pictures", "example.org", "CC0", "by its page", "all", (teacher,), "boxes by people"
+    )
+    for text in (origin.line(), origins.table([origin])):
+        for link in ("pictures", "example.org", "CC0", "by its page", "all", "boxes by people",
+                     "Net (MIT)", "Net learnt from secret pictures"):  # fmt: skip
+            assert link in text
+    every = {*origins.DETECTOR, *origins.LANDMARKS, *origins.EXPRESSION}
+    assert {origin.taken for origin in every if not origin.taken.strip()} == set()
+    columns = {row.count("|") for row in origins.table(sorted(every, key=str)).splitlines()}
+    assert columns == {6}

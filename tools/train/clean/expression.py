@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Float, Grey
 from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, cut, similarity
 from tools.common.packs import decode, load
+from tools.train.clean import origins
 from tools.train.clean import sources as clean
 from tools.train.clean.convention import as_labelled
 from tools.train.clean.photographs import photographs
@@ -35,14 +36,6 @@ HELD_PHOTOGRAPHS = 80
 """Re-enacted photographs kept for what is chosen, the last ones."""
 CLASS_WEIGHT = np.array([1.3, 1.3, 1.0, 1.0, 1.0, 0.6, 0.6, 0.4], np.float32)
 """In front of cameras rest and smiles are common, disgust, fear and contempt are rare."""
-DESCRIPTION = (
-    clean.RENDERED + ": prototypes after EMFACS (Friesen & Ekman 1983), exact coefficients",
-    "the same prototypes on SFHQ faces (MIT), CC0 mask scenes and Intel sample-videos "
-    "(CC BY 4.0), moved by ICT-FaceKit's deltas (MIT)",
-    clean.SYNTHETIC,
-    clean.REAL,
-    "action units of photographs and SFHQ: blendshapes of MediaPipe FaceLandmarker (Apache-2.0)",
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +45,7 @@ class Material:
     parts: list[tuple[Faces, int]]
     chosen: Faces
     """Held-out faces with a class, uint8[N, 48, 48], for temperature and threshold."""
-    description: tuple[str, ...] = DESCRIPTION
+    description: tuple[str, ...] = origins.lines(origins.EXPRESSION)
     terms: str = clean.TERMS
     held_out: str = "held-out photographs, most of them moved to other expressions"
 

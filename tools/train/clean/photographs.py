@@ -1,7 +1,5 @@
 """Real faces whose terms allow any use, labelled by permissive teachers, once.
 
-    python -m tools.train.clean.photographs
-
 Cuts the faces out of the CC0 mask scenes' training part and of Intel's sample videos (CC BY 4.0,
 "Intel, sample-videos"), asks `tools.train.clean.teachers` and writes `runs/clean/photographs.npz`.
 The validation part of the scenes is not looked at. What is chosen (thresholds, temperatures) is
@@ -83,9 +81,8 @@ class _Found:
     held_out: bool
 
 
-def main() -> int:
-    """Label what is there; a minute or two for a thousand faces."""
-    cv2.setNumThreads(1)
+def label() -> None:
+    """Label what is there, and say how much; a minute or two for a thousand faces."""
     found = [f for f in _every(Teachers()) if f.answer.trusted]
     data: dict[str, NDArray[Any]] = {}
     jpeg = [
@@ -107,13 +104,12 @@ def main() -> int:
         own = data["source"] == k
         masked, held = int((own & data["masked"]).sum()), int((own & data["held_out"]).sum())
         print(f"{name}: {int(own.sum())} faces, {masked} masked, {held} held out")
-    return 0
 
 
 def photographs(held_out: bool = False) -> Photographs:
     """Training faces, or the held-out ones. SystemExit where they have not been labelled yet."""
     if not FILE.is_file():
-        raise SystemExit(f"There is no {FILE}: run python -m tools.train.clean.photographs.")
+        raise SystemExit(f"There is no {FILE}: run python -m tools.train.clean.prepare.")
     with np.load(FILE) as pack:
         data = {name: pack[name] for name in pack.files}
     rows = np.flatnonzero(data["held_out"] == held_out)
@@ -234,7 +230,3 @@ def _cut(
         answer.agreement,
     )
     return _Found(piece.copy(), moved, masked, source, clip, held_out)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

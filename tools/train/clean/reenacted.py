@@ -1,4 +1,4 @@
-"""Photographs of the clean set with other expressions: `python -m tools.train.clean.reenacted`.
+"""Photographs of the clean set with other expressions.
 
 Every face of SFHQ's training part and of `tools.train.clean.photographs` to which
 `tools.render.reenact` fits the head well shows classes at random, its proportions varied. Writes
@@ -22,7 +22,7 @@ from tools.common.packs import decode, load
 from tools.common.progress import along
 from tools.render import units
 from tools.render.mesh import head
-from tools.render.reenact import Fitted, Manner, fit, reenact
+from tools.render.reenact import COMPONENTS, Fitted, Manner, fit, reenact
 from tools.train.clean.convention import as_rendered
 from tools.train.clean.photographs import CLIPS, photographs
 from tools.train.clean.synthetic import synthetic_rows
@@ -30,7 +30,7 @@ from tools.train.clean.synthetic import synthetic_rows
 FOLDER = ROOT / "runs" / "clean"
 SHARD = 40
 """Photographs per file."""
-EACH = 16
+EACH = 12
 """Pictures made of one photograph."""
 SEED = 63_000
 LARGEST = 150
@@ -71,23 +71,21 @@ class _Photograph:
     blendshapes: Float
 
 
-def main() -> int:
+def draw() -> None:
     """Draw every shard that is missing."""
-    cv2.setNumThreads(1)
     every = _photographs()
     count = -(-len(every) // SHARD)
     for k in range(count):
         if not _path(k).is_file():
             part = every[k * SHARD : (k + 1) * SHARD]
             save_atomically(_path(k), _shard(part, k))
-    return 0
 
 
 def load_reenacted() -> Drawn:
     """All shards. SystemExit where there is none."""
     paths = sorted(FOLDER.glob("reenacted-*.npz"))
     if not paths:
-        raise SystemExit(f"No {_path(0)}: run python -m tools.train.clean.reenacted.")
+        raise SystemExit(f"No {_path(0)}: run python -m tools.train.clean.prepare.")
     parts: list[dict[str, NDArray[Any]]] = []
     for path in paths:
         with np.load(path) as pack:
@@ -190,7 +188,7 @@ def _one(
         float(rng.uniform(0.7, 1.25)),
         float(rng.uniform(0.25, 0.7)),
         float(rng.uniform(0.0, 0.5)),
-        (rng.standard_normal(100) * rng.uniform(0.2, 0.8)).astype(np.float32),
+        (rng.standard_normal(COMPONENTS) * rng.uniform(0.2, 0.8)).astype(np.float32),
     )
     made = reenact(face, points, wanted, manner)
     return made.picture, made.landmarks, units.action_units(wanted), label, strength
@@ -213,7 +211,3 @@ def _sized(picture: Grey, points: Float) -> tuple[Grey, Float]:
 
 def _path(number: int) -> Any:
     return FOLDER / f"reenacted-{number:03d}.npz"
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

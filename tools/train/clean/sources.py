@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from agent.base.types import Float, Grey
 from tools.common.packs import decode, load
 from tools.render.backdrop import backdrop
-from tools.train.clean import scenes
+from tools.train.clean import origins, scenes
 from tools.train.clean.compositions import compositions
 from tools.train.clean.convention import as_labelled
 from tools.train.clean.photographs import CLIPS, photographs
@@ -36,28 +36,8 @@ from tools.train.clean.synthetic import synthetic_rows
 from tools.train.detector import sources as detector_sources
 from tools.train.landmarks import data as landmarks_data
 
+DETECTOR = origins.lines(origins.DETECTOR)
 TERMS = "Trained only on sources whose terms allow any use; see CARD.md."
-SYNTHETIC = "432 SFHQ synthetic faces (MIT)"
-RENDERED = "faces rendered from ICT-FaceKit geometry (MIT) with procedural skin, hair and light"
-REAL = (
-    "faces of 581 CC0 mask scenes and Intel sample-videos (CC BY 4.0), points and blendshapes by "
-    "MediaPipe FaceMesh v2 and PFLD-GhostOne (Apache-2.0)"
-)
-TEACHERS = "labels of SFHQ: MediaPipe FaceMesh v2 and blendshapes, PFLD-GhostOne (Apache-2.0)"
-REENACTED = "SFHQ's and these faces with other expressions, moved by ICT-FaceKit's deltas (MIT)"
-CROWDS = (
-    "facemask scenes, 581 pictures (CC0 by the page of their source, read November 2026): boxes by "
-    "people, keypoints by YuNet, RetinaFace and BlazeFace (Apache-2.0, MIT)"
-)
-INTEL = "76 frames of Intel sample-videos (CC BY 4.0), boxes by YuNet, RetinaFace and BlazeFace"
-BACKGROUNDS = "procedural backgrounds; face-free pieces of the Intel frames"
-DETECTOR: tuple[str, ...] = (
-    CROWDS,
-    f"{RENDERED}: single, pasted and in groups",
-    SYNTHETIC,
-    INTEL,
-    BACKGROUNDS,
-)
 NAMES = ("synthetic", "rendered", "photographs", "reenacted")
 SHARES = np.array([0.25, 0.3, 0.2, 0.25], np.float32)
 """Of all draws of the landmark network's faces, by kind."""
@@ -87,7 +67,7 @@ def landmarks() -> landmarks_data.Sources:
         backdrops(400, 1) + scenes.pieces(*frames, 2) + scenes.pieces(*real, 4, 1),
         landmarks_data.load_faces(1),
         landmarks_data.load_negatives(1),
-        (RENDERED, SYNTHETIC, REAL, REENACTED, TEACHERS, BACKGROUNDS),
+        origins.lines(origins.LANDMARKS),
         TERMS,
         _landmark_faces("held_out"),
         backdrops(60, LATER) + scenes.pieces(*scenes.intel(1), 3) + scenes.pieces(*_held(), 5, 3),
