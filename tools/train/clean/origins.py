@@ -201,3 +201,4 @@ EXPRESSION = (
         labels="prototypes after EMFACS where moved",
     ),
 )
+OF = {"detector": DETECTOR, "landmarks": LANDMARKS, "expression": EXPRESSION}
