@@ -313,7 +313,7 @@ def _shade(face: Fitted, points: Floats, drawn: Drawn, lines: Floats) -> Floats:
     shadow = np.full((side, side), 1e9, np.float32)
     raster.shadow_map(in_light, _triangles(), shadow)
     albedo = np.ones(8, np.float32)
-    plain = np.ones((skin.TEXTURE, skin.TEXTURE), np.float32)
+    plain = np.ones((mesh.TEXTURE, mesh.TEXTURE), np.float32)
     cloth = np.ones((2, 2), np.float32)
     eye = np.array([0.2, 0.45, 0.1, 0.2, 0.1], np.float32)
     bare, gloss = np.full(len(points), -1.0, np.float32), np.zeros(8, np.float32)

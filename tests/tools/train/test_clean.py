@@ -21,10 +21,12 @@ from tools.train.clean import (
     scenes,
     style,
     synthetic,
+    unit_classes,
 )
 from tools.train.clean import expression as clean_expression
 from tools.train.clean import render as clean_render
 from tools.train.detector.labels import Labels
+from tools.train.expression.data import Faces
 
 
 def test_moved_points_turn_and_grow_with_the_face() -> None:
@@ -237,3 +239,33 @@ def test_every_link_of_an_origin_is_told_in_manifest_and_card() -> None:
     assert {origin.taken for origin in every if not origin.taken.strip()} == set()
     columns = {row.count("|") for row in origins.table(sorted(every, key=str)).splitlines()}
     assert columns == {6}
+
+
+def test_units_of_prototypes_name_photographs_softly() -> None:
+    rng = np.random.default_rng(2)
+    named = rng.integers(0, 3, 400)
+    units = np.zeros((400, len(ACTION_UNITS)), np.float32)
+    smile, brow = ACTION_UNITS.index("AU12"), ACTION_UNITS.index("AU01")
+    units[named == 1, smile] = 0.8
+    units[named == 2, brow] = 0.8
+    classes = np.eye(len(EXPRESSIONS), dtype=np.float32)[named]
+    rule = unit_classes.learnt(units, classes, np.ones(400, np.float32))
+    shown = np.zeros((4, len(ACTION_UNITS)), np.float32)
+    shown[1, smile], shown[2, brow], shown[3, smile] = 0.7, 0.7, 0.35
+    told = unit_classes.told(shown, rule)
+    np.testing.assert_allclose(told.sum(1), 1, atol=1e-5)
+    assert told[:3].argmax(1).tolist() == [0, 1, 2]
+    assert told[3, 1] < told[1, 1]  # half a smile: less sure
+
+
+def test_only_faces_without_a_class_are_named_by_their_units() -> None:
+    flat = np.full((2, 8), 1 / 8, np.float32)
+    faces = Faces(
+        np.zeros((2, 72, 72), np.uint8), flat, np.array([0.8, 0], np.float32),
+        np.zeros((2, 12), np.float32), np.ones(2, np.float32),
+    )  # fmt: skip
+    rule = np.zeros((12, 8), np.float32), np.array([9, 0, 0, 0, 0, 0, 0, 0], np.float32)
+    found = clean_expression._softly_named(faces, rule)
+    np.testing.assert_array_equal(found.classes[0], flat[0])
+    assert found.classes[1, 0] > 0.9
+    assert found.class_weight.tolist() == pytest.approx([0.8, clean_expression.SOFT_WEIGHT])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Float, Grey
 from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, cut, similarity
 from tools.common.packs import decode, load
-from tools.train.clean import origins
+from tools.train.clean import origins, unit_classes
 from tools.train.clean import sources as clean
 from tools.train.clean.convention import as_labelled
 from tools.train.clean.photographs import photographs
@@ -28,10 +28,12 @@ from tools.train.clean.style import restyle
 from tools.train.clean.synthetic import synthetic_rows
 from tools.train.expression.data import MARGIN, SIZE, Faces, action_units
 
-BATCH = (14, 34, 8, 8)
+BATCH = (10, 30, 10, 14)
 """Pictures per step of rendered and re-enacted faces, of photographs and of SFHQ's faces."""
 LOOKS = 2
 """Other looks of every face beside its own."""
+SOFT_WEIGHT = 0.3
+"""Of a photograph whose class only its units tell."""
 HELD_PHOTOGRAPHS = 80
 """Re-enacted photographs kept for what is chosen, the last ones."""
 CLASS_WEIGHT = np.array([1.3, 1.3, 1.0, 1.0, 1.0, 0.6, 0.6, 0.4], np.float32)
@@ -54,7 +56,14 @@ def material() -> Material:
     """All of it, loaded."""
     moved = load_reenacted()
     last = moved.photograph > moved.photograph.max() - HELD_PHOTOGRAPHS
-    parts = [_rendered(False), _reenacted(moved, ~last), _photographs(False), _synthetic("train")]
+    drawn = _reenacted(moved, ~last)
+    rule = unit_classes.learnt(drawn.units, drawn.classes, drawn.class_weight)
+    parts = [
+        _rendered(False),
+        drawn,
+        _softly_named(_photographs(False), rule),
+        _softly_named(_synthetic("train"), rule),
+    ]
     rng = np.random.default_rng(17)
     pool = np.concatenate([part.pictures for part in parts[1:]])
     restyled = [_in_other_looks(part, pool, rng) for part in parts]
@@ -78,6 +87,16 @@ def _known(parts: list[Faces]) -> Faces:
         joined.class_weight[rows],
         joined.units[rows],
         joined.unit_weight[rows],
+    )
+
+
+def _softly_named(faces: Faces, rule: unit_classes.Rule) -> Faces:
+    """Faces without a class get what their units tell, at a low weight."""
+    unnamed = faces.class_weight == 0
+    return replace(
+        faces,
+        classes=np.where(unnamed[:, None], unit_classes.told(faces.units, rule), faces.classes),
+        class_weight=np.where(unnamed, np.float32(SOFT_WEIGHT), faces.class_weight),
     )
 
 
