@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tools.render import reenact, units
+from tools.render.mesh import head
 from tools.render.scene import Face, faces, render
 
 STILL: dict[str, Any] = {
@@ -31,7 +32,7 @@ def test_the_head_lies_on_the_points_and_is_turned_as_the_face_is(photograph: Fa
     made = fitted(photograph)
     iod = float(np.hypot(*(photograph.landmarks[45] - photograph.landmarks[36])))
     assert made.error < 0.05 * iod
-    vertices = reenact.head().landmarks[17:]
+    vertices = head().landmarks[17:]
     at = made.project(made.resting)[vertices, :2]
     assert np.abs(at - photograph.landmarks[17:]).mean() < 0.02 * iod
     across = made.rotation @ np.array([1.0, 0.0, 0.0], np.float32)
@@ -77,7 +78,7 @@ def test_lines_are_drawn_only_where_an_expression_asks_for_them(photograph: Face
 def test_an_added_identity_moves_the_front_of_the_head_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    h = reenact.head()
+    h = head()
     wider = np.zeros((100, h.neutral.size), np.float32)
     wider[0, ::3] = h.neutral[:, 0]
     monkeypatch.setattr(reenact, "head", lambda: replace(h, identity=wider))

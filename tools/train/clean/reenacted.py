@@ -140,12 +140,11 @@ def _shard(part: list[_Photograph], number: int) -> bytes:
     jpeg: list[NDArray[np.uint8]] = []
     rows: list[tuple[Float, Float, int, float, int]] = []
     for k, photograph in enumerate(along(part, f"re-enacted {number}")):
-        for picture, *labels in _moved(photograph, names, rng):
+        for picture, points, own, expression, strength in _moved(photograph, names, rng):
             code = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 93])[1]
             jpeg.append(np.asarray(code, np.uint8).ravel())
-            points, own, expression, strength = labels
             rows.append((points, own, expression, strength, number * SHARD + k))
-    data = {
+    data: dict[str, NDArray[Any]] = {
         "jpeg": np.concatenate(jpeg),
         "off": np.cumsum([0, *[len(j) for j in jpeg]]).astype(np.int64),
         "points": np.stack([r[0] for r in rows]).astype(np.float32),

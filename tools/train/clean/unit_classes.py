@@ -7,7 +7,10 @@ tell: smiles, raised brows, open mouths; of frowns they say little.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.base.types import EXPRESSIONS, Float
 
@@ -34,7 +37,7 @@ def learnt(units: Float, classes: Float, weight: Float, seed: int = 0) -> Rule:
     rng = np.random.default_rng(seed)
     slope = np.zeros((units.shape[1], len(EXPRESSIONS)))
     bias = np.zeros(len(EXPRESSIONS))
-    memory = np.zeros_like(slope), np.zeros_like(bias)
+    memory: tuple[NDArray[Any], NDArray[Any]] = np.zeros_like(slope), np.zeros_like(bias)
     share = (weight / weight.sum())[:, None]
     for _ in range(ROUNDS):
         noisy = np.clip(units + rng.normal(0, NOISE, units.shape), 0, 1.2)
@@ -53,6 +56,6 @@ def told(units: Float, rule: Rule) -> Float:
     return np.asarray(_softmax(units @ rule[0] + rule[1]), np.float32)
 
 
-def _softmax(logits: Float) -> Float:
+def _softmax(logits: NDArray[Any]) -> NDArray[Any]:
     odds = np.exp(logits - logits.max(1, keepdims=True))
     return np.asarray(odds / odds.sum(1, keepdims=True))
