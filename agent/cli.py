@@ -43,6 +43,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--plot", type=Path, default=Path("fleeting-demo.png"), metavar="OUT.png")
     demo.add_argument("--json", action="store_true", help="print what arrived as JSON")
+    demo.add_argument(
+        "--model-set",
+        choices=("research", "clean"),
+        default="research",
+        help="clean: models trained only on sources whose terms allow any use",
+    )
 
     replay = verbs.add_parser("replay", help="run a video file through perception; opens no socket")
     replay.add_argument("video", type=Path)
@@ -180,7 +186,7 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
     if args.verb == "demo":
         from agent.desk.demo import demo
 
-        return demo(plot=args.plot, as_json=args.json)
+        return demo(plot=args.plot, as_json=args.json, model_set=args.model_set)
     if args.verb == "replay":
         given = load(Path(args.config)) if args.config else None
         if own:

@@ -48,16 +48,16 @@ class Outcome:
     plot: Path
 
 
-def demo(*, plot: Path, as_json: bool) -> int:
+def demo(*, plot: Path, as_json: bool, model_set: str = "research") -> int:
     """Play the bundled clip through the real agent and show what arrived over MQTT.
 
     Perception runs in this process, the uplink as a child process, with an outbox in a temporary
-    folder between them and a broker on 127.0.0.1.
+    folder between them and a broker on 127.0.0.1. `model_set` as in the configuration.
 
     Returns 0 when every released summary arrived, else 1. Raises `AgentError`.
     """
     check_target(plot)
-    outcome = _play(plot)
+    outcome = _play(plot, model_set)
     if as_json:
         print(json.dumps(_as_dict(outcome), indent=2))
     else:
@@ -72,11 +72,14 @@ def demo(*, plot: Path, as_json: bool) -> int:
     return 1 if missing > 0 else 0
 
 
-def configuration(clip: Path, outbox: Path, port: int, device: str = DEVICE) -> AgentConfig:
+def configuration(
+    clip: Path, outbox: Path, port: int, device: str = DEVICE, model_set: str = "research"
+) -> AgentConfig:
     """The demo profile: k = 1, no noise, windows of 10 s, a broker on this machine only."""
     return parse(
         {
             "device": {"id": device},
+            "model_set": model_set,
             "source": {"kind": "file", "target": str(clip), "pace": "fast"},
             "privacy": {"policy": "demo", "window": 10, "k": 1},
             "store": {"outbox": str(outbox)},
@@ -86,7 +89,7 @@ def configuration(clip: Path, outbox: Path, port: int, device: str = DEVICE) -> 
     )
 
 
-def _play(plot: Path) -> Outcome:
+def _play(plot: Path, model_set: str = "research") -> Outcome:
     # imported here: loading the model runtime and Numba takes a second
     from agent.perceive.process import perceive
 
@@ -96,7 +99,9 @@ def _play(plot: Path) -> Outcome:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fleeting-demo-")))
         broker = stack.enter_context(Broker())
-        config = configuration(CLIP, folder / "outbox" / "outbox.db", broker.port)
+        config = configuration(
+            CLIP, folder / "outbox" / "outbox.db", broker.port, model_set=model_set
+        )
         reader = stack.enter_context(Subscriber("127.0.0.1", broker.port, DEVICE))
         uplink = stack.enter_context(_uplink(config, folder))
         with progress_bar(always=True) as progress:

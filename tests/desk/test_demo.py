@@ -14,6 +14,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 import agent.perceive.process
+from agent import cli
 from agent.base.config import AgentConfig
 from agent.base.errors import PublishError, StoreError
 from agent.base.report import Summary, to_json
@@ -83,13 +84,13 @@ def test_json_the_text_and_what_is_missing(
     outcome: demo.Outcome, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setattr(demo, "_play", lambda plot: outcome)
+    monkeypatch.setattr(demo, "_play", lambda plot, model_set: outcome)
     assert demo.demo(plot=outcome.plot, as_json=True) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["arrived"] == result["released"] == 5
     for each in result["summaries"]:
         Summary.model_validate_json(json.dumps(each))
-    monkeypatch.setattr(demo, "_play", lambda plot: replace(outcome, released=6))
+    monkeypatch.setattr(demo, "_play", lambda plot, model_set: replace(outcome, released=6))
     assert demo.demo(plot=outcome.plot, as_json=False) == 1
     shown = capsys.readouterr()
     assert "1 of 6 summaries did not arrive" in shown.err
@@ -144,3 +145,18 @@ def test_a_broker_that_is_not_there_is_a_named_error() -> None:
         Subscriber("127.0.0.1", port, "demo", timeout=2.0),
     ):
         pass
+
+
+def test_the_set_of_models_is_the_one_asked_for(
+    outcome: demo.Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def play(plot: Path, model_set: str) -> demo.Outcome:
+        asked.append(demo.configuration(plot, plot, 1883, model_set=model_set).model_set)
+        return outcome
+
+    monkeypatch.setattr(demo, "_play", play)
+    assert demo.demo(plot=outcome.plot, as_json=True) == 0
+    assert cli.main(["demo", "--json", "--plot", str(outcome.plot), "--model-set", "clean"]) == 0
+    assert asked == ["research", "clean"]

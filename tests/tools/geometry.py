@@ -25,7 +25,7 @@ EYES_APART, EYE_HEIGHT = 9.2, 3.4
 """Outer corners, and their height, cm: where the skin's painter expects them."""
 WHOLE = (
     *("jawOpen", "mouthPucker", "mouthShrugLower", "mouthRollLower", "mouthRollUpper"),
-    *("mouthLeft", "mouthRight", "mouthClose"),
+    *("mouthLeft", "mouthRight", "mouthClose", "mouthFunnel", "mouthShrugUpper"),
 )
 SIDED = sorted(
     {name for parts in UNITS.values() for name in parts if name not in WHOLE}

@@ -1,4 +1,4 @@
-"""The two generated parts of a model card, each between its markers; nothing else is touched."""
+"""The generated parts of a model card, each between its markers; nothing else is touched."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from tools.common.tables import markdown
 
 PUBLISHED = "<!-- figures: written by tools/train -->", "<!-- end of figures -->"
 """Around the figures that come with the model: the training command ends with writing them."""
+CHAIN = "<!-- terms: written by tools/train -->", "<!-- end of terms -->"
+"""Around the clean set's table of origins, which comes with the model as well."""
 BEGIN = "<!-- figures: written by tools/eval -->"
 END = "<!-- end of eval figures -->"
 HEADING = "## Figures by group, size and peer"
@@ -39,13 +41,13 @@ def update(card: Path, section: str) -> None:
     _replace(card, text, (BEGIN, END), section)
 
 
-def update_published(card: Path, section: str) -> None:
-    """Put `section` between the markers of `PUBLISHED`. Raises `ToolError` without them."""
-    begin, end = PUBLISHED
+def update_published(card: Path, section: str, markers: tuple[str, str] = PUBLISHED) -> None:
+    """Put `section` between the markers, `PUBLISHED` or `CHAIN`. Raises `ToolError` without."""
+    begin, end = markers
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
     if end not in text.partition(begin)[2]:
         raise ToolError(f"{card} must exist and hold the lines {begin!r} and {end!r}.")
-    _replace(card, text, PUBLISHED, section)
+    _replace(card, text, markers, section)
 
 
 def _replace(card: Path, text: str, markers: tuple[str, str], section: str) -> None:

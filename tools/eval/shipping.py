@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tools.common.files import run_folder, save_atomically, save_json
 from tools.eval import card
 from tools.train import lite, manifest
+from tools.train.clean import origins
 
 if TYPE_CHECKING:
     from tools.train.convert import Converted
@@ -56,9 +57,12 @@ class Shipment:
         manifest.write(entry, self.models)
 
     def report(self, figures: Mapping[str, Any], table: str) -> None:
-        """`figures.json`, and their table in the card."""
+        """`figures.json`, their table in the card, and in the clean set's the table of origins."""
         save_json(self.folder / "figures.json", figures)
         card.update_published(self.folder / "CARD.md", table)
+        if self.which == manifest.SETS["clean"]:
+            chain = origins.table(origins.OF[self.name])
+            card.update_published(self.folder / "CARD.md", chain, card.CHAIN)
 
 
 def file_figures(made: Converted, runs: int, digits: int = 2) -> dict[str, Any]:

@@ -115,7 +115,8 @@ def scene(
     size
         Side, or height and width, pixels.
     expression
-        One of `agent.base.types.EXPRESSIONS`, or `mixture`: any coefficients.
+        One of `agent.base.types.EXPRESSIONS`, `speech`: at rest but for talk and blinks, or
+        `mixture`: any coefficients.
     strength
         Range of a prototype's overall strength.
     yaw, pitch, roll
@@ -129,6 +130,8 @@ def scene(
     amount = float(rng.uniform(*strength))
     if expression == "mixture":
         moved = units.mixture(rng)
+    elif expression == "speech":
+        moved = units.speech(rng)
     else:
         moved = units.prototype(rng, expression, amount)
         moved = np.maximum(moved, 0.12 * units.mixture(rng) * (rng.random(57) < 0.5))

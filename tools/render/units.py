@@ -46,67 +46,56 @@ Combination = tuple[tuple[str, float, float, float], ...]
 PROTOTYPES: Mapping[str, tuple[Combination, ...]] = {
     "neutral": ((),),
     "happiness": (
-        (
-            ("AU12", 1, 0.6, 1),
-            ("AU06", 0.8, 0.3, 1),
-            ("AU25", 0.65, 0.2, 1),
-            ("AU26", 0.25, 0.05, 0.35),
-        ),
+        (("AU12", 1, 0.6, 1), ("AU06", 0.8, 0.3, 1), ("AU25", 0.65, 0.2, 1),
+         ("AU26", 0.25, 0.05, 0.35)),
+        # a smile that shows the teeth, a laugh, a faint smile
+        (("AU12", 1, 0.6, 1), ("AU06", 0.9, 0.3, 1), ("AU10", 1, 0.2, 0.6), ("AU16", 1, 0.2, 0.6)),
+        (("AU12", 1, 0.7, 1), ("AU06", 1, 0.5, 1), ("AU10", 0.8, 0.2, 0.5), ("AU16", 0.6, 0.1, 0.5),
+         ("AU26", 1, 0.2, 0.7)),
+        (("AU12", 1, 0.4, 0.75), ("AU06", 0.5, 0.1, 0.5)),
     ),
     "surprise": (
         (("AU01", 1, 0.6, 1), ("AU02", 1, 0.6, 1), ("AU05", 0.9, 0.4, 1), ("AU26", 0.9, 0.2, 0.8)),
+        (("AU01", 1, 0.4, 1), ("AU02", 1, 0.4, 1), ("AU05", 1, 0.6, 1), ("AU26", 1, 0.4, 0.9),
+         ("AU18", 0.6, 0.1, 0.4)),
+        (("AU01", 1, 0.6, 1), ("AU02", 1, 0.6, 1), ("AU05", 1, 0.5, 1), ("AU25", 0.5, 0.1, 0.5)),
     ),
     "sadness": (
-        (
-            ("AU01", 0.85, 0.4, 1),
-            ("AU04", 0.7, 0.3, 0.8),
-            ("AU15", 1, 0.6, 1),
-            ("AU17", 0.6, 0.2, 0.8),
-            ("AU07", 0.3, 0.2, 0.6),
-        ),
+        (("AU01", 0.85, 0.4, 1), ("AU04", 0.7, 0.3, 0.8), ("AU15", 1, 0.6, 1),
+         ("AU17", 0.6, 0.2, 0.8), ("AU07", 0.3, 0.2, 0.6)),
+        (("AU01", 1, 0.5, 1), ("AU04", 0.5, 0.2, 0.6), ("AU15", 0.7, 0.3, 0.8),
+         ("AU24", 0.3, 0.2, 0.6), ("AU45", 0.4, 0.2, 0.6)),
+        # weeping
+        (("AU01", 0.8, 0.4, 1), ("AU04", 1, 0.4, 1), ("AU06", 0.8, 0.3, 1), ("AU07", 0.8, 0.4, 1),
+         ("AU09", 0.4, 0.1, 0.5), ("AU15", 0.8, 0.4, 1), ("AU20", 0.8, 0.3, 0.8),
+         ("AU25", 0.9, 0.3, 1), ("AU26", 0.8, 0.1, 0.6), ("AU45", 0.5, 0.4, 1)),
     ),
     "anger": (
-        (
-            ("AU04", 1, 0.6, 1),
-            ("AU05", 0.4, 0.2, 0.7),
-            ("AU07", 0.8, 0.3, 1),
-            ("AU23", 0.5, 0.3, 0.8),
-            ("AU24", 0.7, 0.4, 1),
-            ("AU17", 0.4, 0.2, 0.7),
-        ),
-        (
-            ("AU04", 1, 0.6, 1),
-            ("AU07", 0.8, 0.3, 1),
-            ("AU10", 0.8, 0.4, 1),
-            ("AU16", 0.6, 0.3, 1),
-            ("AU26", 0.7, 0.1, 0.5),
-            ("AU09", 0.3, 0.2, 0.6),
-        ),
+        (("AU04", 1, 0.6, 1), ("AU05", 0.4, 0.2, 0.7), ("AU07", 0.8, 0.3, 1),
+         ("AU23", 0.5, 0.3, 0.8), ("AU24", 0.7, 0.4, 1), ("AU17", 0.4, 0.2, 0.7)),
+        (("AU04", 1, 0.6, 1), ("AU07", 0.8, 0.3, 1), ("AU10", 0.8, 0.4, 1), ("AU16", 0.6, 0.3, 1),
+         ("AU26", 0.7, 0.1, 0.5), ("AU09", 0.3, 0.2, 0.6)),
+        # a shout
+        (("AU04", 1, 0.5, 1), ("AU05", 0.4, 0.2, 0.6), ("AU07", 0.6, 0.3, 0.9),
+         ("AU10", 0.7, 0.3, 0.8), ("AU16", 0.8, 0.3, 1), ("AU26", 1, 0.4, 0.9),
+         ("AU09", 0.4, 0.2, 0.6)),
     ),
     "disgust": (
-        (
-            ("AU09", 1, 0.6, 1),
-            ("AU10", 0.9, 0.4, 1),
-            ("AU04", 0.5, 0.2, 0.7),
-            ("AU17", 0.5, 0.2, 0.7),
-            ("AU07", 0.5, 0.2, 0.7),
-            ("AU15", 0.4, 0.2, 0.6),
-            ("AU25", 0.3, 0.2, 0.5),
-        ),
+        (("AU09", 1, 0.6, 1), ("AU10", 0.9, 0.4, 1), ("AU04", 0.5, 0.2, 0.7),
+         ("AU17", 0.5, 0.2, 0.7), ("AU07", 0.5, 0.2, 0.7), ("AU15", 0.4, 0.2, 0.6),
+         ("AU25", 0.3, 0.2, 0.5)),
+        (("AU09", 1, 0.4, 1), ("AU10", 1, 0.5, 1), ("AU07", 0.7, 0.3, 0.8), ("AU16", 0.5, 0.2, 0.7),
+         ("AU26", 0.8, 0.1, 0.5)),
     ),
     "fear": (
-        (
-            ("AU01", 1, 0.6, 1),
-            ("AU02", 0.8, 0.4, 1),
-            ("AU04", 0.8, 0.3, 0.8),
-            ("AU05", 1, 0.5, 1),
-            ("AU20", 0.9, 0.5, 1),
-            ("AU25", 0.8, 0.3, 1),
-            ("AU26", 0.5, 0.1, 0.4),
-        ),
+        (("AU01", 1, 0.6, 1), ("AU02", 0.8, 0.4, 1), ("AU04", 0.8, 0.3, 0.8), ("AU05", 1, 0.5, 1),
+         ("AU20", 0.9, 0.5, 1), ("AU25", 0.8, 0.3, 1), ("AU26", 0.5, 0.1, 0.4)),
+        # a scream
+        (("AU01", 1, 0.5, 1), ("AU02", 0.7, 0.3, 0.8), ("AU04", 0.6, 0.2, 0.6), ("AU05", 1, 0.6, 1),
+         ("AU20", 0.8, 0.4, 1), ("AU16", 0.6, 0.3, 0.8), ("AU26", 1, 0.4, 0.9)),
     ),
     "contempt": ((("AU12", 1, 0.3, 0.7), ("AU14", 1, 0.5, 1)),),
-}
+}  # fmt: skip
 
 
 def coefficients(units: Mapping[str, float], left: float = 1.0, right: float = 1.0) -> Floats:
@@ -140,6 +129,31 @@ def prototype(rng: np.random.Generator, expression: str, strength: float) -> Flo
     if expression == "contempt":
         left, right = (1.0, 0.05) if rng.random() < 0.5 else (0.05, 1.0)
     return coefficients(units, float(left), float(right))
+
+
+def speech(rng: np.random.Generator) -> Floats:
+    """float32[57]: a resting face that says something, swallows, blinks or does nothing at all."""
+    names = head().names
+    out = np.zeros(len(names), np.float32)
+    if rng.random() < 0.5:
+        out[names.index("jawOpen")] = rng.uniform(0.02, 0.3)
+        for name, most in (("mouthFunnel", 0.5), ("mouthPucker", 0.5), ("mouthShrugUpper", 0.2)):
+            if rng.random() < 0.3:
+                out[names.index(name)] = rng.uniform(0.0, most)
+        for name, most in (
+            *(("mouthLowerDown", 0.5), ("mouthUpperUp", 0.25), ("mouthStretch", 0.25)),
+            *(("mouthPress", 0.4), ("mouthSmile", 0.15), ("mouthDimple", 0.2)),
+        ):
+            if rng.random() < 0.3:
+                out[[names.index(name + side) for side in BOTH]] = rng.uniform(0.0, most)
+    if rng.random() < 0.25:
+        out[[names.index("eyeBlink" + side) for side in BOTH]] = rng.uniform(0.1, 1.0)
+    if rng.random() < 0.25:
+        out[[names.index("browOuterUp" + side) for side in BOTH]] = rng.uniform(0.0, 0.3)
+        out[[names.index("browInnerUp" + side) for side in BOTH]] = rng.uniform(0.0, 0.2)
+    if rng.random() < 0.2:
+        out[[names.index("browDown" + side) for side in BOTH]] = rng.uniform(0.0, 0.25)
+    return out
 
 
 def mixture(rng: np.random.Generator) -> Floats:

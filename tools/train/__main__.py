@@ -29,10 +29,9 @@ def main(argv: Sequence[str]) -> int:
 def _train(name: str, options: list[str]) -> int:
     try:
         if "clean" in options:
-            from tools.train.clean import render as clean_render
+            from tools.train.clean import prepare
 
-            for kind in clean_render.KINDS:
-                clean_render.draw(kind)
+            prepare.prepare()
         module = importlib.import_module(f"tools.train.{name}.loop")
     except ModuleNotFoundError as error:
         if error.name in ("torch", "litert_torch", "ai_edge_quantizer"):

@@ -7,8 +7,22 @@ from pathlib import Path
 import pytest
 
 from tools.common.errors import ToolError
+from tools.common.files import MODELS
 from tools.common.tables import markdown
-from tools.eval.card import BEGIN, END, HEADING, beside, join, missing, number, prose, update
+from tools.eval.card import (
+    BEGIN,
+    CHAIN,
+    END,
+    HEADING,
+    PUBLISHED,
+    beside,
+    join,
+    missing,
+    number,
+    prose,
+    update,
+    update_published,
+)
 
 TRAINED = "<!-- figures: written by tools/train -->\n| a |\n<!-- end of figures -->\n"
 CARD = f"# Detector\n\n## Figures\n\n{TRAINED}\n## Limits\n\n- few pictures\n"
@@ -78,3 +92,23 @@ def test_markdown() -> None:
     assert join(["a", "", "b"]) == "a\n\nb"
     assert missing({"YuNet": "no file."}) == "- YuNet: not measured, no file."
     assert prose("  some\n   words ") == "some words"
+
+
+def test_published_figures_and_origins_have_places_of_their_own(card: Path) -> None:
+    begin, end = CHAIN
+    card.write_text(f"{begin}\nold\n{end}\n{CARD}", encoding="utf-8")
+    update_published(card, "| figures |")
+    update_published(card, "| origins |", CHAIN)
+    text = card.read_text(encoding="utf-8")
+    assert text == f"{begin}\n| origins |\n{end}\n{CARD.replace('| a |', '| figures |')}"
+
+
+def test_a_card_without_a_place_for_origins_is_refused(card: Path) -> None:
+    with pytest.raises(ToolError, match="terms: written by tools/train"):
+        update_published(card, "| origins |", CHAIN)
+
+
+@pytest.mark.parametrize("name", ["detector", "landmarks", "expression"])
+def test_every_clean_card_has_both_places(name: str) -> None:
+    text = (MODELS / name / "clean" / "CARD.md").read_text(encoding="utf-8")
+    assert all(text.count(marker) == 1 for marker in (*CHAIN, *PUBLISHED))

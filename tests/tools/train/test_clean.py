@@ -4,27 +4,41 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from agent.base.types import ACTION_UNITS, EXPRESSIONS
 from agent.vision.faces.align import MEAN_SHAPE
 from tests.tools.packs import blob
+from tools.render.mesh import head
+from tools.train.clean import (
+    compositions,
+    convention,
+    origins,
+    photographs,
+    prepare,
+    reenacted,
+    scenes,
+    style,
+    synthetic,
+    unit_classes,
+)
 from tools.train.clean import expression as clean_expression
 from tools.train.clean import render as clean_render
-from tools.train.clean import sources as clean
 from tools.train.detector.labels import Labels
+from tools.train.expression.data import Faces
 
 
 def test_moved_points_turn_and_grow_with_the_face() -> None:
     upright = (MEAN_SHAPE * 50 + 80).astype(np.float32)
     turn = np.array([[0, -2], [2, 0]], np.float32)  # a quarter turn, twice as large
     both = np.stack([upright, upright @ turn.T])
-    moved = clean.as_labelled(both, np.zeros(2, np.float32))
+    moved = convention.as_labelled(both, np.zeros(2, np.float32))
     shift = moved - both
     np.testing.assert_allclose(shift[1], shift[0] @ turn.T, atol=1e-3)
     assert 0.01 < np.hypot(*shift[0].T).mean() / 50 < 0.05
-    side = clean.as_labelled(both[:1], np.array([60], np.float32)) - both[:1]
+    side = convention.as_labelled(both[:1], np.array([60], np.float32)) - both[:1]
     np.testing.assert_allclose(side[0, :, 0], 0.5 * shift[0, :, 0], atol=1e-3)
 
 
@@ -34,7 +48,7 @@ def test_faces_behind_a_person_are_ignored_or_gone() -> None:
     over = np.zeros((12, 60), np.uint8)
     over[:5, 20:30] = 255
     over[:, 40:] = 255
-    left = clean._behind(labels, over)
+    left = compositions._behind(labels, over)
     np.testing.assert_array_equal(left.box, box[:2])
     np.testing.assert_array_equal(left.ignore, [False, True])
 
@@ -63,7 +77,7 @@ def test_units_name_only_three_classes() -> None:
 
 def test_missing_shards_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(clean_render, "FOLDER", tmp_path)
-    with pytest.raises(SystemExit, match=r"faces-000\.npz.*clean\.render"):
+    with pytest.raises(SystemExit, match=r"faces-000\.npz.*clean\.prepare"):
         clean_render.load_rendered("faces")
 
 
@@ -95,8 +109,8 @@ def test_only_sfhq_rows_and_no_row_twice(monkeypatch: pytest.MonkeyPatch, tmp_pa
     np.savez(tmp_path / "faces_labels.npz", source=source, split=split, source_names=names)
     np.savez(tmp_path / "faces.npz", nothing=np.zeros(1))
     monkeypatch.setenv("FLEETING_PACKS", str(tmp_path))
-    monkeypatch.setattr(clean, "HELD_OUT", 2)
-    train, held_out, valid = (clean.synthetic_rows(k) for k in ("train", "held_out", "valid"))
+    monkeypatch.setattr(synthetic, "HELD_OUT", 2)
+    train, held_out, valid = (synthetic.synthetic_rows(k) for k in ("train", "held_out", "valid"))
     assert sorted([*train, *held_out, *valid]) == np.flatnonzero(source == 1).tolist()
     assert len(held_out) == 2
     assert not split[[*train, *held_out]].any()
@@ -105,12 +119,12 @@ def test_only_sfhq_rows_and_no_row_twice(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_pieces_stay_clear_of_faces() -> None:
     boxes = np.array([[50, 50, 70, 80]], np.float32)
-    assert not clean.apart(boxes, 40, 40, 15)
-    assert not clean.apart(boxes, 74, 60, 10)  # the ear
-    assert clean.apart(boxes, 80, 60, 10)
-    assert clean.apart(boxes, 10, 10, 25)
-    assert not clean.apart(boxes, 0, 0, 200)
-    assert clean.apart(np.zeros((0, 4), np.float32), 0, 0, 10)
+    assert not scenes.apart(boxes, 40, 40, 15)
+    assert not scenes.apart(boxes, 74, 60, 10)  # the ear
+    assert scenes.apart(boxes, 80, 60, 10)
+    assert scenes.apart(boxes, 10, 10, 25)
+    assert not scenes.apart(boxes, 0, 0, 200)
+    assert scenes.apart(np.zeros((0, 4), np.float32), 0, 0, 10)
 
 
 def test_pieces_come_from_the_intel_frames_of_their_split(
@@ -129,5 +143,130 @@ def test_pieces_come_from_the_intel_frames_of_their_split(
     )  # fmt: skip
     np.savez(tmp_path / "faces.npz", nothing=np.zeros(1))
     monkeypatch.setenv("FLEETING_PACKS", str(tmp_path))
-    found = clean.pieces(1, 3, each=2)
+    found = scenes.pieces(*scenes.intel(1), 3, each=2)
     assert [np.unique(piece).tolist() for piece in found] == [[1], [1]]  # a face fills the third
+
+
+@pytest.fixture
+def scene_pack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Twenty CC0 pictures, every fifth of the validation part, and two of another source; each
+    one level of grey, its own number."""
+    jpeg, off = blob([np.full((40, 60), 5 * k, np.uint8) for k in range(22)])
+    np.savez(
+        tmp_path / "scenes.npz", jpeg=jpeg, off=off,
+        source=np.array(["facemask_cc0"] * 20 + ["wider"] * 2),
+        split=np.array([k % 5 == 4 for k in range(20)] + [0, 0]).astype(int),
+        box_img=np.arange(22), box=np.tile([5, 5, 15, 15], (22, 1)), kps=np.zeros((22, 5, 2)),
+        ignore=np.zeros(22, np.uint8),
+    )  # fmt: skip
+    np.savez(tmp_path / "faces.npz", nothing=np.zeros(1))
+    monkeypatch.setenv("FLEETING_PACKS", str(tmp_path))
+
+
+@pytest.mark.usefixtures("scene_pack")
+def test_cc0_scenes_are_trained_on_or_held_out_and_never_of_the_validation_part() -> None:
+    train, held = ([int(p[0, 0]) // 5 for p in scenes.cc0(part)[0]] for part in (False, True))
+    assert held == [0, 10]
+    assert not set(train) & set(held)
+    assert sorted(train + held) == [k for k in range(20) if k % 5 != 4]
+
+
+def test_masked_and_held_out_photographs_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    jpeg, off = blob([np.full((30, 30), 10 * k, np.uint8) for k in range(4)])
+    path = tmp_path / "photographs.npz"
+    monkeypatch.setattr(photographs, "FILE", path)
+    with pytest.raises(SystemExit, match=r"clean\.prepare"):
+        photographs.photographs()
+    np.savez(
+        path, jpeg=jpeg, off=off, points=np.arange(4 * 136).reshape(4, 68, 2),
+        blendshapes=np.zeros((4, 52)), masked=np.array([0, 1, 0, 1], bool),
+        source=np.zeros(4, np.uint8), clip=np.arange(4), doubt=np.zeros(4),
+        held_out=np.array([0, 0, 1, 0], bool),
+    )  # fmt: skip
+    kept = photographs.photographs().take(~photographs.photographs().masked)
+    assert [int(p[0, 0]) for p in kept.pictures] == [0]
+    np.testing.assert_array_equal(kept.clip, [0])
+    assert photographs.photographs(held_out=True).clip.tolist() == [2]
+
+
+@pytest.mark.usefixtures("head_pack")
+def test_blendshapes_become_coefficients_of_what_the_teacher_measures_well() -> None:
+    names = np.array(["_neutral", "mouthSmileLeft", "jawOpen", "browInnerUp", "eyeBlinkLeft"])
+    found = reenacted.shown(np.array([1, 0.6, 0.05, 0.5, 0.9], np.float32), names)
+    own = list(head().names)
+    raised = {own[k]: round(float(found[k]), 2) for k in np.flatnonzero(found)}
+    assert raised == {"mouthSmile_L": 0.48, "browInnerUp_L": 0.38, "browInnerUp_R": 0.38}
+
+
+def test_a_borrowed_spectrum_keeps_the_edges_and_takes_over_the_shade() -> None:
+    rng = np.random.default_rng(3)
+    ramp = np.tile(np.linspace(-60, 60, 48, dtype=np.float32), (48, 1))
+    fine = rng.normal(0, 8, (48, 48)).astype(np.float32)
+    mine, other = 120 + fine, 120 + ramp
+    found = style.spectrum_of(mine, other, 2)
+    smooth = [cv2.GaussianBlur(p, (0, 0), 6) for p in (mine, found)]
+    assert smooth[1].std() > 4 * smooth[0].std()
+    rest = [(p - cv2.GaussianBlur(p, (0, 0), 2)).ravel() for p in (mine, found)]
+    assert np.corrcoef(*rest)[0, 1] > 0.95
+    same = style.spectrum_of(mine, mine, 3)
+    np.testing.assert_allclose(same, mine, atol=1e-3)
+
+
+def test_what_is_made_is_not_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(photographs, "FILE", tmp_path / "photographs.npz")
+    monkeypatch.setattr(photographs, "label", lambda: made.append("photographs"))
+    monkeypatch.setattr(clean_render, "draw", made.append)
+    monkeypatch.setattr(reenacted, "draw", lambda: made.append("reenacted"))
+    prepare.prepare()
+    assert made == ["photographs", *clean_render.KINDS, "reenacted"]
+    (tmp_path / "photographs.npz").touch()
+    prepare.prepare()
+    assert made.count("photographs") == 1
+
+
+def test_every_link_of_an_origin_is_told_in_manifest_and_card() -> None:
+    teacher = origins.Teacher("Net", "MIT", "secret pictures")
+    origin = origins.Origin(
+        "pictures", "example.org", "CC0", "by its page", "all", (teacher,), "boxes by people"
+    )
+    for text in (origin.line(), origins.table([origin])):
+        for link in ("pictures", "example.org", "CC0", "by its page", "all", "boxes by people",
+                     "Net (MIT)", "Net learnt from secret pictures"):  # fmt: skip
+            assert link in text
+    every = {*origins.DETECTOR, *origins.LANDMARKS, *origins.EXPRESSION}
+    assert {origin.taken for origin in every if not origin.taken.strip()} == set()
+    columns = {row.count("|") for row in origins.table(sorted(every, key=str)).splitlines()}
+    assert columns == {6}
+
+
+def test_units_of_prototypes_name_photographs_softly() -> None:
+    rng = np.random.default_rng(2)
+    named = rng.integers(0, 3, 400)
+    units = np.zeros((400, len(ACTION_UNITS)), np.float32)
+    smile, brow = ACTION_UNITS.index("AU12"), ACTION_UNITS.index("AU01")
+    units[named == 1, smile] = 0.8
+    units[named == 2, brow] = 0.8
+    classes = np.eye(len(EXPRESSIONS), dtype=np.float32)[named]
+    rule = unit_classes.learnt(units, classes, np.ones(400, np.float32))
+    shown = np.zeros((4, len(ACTION_UNITS)), np.float32)
+    shown[1, smile], shown[2, brow], shown[3, smile] = 0.7, 0.7, 0.35
+    told = unit_classes.told(shown, rule)
+    np.testing.assert_allclose(told.sum(1), 1, atol=1e-5)
+    assert told[:3].argmax(1).tolist() == [0, 1, 2]
+    assert told[3, 1] < told[1, 1]  # half a smile: less sure
+
+
+def test_only_faces_without_a_class_are_named_by_their_units() -> None:
+    flat = np.full((2, 8), 1 / 8, np.float32)
+    faces = Faces(
+        np.zeros((2, 72, 72), np.uint8), flat, np.array([0.8, 0], np.float32),
+        np.zeros((2, 12), np.float32), np.ones(2, np.float32),
+    )  # fmt: skip
+    rule = np.zeros((12, 8), np.float32), np.array([9, 0, 0, 0, 0, 0, 0, 0], np.float32)
+    found = clean_expression._softly_named(faces, rule)
+    np.testing.assert_array_equal(found.classes[0], flat[0])
+    assert found.classes[1, 0] > 0.9
+    assert found.class_weight.tolist() == pytest.approx([0.8, clean_expression.SOFT_WEIGHT])

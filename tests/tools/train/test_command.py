@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tools.train import __main__ as command
-from tools.train.clean import render as clean_render
+from tools.train.clean import prepare
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
         return SimpleNamespace(main=main)
 
     monkeypatch.setattr("importlib.import_module", find)
-    monkeypatch.setattr(clean_render, "draw", lambda kind: seen.append(("draw", kind)))
+    monkeypatch.setattr(prepare, "prepare", lambda: seen.append(("prepare", None)))
     return seen
 
 
@@ -40,8 +40,8 @@ def test_all_stops_at_the_first_failure(calls: list[tuple[str, Any]]) -> None:
 
 def test_clean_data_is_drawn_first(calls: list[tuple[str, Any]]) -> None:
     assert command.main(["landmarks", "--data", "clean"]) == 0
-    *drawn, last = calls
-    assert drawn == [("draw", kind) for kind in clean_render.KINDS]
+    first, last = calls
+    assert first == ("prepare", None)
     assert last == ("landmarks", ["--data", "clean"])
 
 

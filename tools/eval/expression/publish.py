@@ -118,7 +118,7 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
                 if material
                 else _crossfit_error(logits, truth)
             ),
-            "fitted_on": "held-out rendered faces" if material else "the other half",
+            "fitted_on": material.held_out if material else "the other half",
             "unsure_below": threshold,
             **kept(sure, truth, threshold),
         },
@@ -181,12 +181,15 @@ def _calibration(
             *_inner(photographs.pictures[sample.choice(len(photographs), 100, replace=False)]),
         ]
         return pictures, steps * BATCH[0] / len(train)
-    (drawn, each), (synthetic, _) = material.parts
+    batch = sum(each for _, each in material.parts)
     pictures = [
-        *_inner(drawn.pictures[sample.choice(len(drawn), 300, replace=False)]),
-        *_inner(synthetic.pictures[sample.choice(len(synthetic), 200, replace=False)]),
+        picture
+        for faces, each in material.parts
+        for picture in _inner(
+            faces.pictures[sample.choice(len(faces), 500 * each // batch, replace=False)]
+        )
     ]
-    return pictures, steps * each / len(drawn)
+    return pictures, steps * batch / sum(len(faces) for faces, _ in material.parts)
 
 
 def run(

@@ -1,4 +1,4 @@
-"""Rendered training faces, drawn once: `python -m tools.train.clean.render`.
+"""Rendered training faces, drawn once.
 
 Writes `runs/clean/<kind>-<number>.npz`, one shard after another; a shard that is there is not drawn
 again, and each depends on its own seed alone. No photograph takes part: see `tools.render`.
@@ -6,7 +6,6 @@ again, and each depends on its own seed alone. No photograph takes part: see `to
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,8 +42,8 @@ class Kind:
 
 
 KINDS = {
-    "faces": Kind(160, (0.26, 0.42), 7, 1, 0.4, 61_000),
-    "expressions": Kind(96, (0.36, 0.46), 8, 1, 0.85, 62_000),
+    "faces": Kind(160, (0.26, 0.42), 6, 1, 0.5, 61_000),
+    "expressions": Kind(96, (0.36, 0.46), 6, 1, 0.85, 62_000),
 }
 
 
@@ -72,17 +71,6 @@ class Rendered:
     """bool[N]: wears a face mask."""
 
 
-def main() -> int:
-    """Draw every shard that is missing."""
-    parser = argparse.ArgumentParser(prog="python -m tools.train.clean.render", description=__doc__)
-    parser.add_argument("kinds", nargs="*", metavar="kind", help="default: all")
-    options = parser.parse_args()
-    cv2.setNumThreads(1)
-    for kind in options.kinds or KINDS:
-        draw(kind)
-    return 0
-
-
 def draw(kind: str) -> None:
     """Draw the shards of `kind` that are missing, with progress."""
     missing = [k for k in range(KINDS[kind].shards) if not _path(kind, k).is_file()]
@@ -99,7 +87,7 @@ def load_rendered(kind: str, held_out: bool = False) -> Rendered:
     if lost:
         raise SystemExit(
             f"{len(lost)} files of rendered faces are missing, first {_path(kind, lost[0])}: "
-            "run python -m tools.train.clean.render."
+            "run python -m tools.train.clean.prepare."
         )
     parts: list[dict[str, NDArray[Any]]] = []
     for k in numbers:
@@ -158,6 +146,8 @@ def _drawn(kind: str, number: int) -> Iterator[tuple[Face, int, float]]:
         if rng.random() < spec.prototypes:
             label = int(rng.integers(len(EXPRESSIONS)))
             strength, name = float(rng.uniform(0.25, 1.0)), EXPRESSIONS[label]
+            if label == 0 and rng.random() < 0.6:
+                name = "speech"
         plan = scene(
             rng, who, size=spec.size, iod=spec.iod, expression=name, strength=(strength, strength)
         )
@@ -175,7 +165,3 @@ def _decoded(part: dict[str, NDArray[Any]], name: str) -> list[Grey]:
         np.asarray(cv2.imdecode(blob[a:b], cv2.IMREAD_GRAYSCALE), np.uint8)
         for a, b in itertools.pairwise(off)
     ]
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
