@@ -17,7 +17,7 @@ from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, five_points
 from agent.vision.faces.landmarks import LandmarkEstimate
 from agent.vision.faces.looks import LOWEST, Looks
 from agent.vision.faces.pose import measure_head
-from agent.vision.faces.probability import FaceProbability
+from agent.vision.faces.probability import FaceProbability, logit
 from agent.vision.faces.track import intersection_over_smaller
 from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.vision.pipeline import Models
@@ -115,10 +115,10 @@ class Inspector:
         for box, keypoints, best, mean in zip(
             found.boxes, found.keypoints, found.best.tolist(), found.mean.tolist(), strict=True
         ):
-            if self._probability(1.0, best, mean) < self._score_above:
+            if self._probability(logit(1.0), best, mean) < self._score_above:
                 continue  # whatever the landmark network says
             estimate = self._models.landmarks.refine(luma, keypoints)
-            score = self._probability(estimate.presence, best, mean)
+            score = self._probability(logit(estimate.presence), best, mean)
             if score >= self._score_above:
                 expression = self._models.expression(luma, estimate.points)
                 faces.append(_record(box, score, keypoints, estimate, expression))

@@ -26,7 +26,7 @@ from agent.vision.expression.classifier import ExpressionClassifier, NeutralBase
 from agent.vision.faces.detect import FaceDetector
 from agent.vision.faces.landmarks import LandmarkEstimator
 from agent.vision.faces.pose import Head, measure_head
-from agent.vision.faces.probability import FaceProbability
+from agent.vision.faces.probability import FilmJudge
 from agent.vision.faces.roam import RoamingDetector
 from agent.vision.faces.track import ExcludedZones, FaceTracker, Track
 from agent.vision.inference.manifest import Manifest, load_manifest, models_folder
@@ -80,7 +80,7 @@ class Models:
             config.detection.score_above or score_above or WEAK,
             tiles=config.detection.tiles,
         )
-        self.probability = FaceProbability.of(self.manifest.parameters("detector"), "track")
+        self.judge = FilmJudge.of(self.manifest.parameters("detector"))
         self.landmarks = LandmarkEstimator(self._open("landmarks"))
         self.presence_above = float(self.manifest.parameters("landmarks")["presence_above"])
         self.expression = ExpressionClassifier(
@@ -150,7 +150,7 @@ class Pipeline:
             self.models.presence_above,
             config.tracking.budget if limited else None,
             self._zones,
-            self.models.probability,
+            self.models.judge,
         )
         self._infers_expression = expressions
         self._states: dict[int, _ExpressionState] = {}

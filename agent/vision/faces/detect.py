@@ -211,9 +211,7 @@ def tiles_of(shape: tuple[int, ...], count: int) -> list[Rectangle]:
     """`count` x `count` tiles that cover a frame of this (height, width) and overlap, column by
     column; one: the frame."""
     height, width = shape
-    return [
-        (x0, y0, x1, y1) for x0, x1 in _spans(width, count) for y0, y1 in _spans(height, count)
-    ]
+    return [(x0, y0, x1, y1) for x0, x1 in _spans(width, count) for y0, y1 in _spans(height, count)]
 
 
 def _spans(length: int, count: int) -> list[tuple[int, int]]:

@@ -113,9 +113,10 @@ class Looks:
         found = self._fused(np.asarray(small, np.uint8))
         back = np.array([luma.shape[1] / size[0], luma.shape[0] / size[1]], np.float32)
         # scaling keeps pixel edges, not pixel centres, in place
-        boxes = (found.boxes.reshape(-1, 2, 2) + 0.5) * back - 0.5
-        keypoints = (found.keypoints + 0.5) * back - 0.5
-        return Candidates(boxes.reshape(-1, 4), keypoints, found.best, found.mean)
+        half = np.float32(0.5)
+        boxes = (found.boxes + half) * np.tile(back, 2) - half
+        keypoints = (found.keypoints + half) * back - half
+        return Candidates(boxes, keypoints, found.best, found.mean)
 
     def _fused(self, luma: Grey) -> Candidates:
         views = views_of(luma.shape, self._most) if luma.size else []
@@ -125,7 +126,8 @@ class Looks:
         keypoints = np.empty((count, 5, 2), np.float32)
         answers = np.empty((count, len(views)), np.float32)
         if not count:
-            return Candidates(boxes, keypoints, answers[:, 0], answers[:, 0])
+            nothing = np.zeros(0, np.float32)
+            return Candidates(boxes, keypoints, nothing, nothing)
         scores = np.concatenate([part[1] for part in parts])
         height, width = luma.shape
         groups = fuse_boxes(
@@ -160,12 +162,11 @@ class Looks:
             part = self._from_afar(luma, view)
         boxes, scores, keypoints = self._detector.candidates(part, view.mirrored)
         if x0 < 0:
-            grown = np.array([x1 - x0, y1 - y0], np.float32) / part.shape[::-1]
-            boxes = ((boxes.reshape(-1, 2, 2) + 0.5) * grown - 0.5).reshape(-1, 4)
-            keypoints = (keypoints + 0.5) * grown - 0.5
+            grown = np.array([(x1 - x0) / part.shape[1], (y1 - y0) / part.shape[0]], np.float32)
+            boxes = (boxes + np.float32(0.5)) * np.tile(grown, 2) - np.float32(0.5)
+            keypoints = (keypoints + np.float32(0.5)) * grown - np.float32(0.5)
         shift = np.array([x0, y0], np.float32)
-        boxes = (boxes + np.tile(shift, 2)).astype(np.float32)
-        keypoints = (keypoints + shift).astype(np.float32)
+        boxes, keypoints = boxes + np.tile(shift, 2), keypoints + shift
         whole = uncut(boxes, view.rectangle, luma.shape)
         boxes, scores, keypoints = boxes[whole], scores[whole], keypoints[whole]
         kept = nms(boxes, scores, _SAME_VIEW)
@@ -179,5 +180,5 @@ class Looks:
         size = [max(round(side * scale), 1) for side in (width, height)]
         small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA) if scale < 1 else luma
         border = round(-view.rectangle[0] * scale)
-        wide = cv2.copyMakeBorder(small, *[border] * 4, cv2.BORDER_REPLICATE)
+        wide = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
         return np.asarray(wide, np.uint8)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agent.base.config import DetectionConfig, TrackingConfig
 from agent.base.types import Detections, Float, Frame, Grey
 from agent.vision.faces.landmarks import LandmarkEstimate, face_box, interocular
-from agent.vision.faces.probability import FaceProbability, logit
+from agent.vision.faces.probability import FilmJudge, logit
 from agent.vision.faces.stabilise import Stabiliser
 from agent.vision.kernels.nms import pairwise_iou
 
@@ -108,8 +108,10 @@ class Track:
     frames: int = 0
     sure: bool = True
     """False while it is tentative: begun on a weak score, followed, not reported."""
-    evidence: float = 0.0
-    """Mean logit of the detections' scores since its start."""
+    later_score: float = 0.0
+    """Mean logit of the looks after the one that began it."""
+    later_presence: float = 0.0
+    """Mean logit of the presence in the frames after the first; while it is tentative."""
     proven: bool = False
     """Borne out by detections; holds for good."""
     doubtful: bool = False
@@ -146,7 +148,7 @@ class FaceTracker:
         Seconds of landmark estimation per frame; None: no limit (files).
     zones : ExcludedZones | None
         Detections and tracks whose box is centred in one are dropped. The caller masks the frames.
-    probability : FaceProbability | None
+    judge : FilmJudge | None
         Judges a detection's score and the presence together; a weak score then starts a track where
         the landmark network is sure. None: any detection of enough presence starts one.
     """
@@ -160,7 +162,7 @@ class FaceTracker:
         presence_above: float,
         budget: float | None = None,
         zones: ExcludedZones | None = None,
-        probability: FaceProbability | None = None,
+        judge: FilmJudge | None = None,
     ) -> None:
         self._detector = detector
         self._estimator = estimator
@@ -169,7 +171,7 @@ class FaceTracker:
         self._presence_above = presence_above
         self._budget = budget
         self._zones = zones
-        self._probability = probability
+        self._judge = judge
         self._rejected: list[tuple[float, Float]] = []
         """Until when a place is left alone, and its box: weak detections that were no face."""
         self._tracks: list[Track] = []
@@ -218,14 +220,19 @@ class FaceTracker:
             ]
         return [track for track in active if track.sure and not track.doubtful]
 
+    @property
+    def tentative(self) -> list[Track]:
+        """Tracks that are followed and not reported yet, for want of evidence."""
+        return [track for track in self._tracks if not track.sure]
+
     def _bear_out(self, now: float) -> None:
         """Find out which tentative tracks are faces; those that are not in time end."""
-        one = self._probability
-        for track in [t for t in self._tracks if not t.sure]:
-            track.sure = one is None or (
-                track.looks > 1 and one(track.presence, track.evidence) >= one.again_above
-            )
-            if not track.sure and (track.lost or now - track.first > _TENTATIVE):
+        judge = self._judge
+        for track in self.tentative:
+            seen = track.later_presence, track.later_score
+            if judge is not None and track.looks > 1 and judge.bears_out(*seen):
+                track.sure = True
+            elif track.lost or now - track.first > _TENTATIVE:
                 self._rejected.append((now + _GIVEN_UP, track.box))
                 self._tracks.remove(track)
 
@@ -265,6 +272,9 @@ class FaceTracker:
         if elapsed <= _MAX_GAP and not track.doubtful:
             track.cut = correlation(track.estimate.crop, estimate.crop) < _SAME
         track.frames += 1
+        if not track.sure:
+            step = logit(estimate.presence) - track.later_presence
+            track.later_presence += step / track.frames
         track.presence += (estimate.presence - track.presence) / track.frames
         track.estimate = estimate
         track.last_seen = frame.time
@@ -286,7 +296,7 @@ class FaceTracker:
             boxes[index] = track.box
             track.missed += 1
             track.looks += 1
-            track.evidence -= (track.evidence - logit(_NOTHING)) / track.looks
+            track.later_score += (logit(_NOTHING) - track.later_score) / (track.looks - 1)
         overlap = pairwise_iou(found.boxes, boxes)
         matched: set[int] = set()
         for _ in range(min(overlap.shape)):
@@ -296,7 +306,7 @@ class FaceTracker:
             matched.add(row)
             score = float(found.scores[row])
             track = active[column]
-            track.evidence += (logit(score) - logit(_NOTHING)) / track.looks
+            track.later_score += (logit(score) - logit(_NOTHING)) / (track.looks - 1)
             if self._is_face(track.estimate.presence, score):
                 track.score = score
                 track.missed = 0
@@ -317,19 +327,18 @@ class FaceTracker:
             box = found.boxes[row]
             if any(intersection_over_smaller(box, other) > 0.5 for _, other in self._rejected):
                 continue
-            if not self._begin(frame, found.keypoints[row], score) and self._probability:
+            if not self._begin(frame, found.keypoints[row], score) and self._judge:
                 trials -= 1
                 self._rejected.append((frame.time + _TRIED_AGAIN, box))
 
     def _is_face(self, presence: float, score: float) -> bool:
         """Whether both networks together take a place for a face."""
-        one = self._probability
-        return one is None or one(presence, logit(score)) >= one.above
+        return self._judge is None or self._judge.begins(presence, score)
 
     def _begin(self, frame: Frame, keypoints: Float, score: float) -> bool:
         """Resume a lost track at this detection, or start a new one; whether it is a face."""
         estimate = self._estimator.refine(frame.luma, keypoints)
-        leniency = 1.0 if self._probability is None else 0.5
+        leniency = 1.0 if self._judge is None else 0.5
         if not self._plausible(estimate, frame.luma, leniency):
             return False
         if not self._is_face(estimate.presence, score):
@@ -339,9 +348,7 @@ class FaceTracker:
         if any(intersection_over_smaller(other.box, box) > 0.6 for other in active):
             return True
         track = Track(self._next_id, estimate, Stabiliser(estimate), score, frame.time, frame.time)
-        track.evidence = logit(score)
-        one = self._probability
-        track.sure = one is None or one(estimate.presence, track.evidence) >= one.sure_above
+        track.sure = self._judge is None or self._judge.is_sure(estimate.presence, score)
         resumed = self._nearest_lost(box)
         if resumed is not None:
             track.track_id, track.first = resumed.track_id, resumed.first

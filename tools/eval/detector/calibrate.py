@@ -16,7 +16,7 @@ FOLDS = 5
 RIDGE = 1e-3
 """Penalty on weights, mean log-likelihood per squared standardised weight."""
 TAIL = 0.1
-"""Share of the pictures without faces, those with the strongest places, that the tail is fitted on."""
+"""Share of the pictures without faces, the strongest, that the tail is fitted on."""
 DECIMALS = 4
 Answers = NDArray[np.int64]
 
@@ -30,8 +30,8 @@ class Sample:
     """1 a face, 0 none, -1 not to be judged."""
     blanks: Sequence[Evidence]
     unit: Sequence[int]
-    """Per blank: the picture that it is, or is a part or turned copy of. Scenes count from 0, blanks
-    that are no part of a scene from len(scenes)."""
+    """Per blank: the picture that it is, or is a part or turned copy of. Scenes count from 0,
+    blanks that are no part of a scene from len(scenes)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,8 +103,9 @@ def tail_threshold(blanks: Sequence[Double], per_100: float) -> tuple[float, flo
 
 
 def probability(value: float) -> float:
-    """Of a logit, rounded to `DECIMALS`."""
-    return round(1 / (1 + math.exp(-value)), DECIMALS)
+    """Of a logit, rounded to `DECIMALS`, inside (0, 1)."""
+    least: float = 10.0**-DECIMALS
+    return min(max(round(1 / (1 + math.exp(-value)), DECIMALS), least), 1 - least)
 
 
 def calibration_error(fitted: Sequence[Double], answers: Sequence[Answers]) -> float:
@@ -116,15 +117,17 @@ def calibration_error(fitted: Sequence[Double], answers: Sequence[Answers]) -> f
     return round(float(sum(off)) / max(len(share), 1), 4)
 
 
-def report(sample: Sample, fitted: Fit, above: float, decay: float) -> dict[str, Any]:
-    """How well it is calibrated and how many false faces pass, for the figures."""
+def report(sample: Sample, fitted: Fit, per_100: float) -> dict[str, Any]:
+    """Weights, the threshold that `per_100` of a hundred pictures without faces pass, and how well
+    all this is calibrated."""
+    value, decay = tail_threshold(fitted.blanks, per_100)
+    above = probability(value)
     limit = math.log(above / (1 - above))
-    alarms = [int((each >= limit).sum()) for each in fitted.blanks]
     return {
         "weights": list(fitted.weights),
         "above": above,
         "tail_decay": round(decay, 3),
         "calibration_error": calibration_error(fitted.scenes, sample.answers),
         "pictures_without_faces": len(sample.blanks),
-        "false_faces": int(sum(alarms)),
+        "false_faces": sum(int((each >= limit).sum()) for each in fitted.blanks),
     }

@@ -1,4 +1,4 @@
-"""Films drawn from unseen pictures: faces of known size and place that move, and films without any."""
+"""Films drawn from unseen pictures: faces of known size and place that move, and none."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def with_faces(
 ) -> list[Film]:  # fmt: skip
     """Up to `count` films whose scene's largest certain face is `side` px wide, from scenes in
     which it has 1.25 times that or more: the film, not the label, makes it small."""
-    films = []
+    films: list[Film] = []
     rng = np.random.default_rng(int(side) + shape[0])
     order = rng.permutation(len(scenes.pictures))
     for i in order:

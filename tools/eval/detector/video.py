@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from agent.base.config import AgentConfig
-from agent.base.types import Float, Frame, Grey
+from agent.base.types import Frame, Grey
 from agent.vision.pipeline import Pipeline
 from tools.common.progress import along
 from tools.eval import data
@@ -145,8 +145,3 @@ def video_figures(
         names = ("false_tracks_per_minute", "ms_per_frame")
         report["blank"].append({"size": size, **{name: row[name] for name in names}})
     return report
-
-
-def boxes_of(faces: Sequence[Float]) -> Float:
-    """float32[N, 4]."""
-    return np.array(faces, np.float32).reshape(-1, 4)
