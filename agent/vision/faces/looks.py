@@ -1,4 +1,4 @@
-"""Several looks at one still picture: whole, from further away, in tiles, and all of them mirrored.
+"""Several looks at one still picture: whole, from further away, in tiles, and mirrored.
 
 A face shows in most of the views that can show it; a false alarm as a rule in one.
 """
@@ -24,7 +24,7 @@ USUAL_TILES, MOST_TILES = 3, 4
 FINE_ENOUGH = 1.2
 _LEAST_TILE = 48
 """Pixels of a tile's longer side; smaller ones hold no face worth enlarging."""
-LARGEST = 1600
+LARGEST = 1200
 """Pixels of the longer side; larger pictures are shrunk first: the smallest tiles see no more."""
 LOWEST = 0.05
 """Score from which a box of one view takes part."""
@@ -80,7 +80,9 @@ def views_of(shape: tuple[int, ...], most: int | None = None) -> list[View]:
         if max(x1 - x0, y1 - y0) < _LEAST_TILE or (fine and most is None):
             break
         rectangles += tiles
-    return [View(each, mirrored) for each in rectangles for mirrored in (False, True)]
+    both = 1 + sum(count * count for count in range(1, USUAL_TILES + 1))
+    views = [View(each, mirrored) for each in rectangles[:both] for mirrored in (False, True)]
+    return views + [View(each, False) for each in rectangles[both:]]
 
 
 class Looks:

@@ -345,7 +345,8 @@ def test_a_weak_one_is_followed_and_reported_when_the_next_look_bears_it_out() -
     world = Weak()
     world.put("a", 300, 200)
     seen, waiting = _judged(world, 40)
-    assert seen[0] == [] and waiting[0] == 1
+    assert seen[0] == []
+    assert waiting[0] == 1
     first = next(i for i, ids in enumerate(seen) if ids)
     assert 4 <= first <= 12, "after a quarter of a second"
     assert {tuple(ids) for ids in seen[first:]} == {(1,)}

@@ -15,6 +15,7 @@ from tools.common.errors import ToolError
 from tools.common.progress import along
 from tools.eval import cache, data
 from tools.eval.card import OURS
+from tools.eval.detector import stills
 from tools.eval.detector.boxes import (
     LOWEST,
     Found,
@@ -24,7 +25,6 @@ from tools.eval.detector.boxes import (
     recall_figure,
 )
 from tools.eval.detector.scenes import found_by, judged_by
-from tools.eval.detector import stills
 from tools.eval.detector.small import small_faces, small_figures
 from tools.eval.detector.video import video_figures
 from tools.eval.latency import network_latency

@@ -134,8 +134,8 @@ def _video(video: Report) -> list[str]:
             )
         )
     head = (
-        "films", "faces", "tracked", "after 1 s", "bare", "masked", "never", "false tracks a minute",
-        "ms",
+        "films", "faces", "tracked", "after 1 s", "bare", "masked", "never",
+        "false tracks a minute", "ms",
     )  # fmt: skip
     empty = [
         (row["size"], f"{row['false_tracks_per_minute']:g}", f"{row['ms_per_frame']:.2f}")
