@@ -57,13 +57,15 @@ def follow(ours: Ours, judge: FilmJudge, film: Film) -> tuple[Evidence, Answers]
     """Every tentative track of a film that was looked at again: mean logits of score and presence,
     and whether it lay on a face (1), beside all (0), or neither (-1)."""
     config = AgentConfig()
+    looking = RoamingDetector(ours.detector(WEAK))
     tracker = FaceTracker(
-        RoamingDetector(ours.detector(WEAK)),
+        looking,
         ours.placer(),
         config.detection,
         config.tracking,
         float(ours.parameters("landmarks")["presence_above"]),
         judge=judge,
+        aim=looking.aim,
     )
     values: dict[int, tuple[float, float]] = {}
     places: dict[int, list[tuple[float, float]]] = {}
