@@ -59,9 +59,11 @@ def test_the_tile_that_shows_a_place_best_comes_next() -> None:
     luma = np.zeros((480, 640), np.uint8)
     luma[400:420, 600:620] = 200  # in the bottom right tile only
     detector = RoamingDetector(FaceDetector(network))
+    detector(Frame(-1.0, luma))
+    seen.clear()
     for i in range(3):
         detector.aim([np.array([600, 400, 620, 420], np.float32)])
-        detector(Frame(i / 2, luma))
+        detector(Frame(i / 4, luma))
     assert len(seen) == 6
     assert min(seen) == 200, "whole frame and that tile each time"
     RoamingDetector(FaceDetector(network), 0).aim([np.zeros(4, np.float32)])
