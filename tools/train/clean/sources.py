@@ -34,6 +34,7 @@ from tools.train.clean.reenacted import load_reenacted
 from tools.train.clean.render import Rendered, load_rendered
 from tools.train.clean.synthetic import synthetic_rows
 from tools.train.detector import sources as detector_sources
+from tools.train.detector.labels import Labels
 from tools.train.landmarks import data as landmarks_data
 
 DETECTOR = origins.lines(origins.DETECTOR)
@@ -191,3 +192,11 @@ def detector_blanks() -> list[Grey]:
     """Held-out face-free pictures on which the detector's threshold is chosen."""
     frames, crowds = scenes.intel(1), _held()
     return backdrops(60, LATER + 1000) + scenes.pieces(*frames, 8, 6) + scenes.pieces(*crowds, 9, 3)
+
+
+def detector_scenes() -> tuple[list[Grey], list[Labels]]:
+    """Held-out people, photographed and drawn, on which the probability of a face is fitted."""
+    faces, points = _rendered(True)
+    drawn = compositions(60, faces, points, backdrops(60, LATER + 2000), 9)
+    every = (scenes.intel(1), _held(), drawn)
+    return [p for each, _ in every for p in each], [one for _, own in every for one in own]
