@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tools.common.packs import decode, load
+from tools.train.detector import mine, relabel
 from tools.train.detector.labels import Floats, Labels, Picture
 
 FACE_SHARES = {"utkface": 1.0, "ytf": 2.0, "sfhq_synthetic": 2.5, "mask_portraits": 2.5}
@@ -68,27 +69,20 @@ class Sources:
     """bool[faces]: the picture shows hardly more than the head."""
     backgrounds: Sequence[Picture]
     """Pictures without any face."""
+    background_weights: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    """float32[backgrounds], relative frequency; empty: all alike."""
 
 
 def packs() -> Sources:
-    """The training parts of the packs."""
+    """The training parts of the packs; scenes with the teachers' labels where they were asked."""
     scenes, negatives = load("scenes.npz"), load("negatives.npz")
     train = np.flatnonzero(scenes["split"] == 0)
-    order = np.argsort(scenes["box_img"], kind="stable")
-    bounds = np.searchsorted(scenes["box_img"][order], np.arange(len(scenes["split"]) + 1))
-    labels, weights = [], []
-    for i in train:
-        rows = order[bounds[i] : bounds[i + 1]]
-        ignore = scenes["ignore"][rows] == 1
-        labels.append(
-            Labels(
-                scenes["box"][rows].astype(np.float32),
-                scenes["kps"][rows].astype(np.float32),
-                ignore,
-            )
-        )
+    labels = relabel.labels(scenes, train)
+    weights = []
+    for i, one in zip(train, labels, strict=True):
         share = SCENE_SHARES.get(str(scenes["source"][i]), 1.0)
-        weights.append(share * (1.0 + 0.1 * min(int((~ignore).sum()), 20)))
+        weights.append(share * (1.0 + 0.1 * min(int((~one.ignore).sum()), 20)))
+    blanks = np.flatnonzero(negatives["split"] == 0)
     faces, points = load("faces.npz"), load("faces_labels.npz")
     names = [str(name) for name in points["source_names"]]
     face_weights = np.array([FACE_SHARES.get(names[k], 0.0) for k in points["source"]])
@@ -102,5 +96,13 @@ def packs() -> Sources:
         points["lm68"][kept].astype(np.float32),
         face_weights[kept].astype(np.float32),
         np.array([names[k] == "utkface" for k in points["source"][kept]]),
-        Encoded(negatives["jpeg"], negatives["off"], np.flatnonzero(negatives["split"] == 0)),
+        Encoded(negatives["jpeg"], negatives["off"], blanks),
+        hardness(blanks),
     )
+
+
+def hardness(rows: NDArray[np.int64]) -> Floats:
+    """Weights float32[rows] of the negatives pack's rows: up to 4 for those on which an earlier
+    detector fired (`tools.train.detector.mine`), 1 for the others."""
+    scores = mine.read()
+    return np.array([1.0 + 3.0 * scores.get(int(row), 0.0) for row in rows], np.float32)
