@@ -188,7 +188,9 @@ def relabelled(
     return Labels(
         np.concatenate([box, extra, single]).astype(np.float32),
         np.concatenate([five, found.five[new], unknown]).astype(np.float32),
-        np.concatenate([ignore, (found.score[new] < NEW_SURE) | reviewed, np.ones(len(single), bool)]),
+        np.concatenate(
+            [ignore, (found.score[new] < NEW_SURE) | reviewed, np.ones(len(single), bool)]
+        ),
         np.concatenate([confidence, trust(found.score[new]), np.ones(len(single), np.float32)]),
     )
 

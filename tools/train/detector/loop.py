@@ -133,7 +133,9 @@ def train(options: argparse.Namespace, run: str, sources: Sources | None) -> Non
                 break
             picture, *targets = (t.to(place, non_blocking=True) for t in sample)
             x = (picture.float() / 255.0).to(memory_format=torch.channels_last)
-            loss, parts = loss_of(net(x), *targets)
+            with common.mixed_precision():
+                maps = net(x)
+            loss, parts = loss_of(tuple(m.float() for m in maps), *targets)
             training.learn(loss, options.rate * common.warm_cosine(progress, 0.03), 10.0)
             recent.add(**parts)
             tell(training.budget.spent / 60, f"step {training.step}: {recent}")
@@ -149,7 +151,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw pictures")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--start", type=Path, help="checkpoint or published .tflite file to begin with")
+    parser.add_argument(
+        "--start", type=Path, help="checkpoint or published .tflite file to begin with"
+    )
     parser.add_argument("--train-only", action="store_true")
     options: Any = parser.parse_args(argv)
     run, sources = "detector", None

@@ -61,12 +61,11 @@ class Painter:
     def __call__(self) -> tuple[Picture, Labels]:
         """One picture uint8[256, 320] and its faces.
 
-        Every other one shows what an earlier one showed, mirrored and moved, through another
-        camera: drawing costs as much as training on what is drawn (Choi et al. 2019, "data
-        echoing", arXiv:1907.05550).
+        One in four shows what an earlier one showed, mirrored and moved, through another camera
+        (Choi et al. 2019, "data echoing", arXiv:1907.05550).
         """
         rng = self.rng
-        if len(self._drawn) == ECHOES and rng.random() < 0.5:
+        if len(self._drawn) == ECHOES and rng.random() < 0.25:
             picture, labels = self._moved(*self._drawn[rng.integers(ECHOES)])
         else:
             picture, labels = self._draw()
@@ -78,13 +77,13 @@ class Painter:
 
     def _draw(self) -> tuple[Picture, Labels]:
         u = self.rng.random()
-        if u < 0.34:
+        if u < 0.32:
             return self._scene_view(WIDTH, HEIGHT)
-        if u < 0.66:
+        if u < 0.62:
             return self._mosaic()
-        if u < 0.77:
+        if u < 0.72:
             return self._group()
-        if u < 0.89:
+        if u < 0.84:
             return self._pasted()
         return self._negative_view(WIDTH, HEIGHT), nothing()
 

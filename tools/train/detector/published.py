@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tools.train import common
+from tools.train import common, lite
 from tools.train.detector.labels import HEIGHT, WIDTH, Picture
 from tools.train.detector.net import DetectorNet, grow
 
@@ -34,7 +33,7 @@ def start(path: Path, net: DetectorNet, draw: Callable[[], tuple[Picture, Any]])
     if path.suffix != ".tflite":
         net.load_state_dict(common.averaged(path)["average"])
         return
-    layers = read(path.read_bytes())
+    layers = lite.convolutions(path.read_bytes())
     for old in (DetectorNet(), *(DetectorNet(*kind) for kind in FORMER)):
         if fill(old, layers):
             grow(old.state_dict(), net)
@@ -43,32 +42,9 @@ def start(path: Path, net: DetectorNet, draw: Callable[[], tuple[Picture, Any]])
     raise SystemExit(f"{path} is no detector whose structure is known.")
 
 
-def read(file: bytes) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Kernels [O, I, H, W] and biases [O] of all convolutions of an int8 file, in its order."""
-    interpreter = Interpreter(model_content=file)
-    tensors = {t["index"]: t for t in interpreter.get_tensor_details()}
-    layers = []
-    for op in interpreter._get_ops_details():
-        if op["op_name"] not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-            continue
-        values = []
-        for index in op["inputs"][1:3]:
-            how = tensors[index]["quantization_parameters"]
-            shape = np.ones(interpreter.get_tensor(index).ndim, int)
-            shape[how["quantized_dimension"]] = -1
-            scale = how["scales"].reshape(shape)
-            values.append((interpreter.get_tensor(index) * scale).astype(np.float32))
-        depthwise = op["op_name"] == "DEPTHWISE_CONV_2D"
-        kernel = values[0].transpose((3, 0, 1, 2) if depthwise else (0, 3, 1, 2))
-        layers.append((kernel, values[1]))
-    return layers
-
-
 @torch.no_grad()
-def fill(
-    net: DetectorNet, layers: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
-) -> bool:
-    """Give a network the weights of `read`, each normalisation adding the bias alone.
+def fill(net: DetectorNet, layers: list[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> bool:
+    """Give a network the weights of `lite.convolutions`, each normalisation adding the bias alone.
 
     False, and the network unusable, where the shapes differ.
     """
@@ -81,7 +57,8 @@ def fill(
             assert conv.bias is not None
             conv.bias.copy_(torch.from_numpy(bias))
             continue
-        assert norm.running_mean is not None and norm.running_var is not None
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         norm.running_mean.zero_()
         norm.running_var.fill_(1.0 - norm.eps)
         norm.weight.fill_(1.0)
@@ -128,7 +105,8 @@ def settle(net: nn.Module, pictures: list[Picture]) -> None:
     for hook in hooks:
         hook.remove()
     for norm in norms:
-        assert norm.running_mean is not None and norm.running_var is not None
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         mean, square = torch.stack(sums[norm]).mean(0).float()
         variance = (square - mean**2).clamp(min=1e-6)
         gain = norm.weight / (norm.running_var + norm.eps).sqrt()

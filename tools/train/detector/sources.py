@@ -75,34 +75,83 @@ class Sources:
 
 def packs() -> Sources:
     """The training parts of the packs; scenes with the teachers' labels where they were asked."""
-    scenes, negatives = load("scenes.npz"), load("negatives.npz")
+    scenes = load("scenes.npz")
     train = np.flatnonzero(scenes["split"] == 0)
     labels = relabel.labels(scenes, train)
     weights = []
     for i, one in zip(train, labels, strict=True):
         share = SCENE_SHARES.get(str(scenes["source"][i]), 1.0)
         weights.append(share * (1.0 + 0.1 * min(int((~one.ignore).sum()), 20)))
-    blanks = np.flatnonzero(negatives["split"] == 0)
+    pictures = Encoded(scenes["jpeg"], scenes["off"], train)
+    blanks, blank_weights = backgrounds(pictures, train)
     faces, points = load("faces.npz"), load("faces_labels.npz")
     names = [str(name) for name in points["source_names"]]
     face_weights = np.array([FACE_SHARES.get(names[k], 0.0) for k in points["source"]])
     face_weights[points["split"] != 0] = 0.0
     kept = np.flatnonzero(face_weights)
     return Sources(
-        Encoded(scenes["jpeg"], scenes["off"], train),
+        pictures,
         labels,
         np.array(weights, np.float32),
         Encoded(faces["jpeg"], faces["off"], kept),
         points["lm68"][kept].astype(np.float32),
         face_weights[kept].astype(np.float32),
         np.array([names[k] == "utkface" for k in points["source"][kept]]),
-        Encoded(negatives["jpeg"], negatives["off"], blanks),
-        hardness(blanks),
+        blanks,
+        blank_weights,
     )
 
 
-def hardness(rows: NDArray[np.int64]) -> Floats:
-    """Weights float32[rows] of the negatives pack's rows: up to 4 for those on which an earlier
-    detector fired (`tools.train.detector.mine`), 1 for the others."""
-    scores = mine.read()
-    return np.array([1.0 + 3.0 * scores.get(int(row), 0.0) for row in rows], np.float32)
+class Windows(Sequence[Picture]):
+    """Parts of pictures, each int[5]: position in `pictures`, x0, y0, x1, y1."""
+
+    def __init__(self, pictures: Sequence[Picture], places: NDArray[Any]) -> None:
+        self._pictures = pictures
+        self._places = [tuple(row) for row in places.tolist()]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        at, x0, y0, x1, y1 = self._places[index]
+        return self._pictures[at][y0:y1, x0:x1]
+
+
+class Joined(Sequence[Picture]):
+    """Two sequences one after the other."""
+
+    def __init__(self, first: Sequence[Picture], second: Sequence[Picture]) -> None:
+        self._first, self._second = first, second
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._second)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        count = len(self._first)
+        return self._first[index] if index < count else self._second[index - count]
+
+
+def backgrounds(scenes: Encoded, train: NDArray[np.int64]) -> tuple[Sequence[Picture], Floats]:
+    """Face-free views and how often each is drawn; `train`: the rows behind `scenes`.
+
+    Pictures of the negatives pack, and windows of scenes once `tools.train.detector.mine` has
+    chosen some; together the windows weigh half of the pictures.
+    """
+    negatives = load("negatives.npz")
+    rows = np.flatnonzero(negatives["split"] == 0)
+    whole = Encoded(negatives["jpeg"], negatives["off"], rows)
+    scores, windows, window_scores = mine.read()
+    weights = hardness(np.array([scores.get(int(row), 0.0) for row in rows]))
+    places = np.concatenate([np.searchsorted(train, windows[:, :1]), windows[:, 1:]], 1)
+    part = hardness(window_scores)
+    part *= 0.5 * weights.sum() / max(float(part.sum()), 1e-6)
+    return Joined(whole, Windows(scenes, places)), np.concatenate([weights, part])
+
+
+def hardness(scores: NDArray[Any]) -> Floats:
+    """Weight by score: 0 where a teacher saw a face, else from 1 to 7."""
+    return np.where(scores < 0, 0.0, 1.0 + 6.0 * np.maximum(scores, 0.0) ** 2).astype(np.float32)
