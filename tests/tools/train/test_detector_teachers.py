@@ -134,7 +134,11 @@ def test_people_are_believed_and_machines_need_the_teachers() -> None:
     np.testing.assert_allclose(new.box[1], [40 + 2 / 3, 0, 60 + 2 / 3, 20], atol=1e-4)
     np.testing.assert_allclose(new.box[2], [81, 0, 101, 20])  # the doubtful place is not averaged
     assert new.confidence[0] == 1.0
-    assert new.confidence[1] > new.confidence[2] == pytest.approx(float(trust(np.float32(0.5))))
+    assert (
+        new.confidence[1]
+        > new.confidence[2]
+        == pytest.approx(trust(np.full(1, 0.5, np.float32))[0])
+    )
     assert np.isfinite(new.five[1]).all()
     one_vote = relabelled(old, drawn, agreement(boxes(), single=boxes((120, 1, 140, 21))))
     assert one_vote.ignore.tolist() == [False, True, True, False]

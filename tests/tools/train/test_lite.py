@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ TINY = Path(__file__).parents[2] / "golden" / "tiny" / "tiny.tflite"
 Floats = NDArray[np.float32]
 
 
-def convolved(x: Floats, kernel: Floats, bias: Floats, stride: int) -> Floats:
+def convolved(x: NDArray[Any], kernel: Floats, bias: Floats, stride: int) -> Floats:
     """[I, H, W] with padding that keeps the size, then every `stride`-th place."""
     pad = kernel.shape[2] // 2
     padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))

@@ -3,6 +3,10 @@
 Quality focal loss (Li et al. 2020, arXiv:2006.04388), generalised IoU (Rezatofighi et al. 2019,
 arXiv:1902.09630) and an L1 loss on the keypoints, AdamW with a cosine schedule by wall time and an
 average of the weights. Resumes from `runs/detector/checkpoint.pt`.
+
+Before it, `python -m tools.train.detector.relabel` asks two teachers for better labels and
+`python -m tools.train.detector.mine` looks for hard negatives; without them it takes the packs as
+they are. `--start models/detector/model.tflite` goes on from the published weights.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from tools.train.detector.data import Stream
 from tools.train.detector.net import DetectorNet, cells, decode_boxes, flatten
 from tools.train.detector.paint import Painter
 from tools.train.detector.published import start
+from tools.train.detector.relabel import votes_path
 from tools.train.detector.sources import Sources
 
 
@@ -106,6 +111,8 @@ def train(options: argparse.Namespace, run: str, sources: Sources | None) -> Non
     cv2.setNumThreads(1)  # OpenCV's threads do not survive the fork of the drawing process
     place = common.device()
     path = run_folder(run) / "checkpoint.pt"
+    if sources is None and not votes_path().is_file():
+        print("No teachers' votes: labels as in the packs. See tools.train.detector.relabel.")
     net = DetectorNet()
     if options.start is not None and not path.is_file():
         start(options.start, net, Painter(options.seed, sources))

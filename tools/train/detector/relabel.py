@@ -169,7 +169,7 @@ def report(scenes: dict[str, NDArray[Any]], votes: dict[Key, Vote]) -> str:
     lines = []
     for source in sorted({str(s) for s in scenes["source"][np.unique(scenes["box_img"])]}):
         pictures: list[tuple[Floats, Agreed]] = []
-        counts = dict.fromkeys(SMALLEST, (0, 0, 0, 0))
+        counts = {smallest: np.zeros(4, np.int64) for smallest in SMALLEST}
         for i in np.flatnonzero((scenes["source"] == source) & (scenes["split"] == 0)).tolist():
             faces = seen(votes, i)
             own = np.flatnonzero(scenes["box_img"] == i)
@@ -178,24 +178,23 @@ def report(scenes: dict[str, NDArray[Any]], votes: dict[Key, Vote]) -> str:
                 continue
             box = scenes["box"][own].astype(np.float32)
             pictures.append((box[people], faces))
-            hits = compare(box, people, faces.box)
-            counts = {s: tuple(map(sum, zip(counts[s], hits[s], strict=True))) for s in SMALLEST}
+            for smallest, found in compare(box, people, faces.box).items():
+                counts[smallest] = counts[smallest] + found
         if not pictures:
             continue
-        for smallest, (right, wrong, found, drawn) in counts.items():
+        for smallest, four in counts.items():
+            right, wrong, met, drawn = (int(n) for n in four)
             lines.append(
                 f"{source}, from {smallest} px: precision {right / max(right + wrong, 1):.3f}, "
-                f"recall {found / max(drawn, 1):.3f} of {drawn} faces in {len(pictures)} pictures"
+                f"recall {met / max(drawn, 1):.3f} of {drawn} faces in {len(pictures)} pictures"
             )
         edges = ", ".join(f"{e:+.3f}" for e in habit(pictures))
         lines.append(f"{source}: people's edges less the teachers', in sides: {edges}")
     return "\n".join(lines)
 
 
-def compare(
-    box: Floats, people: NDArray[np.bool_], found: Floats
-) -> dict[int, tuple[int, int, int, int]]:
-    """Right and wrong finds, drawn faces that were found, drawn faces; by smallest short side.
+def compare(box: Floats, people: NDArray[np.bool_], found: Floats) -> dict[int, NDArray[np.int64]]:
+    """Right and wrong finds, drawn faces that were found, drawn faces: int[4] by smallest side.
 
     A find on a label that no person drew counts neither way.
     """
@@ -207,11 +206,13 @@ def compare(
     met = np.isin(np.arange(len(box)), joined[:, 1])
     side, face = ((b[:, 2:] - b[:, :2]).min(1, initial=np.inf) for b in (found, box))
     return {
-        smallest: (
-            int((right & (side >= smallest)).sum()),
-            int((~known & (side >= smallest)).sum()),
-            int((met & people & (face >= smallest)).sum()),
-            int((people & (face >= smallest)).sum()),
+        smallest: np.array(
+            [
+                (right & (side >= smallest)).sum(),
+                (~known & (side >= smallest)).sum(),
+                (met & people & (face >= smallest)).sum(),
+                (people & (face >= smallest)).sum(),
+            ]
         )
         for smallest in SMALLEST
     }
