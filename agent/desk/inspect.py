@@ -14,21 +14,16 @@ from agent.base.config import AgentConfig
 from agent.base.errors import CaptureError, ConfigError
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Frame, Grey
 from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, five_points
-from agent.vision.faces.detect import tiles_for
 from agent.vision.faces.landmarks import LandmarkEstimate
+from agent.vision.faces.looks import LOWEST, Looks
 from agent.vision.faces.pose import measure_head
+from agent.vision.faces.probability import FaceProbability, logit
 from agent.vision.faces.track import intersection_over_smaller
 from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.vision.pipeline import Models
 
-_MIN_CANDIDATE_SCORE = 0.3
-"""Detection score above which the landmark network runs on a candidate."""
-_MIN_TILED_SIZE = 240
-"""Pixels; larger images are also searched in tiles, for small faces."""
 _MAX_OVERLAP = 0.7
 """Intersection over the smaller box from which two boxes count as one face."""
-_MAX_PADDED_SIZE = 2000
-"""Pixels; smaller images without a face are searched again with padding."""
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 
 
@@ -74,19 +69,17 @@ class Inspector:
     """
 
     def __init__(self, config: AgentConfig, min_score: float | None = None) -> None:
+        card = load_manifest(models_folder(config.models), config.model_set).parameters("detector")
+        self._probability = FaceProbability.of(card, "still")
         threshold = config.detection.score_above if min_score is None else min_score
         if threshold is None:
-            folder = models_folder(config.models)
-            card = load_manifest(folder, config.model_set).parameters("detector")
-            threshold = float(card.get("still_above", card["score_above"]))
+            threshold = self._probability.above
         if not 0.0 < threshold < 1.0:
             raise ConfigError(f"--min-score must lie between 0 and 1; it is {threshold:g}.")
         self._score_above = threshold
-        detection = config.detection.model_copy(
-            update={"score_above": min(threshold, _MIN_CANDIDATE_SCORE)}
-        )
+        detection = config.detection.model_copy(update={"score_above": LOWEST})
         self._models = Models(config.model_copy(update={"detection": detection}))
-        self._tiles = config.detection.tiles
+        self._looks = Looks(self._models.detector, LOWEST, config.detection.tiles)
 
     def lines(self, paths: Iterable[Path], crop: bool) -> Iterator[dict[str, Any]]:
         """One record per image; an unreadable one has `error`."""
@@ -102,19 +95,11 @@ class Inspector:
     def picture(self, luma: Grey) -> list[dict[str, Any]]:
         """Faces of an image uint8[H, W] by falling score; coordinates in its pixels.
 
-        `score` is detection score x (1 + presence) / 2. An image without a face is searched again
-        with padding: the detector expects background around a face, and stills may be cropped.
+        `score` is the calibrated probability of a face, from all looks at the image and the
+        landmark network (`agent.vision.faces.probability`).
         """
-        tiles = self._tiles
-        if tiles is None:
-            tiles = max(tiles_for(luma.shape), 2 if max(luma.shape) >= _MIN_TILED_SIZE else 0)
-        faces = self._faces(luma, tiles, 0)
-        if not faces and max(luma.shape) <= _MAX_PADDED_SIZE:
-            pad = max(luma.shape) // 3
-            wide = cv2.copyMakeBorder(luma, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
-            faces = self._faces(np.asarray(wide, np.uint8), 0, pad)
         kept: list[dict[str, Any]] = []
-        for face in sorted(faces, key=lambda face: -float(face["score"])):
+        for face in sorted(self._faces(luma), key=lambda face: -float(face["score"])):
             box = np.array(face["box"], np.float32)
             # a weaker face inside a stronger one is a part of it, or a duplicate from a tile
             if all(
@@ -124,19 +109,19 @@ class Inspector:
                 kept.append(face)
         return kept
 
-    def _faces(self, luma: Grey, tiles: int, pad: int) -> list[dict[str, Any]]:
-        """Faces of an image padded by `pad` pixels, in coordinates without padding."""
-        height, width = luma.shape[0] - 2 * pad, luma.shape[1] - 2 * pad
-        edge = np.array([width, height, width, height], np.float32) - 1
-        found = self._models.detector(Frame(0.0, luma), tiles)
+    def _faces(self, luma: Grey) -> list[dict[str, Any]]:
+        found = self._looks(luma)
         faces = []
-        for box, score, keypoints in zip(found.boxes, found.scores, found.keypoints, strict=True):
+        for box, keypoints, best, mean in zip(
+            found.boxes, found.keypoints, found.best.tolist(), found.mean.tolist(), strict=True
+        ):
+            if self._probability(logit(1.0), best, mean) < self._score_above:
+                continue  # whatever the landmark network says
             estimate = self._models.landmarks.refine(luma, keypoints)
-            combined = float(score) * (0.5 + 0.5 * estimate.presence)
-            if combined >= self._score_above:
+            score = self._probability(logit(estimate.presence), best, mean)
+            if score >= self._score_above:
                 expression = self._models.expression(luma, estimate.points)
-                inside = np.clip(box - pad, 0, edge)
-                faces.append(_record(inside, combined, keypoints, estimate, expression, pad))
+                faces.append(_record(box, score, keypoints, estimate, expression))
         return faces
 
     def crop(self, luma: Grey) -> list[dict[str, Any]]:
@@ -207,14 +192,13 @@ def _record(
     keypoints: Float,
     estimate: LandmarkEstimate,
     expression: Expression,
-    pad: int = 0,
 ) -> dict[str, Any]:
     pose = measure_head(estimate.points).pose
     return {
         "box": _rounded(box),
         "score": round(score, 4),
-        "keypoints": _rounded(keypoints - pad),
-        "landmarks": _rounded(estimate.points - pad),
+        "keypoints": _rounded(keypoints),
+        "landmarks": _rounded(estimate.points),
         "presence": round(estimate.presence, 4),
         "pose": {
             "yaw": round(pose.yaw, 1),

@@ -26,6 +26,8 @@ from agent.vision.expression.classifier import ExpressionClassifier, NeutralBase
 from agent.vision.faces.detect import FaceDetector
 from agent.vision.faces.landmarks import LandmarkEstimator
 from agent.vision.faces.pose import Head, measure_head
+from agent.vision.faces.probability import FilmJudge
+from agent.vision.faces.roam import RoamingDetector
 from agent.vision.faces.track import ExcludedZones, FaceTracker, Track
 from agent.vision.inference.manifest import Manifest, load_manifest, models_folder
 from agent.vision.inference.tflite import open_model
@@ -33,6 +35,8 @@ from agent.vision.micro.false_alarms import false_alarm_rate
 from agent.vision.micro.network import SpotterNetwork
 from agent.vision.micro.spotter import MicroSpotter
 
+WEAK = 0.1
+"""Detection score from which the landmark network is asked whether there is a face."""
 A = TypeVar("A")
 B = TypeVar("B")
 Clock = Callable[[], float]
@@ -65,7 +69,7 @@ class Models:
         score_above: float | None = None,
         clock: Clock = time.perf_counter,
     ) -> None:
-        """`score_above`: detection threshold where the configuration has none; None: the card's."""
+        """`score_above`: detection threshold where the configuration has none; None: `WEAK`."""
         self._clock = clock
         folder = models_folder(config.models)
         self.manifest: Manifest = load_manifest(folder, config.model_set)
@@ -73,11 +77,10 @@ class Models:
         """Seconds of inference since last cleared, by `model.<name>`."""
         self.detector = FaceDetector(
             self._open("detector"),
-            config.detection.score_above
-            or score_above
-            or float(self.manifest.parameters("detector")["score_above"]),
+            config.detection.score_above or score_above or WEAK,
             tiles=config.detection.tiles,
         )
+        self.judge = FilmJudge.of(self.manifest.parameters("detector"))
         self.landmarks = LandmarkEstimator(self._open("landmarks"))
         self.presence_above = float(self.manifest.parameters("landmarks")["presence_above"])
         self.expression = ExpressionClassifier(
@@ -135,13 +138,19 @@ class Pipeline:
         self.models = Models(config, clock=clock)
         self._clock = clock
         self._tracker = FaceTracker(
-            timed(self.models.detector, self.models.seconds, "detect", clock),
+            timed(
+                RoamingDetector(self.models.detector, config.detection.tiles),
+                self.models.seconds,
+                "detect",
+                clock,
+            ),
             self.models.landmarks,
             config.detection,
             config.tracking,
             self.models.presence_above,
             config.tracking.budget if limited else None,
             self._zones,
+            self.models.judge,
         )
         self._infers_expression = expressions
         self._states: dict[int, _ExpressionState] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from agent.base.types import Float, Grey
 from tools.common.errors import ToolError
 from tools.common.packs import decode, load
+from tools.train.detector.labels import Labels
 from tools.train.landmarks import labels as landmarks_labels
 
-BARE, MASKED, WORN_WRONGLY = 0, 1, 2
+BARE, MASKED, WORN_WRONGLY, UNKNOWN = 0, 1, 2, 3
 AGES = ((0, 3), (3, 13), (13, 20), (20, 30), (30, 45), (45, 60), (60, 130))
 """From, to (not included), years."""
 GENDERS = ("male", "female")
@@ -85,6 +87,18 @@ def scenes(limit: int | None = None) -> Scenes:
         [pack["ignore"][r] == 1 for r in rows],
         [pack["cls"][r] for r in rows],
         [pack["kps"][r].astype(np.float32) for r in rows],
+    )
+
+
+def scenes_of(pictures: Sequence[Grey], labels: Sequence[Labels], source: str) -> Scenes:
+    """Drawn or other pictures with a detector's labels; what faces wear is not known."""
+    return Scenes(
+        list(pictures),
+        [source] * len(pictures),
+        [each.box for each in labels],
+        [each.ignore for each in labels],
+        [np.full(len(each.box), UNKNOWN, np.uint8) for each in labels],
+        [each.five for each in labels],
     )
 
 

@@ -14,7 +14,10 @@ from collections.abc import Sequence
 from agent.base.errors import AgentError
 from tools.train.manifest import SETS
 
-MODELS = ("detector", "landmarks", "expression", "micro")
+MODELS = ("detector", "landmarks", "expression", "micro", "looks")
+"""`looks`: no network, but how those of detector and landmarks are judged together."""
+MODULES = {"looks": "tools.eval.detector.looks"}
+"""Where they are not in `tools.eval.<model>.publish`."""
 NEEDED = ("torch", "litert_torch", "ai_edge_quantizer")
 
 
@@ -26,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=68, help="of the calibration crops (landmarks)")
     args = parser.parse_args(argv)
     try:
-        module = importlib.import_module(f"tools.eval.{args.model}.publish")
+        module = importlib.import_module(
+            MODULES.get(args.model, f"tools.eval.{args.model}.publish")
+        )
     except ModuleNotFoundError as error:
         if error.name not in NEEDED:
             raise

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.base.types import Detections, Float, Frame, Grey, Infer
 from agent.vision.kernels.decode_detections import decode_detections
@@ -19,6 +20,12 @@ SIZE_UNIT = 3.0
 """Box sides are encoded as log(side / (SIZE_UNIT * stride))."""
 OVERLAP = 0.25
 """Overlap of neighbouring tiles, share of their side."""
+CUT = 0.01
+"""Distance from a tile's edge within which a box is cut by it, share of the tile's side."""
+MIRRORED = [1, 0, 2, 4, 3]
+"""Where each keypoint comes from when the picture is mirrored."""
+Rectangle = tuple[int, int, int, int]
+"""x0, y0, x1, y1, frame pixels; x1 and y1 are outside."""
 
 
 def letterbox(luma: Grey, out: Grey) -> tuple[float, float]:
@@ -136,12 +143,10 @@ class FaceDetector:
             )
         tiles = self._tiles if tiles is None else tiles
         tiles = tiles_for(luma.shape) if tiles is None else tiles
-        boxes, scores, keypoints = self._candidates(luma)
+        boxes, scores, keypoints = self.candidates(luma)
         if tiles > 1:
             parts = [(boxes, scores, keypoints)]
-            for x0, x1 in _spans(width, tiles):
-                for y0, y1 in _spans(height, tiles):
-                    parts.append(self._tile_candidates(luma, x0, y0, x1, y1))
+            parts += [self.tile_candidates(luma, tile) for tile in tiles_of(luma.shape, tiles)]
             boxes, scores, keypoints = (
                 np.concatenate(column) for column in zip(*parts, strict=True)
             )
@@ -152,29 +157,47 @@ class FaceDetector:
         np.clip(boxes, 0, np.array([width, height, width, height], np.float32) - 1, out=boxes)
         return Detections(boxes, scores[keep], keypoints[keep])
 
-    def _candidates(self, luma: Grey) -> tuple[Float, Float, Float]:
-        """Boxes, scores and keypoints before suppression, pixels of `luma`."""
-        across, down = letterbox(luma, self._input)
-        return decode(self._infer(self._input), self._score_above, across, down)
+    def candidates(self, luma: Grey, mirrored: bool = False) -> tuple[Float, Float, Float]:
+        """Boxes, scores and keypoints before suppression, pixels of `luma`.
 
-    def _tile_candidates(
-        self, luma: Grey, x0: int, y0: int, x1: int, y1: int
-    ) -> tuple[Float, Float, Float]:
+        `mirrored`: the network sees the mirror image; the answer is turned back.
+        """
+        across, down = letterbox(luma, self._input)
+        if not mirrored:
+            return decode(self._infer(self._input), self._score_above, across, down)
+        width = luma.shape[1]
+        shown = self._input[:, : min(max(round(width * across), 1), INPUT[0])]
+        shown[:] = shown[:, ::-1].copy()
+        boxes, scores, keypoints = decode(self._infer(self._input), self._score_above, across, down)
+        turned = boxes.copy()
+        turned[:, 0], turned[:, 2] = width - 1 - boxes[:, 2], width - 1 - boxes[:, 0]
+        keypoints = keypoints[:, MIRRORED]
+        keypoints[..., 0] = width - 1 - keypoints[..., 0]
+        return turned, scores, keypoints
+
+    def tile_candidates(self, luma: Grey, tile: Rectangle) -> tuple[Float, Float, Float]:
         """Candidates of one tile in frame pixels, without those cut by an inner edge, which the
         neighbouring tile or the whole frame contains."""
-        boxes, scores, keypoints = self._candidates(luma[y0:y1, x0:x1])
-        height, width = luma.shape
-        edge = 0.01 * np.array([x1 - x0, y1 - y0], np.float32)
-        whole = np.ones(len(boxes), bool)
-        for axis, (low, high, end, size) in enumerate(
-            ((x0, x1, width, x1 - x0), (y0, y1, height, y1 - y0))
-        ):
-            if low > 0:
-                whole &= boxes[:, axis] > edge[axis]
-            if high < end:
-                whole &= boxes[:, axis + 2] < size - 1 - edge[axis]
+        x0, y0, x1, y1 = tile
+        boxes, scores, keypoints = self.candidates(luma[y0:y1, x0:x1])
         shift = np.array([x0, y0], np.float32)
-        return boxes[whole] + np.tile(shift, 2), scores[whole], keypoints[whole] + shift
+        boxes += np.tile(shift, 2)
+        whole = uncut(boxes, tile, luma.shape)
+        return boxes[whole], scores[whole], keypoints[whole] + shift
+
+
+def uncut(boxes: Float, tile: Rectangle, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which of a tile's boxes float32[N, 4], frame pixels, are not cut by an edge of the tile that
+    lies inside the frame of this (height, width): bool[N]."""
+    whole = np.ones(len(boxes), bool)
+    for axis in (0, 1):
+        low, high, end = tile[axis], tile[axis + 2], shape[1 - axis]
+        edge = CUT * (high - low)
+        if low > 0:
+            whole &= boxes[:, axis] > low + edge
+        if high < end:
+            whole &= boxes[:, axis + 2] < high - 1 - edge
+    return whole
 
 
 def tiles_for(shape: tuple[int, ...]) -> int:
@@ -182,6 +205,13 @@ def tiles_for(shape: tuple[int, ...]) -> int:
     height, width = shape
     downscale = max(width / INPUT[0], height / INPUT[1])
     return 0 if downscale <= 2.5 else min(int(-(-downscale // 2)), 4)
+
+
+def tiles_of(shape: tuple[int, ...], count: int) -> list[Rectangle]:
+    """`count` x `count` tiles that cover a frame of this (height, width) and overlap, column by
+    column; one: the frame."""
+    height, width = shape
+    return [(x0, y0, x1, y1) for x0, x1 in _spans(width, count) for y0, y1 in _spans(height, count)]
 
 
 def _spans(length: int, count: int) -> list[tuple[int, int]]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from agent.base.config import DetectionConfig, TrackingConfig
 from agent.base.types import Detections, Float, Frame, Grey
 from agent.vision.faces.landmarks import LandmarkEstimate, face_box, interocular
+from agent.vision.faces.probability import FilmJudge, logit
 from agent.vision.faces.stabilise import Stabiliser
 from agent.vision.kernels.nms import pairwise_iou
 
@@ -44,6 +45,18 @@ _SEARCH_INTERVAL = 0.1
 """Seconds between detections while there is no track, or a lost one."""
 _MAX_MISSED = 6
 """Consecutive detections without a match after which a track of low presence is lost."""
+_TRIALS = 3
+"""Weak detections per look that the landmark network is asked about."""
+_TRIED_AGAIN = 1.0
+"""Seconds after which it is asked again about a place where it saw nothing."""
+_GIVEN_UP = 2.0
+"""Seconds for which a place is left alone where a track was not borne out."""
+_TENTATIVE = 1.2
+"""Seconds in which a track that began on a weak score must be borne out."""
+_TENTATIVE_INTERVAL = 0.25
+"""Seconds between detections meanwhile."""
+_NOTHING = 0.1
+"""Score that counts where a look did not find it."""
 _MIN_IOU = 0.2
 """Intersection over union from which a detection matches a track."""
 _MIN_IOD = 5.0
@@ -93,6 +106,12 @@ class Track:
     presence: float = 1.0
     """Mean presence since its start."""
     frames: int = 0
+    sure: bool = True
+    """False while it is tentative: begun on a weak score, followed, not reported."""
+    later_score: float = 0.0
+    """Mean logit of the looks after the one that began it."""
+    later_presence: float = 0.0
+    """Mean logit of the presence in the frames after the first; while it is tentative."""
     proven: bool = False
     """Borne out by detections; holds for good."""
     doubtful: bool = False
@@ -129,6 +148,9 @@ class FaceTracker:
         Seconds of landmark estimation per frame; None: no limit (files).
     zones : ExcludedZones | None
         Detections and tracks whose box is centred in one are dropped. The caller masks the frames.
+    judge : FilmJudge | None
+        Judges a detection's score and the presence together; a weak score then starts a track where
+        the landmark network is sure. None: any detection of enough presence starts one.
     """
 
     def __init__(
@@ -140,6 +162,7 @@ class FaceTracker:
         presence_above: float,
         budget: float | None = None,
         zones: ExcludedZones | None = None,
+        judge: FilmJudge | None = None,
     ) -> None:
         self._detector = detector
         self._estimator = estimator
@@ -148,6 +171,9 @@ class FaceTracker:
         self._presence_above = presence_above
         self._budget = budget
         self._zones = zones
+        self._judge = judge
+        self._rejected: list[tuple[float, Float]] = []
+        """Until when a place is left alone, and its box: weak detections that were no face."""
         self._tracks: list[Track] = []
         """Oldest first."""
         self._next_id = 1
@@ -168,6 +194,10 @@ class FaceTracker:
         none_lost = active and len(active) == len(self._tracks)
         is_cut = any(track.cut for track in active)
         interval = self._detection.interval if none_lost and not is_cut else _SEARCH_INTERVAL
+        if not all(track.sure for track in active):
+            interval = min(interval, _TENTATIVE_INTERVAL)
+            self._bear_out(frame.time)
+            active = self._active()
         if frame.time - self._last_detection >= interval:
             self._last_detection = frame.time
             found = self._detector(frame)
@@ -188,7 +218,23 @@ class FaceTracker:
                 for t in self._tracks
                 if t in active or (t.lost and not t.doubtful and t.last_seen >= oldest)
             ]
-        return [track for track in active if not track.doubtful]
+        return [track for track in active if track.sure and not track.doubtful]
+
+    @property
+    def tentative(self) -> list[Track]:
+        """Tracks that are followed and not reported yet, for want of evidence."""
+        return [track for track in self._tracks if not track.sure]
+
+    def _bear_out(self, now: float) -> None:
+        """Find out which tentative tracks are faces; those that are not in time end."""
+        judge = self._judge
+        for track in self.tentative:
+            seen = track.later_presence, track.later_score
+            if judge is not None and track.looks > 1 and judge.bears_out(*seen):
+                track.sure = True
+            elif track.lost or now - track.first > _TENTATIVE:
+                self._rejected.append((now + _GIVEN_UP, track.box))
+                self._tracks.remove(track)
 
     def _active(self) -> list[Track]:
         return [track for track in self._tracks if not track.lost]
@@ -226,6 +272,9 @@ class FaceTracker:
         if elapsed <= _MAX_GAP and not track.doubtful:
             track.cut = correlation(track.estimate.crop, estimate.crop) < _SAME
         track.frames += 1
+        if not track.sure:
+            step = logit(estimate.presence) - track.later_presence
+            track.later_presence += step / track.frames
         track.presence += (estimate.presence - track.presence) / track.frames
         track.estimate = estimate
         track.last_seen = frame.time
@@ -247,16 +296,21 @@ class FaceTracker:
             boxes[index] = track.box
             track.missed += 1
             track.looks += 1
+            track.later_score += (logit(_NOTHING) - track.later_score) / (track.looks - 1)
         overlap = pairwise_iou(found.boxes, boxes)
         matched: set[int] = set()
         for _ in range(min(overlap.shape)):
             row, column = divmod(int(overlap.argmax()), overlap.shape[1])
             if overlap[row, column] < _MIN_IOU:
                 break
-            active[column].score = float(found.scores[row])
-            active[column].missed = 0
-            active[column].hits += 1
             matched.add(row)
+            score = float(found.scores[row])
+            track = active[column]
+            track.later_score += (logit(score) - logit(_NOTHING)) / (track.looks - 1)
+            if self._is_face(track.estimate.presence, score):
+                track.score = score
+                track.missed = 0
+                track.hits += 1
             overlap[row, :] = 0
             overlap[:, column] = 0
         for track in active:
@@ -264,30 +318,48 @@ class FaceTracker:
             faint = track.missed >= _MAX_MISSED and track.estimate.presence < 0.9
             track.lost = faint or (track.cut and track.missed > 0)
             track.cut = False
+        self._rejected = [place for place in self._rejected if place[0] > frame.time]
+        trials = _TRIALS
         for row in range(len(found.boxes)):
-            if row not in matched:
-                self._begin(frame, found.keypoints[row], float(found.scores[row]))
+            score = float(found.scores[row])
+            if row in matched or trials == 0 or not self._is_face(1.0, score):
+                continue
+            box = found.boxes[row]
+            if any(intersection_over_smaller(box, other) > 0.5 for _, other in self._rejected):
+                continue
+            if not self._begin(frame, found.keypoints[row], score) and self._judge:
+                trials -= 1
+                self._rejected.append((frame.time + _TRIED_AGAIN, box))
 
-    def _begin(self, frame: Frame, keypoints: Float, score: float) -> None:
-        """Resume a lost track at this detection, or start a new one."""
+    def _is_face(self, presence: float, score: float) -> bool:
+        """Whether both networks together take a place for a face."""
+        return self._judge is None or self._judge.begins(presence, score)
+
+    def _begin(self, frame: Frame, keypoints: Float, score: float) -> bool:
+        """Resume a lost track at this detection, or start a new one; whether it is a face."""
         estimate = self._estimator.refine(frame.luma, keypoints)
-        if not self._plausible(estimate, frame.luma, 1.0):
-            return
+        leniency = 1.0 if self._judge is None else 0.5
+        if not self._plausible(estimate, frame.luma, leniency):
+            return False
+        if not self._is_face(estimate.presence, score):
+            return False
         box = face_box(estimate.points)
         active = self._active()
         if any(intersection_over_smaller(other.box, box) > 0.6 for other in active):
-            return
+            return True
         track = Track(self._next_id, estimate, Stabiliser(estimate), score, frame.time, frame.time)
+        track.sure = self._judge is None or self._judge.is_sure(estimate.presence, score)
         resumed = self._nearest_lost(box)
         if resumed is not None:
             track.track_id, track.first = resumed.track_id, resumed.first
             track.looks, track.hits = resumed.looks + 1, resumed.hits + 1
-            track.proven = resumed.proven
+            track.proven, track.sure = resumed.proven, resumed.sure or track.sure
             track.presence, track.frames = resumed.presence, resumed.frames
             self._tracks[self._tracks.index(resumed)] = track
         elif len(active) < self._tracking.max_faces:
             self._tracks.append(track)
             self._next_id += 1
+        return True
 
     def _nearest_lost(self, box: Float) -> Track | None:
         """The nearest lost track of similar size and place, if any."""

@@ -36,7 +36,7 @@ def clip_frames(every: int) -> Iterator[np.ndarray]:
 def small_packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Packs whose labels are what the shipped models themselves say of frames of the demo clip."""
     folder = tmp_path_factory.mktemp("packs")
-    models = Models(AgentConfig())
+    models = Models(AgentConfig(), 0.5)
     seen: list[Any] = []
     for frame in clip_frames(20):
         found = models.detector(Frame(0.0, frame))

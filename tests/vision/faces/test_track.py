@@ -7,6 +7,7 @@ from agent.base.config import DetectionConfig, TrackingConfig
 from agent.base.types import Detections, Float, Frame, Grey
 from agent.vision.faces.align import LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, cut, five_points
 from agent.vision.faces.landmarks import LandmarkEstimate, crop_matrix, face_box
+from agent.vision.faces.probability import FilmJudge
 from agent.vision.faces.track import FaceTracker, Track
 
 
@@ -292,3 +293,91 @@ def test_a_face_that_passes_behind_another_is_resumed() -> None:
             del world.faces["behind"]
         seen.append(_ids(tracker.update(Frame(i / 30, LUMA))))
     assert sorted(seen[5]) == sorted(seen[-1]) == [1, 2]
+
+
+class Weak(World):
+    """Every detection has a low score; `seldom` is found in the first look only, `pale` has the
+    presence of a print."""
+
+    def detect(self, frame: Frame) -> Detections:
+        self.undetectable = {"seldom"} if self.detections else set()
+        found = super().detect(frame)
+        return Detections(found.boxes, np.full_like(found.scores, 0.3), found.keypoints)
+
+    def find(self, guess: Float) -> tuple[Float, float]:
+        points, presence = super().find(guess)
+        pale = "pale" in self.faces and np.array_equal(points, self.faces["pale"])
+        return points, min(presence, 0.8) if pale else presence
+
+
+JUDGE = FilmJudge.of(
+    {
+        "track_weights": (2.0, 0.5, 0.0),
+        "track_above": 0.2,
+        "track_sure_above": 0.9,
+        "film_weights": (1.0, 1.0, -2.0),
+        "film_above": 0.6,
+    }
+)
+
+
+def _judged(world: World, frames: int) -> tuple[list[list[int]], list[int]]:
+    """Reported ids of each frame, and how many tracks are tentative."""
+    tracker = FaceTracker(
+        world.detect, world, DetectionConfig(), TrackingConfig(), 0.5, judge=JUDGE
+    )
+    seen, waiting = [], []
+    for i in range(frames):
+        seen.append(_ids(tracker.update(Frame(i / 30, LUMA))))
+        waiting.append(len(tracker.tentative))
+    return seen, waiting
+
+
+def test_a_strong_detection_is_reported_at_once() -> None:
+    world = World()
+    world.put("a", 300, 200)
+    seen, waiting = _judged(world, 5)
+    assert seen == [[1]] * 5
+    assert waiting == [0] * 5
+
+
+def test_a_weak_one_is_followed_and_reported_when_the_next_look_bears_it_out() -> None:
+    world = Weak()
+    world.put("a", 300, 200)
+    seen, waiting = _judged(world, 40)
+    assert seen[0] == []
+    assert waiting[0] == 1
+    first = next(i for i, ids in enumerate(seen) if ids)
+    assert 4 <= first <= 12, "after a quarter of a second"
+    assert {tuple(ids) for ids in seen[first:]} == {(1,)}
+
+
+@pytest.mark.parametrize("name", ["seldom", "pale"])
+def test_what_is_not_borne_out_is_never_reported_and_ends(name: str) -> None:
+    world = Weak()
+    world.put(name, 300, 200)
+    seen, waiting = _judged(world, 60)
+    assert not any(seen)
+    assert waiting[0] == 1
+    assert waiting[45] == 0, "given up, and left alone for a while"
+
+
+def test_a_place_without_a_face_is_not_asked_about_in_every_look() -> None:
+    """The landmark network sees nothing there; ten looks a second would ask ten times."""
+
+    class Nothing(Weak):
+        asked = 0
+
+        def refine(self, luma: Grey, guess: Float) -> LandmarkEstimate:
+            self.asked += 1
+            return super().refine(luma, guess)
+
+        def find(self, guess: Float) -> tuple[Float, float]:
+            return super().find(guess)[0], 0.01
+
+    world = Nothing()
+    world.put("a", 300, 200)
+    seen, _ = _judged(world, 90)
+    assert not any(seen)
+    assert world.detections > 20
+    assert 2 <= world.asked <= 4

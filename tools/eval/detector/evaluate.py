@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import Frame, Grey
-from agent.desk.inspect import Inspector
 from tools.common.bootstrap import Draws, Resampler, beside
 from tools.common.errors import ToolError
 from tools.common.progress import along
 from tools.eval import cache, data
 from tools.eval.card import OURS
+from tools.eval.detector import stills
 from tools.eval.detector.boxes import (
     LOWEST,
     Found,
@@ -26,6 +26,7 @@ from tools.eval.detector.boxes import (
 )
 from tools.eval.detector.scenes import found_by, judged_by
 from tools.eval.detector.small import small_faces, small_figures
+from tools.eval.detector.video import video_figures
 from tools.eval.latency import network_latency
 from tools.eval.ours import NO_FLOAT, Ours
 from tools.eval.peers import detectors as peer_module
@@ -93,7 +94,12 @@ def evaluate(ours: Ours, networks: Path, limit: int | None) -> dict[str, Any]:
         "ap50_by_source": by_source(scenes, seen),
         "operating": operating(scenes, seen, empty, usual),
         "with_presence": with_presence(ours, scenes, blanks, usual[OURS]),
-        "inspect": inspect_figures(ours, scenes, blanks),
+        "inspect": stills.inspect_figures(ours, scenes, blanks, limit),
+        "one_false_face": {
+            name: stills.at_one_false_face(scenes, seen[name], empty[name])
+            for name in (OURS, *(peer.name for peer in DETECTORS if peer.name in seen))
+        },
+        "video": video_figures(ours.config, scenes, blanks, limit),
         "small": small_figures(ours, scenes, small, answers, usual, count + len(blanks)),
         "file": ours.file_figures("detector"),
         "peer_latency": latencies,
@@ -215,25 +221,4 @@ def with_presence(
         "score_above": threshold,
         **false_alarms(np.array(alarms)),
         **right(scenes, kept, 0.0),
-    }
-
-
-def inspect_figures(ours: Ours, scenes: data.Scenes, blanks: Sequence[Grey]) -> dict[str, Any]:
-    """What `fleeting inspect` lists: detector and landmark presence together, tiles on stills."""
-    inspector = Inspector(ours.config)
-    alarms = np.array([len(inspector.picture(p)) for p in along(blanks, "inspect, no faces")])
-    answers = []
-    for picture in along(scenes.pictures, "inspect, scenes"):
-        faces = inspector.picture(picture)
-        answers.append(
-            Found(
-                np.array([face["box"] for face in faces], np.float32).reshape(-1, 4),
-                np.array([face["score"] for face in faces], np.float32),
-            )
-        )
-    settings = ours.parameters("detector")
-    return {
-        "score_above": float(settings.get("still_above", settings["score_above"])),
-        **false_alarms(alarms),
-        **right(scenes, answers, 0.0),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,9 @@ from tools.common.files import MODELS, run_folder
 from tools.common.machine import instructions, machine
 from tools.eval import data
 from tools.eval.detector import measure
-from tools.eval.detector.thresholds import TRACKS_PER_100, choose_threshold, measured
+from tools.eval.detector.looks import fitted
+from tools.eval.detector.published import YUNET_ABOVE, table
+from tools.eval.detector.thresholds import ALONE_PER_100, choose_threshold, parameters_of
 from tools.eval.shipping import Shipment, file_figures
 from tools.train import convert, manifest
 from tools.train.common import averaged
@@ -38,8 +39,6 @@ TRAINING_DATA: tuple[str, ...] = (
 )
 TERMS = "Weights trained on pictures that are for non-commercial research; see CARD.md."
 NMS_ABOVE = 0.4
-YUNET_ABOVE = 0.6
-"""YuNet's own score is lower than ours at equal precision; OpenCV's sample takes 0.6 to 0.9."""
 
 
 def calibration(sources: Sources, count: int = 300) -> list[NDArray[np.uint8]]:
@@ -82,16 +81,13 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
     )
     shipment = Shipment("detector", which, OUTPUTS, training, terms, models)
     find, exact = measure.ours(made.int8_file), measure.ours(made.float_file)
-    alone = choose_threshold(measure.false_alarms(find, blanks), len(blanks), TRACKS_PER_100)
+    alone = choose_threshold(measure.false_alarms(find, blanks), len(blanks), ALONE_PER_100)
 
     shipment.place(made)
     shipment.declare({"score_above": alone, "nms_above": NMS_ABOVE})
-    # drawn pictures mislead less than photographs: the landmark network's help is kept in hand
-    thresholds = measured(models, which, blanks, *((alone,) if chosen == "clean" else ()))
-    if thresholds:
-        both = {name: thresholds[name] for name in ("score_above", "still_above")}
-        shipment.declare({**both, "nms_above": NMS_ABOVE})
-    threshold = thresholds.get("score_above", alone)
+    thresholds = fitted(which, models)
+    shipment.declare({"score_above": alone, "nms_above": NMS_ABOVE, **parameters_of(thresholds)})
+    threshold = alone
     alarms, pictures = measure.false_alarms(find), len(data.negatives())
     strict = measure.ours(made.int8_file, threshold)
     yunet = measure.yunet()
@@ -120,71 +116,3 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
     }
     shipment.report(figures, table(figures))
     print(table(figures))
-
-
-def table(figures: Mapping[str, Any]) -> str:
-    """Markdown tables of the figures file."""
-    file, alarms = figures["file"], figures["false_alarms"]
-    lines = [
-        "| AP50, unseen pictures | faces | int8 | float | YuNet-n 320 | recall / precision at "
-        f"{figures['score_above']} |",
-        "|---|---|---|---|---|---|",
-    ]
-    for source, row in figures["scenes_int8"].items():
-        if source == "keypoint_error":
-            continue
-        for size in ("from_0_px", "from_16_px", "from_24_px"):
-            if source != "all" and size != "from_16_px":
-                continue
-            one, pixels = row[size], size.split("_")[1]
-            others = [figures[k][source][size]["ap50"] for k in ("scenes_float", "scenes_yunet")]
-            lines.append(
-                f"| {source}, from {pixels} px | {one['faces']} | {one['ap50']:.3f} | "
-                f"{others[0]:.3f} | {others[1]:.3f} | "
-                f"{one['recall']:.3f} / {one['precision']:.3f} |"
-            )
-    clips = figures["clips"].values()
-    total = sum(c["int8"]["frames"] for c in clips)
-    share = {
-        name: sum(c[name]["found"] * c[name]["frames"] for c in clips) / max(total, 1)
-        for name in ("int8", "yunet")
-    }
-    zoom = ", ".join(
-        f"{size}: {row['found']:.1%}"
-        for size, row in figures["face_height_over_picture_height"].items()
-    )
-    lines += [
-        "",
-        "| | |",
-        "|---|---|",
-        f"| false alarms of the detector alone on {alarms['pictures']} unseen face-free pictures | "
-        f"{alarms['int8']} at {figures['score_above']} "
-        f"(YuNet at {YUNET_ABOVE}: {alarms['yunet']}) |",
-        *_threshold_rows(figures["thresholds"]),
-        f"| frames of the 16 signing clips with a face found | {share['int8']:.1%} of {total} "
-        f"(YuNet at {YUNET_ABOVE}: {share['yunet']:.1%}); training saw 3 frames of 13 of them |",
-        f"| found, by face height over picture height | {zoom} |",
-        "| keypoint error, share of the face's size, faces from 24 px | "
-        f"{figures['scenes_int8']['keypoint_error']:.3f} (YuNet "
-        f"{figures['scenes_yunet']['keypoint_error']:.3f}, itself one of the labellers) |",
-        f"| size, work | {file['bytes']:,} bytes, {file['million_macs']} M multiply-accumulates, "
-        f"{file['delegated']:.0%} of the nodes in XNNPACK |",
-        f"| latency, one thread, {figures['processor']} | "
-        f"{file['one_thread']['min_ms']} ms minimum, {file['one_thread']['median_ms']} ms median |",
-    ]
-    return "\n".join(lines)
-
-
-def _threshold_rows(found: Mapping[str, Any]) -> list[str]:
-    if "still_above" not in found:
-        return []
-    known, pictures = found["stills"]["from_16_px"], found["pictures_without_faces"]
-    return [
-        f"| tracks that {pictures} pictures without faces would start, from a score of "
-        f"{found['score_above']} | {found['false_tracks']}; the detector alone needs "
-        f"{found['detector_alone']} for that |",
-        f"| `fleeting inspect`, tiles on, from a score of {found['still_above']} | "
-        f"{found['false_faces_in_stills']} false faces on the same {pictures} pictures; on the "
-        f"unseen ones, faces from 16 px, recall / precision {known['recall']:.3f} / "
-        f"{known['precision']:.3f} |",
-    ]

@@ -209,6 +209,15 @@ def detector_blanks() -> list[Grey]:
     return backdrops(200, LATER + 1000) + pieces(1, 8, 12)
 
 
+def detector_scenes() -> tuple[list[Grey], list[Labels]]:
+    """Held-out people before held-out backgrounds, and the held-out Intel frames, on which the
+    probability of a face is fitted."""
+    faces, points = _rendered(True)
+    drawn, labels = compositions(120, faces, points, backdrops(60, LATER + 2000), 9)
+    frames, frame_labels = _intel(1)
+    return [*frames, *drawn], [*frame_labels, *labels]
+
+
 def compositions(
     count: int, faces: Rendered, points: Float, ground: Sequence[Grey], seed: int
 ) -> tuple[list[Grey], list[Labels]]:

@@ -1,0 +1,90 @@
+"""Looks at a film: the whole frame each time, and tiles in turn for faces far away."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from agent.base.types import Detections, Float, Frame
+from agent.vision.faces.detect import INPUT, FaceDetector, Rectangle, tiles_of
+from agent.vision.kernels.nms import nms
+
+_COARSE = 1.25
+"""Frame pixels per input pixel up to which the whole frame shows all."""
+_TILES_PER_DOWNSCALE = 0.7
+"""Tiles per side for each frame pixel per input pixel: a tile sees at some 0.6 of the frame's
+resolution."""
+_MOST_TILES = 4
+"""Per side, unless more are asked for."""
+_LOOKS = 3
+"""In which all tiles have had their turn, where there are many; few come one every other look."""
+_SAME = 0.4
+"""IoU above which two boxes are one face."""
+
+
+class RoamingDetector:
+    """Faces of the next frame of one film.
+
+    Parameters
+    ----------
+    detector
+        Looks at the whole frame and at tiles; its threshold is that of what is returned.
+    tiles : int | None
+        0 or 1: the whole frame only. n >= 2: also n x n tiles, in turn. None: chosen by the frame's
+        size.
+    """
+
+    def __init__(self, detector: FaceDetector, tiles: int | None = None) -> None:
+        self._detector = detector
+        self._tiles = tiles
+        self._shape: tuple[int, ...] = ()
+        self._turn: list[Rectangle] = []
+        """Tiles, the one that has waited longest first."""
+        self._debt = 0.0
+        """Tiles that are due."""
+        self._per_look = 0.0
+
+    def __call__(self, frame: Frame) -> Detections:
+        """Faces by falling score, boxes clipped, frame pixels."""
+        luma = frame.luma
+        if luma.shape != self._shape:
+            self._start(luma.shape)
+        parts: list[tuple[Float, Float, Float]] = [self._detector.candidates(luma)]
+        self._debt += self._per_look
+        while self._debt >= 1.0:
+            self._debt -= 1.0
+            tile = self._turn.pop(0)
+            self._turn.append(tile)
+            parts.append(self._detector.tile_candidates(luma, tile))
+        boxes, scores, keypoints = (
+            parts[0]
+            if len(parts) == 1
+            else (np.concatenate(column) for column in zip(*parts, strict=True))
+        )
+        kept = nms(boxes, scores, _SAME)
+        boxes = boxes[kept]
+        height, width = luma.shape
+        np.clip(boxes, 0, np.array([width, height, width, height], np.float32) - 1, out=boxes)
+        return Detections(boxes, scores[kept], keypoints[kept])
+
+    def _start(self, shape: tuple[int, ...]) -> None:
+        """Plan the tiles of frames of this (height, width)."""
+        self._shape = shape
+        count = grid_for(shape) if self._tiles is None else self._tiles
+        tiles = tiles_of(shape, count) if count > 1 else []
+        # every second column and row first: neighbours show much the same
+        self._turn = tiles[::2] + tiles[1::2]
+        self._per_look = 0.5 if len(tiles) in (1, 2, 3, 4) else len(tiles) / _LOOKS
+        self._debt = 0.0
+
+
+def grid_for(shape: tuple[int, ...]) -> int:
+    """Tiles per side for a film of this (height, width); 0: none."""
+    height, width = shape
+    if not height * width:
+        return 0
+    downscale = max(width / INPUT[0], height / INPUT[1])
+    if downscale <= _COARSE:
+        return 0
+    return min(max(math.ceil(downscale * _TILES_PER_DOWNSCALE), 2), _MOST_TILES)
