@@ -137,13 +137,9 @@ class Pipeline:
         self._zones = zones or None
         self.models = Models(config, clock=clock)
         self._clock = clock
+        looking = RoamingDetector(self.models.detector, config.detection.tiles)
         self._tracker = FaceTracker(
-            timed(
-                RoamingDetector(self.models.detector, config.detection.tiles),
-                self.models.seconds,
-                "detect",
-                clock,
-            ),
+            timed(looking, self.models.seconds, "detect", clock),
             self.models.landmarks,
             config.detection,
             config.tracking,
@@ -151,6 +147,7 @@ class Pipeline:
             config.tracking.budget if limited else None,
             self._zones,
             self.models.judge,
+            looking.aim,
         )
         self._infers_expression = expressions
         self._states: dict[int, _ExpressionState] = {}

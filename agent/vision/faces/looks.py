@@ -85,6 +85,22 @@ def views_of(shape: tuple[int, ...], most: int | None = None) -> list[View]:
     return views + [View(each, False) for each in rectangles[both:]]
 
 
+def shrunk(luma: Grey) -> tuple[Grey, Float]:
+    """A large picture with `LARGEST` pixels on its longer side, and its pixels per pixel of that,
+    float32[2] (x, y). First by halves, which is several times as fast."""
+    factor = 1
+    while max(luma.shape) >= 2 * LARGEST and min(luma.shape) >= 2:
+        height, width = (side // 2 for side in luma.shape)
+        even = luma[: 2 * height, : 2 * width]
+        luma = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        factor *= 2
+    ratio = min(LARGEST / max(luma.shape), 1.0)
+    size = [max(round(side * ratio), 1) for side in luma.shape[::-1]]
+    small = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
+    back = np.array([luma.shape[1] / size[0], luma.shape[0] / size[1]], np.float32)
+    return small, back * np.float32(factor)
+
+
 class Looks:
     """Runs a detector on every view of a still picture and fuses the answers.
 
@@ -107,13 +123,10 @@ class Looks:
 
     def __call__(self, luma: Grey) -> Candidates:
         """Candidates of a picture uint8[H, W]."""
-        longest = max(luma.shape)
-        if longest <= LARGEST or not luma.size:
+        if max(luma.shape) <= LARGEST or not luma.size:
             return self._fused(luma)
-        size = [max(round(side * LARGEST / longest), 1) for side in luma.shape[::-1]]
-        small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
-        found = self._fused(np.asarray(small, np.uint8))
-        back = np.array([luma.shape[1] / size[0], luma.shape[0] / size[1]], np.float32)
+        small, back = shrunk(luma)
+        found = self._fused(small)
         # scaling keeps pixel edges, not pixel centres, in place
         half = np.float32(0.5)
         boxes = (found.boxes + half) * np.tile(back, 2) - half

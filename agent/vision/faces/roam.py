@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,6 +20,8 @@ _MOST_TILES = 4
 """Per side, unless more are asked for."""
 _LOOKS = 3
 """In which all tiles have had their turn, where there are many; few come one every other look."""
+_SLOW = 0.3
+"""Seconds between looks from which few tiles come half as often: somebody is in view then."""
 _SAME = 0.4
 """IoU above which two boxes are one face."""
 
@@ -44,6 +47,19 @@ class RoamingDetector:
         self._debt = 0.0
         """Tiles that are due."""
         self._per_look = 0.0
+        self._last = math.inf
+
+    def aim(self, places: Sequence[Float]) -> None:
+        """Let the tiles that show these boxes float32[4] best have the next turn."""
+        for place in places:
+            if self._turn:
+                x, y = (place[:2] + place[2:]) / 2
+                best = min(
+                    self._turn, key=lambda t: math.hypot(t[0] + t[2] - 2 * x, t[1] + t[3] - 2 * y)
+                )
+                self._turn.remove(best)
+                self._turn.insert(0, best)
+                self._debt = max(self._debt, 1.0)
 
     def __call__(self, frame: Frame) -> Detections:
         """Faces by falling score, boxes clipped, frame pixels."""
@@ -51,7 +67,9 @@ class RoamingDetector:
         if luma.shape != self._shape:
             self._start(luma.shape)
         parts: list[tuple[Float, Float, Float]] = [self._detector.candidates(luma)]
-        self._debt += self._per_look
+        slow = frame.time - self._last > _SLOW and self._per_look < 1.0
+        self._debt += self._per_look * (0.5 if slow else 1.0)
+        self._last = frame.time
         while self._debt >= 1.0:
             self._debt -= 1.0
             tile = self._turn.pop(0)

@@ -49,8 +49,10 @@ _TRIALS = 3
 """Weak detections per look that the landmark network is asked about."""
 _TRIED_AGAIN = 1.0
 """Seconds after which it is asked again about a place where it saw nothing."""
-_GIVEN_UP = 2.0
+_GIVEN_UP = 5.0
 """Seconds for which a place is left alone where a track was not borne out."""
+_STRONGER = 0.1
+"""Score by which a detection must be above the one before not to be left alone."""
 _TENTATIVE = 1.2
 """Seconds in which a track that began on a weak score must be borne out."""
 _TENTATIVE_INTERVAL = 0.25
@@ -151,6 +153,8 @@ class FaceTracker:
     judge : FilmJudge | None
         Judges a detection's score and the presence together; a weak score then starts a track where
         the landmark network is sure. None: any detection of enough presence starts one.
+    aim : callable | None
+        Told, before a detection, the boxes of tentative tracks, which are to be looked at closely.
     """
 
     def __init__(
@@ -163,6 +167,7 @@ class FaceTracker:
         budget: float | None = None,
         zones: ExcludedZones | None = None,
         judge: FilmJudge | None = None,
+        aim: Callable[[Sequence[Float]], None] | None = None,
     ) -> None:
         self._detector = detector
         self._estimator = estimator
@@ -172,8 +177,9 @@ class FaceTracker:
         self._budget = budget
         self._zones = zones
         self._judge = judge
-        self._rejected: list[tuple[float, Float]] = []
-        """Until when a place is left alone, and its box: weak detections that were no face."""
+        self._aim = aim
+        self._rejected: list[tuple[float, Float, float]] = []
+        """Weak detections that were no face: until when each is left alone, its box and score."""
         self._tracks: list[Track] = []
         """Oldest first."""
         self._next_id = 1
@@ -200,6 +206,8 @@ class FaceTracker:
             active = self._active()
         if frame.time - self._last_detection >= interval:
             self._last_detection = frame.time
+            if self._aim is not None and (waiting := self.tentative):
+                self._aim([track.box for track in waiting])
             found = self._detector(frame)
             kept = self._outside_zones(found.boxes)
             self._match(
@@ -233,7 +241,7 @@ class FaceTracker:
             if judge is not None and track.looks > 1 and judge.bears_out(*seen):
                 track.sure = True
             elif track.lost or now - track.first > _TENTATIVE:
-                self._rejected.append((now + _GIVEN_UP, track.box))
+                self._rejected.append((now + _GIVEN_UP, track.box, track.score))
                 self._tracks.remove(track)
 
     def _active(self) -> list[Track]:
@@ -325,11 +333,14 @@ class FaceTracker:
             if row in matched or trials == 0 or not self._is_face(1.0, score):
                 continue
             box = found.boxes[row]
-            if any(intersection_over_smaller(box, other) > 0.5 for _, other in self._rejected):
+            if any(
+                intersection_over_smaller(box, other) > 0.5 and score < before + _STRONGER
+                for _, other, before in self._rejected
+            ):
                 continue
             if not self._begin(frame, found.keypoints[row], score) and self._judge:
                 trials -= 1
-                self._rejected.append((frame.time + _TRIED_AGAIN, box))
+                self._rejected.append((frame.time + _TRIED_AGAIN, box, score))
 
     def _is_face(self, presence: float, score: float) -> bool:
         """Whether both networks together take a place for a face."""

@@ -30,7 +30,7 @@ def _calls(width: int, height: int, tiles: int | None, looks: int) -> list[int]:
     counts = []
     for i in range(looks):
         before = white.calls
-        detector(Frame(i / 2, np.zeros((height, width), np.uint8)))
+        detector(Frame(i / 10, np.zeros((height, width), np.uint8)))
         counts.append(white.calls - before)
     return counts
 
@@ -39,6 +39,34 @@ def test_small_frames_cost_one_call_and_a_tile_every_other_look() -> None:
     assert _calls(320, 240, None, 4) == [1, 1, 1, 1]
     assert _calls(640, 480, None, 6) == [1, 2, 1, 2, 1, 2]
     assert _calls(640, 480, 0, 4) == [1, 1, 1, 1]
+
+
+def test_with_somebody_in_view_tiles_come_half_as_often() -> None:
+    white = FindsWhite()
+    detector = RoamingDetector(FaceDetector(white))
+    for i in range(16):
+        detector(Frame(i / 2, np.zeros((480, 640), np.uint8)))
+    assert white.calls == 16 + 4
+
+
+def test_the_tile_that_shows_a_place_best_comes_next() -> None:
+    seen = []
+
+    def network(picture: Grey) -> Mapping[str, Float]:
+        seen.append(int(picture.max()))
+        return blank()
+
+    luma = np.zeros((480, 640), np.uint8)
+    luma[400:420, 600:620] = 200  # in the bottom right tile only
+    detector = RoamingDetector(FaceDetector(network))
+    detector(Frame(-1.0, luma))
+    seen.clear()
+    for i in range(3):
+        detector.aim([np.array([600, 400, 620, 420], np.float32)])
+        detector(Frame(i / 4, luma))
+    assert len(seen) == 6
+    assert min(seen) == 200, "whole frame and that tile each time"
+    RoamingDetector(FaceDetector(network), 0).aim([np.zeros(4, np.float32)])
 
 
 def test_many_tiles_have_had_their_turn_after_three_looks() -> None:
@@ -58,7 +86,7 @@ def test_a_small_face_is_found_within_one_round_wherever_it_is() -> None:
         luma = np.zeros((480, 640), np.uint8)
         luma[y : y + 26, x : x + 20] = 255  # 10 x 13 in the whole frame, 18 x 23 in a tile
         detector = RoamingDetector(FaceDetector(sees_only_large))
-        found = [detector(Frame(i / 2, luma)).boxes for i in range(8)]
+        found = [detector(Frame(i / 10, luma)).boxes for i in range(8)]
         seen = [boxes[0] for boxes in found if len(boxes)]
         assert 1 <= len(seen) <= 4
         np.testing.assert_allclose(seen[0], [x - 0.5, y - 0.5, x + 19.5, y + 25.5], atol=2.0)

@@ -27,7 +27,8 @@ _CLEAR = 0.3
 _WINDOW = 80
 """Least side of a window without faces, pixels."""
 _TURNED = (1, 2)
-"""Quarter turns at which a picture without faces serves once more."""
+"""Quarter turns at which a picture without faces serves once more, where there are few."""
+_ENOUGH = 250
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +103,7 @@ def face_free(
     """
     first = len(scenes.pictures)
     found, units = list(blanks), [first + i for i in range(len(blanks))]
-    for turn in _TURNED:
+    for turn in _TURNED if len(blanks) < _ENOUGH else ():
         found += [np.ascontiguousarray(np.rot90(each, turn)) for each in blanks]
         units += [first + i for i in range(len(blanks))]
     if part_of_scenes:

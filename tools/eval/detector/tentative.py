@@ -26,6 +26,8 @@ SECONDS = 1.5
 """Of each film; within it a track is borne out, or given up."""
 FILMS = 24
 """With faces of each size."""
+BLANKS = 100
+"""Pictures without faces that are filmed, twice each."""
 _NEVER = 2.0
 """Above any probability: every track stays tentative."""
 
@@ -43,8 +45,9 @@ def sample_of(
         for side in clips.SIDES
         for film in clips.with_faces(scenes, blanks, shape, side, FILMS, SECONDS)
     ]
+    chosen = [blanks[i] for i in data.thin(len(blanks), BLANKS)]
     # each also upside down: other patterns, the same light
-    ground = [turned for each in blanks for turned in (each, np.ascontiguousarray(each[::-1]))]
+    ground = [turned for each in chosen for turned in (each, np.ascontiguousarray(each[::-1]))]
     empty = clips.without_faces(ground, shape, len(ground), SECONDS)
     judge = FilmJudge(first, _NEVER, FaceProbability((0.0, 0.0, 0.0), _NEVER))
     found = [follow(ours, judge, film) for film in along(shown, "tracks: faces")]
@@ -57,13 +60,15 @@ def follow(ours: Ours, judge: FilmJudge, film: Film) -> tuple[Evidence, Answers]
     """Every tentative track of a film that was looked at again: mean logits of score and presence,
     and whether it lay on a face (1), beside all (0), or neither (-1)."""
     config = AgentConfig()
+    looking = RoamingDetector(ours.detector(WEAK))
     tracker = FaceTracker(
-        RoamingDetector(ours.detector(WEAK)),
+        looking,
         ours.placer(),
         config.detection,
         config.tracking,
         float(ours.parameters("landmarks")["presence_above"]),
         judge=judge,
+        aim=looking.aim,
     )
     values: dict[int, tuple[float, float]] = {}
     places: dict[int, list[tuple[float, float]]] = {}
