@@ -34,6 +34,17 @@ def line(found: Machine) -> str:
     return f"{found['name']}, {found['cores']} cores, {found['system']}, load {found['load']}\n"
 
 
+def instructions() -> str:
+    """`with VNNI`, `without VNNI` (8-bit dot products of x86-64), or the kind of processor."""
+    if platform.machine() != "x86_64":
+        return platform.machine()
+    try:
+        known = "avx512_vnni" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.machine()
+    return "with VNNI" if known else "without VNNI"
+
+
 def slug(found: Machine) -> str:
     """A file name for it."""
     return f"{words_of(found['name'])}-{found['cores']}c"

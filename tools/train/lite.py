@@ -121,6 +121,32 @@ def operations(content: bytes) -> list[str]:
     return [str(op["op_name"]) for op in _operations(content, delegate=False)]
 
 
+def convolutions(content: bytes) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Kernels float32[O, I, H, W] and biases float32[O] of a file's convolutions, in its order.
+
+    Read back from int8 with one scale per output channel; depthwise kernels have I = 1.
+    """
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
+    layers = []
+    for op in _operations(content, delegate=False):
+        depthwise = op["op_name"] == "DEPTHWISE_CONV_2D"
+        if not depthwise and op["op_name"] != "CONV_2D":
+            continue
+        kernel, bias = (_real(interpreter, details[index]) for index in op["inputs"][1:3])
+        layers.append((kernel.transpose((3, 0, 1, 2) if depthwise else (0, 3, 1, 2)), bias))
+    return layers
+
+
+def _real(interpreter: Interpreter, detail: dict[str, Any]) -> NDArray[np.float32]:
+    """A constant tensor with its scales applied."""
+    value = interpreter.get_tensor(detail["index"])
+    how = detail["quantization_parameters"]
+    shape = np.ones(value.ndim, int)
+    shape[how["quantized_dimension"]] = -1
+    return np.asarray(value * how["scales"].reshape(shape), np.float32)
+
+
 def undelegated(content: bytes) -> list[str]:
     """Operations that XNNPACK leaves to LiteRT's own kernels.
 

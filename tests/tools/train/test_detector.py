@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from agent.vision.faces.align import MEAN_SHAPE
 from agent.vision.faces.detect import STRIDES
-from tools.train.detector.assignment import LEVELS, assign
+from tools.train.detector.assignment import LEVELS, REACH, assign, shares
 from tools.train.detector.camera import degrade
 from tools.train.detector.labels import HEIGHT, WIDTH, Labels, clip, join, move, nothing
 from tools.train.detector.paint import Painter
@@ -153,8 +153,45 @@ def test_cells_are_assigned_as_the_definition_says() -> None:
                     continue
                 size, s = float(np.sqrt(side.prod())), strides[cell]
                 low, high = LEVELS[level[cell]]
-                near = (away < np.clip(0.25 * side, 0.6 * s, 1.5 * s)).all()
+                near = (away < np.clip(REACH * side, 0.6 * s, 1.5 * s)).all()
                 if near and low <= size < high and size < best_size:
                     best, best_size = k, size
             assert owner[cell] == best
             assert counts[cell] == (best >= 0 or not ignored)
+
+
+def test_a_large_face_does_not_outweigh_a_small_one_by_its_cells() -> None:
+    owner, _ = assign(labels(boxes((6.5, 6.5, 16.5, 16.5), (100, 60, 160, 130))))
+    weight = shares(owner)
+    small, large = weight[owner == 0], weight[owner == 1]
+    assert len(large) > 3 * len(small) > 0
+    assert large.sum() == pytest.approx(np.sqrt(len(large)))
+    assert small.sum() == pytest.approx(np.sqrt(len(small)))
+    assert not weight[owner < 0].any()
+
+
+def test_confidence_travels_with_its_face() -> None:
+    both = labels(boxes((10, 10, 50, 50), (100, 10, 140, 50)))
+    assert list(both.confidence) == [1.0, 1.0]
+    sure = Labels(both.box, both.five, both.ignore, np.array([0.7, 0.9], np.float32))
+    turned = move(sure, placing(1.0, 0.0, np.zeros(2), np.array([30, 0]), False), False)
+    cut = clip(join([nothing(), turned]), 100, 0, 319, 255)
+    assert list(cut.confidence) == [np.float32(0.9)]
+    assert list(hide(sure, np.array([5, 5, 60, 60], np.float32)).confidence) == [np.float32(0.9)]
+
+
+def test_backgrounds_are_drawn_by_their_weight() -> None:
+    s = sources()
+    heavy = Sources(
+        s.scenes,
+        s.scene_labels,
+        s.scene_weights,
+        s.faces,
+        s.face_points,
+        s.face_weights,
+        s.face_tight,
+        s.backgrounds,
+        np.array([0.0, 1.0], np.float32),
+    )
+    painter = Painter(3, heavy)
+    assert {int(painter._negative_view(WIDTH, HEIGHT).max()) for _ in range(20)} == {40}

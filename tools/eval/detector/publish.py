@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from agent.base.types import Grey
 from agent.vision.faces.detect import INPUT, letterbox
 from tools.common.files import MODELS, run_folder
+from tools.common.machine import instructions, machine
 from tools.eval import data
 from tools.eval.detector import measure
 from tools.eval.detector.looks import fitted
@@ -33,6 +34,8 @@ TRAINING_DATA: tuple[str, ...] = (
     "samples, Intel clips (CC BY 4.0)",
     "UTKFace, YouTube Faces, mask portraits and SFHQ faces, pasted",
     "negatives pack, face-free ImageNet samples and haartraining pictures",
+    "labels of the scenes: people; YuNet (Apache-2.0), RetinaFace (MIT), BlazeFace (Apache-2.0), "
+    "CenterFace (MIT), SCRFD-2.5g (weights for non-commercial research)",
 )
 TERMS = "Weights trained on pictures that are for non-commercial research; see CARD.md."
 NMS_ABOVE = 0.4
@@ -92,6 +95,7 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
     figures: dict[str, Any] = {
         "command": COMMAND + manifest.OPTION[which],
         "input": list(INPUT),
+        "processor": f"{machine()['name']} {instructions()}",
         "training": {"steps": saved["step"], "minutes": round(saved["spent"] / 60, 1)},
         "score_above": threshold,
         "thresholds": {"detector_alone": alone, **thresholds},

@@ -56,7 +56,7 @@ def table(figures: Mapping[str, Any]) -> str:
         f"{figures['scenes_yunet']['keypoint_error']:.3f}, itself one of the labellers) |",
         f"| size, work | {file['bytes']:,} bytes, {file['million_macs']} M multiply-accumulates, "
         f"{file['delegated']:.0%} of the nodes in XNNPACK |",
-        f"| latency, one thread, x86-64 at 2.5 GHz without VNNI | "
+        f"| latency, one thread, {figures['processor']} | "
         f"{file['one_thread']['min_ms']} ms minimum, {file['one_thread']['median_ms']} ms median |",
     ]
     return "\n".join(lines)

@@ -11,6 +11,9 @@ from tools.train.detector.labels import HEIGHT, WIDTH, Floats, Labels
 LEVELS = ((0.0, 40.0), (32.0, 96.0), (80.0, 1e9))
 """Face sizes, sqrt(w h) in input pixels, that each stride learns; neighbours share a margin."""
 
+REACH = 0.3
+"""Distance from a face's centre, share of its side, up to which cells learn it."""
+
 _FIRST = np.cumsum([0, *[(HEIGHT // s) * (WIDTH // s) for s in STRIDES]])
 _GRIDS = [
     (int(first), s, HEIGHT // s, WIDTH // s, low, high)
@@ -23,8 +26,8 @@ def assign(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Which face each of the 1,680 cells learns (-1: none) and which cells count in the loss.
 
     A cell is positive when the face's size suits its stride and its centre lies near the face's
-    (centre sampling, Tian et al. 2019, arXiv:1904.01355): within a quarter of the side, at least
-    0.6 and at most 1.5 strides. Of several faces the smallest wins.
+    (centre sampling, Tian et al. 2019, arXiv:1904.01355): within 0.3 of the side, at least 0.6 and
+    at most 1.5 strides. Of several faces the smallest wins.
     """
     owner = np.full(int(_FIRST[-1]), -1, np.int64)
     counts = np.ones(int(_FIRST[-1]), bool)
@@ -38,11 +41,24 @@ def assign(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     for k in active[np.argsort(-size[active], kind="stable")]:  # the smallest comes last
         for first, stride, rows, columns, low, high in _GRIDS:
             if low <= size[k] < high:
-                reach = np.clip(0.25 * side[k], 0.6 * stride, 1.5 * stride)
+                reach = np.clip(REACH * side[k], 0.6 * stride, 1.5 * stride)
                 taken = _cells(middle[k], reach, first, stride, rows, columns)
                 owner[taken] = k
                 counts[taken] = True
     return owner, counts
+
+
+def shares(owner: NDArray[np.int64]) -> Floats:
+    """Weight float32[1680] of each positive cell: 1 / sqrt(cells of its face), 0 elsewhere.
+
+    A large face has up to nine cells, one of ten pixels one or two: so each counts more nearly
+    alike.
+    """
+    positive = owner >= 0
+    cells = np.bincount(owner[positive], minlength=1)
+    weight = np.zeros(len(owner), np.float32)
+    weight[positive] = 1.0 / np.sqrt(cells[owner[positive]])
+    return weight
 
 
 def _cells(

@@ -5,7 +5,7 @@ Coordinates have their origin at the centre of the top-left pixel, as everywhere
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -35,9 +35,15 @@ class Labels:
     five: Floats
     """float32[N, 5, 2], NaN where unknown."""
     ignore: NDArray[np.bool_]
+    confidence: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    """float32[N] in (0, 1]: how sure the label is; 1 for all where none is given."""
+
+    def __post_init__(self) -> None:
+        if len(self.confidence) != len(self.box):
+            object.__setattr__(self, "confidence", np.ones(len(self.box), np.float32))
 
     def take(self, keep: NDArray[Any]) -> Labels:
-        return Labels(self.box[keep], self.five[keep], self.ignore[keep])
+        return Labels(self.box[keep], self.five[keep], self.ignore[keep], self.confidence[keep])
 
 
 def nothing() -> Labels:
@@ -49,6 +55,7 @@ def join(parts: list[Labels]) -> Labels:
         np.concatenate([p.box for p in parts]),
         np.concatenate([p.five for p in parts]),
         np.concatenate([p.ignore for p in parts]),
+        np.concatenate([p.confidence for p in parts]),
     )
 
 
@@ -65,7 +72,8 @@ def move(labels: Labels, matrix: Floats, mirrored: bool) -> Labels:
     five = labels.five @ matrix[:, :2].T + matrix[:, 2]
     if mirrored:
         five = five[:, FLIP_FIVE]
-    return Labels(turn_boxes(labels.box, matrix), five.astype(np.float32), labels.ignore)
+    box = turn_boxes(labels.box, matrix)
+    return Labels(box, five.astype(np.float32), labels.ignore, labels.confidence)
 
 
 def clip(labels: Labels, x0: float, y0: float, x1: float, y1: float) -> Labels:
@@ -80,7 +88,7 @@ def clip(labels: Labels, x0: float, y0: float, x1: float, y1: float) -> Labels:
     five = labels.five.copy()
     five[((five < low) | (five > high)).any(2)] = np.nan
     ignore = labels.ignore | (inside < 0.45) | (short < SMALLEST)
-    moved = Labels(np.concatenate([a, b], 1), five, ignore)
+    moved = Labels(np.concatenate([a, b], 1), five, ignore, labels.confidence)
     return moved.take((inside > 0.08) & (short > 1.0))
 
 

@@ -2,10 +2,13 @@
 
 The stem folds 4x4 pixels into 16 channels before its first convolution: int8 kernels work on groups
 of 8 input channels, so a convolution over one grey channel would waste seven eighths of its time.
-That convolution strides to every eighth pixel at once; nothing is computed at a finer grid.
+One dense convolution strides to every eighth pixel at once; beside it a thin path of two
+nonlinear layers stays at every fourth pixel, which is what faces of 8 to 20 pixels need.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +17,12 @@ from torch.nn import functional as fn
 from agent.vision.faces.detect import SIZE_UNIT, STRIDES
 from tools.train.detector.labels import HEIGHT, WIDTH
 
-WIDTHS = (48, 80, 112)
-"""Channels per stride: int8 convolutions of this size do 37 thousand million multiply-accumulates
-per second on a core without VNNI, depthwise ones 6, so width is bought at the coarse strides."""
+WIDTHS = (48, 88, 128)
+"""Channels per stride."""
+FINE = 16
+"""Channels of the path at stride 4."""
+RESIDUAL = 2
+"""Residual blocks at stride 8."""
 
 
 def _conv(into: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
@@ -39,13 +45,62 @@ def _stage(into: int, out: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(_block(into, out, 2), *[_block(out, out) for _ in range(blocks - 1)])
 
 
+def _scale(layers: nn.Sequential) -> Tensor:
+    """Weight of the normalisation that comes last."""
+    last = layers[-1]
+    assert isinstance(last, nn.BatchNorm2d)
+    return last.weight
+
+
+class _Stem(nn.Module):
+    """The folded picture to stride 8: the dense convolution and the fine path, added.
+
+    The fine path begins with zero: a network without it can be grown into one with it.
+    """
+
+    def __init__(self, out: int, thin: int) -> None:
+        super().__init__()
+        self.dense = nn.Sequential(*_conv(16, out, 3, 2))
+        self.fine: nn.Sequential | None = None
+        if thin:
+            self.fine = nn.Sequential(
+                *_conv(16, thin, 1),
+                nn.ReLU(inplace=True),
+                _block(thin, thin),
+                *_conv(thin, thin, 3, 2, thin),
+                nn.ReLU(inplace=True),
+                *_conv(thin, out, 1),
+            )
+            nn.init.zeros_(_scale(self.fine))
+
+    def forward(self, folded: Tensor) -> Tensor:
+        y = self.dense(folded)
+        return fn.relu(y if self.fine is None else y + self.fine(folded))
+
+
+class _Residual(nn.Module):
+    """A block beside its input; the identity at first (zero-initialised, Goyal et al. 2017)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(*list(_block(width, width))[:-1])
+        nn.init.zeros_(_scale(self.block))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return fn.relu(x + self.block(x))
+
+
 class DetectorNet(nn.Module):
     """float32[B, 1, 256, 320] in [0, 1] -> nine maps [B, C, H/s, W/s] in `OUTPUTS` order."""
 
-    def __init__(self, widths: tuple[int, int, int] = WIDTHS) -> None:
+    def __init__(
+        self, widths: tuple[int, int, int] = WIDTHS, thin: int = FINE, residual: int = RESIDUAL
+    ) -> None:
         super().__init__()
         fine, middle, coarse = widths
-        first = nn.Sequential(*_conv(16, fine, 3, 2), nn.ReLU(inplace=True), _block(fine, fine))
+        first = nn.Sequential(
+            _Stem(fine, thin), _block(fine, fine), *[_Residual(fine) for _ in range(residual)]
+        )
         self.stages = nn.ModuleList([first, _stage(fine, middle, 4), _stage(middle, coarse, 2)])
         self.lateral = nn.ModuleList(
             [nn.Sequential(*_conv(c, fine, 1), nn.ReLU(inplace=True)) for c in (middle, coarse)]
@@ -88,6 +143,22 @@ class ExportNet(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         x = x.reshape(1, HEIGHT // 4, 4, WIDTH // 4, 4).permute(0, 1, 3, 2, 4)
         return self.net.maps(x.reshape(1, HEIGHT // 4, WIDTH // 4, 16).permute(0, 3, 1, 2))
+
+
+@torch.no_grad()
+def grow(old: Mapping[str, Tensor], net: DetectorNet) -> None:
+    """Start `net` from the weights of a narrower or shallower one (Chen et al. 2016, Net2Net).
+
+    Old channels compute what they did: they take nothing from new ones, whose own weights stay as
+    they were initialised. New layers keep theirs; the fine path and residual blocks begin with 0.
+    """
+    state = net.state_dict()
+    for name, value in old.items():
+        target = state[name]
+        if target.ndim == 4 and target.shape[1] > value.shape[1]:
+            target[: value.shape[0], value.shape[1] :] = 0.0
+        target[tuple(slice(n) for n in value.shape)] = value
+    net.load_state_dict(state)
 
 
 def cells() -> tuple[Tensor, Tensor]:

@@ -37,7 +37,7 @@ from tools.train.detector.paste import (
 from tools.train.detector.sources import Sources
 
 Rng = np.random.Generator
-SMALL, LARGE = 9.0, 160.0
+SMALL, LARGE = 8.0, 160.0
 """Heights of chosen faces, input pixels; single pasted faces are up to 235 tall."""
 CROWD = 18
 """People in a drawn group at most, about."""
@@ -54,18 +54,18 @@ class Painter:
         self.sources = sources or detector_sources.packs()
         self._scene_p = _cumulated(self.sources.scene_weights)
         self._face_p = _cumulated(self.sources.face_weights)
+        self._background_p = _cumulated(self.sources.background_weights)
         self._face_box: dict[int, Floats] = {}
         self._drawn: list[tuple[Picture, Labels]] = []
 
     def __call__(self) -> tuple[Picture, Labels]:
         """One picture uint8[256, 320] and its faces.
 
-        Every other one shows what an earlier one showed, mirrored and moved, through another
-        camera: drawing costs as much as training on what is drawn (Choi et al. 2019, "data
-        echoing", arXiv:1907.05550).
+        One in four shows what an earlier one showed, mirrored and moved, through another camera
+        (Choi et al. 2019, "data echoing", arXiv:1907.05550).
         """
         rng = self.rng
-        if len(self._drawn) == ECHOES and rng.random() < 0.5:
+        if len(self._drawn) == ECHOES and rng.random() < 0.25:
             picture, labels = self._moved(*self._drawn[rng.integers(ECHOES)])
         else:
             picture, labels = self._draw()
@@ -77,13 +77,13 @@ class Painter:
 
     def _draw(self) -> tuple[Picture, Labels]:
         u = self.rng.random()
-        if u < 0.34:
+        if u < 0.32:
             return self._scene_view(WIDTH, HEIGHT)
-        if u < 0.66:
+        if u < 0.62:
             return self._mosaic()
-        if u < 0.77:
+        if u < 0.72:
             return self._group()
-        if u < 0.89:
+        if u < 0.84:
             return self._pasted()
         return self._negative_view(WIDTH, HEIGHT), nothing()
 
@@ -154,7 +154,8 @@ class Painter:
             tile, labels = self._close_up(x1 - x0, y1 - y0)
             out[y0:y1, x0:x1] = tile
             shift = np.array([x0, y0], np.float32)
-            parts.append(Labels(labels.box + np.tile(shift, 2), labels.five + shift, labels.ignore))
+            box, five = labels.box + np.tile(shift, 2), labels.five + shift
+            parts.append(Labels(box, five, labels.ignore, labels.confidence))
         return out, join(parts)
 
     def _close_up(self, width: int, height: int) -> tuple[Picture, Labels]:
@@ -181,9 +182,7 @@ class Painter:
     def _negative_view(self, width: int, height: int) -> Picture:
         """Part of a picture without faces, filled to the edges."""
         rng = self.rng
-        picture: Picture = self.sources.backgrounds[
-            int(rng.integers(len(self.sources.backgrounds)))
-        ]
+        picture: Picture = self.sources.backgrounds[self._background()]
         h, w = picture.shape
         scale = max(width / w, height / h) * float(np.exp(rng.uniform(-0.5, 0.7)))
         source = np.array([w, h]) * rng.uniform(0.3, 0.7, 2)
@@ -191,6 +190,11 @@ class Painter:
         out = np.zeros((height, width), np.uint8)
         warp(picture, placing(scale, self._angle(), source, target, rng.random() < 0.5), out)
         return out
+
+    def _background(self) -> int:
+        if not len(self._background_p):
+            return int(self.rng.integers(len(self.sources.backgrounds)))
+        return int(np.searchsorted(self._background_p, self.rng.random()))
 
     # --- pasted ----------------------------------------------------------------------------------
 

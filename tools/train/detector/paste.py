@@ -54,7 +54,8 @@ def hide(labels: Labels, box: Floats) -> Labels:
     if not len(labels.box):
         return labels
     share = covered(box, labels.box)
-    hidden = Labels(labels.box, labels.five, labels.ignore | (share > HIDDEN))
+    ignore = labels.ignore | (share > HIDDEN)
+    hidden = Labels(labels.box, labels.five, ignore, labels.confidence)
     return hidden.take(share < GONE)
 
 

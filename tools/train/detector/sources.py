@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tools.common.packs import decode, load
+from tools.train.detector import mine, relabel
 from tools.train.detector.labels import Floats, Labels, Picture
 
 FACE_SHARES = {"utkface": 1.0, "ytf": 2.0, "sfhq_synthetic": 2.5, "mask_portraits": 2.5}
@@ -68,39 +69,89 @@ class Sources:
     """bool[faces]: the picture shows hardly more than the head."""
     backgrounds: Sequence[Picture]
     """Pictures without any face."""
+    background_weights: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    """float32[backgrounds], relative frequency; empty: all alike."""
 
 
 def packs() -> Sources:
-    """The training parts of the packs."""
-    scenes, negatives = load("scenes.npz"), load("negatives.npz")
+    """The training parts of the packs; scenes with the teachers' labels where they were asked."""
+    scenes = load("scenes.npz")
     train = np.flatnonzero(scenes["split"] == 0)
-    order = np.argsort(scenes["box_img"], kind="stable")
-    bounds = np.searchsorted(scenes["box_img"][order], np.arange(len(scenes["split"]) + 1))
-    labels, weights = [], []
-    for i in train:
-        rows = order[bounds[i] : bounds[i + 1]]
-        ignore = scenes["ignore"][rows] == 1
-        labels.append(
-            Labels(
-                scenes["box"][rows].astype(np.float32),
-                scenes["kps"][rows].astype(np.float32),
-                ignore,
-            )
-        )
+    labels = relabel.labels(scenes, train)
+    weights = []
+    for i, one in zip(train, labels, strict=True):
         share = SCENE_SHARES.get(str(scenes["source"][i]), 1.0)
-        weights.append(share * (1.0 + 0.1 * min(int((~ignore).sum()), 20)))
+        weights.append(share * (1.0 + 0.1 * min(int((~one.ignore).sum()), 20)))
+    pictures = Encoded(scenes["jpeg"], scenes["off"], train)
+    blanks, blank_weights = backgrounds(pictures, train)
     faces, points = load("faces.npz"), load("faces_labels.npz")
     names = [str(name) for name in points["source_names"]]
     face_weights = np.array([FACE_SHARES.get(names[k], 0.0) for k in points["source"]])
     face_weights[points["split"] != 0] = 0.0
     kept = np.flatnonzero(face_weights)
     return Sources(
-        Encoded(scenes["jpeg"], scenes["off"], train),
+        pictures,
         labels,
         np.array(weights, np.float32),
         Encoded(faces["jpeg"], faces["off"], kept),
         points["lm68"][kept].astype(np.float32),
         face_weights[kept].astype(np.float32),
         np.array([names[k] == "utkface" for k in points["source"][kept]]),
-        Encoded(negatives["jpeg"], negatives["off"], np.flatnonzero(negatives["split"] == 0)),
+        blanks,
+        blank_weights,
     )
+
+
+class Windows(Sequence[Picture]):
+    """Parts of pictures, each int[5]: position in `pictures`, x0, y0, x1, y1."""
+
+    def __init__(self, pictures: Sequence[Picture], places: NDArray[Any]) -> None:
+        self._pictures = pictures
+        self._places = [tuple(row) for row in places.tolist()]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        at, x0, y0, x1, y1 = self._places[index]
+        return self._pictures[at][y0:y1, x0:x1]
+
+
+class Joined(Sequence[Picture]):
+    """Two sequences one after the other."""
+
+    def __init__(self, first: Sequence[Picture], second: Sequence[Picture]) -> None:
+        self._first, self._second = first, second
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._second)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        count = len(self._first)
+        return self._first[index] if index < count else self._second[index - count]
+
+
+def backgrounds(scenes: Encoded, train: NDArray[np.int64]) -> tuple[Sequence[Picture], Floats]:
+    """Face-free views and how often each is drawn; `train`: the rows behind `scenes`.
+
+    Pictures of the negatives pack, and windows of scenes once `tools.train.detector.mine` has
+    chosen some; together the windows weigh half of the pictures.
+    """
+    negatives = load("negatives.npz")
+    rows = np.flatnonzero(negatives["split"] == 0)
+    whole = Encoded(negatives["jpeg"], negatives["off"], rows)
+    scores, windows, window_scores = mine.read()
+    weights = hardness(np.array([scores.get(int(row), 0.0) for row in rows]))
+    places = np.concatenate([np.searchsorted(train, windows[:, :1]), windows[:, 1:]], 1)
+    part = hardness(window_scores)
+    part *= 0.5 * weights.sum() / max(float(part.sum()), 1e-6)
+    return Joined(whole, Windows(scenes, places)), np.concatenate([weights, part])
+
+
+def hardness(scores: NDArray[Any]) -> Floats:
+    """Weight by score: 0 where a teacher saw a face, else from 1 to 7."""
+    return np.where(scores < 0, 0.0, 1.0 + 6.0 * np.maximum(scores, 0.0) ** 2).astype(np.float32)
