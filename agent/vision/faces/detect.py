@@ -189,7 +189,9 @@ class FaceDetector:
         width = luma.shape[1]
         shown = self._input[:, : min(max(round(width * across), 1), INPUT[0])]
         shown[:] = shown[:, ::-1].copy()
-        boxes, scores, keypoints = decode(self._infer(self._input), self._score_above, across, down, self._room)
+        boxes, scores, keypoints = decode(
+            self._infer(self._input), self._score_above, across, down, self._room
+        )
         turned = boxes.copy()
         turned[:, 0], turned[:, 2] = width - 1 - boxes[:, 2], width - 1 - boxes[:, 0]
         keypoints = keypoints[:, MIRRORED]
