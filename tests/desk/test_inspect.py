@@ -78,7 +78,7 @@ def test_the_command_line_takes_the_option(
     assert main(["inspect", str(tmp_path), "--min-score", "7"]) == ConfigError.exit_code
 
 
-@pytest.mark.parametrize(("width", "score"), [(20.0, 0.35), (26.0, None)])
+@pytest.mark.parametrize(("width", "score"), [(20.0, 0.35), (30.0, None)])
 def test_small_faces_are_found(portrait: Grey, width: float, score: float | None) -> None:
     """In a picture of 640x480, which is looked at in tiles too; the smaller ones on demand."""
     crowd, people = _crowd(portrait, width)

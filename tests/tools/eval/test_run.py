@@ -18,7 +18,7 @@ from tests.tools.packs import BLENDSHAPES, blob
 from tools.common.files import ROOT
 from tools.eval import data, latency
 from tools.eval.__main__ import main
-from tools.eval.detector import measure
+from tools.eval.detector import measure, video
 
 CLIP = ROOT / "agent" / "base" / "assets" / "clip.mp4"
 
@@ -101,6 +101,8 @@ def packs(small_packs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Those, where the tools look for them; times are not measured for long."""
     monkeypatch.setenv("FLEETING_PACKS", str(small_packs))
     monkeypatch.setattr(latency, "SECONDS", 0.01)
+    monkeypatch.setattr(video, "SECONDS", 0.3)
+    monkeypatch.setattr(video, "BLANK_SECONDS", 0.1)
     return small_packs
 
 
@@ -121,6 +123,12 @@ def test_everything_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixtur
     alarms = detector["operating"][0]["false_alarms_per_100"]
     assert (alarms["value"], alarms["n"]) == (0.0, 3)
     assert alarms["high"] == pytest.approx(100 * (1 - 0.025 ** (1 / 3)), abs=0.01)
+    inspect = detector["inspect"]
+    assert inspect["false_faces"] == 0
+    assert inspect["shipped"]["from 24 px"]["value"] == 1.0
+    assert set(detector["one_false_face"]) == {"ours, int8"}
+    assert len(detector["video"]["faces"]) == 6
+    assert detector["video"]["blank"][0]["false_tracks_per_minute"] == 0.0
     assert set(detector["missing"]) >= {"YuNet-n 320", "RetinaFace 640", "BlazeFace full"}
 
     landmarks = report["landmarks"]

@@ -22,7 +22,7 @@ from agent.base.config import AgentConfig
 from agent.base.types import Frame
 from agent.vision import pipeline as whole
 from agent.vision.expression import classifier as read
-from agent.vision.faces import detect, landmarks, stabilise, track
+from agent.vision.faces import detect, landmarks, roam, stabilise, track
 from agent.vision.inference import tflite
 from agent.vision.kernels import pose
 from agent.vision.micro import network, peaks, spotter, stream
@@ -47,7 +47,8 @@ TIMED: tuple[tuple[Any, str, str], ...] = (
     (landmarks.LandmarkEstimator, "__call__", "landmarks: the rest"),
     (landmarks, "cut", "landmarks: crop"),
     (landmarks, "landmarks_in_frame", "landmarks: back to the frame"),
-    (detect.FaceDetector, "__call__", "detect: suppression and scaling"),
+    (roam.RoamingDetector, "__call__", "detect: tiles and suppression"),
+    (detect.FaceDetector, "candidates", "detect: scaling"),
     (detect, "letterbox", "detect: letterbox"),
     (detect, "decode", "detect: decoding"),
     (spotter.MicroSpotter, "update", "micro: the rest"),

@@ -37,6 +37,7 @@ class Follower:
             config.detection,
             config.tracking,
             self.models.presence_above,
+            judge=self.models.judge,
         )
 
     def __call__(self, frame: Frame) -> list[Track]:
