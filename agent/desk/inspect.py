@@ -18,7 +18,7 @@ from agent.vision.faces.landmarks import LandmarkEstimate
 from agent.vision.faces.looks import LOWEST, Looks
 from agent.vision.faces.pose import measure_head
 from agent.vision.faces.probability import FaceProbability, logit
-from agent.vision.faces.track import intersection_over_smaller
+from agent.vision.faces.track_state import intersection_over_smaller
 from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.vision.pipeline import Models
 

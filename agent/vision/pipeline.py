@@ -31,7 +31,8 @@ from agent.vision.faces.landmarks import LandmarkEstimator
 from agent.vision.faces.pose import Head, measure_head
 from agent.vision.faces.probability import FilmJudge
 from agent.vision.faces.roam import RoamingDetector
-from agent.vision.faces.track import ExcludedZones, FaceTracker, Track
+from agent.vision.faces.track import ExcludedZones, FaceTracker
+from agent.vision.faces.track_state import Track
 from agent.vision.inference.manifest import Manifest, load_manifest, models_folder
 from agent.vision.inference.tflite import open_model
 from agent.vision.micro.false_alarms import false_alarm_rate

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +18,7 @@ from agent.base.types import Detections, Float, Frame, Grey
 from agent.vision.faces.landmarks import LandmarkEstimate, face_box, interocular
 from agent.vision.faces.probability import FilmJudge, logit
 from agent.vision.faces.stabilise import Stabiliser
+from agent.vision.faces.track_state import Track, intersection_over_smaller
 from agent.vision.kernels.crop import correlation
 from agent.vision.kernels.nms import pairwise_iou
 
@@ -85,60 +85,6 @@ _BODY_TOP = 0.5
 _BODY_BOTTOM = 3.0
 _ON_FACE = 0.15
 """Intersection over the smaller box from which a track lies on a face."""
-
-
-@dataclass(slots=True, eq=False)
-class Track:
-    """One face across frames."""
-
-    track_id: int
-    estimate: LandmarkEstimate
-    """Latest output of the landmark network."""
-    stabiliser: Stabiliser
-    score: float
-    """Of the latest matching detection."""
-    first: float
-    """Start of the track, seconds."""
-    last_seen: float
-    lost: bool = False
-    missed: int = 0
-    """Consecutive detections without a match."""
-    looks: int = 1
-    """Detections since its start."""
-    hits: int = 1
-    """Of these, those that found it."""
-    presence: float = 1.0
-    """Mean presence since its start."""
-    frames: int = 0
-    sure: bool = True
-    """False while it is tentative: begun on a weak score, followed, not reported."""
-    later_score: float = 0.0
-    """Mean logit of the looks after the one that began it."""
-    later_presence: float = 0.0
-    """Mean logit of the presence in the frames after the first; while it is tentative."""
-    proven: bool = False
-    """Borne out by detections; holds for good."""
-    doubtful: bool = False
-    """On or below another face and not proven: not reported."""
-    cut: bool = False
-    """Its crop changed at once: the recording was cut, the face covered or moving fast."""
-    updated: bool = True
-    """Propagated in the current frame, not skipped by the budget."""
-    continuity: float = 0.0
-    """Confidence in [0, 1] that `points` continue those of the previous frame: presence times the
-    share of points tracked by optical flow, allowing for blinks and speech. 0 in the first frame,
-    on resumption, and after a scene cut, gap, heavy blur or occlusion: differences across such a
-    frame are not facial movement."""
-
-    @property
-    def points(self) -> Float:
-        """float32[68, 2], stabilised, frame pixels."""
-        return self.stabiliser.points
-
-    @property
-    def box(self) -> Float:
-        """float32[4], xyxy, frame pixels."""
-        return face_box(self.points)
 
 
 class FaceTracker:
@@ -432,12 +378,3 @@ class FaceTracker:
         across = abs(left + right - x0 - x1) / (2 * height)
         down = (top + bottom - y0 - y1) / (2 * height)
         return across < _BODY_WIDTH and _BODY_TOP < down < _BODY_BOTTOM
-
-
-def intersection_over_smaller(a: Float, b: Float) -> float:
-    """Intersection of two boxes float32[4] over the area of the smaller."""
-    left, top, right, bottom = a.tolist()
-    x0, y0, x1, y1 = b.tolist()
-    shared = max(min(right, x1) - max(left, x0), 0.0) * max(min(bottom, y1) - max(top, y0), 0.0)
-    smaller = min((right - left) * (bottom - top), (x1 - x0) * (y1 - y0))
-    return float(shared / max(smaller, 1e-6))

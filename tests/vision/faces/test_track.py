@@ -8,7 +8,8 @@ from agent.base.types import Detections, Float, Frame, Grey
 from agent.vision.faces.align import LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, cut, five_points
 from agent.vision.faces.landmarks import LandmarkEstimate, crop_matrix, face_box
 from agent.vision.faces.probability import FilmJudge
-from agent.vision.faces.track import FaceTracker, Track
+from agent.vision.faces.track import FaceTracker
+from agent.vision.faces.track_state import Track
 
 
 class World:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import Float, Frame, Grey
-from agent.vision.faces.track import Track
+from agent.vision.faces.track_state import Track
 from tools.bench.steady.track import FPS, Follower
 from tools.common.errors import ToolError
 from tools.common.files import ROOT

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from agent.base.config import AgentConfig
 from agent.base.types import Frame, Grey
 from agent.vision.faces.landmarks import interocular
-from agent.vision.faces.track import FaceTracker, Track
+from agent.vision.faces.track import FaceTracker
+from agent.vision.faces.track_state import Track
 from agent.vision.pipeline import Models
 
 FPS = 30.0

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agent.base.types import Float, Frame, Grey
 from agent.vision.faces.looks import LOWEST, Looks
 from agent.vision.faces.probability import logit
-from agent.vision.faces.track import intersection_over_smaller
+from agent.vision.faces.track_state import intersection_over_smaller
 from tools.eval.data import Scenes
 from tools.eval.detector.boxes import covered, overlap
 from tools.eval.ours import Ours

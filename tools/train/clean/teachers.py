@@ -16,7 +16,7 @@ from ai_edge_litert.interpreter import Interpreter
 from agent.base.types import Float, Grey
 from agent.vision.faces.align import MEAN_FIVE, MEAN_SHAPE, apply, similarity
 from tools.common.packs import packs_folder
-from tools.train.landmarks.labels import SECOND, ask
+from tools.train.landmarks.teachers import GHOST, ask_ghost
 
 PRESENT = 0.5
 """FaceMesh's own probability of a face below which its points are not used."""
@@ -72,7 +72,7 @@ class Teachers:
         folder = packs_folder() / "teachers"
         self._mesh = _open(folder / "face_landmarks_detector.tflite")
         self._shapes = _open(folder / "face_blendshapes.tflite")
-        self._ghost = cv2.dnn.readNetFromONNX(str(folder / SECOND))
+        self._ghost = cv2.dnn.readNetFromONNX(str(folder / GHOST))
 
     def __call__(self, picture: Grey, five: Float) -> Answer:
         """Label the face at five keypoints float32[5, 2] of a grey picture, pixels."""
@@ -82,7 +82,7 @@ class Teachers:
         points = np.empty((68, 2), np.float32)
         points[17:] = mesh[list(_INNER)]
         points[:17] = start[:17]
-        other = ask(self._ghost, picture, np.concatenate([start[:17], points[17:]]))
+        other = ask_ghost(self._ghost, picture, np.concatenate([start[:17], points[17:]]))
         points[:17] = other[:17]
         iod = float(np.hypot(*(points[45] - points[36]))) + 1e-6
         shift = np.linalg.norm(mesh - first, axis=1)[list(_INNER)].mean() / iod
