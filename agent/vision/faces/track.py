@@ -318,7 +318,9 @@ class FaceTracker:
             if self._is_face(track.estimate.presence, score):
                 track.score = score
                 track.missed = 0
-                track.hits += 1
+                # a weak answer keeps a track; it is no proof of one on a person's clothes
+                judge = self._judge
+                track.hits += judge is None or judge.is_sure(track.estimate.presence, score)
             overlap[row, :] = 0
             overlap[:, column] = 0
         for track in active:
@@ -416,8 +418,8 @@ class FaceTracker:
     @staticmethod
     def _belongs(track: Track, other: Track) -> bool:
         """Whether an unproven track lies on the person whose face the other is: a proven one, or
-        one that is older or found with a higher score."""
-        rank, others = ((t.first, -t.score, t.track_id) for t in (track, other))
+        one that is older or of more presence."""
+        rank, others = ((t.first, -t.presence, t.track_id) for t in (track, other))
         if others > rank and not other.proven:
             return False
         if intersection_over_smaller(track.box, other.box) > _ON_FACE:
