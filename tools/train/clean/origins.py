@@ -145,7 +145,7 @@ BACKDROPS = Origin(
 )
 
 MOVED = (
-    "moved to other expressions by ICT-FaceKit's deltas (MIT), six thousand pictures in all with "
+    "moved to other expressions by ICT-FaceKit's deltas (MIT), 5,408 pictures in all with "
     "those of the other sources"
 )
 DETECTOR = (
