@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tools.train.detector import mine, relabel
 from tools.train.detector.consensus import (
+    LARGE,
     NEW_SURE,
     SURE,
     WEAK,
@@ -143,6 +144,14 @@ def test_people_are_believed_and_machines_need_the_teachers() -> None:
     one_vote = relabelled(old, drawn, agreement(boxes(), single=boxes((120, 1, 140, 21))))
     assert one_vote.ignore.tolist() == [False, True, True, False]
     assert one_vote.confidence[3] == np.float32(WEAK)
+
+
+def test_a_large_label_stands_by_itself() -> None:
+    box = boxes((0, 0, LARGE, LARGE), (200, 0, 200 + LARGE, LARGE), (90, 0, 110, 20))
+    old = labels(box, False, True, False)
+    new = relabelled(old, np.zeros(3, bool), agreement(boxes()))
+    assert new.ignore.tolist() == [False, True, True]
+    assert new.confidence[0] == 1.0
 
 
 def test_new_faces_need_more_and_single_votes_are_left_out() -> None:

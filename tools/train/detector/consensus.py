@@ -21,6 +21,8 @@ NEAR = 0.35
 """IoU from which a label and the teachers mean the same face, whoever drew it."""
 WEAK = 0.8
 """Confidence of a label made by machine that one teacher confirms."""
+LARGE = 64.0
+"""Short side, pixels, from which a label stands by itself."""
 JUDGED = 24.0
 """Short side, pixels, from which whoever deleted animals and things will have seen the place."""
 DOUBT = 0.25
@@ -161,8 +163,10 @@ def relabelled(
     confidence = np.ones(len(box), np.float32)
     joined = pairs(table(box, found.box), NEAR)
     backed = table(box, found.single).max(1, initial=0.0) >= NEAR
-    confidence[~drawn] = WEAK
-    ignore |= ~drawn & ~backed  # until both speak for it
+    # the teachers, fed enlarged pictures, know less of faces that fill them than the labels do
+    plain = ~old.ignore & ((box[:, 2:] - box[:, :2]).min(1, initial=np.inf) >= LARGE)
+    confidence[~drawn & ~plain] = WEAK
+    ignore |= ~drawn & ~backed & ~plain  # until both speak for it
     for k, j in joined:
         if np.isnan(five[k]).all():
             five[k] = found.five[j]
@@ -171,7 +175,7 @@ def relabelled(
         if drawn[k] and not old.ignore[k]:
             continue
         ignore[k] = False
-        confidence[k] = trust(found.score[j])
+        confidence[k] = 1.0 if plain[k] else trust(found.score[j])
         box[k] = found.box[j] if old.ignore[k] else (2 * found.box[j] + box[k]) / 3
     new = np.setdiff1d(np.arange(len(found.box)), joined[:, 1])
     extra, single = found.box[new], found.single
