@@ -32,12 +32,14 @@ def presence_figures(place: LandmarkEstimator, candidates: Candidates) -> dict[s
 def summary(value: NDArray[Any], candidates: Candidates) -> dict[str, Any]:
     """AUC by kind of face, faces kept where few false candidates pass, and quantiles.
 
-    `value`: presence float[N], in [0, 1].
+    `value`: presence float[N], in [0, 1]. Empty where there are no faces, or nothing false.
     """
     present = np.array(candidates.present, np.bool_)
     masked, score = np.array(candidates.masked, np.bool_), np.array(candidates.score)
     small = np.array(candidates.side) < SMALL
     false = value[~present]
+    if not len(false) or not present.any():
+        return {}
     kinds = {
         "all faces": present,
         "bare": present & ~masked,

@@ -172,6 +172,8 @@ def _yaw(by_yaw: Report) -> str:
 
 
 def _presence(presence: Report) -> str:
+    if not presence:
+        return prose("The detector offered too few candidates to compare presence on.")
     words = PRESENCE.format(
         least=SCORE_ABOVE,
         faces=presence["faces"],
