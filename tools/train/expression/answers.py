@@ -21,7 +21,7 @@ from tools.train.expression.data import Faces, numbered
 
 Ask = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Logits float32[N, 8] of pictures uint8[N, 48, 48]."""
-VIEWS = 9
+VIEWS = 6
 """Numbered views of each picture that teachers answer to."""
 SHARE = 0.6
 """Weight of the teachers beside human labels."""

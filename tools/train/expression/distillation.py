@@ -7,6 +7,7 @@ class, as in self-training (Xie et al. 2020, arXiv:1911.04252).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from tools.common.files import run_folder
 from tools.train import common
 from tools.train.expression import answers, growth, pretrained
 from tools.train.expression.data import OTHER_UNITS, SIZE, Faces
-from tools.train.expression.net import FINE, ExpressionNet, FaceReader
+from tools.train.expression.net import FINE, SHIPPED, ExpressionNet, FaceReader
 
 RUN = "expression-teacher"
 WIDE = FINE.times(2)
@@ -71,21 +72,36 @@ def load(number: int) -> tuple[FaceReader, int]:
     return net.eval().to(common.device(), memory_format=torch.channels_last), int(content["step"])
 
 
-def answered(parts: list[tuple[Faces, int]], views: int = answers.VIEWS) -> list[tuple[Faces, int]]:
+def answered(
+    parts: list[tuple[Faces, int]], published: Path | None = None, views: int = answers.VIEWS
+) -> list[tuple[Faces, int]]:
     """The same faces with the mean answers of all finished teachers.
 
     Labels keep `1 - SHARE` of their weight. Raises SystemExit when no teacher has been trained.
+
+    Parameters
+    ----------
+    published
+        A `.tflite` file that is one more teacher: the network that the training begins as. A
+        network learns from its like as well (Furlanello et al. 2018, arXiv:1805.04770).
     """
-    totals = [np.zeros((len(faces), views, 8), np.float32) for faces, _ in parts]
-    numbers = finished()
-    for number in numbers:
+    asked: list[tuple[Path, FaceReader]] = []
+    for number in finished():
         net, step = load(number)
-        folder = checkpoint(number).parent / f"answers-{step}"
+        asked.append((checkpoint(number).parent / f"answers-{step}", net))
+    if published is not None:
+        net = ExpressionNet(SHIPPED["research"])
+        growth.from_file(net, parts[0][0].pictures[:256], published)
+        mark = hashlib.sha256(published.read_bytes()).hexdigest()[:16]
+        place = net.eval().to(common.device(), memory_format=torch.channels_last)
+        asked.append((run_folder(f"{RUN}-published") / f"answers-{mark}", place))
+    totals = [np.zeros((len(faces), views, 8), np.float32) for faces, _ in parts]
+    for folder, net in asked:
         for part, (faces, _) in enumerate(parts):
             logits = answers.kept(folder, part, faces, views, partial(ask, net))
             totals[part] += answers.soften(logits)
     return [
-        (answers.weighed(faces, total / np.float32(len(numbers))), count)
+        (answers.weighed(faces, total / np.float32(len(asked))), count)
         for (faces, count), total in zip(parts, totals, strict=True)
     ]
 

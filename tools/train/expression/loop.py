@@ -82,7 +82,8 @@ def _research(
     faces = [expression_data.ferplus(0)[0], expression_data.aligned(0)]
     parts = list(zip(faces, DISTILLED if distil else BATCH, strict=True))
     if distil:
-        parts = distillation.answered(parts)
+        file = start if start is not None and start.suffix == ".tflite" else None
+        parts = distillation.answered(parts, file)
     net: FaceReader = ExpressionNet(SHIPPED["research"], other_units=len(OTHER_UNITS))
     rate = PEAK_RATE
     some = faces[0].pictures[:256]
