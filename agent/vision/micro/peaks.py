@@ -15,7 +15,7 @@ LATENCY = 0.52
 """Seconds from a movement's offset to its report; until then a stronger peak may replace it."""
 _MAX_OVERLAP = 0.05
 """Seconds that successive events may overlap."""
-MAX_TURN = 1.2
+MAX_TURN = 0.9
 """Radians per second, root mean square over a movement. On a head that turns faster nobody can tell
 what the face does from what the turn does to its landmarks."""
 _REMEMBERED = 48
