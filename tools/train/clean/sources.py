@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from agent.base.types import Float, Grey
 from tools.common.packs import decode, load
 from tools.render.backdrop import backdrop
-from tools.train.clean import origins, scenes
+from tools.train.clean import origins, scenes, votes
 from tools.train.clean.compositions import compositions
 from tools.train.clean.convention import as_labelled
 from tools.train.clean.photographs import CLIPS, photographs
@@ -80,11 +80,14 @@ def _held() -> scenes.Scenes:
 
 
 def _landmark_faces(part: str) -> landmarks_data.Faces:
-    """Faces of all kinds; `SHARES` says how often each kind is drawn."""
+    """Faces of all kinds; `SHARES` says how often each kind is drawn.
+
+    Photographs are labelled by two teachers, what is drawn goes to the same convention.
+    """
     held_out = part == "held_out"
-    kinds = [_synthetic(part), _drawn(held_out), _real(held_out)]
+    kinds = [_voted(_synthetic(part)), _in_convention(_drawn(held_out)), _voted(_real(held_out))]
     if not held_out:
-        kinds.append(_reenacted())
+        kinds.append(_in_convention(_reenacted()))
     counts = [len(points) for _, points, _, _ in kinds]
     share = [np.full(n, SHARES[k] / n, np.float32) for k, n in enumerate(counts)]
     return landmarks_data.Faces(
@@ -111,6 +114,17 @@ def _synthetic(part: str) -> Kind:
         labels["vis68"][rows].astype(np.float32),
         labels["pose_yaw_pitch_roll"][rows, 0].astype(np.float32),
     )
+
+
+def _voted(kind: Kind) -> Kind:
+    pictures, points, weight, yaw = kind
+    labels, trust = votes.blended(pictures, points, yaw)
+    return pictures, labels, weight * trust, yaw
+
+
+def _in_convention(kind: Kind) -> Kind:
+    pictures, points, weight, yaw = kind
+    return pictures, votes.moved(points, votes.mesh_step(), yaw), weight, yaw
 
 
 def _drawn(held_out: bool) -> Kind:
