@@ -1,11 +1,11 @@
 """Training data of the clean set's expression network: see `tools.train.clean.sources`.
 
 Faces rendered by `tools.train.clean.render` and photographs re-enacted by
-`tools.train.clean.reenacted` show the eight prototypes of `tools.render.units` at known strengths;
-photographs and SFHQ's faces are as they were taken. All are shown in other looks as well
+`tools.train.clean.reenacted` show the eight prototypes of `tools.render.units`; photographs and
+SFHQ's faces are as they were taken. All are shown in other looks as well
 (`tools.train.clean.style`). A permissively licensed network names every view of every face
-(`tools.train.clean.named`); the prototypes' own names weigh little beside it. Action units are
-exact, or MediaPipe's blendshapes (Apache-2.0).
+(`tools.train.clean.named`): what people see in a face is further from the prototype that it was
+drawn as. Action units are exact, or MediaPipe's blendshapes (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -38,14 +38,12 @@ LOOKS = 1
 """Other looks of every face beside its own."""
 VIEWS = 6
 """Numbered views of each picture that the teacher names."""
-PROTOTYPE_SHARE = 0.15
-"""Weight of a prototype's own name beside the teacher's."""
+EVENNESS = 0.7
+"""How far classes are drawn alike often: 0 as they come, 1 all alike."""
 DRAWS = 4
 """Classes drawn from the teacher's probabilities for every held-out face."""
 HELD_PHOTOGRAPHS = 80
 """Re-enacted photographs kept for what is chosen, the last ones."""
-CLASS_WEIGHT = np.array([1.3, 1.3, 1.0, 1.0, 1.0, 0.6, 0.6, 0.4], np.float32)
-"""In front of cameras rest and smiles are common, disgust, fear and contempt are rare."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +53,8 @@ class Material:
     parts: list[tuple[Faces, int]]
     chosen: Faces
     """Held-out faces uint8[N, 48, 48] named by the teacher, for temperature and threshold."""
+    shift: Float
+    """float32[8], to be added to the trained network's logits: how common classes are."""
     description: tuple[str, ...] = origins.lines(origins.EXPRESSION)
     terms: str = clean.TERMS
     held_out: str = "held-out photographs, most of them moved, named by the teacher"
@@ -70,7 +70,7 @@ def material() -> Material:
     pool = np.concatenate([part.pictures for part in parts[1:]])
     restyled = [_in_other_looks(part, pool, rng) for part in parts]
     held = [_reenacted(moved, last), _photographs(True), _synthetic("held_out")]
-    return Material(list(zip(restyled, BATCH, strict=True)), _chosen(held))
+    return Material(list(zip(restyled, BATCH, strict=True)), _chosen(held), named.expected())
 
 
 def answered(parts: list[tuple[Faces, int]], views: int = VIEWS) -> list[tuple[Faces, int]]:
@@ -89,12 +89,16 @@ def answered(parts: list[tuple[Faces, int]], views: int = VIEWS) -> list[tuple[F
 
 
 def weighed(faces: Faces, told: NDArray[np.float32]) -> Faces:
-    """Faces with the teacher's answers float32[N, V, 8], beside which prototypes weigh little."""
+    """Faces with the teacher's answers float32[N, V, 8]; those of rare classes are drawn more
+    often, `EVENNESS`."""
+    plain = told**answers.TEMPERATURE
+    mean = (plain / plain.sum(2, keepdims=True)).mean(1)
+    boost = (mean.sum(0) + 1.0) ** -EVENNESS
     return replace(
         faces,
-        class_weight=np.float32(PROTOTYPE_SHARE) * faces.class_weight,
         answers=told,
-        answer_weight=np.full(len(faces), 1.0 - PROTOTYPE_SHARE, np.float32),
+        answer_weight=np.ones(len(faces), np.float32),
+        share=(mean @ boost).astype(np.float32),
     )
 
 
@@ -105,7 +109,7 @@ def _chosen(parts: list[Faces]) -> Faces:
     weight = np.concatenate([part.unit_weight for part in parts])
     pictures = np.concatenate([part.pictures for part in parts])
     inner = np.ascontiguousarray(pictures[:, MARGIN:-MARGIN, MARGIN:-MARGIN])
-    drawn = draw_classes(named.Namer()(inner), DRAWS)
+    drawn = draw_classes(named.Namer()(inner) + named.expected(), DRAWS)
     return Faces(
         np.tile(inner, (DRAWS, 1, 1)),
         drawn,
@@ -143,50 +147,29 @@ def _in_other_looks(faces: Faces, pool: NDArray[np.uint8], rng: np.random.Genera
     )
 
 
-def targets(expression: NDArray[np.int8], strength: Float) -> tuple[Float, Float]:
-    """Class distributions float32[N, 8] and their weights float32[N] of prototypes.
-
-    A faint expression is half neutral; -1 is a mixture of coefficients, of no class.
-    """
-    share = np.clip(0.35 + 1.2 * (strength - 0.25), 0.35, 0.95).astype(np.float32)
-    named = np.maximum(expression.astype(int), 0)
-    classes = np.full((len(named), len(EXPRESSIONS)), 0.005, np.float32)
-    classes[:, 0] += 1.0 - share
-    classes[np.arange(len(named)), named] += share
-    classes /= classes.sum(1, keepdims=True)
-    return classes, np.where(expression >= 0, CLASS_WEIGHT[named], 0.0).astype(np.float32)
-
-
-def _unnamed(count: int) -> tuple[Float, Float]:
-    """Class distributions and weights of faces without a class."""
-    flat = np.full((count, len(EXPRESSIONS)), 1 / len(EXPRESSIONS), np.float32)
-    return flat, np.zeros(count, np.float32)
+def _faces(pictures: list[Grey], points: Float, units: Float, weight: Float | None = None) -> Faces:
+    """Faces without a class; `weight` of their units, None: all 1."""
+    count = len(units)
+    return Faces(
+        np.stack([_crop(p, q) for p, q in zip(pictures, points, strict=True)]),
+        np.full((count, len(EXPRESSIONS)), 1 / len(EXPRESSIONS), np.float32),
+        np.zeros(count, np.float32),
+        units,
+        np.ones(count, np.float32) if weight is None else weight,
+    )
 
 
 def _rendered(held_out: bool) -> Faces:
     faces = load_rendered("expressions", held_out)
     points = as_labelled(faces.points, faces.pose[:, 0])
-    classes, weight = targets(faces.expression, faces.strength)
-    weight[faces.masked | (np.abs(faces.pose[:, 0]) > 45)] = 0.0
-    return Faces(
-        np.stack([_crop(p, q) for p, q in zip(faces.pictures, points, strict=True)]),
-        classes,
-        weight,
-        faces.units,
-        np.where(faces.masked, 0.0, 1.0).astype(np.float32),
+    return _faces(
+        faces.pictures, points, faces.units, np.where(faces.masked, 0.0, 1.0).astype(np.float32)
     )
 
 
 def _reenacted(moved: Drawn, rows: NDArray[np.bool_]) -> Faces:
-    classes, weight = targets(moved.expression[rows], moved.strength[rows])
-    every = zip(np.flatnonzero(rows), moved.points[rows], strict=True)
-    return Faces(
-        np.stack([_crop(moved.pictures[i], q) for i, q in every]),
-        classes,
-        weight,
-        moved.units[rows],
-        np.ones(int(rows.sum()), np.float32),
-    )
+    pictures = [moved.pictures[i] for i in np.flatnonzero(rows)]
+    return _faces(pictures, moved.points[rows], moved.units[rows])
 
 
 def _photographs(held_out: bool) -> Faces:
@@ -195,30 +178,15 @@ def _photographs(held_out: bool) -> Faces:
     real = real.take(~real.masked)
     names = load("faces_labels.npz")["blendshape_names"]
     units = action_units(np.rint(real.blendshapes * 255).astype(np.uint8), names)
-    classes, weight = _unnamed(len(units))
-    return Faces(
-        np.stack([_crop(p, q) for p, q in zip(real.pictures, real.points, strict=True)]),
-        classes,
-        weight,
-        units,
-        np.ones(len(units), np.float32),
-    )
+    return _faces(real.pictures, real.points, units)
 
 
 def _synthetic(part: str) -> Faces:
     rows = synthetic_rows(part)
     pack, labels = load("faces.npz"), load("faces_labels.npz")
     pictures = [decode(pack["jpeg"], pack["off"], int(i)) for i in rows]
-    points = labels["lm68"][rows].astype(np.float32)
     units = action_units(labels["blendshapes"][rows], labels["blendshape_names"])
-    classes, weight = _unnamed(len(units))
-    return Faces(
-        np.stack([_crop(p, q) for p, q in zip(pictures, points, strict=True)]),
-        classes,
-        weight,
-        units,
-        np.ones(len(rows), np.float32),
-    )
+    return _faces(pictures, labels["lm68"][rows].astype(np.float32), units)
 
 
 def _crop(picture: Grey, points: Float) -> Grey:

@@ -30,10 +30,10 @@ SIDE = 64
 LEARNT_SHARES = (0.173, 0.251, 0.110, 0.168, 0.139, 0.015, 0.143)
 """Of neutral, happiness, surprise, sadness, anger, disgust and fear among FER2013's 28,709 training
 pictures (Goodfellow et al. 2013, arXiv:1307.0414)."""
-SHARES = (0.40, 0.25, 0.10, 0.10, 0.09, 0.02, 0.03)
-"""Of the same where a camera looks on: rest and smiles are common. By design, not measured."""
+SHARES = (0.40, 0.25, 0.10, 0.10, 0.09, 0.02, 0.03, 0.01)
+"""Of `EXPRESSIONS` where a camera looks on: rest and smiles are common. By design, not measured."""
 UNNAMED = -6.0
-"""Logit of contempt, below that of a class which is as likely as not."""
+"""Logit of contempt."""
 _AT_ONCE = 64
 
 
@@ -52,14 +52,9 @@ def model_file(wheel: Path | None = None) -> bytes:
     return content
 
 
-def shifted() -> NDArray[np.float32]:
-    """float32[8], `EXPRESSIONS` order: added to the network's log-probabilities.
-
-    It learnt from pictures among which fear is as common as rest; Bayes' rule for other shares of
-    the classes (Saerens et al. 2002, Neural Computation 14:21). Contempt: `UNNAMED`.
-    """
-    change = np.log(np.array(SHARES)) - np.log(np.array(LEARNT_SHARES))
-    return np.array([*change, UNNAMED], np.float32)
+def expected() -> NDArray[np.float32]:
+    """float32[8], to be added to logits that take all classes for equally common: `SHARES`."""
+    return np.log(np.array(SHARES)).astype(np.float32)
 
 
 class Namer:
@@ -73,10 +68,15 @@ class Namer:
         self._net.allocate_tensors()
         self._in, self._out = place, self._net.get_output_details()[0]["index"]
         self._order = [EXPRESSIONS.index(name) for name in CLASSES]
+        self._learnt = np.log(np.array([*LEARNT_SHARES, 1.0])).astype(np.float32)
 
     def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits float32[N, 8] of faces uint8[N, S, S] framed as FER2013's, at `SHARES`."""
-        out = np.zeros((len(pictures), len(EXPRESSIONS)), np.float32)
+        """Logits float32[N, 8] of faces uint8[N, S, S] framed as FER2013's.
+
+        Those for equally common classes: the network learnt from pictures among which fear is as
+        common as rest, which Bayes' rule takes out (Saerens et al. 2002, Neural Computation 14:21).
+        """
+        out = np.full((len(pictures), len(EXPRESSIONS)), UNNAMED, np.float32)
         batch = np.zeros((_AT_ONCE, SIDE, SIDE, 1), np.float32)
         for first in range(0, len(pictures), _AT_ONCE):
             some = pictures[first : first + _AT_ONCE]
@@ -86,4 +86,4 @@ class Namer:
             self._net.invoke()
             odds = self._net.get_tensor(self._out)[: len(some)]
             out[first : first + len(some), self._order] = np.log(odds + np.float32(1e-6))
-        return out + shifted()
+        return out - self._learnt
