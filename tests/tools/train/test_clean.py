@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from agent.base.types import ACTION_UNITS, EXPRESSIONS
-from agent.vision.faces.align import MEAN_SHAPE
+from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE
 from tests.tools.packs import blob
 from tools.render.mesh import head
 from tools.train.clean import (
     compositions,
     convention,
+    grimace,
     named,
     origins,
     photographs,
@@ -294,7 +295,29 @@ def test_held_out_classes_are_drawn_from_the_odds() -> None:
     assert drawn.shape == (1000, 8)
     np.testing.assert_array_equal(drawn.sum(1), 1)
     assert drawn[:, 0].mean() == pytest.approx(0.7, abs=0.05)
-    np.testing.assert_array_equal(drawn, clean_expression.draw_classes(np.repeat(logits, 500, 0), 2))
+    np.testing.assert_array_equal(
+        drawn, clean_expression.draw_classes(np.repeat(logits, 500, 0), 2)
+    )
+
+
+def test_what_is_pulled_moves_and_the_rest_stays() -> None:
+    picture = np.zeros((72, 72), np.uint8)
+    picture[30:33, 20:23] = 200
+    moved = grimace.pulled(picture, [(np.array([21, 31], np.float32), (4, 4), (0, 3))])
+    rows = np.flatnonzero(moved[:, 21] > 100)
+    assert rows.mean() == pytest.approx(34, abs=0.6)
+    assert not moved[:, 45:].any()
+
+
+def test_grimaces_differ_in_brows_and_mouth_and_open_it_dark() -> None:
+    face = np.full((72, 72), 150, np.uint8)
+    points = (EXPRESSION_CROP.place(MEAN_SHAPE) + 12).round().astype(int)
+    made = np.stack([grimace.grimace(face, np.random.default_rng(k)) for k in range(40)])
+    mouth = made[:, points[66, 1], points[66, 0]]
+    assert 8 < (mouth < 100).sum() < 32  # some open, some not: a plain face shows pulls nowhere
+    assert (made[:, :15] == 150).all()
+    again = grimace.grimace(face, np.random.default_rng(3))
+    np.testing.assert_array_equal(made[3], again)
 
 
 def _hand_made() -> np.ndarray:

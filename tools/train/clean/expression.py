@@ -17,13 +17,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.base.types import EXPRESSIONS, Float, Grey
+from agent.base.types import ACTION_UNITS, EXPRESSIONS, Float, Grey
 from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, cut, similarity
 from tools.common.files import run_folder
 from tools.common.packs import decode, load
 from tools.train.clean import named, origins
 from tools.train.clean import sources as clean
 from tools.train.clean.convention import as_labelled
+from tools.train.clean.grimace import grimace
 from tools.train.clean.photographs import photographs
 from tools.train.clean.reenacted import Drawn, load_reenacted
 from tools.train.clean.render import load_rendered
@@ -32,8 +33,11 @@ from tools.train.clean.synthetic import synthetic_rows
 from tools.train.expression import answers
 from tools.train.expression.data import MARGIN, SIZE, Faces, action_units
 
-BATCH = (6, 32, 12, 14)
-"""Pictures per step of rendered and re-enacted faces, of photographs and of SFHQ's faces."""
+BATCH = (4, 18, 24, 9, 9)
+"""Pictures per step of rendered and re-enacted faces, of grimaces, of photographs and of SFHQ's
+faces."""
+GRIMACES = (1, 6)
+"""Made of every re-enacted face, and of every photograph and face of SFHQ."""
 LOOKS = 1
 """Other looks of every face beside its own."""
 VIEWS = 6
@@ -65,12 +69,15 @@ def material() -> Material:
     moved = load_reenacted()
     last = moved.photograph > moved.photograph.max() - HELD_PHOTOGRAPHS
     drawn = _reenacted(moved, ~last)
-    parts = [_rendered(False), drawn, _photographs(False), _synthetic("train")]
+    real = [_photographs(False), _synthetic("train")]
     rng = np.random.default_rng(17)
-    pool = np.concatenate([part.pictures for part in parts[1:]])
-    restyled = [_in_other_looks(part, pool, rng) for part in parts]
+    pool = np.concatenate([part.pictures for part in (drawn, *real)])
+    parts = [_in_other_looks(part, pool, rng) for part in (_rendered(False), drawn, *real)]
+    once, often = GRIMACES
+    base = [drawn.pictures] * once + [part.pictures for part in real] * often
+    parts.insert(2, _grimaces(np.concatenate(base), pool, rng))
     held = [_reenacted(moved, last), _photographs(True), _synthetic("held_out")]
-    return Material(list(zip(restyled, BATCH, strict=True)), _chosen(held), named.expected())
+    return Material(list(zip(parts, BATCH, strict=True)), _chosen(held), named.expected())
 
 
 def answered(parts: list[tuple[Faces, int]], views: int = VIEWS) -> list[tuple[Faces, int]]:
@@ -126,6 +133,23 @@ def draw_classes(logits: Float, times: int, seed: int = 3) -> Float:
     drawn = np.random.default_rng(seed).random((times, len(logits), 1))
     found = np.minimum((drawn > below).sum(2), logits.shape[1] - 1).ravel()
     return np.eye(logits.shape[1], dtype=np.float32)[found]
+
+
+def _grimaces(
+    pictures: NDArray[np.uint8], pool: NDArray[np.uint8], rng: np.random.Generator
+) -> Faces:
+    """One of each, every second one in another look; action units unknown."""
+    made = np.stack([grimace(picture, rng) for picture in pictures])
+    for k in range(0, len(made), 2):
+        made[k] = restyle(made[k], pool[rng.integers(len(pool))], rng)
+    count = len(made)
+    return Faces(
+        made,
+        np.full((count, len(EXPRESSIONS)), 1 / len(EXPRESSIONS), np.float32),
+        np.zeros(count, np.float32),
+        np.zeros((count, len(ACTION_UNITS)), np.float32),
+        np.zeros(count, np.float32),
+    )
 
 
 def _in_other_looks(faces: Faces, pool: NDArray[np.uint8], rng: np.random.Generator) -> Faces:
