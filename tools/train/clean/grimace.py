@@ -79,11 +79,9 @@ def _opened(picture: Grey, points: Float, rng: np.random.Generator) -> Grey:
         teeth = np.zeros_like(picture)
         edge = centre[1] - 0.65 * half_height
         corner = np.array([0.75 * half_width, rng.uniform(0.8, 2.5)])
-        first, last = np.array([centre[0], edge]) - corner, np.array([centre[0], edge]) + corner
-        cv2.rectangle(
-            teeth, np.rint(16 * first).astype(int).tolist(), np.rint(16 * last).astype(int).tolist(),
-            255, -1, cv2.LINE_AA, 4,
-        )  # fmt: skip
+        row = np.array([centre[0], edge])
+        first, last = (np.rint(16 * (row + k * corner)).astype(int).tolist() for k in (-1, 1))
+        cv2.rectangle(teeth, first, last, 255, -1, cv2.LINE_AA, 4)
         out = _over(out, np.minimum(teeth, inside), float(rng.uniform(150, 230)))
     return np.clip(np.rint(out), 0, 255).astype(np.uint8)
 

@@ -169,8 +169,8 @@ DETECTOR = (
 LANDMARKS = (
     taking(
         ICT,
-        "2,500 faces with their points, moved to the teachers' convention and most of the way on to "
-        "the published mean of hand-made points (dlib, Boost licence)",
+        "2,500 faces with their points, moved to the teachers' convention and most of the way on "
+        "to the published mean of hand-made points (dlib, Boost licence)",
     ),
     taking(SFHQ, f"348 faces as they are, and {MOVED}", *POINTERS, BLENDSHAPES),
     taking(
