@@ -16,6 +16,8 @@ from tools.common.files import MODELS, ROOT  # noqa: E402
 from tools.train import start  # noqa: E402
 from tools.train.detector.net import DetectorNet  # noqa: E402
 from tools.train.expression.net import ExpressionNet  # noqa: E402
+from tools.train.landmarks import loop as landmarks_loop  # noqa: E402
+from tools.train.landmarks import net as landmarks_net  # noqa: E402
 from tools.train.landmarks.net import LandmarkNet  # noqa: E402
 
 CLIP = ROOT / "agent" / "base" / "assets" / "clip.mp4"
@@ -99,3 +101,24 @@ def test_checkpoints_with_a_linear_presence_answer_as_before() -> None:
         wanted = linear(features.permute(0, 2, 3, 1).flatten(1))
         assert torch.allclose(net.heads(features)[1], wanted, atol=1e-5)
     net.load_state_dict(net.state_dict())
+
+
+def test_landmarks_begin_as_a_file_with_a_linear_presence(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(2)
+    old = landmarks_net.former().eval()
+
+    def begin(net: torch.nn.Module, path: Path, pictures: start.Pictures) -> None:
+        if {k: v.shape for k, v in net.state_dict().items()} != {
+            k: v.shape for k, v in old.state_dict().items()
+        }:
+            raise ValueError
+        for mine, its in zip(net.parameters(), old.parameters(), strict=True):
+            mine.data.copy_(its)
+
+    monkeypatch.setattr(landmarks_loop, "begin", begin)
+    net = LandmarkNet().eval()
+    landmarks_loop.start_from(net, Path("model.tflite"), [])
+    picture = torch.rand(3, 1, 112, 112)
+    with torch.no_grad():
+        for wanted, found in zip(old(picture), net(picture), strict=True):
+            torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
