@@ -23,6 +23,7 @@ from tools.common.files import run_folder
 from tools.common.packs import decode, load
 from tools.train.clean import named, origins
 from tools.train.clean import sources as clean
+from tools.train.clean.chimera import chimera
 from tools.train.clean.convention import as_labelled
 from tools.train.clean.grimace import grimace
 from tools.train.clean.photographs import photographs
@@ -33,9 +34,10 @@ from tools.train.clean.synthetic import synthetic_rows
 from tools.train.expression import answers
 from tools.train.expression.data import MARGIN, SIZE, Faces, action_units
 
-BATCH = (4, 18, 24, 9, 9)
-"""Pictures per step of rendered and re-enacted faces, of grimaces, of photographs and of SFHQ's
-faces."""
+BATCH = (4, 12, 18, 16, 7, 7)
+"""Pictures per step of rendered and re-enacted faces, of grimaces, of chimeras, of photographs and
+of SFHQ's faces."""
+CHIMERAS = 8000
 GRIMACES = (1, 6)
 """Made of every re-enacted face, and of every photograph and face of SFHQ."""
 LOOKS = 1
@@ -75,7 +77,8 @@ def material() -> Material:
     parts = [_in_other_looks(part, pool, rng) for part in (_rendered(False), drawn, *real)]
     once, often = GRIMACES
     base = [drawn.pictures] * once + [part.pictures for part in real] * often
-    parts.insert(2, _grimaces(np.concatenate(base), pool, rng))
+    grimaces = _grimaces(np.concatenate(base), pool, rng)
+    parts[2:2] = [grimaces, _chimeras(np.concatenate([pool, grimaces.pictures]), pool, rng)]
     held = [_reenacted(moved, last), _photographs(True), _synthetic("held_out")]
     return Material(list(zip(parts, BATCH, strict=True)), _chosen(held), named.expected())
 
@@ -138,10 +141,26 @@ def draw_classes(logits: Float, times: int, seed: int = 3) -> Float:
 def _grimaces(
     pictures: NDArray[np.uint8], pool: NDArray[np.uint8], rng: np.random.Generator
 ) -> Faces:
-    """One of each, every second one in another look; action units unknown."""
+    """One of each, every second one in another look."""
     made = np.stack([grimace(picture, rng) for picture in pictures])
     for k in range(0, len(made), 2):
         made[k] = restyle(made[k], pool[rng.integers(len(pool))], rng)
+    return _unknown(made)
+
+
+def _chimeras(
+    pictures: NDArray[np.uint8], pool: NDArray[np.uint8], rng: np.random.Generator
+) -> Faces:
+    """`CHIMERAS` of pairs drawn at random, every second one in another look."""
+    pairs = rng.integers(len(pictures), size=(CHIMERAS, 2))
+    made = np.stack([chimera(pictures[a], pictures[b], rng) for a, b in pairs])
+    for k in range(0, len(made), 2):
+        made[k] = restyle(made[k], pool[rng.integers(len(pool))], rng)
+    return _unknown(made)
+
+
+def _unknown(made: NDArray[np.uint8]) -> Faces:
+    """Faces without a class and without action units."""
     count = len(made)
     return Faces(
         made,
