@@ -14,6 +14,7 @@ from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE
 from tests.tools.packs import blob
 from tools.render.mesh import head
 from tools.train.clean import (
+    chimera,
     compositions,
     convention,
     grimace,
@@ -320,6 +321,21 @@ def test_grimaces_differ_in_brows_and_mouth_and_open_it_dark() -> None:
     np.testing.assert_array_equal(made[3], again)
 
 
+def test_chimeras_are_made_of_both_faces_at_the_light_of_the_first() -> None:
+    rng = np.random.default_rng(4)
+    dark, light = np.full((72, 72), 60, np.uint8), np.full((72, 72), 180, np.uint8)
+    for k in range(8):  # the same faces in another light: nothing changes
+        made = chimera.chimera(dark, light, np.random.default_rng(k))
+        assert np.abs(made.astype(int) - 60).max() <= 1
+    face, other = (rng.integers(0, 256, (72, 72), dtype=np.uint8) for _ in range(2))
+    for k in range(8):
+        made = chimera.chimera(face, other, np.random.default_rng(k))
+        changed = np.abs(made.astype(int) - face) > 4
+        assert 0.1 < changed.mean() < 1
+        with_other = np.corrcoef(made[46:52, 30:42].ravel(), other[46:52, 30:42].ravel())[0, 1]
+        assert with_other > 0.25  # the mouth is the other's, or shared
+
+
 def _hand_made() -> np.ndarray:
     """Points of the hand-made convention float32[68, 2], a jaw below them."""
     jaw = np.stack([np.linspace(-0.8, 0.8, 17), 1.2 * np.sin(np.linspace(0, np.pi, 17))], 1)
@@ -339,13 +355,15 @@ def test_a_teacher_s_habit_is_taken_out_most_of_the_way_in_any_pose() -> None:
     habit = np.zeros((68, 2), np.float32)
     habit[30, 1] = -0.05  # the tip of the nose too high
     scale = np.float32(70)
-    points = ((_hand_made() + habit) * scale + 100)[None].repeat(3, 0)
+    points = ((_hand_made() + habit) * scale + 100)[None].repeat(3, 0).astype(np.float32)
     step = votes.step(points, np.zeros(3, np.float32))
     assert np.abs(step[:17]).max() == 0
     assert step[30, 1] == pytest.approx(0.8 * 0.05, rel=0.2)
     upright = votes.moved(points[:1], step, np.zeros(1, np.float32))[0]
     quarter = np.array([[0, -1], [1, 0]], np.float32)
-    turned = votes.moved(points[:1] @ quarter.T, step, np.zeros(1, np.float32))[0]
+    turned = votes.moved(
+        (points[:1] @ quarter.T).astype(np.float32), step, np.zeros(1, np.float32)
+    )[0]
     np.testing.assert_allclose(turned, upright @ quarter.T, atol=0.01)
     sideways = votes.moved(points[:1], step, np.full(1, 60, np.float32))[0] - points[0]
     front = upright - points[0]
@@ -357,7 +375,7 @@ def test_votes_are_averaged_and_trusted_where_they_agree(monkeypatch: pytest.Mon
     other = mesh.copy()
     other[:, 5] += [0, 7]
     answers = iter(other)
-    monkeypatch.setattr(votes.cv2.dnn, "readNetFromONNX", lambda path: None)
+    monkeypatch.setattr(cv2.dnn, "readNetFromONNX", lambda path: None)
     monkeypatch.setattr(votes, "ask_ghost", lambda net, picture, points: next(answers))
     monkeypatch.setattr(votes, "packs_folder", Path)
     monkeypatch.setattr(votes, "mesh_step", lambda: np.zeros((68, 2), np.float32))

@@ -107,7 +107,7 @@ def test_landmarks_begin_as_a_file_with_a_linear_presence(monkeypatch: pytest.Mo
     torch.manual_seed(2)
     old = landmarks_net.former().eval()
 
-    def begin(net: torch.nn.Module, path: Path, pictures: start.Pictures) -> None:
+    def begin(net: LandmarkNet, path: Path, pictures: start.Pictures) -> None:
         if {k: v.shape for k, v in net.state_dict().items()} != {
             k: v.shape for k, v in old.state_dict().items()
         }:

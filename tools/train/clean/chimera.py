@@ -28,7 +28,8 @@ def chimera(face: Grey, other: Grey, rng: np.random.Generator) -> Grey:
         seam = eyes + float(rng.uniform(0.3, 0.8)) * (lips - eyes)
         share = 1 / (1 + np.exp((seam - y) / SEAM))
     elif kind < 0.8:
-        low, high = points[17:].min(0) - [4, 3], points[17:].max(0) + [4, 5]
+        low = points[17:].min(0) - np.array([4, 3])
+        high = points[17:].max(0) + np.array([4, 5])
         middle, reach = (low + high) / 2, (high - low) / 2 * float(rng.uniform(0.9, 1.2))
         far = np.hypot((x - middle[0]) / reach[0], (y - middle[1]) / reach[1])
         share = 1 / (1 + np.exp((far - 1) * reach.mean() / SEAM))

@@ -64,9 +64,9 @@ def _opened(picture: Grey, points: Float, rng: np.random.Generator) -> Grey:
     middle = points[48:68].mean(0)
     half_height, half_width = rng.uniform([1.5, 4.0], [7.0, 9.0])
     drop = half_height * float(rng.uniform(0.3, 0.8))
-    low, high = middle + np.float32([0, 5]), middle - np.float32([0, 3])
+    low, high = middle + np.array([0, 5], np.float32), middle - np.array([0, 3], np.float32)
     face = pulled(picture, [(low, (9, 5), (0, 1.2 * drop)), (high, (9, 3), (0, -0.3 * drop))])
-    centre = middle + np.float32([0, drop / 2])
+    centre = middle + np.array([0, drop / 2])
     inside = np.zeros_like(picture)
     cv2.ellipse(
         inside,

@@ -112,7 +112,7 @@ class LandmarkNet(nn.Module):
 def former() -> LandmarkNet:
     """As published before, with a linear presence; `LandmarkNet` takes its weights over."""
     net = LandmarkNet()
-    net.presence = nn.Linear(32 * 49, 1)  # type: ignore[assignment]
+    net.presence = nn.Linear(32 * 49, 1)
     return net
 
 
