@@ -3,9 +3,10 @@
 Faces rendered by `tools.train.clean.render` and photographs re-enacted by
 `tools.train.clean.reenacted` show the eight prototypes of `tools.render.units`; photographs and
 SFHQ's faces are as they were taken. All are shown in other looks as well
-(`tools.train.clean.style`). A permissively licensed network names every view of every face
-(`tools.train.clean.named`): what people see in a face is further from the prototype that it was
-drawn as. Action units are exact, or MediaPipe's blendshapes (Apache-2.0).
+(`tools.train.clean.style`); `tools.train.clean.grimace` and `tools.train.clean.chimera` make more
+of them. A permissively licensed network names every view of every face (`tools.train.clean.named`):
+what people see in a face is further from the prototype that it was drawn as. Action units are
+exact, or MediaPipe's blendshapes (Apache-2.0).
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
 - faces rendered from ICT-FaceKit's geometry (MIT) by `tools.render`;
 - SFHQ's synthetic faces (MIT), labelled by MediaPipe FaceMesh v2 and blendshapes and by
-  PFLD-GhostOne (Apache-2.0);
+  PFLD-GhostOne (Apache-2.0), their points in one convention (`tools.train.clean.votes`);
 - the facemask scenes (CC0 by the page of their source), boxes drawn by people, keypoints by YuNet
   (Apache-2.0), RetinaFace-mobilenet0.25 (MIT) and BlazeFace (Apache-2.0);
 - Intel's sample videos (CC BY 4.0, "Intel, sample-videos"), boxes by the same three;
 - the faces of both, labelled as SFHQ's, also moved to other expressions by `tools.render.reenact`;
+- expressions as mini-XCEPTION (MIT) names them (`tools.train.clean.named`);
 - procedural backgrounds.
 
 Whatever is chosen (thresholds, temperature, ranges) is chosen on held-out parts of the same; the
