@@ -18,6 +18,7 @@ from tools.train import start  # noqa: E402
 from tools.train.clean import expression as clean_expression  # noqa: E402
 from tools.train.detector.net import DetectorNet  # noqa: E402
 from tools.train.expression import data as expression_data  # noqa: E402
+from tools.train.expression import growth  # noqa: E402
 from tools.train.expression import loop as expression_loop  # noqa: E402
 from tools.train.expression.net import ExpressionNet  # noqa: E402
 from tools.train.landmarks import loop as landmarks_loop  # noqa: E402
@@ -140,9 +141,7 @@ def test_the_clean_expression_training_begins_where_it_is_told(
     monkeypatch.setattr(clean_expression, "answered", lambda parts: parts)
     monkeypatch.setattr(expression_data, "ferplus", lambda usage: (faces, np.zeros((3, 10))))
     monkeypatch.setattr(expression_loop, "run_folder", lambda run: tmp_path)
-    monkeypatch.setattr(
-        expression_loop.growth, "from_file", lambda net, some, path: begun.append(some.shape)
-    )
+    monkeypatch.setattr(growth, "from_file", lambda net, some, path: begun.append(some.shape))
     monkeypatch.setattr(expression_loop, "train", lambda *args: begun.append(args[6]))
     checkpoint = tmp_path / "checkpoint.pt"
     checkpoint.touch()
