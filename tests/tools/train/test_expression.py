@@ -112,6 +112,16 @@ def _faces(count: int, labelled: int | None = None) -> expression_data.Faces:
     )
 
 
+def test_faces_are_drawn_by_their_share() -> None:
+    faces = _faces(8)
+    share = np.array([0, 0, 0, 0, 1, 1, 1, 5], np.float32)
+    part = dataclasses.replace(faces, share=share, units=np.repeat(np.arange(8.0)[:, None], 12, 1))
+    source = expression_data.batches([(part, 8)], np.random.default_rng(0))
+    drawn = np.concatenate([next(source)["units"][:, 0] for _ in range(60)])
+    assert drawn.min() == 4
+    assert (drawn == 7).mean() == pytest.approx(5 / 8, abs=0.08)
+
+
 def test_a_numbered_view_is_always_the_same() -> None:
     """Whatever was drawn before, OpenCV's own noise included."""
     picture = _faces(1).pictures[0]

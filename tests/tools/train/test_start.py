@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -14,8 +15,14 @@ pytest.importorskip("ai_edge_litert", reason="training is not installed")
 from agent.base.types import Grey  # noqa: E402
 from tools.common.files import MODELS, ROOT  # noqa: E402
 from tools.train import start  # noqa: E402
+from tools.train.clean import expression as clean_expression  # noqa: E402
 from tools.train.detector.net import DetectorNet  # noqa: E402
+from tools.train.expression import data as expression_data  # noqa: E402
+from tools.train.expression import growth  # noqa: E402
+from tools.train.expression import loop as expression_loop  # noqa: E402
 from tools.train.expression.net import ExpressionNet  # noqa: E402
+from tools.train.landmarks import loop as landmarks_loop  # noqa: E402
+from tools.train.landmarks import net as landmarks_net  # noqa: E402
 from tools.train.landmarks.net import LandmarkNet  # noqa: E402
 
 CLIP = ROOT / "agent" / "base" / "assets" / "clip.mp4"
@@ -99,3 +106,48 @@ def test_checkpoints_with_a_linear_presence_answer_as_before() -> None:
         wanted = linear(features.permute(0, 2, 3, 1).flatten(1))
         assert torch.allclose(net.heads(features)[1], wanted, atol=1e-5)
     net.load_state_dict(net.state_dict())
+
+
+def test_landmarks_begin_as_a_file_with_a_linear_presence(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(2)
+    old = landmarks_net.former().eval()
+
+    def begin(net: LandmarkNet, path: Path, pictures: start.Pictures) -> None:
+        if {k: v.shape for k, v in net.state_dict().items()} != {
+            k: v.shape for k, v in old.state_dict().items()
+        }:
+            raise ValueError
+        for mine, its in zip(net.parameters(), old.parameters(), strict=True):
+            mine.data.copy_(its)
+
+    monkeypatch.setattr(landmarks_loop, "begin", begin)
+    net = LandmarkNet().eval()
+    landmarks_loop.start_from(net, Path("model.tflite"), [])
+    picture = torch.rand(3, 1, 112, 112)
+    with torch.no_grad():
+        for wanted, found in zip(old(picture), net(picture), strict=True):
+            torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_the_clean_expression_training_begins_where_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    faces = expression_data.Faces(
+        np.zeros((3, 72, 72), np.uint8), np.zeros((3, 8), np.float32), np.zeros(3, np.float32),
+        np.zeros((3, 12), np.float32), np.ones(3, np.float32),
+    )  # fmt: skip
+    begun: list[object] = []
+    monkeypatch.setattr(clean_expression, "material", lambda: SimpleNamespace(parts=[(faces, 3)]))
+    monkeypatch.setattr(clean_expression, "answered", lambda parts: parts)
+    monkeypatch.setattr(expression_data, "ferplus", lambda usage: (faces, np.zeros((3, 10))))
+    monkeypatch.setattr(expression_loop, "run_folder", lambda run: tmp_path)
+    monkeypatch.setattr(growth, "from_file", lambda net, some, path: begun.append(some.shape))
+    monkeypatch.setattr(expression_loop, "train", lambda *args: begun.append(args[6]))
+    checkpoint = tmp_path / "checkpoint.pt"
+    checkpoint.touch()
+    expression_loop._clean(1.0, None, restart=False)
+    assert checkpoint.exists()
+    expression_loop._clean(1.0, Path("other.pt"), restart=True)
+    assert not checkpoint.exists()
+    expression_loop._clean(1.0, Path("model.tflite"), restart=False)
+    assert begun == [None, Path("other.pt"), (3, 48, 48), None]

@@ -85,6 +85,9 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
     strength = 0.0
     if material is None:
         curve, strength = rebalance(net, valid, votes)
+    else:
+        with torch.no_grad():
+            net.logits.bias += torch.from_numpy(material.shift)
     made = convert.convert(net, (SIZE, SIZE), calibration)
     logits, units = run(made.int8_file, valid.pictures)
     exact, _ = run(made.float_file, valid.pictures)

@@ -2,11 +2,12 @@
 
 - faces rendered from ICT-FaceKit's geometry (MIT) by `tools.render`;
 - SFHQ's synthetic faces (MIT), labelled by MediaPipe FaceMesh v2 and blendshapes and by
-  PFLD-GhostOne (Apache-2.0);
+  PFLD-GhostOne (Apache-2.0), their points in one convention (`tools.train.clean.votes`);
 - the facemask scenes (CC0 by the page of their source), boxes drawn by people, keypoints by YuNet
   (Apache-2.0), RetinaFace-mobilenet0.25 (MIT) and BlazeFace (Apache-2.0);
 - Intel's sample videos (CC BY 4.0, "Intel, sample-videos"), boxes by the same three;
 - the faces of both, labelled as SFHQ's, also moved to other expressions by `tools.render.reenact`;
+- expressions as mini-XCEPTION (MIT) names them (`tools.train.clean.named`);
 - procedural backgrounds.
 
 Whatever is chosen (thresholds, temperature, ranges) is chosen on held-out parts of the same; the
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from agent.base.types import Float, Grey
 from tools.common.packs import decode, load
 from tools.render.backdrop import backdrop
-from tools.train.clean import origins, scenes
+from tools.train.clean import origins, scenes, votes
 from tools.train.clean.compositions import compositions
 from tools.train.clean.convention import as_labelled
 from tools.train.clean.photographs import CLIPS, photographs
@@ -80,11 +81,14 @@ def _held() -> scenes.Scenes:
 
 
 def _landmark_faces(part: str) -> landmarks_data.Faces:
-    """Faces of all kinds; `SHARES` says how often each kind is drawn."""
+    """Faces of all kinds; `SHARES` says how often each kind is drawn.
+
+    Photographs are labelled by two teachers, what is drawn goes to the same convention.
+    """
     held_out = part == "held_out"
-    kinds = [_synthetic(part), _drawn(held_out), _real(held_out)]
+    kinds = [_voted(_synthetic(part)), _in_convention(_drawn(held_out)), _voted(_real(held_out))]
     if not held_out:
-        kinds.append(_reenacted())
+        kinds.append(_in_convention(_reenacted()))
     counts = [len(points) for _, points, _, _ in kinds]
     share = [np.full(n, SHARES[k] / n, np.float32) for k, n in enumerate(counts)]
     return landmarks_data.Faces(
@@ -111,6 +115,17 @@ def _synthetic(part: str) -> Kind:
         labels["vis68"][rows].astype(np.float32),
         labels["pose_yaw_pitch_roll"][rows, 0].astype(np.float32),
     )
+
+
+def _voted(kind: Kind) -> Kind:
+    pictures, points, weight, yaw = kind
+    labels, trust = votes.blended(pictures, points, yaw)
+    return pictures, labels, weight * trust, yaw
+
+
+def _in_convention(kind: Kind) -> Kind:
+    pictures, points, weight, yaw = kind
+    return pictures, votes.moved(points, votes.mesh_step(), yaw), weight, yaw
 
 
 def _drawn(held_out: bool) -> Kind:

@@ -68,6 +68,8 @@ class Faces:
     """float32[N, V, 8]: what teachers answer to view k of each picture (see `numbered`)."""
     answer_weight: NDArray[np.float32] | None = None
     """float32[N]."""
+    share: NDArray[np.float32] | None = None
+    """float32[N]: how often each is drawn in training, relative; None: all alike."""
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -288,7 +290,8 @@ def batches(
     rng: np.random.Generator,
     calm: Callable[[], bool] = lambda: False,
 ) -> Iterator[Batch]:
-    """Endless training batches: `count` varied pictures of each part, each in its own epochs.
+    """Endless training batches: `count` varied pictures of each part, each in its own epochs; faces
+    with a `share` are drawn with these odds.
 
     `calm` is asked before each batch and handed on to `vary`. Faces with `answers` are shown in
     their numbered views, mirrored at random.
@@ -298,12 +301,20 @@ def batches(
         chosen: list[tuple[Faces, NDArray[Any]]] = []
         for k, (faces, count) in enumerate(parts):
             if len(queues[k]) < count:
-                queues[k] = np.concatenate([queues[k], rng.permutation(len(faces))])
+                queues[k] = np.concatenate([queues[k], _order(faces, rng)])
             chosen.append((faces, queues[k][:count]))
             queues[k] = queues[k][count:]
         quiet = calm()
         made = [_part(faces, rows, rng, quiet) for faces, rows in chosen]
         yield {key: np.concatenate([part[key] for part in made]) for key in made[0]}
+
+
+def _order(faces: Faces, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows of one epoch, as many as there are faces."""
+    if faces.share is None:
+        return rng.permutation(len(faces))
+    odds = faces.share.astype(np.float64)
+    return rng.choice(len(faces), len(faces), p=odds / odds.sum())
 
 
 def _part(

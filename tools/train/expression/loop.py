@@ -64,11 +64,13 @@ def main(argv: list[str]) -> int:
     )
     options = parser.parse_args(argv)
     if options.data == "clean":
-        return _clean(options.minutes, options.convert_only)
+        if not options.convert_only:
+            _clean(options.minutes, options.start, options.restart)
+        return common.publish("expression", "--data", "clean")
     number = options.teacher
     run = "expression" if number is None else f"{distillation.RUN}-{number}"
     if options.restart:
-        (run_folder(run) / "checkpoint.pt").unlink(missing_ok=True)
+        _forget(run)
     if not options.convert_only:
         _research(run, number, options.minutes, options.distil, options.start)
     return 0 if number is not None else common.publish("expression")
@@ -98,15 +100,27 @@ def _research(
     train(run, net, minutes, parts, valid, votes, start, SEED + (number or 0), rate)
 
 
-def _clean(minutes: float, convert_only: bool) -> int:
-    """The second set's network: other faces, same measurements."""
+def _clean(minutes: float, start: Path | None, restart: bool) -> None:
+    """The second set's network: other faces, named by a permissively licensed one; the same
+    measurements."""
     from tools.train.clean import expression as clean_expression
 
-    if not convert_only:
-        parts = clean_expression.material().parts
-        valid, votes = expression_data.ferplus(1)
-        train("expression-clean", ExpressionNet(SHIPPED["clean"]), minutes, parts, valid, votes)
-    return common.publish("expression", "--data", "clean")
+    run = "expression-clean"
+    if restart:
+        _forget(run)
+    parts = clean_expression.answered(clean_expression.material().parts)
+    net = ExpressionNet(SHIPPED["clean"])
+    if start is not None and start.suffix == ".tflite":
+        margin = (parts[-1][0].pictures.shape[1] - SIZE) // 2
+        some = parts[-1][0].pictures[:256, margin:-margin, margin:-margin]
+        growth.from_file(net, np.ascontiguousarray(some), start)
+        start = None  # much is new to it: no lower rate
+    valid, votes = expression_data.ferplus(1)
+    train(run, net, minutes, parts, valid, votes, start)
+
+
+def _forget(run: str) -> None:
+    (run_folder(run) / "checkpoint.pt").unlink(missing_ok=True)
 
 
 def train(

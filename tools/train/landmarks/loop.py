@@ -22,11 +22,12 @@ from tools.train.landmarks.net import (
     FOLD,
     LandmarkNet,
     distances,
+    former,
     point_loss,
     presence_loss,
     spread_loss,
 )
-from tools.train.start import begin
+from tools.train.start import Pictures, begin
 
 BATCH = 64
 RATE = 2e-3
@@ -72,6 +73,16 @@ def batches(crops: Crops, seed: int) -> Iterator[list[Tensor]]:
     return iter(DataLoader(stream, BATCH, num_workers=workers, drop_last=True))
 
 
+def start_from(net: LandmarkNet, start: Path, pictures: Pictures) -> None:
+    """Give `net` the weights of `start`, also of a file whose presence is linear: as `begin`."""
+    try:
+        begin(net, start, pictures)
+    except ValueError:
+        old = former()
+        begin(old, start, pictures)
+        net.load_state_dict(old.state_dict())
+
+
 def train(
     sources: Sources,
     folder: Path,
@@ -103,7 +114,7 @@ def train(
     path = folder / "checkpoint.pt"
     if start is not None and not path.is_file():
         rng = np.random.default_rng(seed)
-        begin(net, start, [crops.draw(rng)[0] for _ in range(512)])
+        start_from(net, start, [crops.draw(rng)[0] for _ in range(512)])
     net = net.to(where, memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(common.split_decay(net, 1e-2), lr=peak, betas=(0.9, 0.99))
     training = common.Run(path, net, optimiser, minutes, 0.999)

@@ -109,6 +109,13 @@ class LandmarkNet(nn.Module):
         return self.points(y), self.presence(y), self.spread(y.detach())
 
 
+def former() -> LandmarkNet:
+    """As published before, with a linear presence; `LandmarkNet` takes its weights over."""
+    net = LandmarkNet()
+    net.presence = nn.Linear(32 * 49, 1)
+    return net
+
+
 class ExportNet(nn.Module):
     """The same network for the converter: folds in NHWC order, which costs one small TRANSPOSE."""
 
