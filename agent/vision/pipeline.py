@@ -27,6 +27,7 @@ from agent.base.types import (
 )
 from agent.vision.expression.classifier import ExpressionClassifier, NeutralBaseline
 from agent.vision.faces.detect import FaceDetector
+from agent.vision.faces.follow import RESTING
 from agent.vision.faces.landmarks import LandmarkEstimator
 from agent.vision.faces.pose import Head, measure_head
 from agent.vision.faces.probability import FilmJudge
@@ -152,6 +153,7 @@ class Pipeline:
             self._zones,
             self.models.judge,
             looking.aim,
+            RESTING,
         )
         self._infers_expression = expressions
         self._states: dict[int, _ExpressionState] = {}
