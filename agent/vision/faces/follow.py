@@ -64,7 +64,7 @@ class Follower:
             if continued > 0.0:
                 track.continuity = continued * latest.presence
                 track.estimate = LandmarkEstimate(
-                    track.points, latest.presence, crop, matrix, latest.log_spread
+                    track.stabiliser.carried, latest.presence, crop, matrix, latest.log_spread
                 )
                 track.last_seen = frame.time
                 track.updated = True

@@ -29,7 +29,7 @@ _MIN_TRACKED = 0.35
 """Share of points tracked by flow below which landmarks are reset (cut, blur, occlusion)."""
 _USUAL_TRACKED = 0.8
 """Share of points tracked in ordinary frames, reduced by blinks and speech."""
-_STEADY_MOVEMENT = 0.03
+_STEADY_MOVEMENT = 0.015
 """Inter-ocular distances per frame beyond which the network does not rest: the head's next movement
 is not known well enough for the flow to start at."""
 _STEADY_SHARE = 0.06
@@ -83,6 +83,8 @@ class Stabiliser:
         self._in_crop = np.empty((4, 68, 2), np.float32)
         self._tracked = 0.0
         """Share of the points that the latest flow followed."""
+        self.carried = estimate.points
+        """float32[68, 2]: where `rest` expected the network to see the landmarks, frame pixels."""
         self._network = self._answered = self._before = estimate.points
         """float32[68, 2]: the network's latest answer, and `points` in that frame and in the frame
         before the latest."""
@@ -155,6 +157,7 @@ class Stabiliser:
         if tracked < self._tracked - _STEADY_SHARE:
             return 0.0
         self._crop, self._matrix, self.points = crop, matrix, fused
+        self.carried = expected
         self._before, self._elapsed = points, elapsed
         self._tracked = min(tracked, self._tracked)
         return min(1.0, tracked / _USUAL_TRACKED)

@@ -15,8 +15,8 @@ class Track:
 
     track_id: int
     estimate: LandmarkEstimate
-    """Latest output of the landmark network; in the frames between two of them its presence and
-    expected errors with the stabilised points."""
+    """Latest output of the landmark network; in the frames between two of them the older
+    one, moved along with the head."""
     stabiliser: Stabiliser
     score: float
     """Of the latest matching detection."""
