@@ -240,7 +240,9 @@ class Pipeline:
         """Latest expression of this face, and whether it was computed in this frame."""
         if not self._infers_expression:
             return None, False
-        state = self._states.setdefault(track.track_id, _ExpressionState())
+        state = self._states.get(track.track_id)
+        if state is None:
+            state = self._states[track.track_id] = _ExpressionState()
         params = self._config.expression
         # Half a millisecond of tolerance: rounded frame times would otherwise skip a frame.
         if (

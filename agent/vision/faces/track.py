@@ -123,10 +123,11 @@ class FaceTracker:
             self._last_detection = -np.inf
         self._shape = frame.luma.shape
         self._propagate(frame)
-        interval = self._interval(frame.time)
-        if any(not track.sure for track in self._active()):
-            self._bear_out(frame.time)
         active = self._active()
+        interval = self._interval(active, frame.time)
+        if not all(track.sure for track in active):
+            self._bear_out(frame.time)
+            active = self._active()
         if frame.time - self._last_detection >= interval:
             self._last_detection = frame.time
             if self._aim is not None and (waiting := self.tentative):
@@ -151,19 +152,17 @@ class FaceTracker:
             ]
         return [track for track in active if track.sure and not track.doubtful]
 
-    def _interval(self, now: float) -> float:
+    def _interval(self, active: Sequence[Track], now: float) -> float:
         """Seconds between detections."""
-        active = self._active()
         if not active or any(track.cut for track in active):
             return _SEARCH_INTERVAL
         if len(active) < len(self._tracks):
             lost = max(track.last_seen for track in self._tracks if track.lost)
             if now - lost < _SEARCHED:
                 return _SEARCH_INTERVAL
-            return min(self._detection.interval, _TENTATIVE_INTERVAL)
-        if any(not track.sure for track in active):
-            return min(self._detection.interval, _TENTATIVE_INTERVAL)
-        return self._detection.interval
+        elif all(track.sure for track in active):
+            return self._detection.interval
+        return min(self._detection.interval, _TENTATIVE_INTERVAL)
 
     @property
     def tentative(self) -> list[Track]:
@@ -243,7 +242,9 @@ class FaceTracker:
         trials = _TRIALS
         for row in range(len(found.boxes)):
             score = float(found.scores[row])
-            if row in matched or trials == 0 or not self._is_face(1.0, score):
+            if trials == 0 or not self._is_face(1.0, score):
+                break  # those that follow are weaker
+            if row in matched:
                 continue
             box = found.boxes[row]
             if self._refused.holds(box, score):
