@@ -27,6 +27,7 @@ from agent.base.types import (
 )
 from agent.vision.expression.classifier import ExpressionClassifier, NeutralBaseline
 from agent.vision.faces.detect import FaceDetector
+from agent.vision.faces.follow import RESTING
 from agent.vision.faces.landmarks import LandmarkEstimator
 from agent.vision.faces.pose import Head, measure_head
 from agent.vision.faces.probability import FilmJudge
@@ -152,6 +153,7 @@ class Pipeline:
             self._zones,
             self.models.judge,
             looking.aim,
+            RESTING,
         )
         self._infers_expression = expressions
         self._states: dict[int, _ExpressionState] = {}
@@ -238,7 +240,9 @@ class Pipeline:
         """Latest expression of this face, and whether it was computed in this frame."""
         if not self._infers_expression:
             return None, False
-        state = self._states.setdefault(track.track_id, _ExpressionState())
+        state = self._states.get(track.track_id)
+        if state is None:
+            state = self._states[track.track_id] = _ExpressionState()
         params = self._config.expression
         # Half a millisecond of tolerance: rounded frame times would otherwise skip a frame.
         if (

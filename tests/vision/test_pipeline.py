@@ -123,7 +123,8 @@ def test_stabilised_landmarks_are_steadier_than_the_network_s(trace: Trace) -> N
     rest = mine & (trace["time"] > 6.0) & (trace["time"] < 7.0)
     steady = np.abs(np.diff(trace["landmarks"][rest], axis=0)).mean() / iod
     raw = np.abs(np.diff(trace["landmarks_raw"][rest], axis=0)).mean() / iod
-    assert steady < 0.7 * raw
+    # in half of the frames the network rests, and its answer is carried along
+    assert steady < 0.85 * raw
 
 
 @pytest.mark.slow

@@ -63,8 +63,16 @@ class LandmarkEstimator:
         guess : float32[68, 2] or float32[5, 2]
             Previous landmarks or the detector's five keypoints, frame pixels.
         """
+        return self.read(*self.place(luma, guess))
+
+    def place(self, luma: Grey, guess: Float) -> tuple[Grey, Float]:
+        """Crop uint8[112, 112] around a guess, as for a call, and its matrix float32[2, 3], frame
+        to crop pixels."""
         matrix = crop_matrix(guess)
-        crop = cut(luma, matrix, LANDMARK_CROP.size)
+        return cut(luma, matrix, LANDMARK_CROP.size), matrix
+
+    def read(self, crop: Grey, matrix: Float) -> LandmarkEstimate:
+        """Landmarks of the face in a crop from `place`."""
         outputs = self._infer(crop)
         points = np.empty((68, 2), np.float32)
         presence = landmarks_in_frame(
@@ -72,9 +80,11 @@ class LandmarkEstimator:
         )
         return LandmarkEstimate(points, presence, crop, matrix, outputs.get("spread"))
 
-    def refine(self, luma: Grey, guess: Float) -> LandmarkEstimate:
-        """Two passes, for a rough guess: the second crop is aligned to the first estimate."""
-        return self(luma, self(luma, guess).points)
+    def refine(self, luma: Grey, guess: Float, promising: float = 0.0) -> LandmarkEstimate:
+        """Two passes, for a rough guess: the second crop is aligned to the first estimate. The
+        first alone where its presence is below `promising`."""
+        first = self(luma, guess)
+        return first if first.presence < promising else self(luma, first.points)
 
     def refine_still(self, luma: Grey, guess: Float) -> LandmarkEstimate:
         """As `refine`, where time matters less: the second pass is `both_ways`."""

@@ -47,6 +47,16 @@ class FaceProbability:
                 f"{ADVICE}"
             ) from None
 
+    def least_presence(self, *logits: float) -> float:
+        """Logit of the presence from which a place with these logits of the detector counts as a
+        face; minus infinity where any presence will do."""
+        if self._presence <= 0.0:
+            return -math.inf
+        known = self._constant - logit(self.above)
+        for weight, score in zip(self._scores, logits, strict=True):
+            known += weight * min(max(score, -_SUREST), _SUREST)
+        return -known / self._presence
+
     def __call__(self, presence: float, *logits: float) -> float:
         """The probability, from logits: the presence's, and the detector's in the order of the
         weights."""
@@ -89,6 +99,10 @@ class FilmJudge:
     def begins(self, presence: float, score: float) -> bool:
         """Whether a detection of this score and presence, probabilities, is followed."""
         return self._first(logit(presence), logit(score)) >= self._first.above
+
+    def least_presence(self, score: float) -> float:
+        """Logit of the presence from which a detection of this score is followed."""
+        return self._first.least_presence(logit(score))
 
     def is_sure(self, presence: float, score: float) -> bool:
         """Whether it is reported at once."""

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from agent.base.types import Float
+from agent.base.types import Float, Grey
 from agent.vision.faces.align import LANDMARK_CROP
 from agent.vision.faces.landmarks import LandmarkEstimate
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
 from agent.vision.kernels.flow import lucas_kanade
 from agent.vision.kernels.fusion import DEPTH, FIT_DEVIATION, SKIN_DEVIATION, fuse_landmarks
-from agent.vision.kernels.predict import GUESS, START, predict_landmarks
+from agent.vision.kernels.predict import GUESS, START, carry_landmarks, predict_landmarks
 
 _MAX_GAP = 0.25
 """Seconds between frames beyond which flow is not computed."""
@@ -29,6 +29,11 @@ _MIN_TRACKED = 0.35
 """Share of points tracked by flow below which landmarks are reset (cut, blur, occlusion)."""
 _USUAL_TRACKED = 0.8
 """Share of points tracked in ordinary frames, reduced by blinks and speech."""
+_STEADY_MOVEMENT = 0.015
+"""Inter-ocular distances per frame beyond which the network does not rest: the head's next movement
+is not known well enough for the flow to start at."""
+_STEADY_SHARE = 0.06
+"""By which the share of tracked points may fall meanwhile; a blink takes .1 or more."""
 _DEFAULT_LOG_SPREAD = np.full(68, math.log(0.03), np.float32)
 """Logarithm of the expected error, inter-ocular distances, where the model has no such output."""
 
@@ -76,6 +81,16 @@ class Stabiliser:
         self._matrix = estimate.matrix
         self._crop = estimate.crop
         self._in_crop = np.empty((4, 68, 2), np.float32)
+        self._tracked = 0.0
+        """Share of the points that the latest flow followed."""
+        self.carried = estimate.points
+        """float32[68, 2]: where `rest` expected the network to see the landmarks, frame pixels."""
+        self._network = self._answered = self._before = estimate.points
+        """float32[68, 2]: the network's latest answer, and `points` in that frame and in the frame
+        before the latest."""
+        self._elapsed = 1.0
+        """Seconds between the latest two frames."""
+        self._log_spread = _spread_of(estimate)
 
     def update(self, estimate: LandmarkEstimate, elapsed: float) -> float:
         """Propagate `points` into the next frame.
@@ -96,29 +111,72 @@ class Stabiliser:
         crop, self._crop = self._crop, estimate.crop
         matrix, self._matrix = self._matrix, estimate.matrix
         points, self.points = self.points, estimate.points
+        self._network, self._log_spread = estimate.points, _spread_of(estimate)
+        self._tracked = 0.0
         if elapsed > _MAX_GAP:
             return 0.0
-        in_crop = self._in_crop
-        moved = predict_landmarks(matrix, estimate.matrix, points, estimate.points, _IOD, in_crop)
+        moved = predict_landmarks(
+            matrix, estimate.matrix, points, estimate.points, _IOD, self._in_crop
+        )
         if moved < 0.0:
             return 0.0
-        flow = lucas_kanade(
-            crop, estimate.crop, in_crop[START], in_crop[GUESS], _RIDGE, _ITERATIONS
-        )
-        spread = estimate.log_spread
-        fused = np.empty((68, 2), np.float32)
-        tracked = fuse_landmarks(
-            flow,
-            in_crop,
-            _FACE_MODEL,
-            _DEFAULT_LOG_SPREAD if spread is None else spread.reshape(68),
-            _RIDGE,
-            1.0 - math.exp(-elapsed / _CORRECTION_TIME - _CORRECTION_PER_MOVEMENT * moved),
-            _IOD,
-            estimate.matrix,
-            fused,
-        )
+        fused, tracked = self._fused(crop, estimate.crop, estimate.matrix, elapsed, moved)
         if tracked < _MIN_TRACKED:
             return 0.0
-        self.points = fused
+        self.points = self._answered = fused
+        self._before, self._elapsed, self._tracked = points, elapsed, tracked
         return min(1.0, tracked / _USUAL_TRACKED) * estimate.presence
+
+    def rest(self, crop: Grey, matrix: Float, elapsed: float) -> float:
+        """Propagate `points` into the next frame without an answer of the network, where the face
+        is steady: by flow, and corrected by its latest answer, moved along with the head.
+
+        Parameters
+        ----------
+        crop, matrix
+            As in `LandmarkEstimate`, of the next frame.
+        elapsed : float
+            Seconds since the previous frame.
+
+        Returns
+        -------
+        float
+            Share of points tracked by flow, relative to the usual, in (0, 1]; 0 where the network
+            has to answer. Nothing has changed then.
+        """
+        points = self.points
+        if self._tracked < _MIN_TRACKED or not 0.0 < elapsed <= _MAX_GAP or self._elapsed <= 0.0:
+            return 0.0
+        expected = carry_landmarks(
+            self._network, self._answered, self._before, points, elapsed / self._elapsed
+        )
+        moved = predict_landmarks(self._matrix, matrix, points, expected, _IOD, self._in_crop)
+        if not 0.0 <= moved <= _STEADY_MOVEMENT:
+            return 0.0
+        fused, tracked = self._fused(self._crop, crop, matrix, elapsed, moved)
+        if tracked < self._tracked - _STEADY_SHARE:
+            return 0.0
+        self._crop, self._matrix, self.points = crop, matrix, fused
+        self.carried = expected
+        self._before, self._elapsed = points, elapsed
+        self._tracked = min(tracked, self._tracked)
+        return min(1.0, tracked / _USUAL_TRACKED)
+
+    def _fused(
+        self, before: Grey, after: Grey, matrix: Float, elapsed: float, moved: float
+    ) -> tuple[Float, float]:
+        """`fuse_landmarks` between two crops, from what `predict_landmarks` has left."""
+        in_crop = self._in_crop
+        flow = lucas_kanade(before, after, in_crop[START], in_crop[GUESS], _RIDGE, _ITERATIONS)
+        gain = 1.0 - math.exp(-elapsed / _CORRECTION_TIME - _CORRECTION_PER_MOVEMENT * moved)
+        fused = np.empty((68, 2), np.float32)
+        tracked = fuse_landmarks(
+            flow, in_crop, _FACE_MODEL, self._log_spread, _RIDGE, gain, _IOD, matrix, fused
+        )
+        return fused, tracked
+
+
+def _spread_of(estimate: LandmarkEstimate) -> Float:
+    """float32[68], logarithm of each point's expected error."""
+    spread = estimate.log_spread
+    return _DEFAULT_LOG_SPREAD if spread is None else spread.reshape(68)

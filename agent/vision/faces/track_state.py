@@ -15,13 +15,16 @@ class Track:
 
     track_id: int
     estimate: LandmarkEstimate
-    """Latest output of the landmark network."""
+    """Latest output of the landmark network; in the frames between two of them the older
+    one, moved along with the head."""
     stabiliser: Stabiliser
     score: float
     """Of the latest matching detection."""
     first: float
     """Start of the track, seconds."""
     last_seen: float
+    read: float
+    """Time of the latest answer of the landmark network, seconds."""
     lost: bool = False
     missed: int = 0
     """Consecutive detections without a match."""

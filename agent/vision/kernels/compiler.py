@@ -75,13 +75,16 @@ def read_only_segments(library: str) -> list[tuple[int, int]]:
 
 
 def release() -> int:
-    """Give the pages of LLVM's code and constants back; return how many bytes were offered.
+    """Give the pages of LLVM's code and constants back, and those that it freed of the heap; return
+    how many bytes of the former were offered.
 
     They are clean pages of a file, and come back from it when something is compiled again.
     """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):  # the GNU C library's
+        libc.malloc_trim(ctypes.c_size_t(0))
     if ctypes.sizeof(ctypes.c_void_p) != 8:
         return 0  # the structures above are those of 64 bits
-    libc = ctypes.CDLL(None)
     offered = 0
     for start, length in read_only_segments(get_library_name()):
         place, size = ctypes.c_void_p(start), ctypes.c_size_t(length)

@@ -38,6 +38,7 @@ class FaceStream:
         "_values",
         "completed_at",
         "inputs",
+        "last",
         "scale",
         "started",
         "times",
@@ -56,6 +57,8 @@ class FaceStream:
         self._count = np.zeros(1, np.int64)
         self._interrupted = False
         self.started = False
+        self.last = 0.0
+        """Time of the latest frame, seconds."""
         self.scale = 0.0
         """Pixels per inter-ocular distance in the latest frame."""
         self.inputs = np.zeros((_MAX_STEPS, INPUTS), np.float32)
@@ -64,11 +67,6 @@ class FaceStream:
         """Their completion times, seconds."""
         self.times = np.zeros(_MAX_STEPS)
         """Their mid-times, seconds."""
-
-    @property
-    def last(self) -> float:
-        """Time of the latest frame, seconds."""
-        return self._clock.item(0)
 
     @property
     def noise_known(self) -> bool:
@@ -129,6 +127,7 @@ class FaceStream:
 
     def _begin(self, time: float) -> None:
         self._clock[:] = time, time + STEP, 0.0
+        self.last = time
         self._previous[:] = self._values
         self._partial[:] = 0.0
         self.started, self._interrupted = True, False
@@ -146,6 +145,7 @@ class FaceStream:
             STEP,
             _TIMEOUT,
         )
+        self.last = self._clock.item(0)
         for k in range(count):
             self.times[k] = self._clock.item(1) - STEP * (count - k + 0.5)
             normalise(

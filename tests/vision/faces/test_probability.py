@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from agent.base.errors import ModelError
@@ -50,3 +52,15 @@ def test_a_weak_detection_needs_presence_to_begin_and_more_to_be_reported() -> N
     assert judge.is_sure(0.99, 0.7)
     assert judge.bears_out(3.0, -0.5)
     assert not judge.bears_out(1.0, -0.5)
+
+
+def test_the_least_presence_is_where_a_detection_begins() -> None:
+    judge = FilmJudge.of(PARAMETERS)
+    for score in (0.15, 0.25, 0.6):
+        least = judge.least_presence(score)
+        for step, begins in ((-0.01, False), (0.01, True)):
+            presence = 1 / (1 + math.exp(-least - step))
+            assert judge.begins(presence, score) == begins or abs(least) > 6
+    assert judge.least_presence(0.15) > judge.least_presence(0.25)
+    anyhow = FaceProbability((2.0, 0.0, 0.0), 0.5)
+    assert anyhow.least_presence(-3.0) == -math.inf

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from agent.base.config import DetectionConfig, TrackingConfig
 from agent.base.types import Detections, Float, Frame, Grey
 from agent.vision.faces.align import LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, cut, five_points
+from agent.vision.faces.follow import RESTING
 from agent.vision.faces.landmarks import LandmarkEstimate, crop_matrix, face_box
 from agent.vision.faces.probability import FilmJudge
 from agent.vision.faces.track import FaceTracker
@@ -19,6 +21,9 @@ class World:
         self.faces: dict[str, Float] = {}
         self.detections = 0
         self.undetectable: set[str] = set()
+        self.answers = 0
+        """Of the landmark network, for tracks."""
+        self._guess: Float = np.zeros((68, 2), np.float32)
 
     def put(self, name: str, x: float, y: float, iod: float = 40.0) -> None:
         self.faces[name] = (MEAN_SHAPE * iod + [x, y]).astype(np.float32)
@@ -37,7 +42,17 @@ class World:
         matrix = crop_matrix(guess)
         return LandmarkEstimate(points, presence, cut(luma, matrix, LANDMARK_CROP.size), matrix)
 
-    def refine(self, luma: Grey, guess: Float) -> LandmarkEstimate:
+    def place(self, luma: Grey, guess: Float) -> tuple[Grey, Float]:
+        self._guess = guess
+        matrix = crop_matrix(guess)
+        return cut(luma, matrix, LANDMARK_CROP.size), matrix
+
+    def read(self, crop: Grey, matrix: Float) -> LandmarkEstimate:
+        self.answers += 1
+        points, presence = self.find(self._guess)
+        return LandmarkEstimate(points, presence, crop, matrix)
+
+    def refine(self, luma: Grey, guess: Float, promising: float = 0.0) -> LandmarkEstimate:
         return self(luma, guess)
 
     def find(self, guess: Float) -> tuple[Float, float]:
@@ -363,22 +378,82 @@ def test_what_is_not_borne_out_is_never_reported_and_ends(name: str) -> None:
     assert waiting[45] == 0, "given up, and left alone for a while"
 
 
-def test_a_place_without_a_face_is_not_asked_about_in_every_look() -> None:
-    """The landmark network sees nothing there; ten looks a second would ask ten times."""
+@pytest.mark.parametrize(("presence", "asked"), [(0.01, (2, 2)), (0.2, (4, 6))])
+def test_a_place_without_a_face_is_not_asked_about_in_every_look(
+    presence: float, asked: tuple[int, int]
+) -> None:
+    """The landmark network sees nothing there, or too little; ten looks a second would ask fifty
+    times."""
 
     class Nothing(Weak):
         asked = 0
 
-        def refine(self, luma: Grey, guess: Float) -> LandmarkEstimate:
+        def refine(self, luma: Grey, guess: Float, promising: float = 0.0) -> LandmarkEstimate:
             self.asked += 1
-            return super().refine(luma, guess)
+            return super().refine(luma, guess, promising)
 
         def find(self, guess: Float) -> tuple[Float, float]:
-            return super().find(guess)[0], 0.01
+            return super().find(guess)[0], presence
 
     world = Nothing()
     world.put("a", 300, 200)
-    seen, _ = _judged(world, 90)
+    seen, _ = _judged(world, 150)
     assert not any(seen)
-    assert world.detections > 20
-    assert 2 <= world.asked <= 4
+    assert world.detections > 30
+    assert asked[0] <= world.asked <= asked[1]
+
+
+def test_one_that_is_lost_is_searched_for_often_at_first() -> None:
+    world = World()
+    tracker = _tracker(world)
+    looks = []
+    for i in range(90):
+        world.put("a", 150, 200)
+        if i < 30:
+            world.put("b", 450, 200)
+        else:
+            world.faces.pop("b", None)
+        tracker.update(Frame(i / 30, LUMA))
+        looks.append(world.detections)
+    assert looks[44] - looks[29] >= 4, "some ten a second, for half a second"
+    assert 2 <= looks[74] - looks[44] <= 5, "four a second"
+
+
+def _film(frames: int) -> list[Grey]:
+    """A smooth picture that moves to the right by half a pixel per frame."""
+    noise = np.random.default_rng(1).integers(0, 255, (480, 800)).astype(np.uint8)
+    smooth = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 30, 220, cv2.NORM_MINMAX)
+    shifts = [np.array([[1, 0, 0.5 * i], [0, 1, 0]], np.float32) for i in range(frames)]
+    films = [cv2.warpAffine(smooth, shift, (640, 480)) for shift in shifts]
+    return [np.ascontiguousarray(each, np.uint8) for each in films]
+
+
+@pytest.mark.parametrize(
+    ("fps", "least", "most"), [(12, 29, 29), (25, 14, 17), (30, 9, 12), (60, 5, 9)]
+)
+def test_the_network_rests_while_a_face_is_steady(fps: int, least: int, most: int) -> None:
+    world = World()
+    tracker = FaceTracker(
+        world.detect, world, DetectionConfig(), TrackingConfig(), 0.5, resting=RESTING
+    )
+    for i, luma in enumerate(_film(30)):
+        world.put("a", 300 + 0.5 * i, 200, 90.0)
+        (track,) = tracker.update(Frame(i / fps, luma))
+        apart = np.hypot(*(track.points - world.faces["a"]).T)
+        assert apart.mean() < 0.5, "pixels, although the network did not say where it is"
+        assert track.continuity > 0.8 or i == 0
+    assert least <= world.answers <= most
+
+
+def test_the_network_answers_at_once_when_the_picture_changes() -> None:
+    world = World()
+    tracker = FaceTracker(
+        world.detect, world, DetectionConfig(), TrackingConfig(), 0.5, resting=RESTING
+    )
+    film = _film(40)
+    for i in range(20):
+        world.put("a", 300 + 0.5 * i, 200, 90.0)
+        tracker.update(Frame(i / 30, film[i]))
+    for i in (20, 21):
+        (track,) = tracker.update(Frame(i / 30, np.ascontiguousarray(film[i][::-1])))
+        assert track.read == i / 30

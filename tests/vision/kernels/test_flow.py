@@ -5,7 +5,14 @@ import numpy as np
 
 from agent.base.types import Float, Grey
 from agent.vision.kernels.flow import BACKWARD_ERROR, RESIDUAL, lucas_kanade
-from agent.vision.kernels.predict import EARLIER, GUESS, NETWORK, START, predict_landmarks
+from agent.vision.kernels.predict import (
+    EARLIER,
+    GUESS,
+    NETWORK,
+    START,
+    carry_landmarks,
+    predict_landmarks,
+)
 from tests.vision.kernels import naive_flow
 
 
@@ -114,3 +121,13 @@ def test_points_followed_side_by_side_do_not_mix() -> None:
     for index, point in enumerate(points[:, None]):
         alone = lucas_kanade(before, after, point, point, 0.25, 8)
         np.testing.assert_allclose(together[index], alone[0], rtol=1e-6)
+
+
+def test_an_answer_is_carried_along_with_the_head() -> None:
+    rng = np.random.default_rng(4)
+    network, answered, before, latest = (
+        rng.uniform(0, 100, (68, 2)).astype(np.float32) for _ in range(4)
+    )
+    expected = network + (latest - answered).mean(0) + 0.5 * (latest - before).mean(0)
+    carried = carry_landmarks(network, answered, before, latest, 0.5)
+    np.testing.assert_allclose(carried, expected, rtol=1e-5)

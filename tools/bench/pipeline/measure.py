@@ -19,6 +19,9 @@ from tools.common.files import ROOT
 from tools.common.machine import machine
 from tools.common.progress import along
 
+OURS = "tools.bench.pipeline.ours"
+"""Module of the process that is measured."""
+
 
 @dataclass(slots=True)
 class Totals:
@@ -161,19 +164,25 @@ def measure(options: Options) -> dict[str, Any]:
         decoded = decode(options.video, Path(temporary), options.frames, options.size, options.fps)
         # Once before, so that compiling kernels is in neither the time nor the memory. All of it:
         # the first face may come late, and most kernels with it.
-        with Subject(sys.executable, "tools.bench.pipeline.ours", decoded, False, {}) as warming:
+        with Subject(sys.executable, OURS, decoded, False, {}) as warming:
             warming.run(0, options.frames, counted=False)
-        with Subject(sys.executable, "tools.bench.pipeline.ours", decoded, False, {}) as ours:
+        with Subject(sys.executable, OURS, decoded, False, {}) as ours:
+            theirs: Totals | None = None
             if python is None:
                 _alternate([ours], options)
-                return _report(options, decoded, before, ours.finish(), None)
-            asked = {
-                "task": str(options.task.resolve()) if options.task else "",
-                "networks": str(options.networks.resolve()) if options.networks else "",
-            }
-            with Subject(python, "tools.bench.pipeline.peer", decoded, True, asked) as peer:
-                _alternate([ours, peer], options)
-                return _report(options, decoded, before, ours.finish(), peer.finish())
+                totals = ours.finish()
+            else:
+                asked = {
+                    "task": str(options.task.resolve()) if options.task else "",
+                    "networks": str(options.networks.resolve()) if options.networks else "",
+                }
+                with Subject(python, "tools.bench.pipeline.peer", decoded, True, asked) as peer:
+                    _alternate([ours, peer], options)
+                    totals, theirs = ours.finish(), peer.finish()
+        # in a process of its own, since the clocks are dear
+        with Subject(sys.executable, OURS, decoded, False, {"stages": True}) as staged:
+            _alternate([staged], options)
+            return _report(options, decoded, before, totals, theirs, staged.finish())
 
 
 def _alternate(subjects: Sequence[Subject], options: Options) -> None:
@@ -187,9 +196,14 @@ def _alternate(subjects: Sequence[Subject], options: Options) -> None:
 
 
 def _report(
-    options: Options, decoded: Decoded, before: Any, ours: Totals, peer: Totals | None
+    options: Options,
+    decoded: Decoded,
+    before: Any,
+    ours: Totals,
+    peer: Totals | None,
+    staged: Totals,
 ) -> dict[str, Any]:
-    inside = sum(s for name, s in ours.stages.items() if name.startswith("model."))
+    inside = sum(s for name, s in staged.stages.items() if name.startswith("model."))
     return {
         "machine": before,
         "video": options.video.name,
@@ -204,8 +218,8 @@ def _report(
         "cpu_ratio": round(ours.cpu_ms / peer.cpu_ms, 4) if peer else None,
         "cpu_ms_quietest_chunk": round(1e3 * min(ours.chunk_cpu), 4),
         "peer_cpu_ms_quietest_chunk": round(1e3 * min(peer.chunk_cpu), 4) if peer else None,
-        "outside_model_share": round(1.0 - inside / ours.stages["all"], 4),
-        "stage_ms": {name: round(1e3 * s / ours.frames, 4) for name, s in ours.stages.items()},
+        "outside_model_share": round(1.0 - inside / staged.stages["all"], 4),
+        "stage_ms": {name: round(1e3 * s / staged.frames, 4) for name, s in staged.stages.items()},
         "faces_per_frame": round(ours.faces / ours.frames, 3),
         "peer_faces_per_frame": round(peer.faces / peer.frames, 3) if peer else None,
         "peak_rss_mib": round(ours.peak_rss_mib, 1),

@@ -22,7 +22,7 @@ from agent.base.config import AgentConfig
 from agent.base.types import Frame
 from agent.vision import pipeline as whole
 from agent.vision.expression import classifier as read
-from agent.vision.faces import detect, landmarks, roam, stabilise, track
+from agent.vision.faces import detect, follow, landmarks, roam, stabilise, track
 from agent.vision.inference import tflite
 from agent.vision.kernels import pose
 from agent.vision.micro import network, peaks, spotter, stream
@@ -39,13 +39,15 @@ TIMED: tuple[tuple[Any, str, str], ...] = (
     (read.ExpressionClassifier, "classify_crop", "expression: answer"),
     (read.NeutralBaseline, "subtract", "expression: baseline"),
     (track.FaceTracker, "update", "track: the rest"),
-    (track.FaceTracker, "_propagate_track", "track: following"),
+    (follow.Follower, "__call__", "track: following"),
     (track.FaceTracker, "_match", "track: matching detections"),
     (stabilise.Stabiliser, "update", "track: stabiliser"),
+    (stabilise.Stabiliser, "rest", "track: stabiliser alone"),
     (stabilise, "predict_landmarks", "track: prediction kernel"),
     (stabilise, "lucas_kanade", "track: flow kernel"),
     (stabilise, "fuse_landmarks", "track: fusion kernel"),
-    (landmarks.LandmarkEstimator, "__call__", "landmarks: the rest"),
+    (landmarks.LandmarkEstimator, "place", "landmarks: placing"),
+    (landmarks.LandmarkEstimator, "read", "landmarks: the rest"),
     (landmarks, "cut", "landmarks: crop"),
     (landmarks, "landmarks_in_frame", "landmarks: back to the frame"),
     (roam.RoamingDetector, "__call__", "detect: tiles and suppression"),

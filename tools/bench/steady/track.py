@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agent.base.config import AgentConfig
 from agent.base.types import Frame, Grey
+from agent.vision.faces.follow import RESTING
 from agent.vision.faces.landmarks import interocular
 from agent.vision.faces.track import FaceTracker
 from agent.vision.faces.track_state import Track
@@ -39,6 +40,7 @@ class Follower:
             config.tracking,
             self.models.presence_above,
             judge=self.models.judge,
+            resting=RESTING,
         )
 
     def __call__(self, frame: Frame) -> list[Track]:
