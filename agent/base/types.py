@@ -182,8 +182,8 @@ class Face:
     landmarks: Landmarks
     """Stabilised."""
     raw_points: Float
-    """float32[68, 2], frame pixels: the network's output, not stabilised; where it rested its latest
-    one, moved along with the head."""
+    """float32[68, 2], frame pixels: the network's output, not stabilised; where it rested its
+    latest one, moved along with the head."""
     pose: Pose
     attentive: bool
     expression: Expression | None
