@@ -61,6 +61,10 @@ _NOTHING = 0.1
 """Score that counts where a look did not find it."""
 _MIN_IOU = 0.2
 """Intersection over union from which a detection matches a track."""
+_WITHIN = 0.7
+"""Intersection over the smaller box from which a detection lies on a stronger one."""
+_WEAKER = 2.0
+"""Logits by which it must be weaker to be taken for a part of that face."""
 
 
 class FaceTracker:
@@ -247,7 +251,7 @@ class FaceTracker:
             if row in matched:
                 continue
             box = found.boxes[row]
-            if self._refused.holds(box, score):
+            if self._refused.holds(box, score) or _within(box, score, found, row):
                 continue
             rest = self._begin(frame, found.keypoints[row], score)
             if rest and self._judge:
@@ -320,3 +324,13 @@ class FaceTracker:
                 track.lost = True
             else:
                 self._tracks.remove(track)
+
+
+def _within(box: Float, score: float, found: Detections, row: int) -> bool:
+    """Whether a detection, number `row` by falling score, is an eye or a mouth that was taken for a
+    face: it lies on a much stronger one, which tracks may not have followed yet."""
+    return any(
+        logit(float(found.scores[other])) - logit(score) > _WEAKER
+        and intersection_over_smaller(box, found.boxes[other]) > _WITHIN
+        for other in range(row)
+    )

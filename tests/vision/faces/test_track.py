@@ -457,3 +457,29 @@ def test_the_network_answers_at_once_when_the_picture_changes() -> None:
     for i in (20, 21):
         (track,) = tracker.update(Frame(i / 30, np.ascontiguousarray(film[i][::-1])))
         assert track.read == i / 30
+
+
+class Part(World):
+    """A face that landmarks cannot be fitted to yet, and its eye, which they can."""
+
+    def __init__(self, score: float) -> None:
+        super().__init__()
+        self.score = score
+        self.put("eye", 320, 200, 15.0)
+
+    def detect(self, frame: Frame) -> Detections:
+        eye = self.faces["eye"]
+        return Detections(
+            np.array([[200, 120, 380, 340], face_box(eye)], np.float32),
+            np.array([0.95, self.score], np.float32),
+            np.array([np.full((5, 2), 10.0), five_points(eye)], np.float32),
+        )
+
+
+@pytest.mark.parametrize(("score", "ids"), [(0.3, []), (0.9, [1])])
+def test_a_weak_detection_on_a_strong_one_is_a_part_of_that_face(
+    score: float, ids: list[int]
+) -> None:
+    tracker = _tracker(Part(score))
+    for i in range(40):
+        assert _ids(tracker.update(Frame(i / 30, LUMA))) == ids

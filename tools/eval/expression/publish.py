@@ -41,8 +41,8 @@ RUNS = {"all": "expression", "clean": "expression-clean"}
 TRAINING_DATA = (
     "FER+ votes (MIT) on FER2013 pictures, train part, 26,471 pictures",
     "UTKFace, LFW, YouTube Faces, mask portraits and SFHQ faces, 19,730 crops",
-    "action units: blendshapes of MediaPipe FaceLandmarker (Apache-2.0) on both; beside the published "
-    "units OpenFace 0.2's intensity regressors (academic use) on the crops",
+    "action units: blendshapes of MediaPipe FaceLandmarker (Apache-2.0) on both; further units, in "
+    "training only: OpenFace 0.2's intensity regressors (academic use) on the crops",
     "a teacher that began as dlib's face recognition network (CC0), trained on the same pictures",
 )
 TERMS = "Weights trained on pictures that are for non-commercial research; see CARD.md."
