@@ -1,0 +1,1 @@
+"""Compiled kernels; no kernel imports another."""

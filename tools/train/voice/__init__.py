@@ -1,0 +1,1 @@
+"""Training of the tone of voice and of voice activity."""
