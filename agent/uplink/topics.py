@@ -5,9 +5,10 @@ The device id equals the certificate's common name, so that a broker's pattern A
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.base.config import AgentConfig
+from agent.base.report import HeardSummary, summary_form
 from agent.base.schemas.registry import urn
 
 _DAY = 86_400
@@ -42,7 +43,14 @@ MESSAGE_KINDS = {
     "res": MessageKind("response-1", expiry=30, required=False),
     "discovery": MessageKind(None, retain=True, required=False),
 }
+_HEARD = replace(MESSAGE_KINDS["summary"], schema="summary-2")
 HOME_ASSISTANT = "homeassistant/status"
+
+
+def message_kind(kind: str, body: bytes) -> MessageKind:
+    """Of `MESSAGE_KINDS`, with the schema that this body has."""
+    heard = kind == "summary" and summary_form(body) is HeardSummary
+    return _HEARD if heard else MESSAGE_KINDS[kind]
 
 
 class Topics:

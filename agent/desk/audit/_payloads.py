@@ -23,15 +23,17 @@ from agent.base.report import (
     ClosedModel,
     Event,
     Health,
+    HeardSummary,
     Meta,
     Privacy,
     Receipt,
     Reported,
     Summary,
+    summary_form,
     to_json,
 )
 from agent.base.schemas.capacity import capacity
-from agent.base.schemas.registry import MESSAGES, joint_hash, load
+from agent.base.schemas.registry import MESSAGES, in_use, joint_hash, load
 from agent.desk.audit._truth import Truth, utc_offset
 from agent.uplink.receipt.book import ZEROS, units_hash
 from agent.uplink.receipt.continuity import digest
@@ -39,19 +41,19 @@ from agent.uplink.settings import in_force
 
 STATES = (b"online", b"offline")
 _SCHEMAS = {name.rpartition("-")[0]: name for name in MESSAGES}
-"""Latest schema by kind of message."""
+"""By kind of message, of a device that neither hears nor reads."""
 _MAX_CLOCK_STEP = 120.0
 """Seconds by which the epoch of a birth certificate may differ from the clock now."""
 
 
 @functools.cache
 def _validators() -> dict[str, Draft202012Validator]:
-    """By kind of message. Raises `OpenSchemaError` for a schema without bounds."""
+    """By name. Raises `OpenSchemaError` for a schema without bounds."""
     found = {}
-    for kind, name in _SCHEMAS.items():
+    for name in in_use(True):
         schema = load(name)
         capacity(schema)
-        found[kind] = Draft202012Validator(schema)
+        found[name] = Draft202012Validator(schema)
     return found
 
 
@@ -62,12 +64,12 @@ def problem(kind: str, body: bytes) -> str | None:
     canonical form: the model must serialise to the same bytes.
     """
     try:
-        error = best_match(_validators()[kind].iter_errors(json.loads(body)))
+        error = best_match(_validators()[_schema(kind, body)].iter_errors(json.loads(body)))
         if error is not None:
             what = error.message  # begins with the value, of any length
             what = what if len(what) <= 200 else f"{what[:100]} … {what[-80:]}"
             return f"{error.json_path}: {what}"
-        same = to_json(_model(kind).model_validate_json(body)) == body
+        same = to_json(_model(kind, body).model_validate_json(body)) == body
     except RecursionError:
         return "it is nested too deeply"
     except ValidationError as wrong:
@@ -77,8 +79,14 @@ def problem(kind: str, body: bytes) -> str | None:
     return None if same else "it is not written in the one form that messages have"
 
 
-def _model(kind: str) -> type[ClosedModel]:
-    return MESSAGES[_SCHEMAS[kind]]
+def _schema(kind: str, body: bytes) -> str:
+    """The schema that a body claims to satisfy."""
+    heard = kind == "summary" and summary_form(body) is HeardSummary
+    return "summary-2" if heard else _SCHEMAS[kind]
+
+
+def _model(kind: str, body: bytes) -> type[ClosedModel]:
+    return in_use(True)[_schema(kind, body)]
 
 
 class PayloadCheck:
@@ -107,7 +115,7 @@ class PayloadCheck:
             return wrong
         if kind not in checks:
             return "nothing was asked that this could answer"
-        return checks[kind](_model(kind).model_validate_json(body), body)
+        return checks[kind](_model(kind, body).model_validate_json(body), body)
 
     def _same(self, name: str, value: object) -> bool:
         """Whether a value that a run does not change is as it was first."""
@@ -122,6 +130,7 @@ class PayloadCheck:
         wrong = _unlike(
             message,
             {
+                "v": 2 if policy.listens else 1,
                 "boot": truth.boot,
                 "seq": position,
                 "slot": 0,
@@ -164,7 +173,7 @@ class PayloadCheck:
                 "cage": truth.birth and truth.birth.cage,
             },
         )
-        wrong = wrong or _unlike(message, {"key": truth.key, "schemas": joint_hash()})
+        wrong = wrong or _unlike(message, {"key": truth.key, "schemas": joint_hash(policy.listens)})
         if wrong is None and not self._same("uplink", message.uplink):
             wrong = "what uplink says of its walls has changed"
         if message.receipt is not None and message.receipt.sha256 != truth.receipt:
@@ -220,7 +229,7 @@ class PayloadCheck:
                 # null in a receipt that is signed before perception has begun
                 "model": statement.model and truth.model,
                 "policy": statement.policy and truth.policy.hash,
-                "schemas": joint_hash(),
+                "schemas": joint_hash(truth.policy.listens),
                 "key": truth.key,
             },
         )
