@@ -214,10 +214,6 @@ _ATTENTIVE = (
     "{% set a = value_json.attention %}"
     "{{ a.from_1_to_5 + a.from_5_to_15 + a.over_15 if a else None }}"
 )
-_HEARD_VISITS = (
-    "{% set s = value_json.heard.speech %}"
-    "{{ s.under_5 + s.from_5_to_15 + s.over_15 if s else None }}"
-)
 _SENSORS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
     # key, name, kind of message, template, more
     ("visits", "Visits", "summary", "{{ value_json.visits }}", {"state_class": "measurement"}),
@@ -231,7 +227,6 @@ _SENSORS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
     ("waiting", "Messages waiting", "health", "{{ value_json.waiting }}", {}),
 )  # fmt: skip
 _HEARS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
-    ("heard", "Visits heard", "summary", _HEARD_VISITS, {"state_class": "measurement"}),
     ("voice", "Happy voices", "summary", _share("value_json.tone", "happy"), _PERCENT),
 )
 _READS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (

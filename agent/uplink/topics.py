@@ -43,14 +43,15 @@ MESSAGE_KINDS = {
     "res": MessageKind("response-1", expiry=30, required=False),
     "discovery": MessageKind(None, retain=True, required=False),
 }
-_HEARD = replace(MESSAGE_KINDS["summary"], schema="summary-2")
+HEARD_SUMMARY = replace(MESSAGE_KINDS["summary"], schema="summary-2")
+"""Of a device on which microphone or words are on."""
 HOME_ASSISTANT = "homeassistant/status"
 
 
 def message_kind(kind: str, body: bytes) -> MessageKind:
     """Of `MESSAGE_KINDS`, with the schema that this body has."""
     heard = kind == "summary" and summary_form(body) is HeardSummary
-    return _HEARD if heard else MESSAGE_KINDS[kind]
+    return HEARD_SUMMARY if heard else MESSAGE_KINDS[kind]
 
 
 class Topics:

@@ -189,7 +189,7 @@ def builds_summary(tree: ast.AST) -> bool:
         if isinstance(node, ast.Call):
             called = node.func
             name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-            if name in ("Summary", "model_construct"):
+            if name in ("Summary", "HeardSummary", "model_construct"):
                 return True
             owner = called.value if isinstance(called, ast.Attribute) else None
             if name == "model_validate" and "Summary" in ast.dump(owner or ast.Pass()):

@@ -10,7 +10,16 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import ValidationError
 
-from agent.base.report import ClosedModel, Event, Health, Meta, Receipt, Summary, summary_form, to_json
+from agent.base.report import (
+    ClosedModel,
+    Event,
+    Health,
+    Meta,
+    Receipt,
+    Summary,
+    summary_form,
+    to_json,
+)
 from tools.common.errors import ToolError
 from tools.fleet import certificates
 

@@ -59,7 +59,8 @@ def read(
 ) -> Iterator[tuple[Line, Message]]:
     """Messages of one kind in canonical form; a topic before a message is skipped.
 
-    `form`: the kind's form that a line claims to have, where there are several. `max_line`: bytes. `max_count`: messages in total; the rest is reported as a problem.
+    `form`: the form of the kind that a line claims to have, where there are several. `max_line`:
+    bytes. `max_count`: messages in total; the rest is reported as a problem.
     """
     count = 0
     for path in paths:
