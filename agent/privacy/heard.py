@@ -21,7 +21,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.base.types import CHANNELS, SENTIMENTS, TONES, Float, Said, Tally
+from agent.base.types import (
+    CHANNELS,
+    SENTIMENTS,
+    TONES,
+    Float,
+    Fused,
+    Said,
+    Tally,
+    Tone,
+    Words,
+)
 from agent.base.vocabulary import AnyCell
 
 TURN = 20
@@ -65,9 +75,14 @@ def no_counts() -> dict[AnyCell, list[int]]:
     }
 
 
-def is_sound(probabilities: Float, classes: int, *numbers: float) -> bool:
+def is_sound(reading: Tone | Words | Fused) -> bool:
     """Whether a reading has the shape of its classes and finite numbers; others are not counted."""
-    whole = np.shape(probabilities) == (classes,) and bool(np.isfinite(probabilities).all())
+    classes, numbers = len(SENTIMENTS), [reading.time]
+    if isinstance(reading, Tone):
+        classes = len(TONES)
+        numbers += [reading.seconds, reading.valence, reading.arousal]
+    probabilities = np.asarray(reading.probabilities)
+    whole = probabilities.shape == (classes,) and bool(np.isfinite(probabilities).all())
     return whole and all(map(math.isfinite, numbers))
 
 

@@ -139,28 +139,28 @@ def release(
     flags = _flags(pending, window, policy, context, published)
     if cells["visits"] == COUNT[-1][1]:
         flags.add("saturated")
-    form: Callable[..., Summary] = Summary
-    if policy.listens:
-        form = partial(HeardSummary, heard=_heard(pending, published, policy, draw))
-    return form(
-        boot=context.boot,
-        seq=context.seq,
-        window=_report_window(pending, window, context.clock, published),
-        slot=slot,
-        withheld=tuple(
+    values: dict[str, Any] = {
+        "boot": context.boot,
+        "seq": context.seq,
+        "window": _report_window(pending, window, context.clock, published),
+        "slot": slot,
+        "withheld": tuple(
             Withheld(cell=cell, reason=reasons[cell]) for cell in get_args(Cell) if cell in reasons
         ),
-        privacy=Privacy(
+        "privacy": Privacy(
             mechanism="discrete_laplace" if policy.noised else "none",
             epsilon_milli=policy.epsilon_milli,
             k=policy.k,
         ),
-        quality=_quality(window, policy, flags),
-        model=context.model[:8],
-        policy=policy.name,
-        policy_hash=policy.hash[:8],
+        "quality": _quality(window, policy, flags),
+        "model": context.model[:8],
+        "policy": policy.name,
+        "policy_hash": policy.hash[:8],
         **cells,
-    )
+    }
+    if not policy.listens:
+        return Summary(**values)
+    return HeardSummary(**values, heard=_heard(pending, published, policy, draw))
 
 
 def _cells(

@@ -19,8 +19,6 @@ import numpy as np
 
 from agent.base.config import PrivacyConfig
 from agent.base.types import (
-    SENTIMENTS,
-    TONES,
     Face,
     Fused,
     MicroStatus,
@@ -111,8 +109,7 @@ class VisitBook:
         """Add a tone of voice to the visit of its face. False, and not counted, where there is none
         (any more), or the reading is no reading."""
         said = self._said(tone.track_id)
-        numbers = tone.time, tone.seconds, tone.valence, tone.arousal
-        if said is None or not is_sound(tone.probabilities, len(TONES), *numbers):
+        if said is None or not is_sound(tone):
             return False
         said.seconds += min(max(tone.seconds, 0.0), READING)
         said.valence += tone.valence
@@ -123,7 +120,7 @@ class VisitBook:
     def read(self, words: Words) -> bool:
         """Add an utterance's sentiment; as `hear`."""
         said = self._said(words.track_id)
-        if said is None or not is_sound(words.probabilities, len(SENTIMENTS), words.time):
+        if said is None or not is_sound(words):
             return False
         said.words.add(words.probabilities, words.label)
         return True
@@ -131,7 +128,7 @@ class VisitBook:
     def fuse(self, fused: Fused) -> bool:
         """Add what the channels say together; as `hear`."""
         said = self._said(fused.track_id)
-        if said is None or not is_sound(fused.probabilities, len(SENTIMENTS), fused.time):
+        if said is None or not is_sound(fused):
             return False
         said.fused.add(fused.probabilities, fused.label)
         said.channels |= fused.channels

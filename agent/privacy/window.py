@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 
 from agent.base.config import MicroConfig
-from agent.base.types import EXPRESSIONS, SENTIMENTS, TONES, Perceived, Tone, Visit, Words
+from agent.base.types import EXPRESSIONS, Perceived, Tone, Visit, Words
 from agent.base.vocabulary import AnyCell, Flag, Reason
 from agent.privacy import heard
 from agent.privacy.heard import CLIP, RoomTurns, is_sound, mean, one_hot
@@ -286,12 +286,12 @@ class Windows:
 
     def hear(self, tone: Tone, slot: int) -> None:
         """Add a tone of the room; it is lost where its window is not open, or it is no reading."""
-        if is_sound(tone.probabilities, len(TONES), tone.time):
+        if is_sound(tone):
             self._add_room("room_tone", tone, slot)
 
     def read(self, words: Words, slot: int) -> None:
         """Add words of nobody in particular, likewise."""
-        if is_sound(words.probabilities, len(SENTIMENTS), words.time):
+        if is_sound(words):
             self._add_room("room_words", words, slot)
 
     def listen(self, time: float, seconds: float) -> None:
