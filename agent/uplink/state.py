@@ -230,7 +230,13 @@ _HEARS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
     ("voice", "Happy voices", "summary", _share("value_json.tone", "happy"), _PERCENT),
 )
 _READS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
-    ("words", "Positive words", "summary", _share("value_json.heard.words", "positive"), _PERCENT),
+    (
+        "words",
+        "Positive words",
+        "summary",
+        _share("(value_json.heard or {}).words", "positive"),
+        _PERCENT,
+    ),
 )
 _BUTTONS = (("pause", "Pause"), ("resume", "Resume"))
 

@@ -24,7 +24,7 @@ PLACES = {name: PROFILES[name].places[0] for name in PROFILES}
 
 def config(policy: str = "retail-eu", **more: Any) -> AgentConfig:
     device = {"id": "kiosk-7", "region": "other", "place": PLACES[policy]}  # type: ignore[index]
-    return parse({"device": device, "privacy": {"policy": policy}, **more}, "x")
+    return parse({"device": device, "privacy": {"policy": policy}} | more, "x")
 
 
 def page(asked: AgentConfig) -> str:
@@ -100,6 +100,23 @@ def test_the_page_lists_published_and_withheld_cells() -> None:
     assert "`expression.happiness`" not in text
     assert "`dwell.over_60`" in text.replace("\\_", "_")
     assert "`expression.happiness`" in page(config())
+
+
+def test_the_page_says_what_is_heard() -> None:
+    quiet = page(config())
+    assert "| Microphone | off |" in quiet
+    assert "heard." not in quiet
+    loud = config("research-consented", privacy={"policy": "research-consented", "words": True})
+    text = page(loud).replace("\\_", "_")
+    assert "| Microphone | off |" in text
+    assert "| Words | sentiment is read, words are not kept |" in text
+    assert "`urn:fleeting:summary:2`" in text
+    assert "`heard.words.positive`" in text
+    assert "| `heard.speech` | Never here: always nothing." in text
+    assert "`heard.speech.none`" not in text
+    assert "who talks on for longer among others is hidden less" in text
+    both = config("demo", privacy={"policy": "demo", "microphone": True, "words": True})
+    assert "Never here" not in page(both)
 
 
 def test_micro_expressions_switched_off_are_never_published() -> None:
