@@ -23,13 +23,11 @@ from agent.base.report import (
     ClosedModel,
     Event,
     Health,
-    HeardSummary,
     Meta,
     Privacy,
     Receipt,
     Reported,
     Summary,
-    summary_form,
     to_json,
 )
 from agent.base.schemas.capacity import capacity
@@ -57,19 +55,20 @@ def _validators() -> dict[str, Draft202012Validator]:
     return found
 
 
-def problem(kind: str, body: bytes) -> str | None:
-    """Why `body` is no valid message of this kind, else None.
+def problem(kind: str, body: bytes, listens: bool = False) -> str | None:
+    """Why `body` is no valid message of this kind, else None. `listens`: the device's microphone or
+    words are on.
 
     Checks the schema, the model's further constraints, such as the order of flags, and the
     canonical form: the model must serialise to the same bytes.
     """
     try:
-        error = best_match(_validators()[_schema(kind, body)].iter_errors(json.loads(body)))
+        error = best_match(_validators()[_schema(kind, listens)].iter_errors(json.loads(body)))
         if error is not None:
             what = error.message  # begins with the value, of any length
             what = what if len(what) <= 200 else f"{what[:100]} … {what[-80:]}"
             return f"{error.json_path}: {what}"
-        same = to_json(_model(kind, body).model_validate_json(body)) == body
+        same = to_json(_model(kind, listens).model_validate_json(body)) == body
     except RecursionError:
         return "it is nested too deeply"
     except ValidationError as wrong:
@@ -79,14 +78,12 @@ def problem(kind: str, body: bytes) -> str | None:
     return None if same else "it is not written in the one form that messages have"
 
 
-def _schema(kind: str, body: bytes) -> str:
-    """The schema that a body claims to satisfy."""
-    heard = kind == "summary" and summary_form(body) is HeardSummary
-    return "summary-2" if heard else _SCHEMAS[kind]
+def _schema(kind: str, listens: bool) -> str:
+    return "summary-2" if listens and kind == "summary" else _SCHEMAS[kind]
 
 
-def _model(kind: str, body: bytes) -> type[ClosedModel]:
-    return in_use(True)[_schema(kind, body)]
+def _model(kind: str, listens: bool) -> type[ClosedModel]:
+    return in_use(listens)[_schema(kind, listens)]
 
 
 class PayloadCheck:
@@ -106,7 +103,8 @@ class PayloadCheck:
 
     def __call__(self, kind: str, body: bytes) -> str | None:
         """What is wrong with a message of this kind, else None."""
-        wrong = problem(kind, body)
+        listens = self._truth.policy.listens
+        wrong = problem(kind, body, listens)
         checks: dict[str, Callable[[Any, bytes], str | None]] = {
             "summary": self._summary, "meta": self._meta, "health": self._health,
             "event": self._event, "receipt": self._receipt, "reported": self._reported,
@@ -115,7 +113,7 @@ class PayloadCheck:
             return wrong
         if kind not in checks:
             return "nothing was asked that this could answer"
-        return checks[kind](_model(kind, body).model_validate_json(body), body)
+        return checks[kind](_model(kind, listens).model_validate_json(body), body)
 
     def _same(self, name: str, value: object) -> bool:
         """Whether a value that a run does not change is as it was first."""
@@ -130,7 +128,6 @@ class PayloadCheck:
         wrong = _unlike(
             message,
             {
-                "v": 2 if policy.listens else 1,
                 "boot": truth.boot,
                 "seq": position,
                 "slot": 0,

@@ -18,12 +18,12 @@ from agent.base.report import (
     ClosedModel,
     Event,
     EventCode,
+    HeardSummary,
     Receipt,
     SlotsInUse,
     Summary,
     Vitals,
     from_json,
-    summary_form,
 )
 from agent.desk.audit._truth import Truth
 
@@ -114,7 +114,9 @@ class RowCheck:
         model = KINDS.get(kind) if isinstance(kind, str) else None
         if model is None or alias is not None or not _is_count(rowid, _MAX_ID):
             return f"kind {_short(kind)}"
-        message = _message(model, body) if isinstance(body, bytes) else None
+        if model is Summary and self.truth.policy.listens:
+            model = HeardSummary
+        message = from_json(model, body) if isinstance(body, bytes) else None
         if message is None or not isinstance(body, bytes):
             return f"a body of {_size(body)} bytes that is no {kind!r}"
         if isinstance(message, Summary | Event) and (message.boot, message.seq) != (boot, seq):
@@ -197,10 +199,6 @@ class RowCheck:
         number = _whole(value)
         known = number is not None and self.truth.is_monotonic(number)
         return None if known else f"time {_short(value)}"
-
-
-def _message(model: type[ClosedModel], body: bytes) -> ClosedModel | None:
-    return from_json(summary_form(body) if model is Summary else model, body)
 
 
 def _is_count(value: Value, most: int) -> bool:
