@@ -9,8 +9,9 @@ What that protects: whatever is said to the room within `UNIT` seconds, by howev
 changes `MAX_TURNS` turns at most, and each of them moves two numbers by one at most. So a visit
 that speaks to the room for no longer than that is within its epsilon with all that is published of
 it. What it does not: each further turn in which it speaks adds 1 / `MAX_TURNS` of the epsilon of
-`room_tone`; a window has window / TURN turns at most. And who stands beside somebody turns that
-one's speech into the room's: whom a word belongs to is decided before anything is counted here.
+`room_tone`; a window has window / TURN turns at most. And whom speech belongs to is decided before
+anything is counted here: who stands beside somebody turns that one's speech into the room's, who
+speaks out of view is taken for the one face in view.
 """
 
 from __future__ import annotations

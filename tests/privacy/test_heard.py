@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from agent.base.config import AgentConfig
-from agent.base.report import HeardSummary, Summary, to_json
-from agent.base.schemas import registry as schemas
+from agent.base.report import Summary, to_json
 from agent.base.types import SENTIMENTS, TONES, UNSURE, Fused, Perceived, Tone, Words
 from agent.base.vocabulary import AnyCell
 from agent.privacy.heard import (
@@ -33,57 +29,21 @@ from agent.privacy.heard import (
     no_counts,
 )
 from agent.privacy.policy.rules import resolve
-from agent.privacy.release import Released, Releaser
+from agent.privacy.release import Releaser
 from agent.privacy.visits import VisitBook
 from tests.privacy.people import MODEL, Person, config, face, frames, reasons
-from tests.privacy.voices import everything_said, fused, listening, listening_noised, tone, words
-
-Reading = Tone | Words | Fused
-VALIDATOR = jsonschema.Draft202012Validator(schemas.load("summary-2"))
-
-
-def give(releaser: Releaser, reading: Reading, slot: int = 0) -> None:
-    if isinstance(reading, Tone):
-        releaser.hear(reading, slot)
-    elif isinstance(reading, Words):
-        releaser.read(reading, slot)
-    else:
-        releaser.fuse(reading)
-
-
-def run(
-    seen: Iterable[Perceived],
-    readings: Sequence[Reading],
-    settings: AgentConfig,
-    *,
-    seed: int = 0,
-    sound: bool = True,
-    slots: Callable[[float], int] = lambda _: 0,
-) -> list[Released]:
-    """Each reading is given with the first frame after it; `sound`: the microphone works."""
-    releaser = Releaser(settings, resolve(settings), model=MODEL, rng=random.Random(seed))
-    coming = sorted(readings, key=lambda reading: reading.time)
-    done, place, before = [], 0, 0.0
-    for frame in seen:
-        done += releaser.observe(frame, slot=slots(frame.time))
-        if sound:
-            releaser.listen(frame.time, frame.time - before)
-        before = frame.time
-        while place < len(coming) and coming[place].time <= frame.time:
-            give(releaser, coming[place], slots(coming[place].time))
-            place += 1
-    return done + releaser.finish()
-
-
-def heard_of(
-    seen: Iterable[Perceived], readings: Sequence[Reading], settings: AgentConfig, **options: Any
-) -> list[HeardSummary]:
-    done = []
-    for released in run(seen, readings, settings, **options):
-        assert isinstance(released.summary, HeardSummary)
-        VALIDATOR.validate(json.loads(to_json(released.summary)))
-        done.append(released.summary)
-    return done
+from tests.privacy.voices import (
+    Reading,
+    everything_said,
+    fused,
+    give,
+    heard_of,
+    listening,
+    listening_noised,
+    run,
+    tone,
+    words,
+)
 
 
 def shown(counts: Any) -> dict[str, int]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import random
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import jsonschema
 import numpy as np
 
 from agent.base.config import AgentConfig
-from agent.base.types import SENTIMENTS, TONES, UNSURE, Float, Fused, Said, Tone, Words
-from tests.privacy.people import config, noised
+from agent.base.report import HeardSummary, to_json
+from agent.base.schemas import registry as schemas
+from agent.base.types import SENTIMENTS, TONES, UNSURE, Float, Fused, Perceived, Said, Tone, Words
+from agent.privacy.policy.rules import resolve
+from agent.privacy.release import Released, Releaser
+from tests.privacy.people import MODEL, config, noised
 
 ON = {"microphone": True, "words": True}
 
@@ -68,3 +76,51 @@ def everything_said() -> list[Said | None]:
                 said.channels = {"face", "voice", "words"} if len(found) % 3 else {"face"}
                 found.append(said)
     return found
+
+
+Reading = Tone | Words | Fused
+VALIDATOR = jsonschema.Draft202012Validator(schemas.load("summary-2"))
+
+
+def give(releaser: Releaser, reading: Reading, slot: int = 0) -> None:
+    if isinstance(reading, Tone):
+        releaser.hear(reading, slot)
+    elif isinstance(reading, Words):
+        releaser.read(reading, slot)
+    else:
+        releaser.fuse(reading)
+
+
+def run(
+    seen: Iterable[Perceived],
+    readings: Sequence[Reading],
+    settings: AgentConfig,
+    *,
+    seed: int = 0,
+    sound: bool = True,
+    slots: Callable[[float], int] = lambda _: 0,
+) -> list[Released]:
+    """Each reading is given with the first frame after it; `sound`: the microphone works."""
+    releaser = Releaser(settings, resolve(settings), model=MODEL, rng=random.Random(seed))
+    coming = sorted(readings, key=lambda reading: reading.time)
+    done, place, before = [], 0, 0.0
+    for frame in seen:
+        done += releaser.observe(frame, slot=slots(frame.time))
+        if sound:
+            releaser.listen(frame.time, frame.time - before)
+        before = frame.time
+        while place < len(coming) and coming[place].time <= frame.time:
+            give(releaser, coming[place], slots(coming[place].time))
+            place += 1
+    return done + releaser.finish()
+
+
+def heard_of(
+    seen: Iterable[Perceived], readings: Sequence[Reading], settings: AgentConfig, **options: Any
+) -> list[HeardSummary]:
+    done = []
+    for released in run(seen, readings, settings, **options):
+        assert isinstance(released.summary, HeardSummary)
+        VALIDATOR.validate(json.loads(to_json(released.summary)))
+        done.append(released.summary)
+    return done
