@@ -201,12 +201,13 @@ def _heard(pending: PendingRelease, published: bool, policy: Policy, draw: Draw)
         *(hearing.WORDS if text != "published" else ()),
         *(() if published else hearing.TOGETHER),
     }
-    values = {
+    values: dict[str, Any] = dict.fromkeys(get_args(HeardCell))
+    values |= {
         cell: report_cell(cell, _noised(pending.counts, cell, policy, draw), None)
         for cell in get_args(HeardCell)
         if cell in policy.cells and cell not in left_out
     }
-    return Heard(voice=voice, text=text, **(dict.fromkeys(get_args(HeardCell)) | values))
+    return Heard(voice=voice, text=text, **values)
 
 
 def _listened(pending: PendingRelease) -> bool:

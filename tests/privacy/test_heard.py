@@ -53,7 +53,7 @@ def shown(counts: Any) -> dict[str, int]:
 
 def test_a_visit_counts_once_in_every_cell_where_it_ends() -> None:
     there = [Person(1, 0, 15), Person(2, 16, 19)]
-    readings = [
+    readings: list[Reading] = [
         tone(4, "happy", 1), tone(7, "happy", 1, valence=0.7), tone(10.5, "angry", 1),
         words(6, "positive", 1), words(12, "negative", 1), words(13, "positive", 1),
         fused(5, "positive", 1, ("face", "voice")), fused(12.5, "positive", 1, ("face", "words")),
@@ -105,7 +105,7 @@ def test_the_room_counts_a_turn_once_by_its_dominant_tone() -> None:
 
 def test_a_turn_belongs_to_the_slot_on_show_when_it_began_and_adds_none() -> None:
     there = [Person(1, 0, 8), Person(2, 22, 40)]
-    readings = [tone(3), tone(18, "sad"), tone(39, "angry"), tone(50, "neutral")]
+    readings: list[Reading] = [tone(3), tone(18, "sad"), tone(39, "angry"), tone(50, "neutral")]
 
     def slots(time: float) -> int:
         return 7 if time < 19 else 9
@@ -136,7 +136,7 @@ def test_speech_in_a_withheld_window_waits_and_is_published_with_the_next() -> N
 def test_an_empty_room_publishes_no_voice() -> None:
     """Voices alone are not enough: whether a window is published depends on visits."""
     for seed in range(20):
-        readings = [tone(3 * n + 1, "angry") for n in range(19)]
+        readings: list[Reading] = [tone(3 * n + 1, "angry") for n in range(19)]
         for summary in heard_of(frames([], 60, 2), readings, listening_noised(k=20), seed=seed):
             assert summary.visits is None
             assert all(value is None for value in dict(summary.heard).values()
@@ -147,7 +147,9 @@ def test_without_a_microphone_the_voices_are_null_with_the_reason() -> None:
     seen = list(frames([Person(1, 0, 9)], 10, 10))
     (deaf,) = heard_of(seen, [words(3, "positive", 1)], listening(), sound=False)
     assert (deaf.heard.voice, deaf.heard.text) == ("no_microphone", "published")
-    assert deaf.tone is deaf.heard.speech is deaf.heard.room_tone is None
+    assert deaf.tone is None
+    assert deaf.heard.speech is None
+    assert deaf.heard.room_tone is None
     assert reasons(deaf)["tone"] == "no_microphone"
     assert shown(deaf.heard.words) == {"positive": 1}
 
@@ -157,18 +159,32 @@ def test_without_a_microphone_the_voices_are_null_with_the_reason() -> None:
     [({"microphone": True}, "published", "policy"), ({"words": True}, "policy", "published")],
 )
 def test_each_channel_alone(privacy: dict[str, bool], voice: str, text: str) -> None:
-    readings = [tone(3, "sad", 1), tone(4), words(3, "negative", 1), words(4), fused(5)]
+    readings: list[Reading] = [
+        tone(3, "sad", 1),
+        tone(4),
+        words(3, "negative", 1),
+        words(4),
+        fused(5),
+    ]
     (summary,) = heard_of(frames([Person(1, 0, 9)], 10, 10), readings, config(**privacy))
     heard = summary.heard
     assert (heard.voice, heard.text) == (voice, text)
-    assert (summary.tone is None) == (heard.speech is None) == (voice == "policy")
-    assert (heard.words is None) == (heard.room_words is None) == (text == "policy")
+    for cell in (summary.tone, heard.speech, heard.voice_valence, heard.room_tone):
+        assert (cell is None) == (voice == "policy")
+    for cell in (heard.words, heard.room_words):
+        assert (cell is None) == (text == "policy")
     assert heard.fused is not None
 
 
 def test_with_both_off_every_byte_is_as_without_readings() -> None:
     there = [Person(1, 0, 9), Person(2, 3, 19)]
-    readings = [tone(4, "sad", 1), tone(5), words(6, "negative", 2), words(7), fused(8)]
+    readings: list[Reading] = [
+        tone(4, "sad", 1),
+        tone(5),
+        words(6, "negative", 2),
+        words(7),
+        fused(8),
+    ]
     for settings in (config(), config(microphone=False, words=False)):
         loud = run(frames(there, 20, 10), readings, settings)
         quiet = run(frames(there, 20, 10), [], settings, sound=False)

@@ -22,7 +22,7 @@ from agent.privacy.policy.rules import resolve
 from agent.privacy.release import Releaser
 from tests.desk.trace.generated import perceived
 from tests.privacy.people import Person, frames
-from tests.privacy.voices import fused, heard_of, listening, tone, words
+from tests.privacy.voices import Reading, fused, heard_of, listening, tone, words
 
 RATE = 1.2
 """False alarms per analysable face-minute."""
@@ -76,7 +76,7 @@ def test_the_table_has_a_row_per_summary_and_fits_80_columns() -> None:
 
 
 def test_what_was_heard_has_a_table_of_its_own() -> None:
-    readings = [
+    readings: list[Reading] = [
         tone(4, "angry", 1), words(5, "negative", 1), fused(6, "negative", 1, ("face", "voice")),
         tone(11, "happy"), words(12, "positive"),
     ]  # fmt: skip
@@ -99,6 +99,6 @@ def test_what_was_heard_has_a_table_of_its_own() -> None:
 
 
 def test_the_room_stands_beside_the_visits() -> None:
-    readings = [tone(3, "sad"), words(4, "positive")]
+    readings: list[Reading] = [tone(3, "sad"), words(4, "positive")]
     (summary,) = heard_of(frames([Person(1, 0, 8)], 10, 10), readings, listening())
     assert heard_row(summary)[-1] == "sad\npositive"
