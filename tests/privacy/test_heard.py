@@ -169,10 +169,10 @@ def test_each_channel_alone(privacy: dict[str, bool], voice: str, text: str) -> 
     (summary,) = heard_of(frames([Person(1, 0, 9)], 10, 10), readings, config(**privacy))
     heard = summary.heard
     assert (heard.voice, heard.text) == (voice, text)
-    for cell in (summary.tone, heard.speech, heard.voice_valence, heard.room_tone):
-        assert (cell is None) == (voice == "policy")
-    for cell in (heard.words, heard.room_words):
-        assert (cell is None) == (text == "policy")
+    voices: list[object] = [summary.tone, heard.speech, heard.voice_valence, heard.room_tone]
+    texts: list[object] = [heard.words, heard.room_words]
+    assert {cell is None for cell in voices} == {voice == "policy"}
+    assert {cell is None for cell in texts} == {text == "policy"}
     assert heard.fused is not None
 
 
