@@ -16,6 +16,7 @@ import argparse
 import json
 import sys
 from dataclasses import asdict, dataclass, replace
+from math import log2
 from pathlib import Path
 
 from rich.console import Console
@@ -34,6 +35,7 @@ DAY_MOST = {False: 14_336, True: 17_920}
 """Bytes of freedom in a day of one slot with windows of 15 minutes, all messages together."""
 WINDOW = 900
 SUMMARY = {False: "summary-1", True: "summary-2"}
+REPORTED = {False: "reported-1", True: "reported-2"}
 WORD = Capacity(bytes=len("offline"), bits=1.0)
 """`state`: `online` or `offline`, no JSON."""
 ANNOUNCEMENT = {False: Capacity(bytes=3500, bits=1.0), True: Capacity(bytes=4000, bits=1.0)}
@@ -82,13 +84,16 @@ def account(setting: Setting) -> list[Line]:
         "event-1": of.event,
         "receipt-1": of.receipt,
         "meta-1": of.meta,
-        "reported-1": of.reported,
+        REPORTED[setting.hearing]: of.reported,
         "response-1": of.response,
     }
     measured = {name: capacity(schemas.build(name)) for name in schemas.in_use(setting.hearing)}
     if setting.hearing:
-        # The fleet's wishes switch neither on or off: the second form is the only one.
-        del measured[SUMMARY[False]]
+        # A summary has either form, for a fleet may switch both off.
+        del measured[REPORTED[False]]
+        one, other = measured.pop(SUMMARY[False]), measured[SUMMARY[True]]
+        bits = log2(2**one.bits + 2**other.bits)
+        measured[SUMMARY[True]] = Capacity(max(one.bytes, other.bytes), bits)
     measured["response-1"] = _answer()
     lines = [_line(name, most, rates[name]) for name, most in measured.items()]
     return [

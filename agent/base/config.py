@@ -132,9 +132,9 @@ class PrivacyConfig(Section):
     once it is on: a person confirms that."""
     consent: bool = False
     """A person confirms that those in view consented (research, clinic)."""
-    microphone: bool | None = None
+    microphone: Annotated[bool | None, REMOTE] = None
     """Whether tone of voice is read; null: the policy's own. Never under `classroom`."""
-    words: bool | None = None
+    words: Annotated[bool | None, REMOTE] = None
     """Whether the sentiment of a kiosk's words is read; null: the policy's own. Never under
     `classroom`."""
     window: Annotated[WindowLength | None, REMOTE] = None

@@ -29,7 +29,7 @@ from agent.uplink.resolver.lookup import Lookup
 from agent.uplink.sender import OutboxSender
 from agent.uplink.settings import RemoteControl
 from agent.uplink.state import Identity, StatePublisher, has_room
-from agent.uplink.topics import HOME_ASSISTANT, MESSAGE_KINDS, Topics
+from agent.uplink.topics import HOME_ASSISTANT, MESSAGE_KINDS, Topics, message_kind
 from agent.uplink.warden.state import state_path
 from agent.uplink.warden.warden import Warden
 from agent.wall.outbox import Outbox
@@ -166,7 +166,7 @@ class Uplink:
         return connection
 
     def _publish(self, connection: Connection, kind: str, body: bytes) -> None:
-        connection.publish(MESSAGE_KINDS[kind], self._topics.of(kind), body)
+        connection.publish(message_kind(kind, body), self._topics.of(kind), body)
 
     def _with_store(self, work: Callable[[], None]) -> None:
         """Run `work`, which uses the outbox, unless it failed recently. The connection is kept, and

@@ -56,7 +56,7 @@ def test_with_microphone_or_words_a_summary_holds_half_as_much_again(
     assert capacity.main(["--slots", "1", "--hearing", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     lines = {line["message"]: line for line in told["messages"]}
-    assert set(lines) == {*schemas.in_use(True), "state", "discovery"} - {"summary-1"}
+    assert set(lines) == {*schemas.in_use(True), "state", "discovery"} - {"summary-1", "reported-1"}
     assert 8 * 64 < lines["summary-2"]["bits"] <= 8 * 96
     assert told["bytes_a_day"] <= 17_920
     site = tmp_path / "site.toml"

@@ -29,10 +29,13 @@ from agent.base.report.device import (
 from agent.base.report.heard import (
     ChannelCounts,
     Heard,
+    HeardReported,
+    HeardSettings,
     HeardSummary,
     SentimentCounts,
     SpeechCounts,
     VisitTones,
+    is_second_form,
     summary_form,
 )
 from agent.base.report.summary import (
@@ -72,6 +75,8 @@ __all__ = [
     "ExpressionCounts",
     "Health",
     "Heard",
+    "HeardReported",
+    "HeardSettings",
     "HeardSummary",
     "LastReceipt",
     "Meta",
@@ -99,6 +104,7 @@ __all__ = [
     "Vitals",
     "Withheld",
     "from_json",
+    "is_second_form",
     "quantize",
     "summary_form",
     "to_json",

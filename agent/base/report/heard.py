@@ -1,7 +1,7 @@
-"""Summaries of a device that hears or reads: a second form, with what voices and words said.
+"""Second forms of messages, of a site that switches microphone or words on: summaries with what
+voices and words said, and settings that a fleet may switch off.
 
-A device on which both are off sends the first form, byte for byte. The second one's other fields
-are those of the first.
+Where both are off the first forms are sent, byte for byte. The other fields are the same.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from agent.base.report.base import ClosedModel
+from agent.base.report.device import RemoteSettings, Reported
 from agent.base.report.summary import ClippedSum, Count, Summary, ToneCounts
 
 
@@ -88,6 +89,28 @@ class HeardSummary(Summary):
     heard: Heard
 
 
+class HeardSettings(RemoteSettings):
+    """What a fleet may change, as it is in force."""
+
+    class Privacy(RemoteSettings.Privacy):
+        microphone: bool
+        words: bool
+
+    privacy: Privacy
+
+
+class HeardReported(Reported):
+    """The settings in force, retained: the other half of the shadow."""
+
+    v: Literal[2] = 2  # type: ignore[assignment]
+    config: HeardSettings
+
+
+def is_second_form(body: bytes) -> bool:
+    """Whether a message's canonical JSON claims to be of a second form."""
+    return body.startswith(b'{"v":2,')
+
+
 def summary_form(body: bytes) -> type[Summary]:
     """The form that a summary's canonical JSON claims to have."""
-    return HeardSummary if body.startswith(b'{"v":2,') else Summary
+    return HeardSummary if is_second_form(body) else Summary

@@ -12,6 +12,7 @@ from agent.base.report import (
     ClosedModel,
     Event,
     Health,
+    HeardReported,
     HeardSummary,
     Meta,
     Receipt,
@@ -31,13 +32,13 @@ MESSAGES: dict[str, type[ClosedModel]] = {
 }
 """Model by schema file name without suffix. The only other message is `state`: `online` or
 `offline`."""
-HEARING: dict[str, type[ClosedModel]] = {"summary-2": HeardSummary}
-"""Those that only a device sends on which microphone or words are on. Its fleet may switch neither
-on: such a device is made on site."""
+HEARING: dict[str, type[ClosedModel]] = {"summary-2": HeardSummary, "reported-2": HeardReported}
+"""Those that only a device sends whose site switches microphone or words on. Where its fleet
+switches both off it sends summaries of the first form again."""
 
 
 def in_use(hearing: bool) -> dict[str, type[ClosedModel]]:
-    """The messages of a device; `hearing`: microphone or words are on."""
+    """The messages of a device; `hearing`: its site switches microphone or words on."""
     return MESSAGES | HEARING if hearing else MESSAGES
 
 

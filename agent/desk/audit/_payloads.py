@@ -23,6 +23,7 @@ from agent.base.report import (
     ClosedModel,
     Event,
     Health,
+    HeardReported,
     Meta,
     Privacy,
     Receipt,
@@ -31,7 +32,7 @@ from agent.base.report import (
     to_json,
 )
 from agent.base.schemas.capacity import capacity
-from agent.base.schemas.registry import MESSAGES, in_use, joint_hash, load
+from agent.base.schemas.registry import HEARING, MESSAGES, in_use, joint_hash, load
 from agent.desk.audit._truth import Truth, utc_offset
 from agent.uplink.receipt.book import ZEROS, units_hash
 from agent.uplink.receipt.continuity import digest
@@ -79,7 +80,7 @@ def problem(kind: str, body: bytes, listens: bool = False) -> str | None:
 
 
 def _schema(kind: str, listens: bool) -> str:
-    return "summary-2" if listens and kind == "summary" else _SCHEMAS[kind]
+    return f"{kind}-2" if listens and f"{kind}-2" in HEARING else _SCHEMAS[kind]
 
 
 def _model(kind: str, listens: bool) -> type[ClosedModel]:
@@ -202,7 +203,10 @@ class PayloadCheck:
         return None
 
     def _reported(self, message: Reported, body: bytes) -> str | None:
-        honest = Reported(version=0, defaults=0, config=in_force(self._truth.config), rejected=())
+        listens = self._truth.policy.listens
+        form = HeardReported if listens else Reported
+        config = in_force(self._truth.config, listens)
+        honest = form(version=0, defaults=0, config=config, rejected=())  # type: ignore[arg-type]
         return _unlike(message, dict(honest))
 
     def _receipt(self, message: Receipt, body: bytes) -> str | None:

@@ -156,16 +156,18 @@ MEANINGS: dict[str, str] = {
     "Statement.schemas": "Hash of all message forms.",
     "Statement.key": "The public key that signs.",
     # reported
-    "Reported.version": "The newest wish of the fleet that was looked at.",
-    "Reported.defaults": "The newest wish for the device's group that was looked at.",
-    "Reported.config": "The settings in force, of those that a fleet may change.",
-    "Reported.rejected": "Wishes that were refused.",
-    "RemoteSettings.*": "Settings of this part.",
+    "*Reported.version": "The newest wish of the fleet that was looked at.",
+    "*Reported.defaults": "The newest wish for the device's group that was looked at.",
+    "*Reported.config": "The settings in force, of those that a fleet may change.",
+    "*Reported.rejected": "Wishes that were refused.",
+    "*Settings.*": "Settings of this part.",
     "Detection.tiles": "Tiles across the picture for faces far away.",
     "Micro.enabled": "Whether micro-expressions are looked for.",
     "Mqtt.discovery": "Whether the device announces itself to Home Assistant.",
     "RemotePrivacy.k": "Counts of fewer visits are withheld.",
     "RemotePrivacy.window": "Seconds per window.",
+    "RemotePrivacy.microphone": "Whether tone of voice is read.",
+    "RemotePrivacy.words": "Whether the sentiment of words is read.",
     "Tracking.max_faces": "Faces followed at once.",
     "Rejected.path": "Which setting.",
     "Rejected.reason": "Why.",
@@ -213,7 +215,7 @@ class _Schema:
 
     def __init__(self, schema: Schema) -> None:
         self._definitions: dict[str, Schema] = schema.get("$defs", {})
-        self._remote = "RemoteSettings" in self._definitions
+        self._remote = bool({"RemoteSettings", "HeardSettings"} & self._definitions.keys())
 
     def rows(self, schema: Schema, prefix: str) -> Iterator[Field]:
         title = str(schema["title"])

@@ -15,7 +15,7 @@ from agent.base.vocabulary import AnyCell, Cell, HeardCell
 from agent.desk.notice._document import Document
 from agent.desk.notice._fields import Schema, fields
 from agent.privacy.policy.rules import Policy
-from agent.uplink.topics import HEARD_SUMMARY, MESSAGE_KINDS, MessageKind, Topics
+from agent.uplink.topics import HEARD_KINDS, MESSAGE_KINDS, MessageKind, Topics
 
 _DAY = 86_400
 _NEVER = (
@@ -80,7 +80,7 @@ def document(config: AgentConfig, policy: Policy) -> Document:
     page.bullets(_NEVER)
     _messages(page, config, policy)
     _protection(page, policy)
-    _inbound(page, config)
+    _inbound(page, config, policy)
     _checks(page, config)
     return page
 
@@ -123,8 +123,8 @@ def _messages(page: Document, config: AgentConfig, policy: Policy) -> None:
     )
     rows, sections = [], []
     for kind, channel in MESSAGE_KINDS.items():
-        if kind == "summary" and policy.listens:
-            channel = HEARD_SUMMARY
+        if policy.listens:
+            channel = HEARD_KINDS.get(kind, channel)
         if kind == "discovery" and not config.mqtt.discovery:
             continue
         name = "{command}" if kind == "res" else ""
@@ -212,13 +212,15 @@ def _protection(page: Document, policy: Policy) -> None:
     ))  # fmt: skip
 
 
-def _inbound(page: Document, config: AgentConfig) -> None:
+def _inbound(page: Document, config: AgentConfig, policy: Policy) -> None:
     page.heading("What can come in")
     topics = Topics(config)
+    off = "`privacy.microphone` and `privacy.words`, which it may switch off only, "
     page.paragraph(
         f"Settings, on `{topics.desired}`"
         + (f" and `{topics.defaults}`" if topics.defaults else "")
-        + f": {', '.join(f'`{path}`' for path in get_args(RemotePath))}, never weaker than the "
+        + f": {', '.join(f'`{path}`' for path in get_args(RemotePath))}, "
+        f"{off if policy.listens else ''}never weaker than the "
         f"policy. Commands, on `{topics.commands}{{name}}`: "
         + ", ".join(f"`{name}`" for name in get_args(Command))
         + ". Nothing else is listened to: no code, no address, no policy."

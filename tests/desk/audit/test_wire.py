@@ -63,7 +63,7 @@ HEALTH = Health(
     disk="ample", waiting=0, trimmed=0, clock="none",
 )  # fmt: skip
 EVENT = Event(boot=BOOT, seq=0, code="cage_open", count=1, at=None, offset=1100)
-REPORTED = Reported(version=0, defaults=0, config=in_force(CONFIG), rejected=())
+REPORTED = Reported(version=0, defaults=0, config=in_force(CONFIG, listens=False), rejected=())
 
 
 def opening(uplink: HonestUplink = UPLINK) -> list[bytes]:

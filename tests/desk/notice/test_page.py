@@ -68,7 +68,7 @@ def test_every_meaning_is_used() -> None:
 
 
 def _title(part: dict[str, Any], schema: dict[str, Any]) -> str:
-    remote = part["title"] == "Privacy" and schema["title"] == "Reported"
+    remote = part["title"] == "Privacy" and schema["title"] in ("Reported", "HeardReported")
     return "RemotePrivacy" if remote else str(part["title"])
 
 

@@ -14,8 +14,7 @@ from agent.base.vocabulary import Cell, HeardCell, Place, PolicyName, Region
 from agent.privacy.policy import hearing, profile
 from agent.privacy.policy.hearing import HEARING, VOICE, WORDS
 from agent.privacy.policy.rules import INFERS_EMOTION, PROFILES, WEIGHTS, resolve
-from agent.privacy.policy.site import STRICTER
-from agent.uplink.settings import parse_desired
+from agent.privacy.policy.site import weaker_than_site
 
 CHANNELS = ("microphone", "words")
 ABROAD = {"region": "other", "place": "retail"}
@@ -165,14 +164,24 @@ def test_a_profile_file_narrows_what_is_heard(monkeypatch: pytest.MonkeyPatch) -
         resolve(with_profile(monkeypatch, ["tone"], device))
 
 
-def test_no_fleet_can_switch_them_on() -> None:
-    """They are not among the settings that a fleet may change at all."""
-    keys = ("privacy.microphone", "privacy.words", "privacy.notice_names")
-    assert not set(keys) & (remote_fields().keys() | STRICTER.keys())
-    wish = {"version": 1, "config": {"privacy": {"microphone": True, "words": True, "k": 40}}}
-    desired = parse_desired(wish)
-    assert desired.patch.values() == {"privacy.k": 40}
-    assert desired.refused == {"other": "not_remote"}
+KEYS = {"privacy.microphone", "privacy.words"}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_no_fleet_can_switch_them_on(name: PolicyName) -> None:
+    config = somewhere(name)
+    for wished in ({"privacy.microphone": True}, {"privacy.words": True}):
+        assert weaker_than_site(config, wished) == wished.keys()
+    assert weaker_than_site(config, dict.fromkeys(KEYS, False)) == set()
+    assert "privacy.notice_names" not in remote_fields()
+
+
+def test_a_fleet_can_switch_off_what_a_site_has_on() -> None:
+    one = somewhere("research-consented", microphone=True)
+    assert weaker_than_site(one, {"privacy.microphone": True}) == set()
+    assert weaker_than_site(one, {"privacy.words": True}) == {"privacy.words"}
+    both = somewhere("research-consented", microphone=True, words=True)
+    assert weaker_than_site(both, dict.fromkeys(KEYS, False)) == set()
 
 
 def test_names_that_a_notice_cannot_have_are_refused() -> None:
