@@ -11,6 +11,9 @@ from agent.privacy.release import PendingRelease, ReleaseContext, release
 from agent.privacy.window import ExactCounts, Window
 
 POLICY = resolve(parse({"privacy": {"policy": "demo"}}, "test"))
+LISTENING = resolve(
+    parse({"privacy": {"policy": "demo", "microphone": True, "words": True}}, "test")
+)
 MODEL = "0123456789abcdef"
 
 

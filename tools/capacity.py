@@ -5,6 +5,9 @@ chosen freely in it (log2 of the number of different messages) and what that com
 numbers a day are those that the uplink's warden enforces (`agent.base.quotas`), for the default
 configuration or the one given. Retained messages count when they change; a repetition says nothing
 new. It fails where a schema is open, or where a day is more than promised.
+
+A device on which microphone or words are on sends summaries of a second form. `--hearing` counts
+them for any configuration.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import argparse
 import json
 import sys
 from dataclasses import asdict, dataclass, replace
+from math import log2
 from pathlib import Path
 
 from rich.console import Console
@@ -25,15 +29,17 @@ from agent.base.schemas import registry as schemas
 from agent.base.schemas.capacity import Capacity, OpenSchemaError, capacity, per_day
 from agent.privacy.policy.rules import resolve
 
-SUMMARY_MOST = 64
-"""Bytes of freedom in one summary, as promised."""
-DAY_MOST = 14_336
+SUMMARY_MOST = {False: 64, True: 96}
+"""Bytes of freedom in one summary, as promised; True: of a device that hears or reads."""
+DAY_MOST = {False: 14_336, True: 17_920}
 """Bytes of freedom in a day of one slot with windows of 15 minutes, all messages together."""
 WINDOW = 900
+SUMMARY = {False: "summary-1", True: "summary-2"}
+REPORTED = {False: "reported-1", True: "reported-2"}
 WORD = Capacity(bytes=len("offline"), bits=1.0)
 """`state`: `online` or `offline`, no JSON."""
-ANNOUNCEMENT = Capacity(bytes=3500, bits=1.0)
-"""`discovery`: a text that depends on the device's id only, or nothing."""
+ANNOUNCEMENT = {False: Capacity(bytes=3500, bits=1.0), True: Capacity(bytes=4000, bits=1.0)}
+"""`discovery`: a text that depends on the device's id and the site's policy only, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,8 @@ class Setting:
     """Distinct content slots a day."""
     health_interval: int
     """Seconds."""
+    hearing: bool = False
+    """Whether microphone or words are on."""
 
     @property
     def quotas(self) -> Quotas:
@@ -71,21 +79,27 @@ def account(setting: Setting) -> list[Line]:
     """Every message at its quota. Raises `OpenSchemaError` where one is not closed."""
     of = setting.quotas
     rates = {
-        "summary-1": of.summary,
+        SUMMARY[setting.hearing]: of.summary,
         "health-1": of.health,
         "event-1": of.event,
         "receipt-1": of.receipt,
         "meta-1": of.meta,
-        "reported-1": of.reported,
+        REPORTED[setting.hearing]: of.reported,
         "response-1": of.response,
     }
-    measured = {name: capacity(schemas.build(name)) for name in schemas.MESSAGES}
+    measured = {name: capacity(schemas.build(name)) for name in schemas.in_use(setting.hearing)}
+    if setting.hearing:
+        # A summary has either form, for a fleet may switch both off.
+        del measured[REPORTED[False]]
+        one, other = measured.pop(SUMMARY[False]), measured[SUMMARY[True]]
+        bits = log2(2**one.bits + 2**other.bits)
+        measured[SUMMARY[True]] = Capacity(max(one.bytes, other.bytes), bits)
     measured["response-1"] = _answer()
     lines = [_line(name, most, rates[name]) for name, most in measured.items()]
     return [
         *lines,
         _line("state", WORD, 2 * of.connections),
-        _line("discovery", ANNOUNCEMENT, of.discovery),
+        _line("discovery", ANNOUNCEMENT[setting.hearing], of.discovery),
     ]
 
 
@@ -109,7 +123,9 @@ def total(lines: list[Line]) -> int:
 def setting_of(config: AgentConfig, window: int | None, slots: int | None) -> Setting:
     """Of a configuration, with other windows or slots if they are given. Raises `ConfigError`."""
     policy = resolve(config, live=False)
-    return Setting(window or policy.window, slots or policy.slots, config.mqtt.health_interval)
+    return Setting(
+        window or policy.window, slots or policy.slots, config.mqtt.health_interval, policy.listens
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -118,6 +134,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="default: the defaults")
     parser.add_argument("--window", type=int, metavar="S", help="seconds, instead of the policy's")
     parser.add_argument("--slots", type=int, metavar="N", help="a day, instead of the policy's")
+    parser.add_argument("--hearing", action="store_true", help="as if microphone or words were on")
     parser.add_argument("--json", action="store_true", help="print the account as JSON")
     args = parser.parse_args(argv)
     if (args.window or WINDOW) < 10 or not 1 <= (args.slots or 1) <= 256:
@@ -125,15 +142,17 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config = load(args.config) if args.config else AgentConfig()
         setting = setting_of(config, args.window, args.slots)
+        setting = replace(setting, hearing=setting.hearing or args.hearing)
         lines, single = account(setting), total(account(replace(setting, slots=1)))
-        promised = total(account(Setting(WINDOW, 1, AgentConfig().mqtt.health_interval)))
+        hearing, interval = setting.hearing, AgentConfig().mqtt.health_interval
+        promised = total(account(Setting(WINDOW, 1, interval, hearing)))
     except OpenSchemaError as error:
         print(f"A schema is open: {error}. Bound it in agent/base/report.", file=sys.stderr)
         return 1
     except ConfigError as error:
         parser.error(str(error))
-    summary = next(line for line in lines if line.message == "summary-1")
-    as_promised = summary.bits <= 8 * SUMMARY_MOST and promised <= DAY_MOST
+    summary = next(line for line in lines if line.message == SUMMARY[hearing])
+    as_promised = summary.bits <= 8 * SUMMARY_MOST[hearing] and promised <= DAY_MOST[hearing]
     if args.json:
         report = {
             "setting": asdict(setting),
@@ -148,8 +167,8 @@ def main(argv: list[str] | None = None) -> int:
         _show(lines, setting, single)
     if not as_promised:
         print(
-            f"More than promised: {SUMMARY_MOST} bytes in a summary, {DAY_MOST} in a day of one "
-            "slot with windows of 15 minutes.",
+            f"More than promised: {SUMMARY_MOST[hearing]} bytes in a summary, {DAY_MOST[hearing]} "
+            "in a day of one slot with windows of 15 minutes.",
             file=sys.stderr,
         )
     return 0 if as_promised else 1

@@ -127,8 +127,16 @@ class PrivacyConfig(Section):
     """Ed25519 public key that the profile file must be signed with; null: root must own it."""
     notice_shown: bool = False
     """A person confirms that the notice the profile asks for is displayed on site."""
+    notice_names: tuple[Literal["microphone", "words"], ...] = Field((), max_length=2, strict=False)
+    """What else the displayed notice names beside the camera, as the sign of `fleeting notice` does
+    once it is on: a person confirms that."""
     consent: bool = False
     """A person confirms that those in view consented (research, clinic)."""
+    microphone: Annotated[bool | None, REMOTE] = None
+    """Whether tone of voice is read; null: the policy's own. Never under `classroom`."""
+    words: Annotated[bool | None, REMOTE] = None
+    """Whether the sentiment of a kiosk's words is read; null: the policy's own. Never under
+    `classroom`."""
     window: Annotated[WindowLength | None, REMOTE] = None
     """Seconds; null: the policy's own."""
     visit_gap: float = Field(15.0, ge=1, le=60)

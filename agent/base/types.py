@@ -71,6 +71,14 @@ MICRO_ACTION_UNITS = (
 )
 """Action units that can be inferred from movements of the 68 landmarks, FACS numbers."""
 
+TONES = ("neutral", "happy", "angry", "sad")
+"""Tones of voice."""
+SENTIMENTS = ("negative", "neutral", "positive")
+"""Of words; also the classes that face, voice and words are fused to."""
+CHANNELS = ("face", "voice", "words")
+UNSURE = "unsure"
+"""The label of a reading that names no class."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
@@ -209,6 +217,112 @@ class Perceived:
     """Wall seconds per stage; `model.*`: inside the inference runtime."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Tone:
+    """Tone of voice in about three seconds of speech, as listeners would label it."""
+
+    time: float
+    """Of its end."""
+    seconds: float
+    """Of speech in it."""
+    arousal: float
+    """In [-1, 1]."""
+    valence: float
+    """In [-1, 1]."""
+    probabilities: Float
+    """float32[4], calibrated, in `TONES` order; sums to 1."""
+    label: str
+    """One of `TONES`, or `UNSURE`."""
+    track_id: int | None = None
+    """The one face in view; None: nobody's, the room's."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Words:
+    """Sentiment of one utterance; not the words."""
+
+    time: float
+    probabilities: Float
+    """float32[3], calibrated, in `SENTIMENTS` order; sums to 1."""
+    label: str
+    """One of `SENTIMENTS`, or `UNSURE`."""
+    track_id: int | None = None
+    """As of `Tone`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fused:
+    """What the channels that took part say together of one face."""
+
+    time: float
+    probabilities: Float
+    """float32[3], in `SENTIMENTS` order; sums to 1."""
+    label: str
+    """One of `SENTIMENTS`, or `UNSURE`."""
+    channels: frozenset[str]
+    """Of `CHANNELS`: those with a weight above 0."""
+    track_id: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running sums over readings of one kind."""
+
+    sums: Float
+    """float32[N], probabilities of the readings that are not `UNSURE`."""
+    readings: int = 0
+    unsure: int = 0
+
+    @classmethod
+    def of(cls, classes: int) -> Tally:
+        return cls(np.zeros(classes, np.float32))
+
+    def add(self, probabilities: Float, label: str) -> None:
+        self.readings += 1
+        if label == UNSURE:
+            self.unsure += 1
+        else:
+            self.sums += np.asarray(probabilities, np.float32)
+
+    def merge(self, other: Tally) -> None:
+        self.sums += other.sums
+        self.readings += other.readings
+        self.unsure += other.unsure
+
+    @property
+    def dominant(self) -> int:
+        """The class with the largest sum; N (unsure) where more than half of the readings were
+        unsure, or there were none."""
+        if 2 * self.unsure > self.readings or self.readings == 0:
+            return len(self.sums)
+        return int(np.argmax(self.sums))
+
+
+@dataclass(slots=True)
+class Said:
+    """Running sums over what was heard and read of one visit."""
+
+    seconds: float = 0.0
+    """Of speech."""
+    tone: Tally = field(default_factory=lambda: Tally.of(len(TONES)))
+    valence: float = 0.0
+    """Sum over readings of `tone`."""
+    arousal: float = 0.0
+    words: Tally = field(default_factory=lambda: Tally.of(len(SENTIMENTS)))
+    fused: Tally = field(default_factory=lambda: Tally.of(len(SENTIMENTS)))
+    channels: set[str] = field(default_factory=set)
+    """Of `CHANNELS`: those that took part in `fused`."""
+
+    def merge(self, other: Said) -> None:
+        self.seconds += other.seconds
+        self.tone.merge(other.tone)
+        self.valence += other.valence
+        self.arousal += other.arousal
+        self.words.merge(other.words)
+        self.fused.merge(other.fused)
+        self.channels |= other.channels
+
+
 @dataclass(slots=True)
 class Visit:
     """Running sums over one stay from first to last frame; counted once, when it ends."""
@@ -236,6 +350,8 @@ class Visit:
     """Seconds not analysable, by `MicroStatus.reason`."""
     size: float = 0.0
     """Largest inter-ocular distance (outer eye corners), pixels."""
+    said: Said | None = None
+    """None: nothing was."""
     place: tuple[int, int, int] | None = None
     """Where in the picture a face stayed: scale, column and row of a grid whose cells have about
     the size of the face. None for one that moved on by more than its own size."""

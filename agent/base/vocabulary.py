@@ -14,6 +14,18 @@ Trust = Literal["ntp", "rtc", "holdover", "none"]
 
 Cell = Literal["visits", "expression", "valence", "arousal", "attention", "dwell", "micro", "tone"]
 """The cells of a summary, in the order of `Summary.withheld`."""
+HeardCell = Literal[
+    "speech",
+    "voice_valence",
+    "voice_arousal",
+    "words",
+    "fused",
+    "channels",
+    "room_tone",
+    "room_words",
+]
+"""The cells of `Heard`, in declared order."""
+AnyCell = Cell | HeardCell
 Reason = Literal[
     "below_k",
     "fps_too_low",

@@ -25,7 +25,7 @@ from agent.desk.loopback.subscriber import Subscriber
 from agent.desk.trace import truth as script
 from agent.desk.trace.output import check_target, progress_bar
 from agent.desk.trace.recorder import TraceRecorder
-from agent.desk.trace.table import summaries_table
+from agent.desk.trace.table import heard_table, summaries_table
 from agent.desk.trace.timeline import draw_trace, lanes
 from agent.host.supervise import child_environment
 
@@ -188,6 +188,8 @@ def _print_report(outcome: Outcome) -> None:
             f"What arrived over MQTT ({len(outcome.summaries)} of {outcome.released} summaries)",
         )
     )
+    if heard := heard_table(outcome.summaries):
+        console.print(heard)
     score = outcome.score
     console.print(
         "Counts are visits, each in the window where it ends. `expression` is what a visit mostly "

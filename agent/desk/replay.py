@@ -17,7 +17,7 @@ from agent.base.types import Perceived
 from agent.base.vocabulary import Flag
 from agent.desk.trace.output import check_target, progress_bar
 from agent.desk.trace.recorder import TraceRecorder, event_record
-from agent.desk.trace.table import summaries_table
+from agent.desk.trace.table import heard_table, summaries_table
 from agent.perceive.capture.video_file import VideoFile
 from agent.privacy.policy.rules import resolve
 from agent.privacy.release import Released, Releaser
@@ -92,7 +92,10 @@ def replay(
         draw_trace(recorder, plot, title=video.name)
     if not as_json:
         title = f"{source.name}: {source.counters.frames} frames"
-        Console().print(summaries_table(summaries, title))
+        console = Console()
+        console.print(summaries_table(summaries, title))
+        if heard := heard_table(summaries):
+            console.print(heard)
     return 0
 
 

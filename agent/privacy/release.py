@@ -13,7 +13,8 @@ Disclosure control, with one visit added or removed as the unit of privacy:
 - All other cells are noised once, when their windows are published together.
 
 Every visit thus takes part in one release per cell, and epsilon holds per visit whatever the number
-of windows (parallel composition: Dwork & Roth 2014, section 3.5). Quality figures are rounded.
+of windows (parallel composition: Dwork & Roth 2014, section 3.5). What is said to a room, and no
+visit's own, has a unit of its own: see `heard`. Quality figures are rounded.
 """
 
 from __future__ import annotations
@@ -22,22 +23,15 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from agent.base.clock import FILE_CLOCK, ClockReading
 from agent.base.config import AgentConfig
 from agent.base.report import (
     COUNT,
-    SECONDS,
     SEQ_LIMIT,
-    SUM,
-    TENTHS,
-    AttentionCounts,
-    ClippedSum,
-    ClosedModel,
-    DwellCounts,
-    ExpressionCounts,
-    MicroCounts,
+    Heard,
+    HeardSummary,
     Privacy,
     Quality,
     Summary,
@@ -46,9 +40,11 @@ from agent.base.report import (
     Withheld,
     quantize,
 )
-from agent.base.types import Perceived
-from agent.base.vocabulary import Cell, Flag, Reason, WindowLength
+from agent.base.types import Fused, Perceived, Tone, Words
+from agent.base.vocabulary import AnyCell, Cell, Flag, HeardCell, Reason, WindowLength
+from agent.privacy.cells import report_cell
 from agent.privacy.noise import SYSTEM, Draw, discrete_laplace
+from agent.privacy.policy import hearing
 from agent.privacy.policy.rules import Policy
 from agent.privacy.publishing import PublishingRule
 from agent.privacy.visits import VisitBook
@@ -86,6 +82,8 @@ class PendingRelease:
     seconds: int = 0
     capable_seconds: int = 0
     """Those with a frame rate sufficient for micro-expressions."""
+    listened: float = 0.0
+    """Seconds of sound."""
 
     def add_window(self, window: Window, slot: int, policy: Policy, draw: Draw) -> int:
         """Add one window's visits; returns their noised number."""
@@ -96,6 +94,7 @@ class PendingRelease:
         self.windows += 1
         self.seconds += window.seconds
         self.capable_seconds += window.capable_seconds
+        self.listened += window.listened
         return visits
 
 
@@ -140,25 +139,28 @@ def release(
     flags = _flags(pending, window, policy, context, published)
     if cells["visits"] == COUNT[-1][1]:
         flags.add("saturated")
-    return Summary(
-        boot=context.boot,
-        seq=context.seq,
-        window=_report_window(pending, window, context.clock, published),
-        slot=slot,
-        withheld=tuple(
+    values: dict[str, Any] = {
+        "boot": context.boot,
+        "seq": context.seq,
+        "window": _report_window(pending, window, context.clock, published),
+        "slot": slot,
+        "withheld": tuple(
             Withheld(cell=cell, reason=reasons[cell]) for cell in get_args(Cell) if cell in reasons
         ),
-        privacy=Privacy(
+        "privacy": Privacy(
             mechanism="discrete_laplace" if policy.noised else "none",
             epsilon_milli=policy.epsilon_milli,
             k=policy.k,
         ),
-        quality=_quality(window, policy, flags),
-        model=context.model[:8],
-        policy=policy.name,
-        policy_hash=policy.hash[:8],
+        "quality": _quality(window, policy, flags),
+        "model": context.model[:8],
+        "policy": policy.name,
+        "policy_hash": policy.hash[:8],
         **cells,
-    )
+    }
+    if not policy.listens:
+        return Summary(**values)
+    return HeardSummary(**values, heard=_heard(pending, published, policy, draw))
 
 
 def _cells(
@@ -168,7 +170,7 @@ def _cells(
     values: dict[str, Any] = dict.fromkeys(get_args(Cell))
     reasons: dict[Cell, Reason] = {}
     for cell in get_args(Cell):
-        if cell == "tone":
+        if cell == "tone" and not (policy.hears and _listened(pending)):
             reasons[cell] = "no_microphone"
         elif cell not in policy.cells or (cell == "micro" and not context.micro_enabled):
             reasons[cell] = "policy"
@@ -184,8 +186,33 @@ def _cells(
             if reason:
                 reasons[cell] = reason
             else:
-                values[cell] = _report(cell, numbers, context)
+                values[cell] = report_cell(cell, numbers, context.false_alarms_per_minute)
     return values, reasons
+
+
+def _heard(pending: PendingRelease, published: bool, policy: Policy, draw: Draw) -> Heard:
+    """What voices and words said; null where withheld."""
+    state: Literal["published", "below_k"] = "published" if published else "below_k"
+    voice: Literal["published", "below_k", "no_microphone", "policy"]
+    voice = state if _listened(pending) else "no_microphone"
+    voice, text = voice if policy.hears else "policy", state if policy.reads else "policy"
+    left_out = {
+        *(hearing.VOICE if voice != "published" else ()),
+        *(hearing.WORDS if text != "published" else ()),
+        *(() if published else hearing.TOGETHER),
+    }
+    values: dict[str, Any] = dict.fromkeys(get_args(HeardCell))
+    values |= {
+        cell: report_cell(cell, _noised(pending.counts, cell, policy, draw), None)
+        for cell in get_args(HeardCell)
+        if cell in policy.cells and cell not in left_out
+    }
+    return Heard(voice=voice, text=text, **values)
+
+
+def _listened(pending: PendingRelease) -> bool:
+    """Whether there was sound most of the time."""
+    return 2 * pending.listened >= pending.seconds > 0
 
 
 def _not_analysable(numbers: list[int], policy: Policy) -> Reason | None:
@@ -194,45 +221,13 @@ def _not_analysable(numbers: list[int], policy: Policy) -> Reason | None:
     return None if analysable >= policy.k else _NOT_ANALYSABLE[others.index(max(others))]
 
 
-def _noised(counts: ExactCounts, cell: Cell, policy: Policy, draw: Draw) -> list[int]:
+def _noised(counts: ExactCounts, cell: AnyCell, policy: Policy, draw: Draw) -> list[int]:
     """A cell's numbers with noise that spends the cell's share of epsilon."""
     numbers = counts.cells[cell]
     if not policy.noised:
         return numbers
     scale = SENSITIVITY[cell] / policy.epsilon(cell)
     return [number + draw(unit * scale) for number, unit in zip(numbers, units(cell), strict=True)]
-
-
-_COUNTS: dict[Cell, type[ClosedModel]] = {
-    "expression": ExpressionCounts,
-    "attention": AttentionCounts,
-    "dwell": DwellCounts,
-}
-
-
-def _report(cell: Cell, numbers: list[int], context: ReleaseContext) -> ClosedModel:
-    """Noised numbers, quantized to their report type (post-processing)."""
-    if cell in ("valence", "arousal"):
-        return ClippedSum(sum=quantize(SUM, numbers[0]))
-    counts = [quantize(COUNT, number) for number in numbers]
-    if cell == "micro":
-        seconds = quantize(SECONDS, numbers[-1])
-        return MicroCounts(
-            **dict(zip(POLARITIES, counts, strict=False)),
-            analysable_visits=counts[len(POLARITIES)],
-            analysable_seconds=seconds,
-            expected_false_alarms_tenths=_expected_false_alarms(seconds, context),
-        )
-    shape = _COUNTS[cell]
-    return shape(**dict(zip(shape.model_fields, counts, strict=True)))
-
-
-def _expected_false_alarms(seconds: int, context: ReleaseContext) -> int | None:
-    """Tenths, for noised seconds (post-processing); None where the rate is unknown."""
-    rate = context.false_alarms_per_minute
-    if rate is None:
-        return None
-    return quantize(TENTHS, round(10 * rate * seconds / 60))
 
 
 def _too_slow(pending: PendingRelease) -> bool:
@@ -338,6 +333,36 @@ class Releaser:
         self._windows.add_frame(perceived, slot, dropped, flags)
         self._windows.add_visits(ended)
         return self._release(self._windows.due(perceived.time))
+
+    def listen(self, time: float, seconds: float) -> None:
+        """Sound was listened to for so many seconds until `time`, whatever was in it; without most
+        of a window's the voices in its summary are null."""
+        self._windows.listen(time, seconds)
+
+    def hear(self, tone: Tone, slot: int = 0) -> None:
+        """Add a tone of voice: of its face's visit, or of the room. It may be as old as windows
+        stay open after their end; like `read` and `fuse` it is not counted where the policy does
+        not ask for it."""
+        if not self._policy.hears:
+            return
+        if tone.track_id is None:
+            self._windows.hear(tone, slot)
+        else:
+            self._book.hear(tone)
+
+    def read(self, words: Words, slot: int = 0) -> None:
+        """Add an utterance's sentiment, likewise."""
+        if not self._policy.reads:
+            return
+        if words.track_id is None:
+            self._windows.read(words, slot)
+        else:
+            self._book.read(words)
+
+    def fuse(self, fused: Fused) -> None:
+        """Add what the channels say together of one face."""
+        if self._policy.listens:
+            self._book.fuse(fused)
 
     def pass_time(self, time: float) -> list[Released]:
         """End visits and windows that are over at `time`, without a frame."""

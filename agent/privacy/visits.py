@@ -18,8 +18,18 @@ from typing import TypeVar
 import numpy as np
 
 from agent.base.config import PrivacyConfig
-from agent.base.types import Face, MicroStatus, Perceived, Visit
+from agent.base.types import (
+    Face,
+    Fused,
+    MicroStatus,
+    Perceived,
+    Said,
+    Tone,
+    Visit,
+    Words,
+)
 from agent.privacy.course import Course, distance
+from agent.privacy.heard import READING, is_sound
 
 K = TypeVar("K")
 
@@ -94,6 +104,43 @@ class VisitBook:
             if event.track_id in self._by_track:
                 self._by_track[event.track_id].visit.micro.add(event.polarity)
         return ended
+
+    def hear(self, tone: Tone) -> bool:
+        """Add a tone of voice to the visit of its face. False, and not counted, where there is none
+        (any more), or the reading is no reading."""
+        said = self._said(tone.track_id)
+        if said is None or not is_sound(tone):
+            return False
+        said.seconds += min(max(tone.seconds, 0.0), READING)
+        said.valence += tone.valence
+        said.arousal += tone.arousal
+        said.tone.add(tone.probabilities, tone.label)
+        return True
+
+    def read(self, words: Words) -> bool:
+        """Add an utterance's sentiment; as `hear`."""
+        said = self._said(words.track_id)
+        if said is None or not is_sound(words):
+            return False
+        said.words.add(words.probabilities, words.label)
+        return True
+
+    def fuse(self, fused: Fused) -> bool:
+        """Add what the channels say together; as `hear`."""
+        said = self._said(fused.track_id)
+        if said is None or not is_sound(fused):
+            return False
+        said.fused.add(fused.probabilities, fused.label)
+        said.channels |= fused.channels
+        return True
+
+    def _said(self, track_id: int | None) -> Said | None:
+        """Of the stay that a track is part of; None where there is none."""
+        stay = self._by_track.get(track_id) if track_id is not None else None
+        if stay is None:
+            return None
+        stay.visit.said = stay.visit.said or Said()
+        return stay.visit.said
 
     def end_before(self, time: float) -> list[Visit]:
         """End and return the visits that are over at `time`."""
@@ -234,6 +281,9 @@ def _join(old: _Stay, new: _Stay) -> None:
     _add_seconds(visit.refused, more.refused)
     _add_seconds(old.seconds_by_slot, new.seconds_by_slot)
     visit.size = max(visit.size, more.size)
+    if more.said is not None:
+        visit.said = visit.said or Said()
+        visit.said.merge(more.said)
     old.course.join(new.course)
     old.track_id, old.was_attentive = new.track_id, new.was_attentive
     old.sights += new.sights

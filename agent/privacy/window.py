@@ -20,8 +20,10 @@ from typing import Literal
 import numpy as np
 
 from agent.base.config import MicroConfig
-from agent.base.types import EXPRESSIONS, Perceived, Visit
-from agent.base.vocabulary import Cell, Flag, Reason
+from agent.base.types import EXPRESSIONS, Perceived, Tone, Visit, Words
+from agent.base.vocabulary import AnyCell, Flag, Reason
+from agent.privacy import heard
+from agent.privacy.heard import CLIP, RoomTurns, is_sound, mean, one_hot
 
 POLARITIES = ("positive", "negative", "surprise", "unspecified")
 """In order of priority: contribution bounding keeps the first `MAX_POLARITIES` of a visit."""
@@ -42,7 +44,7 @@ OUTCOMES: tuple[Literal["analysable"] | Reason, ...] = (
     "no_evidence",
 )
 """Whether a visit was analysable for micro-expressions, or the main reason why not."""
-SENSITIVITY: dict[Cell, int] = {
+SENSITIVITY: dict[AnyCell, int] = {
     "visits": 1,
     "expression": 1,
     "valence": 100,
@@ -50,12 +52,14 @@ SENSITIVITY: dict[Cell, int] = {
     "attention": 1,
     "dwell": 1,
     "micro": MAX_POLARITIES + 2,
+    **heard.SENSITIVITY,
 }
-"""L1 sensitivity of each cell to one visit, its numbers divided by their `units`."""
+"""L1 sensitivity of each cell to one visit, its numbers divided by their `units`; for `room_*` see
+`heard`."""
 MICRO_NOISE_UNITS = (*[1] * len(POLARITIES), *[1] * len(OUTCOMES), MAX_MICRO_SECONDS)
 
 
-def units(cell: Cell) -> tuple[int, ...]:
+def units(cell: AnyCell) -> tuple[int, ...]:
     """The unit of each number of a cell. Noise of scale unit * sensitivity / epsilon on each number
     gives epsilon-differential privacy."""
     return MICRO_NOISE_UNITS if cell == "micro" else (1,) * len(_no_counts()[cell])
@@ -70,14 +74,12 @@ def place_cap(length: int) -> int:
     return 2 + length // _PLACE_INTERVAL
 
 
-CLIP = 100
-"""Clipping bound of a visit's mean valence and arousal, hundredths."""
 _ATTENTION_EDGES = (1.0, 5.0, 15.0)
 _DWELL_EDGES = (5.0, 15.0, 30.0, 60.0)
 _FPS_TOLERANCE = 0.95
 
 
-def _no_counts() -> dict[Cell, list[int]]:
+def _no_counts() -> dict[AnyCell, list[int]]:
     return {
         "visits": [0],
         "expression": [0] * (len(EXPRESSIONS) + 1),
@@ -86,13 +88,14 @@ def _no_counts() -> dict[Cell, list[int]]:
         "attention": [0] * (len(_ATTENTION_EDGES) + 1),
         "dwell": [0] * (len(_DWELL_EDGES) + 1),
         "micro": [0] * len(MICRO_NOISE_UNITS),
+        **heard.no_counts(),
     }
 
 
 _NO_CAP = 10**9
-_MOST: dict[Cell, list[int]] = {
-    cell: [CLIP if cell in ("valence", "arousal") else 1] * len(numbers)
-    for cell, numbers in _no_counts().items()
+_SUMS = ("valence", "arousal", "voice_valence", "voice_arousal")
+_MOST: dict[AnyCell, list[int]] = {
+    cell: [CLIP if cell in _SUMS else 1] * len(numbers) for cell, numbers in _no_counts().items()
 }
 """What one visit can add to each number at most, apart from analysable seconds."""
 
@@ -101,22 +104,23 @@ _MOST: dict[Cell, list[int]] = {
 class ExactCounts:
     """Counts over visits without noise; must not be published.
 
-    `expression`: `EXPRESSIONS` order, then unsure. `micro`: `POLARITIES` order, then visits in
-    `OUTCOMES` order, then analysable seconds. The others follow the field order of their report
-    type.
+    `expression`: `EXPRESSIONS` order, then unsure; likewise `tone` and `room_tone` of `TONES`,
+    `words`, `fused` and `room_words` of `SENTIMENTS`; `channels`: of `CHANNELS`. `micro`:
+    `POLARITIES` order, then visits in `OUTCOMES` order, then analysable seconds. The others follow
+    the field order of their report type.
     """
 
-    cells: dict[Cell, list[int]] = field(default_factory=_no_counts)
+    cells: dict[AnyCell, list[int]] = field(default_factory=_no_counts)
 
     def add(self, visit: Visit, min_size: float, bounded: bool) -> None:
         """Count one visit. `min_size`: inter-ocular distance required for micro-expressions,
         pixels. `bounded`: bound its contribution to `SENSITIVITY`."""
         for cell, numbers in _contribution(visit, min_size, bounded).items():
-            self._add(cell, numbers)
+            self.add_numbers(cell, numbers)
 
     def merge(self, other: ExactCounts) -> None:
         for cell, numbers in other.cells.items():
-            self._add(cell, numbers)
+            self.add_numbers(cell, numbers)
 
     def clipped(self, visits: int, bounded: bool) -> ExactCounts:
         """A copy whose numbers are within what so many visits can add at most; analysable seconds
@@ -132,20 +136,21 @@ class ExactCounts:
             }
         )
 
-    def _add(self, cell: Cell, numbers: list[int]) -> None:
+    def add_numbers(self, cell: AnyCell, numbers: list[int]) -> None:
         self.cells[cell] = [a + b for a, b in zip(self.cells[cell], numbers, strict=True)]
 
 
-def _contribution(visit: Visit, min_size: float, bounded: bool) -> dict[Cell, list[int]]:
+def _contribution(visit: Visit, min_size: float, bounded: bool) -> dict[AnyCell, list[int]]:
     """What one visit adds to each cell."""
     return {
         "visits": [1],
-        "expression": _one_hot(dominant(visit), len(EXPRESSIONS) + 1),
-        "valence": [_mean(visit.valence, visit.estimates)],
-        "arousal": [_mean(visit.arousal, visit.estimates)],
+        "expression": one_hot(dominant(visit), len(EXPRESSIONS) + 1),
+        "valence": [mean(visit.valence, visit.estimates)],
+        "arousal": [mean(visit.arousal, visit.estimates)],
         "attention": _bucket(visit.attention, _ATTENTION_EDGES),
         "dwell": _bucket(visit.last - visit.first, _DWELL_EDGES),
         "micro": _micro(visit, min_size, bounded),
+        **heard.contribution(visit.said),
     }
 
 
@@ -156,7 +161,7 @@ def _micro(visit: Visit, min_size: float, bounded: bool) -> list[int]:
         shown, seconds = shown[:MAX_POLARITIES], min(seconds, MAX_MICRO_SECONDS)
     return [
         *(int(polarity in shown) for polarity in POLARITIES),
-        *_one_hot(OUTCOMES.index(outcome(visit, min_size)), len(OUTCOMES)),
+        *one_hot(OUTCOMES.index(outcome(visit, min_size)), len(OUTCOMES)),
         seconds,
     ]
 
@@ -179,16 +184,8 @@ def dominant(visit: Visit) -> int:
     return int(np.argmax(visit.expression))
 
 
-def _mean(total: float, number: int) -> int:
-    return max(-CLIP, min(CLIP, round(CLIP * total / number))) if number else 0
-
-
-def _one_hot(index: int, length: int) -> list[int]:
-    return [int(place == index) for place in range(length)]
-
-
 def _bucket(seconds: float, edges: tuple[float, ...]) -> list[int]:
-    return _one_hot(sum(seconds >= edge for edge in edges), len(edges) + 1)
+    return one_hot(sum(seconds >= edge for edge in edges), len(edges) + 1)
 
 
 @dataclass(slots=True)
@@ -214,6 +211,12 @@ class Window:
     capable_seconds: int = 0
     """Of these, those with a frame rate sufficient for micro-expressions."""
     flags: set[Flag] = field(default_factory=set)
+    room: RoomTurns = field(init=False)
+    listened: float = 0.0
+    """Seconds of sound, speech or not."""
+
+    def __post_init__(self) -> None:
+        self.room = RoomTurns(self.length)
 
     @property
     def start(self) -> int:
@@ -225,6 +228,12 @@ class Window:
         """Analysed frames per second; 0 for fewer than two frames."""
         span = self.last - self.first
         return (self.frames - 1) / span if span > 0 else 0.0
+
+
+def _slot(window: Window, slot: int) -> int:
+    """`slot`, if it was on show in the window, else the newest that was: what somebody does must
+    not add a slot."""
+    return slot if slot in window.counts else next(reversed(window.counts))
 
 
 @dataclass(slots=True)
@@ -269,12 +278,33 @@ class Windows:
         """Count ended visits, each in the window of its last frame."""
         for visit in visits:
             window = self._open[int(visit.last // self._length)]
-            # A visit must not add a slot that was not on show in this window.
-            slot = visit.slot if visit.slot in window.counts else next(reversed(window.counts))
+            slot = _slot(window, visit.slot)
             counts = window.counts[slot]
             if visit.place is not None:
                 counts = window.places.setdefault((slot, visit.place), ExactCounts())
             counts.add(visit, self._micro.min_face, self._bounded)
+
+    def hear(self, tone: Tone, slot: int) -> None:
+        """Add a tone of the room; it is lost where its window is not open, or it is no reading."""
+        if is_sound(tone):
+            self._add_room("room_tone", tone, slot)
+
+    def read(self, words: Words, slot: int) -> None:
+        """Add words of nobody in particular, likewise."""
+        if is_sound(words):
+            self._add_room("room_words", words, slot)
+
+    def listen(self, time: float, seconds: float) -> None:
+        """Count sound that was listened to until `time`, whatever was in it."""
+        window = self._open.get(int(time // self._length))
+        if window is not None:
+            window.listened += seconds
+
+    def _add_room(self, cell: AnyCell, reading: Tone | Words, slot: int) -> None:
+        window = self._open.get(int(reading.time // self._length))
+        if window is not None:
+            slot = _slot(window, slot)
+            window.room.add(cell, reading.time, slot, reading.probabilities, reading.label)
 
     def due(self, time: float) -> list[Window]:
         """Remove and return the windows that are complete at `time`, oldest first."""
@@ -285,6 +315,9 @@ class Windows:
             for (slot, _), counts in window.places.items():
                 window.counts[slot].merge(counts.clipped(cap, self._bounded))
             window.places.clear()
+            for slot, numbers in window.room.counts():
+                for cell, each in numbers.items():
+                    window.counts[slot].add_numbers(cell, each)
         if self._second is not None and any(self._second.window is each for each in complete):
             self._end_second()
         return complete

@@ -29,7 +29,7 @@ from agent.uplink.resolver.lookup import Lookup
 from agent.uplink.sender import OutboxSender
 from agent.uplink.settings import RemoteControl
 from agent.uplink.state import Identity, StatePublisher, has_room
-from agent.uplink.topics import HOME_ASSISTANT, MESSAGE_KINDS, Topics
+from agent.uplink.topics import HOME_ASSISTANT, MESSAGE_KINDS, Topics, message_kind
 from agent.uplink.warden.state import state_path
 from agent.uplink.warden.warden import Warden
 from agent.wall.outbox import Outbox
@@ -70,7 +70,9 @@ class Uplink:
         self._outbox = outbox
         self._credentials = load_credentials(config.mqtt)
         self._receipts = ReceiptBook(config, outbox)
-        self.identity = Identity(self._receipts.public_key, joint_hash(), self._receipts.last)
+        policy = resolve(config, live=False)
+        schemas = joint_hash(policy.listens)
+        self.identity = Identity(self._receipts.public_key, schemas, self._receipts.last)
         self._wait = wait
         self._topics = Topics(config)
         self._events = EventCounter()
@@ -85,9 +87,9 @@ class Uplink:
         self._health = HealthReporter(outbox, config.store.outbox.parent)
         self._state = StatePublisher(
             self._topics, self.identity, outbox, self._control, self._health, self.warden,
-            config.mqtt.health_interval,
+            config.mqtt.health_interval, hears=policy.hears, reads=policy.reads,
         )  # fmt: skip
-        grid = sender.GRID if resolve(config, live=False).noised else sender.POLL_INTERVAL
+        grid = sender.GRID if policy.noised else sender.POLL_INTERVAL
         self._sender = OutboxSender(self._topics, outbox, self.warden, self._events, grid)
         self._clock = WallClock()
         self._negotiator = VersionNegotiator(config.mqtt.protocol)
@@ -164,7 +166,7 @@ class Uplink:
         return connection
 
     def _publish(self, connection: Connection, kind: str, body: bytes) -> None:
-        connection.publish(MESSAGE_KINDS[kind], self._topics.of(kind), body)
+        connection.publish(message_kind(kind, body), self._topics.of(kind), body)
 
     def _with_store(self, work: Callable[[], None]) -> None:
         """Run `work`, which uses the outbox, unless it failed recently. The connection is kept, and

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from agent.base.report import EventCode
 from agent.uplink.connection import Connection
-from agent.uplink.topics import MESSAGE_KINDS, Topics
+from agent.uplink.topics import Topics, message_kind
 from agent.uplink.warden.warden import Warden
 from agent.wall.outbox import Outbox, Row
 
@@ -163,7 +163,7 @@ class OutboxSender:
                 self._next_tag += 1
                 self._tags[self._next_tag] = row.id
                 self._sent.add(row.id)
-                kind, topic = MESSAGE_KINDS[row.kind], self._topics.of(row.kind)
+                kind, topic = message_kind(row.kind, row.body), self._topics.of(row.kind)
                 connection.publish(kind, topic, row.body, tag=self._next_tag)
             self._last_id = row.id
         self._busy = bool(rows) or time.monotonic() >= self._next_poll

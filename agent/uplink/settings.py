@@ -17,14 +17,21 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from agent.base.config import AgentConfig, remote_fields
 from agent.base.errors import ConfigError, StoreError
-from agent.base.report import EventCode, Rejected, RemoteSettings, Reported
-from agent.base.report.device import Refusal, Version
+from agent.base.report import (
+    EventCode,
+    HeardReported,
+    HeardSettings,
+    Rejected,
+    RemoteSettings,
+    Reported,
+)
+from agent.base.report.device import Refusal, RemotePath, Version
 from agent.privacy.policy.rules import resolve
 from agent.privacy.policy.site import weaker_than_site
 from agent.uplink.strict_json import MalformedError
@@ -39,6 +46,8 @@ Origin = Literal["own", "defaults"]
 """The device's own document, or its group's."""
 
 PATHS = tuple(remote_fields())
+_TOLD = get_args(RemotePath)
+"""Those that a refusal names; the others are `other`."""
 MAX_JUMP = 2**20
 """How far a version may be ahead of the last accepted one; the first, of 0."""
 _OTHER = "other"
@@ -104,20 +113,29 @@ def _policy_permits(config: AgentConfig, values: Mapping[str, Any]) -> bool:
     return True
 
 
-def in_force(config: AgentConfig) -> RemoteSettings:
-    """The remote settings of a configuration. Raises `ConfigError`."""
+def in_force(config: AgentConfig, listens: bool) -> RemoteSettings:
+    """The remote settings of a configuration. `listens`: the site switches microphone or words on,
+    whatever the fleet wishes. Raises `ConfigError`."""
     policy = resolve(config, live=False)
     values = {path: getattr(getattr(config, path.split(".")[0]), path.split(".")[1])
               for path in PATHS}  # fmt: skip
-    values |= {"privacy.k": policy.k, "privacy.window": policy.window}
-    return RemoteSettings.model_validate(nested(values))
+    values |= {
+        "privacy.k": policy.k,
+        "privacy.window": policy.window,
+        "privacy.microphone": policy.hears,
+        "privacy.words": policy.reads,
+    }
+    if listens:
+        return HeardSettings.model_validate(nested(values))
+    return RemoteSettings.model_validate(nested({path: values[path] for path in _TOLD}))
 
 
 def rejections(*refused: Mapping[str, Refusal]) -> tuple[Rejected, ...]:
     """One entry per path, in declared order; of several refusals the first."""
     joined: Refused = {}
     for each in refused:
-        joined = {**each, **joined}
+        named = {path if path in _TOLD else _OTHER: reason for path, reason in each.items()}
+        joined = {**named, **joined}
     return tuple(
         Rejected(path=path, reason=joined[path])  # type: ignore[arg-type]
         for path in (*PATHS, _OTHER)
@@ -176,6 +194,7 @@ class RemoteControl:
     def __init__(self, config: AgentConfig, count: Callable[[EventCode], object]) -> None:
         """`config`: the local configuration; `count`: counts an event. Raises `ConfigError`."""
         self._local = config
+        self._listens = resolve(config, live=False).listens
         self._path = config.store.settings
         self._count = count
         self.settings = self._load()
@@ -199,10 +218,11 @@ class RemoteControl:
             {each.path: each.reason for each in rejected}
             for rejected in (current.rejected, current.defaults_rejected)
         ]
-        return Reported(
+        form = HeardReported if self._listens else Reported
+        return form(
             version=current.version,
             defaults=current.defaults_version,
-            config=self._in_force,
+            config=self._in_force,  # type: ignore[arg-type]
             rejected=rejections(jumped, *earlier, self._refused),
         )
 
@@ -236,7 +256,7 @@ class RemoteControl:
         try:
             patch, refused = resolve_desired(self._local, changed.own, changed.defaults)
             config = remote_settings.apply(self._local, patch)
-            now_in_force = in_force(config)
+            now_in_force = in_force(config, self._listens)
             self._save(changed.model_copy(update={"patch": patch}))
         except (ConfigError, StoreError) as error:
             # The disk is full, or the profile file has gone since startup.
@@ -307,4 +327,4 @@ class RemoteControl:
             self._count("settings_refused")
             self.settings = current.model_copy(update={"patch": patch})
             self._rewrite()
-        return in_force(self.config)
+        return in_force(self.config, self._listens)

@@ -81,7 +81,11 @@ class StatePublisher:
         health: HealthReporter,
         warden: Warden,
         health_interval: float,
+        *,
+        hears: bool = False,
+        reads: bool = False,
     ) -> None:
+        """`health_interval`: seconds; `hears`, `reads`: see `announcement`."""
         self._topics = topics
         self._identity = identity
         self._outbox = outbox
@@ -89,6 +93,7 @@ class StatePublisher:
         self._health = health
         self._warden = warden
         self._interval = health_interval
+        self._announcement = announcement(topics, hears=hears, reads=reads)
         self._published: dict[str, bytes] = {}
         """Last body by kind, over this connection."""
         self._state_requested = False
@@ -170,7 +175,7 @@ class StatePublisher:
         if self._settings_applied(birth, now):
             found.append(("shadow/reported", to_json(self._control.reported)))
         if self._control.config.mqtt.discovery:
-            found.append(("discovery", announcement(self._topics)))
+            found.append(("discovery", self._announcement))
         elif self._control.settings.announced:
             found.append(("discovery", b""))  # an empty message deletes the retained one
         permitted = [(kind, self._warden.in_force(kind, body)) for kind, body in found]
@@ -194,11 +199,17 @@ class StatePublisher:
         return caught_up or since >= message.window + APPLY_TIMEOUT
 
 
-_HAPPY = (
-    "{% set e = value_json.expression %}"
-    "{{ (100 * [e.happiness, 0] | max / [e.values() | sum, 1] | max) | round | int"
-    " if e else None }}"
-)
+def _share(counts: str, of: str) -> str:
+    """A template: percent of a class among noised counts."""
+    return (
+        f"{{% set e = {counts} %}}"
+        f"{{{{ (100 * [e.{of}, 0] | max / [e.values() | sum, 1] | max) | round | int"
+        " if e else None }}"
+    )
+
+
+_PERCENT = {"unit_of_measurement": "%"}
+_HAPPY = _share("value_json.expression", "happiness")
 _ATTENTIVE = (
     "{% set a = value_json.attention %}"
     "{{ a.from_1_to_5 + a.from_5_to_15 + a.over_15 if a else None }}"
@@ -215,18 +226,31 @@ _SENSORS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
     ),
     ("waiting", "Messages waiting", "health", "{{ value_json.waiting }}", {}),
 )  # fmt: skip
+_HEARS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
+    ("voice", "Happy voices", "summary", _share("value_json.tone", "happy"), _PERCENT),
+)
+_READS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
+    (
+        "words",
+        "Positive words",
+        "summary",
+        _share("(value_json.heard or {}).words", "positive"),
+        _PERCENT,
+    ),
+)
 _BUTTONS = (("pause", "Pause"), ("resume", "Resume"))
 
 
-def announcement(topics: Topics) -> bytes:
-    """Home Assistant's device discovery message: depends on the device id only, so it cannot leak
-    observations.
+def announcement(topics: Topics, *, hears: bool = False, reads: bool = False) -> bytes:
+    """Home Assistant's device discovery message: depends on the device id and the site's policy
+    only, so it cannot leak observations. `hears`, `reads`: microphone, words are on.
 
     Keys: https://www.home-assistant.io/integrations/mqtt/#discovery-messages
     """
     device = topics.device
     parts: dict[str, dict[str, Any]] = {}
-    for key, name, kind, template, more in _SENSORS:
+    heard = (*(_HEARS if hears else ()), *(_READS if reads else ()))
+    for key, name, kind, template, more in (*_SENSORS, *heard):
         parts[key] = {
             "p": "sensor",
             "name": name,

@@ -5,9 +5,10 @@ The device id equals the certificate's common name, so that a broker's pattern A
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.base.config import AgentConfig
+from agent.base.report import is_second_form
 from agent.base.schemas.registry import urn
 
 _DAY = 86_400
@@ -42,7 +43,17 @@ MESSAGE_KINDS = {
     "res": MessageKind("response-1", expiry=30, required=False),
     "discovery": MessageKind(None, retain=True, required=False),
 }
+HEARD_KINDS = {
+    "summary": replace(MESSAGE_KINDS["summary"], schema="summary-2"),
+    "shadow/reported": replace(MESSAGE_KINDS["shadow/reported"], schema="reported-2"),
+}
+"""Second forms, of a device whose site switches microphone or words on."""
 HOME_ASSISTANT = "homeassistant/status"
+
+
+def message_kind(kind: str, body: bytes) -> MessageKind:
+    """Of `MESSAGE_KINDS`, with the schema that this body has."""
+    return (HEARD_KINDS if is_second_form(body) and kind in HEARD_KINDS else MESSAGE_KINDS)[kind]
 
 
 class Topics:

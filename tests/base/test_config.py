@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from agent.base.config import AgentConfig, as_toml, load, parse, remote_fields
 from agent.base.errors import ConfigError
-from agent.base.report.device import RemotePath, RemoteSettings
+from agent.base.report import HeardSettings, RemoteSettings
+from agent.base.report.device import RemotePath
 
 
 def test_the_defaults_stand_alone_and_are_frozen() -> None:
@@ -88,18 +89,22 @@ IN_FORCE: dict[str, dict[str, Any]] = {
     "detection": {"tiles": 1},
     "micro": {"enabled": True},
     "mqtt": {"discovery": False},
-    "privacy": {"k": 10, "window": 60},
+    "privacy": {"k": 10, "window": 60, "microphone": False, "words": False},
     "tracking": {"max_faces": 40},
 }
 VALUES = (True, False, "1", *range(-1, 302), 900, 3600, 3601)
 
 
 def test_what_a_fleet_may_set_is_what_a_device_can_report() -> None:
-    assert tuple(remote_fields()) == get_args(RemotePath)
+    """By the second form; the first leaves out what a site without them never has on."""
+    heard = {"privacy.microphone", "privacy.words"}
+    assert set(remote_fields()) == {*get_args(RemotePath), *heard}
+    first = RemoteSettings.model_json_schema()["$defs"]["Privacy"]["properties"]
+    assert set(IN_FORCE["privacy"]) - set(first) == {"microphone", "words"}
     for section, key in (path.split(".") for path in remote_fields()):
         for value in VALUES:
             data = {**IN_FORCE, section: {**IN_FORCE[section], key: value}}
-            reportable = accepts(RemoteSettings.model_validate, data)
+            reportable = accepts(HeardSettings.model_validate, data)
             assert accepts(lambda it: parse(it, "here"), data) == reportable, (section, key, value)
 
 

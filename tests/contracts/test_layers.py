@@ -189,7 +189,7 @@ def builds_summary(tree: ast.AST) -> bool:
         if isinstance(node, ast.Call):
             called = node.func
             name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-            if name in ("Summary", "model_construct"):
+            if name in ("Summary", "HeardSummary", "model_construct"):
                 return True
             owner = called.value if isinstance(called, ast.Attribute) else None
             if name == "model_validate" and "Summary" in ast.dump(owner or ast.Pass()):
@@ -208,10 +208,11 @@ def test_only_release_builds_a_summary() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
-        if alias.name == "Summary" and alias.asname
+        if alias.name in ("Summary", "HeardSummary") and alias.asname
     }
     assert not renamed, f"{renamed} hide Summary behind another name"
     assert builds_summary(ast.parse("report.Summary(v=1)"))
+    assert builds_summary(ast.parse("HeardSummary(v=2)"))
     assert builds_summary(ast.parse("Summary.model_validate({})"))
     assert not builds_summary(ast.parse("Summary.model_validate_json(body)"))
 

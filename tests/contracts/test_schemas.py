@@ -7,21 +7,23 @@ import json
 import subprocess
 import sys
 from math import comb, log2
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from agent.base.report import Quality, Summary, to_json
+from agent.base.report import Heard, HeardSummary, Quality, Summary, summary_form, to_json
 from agent.base.schemas import registry as schemas
 from agent.base.schemas.capacity import OpenSchemaError, capacity
-from tests.summaries import meta, summary
+from agent.base.vocabulary import HeardCell
+from agent.wall.outbox.store import MAX_BODY_BYTES
+from tests.summaries import LISTENING, meta, summary
 
 CLOSED = {"type": "object", "additionalProperties": False}
 
 
-@pytest.mark.parametrize("name", schemas.MESSAGES)
+@pytest.mark.parametrize("name", schemas.in_use(True))
 def test_the_files_match_the_models(name: str) -> None:
     assert schemas.load(name) == schemas.build(name)
     jsonschema.Draft202012Validator.check_schema(schemas.load(name))
@@ -33,16 +35,28 @@ def test_the_command_runs_as_a_module() -> None:
     assert "summary-1: closed" in done.stdout
 
 
-@pytest.mark.parametrize("name", schemas.MESSAGES)
+@pytest.mark.parametrize("name", schemas.in_use(True))
 def test_a_message_is_smaller_than_a_picture(name: str) -> None:
     most = capacity(schemas.build(name))
-    assert most.bytes <= 2048
+    assert most.bytes <= MAX_BODY_BYTES
     # A receipt is sent once a day, meta, which names its hash, a few times, the others up to a
     # hundred times.
-    assert most.bits / 8 <= {"summary-1": 64, "receipt-1": 256, "meta-1": 114}.get(name, 80)
+    assert most.bits / 8 <= {
+        "summary-1": 64,
+        "summary-2": 96,
+        "receipt-1": 256,
+        "meta-1": 114,
+    }.get(name, 80)
 
 
-@pytest.mark.parametrize(("name", "made"), [("summary-1", summary(3)), ("meta-1", meta())])
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("summary-1", summary(3)),
+        ("summary-2", summary(3, policy=LISTENING)),
+        ("meta-1", meta()),
+    ],
+)
 def test_a_message_satisfies_its_schema_and_its_bound(name: str, made: Any) -> None:
     body = to_json(made)
     jsonschema.validate(json.loads(body), schemas.load(name))
@@ -96,6 +110,44 @@ def test_exactly_the_null_cells_have_a_reason() -> None:
     for withheld in ([], [*body["withheld"][1:]]):
         with pytest.raises(ValidationError, match="reason"):
             Summary.model_validate_json(json.dumps({**body, "withheld": withheld}))
+
+
+def test_the_second_form_adds_one_block_to_the_first() -> None:
+    first, second = schemas.build("summary-1"), schemas.build("summary-2")
+    assert set(second["properties"]) - set(first["properties"]) == {"heard"}
+    same = set(first["properties"]) - {"v", "tone"}
+    assert {key: first["properties"][key] for key in same} == {
+        key: second["properties"][key] for key in same
+    }
+    assert tuple(Heard.model_fields) == ("voice", "text", *get_args(HeardCell))
+
+
+def test_a_form_is_told_by_its_first_field() -> None:
+    for made in (summary(3), summary(3, policy=LISTENING)):
+        body = to_json(made)
+        assert summary_form(body) is type(made)
+        other = HeardSummary if type(made) is Summary else Summary
+        with pytest.raises(ValidationError):
+            other.model_validate_json(body)
+
+
+@pytest.mark.parametrize(
+    ("said", "cells"),
+    [
+        ({"voice": "no_microphone"}, {"speech": dict.fromkeys(
+            ("none", "under_5", "from_5_to_15", "over_15"), 0)}),
+        ({"text": "policy"}, {"room_words": dict.fromkeys(
+            ("negative", "neutral", "positive", "unsure"), 0)}),
+        ({"voice": "below_k", "text": "below_k"}, {"channels": dict.fromkeys(
+            ("face", "voice", "words"), 0)}),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_has_no_numbers(said: dict[str, str], cells: dict[str, Any]) -> None:
+    base: dict[str, Any] = {"voice": "published", "text": "published"}
+    base |= dict.fromkeys(get_args(HeardCell))
+    Heard.model_validate_json(json.dumps(base | cells))
+    with pytest.raises(ValidationError, match="numbers of"):
+        Heard.model_validate_json(json.dumps(base | said | cells))
 
 
 OPEN: dict[str, dict[str, Any]] = {

@@ -16,7 +16,7 @@ from agent.base.clock import FILE_CLOCK
 from agent.base.config import AgentConfig, StoreConfig, parse
 from agent.base.report import Summary, to_json
 from agent.base.types import Visit
-from agent.base.vocabulary import Cell
+from agent.base.vocabulary import AnyCell
 from agent.privacy.noise import discrete_laplace
 from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.release import PendingRelease, ReleaseContext, Releaser, release
@@ -107,7 +107,7 @@ def log_ratio(value: int, mine: int, other: int, scale: float) -> float:
     return (abs(value - other) - abs(value - mine)) / scale
 
 
-def flat(summary: Summary, cell: Cell) -> list[int]:
+def flat(summary: Summary, cell: AnyCell) -> list[int]:
     value = getattr(summary, cell)
     if cell == "visits":
         return [value]

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from agent.base.config import MicroConfig
 from agent.base.report import Quality
-from agent.base.types import Perceived, Visit
-from agent.base.vocabulary import Cell, Flag
+from agent.base.types import SENTIMENTS, TONES, Perceived, Tone, Visit, Words
+from agent.base.vocabulary import AnyCell, Flag
 from agent.privacy import release as release_module
 from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.window import (
@@ -31,10 +31,12 @@ from agent.privacy.window import (
     place_cap,
 )
 from tests.privacy.people import Person, noised
+from tests.privacy.voices import everything_said, listening_noised, tone, words
 from tests.privacy.worlds import Draws, distance, loss, run, see, watch
 
 MIN_SIZE = 40.0
-CELLS = tuple(SENSITIVITY)
+CELLS = tuple(cell for cell in SENSITIVITY if not cell.startswith("room"))
+"""Those of visits."""
 
 
 def shown(which: int) -> np.ndarray:
@@ -44,7 +46,9 @@ def shown(which: int) -> np.ndarray:
 
 
 def extreme_visits() -> Iterator[Visit]:
-    """Every combination of a visit's attributes, at and beyond the limits of each range."""
+    """Every combination of a visit's attributes, at and beyond the limits of each range, with one
+    after the other of what it may have said."""
+    said = itertools.cycle(everything_said())
     subsets = [
         set(chosen)
         for size in range(len(POLARITIES) + 1)
@@ -65,7 +69,7 @@ def extreme_visits() -> Iterator[Visit]:
             1, 0.0, stay, 0,
             attention=stay, expression=shown(dominant), estimates=estimates, unsure=unsure,
             valence=mean * estimates, arousal=-mean * estimates, micro=set(micro),
-            analysable=able, size=size, refused=dict(why),
+            analysable=able, size=size, refused=dict(why), said=next(said),
         )  # fmt: skip
 
 
@@ -152,7 +156,7 @@ def crowd(seed: int) -> list[Person]:
     ]  # fmt: skip
 
 
-def moved_cells(one: Draws, other: Draws) -> list[Cell]:
+def moved_cells(one: Draws, other: Draws) -> list[AnyCell]:
     return [cell for (cell, a), (_, b) in zip(one, other, strict=True) if a != b]
 
 
@@ -167,7 +171,7 @@ def test_from_frames_to_summaries_a_person_less_changes_numbers_alone(
     policy = resolve(settings)
     people = crowd(seed)
     whole = run(monkeypatch, watch(see(people, 125)), settings, least=100)
-    assert len({cell for cell, _ in whole.draws}) == len(CELLS)
+    assert {cell for cell, _ in whole.draws} == set(policy.cells)
     spent = []
     for absent in people:
         others = [person for person in people if person is not absent]
@@ -181,6 +185,63 @@ def test_from_frames_to_summaries_a_person_less_changes_numbers_alone(
         spent.append(loss(policy, whole.draws, less.draws))
     assert max(spent) <= policy.epsilon_milli / 1000
     assert max(spent) > 0.3 * policy.epsilon_milli / 1000
+
+
+def talk(people: list[Person], seed: int) -> list[tuple[Person | None, Tone | Words]]:
+    """Readings of each person, alone in view or among others, in the three minutes."""
+    rng = random.Random(seed)
+    found: list[tuple[Person | None, Tone | Words]] = []
+    for person in people:
+        track = person.track if rng.random() < 0.5 else None
+        for number in range(rng.randrange(1, 12)):
+            time = min(person.arrives + 1.5 + 5 * number, person.leaves - 0.1)
+            if time > person.arrives and time < person.arrives + 60:
+                found.append((person, tone(time, rng.choice(TONES), track, valence=1.0)))
+                found.append((person, words(time, rng.choice(SENTIMENTS), track)))
+    passers_by = [tone(rng.uniform(0, 120), rng.choice(TONES)) for _ in range(9)]
+    return found + [(None, reading) for reading in passers_by]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.slow
+def test_nor_does_a_person_who_speaks_for_a_minute(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same with voices and words: who is taken away takes away what she said, to the camera and
+    among others; the rest is heard as before. All of it is within one visit's epsilon."""
+    settings = listening_noised(window=60, k=3, epsilon=1.0)
+    policy = resolve(settings)
+    people = crowd(seed)
+    said = talk(people, seed)
+    whole = run(monkeypatch, watch(see(people, 125), [r for _, r in said]), settings, least=100)
+    assert {cell for cell, _ in whole.draws} == set(policy.cells) >= set(SENSITIVITY)
+    spent, moved = [], set()
+    for absent in people:
+        others = [person for person in people if person is not absent]
+        left = [reading for whose, reading in said if whose is not absent]
+        less = run(monkeypatch, watch(see(others, 125), left), settings, least=100)
+        assert less.published == whole.published
+        moved.update(moved_cells(whole.draws, less.draws))
+        spent.append(loss(policy, whole.draws, less.draws))
+    assert max(spent) <= policy.epsilon_milli / 1000
+    assert moved >= {"speech", "room_tone", "room_words"}
+
+
+def test_who_talks_to_the_room_for_longer_spends_more_by_so_much_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a minute's bound does not protect: ten minutes of talk among others."""
+    settings = listening_noised(window=300, k=3, epsilon=1.0)
+    policy = resolve(settings)
+    seen = see([], 900, fps=2.0)
+    said: list[Tone | Words] = [tone(10 + 3 * n, "angry") for n in range(200)]
+    whole = run(monkeypatch, watch(seen, said), settings, least=100)
+    quiet = run(monkeypatch, watch(seen), settings, least=100)
+    turns = 31  # those that hold the times from 10 to 607 s
+    share = policy.epsilon("room_tone") / SENSITIVITY["room_tone"]
+    assert loss(policy, whole.draws, quiet.draws) == turns * share
+    assert turns * share < 1, "still less than a visit"
+    assert set(moved_cells(whole.draws, quiet.draws)) == {"room_tone"}
 
 
 def test_a_face_that_can_be_seen_well_does_not_change_why_others_cannot(

@@ -17,15 +17,15 @@ import pytest
 
 from agent.base.config import AgentConfig
 from agent.base.report import Summary, to_json
-from agent.base.types import Perceived, Visit
-from agent.base.vocabulary import Cell
+from agent.base.types import Perceived, Tone, Visit, Words
+from agent.base.vocabulary import AnyCell
 from agent.privacy import release as release_module
 from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.release import Released, Releaser
 from agent.privacy.window import SENSITIVITY, ExactCounts, units
 from tests.privacy.people import MODEL, Person, frames
 
-Draws = list[tuple[Cell, list[int]]]
+Draws = list[tuple[AnyCell, list[int]]]
 """For each noising: cell and exact numbers."""
 
 
@@ -48,7 +48,7 @@ def run(
     draws: Draws = []
     rng = random.Random("the same in every world")
 
-    def prescribed(counts: ExactCounts, cell: Cell, *_: Any) -> list[int]:
+    def prescribed(counts: ExactCounts, cell: AnyCell, *_: Any) -> list[int]:
         numbers = counts.cells[cell]
         draws.append((cell, list(numbers)))
         return [rng.randrange(least, 150) for _ in numbers]
@@ -65,15 +65,27 @@ def see(people: Sequence[Person], end: float, fps: float = 25.0) -> list[Perceiv
     return [replace(frame, skipped=len(frame.faces)) for frame in frames(people, end, fps)]
 
 
-def watch(seen: list[Perceived]) -> Callable[[Releaser], list[Released]]:
-    """Show frames to a releaser, with two contents in turn of 37 s each."""
+def watch(
+    seen: list[Perceived], said: Sequence[Tone | Words] = ()
+) -> Callable[[Releaser], list[Released]]:
+    """Show frames to a releaser, with two contents in turn of 37 s each. `said`: readings, each
+    given with the first frame after it; the microphone works."""
 
     def drive(releaser: Releaser) -> list[Released]:
-        return [
-            released
-            for frame in seen
-            for released in releaser.observe(frame, slot=int(frame.time // 37) % 2)
-        ]
+        done, coming = [], sorted(said, key=lambda reading: -reading.time)
+        before = 0.0
+        for frame in seen:
+            slot = int(frame.time // 37) % 2
+            done += releaser.observe(frame, slot=slot)
+            releaser.listen(frame.time, frame.time - before)
+            before = frame.time
+            while coming and coming[-1].time <= frame.time:
+                reading = coming.pop()
+                if isinstance(reading, Tone):
+                    releaser.hear(reading, slot)
+                else:
+                    releaser.read(reading, slot)
+        return done
 
     return drive
 
@@ -97,7 +109,7 @@ def admit(visits: Sequence[Visit], end: float, step: float) -> Callable[[Release
     return drive
 
 
-def distance(cell: Cell, one: Sequence[int], other: Sequence[int]) -> Fraction:
+def distance(cell: AnyCell, one: Sequence[int], other: Sequence[int]) -> Fraction:
     """L1, each number in its unit: what `SENSITIVITY` bounds."""
     return sum(
         (Fraction(abs(a - b), unit) for a, b, unit in zip(one, other, units(cell), strict=True)),

@@ -50,6 +50,21 @@ def test_the_default_is_what_the_warden_enforces(
     assert told["quotas"]["summary"] == 2 * (windows(3600) + RESTARTS)
 
 
+def test_with_microphone_or_words_a_summary_holds_half_as_much_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert capacity.main(["--slots", "1", "--hearing", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    lines = {line["message"]: line for line in told["messages"]}
+    assert set(lines) == {*schemas.in_use(True), "state", "discovery"} - {"summary-1", "reported-1"}
+    assert 8 * 64 < lines["summary-2"]["bits"] <= 8 * 96
+    assert told["bytes_a_day"] <= 17_920
+    site = tmp_path / "site.toml"
+    site.write_text("[privacy]\nwords = true\n[content]\nslots = 1\n")
+    assert capacity.main(["--config", str(site), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == told, "a site that listens is counted as one"
+
+
 def test_the_table_names_every_message(capsys: pytest.CaptureFixture[str]) -> None:
     assert capacity.main(["--window", "300", "--slots", "2"]) == 0
     table = capsys.readouterr().out

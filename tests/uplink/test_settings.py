@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.base.config import AgentConfig, parse, remote_fields
 from agent.base.errors import ConfigError, StoreError
-from agent.base.report import EventCode, Rejected
+from agent.base.report import EventCode, HeardReported, Rejected, Reported, to_json
 from agent.privacy.policy.rules import resolve
 from agent.privacy.policy.signing import make_key, sign_profile
 from agent.privacy.policy.site import STRICTER as RULES
@@ -280,6 +280,45 @@ def test_a_site_file_that_became_stricter_holds_against_what_was_stored(tmp_path
     }  # fmt: skip
 
 
+def test_a_fleet_switches_the_microphone_off_and_not_on(tmp_path: Path) -> None:
+    loud = RemoteControl(shop(tmp_path, microphone=True), Counted())
+    heard = loud.reported
+    assert isinstance(heard, HeardReported)
+    assert (heard.config.privacy.microphone, heard.config.privacy.words) == (True, False)
+    loud.set_desired(desired(1, privacy={"microphone": False, "words": True}), "own")
+    assert not resolve(loud.config, live=False).listens
+    heard = loud.reported
+    assert isinstance(heard, HeardReported), "the form is the site's"
+    assert (heard.config.privacy.microphone, heard.config.privacy.words) == (False, False)
+    assert refusals(loud) == [("other", "weaker_than_site")], "words, which the site has off"
+    loud.set_desired(desired(2), "own")
+    assert resolve(loud.config, live=False).hears, "as the site has it"
+
+
+def test_where_a_site_does_not_listen_the_fleet_is_told_as_before(tmp_path: Path) -> None:
+    control = RemoteControl(shop(tmp_path), Counted())
+    control.set_desired(desired(1, privacy={"microphone": False, "words": False}), "own")
+    assert type(control.reported) is Reported
+    assert b"microphone" not in to_json(control.reported)
+    assert control.reported.rejected == ()
+    control.set_desired(desired(2, privacy={"microphone": True, "words": 1}), "own")
+    assert not resolve(control.config, live=False).listens
+    assert refusals(control) == [("other", "wrong_value")], "the first of several"
+    (tmp_path / "room").mkdir()
+    rooms = parse(
+        {
+            "device": {"place": "education"},
+            "privacy": {"policy": "classroom"},
+            "store": {"outbox": str(tmp_path / "room" / "outbox.db")},
+        },
+        "test",
+    )
+    room = RemoteControl(rooms, Counted())
+    room.set_desired(desired(1, privacy={"microphone": True}), "own")
+    assert refusals(room) == [("other", "weaker_than_policy")]
+    assert not resolve(room.config, live=False).listens
+
+
 def test_every_remote_setting_has_a_rule() -> None:
     assert set(RULES) == set(remote_fields()) == set(site_values(AgentConfig()))
     assert weaker_than_site(AgentConfig(), {"privacy.epsilon": 1}) == {"privacy.epsilon"}
@@ -307,7 +346,7 @@ def test_what_is_in_force_is_never_weaker_than_the_site(
     """By another statement of the rules than the code's."""
     config = site(Path("/nowhere"), privacy={"k": k, "window": window})
     patch, refused = resolve_desired(config, Patch.model_validate(nested(wished)), Patch())
-    found = in_force(apply(config, patch))
+    found = in_force(apply(config, patch), listens=False)
     assert found.privacy.k == max(k, wished.get("privacy.k", 0))
     assert found.privacy.window == max(window, wished.get("privacy.window", 0))
     assert found.tracking.max_faces == min(8, wished.get("tracking.max_faces", 200))

@@ -10,10 +10,10 @@ import jinja2
 import pytest
 
 from agent.base.config import parse
-from agent.base.report import ExpressionCounts
+from agent.base.report import ExpressionCounts, VisitTones
 from agent.uplink.state import announcement
 from agent.uplink.topics import Topics
-from tests.summaries import summary
+from tests.summaries import LISTENING, summary
 
 _KEYS = {
     "sensor": {"p", "name", "unique_id", "state_topic", "value_template", "entity_category",
@@ -23,9 +23,12 @@ _KEYS = {
 """Of Home Assistant's MQTT sensor and button."""
 
 
-def described(device: str, **mqtt: Any) -> bytes:
+LOUD = {"hears": True, "reads": True}
+
+
+def described(device: str, listens: dict[str, bool] | None = None, **mqtt: Any) -> bytes:
     config = parse({"device": {"id": device, "group": "shop"}, "mqtt": mqtt}, "test")
-    return announcement(Topics(config))
+    return announcement(Topics(config), **(listens or {}))
 
 
 def test_it_is_pinned() -> None:
@@ -39,8 +42,9 @@ def test_it_depends_on_the_device_id_only() -> None:
     assert described("a-box").replace(b"a-box", b"box-7") == first
 
 
-def test_its_shape_is_the_one_that_home_assistant_reads() -> None:
-    whole = json.loads(described("box-7"))
+@pytest.mark.parametrize("listens", [{}, LOUD])
+def test_its_shape_is_the_one_that_home_assistant_reads(listens: dict[str, bool]) -> None:
+    whole = json.loads(described("box-7", listens))
     assert set(whole) == {"dev", "o", "cmps", "availability_topic"}
     assert whole["availability_topic"] == "fleeting/1/d/box-7/state"
     names = [part["unique_id"] for part in whole["cmps"].values()]
@@ -59,6 +63,32 @@ def test_its_shape_is_the_one_that_home_assistant_reads() -> None:
 @pytest.mark.parametrize("device", ["b", "x" * 64])
 def test_it_passes_a_broker_that_refuses_large_packets(device: str) -> None:
     assert len(described(device)) + len(f"homeassistant/device/{device}/config") <= 3500
+    assert len(described(device, LOUD)) + len(f"homeassistant/device/{device}/config") <= 4000
+
+
+def test_voices_and_words_have_sensors_where_they_are_on_only() -> None:
+    def keys(**listens: bool) -> list[str]:
+        return list(json.loads(described("box-7", listens))["cmps"])
+
+    assert keys(hears=False, reads=False) == keys()
+    assert set(keys(hears=True)) - set(keys()) == {"voice"}
+    assert set(keys(reads=True)) - set(keys()) == {"words"}
+
+
+def test_their_templates_match_the_second_form() -> None:
+    value = json.loads(summary(0, policy=LISTENING).model_dump_json())
+    parts = json.loads(described("box-7", LOUD))["cmps"]
+
+    def rendered(key: str) -> str:
+        template = jinja2.Environment().from_string(parts[key]["value_template"])
+        return str(template.render(value_json=value)).strip()
+
+    assert (rendered("voice"), rendered("words")) == ("None", "None"), "a window that is withheld"
+    value["tone"] = dict.fromkeys(VisitTones.model_fields, 2) | {"happy": 12, "unsure": -1}
+    value["heard"]["words"] = {"negative": 1, "neutral": 2, "positive": 1, "unsure": 0}
+    assert (rendered("voice"), rendered("words")) == (f"{round(100 * 12 / 17)}", "25")
+    del value["heard"]
+    assert rendered("words") == "None", "a summary of the first form"
 
 
 def test_the_templates_match_the_summary_schema() -> None:

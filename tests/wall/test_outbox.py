@@ -26,7 +26,7 @@ from agent.base.quotas import EVENTS_STORED
 from agent.base.report import Birth, Event, EventCode, Vitals, to_json
 from agent.wall.outbox import Outbox
 from agent.wall.outbox._events import EVENT_INTERVAL
-from tests.summaries import birth, summary
+from tests.summaries import LISTENING, birth, summary
 
 
 def box(folder: Path, **bounds: float) -> Outbox:
@@ -44,6 +44,16 @@ def codes(outbox: Outbox) -> list[str]:
 
 def _count(body: bytes) -> int:
     return Event.model_validate_json(body).count
+
+
+def test_a_summary_with_voices_is_stored_with_its_line_in_the_ledger(tmp_path: Path) -> None:
+    made = summary(0, policy=LISTENING)
+    with box(tmp_path) as outbox:
+        outbox.add(made)
+        assert summaries(outbox) == [to_json(made)]
+        (line,) = outbox.ledger.entries()
+        assert line[3] == hashlib.sha256(to_json(made)).hexdigest()
+        assert line[2] == made.privacy.epsilon_milli
 
 
 def test_rows_leave_in_order_byte_for_byte_and_only_when_acknowledged(tmp_path: Path) -> None:

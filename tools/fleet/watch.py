@@ -10,7 +10,16 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import ValidationError
 
-from agent.base.report import ClosedModel, Event, Health, Meta, Receipt, Summary, to_json
+from agent.base.report import (
+    ClosedModel,
+    Event,
+    Health,
+    Meta,
+    Receipt,
+    Summary,
+    summary_form,
+    to_json,
+)
 from tools.common.errors import ToolError
 from tools.fleet import certificates
 
@@ -47,7 +56,7 @@ def _verdict(kind: str, body: bytes) -> str:
     if kind == "state":
         said = body in (b"online", b"offline", b"")
         return body.decode() if said else "REFUSED: neither online nor offline"
-    model = KINDS[kind]
+    model = summary_form(body) if kind == "summary" else KINDS[kind]
     try:
         if to_json(model.model_validate_json(body)) != body:
             return "REFUSED: not the one byte form of its message"

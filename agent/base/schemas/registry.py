@@ -8,7 +8,18 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from agent.base.report import ClosedModel, Event, Health, Meta, Receipt, Reported, Response, Summary
+from agent.base.report import (
+    ClosedModel,
+    Event,
+    Health,
+    HeardReported,
+    HeardSummary,
+    Meta,
+    Receipt,
+    Reported,
+    Response,
+    Summary,
+)
 
 MESSAGES: dict[str, type[ClosedModel]] = {
     "summary-1": Summary,
@@ -21,6 +32,14 @@ MESSAGES: dict[str, type[ClosedModel]] = {
 }
 """Model by schema file name without suffix. The only other message is `state`: `online` or
 `offline`."""
+HEARING: dict[str, type[ClosedModel]] = {"summary-2": HeardSummary, "reported-2": HeardReported}
+"""Those that only a device sends whose site switches microphone or words on. Where its fleet
+switches both off it sends summaries of the first form again."""
+
+
+def in_use(hearing: bool) -> dict[str, type[ClosedModel]]:
+    """The messages of a device; `hearing`: its site switches microphone or words on."""
+    return MESSAGES | HEARING if hearing else MESSAGES
 
 
 def urn(name: str) -> str:
@@ -31,7 +50,7 @@ def urn(name: str) -> str:
 
 def build(name: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a message, from its model."""
-    schema = MESSAGES[name].model_json_schema(mode="serialization")
+    schema = in_use(True)[name].model_json_schema(mode="serialization")
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": urn(name)}
     return head | schema
 
@@ -48,10 +67,10 @@ def load(name: str) -> dict[str, Any]:
 
 
 @functools.cache
-def joint_hash() -> str:
-    """The first 16 hex digits of the SHA-256 over all packaged schemas."""
+def joint_hash(hearing: bool = False) -> str:
+    """The first 16 hex digits of the SHA-256 over the schemas of a device's messages."""
     folder = files(__package__)
     digest = hashlib.sha256()
-    for name in sorted(MESSAGES):
+    for name in sorted(in_use(hearing)):
         digest.update(folder.joinpath(f"{name}.json").read_bytes())
     return digest.hexdigest()[:16]

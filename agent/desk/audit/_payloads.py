@@ -23,6 +23,7 @@ from agent.base.report import (
     ClosedModel,
     Event,
     Health,
+    HeardReported,
     Meta,
     Privacy,
     Receipt,
@@ -31,7 +32,7 @@ from agent.base.report import (
     to_json,
 )
 from agent.base.schemas.capacity import capacity
-from agent.base.schemas.registry import MESSAGES, joint_hash, load
+from agent.base.schemas.registry import HEARING, MESSAGES, in_use, joint_hash, load
 from agent.desk.audit._truth import Truth, utc_offset
 from agent.uplink.receipt.book import ZEROS, units_hash
 from agent.uplink.receipt.continuity import digest
@@ -39,35 +40,36 @@ from agent.uplink.settings import in_force
 
 STATES = (b"online", b"offline")
 _SCHEMAS = {name.rpartition("-")[0]: name for name in MESSAGES}
-"""Latest schema by kind of message."""
+"""By kind of message, of a device that neither hears nor reads."""
 _MAX_CLOCK_STEP = 120.0
 """Seconds by which the epoch of a birth certificate may differ from the clock now."""
 
 
 @functools.cache
 def _validators() -> dict[str, Draft202012Validator]:
-    """By kind of message. Raises `OpenSchemaError` for a schema without bounds."""
+    """By name. Raises `OpenSchemaError` for a schema without bounds."""
     found = {}
-    for kind, name in _SCHEMAS.items():
+    for name in in_use(True):
         schema = load(name)
         capacity(schema)
-        found[kind] = Draft202012Validator(schema)
+        found[name] = Draft202012Validator(schema)
     return found
 
 
-def problem(kind: str, body: bytes) -> str | None:
-    """Why `body` is no valid message of this kind, else None.
+def problem(kind: str, body: bytes, listens: bool = False) -> str | None:
+    """Why `body` is no valid message of this kind, else None. `listens`: the device's microphone or
+    words are on.
 
     Checks the schema, the model's further constraints, such as the order of flags, and the
     canonical form: the model must serialise to the same bytes.
     """
     try:
-        error = best_match(_validators()[kind].iter_errors(json.loads(body)))
+        error = best_match(_validators()[_schema(kind, listens)].iter_errors(json.loads(body)))
         if error is not None:
             what = error.message  # begins with the value, of any length
             what = what if len(what) <= 200 else f"{what[:100]} … {what[-80:]}"
             return f"{error.json_path}: {what}"
-        same = to_json(_model(kind).model_validate_json(body)) == body
+        same = to_json(_model(kind, listens).model_validate_json(body)) == body
     except RecursionError:
         return "it is nested too deeply"
     except ValidationError as wrong:
@@ -77,8 +79,12 @@ def problem(kind: str, body: bytes) -> str | None:
     return None if same else "it is not written in the one form that messages have"
 
 
-def _model(kind: str) -> type[ClosedModel]:
-    return MESSAGES[_SCHEMAS[kind]]
+def _schema(kind: str, listens: bool) -> str:
+    return f"{kind}-2" if listens and f"{kind}-2" in HEARING else _SCHEMAS[kind]
+
+
+def _model(kind: str, listens: bool) -> type[ClosedModel]:
+    return in_use(listens)[_schema(kind, listens)]
 
 
 class PayloadCheck:
@@ -98,7 +104,8 @@ class PayloadCheck:
 
     def __call__(self, kind: str, body: bytes) -> str | None:
         """What is wrong with a message of this kind, else None."""
-        wrong = problem(kind, body)
+        listens = self._truth.policy.listens
+        wrong = problem(kind, body, listens)
         checks: dict[str, Callable[[Any, bytes], str | None]] = {
             "summary": self._summary, "meta": self._meta, "health": self._health,
             "event": self._event, "receipt": self._receipt, "reported": self._reported,
@@ -107,7 +114,7 @@ class PayloadCheck:
             return wrong
         if kind not in checks:
             return "nothing was asked that this could answer"
-        return checks[kind](_model(kind).model_validate_json(body), body)
+        return checks[kind](_model(kind, listens).model_validate_json(body), body)
 
     def _same(self, name: str, value: object) -> bool:
         """Whether a value that a run does not change is as it was first."""
@@ -164,7 +171,7 @@ class PayloadCheck:
                 "cage": truth.birth and truth.birth.cage,
             },
         )
-        wrong = wrong or _unlike(message, {"key": truth.key, "schemas": joint_hash()})
+        wrong = wrong or _unlike(message, {"key": truth.key, "schemas": joint_hash(policy.listens)})
         if wrong is None and not self._same("uplink", message.uplink):
             wrong = "what uplink says of its walls has changed"
         if message.receipt is not None and message.receipt.sha256 != truth.receipt:
@@ -196,7 +203,10 @@ class PayloadCheck:
         return None
 
     def _reported(self, message: Reported, body: bytes) -> str | None:
-        honest = Reported(version=0, defaults=0, config=in_force(self._truth.config), rejected=())
+        listens = self._truth.policy.listens
+        form = HeardReported if listens else Reported
+        config = in_force(self._truth.config, listens)
+        honest = form(version=0, defaults=0, config=config, rejected=())  # type: ignore[arg-type]
         return _unlike(message, dict(honest))
 
     def _receipt(self, message: Receipt, body: bytes) -> str | None:
@@ -220,7 +230,7 @@ class PayloadCheck:
                 # null in a receipt that is signed before perception has begun
                 "model": statement.model and truth.model,
                 "policy": statement.policy and truth.policy.hash,
-                "schemas": joint_hash(),
+                "schemas": joint_hash(truth.policy.listens),
                 "key": truth.key,
             },
         )

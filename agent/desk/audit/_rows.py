@@ -18,6 +18,7 @@ from agent.base.report import (
     ClosedModel,
     Event,
     EventCode,
+    HeardSummary,
     Receipt,
     SlotsInUse,
     Summary,
@@ -113,6 +114,8 @@ class RowCheck:
         model = KINDS.get(kind) if isinstance(kind, str) else None
         if model is None or alias is not None or not _is_count(rowid, _MAX_ID):
             return f"kind {_short(kind)}"
+        if model is Summary and self.truth.policy.listens:
+            model = HeardSummary
         message = from_json(model, body) if isinstance(body, bytes) else None
         if message is None or not isinstance(body, bytes):
             return f"a body of {_size(body)} bytes that is no {kind!r}"

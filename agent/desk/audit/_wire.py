@@ -23,7 +23,7 @@ from agent.desk.audit._truth import Truth
 from agent.desk.loopback import packets
 from agent.desk.loopback.packets import MalformedError
 from agent.uplink.state import META_INTERVAL, announcement
-from agent.uplink.topics import MESSAGE_KINDS
+from agent.uplink.topics import MESSAGE_KINDS, message_kind
 
 _MIN_CONNECTIONS = 3
 """Connections that a run may have, however short it is."""
@@ -193,7 +193,7 @@ class _Connection:
         else:
             wrong = self._wrong(kind, message.payload)
             expected = honest.publish(
-                MESSAGE_KINDS[topic_kind], message.topic, message.payload, number
+                message_kind(topic_kind, message.payload), message.topic, message.payload, number
             )
             if whole != expected:
                 self._add(f"not the packet of a {kind} message: {_difference(whole, expected)}")
@@ -224,7 +224,10 @@ class _Connection:
             self.closing = True
             return None if payload == b"offline" else "it is online for the second time"
         if kind == "discovery":
-            honest = announcement(self.honest.topics) if self.honest else b""
+            policy = truth.policy
+            honest = b""
+            if self.honest:
+                honest = announcement(self.honest.topics, hears=policy.hears, reads=policy.reads)
             return None if payload == honest else "it is not the announcement of this device"
         if kind == "res":
             return "nothing was asked that this could answer"

@@ -11,7 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import ValidationError
 
 from agent.base.errors import PublishError
-from agent.base.report import Summary
+from agent.base.report import Summary, summary_form
 
 
 class Subscriber:
@@ -103,7 +103,8 @@ class Subscriber:
                 self._states.append(message.payload.decode("utf-8", "replace"))
             elif kind == "summary":
                 try:
-                    summary = Summary.model_validate_json(message.payload)
+                    body = bytes(message.payload)
+                    summary = summary_form(body).model_validate_json(body)
                 except ValidationError as error:
                     self._refused.append(f"{error.error_count()} fields are not as they must be")
                 else:

@@ -19,25 +19,28 @@ MEANINGS: dict[str, str] = {
     "*.boot": "Random mark of one start of the program; new at each start.",
     "*.seq": "Counts messages, so that a second copy is recognised and a missing one noticed.",
     # summary
-    "Summary.window": "The stretch of time that is counted. It stands either with or without time "
+    "*Summary.window": "The stretch of time that is counted. It stands either with or without time "
     "of day.",
-    "Summary.slot": "Which content was on show, as a number; what it stands for stays with the "
+    "*Summary.slot": "Which content was on show, as a number; what it stands for stays with the "
     "operator.",
-    "Summary.visits": "Visits that ended in this window. Two visits may be of one person: nobody "
+    "*Summary.visits": "Visits that ended in this window. Two visits may be of one person: nobody "
     "is recognised.",
-    "Summary.expression": "Visits by the expression shown most.",
-    "Summary.valence": "How pleasant the expressions looked.",
-    "Summary.arousal": "How lively the expressions looked.",
-    "Summary.attention": "Visits by seconds spent facing the camera.",
-    "Summary.dwell": "Visits by seconds in view.",
-    "Summary.micro": "Visits with very brief expressions.",
-    "Summary.tone": "Stretches of speech by tone of voice.",
-    "Summary.withheld": "Why a part is missing.",
-    "Summary.privacy": "How the counts were protected.",
-    "Summary.quality": "How far the window can be trusted.",
-    "Summary.model": "Which models were in use (first half of their hash).",
-    "Summary.policy": "The policy in force.",
-    "Summary.policy_hash": "First half of the hash of all rules in force.",
+    "*Summary.expression": "Visits by the expression shown most.",
+    "*Summary.valence": "How pleasant the expressions looked.",
+    "*Summary.arousal": "How lively the expressions looked.",
+    "*Summary.attention": "Visits by seconds spent facing the camera.",
+    "*Summary.dwell": "Visits by seconds in view.",
+    "*Summary.micro": "Visits with very brief expressions.",
+    "*Summary.tone": "Stretches of speech by tone of voice.",
+    "HeardSummary.tone": "Visits by the tone of voice heard most, of those that spoke while nobody "
+    "else was in view.",
+    "*Summary.heard": "What voices and words said, beside the tone.",
+    "*Summary.withheld": "Why a part is missing.",
+    "*Summary.privacy": "How the counts were protected.",
+    "*Summary.quality": "How far the window can be trusted.",
+    "*Summary.model": "Which models were in use (first half of their hash).",
+    "*Summary.policy": "The policy in force.",
+    "*Summary.policy_hash": "First half of the hash of all rules in force.",
     "TimedWindow.start": "When it began: UTC seconds, in tens.",
     "TimedWindow.offset": "Nothing: the time of day is known.",
     "UntimedWindow.start": "Nothing: nobody vouches for the clock.",
@@ -66,6 +69,26 @@ MEANINGS: dict[str, str] = {
     "MicroCounts.expected_false_alarms_tenths": "How many of them are mistakes to be expected, in "
     "tenths.",
     "ToneCounts.*": "Stretches of speech that sounded {field}.",
+    "VisitTones.*": "Visits that mostly sounded {field}, with noise.",
+    "VisitTones.unsure": "Visits whose tone of voice was not clear, with noise.",
+    "Heard.voice": "Whether there are numbers of voices, or why not.",
+    "Heard.text": "Whether there are numbers of words, or why not.",
+    "Heard.speech": "Visits by seconds of speech.",
+    "Heard.voice_valence": "How pleasant the voices sounded.",
+    "Heard.voice_arousal": "How lively the voices sounded.",
+    "Heard.words": "Visits by the sentiment of what they wrote or said.",
+    "Heard.fused": "Visits by what face, voice and words say together.",
+    "Heard.channels": "Visits in which each of them took part in that.",
+    "Heard.room_tone": "Speech while nobody, or more than one, was in view: stretches of 20 "
+    "seconds by tone of voice, each counted once at most.",
+    "Heard.room_words": "The same of words, by sentiment.",
+    "SpeechCounts.none": "Visits that were not heard, with noise.",
+    "SpeechCounts.under_5": "Visits heard for less than 5 seconds, with noise.",
+    "SpeechCounts.from_5_to_15": "Visits heard for 5 to 15 seconds, with noise.",
+    "SpeechCounts.over_15": "Visits heard for more than 15 seconds, with noise.",
+    "SentimentCounts.*": "Of them mostly {field}, with noise.",
+    "SentimentCounts.unsure": "Of them not clear, with noise.",
+    "ChannelCounts.*": "Visits in which the {field} took part, with noise.",
     "Privacy.unit": "Whose influence is bounded: that of one visit.",
     "Privacy.mechanism": "The kind of noise.",
     "Privacy.epsilon_milli": "Thousandths of epsilon that a visit spends; 0: no noise is added.",
@@ -133,16 +156,18 @@ MEANINGS: dict[str, str] = {
     "Statement.schemas": "Hash of all message forms.",
     "Statement.key": "The public key that signs.",
     # reported
-    "Reported.version": "The newest wish of the fleet that was looked at.",
-    "Reported.defaults": "The newest wish for the device's group that was looked at.",
-    "Reported.config": "The settings in force, of those that a fleet may change.",
-    "Reported.rejected": "Wishes that were refused.",
-    "RemoteSettings.*": "Settings of this part.",
+    "*Reported.version": "The newest wish of the fleet that was looked at.",
+    "*Reported.defaults": "The newest wish for the device's group that was looked at.",
+    "*Reported.config": "The settings in force, of those that a fleet may change.",
+    "*Reported.rejected": "Wishes that were refused.",
+    "*Settings.*": "Settings of this part.",
     "Detection.tiles": "Tiles across the picture for faces far away.",
     "Micro.enabled": "Whether micro-expressions are looked for.",
     "Mqtt.discovery": "Whether the device announces itself to Home Assistant.",
     "RemotePrivacy.k": "Counts of fewer visits are withheld.",
     "RemotePrivacy.window": "Seconds per window.",
+    "RemotePrivacy.microphone": "Whether tone of voice is read.",
+    "RemotePrivacy.words": "Whether the sentiment of words is read.",
     "Tracking.max_faces": "Faces followed at once.",
     "Rejected.path": "Which setting.",
     "Rejected.reason": "Why.",
@@ -190,7 +215,7 @@ class _Schema:
 
     def __init__(self, schema: Schema) -> None:
         self._definitions: dict[str, Schema] = schema.get("$defs", {})
-        self._remote = "RemoteSettings" in self._definitions
+        self._remote = bool({"RemoteSettings", "HeardSettings"} & self._definitions.keys())
 
     def rows(self, schema: Schema, prefix: str) -> Iterator[Field]:
         title = str(schema["title"])

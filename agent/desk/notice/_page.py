@@ -11,11 +11,11 @@ from agent.base.config import AgentConfig
 from agent.base.report.device import Command, RemotePath
 from agent.base.schemas import registry as schemas
 from agent.base.schemas.capacity import capacity, per_day
-from agent.base.vocabulary import Cell
+from agent.base.vocabulary import AnyCell, Cell, HeardCell
 from agent.desk.notice._document import Document
 from agent.desk.notice._fields import Schema, fields
 from agent.privacy.policy.rules import Policy
-from agent.uplink.topics import MESSAGE_KINDS, MessageKind, Topics
+from agent.uplink.topics import HEARD_KINDS, MESSAGE_KINDS, MessageKind, Topics
 
 _DAY = 86_400
 _NEVER = (
@@ -40,11 +40,27 @@ _EXAMPLE_COUNTS: dict[str, dict[str, int]] = {
     "dwell": {
         "under_5": 8, "from_5_to_15": 13, "from_15_to_30": 9, "from_30_to_60": 6, "over_60": 3,
     },
+    "tone": {"angry": 1, "happy": 5, "sad": 0, "neutral": 4, "unsure": 2},
     "micro": {
         "positive": 2, "negative": 1, "surprise": 0, "unspecified": 1, "analysable_visits": 24,
         "analysable_seconds": 410, "expected_false_alarms_tenths": 5,
     },
 }  # fmt: skip
+_EXAMPLE_HEARD: dict[AnyCell, dict[str, int]] = {
+    "speech": {"none": 26, "under_5": 6, "from_5_to_15": 4, "over_15": 2},
+    "voice_valence": {"sum": 210, "clip": 100},
+    "voice_arousal": {"sum": -40, "clip": 100},
+    "words": {"negative": 1, "neutral": 5, "positive": 3, "unsure": 2},
+    "fused": {"negative": 2, "neutral": 20, "positive": 11, "unsure": 7},
+    "channels": {"face": 37, "voice": 12, "words": 8},
+    "room_tone": {"angry": 0, "happy": 7, "sad": -2, "neutral": 14, "unsure": 5},
+    "room_words": {"negative": 0, "neutral": 3, "positive": 1, "unsure": -1},
+}
+_ROOM = (
+    "Who speaks while others are in view is the room's: there each stretch of 20 seconds counts "
+    "once at most. Noise hides what is said in a minute; who talks on for longer among others is "
+    "hidden less.",
+)
 _EXAMPLE_TIME = 1_780_315_200
 """12:00 UTC of a day."""
 
@@ -54,9 +70,9 @@ def document(config: AgentConfig, policy: Policy) -> Document:
     page = Document("What leaves this box")
     page.paragraph(
         f"Device `{config.device.id}`, Fleeting {__version__}, policy `{policy.name}`, rules "
-        f"`{policy.hash}`, message forms `{schemas.joint_hash()}`. This page was made from the "
-        "configuration and from the forms (JSON Schemas) that every message is checked against "
-        "before it is sent. What a form has no field for cannot be said."
+        f"`{policy.hash}`, message forms `{schemas.joint_hash(policy.listens)}`. This page was "
+        "made from the configuration and from the forms (JSON Schemas) that every message is "
+        "checked against before it is sent. What a form has no field for cannot be said."
     )
     page.heading("In short")
     page.table(("", ""), _in_short(config, policy))
@@ -64,15 +80,16 @@ def document(config: AgentConfig, policy: Policy) -> Document:
     page.bullets(_NEVER)
     _messages(page, config, policy)
     _protection(page, policy)
-    _inbound(page, config)
+    _inbound(page, config, policy)
     _checks(page, config)
     return page
 
 
-def published(config: AgentConfig, policy: Policy) -> tuple[list[Cell], list[Cell]]:
-    """Cells that a summary can have with this configuration, and the others."""
-    cells: list[Cell] = [cell for cell in policy.cells if cell != "micro" or config.micro.enabled]
-    return cells, [cell for cell in get_args(Cell) if cell not in cells]
+def published(config: AgentConfig, policy: Policy) -> tuple[list[AnyCell], list[AnyCell]]:
+    """Cells that a summary can have with this configuration, and the others of its form."""
+    cells = [cell for cell in policy.cells if cell != "micro" or config.micro.enabled]
+    form = (*get_args(Cell), *(get_args(HeardCell) if policy.listens else ()))
+    return cells, [cell for cell in form if cell not in cells]
 
 
 def _in_short(config: AgentConfig, policy: Policy) -> list[tuple[str, str]]:
@@ -83,6 +100,8 @@ def _in_short(config: AgentConfig, policy: Policy) -> list[tuple[str, str]]:
         ("Published per window", ", ".join(cells)),
         ("Never published here", ", ".join(never)),
         ("Expression or emotion", "read" if policy.infers_emotion else "not read, not computed"),
+        ("Microphone", "tone of voice is read, sound is not kept" if policy.hears else "off"),
+        ("Words", "sentiment is read, words are not kept" if policy.reads else "off"),
         ("Window", f"{policy.window} seconds or more"),
         ("Least number of visits (k)", f"{policy.k}, judged on the noised number"),
         ("Noise (epsilon per visit)", f"{policy.epsilon_milli / 1000:g}" if policy.noised
@@ -104,6 +123,8 @@ def _messages(page: Document, config: AgentConfig, policy: Policy) -> None:
     )
     rows, sections = [], []
     for kind, channel in MESSAGE_KINDS.items():
+        if policy.listens:
+            channel = HEARD_KINDS.get(kind, channel)
         if kind == "discovery" and not config.mqtt.discovery:
             continue
         name = "{command}" if kind == "res" else ""
@@ -158,11 +179,11 @@ def _message(
     never = set(published(config, policy)[1]) if kind == "summary" else set()
     rows = []
     for each in fields(schema):
-        top, _, inner = each.path.partition(".")
+        top, _, inner = each.path.removeprefix("heard.").partition(".")
         if top in never:
             if not inner:
-                rows.append((f"`{top}`", f"Never here: always nothing. {each.meaning}", "nothing",
-                             "0.0"))  # fmt: skip
+                meaning = f"Never here: always nothing. {each.meaning}"
+                rows.append((f"`{each.path}`", meaning, "nothing", "0.0"))
             continue
         meaning = each.meaning if policy.noised else each.meaning.replace(", with noise", "")
         rows.append((f"`{each.path}`", meaning, each.values, f"{each.bits:.1f}"))
@@ -187,16 +208,19 @@ def _protection(page: Document, policy: Policy) -> None:
         f"A window whose noised number of visits is below {policy.k} is withheld; its visits wait "
         "for the next.",
         "It protects a visit, not a person: who comes every day takes part every day.",
+        *(_ROOM if policy.listens else ()),
     ))  # fmt: skip
 
 
-def _inbound(page: Document, config: AgentConfig) -> None:
+def _inbound(page: Document, config: AgentConfig, policy: Policy) -> None:
     page.heading("What can come in")
     topics = Topics(config)
+    off = "`privacy.microphone` and `privacy.words`, which it may switch off only, "
     page.paragraph(
         f"Settings, on `{topics.desired}`"
         + (f" and `{topics.defaults}`" if topics.defaults else "")
-        + f": {', '.join(f'`{path}`' for path in get_args(RemotePath))}, never weaker than the "
+        + f": {', '.join(f'`{path}`' for path in get_args(RemotePath))}, "
+        f"{off if policy.listens else ''}never weaker than the "
         f"policy. Commands, on `{topics.commands}{{name}}`: "
         + ", ".join(f"`{name}`" for name in get_args(Command))
         + ". Nothing else is listened to: no code, no address, no policy."
@@ -219,8 +243,10 @@ def _checks(page: Document, config: AgentConfig) -> None:
 def example(name: str, schema: Schema, policy: Policy) -> dict[str, Any]:
     """A valid message of a schema of `schemas.registry.MESSAGES`, with invented values."""
     message: dict[str, Any] = _example_value(schema, schema.get("$defs", {}), "")
-    if name == "summary-1":
+    if name.startswith("summary-"):
         message |= _example_summary(policy)
+    if name == "summary-2":
+        message["heard"] = _example_heard(policy)
     if name == "meta-1":
         message["birth"] |= {"policy": policy.name, "policy_hash": policy.hash,
                              "k": policy.k, "window": policy.window}  # fmt: skip
@@ -250,6 +276,16 @@ def _example_summary(policy: Policy) -> dict[str, Any]:
         "policy": policy.name,
         "policy_hash": policy.hash[:8],
     }  # fmt: skip
+
+
+def _example_heard(policy: Policy) -> dict[str, Any]:
+    cells = {cell: _EXAMPLE_HEARD[cell] if cell in policy.cells else None
+             for cell in get_args(HeardCell)}  # fmt: skip
+    return {
+        "voice": "published" if policy.hears else "policy",
+        "text": "published" if policy.reads else "policy",
+        **cells,
+    }
 
 
 def _example_value(schema: Schema, definitions: dict[str, Schema], key: str) -> Any:

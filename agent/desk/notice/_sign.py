@@ -61,6 +61,8 @@ def sign_text(
     counted = {"attention", "dwell"}.intersection(policy.cells)
     what = words.expression if emotion else words.attention if counted else words.presence
     statements = [what, words.brief] if micro and "micro" in policy.cells else [what]
+    statements += [words.voice] if policy.hears else []
+    statements += [words.text] if policy.reads else []
     if policy.region == "us":
         statements.append(words.face_geometry)
     if consent:

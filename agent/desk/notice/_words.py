@@ -21,6 +21,10 @@ class Words:
     """Where expressions are inferred."""
     brief: str
     """Added where micro-expressions are spotted."""
+    voice: str
+    """Added where the microphone is on."""
+    text: str
+    """Added where words are read."""
     attention: str
     """Where only visits and attention are counted."""
     presence: str
@@ -62,6 +66,14 @@ WORDS: dict[Language, Words] = {
             "show, such as a smile. What somebody feels it does not know."
         ),
         brief="It also looks for expressions that last less than half a second.",
+        voice=(
+            "A microphone listens too: the device estimates in which tone people speak, such as "
+            "cheerful or angry. It does not understand what is said. No sound is kept or sent."
+        ),
+        text=(
+            "What is typed or said to this kiosk is rated as friendly or unfriendly, on the device "
+            "itself. The words are not kept or sent."
+        ),
         attention=(
             "A camera with artificial intelligence counts visits: how many, how long, and whether "
             "people look this way. Only presence and attention are counted; no expression and no "
@@ -113,6 +125,15 @@ WORDS: dict[Language, Words] = {
             "ihr zeigen, zum Beispiel ein Lächeln. Was jemand fühlt, weiß sie nicht."
         ),
         brief="Sie achtet auch auf Ausdrücke, die kürzer als eine halbe Sekunde dauern.",
+        voice=(
+            "Auch ein Mikrofon hört zu: Das Gerät schätzt, in welchem Ton gesprochen wird, zum "
+            "Beispiel fröhlich oder verärgert. Was gesagt wird, versteht es nicht. Kein Ton wird "
+            "gespeichert oder verschickt."
+        ),
+        text=(
+            "Was hier eingetippt oder diktiert wird, bewertet das Gerät selbst als freundlich oder "
+            "unfreundlich. Die Worte werden weder gespeichert noch verschickt."
+        ),
         attention=(
             "Eine Kamera mit künstlicher Intelligenz zählt Besuche: wie viele, wie lange, und ob "
             "jemand hersieht. Erfasst werden nur Anwesenheit und Aufmerksamkeit, keine "
@@ -168,6 +189,15 @@ WORDS: dict[Language, Words] = {
             "devant elle, par exemple un sourire. Elle ne sait pas ce que les personnes ressentent."
         ),
         brief="Elle cherche aussi des expressions de moins d’une demi-seconde.",
+        voice=(
+            "Un microphone écoute aussi\u00a0: l’appareil estime sur quel ton on parle, par "
+            "exemple joyeux ou fâché. Il ne comprend pas ce qui est dit. Aucun son n’est conservé "
+            "ni envoyé."
+        ),
+        text=(
+            "Ce qui est écrit ou dicté à cette borne est évalué comme aimable ou non, dans "
+            "l’appareil même. Les mots ne sont ni conservés ni envoyés."
+        ),
         attention=(
             "Une caméra dotée d’une intelligence artificielle compte les visites\u00a0: combien, "
             "combien de temps, et si l’on regarde par ici. Seules la présence et l’attention sont "
@@ -225,6 +255,14 @@ WORDS: dict[Language, Words] = {
             "tiene delante, por ejemplo una sonrisa. Lo que cada persona siente no lo sabe."
         ),
         brief="También busca expresiones de menos de medio segundo.",
+        voice=(
+            "También escucha un micrófono: el aparato estima en qué tono se habla, por ejemplo "
+            "alegre o enfadado. No entiende lo que se dice. No se guarda ni se envía ningún sonido."
+        ),
+        text=(
+            "Lo que se escribe o se dicta a este quiosco se valora como amable o no, en el propio "
+            "aparato. Las palabras no se guardan ni se envían."
+        ),
         attention=(
             "Una cámara con inteligencia artificial cuenta visitas: cuántas, cuánto duran y si se "
             "mira hacia aquí. Solo se cuentan presencia y atención; no se lee ninguna expresión "

@@ -15,6 +15,7 @@ from agent.desk.notice._layout import missing_glyphs
 from agent.desk.notice._page import document
 from agent.desk.notice._sign import SignText, as_pdf, as_png, draw_sign, sign_text
 from agent.desk.trace.output import write_whole
+from agent.privacy.policy import hearing
 from agent.privacy.policy.profile import Language, NoticeWords, load_profile
 from agent.privacy.policy.rules import PROFILES, Policy, resolve
 
@@ -58,7 +59,7 @@ def notice(
         raise StoreError(
             f"The folder {out} cannot be made: {error.strerror}. Name one that you may write."
         ) from None
-    written, warned = [], _missing_facts(config, texts)
+    written, warned = [], _missing_facts(config, texts) + _unconfirmed(config, policy)
     for each in languages:
         text = _text(config, policy, texts, each)
         missing = missing_glyphs(text.all())
@@ -115,6 +116,15 @@ def _missing_facts(config: AgentConfig, texts: NoticeWords) -> list[str]:
         return []
     where = config.privacy.profile or "a profile file, named in privacy.profile"
     return [f"The sign has lines to fill in by hand; or set {' and '.join(missing)} in {where}."]
+
+
+def _unconfirmed(config: AgentConfig, policy: Policy) -> list[str]:
+    """What to do once a sign hangs that names more than the camera."""
+    try:
+        hearing.refuse_unnamed(config, PROFILES[policy.name].admits_hearing)
+    except ConfigError as error:
+        return [str(error)]
+    return []
 
 
 def _untranslated(texts: NoticeWords, language: Language) -> list[str]:

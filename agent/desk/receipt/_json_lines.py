@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,11 +50,17 @@ def _printable(path: Path) -> str:
 
 
 def read(
-    paths: Sequence[Path], kind: type[Message], max_line: int, max_count: int, problems: Problems
+    paths: Sequence[Path],
+    kind: type[Message],
+    max_line: int,
+    max_count: int,
+    problems: Problems,
+    form: Callable[[bytes], type[Message]] | None = None,
 ) -> Iterator[tuple[Line, Message]]:
     """Messages of one kind in canonical form; a topic before a message is skipped.
 
-    `max_line`: bytes. `max_count`: messages in total; the rest is reported as a problem.
+    `form`: the form of the kind that a line claims to have, where there are several. `max_line`:
+    bytes. `max_count`: messages in total; the rest is reported as a problem.
     """
     count = 0
     for path in paths:
@@ -69,7 +75,7 @@ def read(
                     path, f":{number}: more than {max_count} messages; the rest is left out."
                 )
                 return
-            message = from_json(kind, content)
+            message = from_json(form(content) if form else kind, content)
             if message is None:
                 problems.add(path, f":{number}: no {kind.__name__.lower()}, or not byte for byte.")
                 continue

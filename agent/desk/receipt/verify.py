@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from agent.base.report import Meta, Receipt, Summary
+from agent.base.report import Meta, Receipt, Summary, summary_form
 from agent.desk.receipt._chain import Entry, check, entries
 from agent.desk.receipt._compare import Comparison, receive
 from agent.desk.receipt._coverage import (
@@ -139,7 +139,9 @@ def _check_until(result: _Result, until: str) -> None:
 
 def _check_summaries(result: _Result, summaries: Sequence[Path], trusted: list[Entry]) -> None:
     unreadable = Problems()
-    received = receive(read(summaries, Summary, _SUMMARY_BYTES, _MAX_SUMMARIES, unreadable))
+    received = receive(
+        read(summaries, Summary, _SUMMARY_BYTES, _MAX_SUMMARIES, unreadable, summary_form)
+    )
     comparison = Comparison(received)
     comparison(trusted)
     if received.repeated:

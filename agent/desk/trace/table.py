@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.table import Table
 
-from agent.base.report import ClosedModel, Summary, TimedWindow, UntimedWindow
+from agent.base.report import ClosedModel, HeardSummary, Summary, TimedWindow, UntimedWindow
 from agent.base.vocabulary import Cell
 from agent.privacy.window import POLARITIES
 
@@ -23,8 +23,22 @@ _REASONS = {
 }
 
 
+HEARD_COLUMNS = ("window", "spoke", "tone", "words", "together", "channels", "room")
+
+
 def summaries_table(summaries: Sequence[Summary], title: str) -> Table:
     """One row per summary, in the order given."""
+    return _table(COLUMNS, map(row, summaries), title)
+
+
+def heard_table(summaries: Sequence[Summary]) -> Table | None:
+    """What voices and words said, one row per summary; None where neither was on."""
+    heard = [each for each in summaries if isinstance(each, HeardSummary)]
+    rows = map(heard_row, heard)
+    return _table(HEARD_COLUMNS, rows, "What was heard and read") if heard else None
+
+
+def _table(columns: Sequence[str], rows: Iterable[tuple[str, ...]], title: str) -> Table:
     table = Table(
         title=title,
         title_justify="left",
@@ -34,10 +48,10 @@ def summaries_table(summaries: Sequence[Summary], title: str) -> Table:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    for column in COLUMNS:
+    for column in columns:
         table.add_column(column)
-    for summary in summaries:
-        table.add_row(*row(summary))
+    for each in rows:
+        table.add_row(*each)
     return table
 
 
@@ -57,6 +71,22 @@ def row(summary: Summary) -> tuple[str, ...]:
     )
 
 
+def heard_row(summary: HeardSummary) -> tuple[str, ...]:
+    """Cells of one summary, as `HEARD_COLUMNS`: counts of visits, of the room stretches."""
+    heard = summary.heard
+    voice = {"no_microphone": "no microphone", "below_k": "below k"}.get(heard.voice, "-")
+    room = [_named(counts) for counts in (heard.room_tone, heard.room_words) if counts is not None]
+    return (
+        _when(summary.window),
+        _named(heard.speech, " s") if heard.speech else voice,
+        *(
+            _named(counts) if counts else "-"
+            for counts in (summary.tone, heard.words, heard.fused, heard.channels)
+        ),
+        "\n".join(each for each in room if each != "none") or "-",
+    )
+
+
 def _when(window: TimedWindow | UntimedWindow) -> str:
     """Seconds since the start, or UTC where the clock is synchronised."""
     if isinstance(window, UntimedWindow):
@@ -68,6 +98,10 @@ def _counts(summary: Summary, cell: Cell, counts: ClosedModel | None, unit: str 
     if counts is None:
         # the visits column has the reason for a window withheld as a whole
         return "-" if summary.visits is None else _reason(summary, cell)
+    return _named(counts, unit)
+
+
+def _named(counts: ClosedModel, unit: str = "") -> str:
     named = {
         _range_label(name) + (unit if any(c.isdigit() for c in name) else ""): value
         for name, value in counts.model_dump().items()

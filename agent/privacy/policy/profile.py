@@ -25,7 +25,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from agent.base.config import Hours, Polygon, PrivacyConfig
 from agent.base.errors import ConfigError
-from agent.base.vocabulary import Cell, Place, PolicyName, Region, WindowLength
+from agent.base.vocabulary import AnyCell, Place, PolicyName, Region, WindowLength
 from agent.privacy.policy.polygon import check_polygons
 from agent.privacy.policy.trusted_file import read_owned_by_root, read_signed
 
@@ -70,7 +70,7 @@ Words = Sentence | dict[Language, Sentence]
 _NOT_EMPTY = Field(min_length=1, strict=False)
 Regions = Annotated[tuple[Region, ...], _NOT_EMPTY, AfterValidator(_once_each)]
 Places = Annotated[tuple[Place, ...], _NOT_EMPTY, AfterValidator(_once_each)]
-Cells = Annotated[tuple[Cell, ...], _NOT_EMPTY, AfterValidator(_once_each)]
+Cells = Annotated[tuple[AnyCell, ...], _NOT_EMPTY, AfterValidator(_once_each)]
 Languages = Annotated[tuple[Language, ...], _NOT_EMPTY, AfterValidator(_once_each)]
 
 

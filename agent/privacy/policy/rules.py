@@ -23,15 +23,19 @@ from typing import get_args
 
 from agent.base.config import AgentConfig, Polygon
 from agent.base.errors import ConfigError
-from agent.base.vocabulary import Cell, Place, PolicyName, Region
+from agent.base.vocabulary import AnyCell, Place, PolicyName, Region
+from agent.privacy.policy import hearing
 from agent.privacy.policy.polygon import check_polygons
 from agent.privacy.policy.profile import SiteProfile, load_profile
 
-_PRESENCE: tuple[Cell, ...] = ("visits", "attention", "dwell")
-_EVERYTHING: tuple[Cell, ...] = (
+_PRESENCE: tuple[AnyCell, ...] = ("visits", "attention", "dwell")
+_EVERYTHING: tuple[AnyCell, ...] = (
     "visits", "expression", "valence", "arousal", "attention", "dwell", "micro",
 )  # fmt: skip
-INFERS_EMOTION: frozenset[Cell] = frozenset({"expression", "valence", "arousal", "micro", "tone"})
+INFERS_EMOTION: frozenset[AnyCell] = frozenset(
+    {"expression", "valence", "arousal", "micro", "tone", "voice_valence", "voice_arousal",
+     "room_tone", *hearing.TOGETHER}
+)  # fmt: skip
 """Cells derived from expression or voice; where none may be published none is computed."""
 _ANY_REGION: tuple[Region, ...] = get_args(Region)
 _ANY_PLACE: tuple[Place, ...] = get_args(Place)
@@ -39,7 +43,7 @@ _ANY_PLACE: tuple[Place, ...] = get_args(Place)
 CONSENT_STATES = {"IL": "Illinois", "TX": "Texas", "WA": "Washington"}
 """States whose law requires consent before face geometry is used, by `SiteProfile.state`."""
 
-WEIGHTS: dict[Cell, int] = {
+WEIGHTS: dict[AnyCell, int] = {
     "visits": 20,
     "expression": 30,
     "valence": 10,
@@ -47,6 +51,15 @@ WEIGHTS: dict[Cell, int] = {
     "attention": 10,
     "dwell": 10,
     "micro": 10,
+    "tone": 10,
+    "speech": 5,
+    "voice_valence": 5,
+    "voice_arousal": 5,
+    "words": 10,
+    "fused": 10,
+    "channels": 3,
+    "room_tone": 6,
+    "room_words": 6,
 }
 """Relative shares of epsilon; the published cells spend the whole."""
 
@@ -57,7 +70,8 @@ class Profile:
 
     regions: tuple[Region, ...]
     places: tuple[Place, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[AnyCell, ...]
+    """Without those of `hearing`."""
     min_k: int
     max_epsilon: float | None
     """None: no noise, and nothing may leave the machine."""
@@ -71,16 +85,20 @@ class Profile:
     slots: int = 8
     """Different content slots a day."""
     max_slots: int = 64
+    admits_hearing: hearing.Admitted = "always"
+    """Where microphone and words may be on."""
 
 
 PROFILES: dict[PolicyName, Profile] = {
     "retail-eu": Profile(
         _ANY_REGION, ("retail",), _EVERYTHING,
         min_k=10, max_epsilon=1.0, min_window=300, k=10, epsilon=1.0, window=900, notice=True,
+        admits_hearing="named",
     ),
     "retail-us-notice": Profile(
         ("us", "other"), ("retail",), _EVERYTHING,
         min_k=5, max_epsilon=2.0, min_window=300, k=10, epsilon=1.0, window=900, notice=True,
+        admits_hearing="named",
     ),
     "research-consented": Profile(
         _ANY_REGION, ("laboratory", "education", "workplace", "clinic", "home", "retail"),
@@ -90,6 +108,7 @@ PROFILES: dict[PolicyName, Profile] = {
     "classroom": Profile(
         _ANY_REGION, _ANY_PLACE, _PRESENCE,
         min_k=10, max_epsilon=1.0, min_window=900, k=10, epsilon=1.0, window=900, notice=True,
+        admits_hearing="never",
     ),
     "medical-safety": Profile(
         _ANY_REGION, ("clinic", "laboratory", "home"), _EVERYTHING,
@@ -110,8 +129,8 @@ class Policy:
     name: PolicyName
     region: Region
     place: Place
-    cells: tuple[Cell, ...]
-    """Cells that may be published, in the order of `vocabulary.Cell`."""
+    cells: tuple[AnyCell, ...]
+    """Cells that may be published; those of `hearing` last."""
     k: int
     epsilon_milli: int
     """Thousandths, per visit, all cells together; 0: no noise."""
@@ -132,6 +151,21 @@ class Policy:
         return bool(INFERS_EMOTION.intersection(self.cells))
 
     @property
+    def hears(self) -> bool:
+        """Whether the tone of voices is read."""
+        return bool(set(hearing.VOICE).intersection(self.cells))
+
+    @property
+    def reads(self) -> bool:
+        """Whether the sentiment of words is read."""
+        return bool(set(hearing.WORDS).intersection(self.cells))
+
+    @property
+    def listens(self) -> bool:
+        """Whether it does either, and so sends the second form of summaries."""
+        return self.hears or self.reads
+
+    @property
     def noised(self) -> bool:
         return self.epsilon_milli > 0
 
@@ -141,7 +175,7 @@ class Policy:
         canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
-    def epsilon(self, cell: Cell) -> Fraction:
+    def epsilon(self, cell: AnyCell) -> Fraction:
         """This cell's exact share of epsilon; the shares of all cells add up to the whole."""
         total = sum(WEIGHTS[each] for each in self.cells)
         return Fraction(self.epsilon_milli * WEIGHTS[cell], 1000 * total)
@@ -154,10 +188,13 @@ def resolve(config: AgentConfig, live: bool = True) -> Policy:
     loaded = load_profile(asked)
     site, digest = loaded or (None, None)
     profile = PROFILES[asked.policy]
+    hearing.refuse_unless_admitted(config, profile.admits_hearing)
+    profile = replace(profile, cells=profile.cells + hearing.cells_of(hearing.switched_on(config)))
     if site is not None:
         profile = _tightened(profile, site, f"The profile {asked.profile}")
     check_polygons(asked.staff_zones, "privacy.staff_zones")
     _refuse_forbidden(config, profile)
+    hearing.refuse_if_left_out(config, profile.cells)
     if live:
         _refuse_missing_duties(config, profile, site)
     k = profile.k if asked.k is None else asked.k
@@ -237,6 +274,7 @@ def _refuse_forbidden(config: AgentConfig, profile: Profile) -> None:
             "the EU: the AI Act, Article 5(1)(f), prohibits inferring emotions there, consent or "
             'not. Set privacy.policy = "classroom": it counts visits and attention only.'
         )
+    hearing.refuse_at_work_or_school(config, profile.cells)
     if device.region not in profile.regions:
         raise ConfigError(
             f"Policy {name} is not made for device.region = {device.region}; it is for "
@@ -256,6 +294,7 @@ def _refuse_missing_duties(config: AgentConfig, profile: Profile, site: SiteProf
             f"Policy {asked.policy} needs a notice where people enter the camera's view. Put it "
             "up, then set privacy.notice_shown = true."
         )
+    hearing.refuse_unnamed(config, profile.admits_hearing)
     if profile.consent and not asked.consent:
         raise ConfigError(
             f"Policy {asked.policy} needs the consent of everyone in view. Obtain it, then set "

@@ -33,7 +33,9 @@ STRICTER: dict[str, Callable[[Any, Any], bool]] = {
     "micro.enabled": _at_most,
     "mqtt.discovery": _at_most,
     "privacy.k": _at_least,
+    "privacy.microphone": _at_most,
     "privacy.window": _at_least,
+    "privacy.words": _at_most,
     "tracking.max_faces": _at_most,
 }
 """Whether a wished value lets the device see and say no more than the site's value, by path."""
@@ -48,7 +50,9 @@ def site_values(config: AgentConfig) -> dict[str, Any]:
         "micro.enabled": config.micro.enabled,
         "mqtt.discovery": config.mqtt.discovery,
         "privacy.k": policy.k,
+        "privacy.microphone": policy.hears,
         "privacy.window": policy.window,
+        "privacy.words": policy.reads,
         "tracking.max_faces": config.tracking.max_faces,
     }
 

@@ -206,7 +206,7 @@ class ReceiptBook:
             model=birth.model if birth else None,
             policy=birth.policy_hash if birth else None,
             units=units_hash(),
-            schemas=joint_hash(),
+            schemas=joint_hash(self._policy.listens),
             key=self.public_key,
         )
 

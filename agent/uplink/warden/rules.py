@@ -20,7 +20,14 @@ two roundings to tens, and the clock's regulation."""
 
 def rules_of(policy: Policy) -> Rules:
     """What every summary under a policy says."""
-    return Rules(policy.name, policy.hash[:8], policy.k, policy.epsilon_milli, policy.window)
+    return Rules(
+        policy.name,
+        policy.hash[:8],
+        policy.k,
+        policy.epsilon_milli,
+        policy.window,
+        form=2 if policy.listens else 1,
+    )
 
 
 def permitted(summary: Summary, rules: Collection[Rules], oldest: float, newest: float) -> bool:
@@ -28,7 +35,12 @@ def permitted(summary: Summary, rules: Collection[Rules], oldest: float, newest:
     infinite while the clock is not trusted."""
     privacy, window = summary.privacy, summary.window
     said = Rules(
-        summary.policy, summary.policy_hash, privacy.k, privacy.epsilon_milli, window.length
+        summary.policy,
+        summary.policy_hash,
+        privacy.k,
+        privacy.epsilon_milli,
+        window.length,
+        summary.v,
     )
     if said not in rules or (privacy.mechanism == "none") != (privacy.epsilon_milli == 0):
         return False

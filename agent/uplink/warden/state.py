@@ -58,6 +58,8 @@ class Rules:
     k: int
     epsilon_milli: int
     window: int
+    form: int = 1
+    """Version of the summary: the second one where microphone or words are on."""
 
 
 @dataclass(slots=True)

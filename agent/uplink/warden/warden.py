@@ -15,7 +15,15 @@ from agent.base.clock import WallClock
 from agent.base.config import AgentConfig
 from agent.base.device_time import MAX_GAP, DeviceTime
 from agent.base.quotas import DAY, EVENTS_RESERVED, quotas
-from agent.base.report import Event, EventCode, Receipt, Summary, from_json, to_json
+from agent.base.report import (
+    Event,
+    EventCode,
+    Receipt,
+    Summary,
+    from_json,
+    summary_form,
+    to_json,
+)
 from agent.privacy.policy.rules import Policy, resolve
 from agent.uplink.warden import rules
 from agent.uplink.warden.log import SlidingCount
@@ -105,7 +113,7 @@ class Warden:
     def judge(self, row: Row) -> Verdict:
         """Admit a row or refuse it. `save` must follow before it is sent."""
         if row.kind == "summary":
-            summary = from_json(Summary, row.body)
+            summary = from_json(summary_form(row.body), row.body)
             verdict = "refused" if summary is None else self._judge_summary(summary)
         elif row.kind == "event":
             event = from_json(Event, row.body)

@@ -35,7 +35,7 @@ from agent.uplink.receipt.continuity import digest
 from agent.uplink.receipt.key import public_hex
 from agent.uplink.settings import in_force
 from agent.uplink.topics import MESSAGE_KINDS
-from tests.summaries import MODEL, POLICY, birth, summary
+from tests.summaries import LISTENING, MODEL, POLICY, birth, summary
 
 DEVICE = "audit"
 CONFIG = configuration(Path("video"), Path("outbox.db"), 1883, DEVICE)
@@ -63,7 +63,7 @@ HEALTH = Health(
     disk="ample", waiting=0, trimmed=0, clock="none",
 )  # fmt: skip
 EVENT = Event(boot=BOOT, seq=0, code="cage_open", count=1, at=None, offset=1100)
-REPORTED = Reported(version=0, defaults=0, config=in_force(CONFIG), rejected=())
+REPORTED = Reported(version=0, defaults=0, config=in_force(CONFIG, listens=False), rejected=())
 
 
 def opening(uplink: HonestUplink = UPLINK) -> list[bytes]:
@@ -351,6 +351,14 @@ BODY = to_json(summary(3))
 
 def changed(**fields: object) -> bytes:
     return json.dumps({**json.loads(BODY), **fields}, separators=(",", ":")).encode()
+
+
+def test_the_form_of_a_summary_is_the_one_of_its_device() -> None:
+    heard = to_json(summary(3, policy=LISTENING))
+    assert problem("summary", heard, listens=True) is None
+    assert problem("summary", BODY) is None
+    assert "unexpected" in str(problem("summary", heard))
+    assert "required" in str(problem("summary", BODY, listens=True))
 
 
 @pytest.mark.parametrize(

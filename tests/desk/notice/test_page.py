@@ -24,7 +24,7 @@ PLACES = {name: PROFILES[name].places[0] for name in PROFILES}
 
 def config(policy: str = "retail-eu", **more: Any) -> AgentConfig:
     device = {"id": "kiosk-7", "region": "other", "place": PLACES[policy]}  # type: ignore[index]
-    return parse({"device": device, "privacy": {"policy": policy}, **more}, "x")
+    return parse({"device": device, "privacy": {"policy": policy}} | more, "x")
 
 
 def page(asked: AgentConfig) -> str:
@@ -40,7 +40,7 @@ def leaves(schema: dict[str, Any], name: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", schemas.MESSAGES)
+@pytest.mark.parametrize("name", schemas.in_use(True))
 def test_every_field_has_a_meaning_a_range_and_a_measure(name: str) -> None:
     schema = schemas.build(name)
     rows = fields(schema)
@@ -57,7 +57,7 @@ def test_every_field_has_a_meaning_a_range_and_a_measure(name: str) -> None:
 def test_every_meaning_is_used() -> None:
     used = {
         meaning(_title(part, schema), key)
-        for schema in map(schemas.build, schemas.MESSAGES)
+        for schema in map(schemas.build, schemas.in_use(True))
         for part in (schema, *schema.get("$defs", {}).values())
         for key in part.get("properties", {})
     }
@@ -68,17 +68,17 @@ def test_every_meaning_is_used() -> None:
 
 
 def _title(part: dict[str, Any], schema: dict[str, Any]) -> str:
-    remote = part["title"] == "Privacy" and schema["title"] == "Reported"
+    remote = part["title"] == "Privacy" and schema["title"] in ("Reported", "HeardReported")
     return "RemotePrivacy" if remote else str(part["title"])
 
 
 @pytest.mark.parametrize("policy", PROFILES)
-@pytest.mark.parametrize("name", schemas.MESSAGES)
+@pytest.mark.parametrize("name", schemas.in_use(True))
 def test_examples_are_valid_messages(name: str, policy: str) -> None:
     rules = resolve(config(policy), live=False)
     message = example(name, schemas.build(name), rules)
     Draft202012Validator(schemas.build(name)).validate(message)
-    schemas.MESSAGES[name].model_validate_json(json.dumps(message))
+    schemas.in_use(True)[name].model_validate_json(json.dumps(message))
 
 
 def test_every_channel_and_its_topic_stand_on_the_page() -> None:
@@ -100,6 +100,23 @@ def test_the_page_lists_published_and_withheld_cells() -> None:
     assert "`expression.happiness`" not in text
     assert "`dwell.over_60`" in text.replace("\\_", "_")
     assert "`expression.happiness`" in page(config())
+
+
+def test_the_page_says_what_is_heard() -> None:
+    quiet = page(config())
+    assert "| Microphone | off |" in quiet
+    assert "heard." not in quiet
+    loud = config("research-consented", privacy={"policy": "research-consented", "words": True})
+    text = page(loud).replace("\\_", "_")
+    assert "| Microphone | off |" in text
+    assert "| Words | sentiment is read, words are not kept |" in text
+    assert "`urn:fleeting:summary:2`" in text
+    assert "`heard.words.positive`" in text
+    assert "| `heard.speech` | Never here: always nothing." in text
+    assert "`heard.speech.none`" not in text
+    assert "who talks on for longer among others is hidden less" in text
+    both = config("demo", privacy={"policy": "demo", "microphone": True, "words": True})
+    assert "Never here" not in page(both)
 
 
 def test_micro_expressions_switched_off_are_never_published() -> None:

@@ -60,6 +60,18 @@ def test_without_a_profile_missing_settings_are_named(
 
 
 @pytest.mark.slow
+def test_a_sign_that_names_the_microphone_is_to_be_confirmed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loud = {"microphone": True}
+    assert notice(parse({"privacy": loud}, "x"), tmp_path / "kit") == 0
+    assert 'privacy.notice_names = ["microphone"]' in capsys.readouterr().err
+    told = parse({"privacy": {**loud, "notice_names": ["microphone"]}}, "x")
+    assert notice(told, tmp_path / "kit") == 0
+    assert "notice_names" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_a_profile_sets_languages_and_gaps_are_warned_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from agent.base.config import parse
 from agent.base.vocabulary import WindowLength
 from agent.desk.notice._layout import missing_glyphs
-from agent.desk.notice._sign import SignText, sign_text
+from agent.desk.notice._sign import SignText, draw_sign, sign_text
 from agent.desk.notice._words import WORDS, Words
 from agent.privacy.policy.profile import Language, NoticeWords
 from agent.privacy.policy.rules import Policy, resolve
@@ -77,6 +77,17 @@ def test_the_numbers_are_those_in_force() -> None:
     assert "1 hour" in sign
     assert "noise" in sign
     assert "do not leave this computer" in text(policy("demo")).points[1]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_microphone_and_words_are_named_where_they_are_on(language: Language) -> None:
+    said = WORDS[language].voice, WORDS[language].text
+    assert not set(said).intersection(text(policy(), language).statements)
+    both = text(policy(microphone=True, words=True), language)
+    assert set(said) < set(both.statements)
+    assert draw_sign(both), "there is room on the sign"
+    one = text(policy(words=True), language).statements
+    assert (said[0] in one, said[1] in one) == (False, True)
 
 
 def test_brief_expressions_are_named_only_where_they_are_looked_for() -> None:

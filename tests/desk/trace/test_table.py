@@ -10,10 +10,19 @@ from rich.console import Console
 from agent.base.config import parse
 from agent.base.report import Summary
 from agent.desk.trace import truth as script
-from agent.desk.trace.table import COLUMNS, row, summaries_table
+from agent.desk.trace.table import (
+    COLUMNS,
+    HEARD_COLUMNS,
+    heard_row,
+    heard_table,
+    row,
+    summaries_table,
+)
 from agent.privacy.policy.rules import resolve
 from agent.privacy.release import Releaser
 from tests.desk.trace.generated import perceived
+from tests.privacy.people import Person, frames
+from tests.privacy.voices import Reading, fused, heard_of, listening, tone, words
 
 RATE = 1.2
 """False alarms per analysable face-minute."""
@@ -64,3 +73,32 @@ def test_the_table_has_a_row_per_summary_and_fits_80_columns() -> None:
     assert "…" not in text
     assert "happiness" in text or "neutral" in text
     assert [str(column.header) for column in table.columns] == list(COLUMNS)
+
+
+def test_what_was_heard_has_a_table_of_its_own() -> None:
+    readings: list[Reading] = [
+        tone(4, "angry", 1), words(5, "negative", 1), fused(6, "negative", 1, ("face", "voice")),
+        tone(11, "happy"), words(12, "positive"),
+    ]  # fmt: skip
+    settings = listening(window=10)
+    first, second = heard_of(frames([Person(1, 0, 8)], 20, 10), readings, settings)
+    cells = dict(zip(HEARD_COLUMNS, heard_row(first), strict=True))
+    assert cells == {
+        "window": "0-10 s", "spoke": "< 5 s", "tone": "angry", "words": "negative",
+        "together": "negative", "channels": "face\nvoice", "room": "-",
+    }  # fmt: skip
+    assert heard_row(second)[1:] == ("below k", "-", "-", "-", "-", "-")
+    table = heard_table([first, second])
+    assert table is not None
+    out = io.StringIO()
+    Console(file=out, width=80).print(table)
+    assert max(map(len, out.getvalue().splitlines())) <= 80
+    assert heard_table(summaries()) is None
+    (deaf,) = heard_of(frames([Person(1, 0, 8)], 10, 10), [tone(9)], settings, sound=False)
+    assert heard_row(deaf)[1] == "no microphone"
+
+
+def test_the_room_stands_beside_the_visits() -> None:
+    readings: list[Reading] = [tone(3, "sad"), words(4, "positive")]
+    (summary,) = heard_of(frames([Person(1, 0, 8)], 10, 10), readings, listening())
+    assert heard_row(summary)[-1] == "sad\npositive"

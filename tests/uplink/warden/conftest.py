@@ -30,10 +30,11 @@ IDS = itertools.count(1)
 KEY = Ed25519PrivateKey.generate()
 
 
-def shop(folder: Path, **content: Any) -> AgentConfig:
+def shop(folder: Path, microphone: bool = False, **content: Any) -> AgentConfig:
     """The defaults."""
     store = {"outbox": str(folder / "box" / "outbox.db")}
-    return parse({"store": store, "content": content}, "test")
+    privacy = {"microphone": True} if microphone else {}
+    return parse({"store": store, "content": content, "privacy": privacy}, "test")
 
 
 def summary(

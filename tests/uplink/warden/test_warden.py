@@ -13,7 +13,7 @@ import pytest
 from agent.base.config import AgentConfig, parse
 from agent.base.errors import StoreError
 from agent.base.quotas import DAY, EVENTS_RESERVED, RESTARTS
-from agent.base.report import Event, Privacy, Receipt, Statement, to_json
+from agent.base.report import Event, HeardSummary, Privacy, Receipt, Statement, to_json
 from agent.privacy.policy.rules import resolve
 from agent.uplink.warden.state import is_exposed, state_path
 from agent.wall.outbox import Row
@@ -55,6 +55,22 @@ def test_constants_of_the_policy_are_not_free(guard: Guard, changes: dict[str, A
         "refused",
         "admitted",
     ]
+
+
+def test_only_a_site_that_listens_sends_the_second_form(tmp_path: Path, guard: Guard) -> None:
+    """A taken-over perceive would else gain the room of its fields; nor is it switched off in
+    silence, for what a device says it does is known by the form."""
+    loud = shop(tmp_path / "loud", microphone=True)
+    heard = Guard(loud)
+    assert type(summary(1, config=loud)) is HeardSummary
+    assert heard.offer(summary(1, config=loud), summary(2), summary(3, config=loud)) == [
+        "admitted",
+        "refused",
+        "admitted",
+    ]
+    assert guard.offer(summary(1), summary(2, config=loud)) == ["admitted", "refused"]
+    kept = {name: getattr(summary(3), name) for name in ("policy_hash", "privacy", "policy")}
+    assert guard.offer(summary(3, config=loud, **kept)) == ["refused"], "the form alone is wrong"
 
 
 def test_the_model_does_not_change_within_a_boot(guard: Guard) -> None:

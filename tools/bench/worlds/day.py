@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from agent.base.config import AgentConfig
 from agent.base.report import COUNT, SECONDS, SUM, Summary, quantize
-from agent.base.vocabulary import Cell
+from agent.base.vocabulary import AnyCell
 from agent.privacy.policy.rules import Policy
 from agent.privacy.publishing import PublishingRule
 from agent.privacy.release import Releaser
@@ -188,7 +188,7 @@ def _flat(summary: Summary, shape: Layout, micro: bool) -> list[int]:
     return numbers
 
 
-def _of_cell(summary: Summary, cell: Cell, micro: bool) -> list[int]:
+def _of_cell(summary: Summary, cell: AnyCell, micro: bool) -> list[int]:
     value = getattr(summary, cell)
     if cell == "visits":
         return [value]

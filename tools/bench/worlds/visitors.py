@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agent.base.config import MicroConfig
 from agent.base.types import EXPRESSIONS, Visit
-from agent.base.vocabulary import Cell
+from agent.base.vocabulary import AnyCell
 from agent.privacy.policy.rules import Policy
 from agent.privacy.window import MAX_MICRO_SECONDS, SENSITIVITY, ExactCounts, units
 
@@ -25,8 +25,8 @@ _SHOWN = ("neutral", "neutral", "neutral", "neutral", "happiness", "happiness", 
 class Layout:
     """The numbers of a policy's cells side by side; those of `visits` come first."""
 
-    cells: tuple[Cell, ...]
-    places: dict[Cell, slice]
+    cells: tuple[AnyCell, ...]
+    places: dict[AnyCell, slice]
     scales: NDArray[np.float64]
     """Of each number's noise."""
 
@@ -38,7 +38,7 @@ class Layout:
 def layout(policy: Policy) -> Layout:
     """The layout of a policy with noise."""
     cells = tuple(sorted(policy.cells, key=lambda cell: cell != "visits"))
-    places, scales = dict[Cell, slice](), list[float]()
+    places, scales = dict[AnyCell, slice](), list[float]()
     for cell in cells:
         each = [float(unit * SENSITIVITY[cell] / policy.epsilon(cell)) for unit in units(cell)]
         places[cell] = slice(len(scales), len(scales) + len(each))
