@@ -21,7 +21,7 @@ MACHINE = {
     "tests/tools/eval/test_micro.py::test_false_alarms_are_those": "the train extra",
     "tests/tools/train/test_start.py": "the train extra",
     "tests/uplink/receipt/test_book.py::test_the_book_needs_no_memory": "Linux 6.3",
-    "tests/vision/inference/test_tflite.py::test_tflite_runtime": "Python 3.11, wheels' last",
+    "tests/inference/test_tflite.py::test_tflite_runtime": "Python 3.11, wheels' last",
     "tests/wall/test_outbox.py::test_a_full_disk": "the right to mount a small file system",
 }
 """Tests that CI may skip, by the beginning of their node id, each with what it needs of the

@@ -26,14 +26,14 @@ from agent.base.errors import AgentError, ConfigError
 from agent.base.quotas import quotas
 from agent.host import swap
 from agent.host.supervise import child_environment
+from agent.inference.manifest import load_manifest, models_folder
+from agent.inference.tflite import open_model, runtime_name
 from agent.perceive.capture.microphone import listen
 from agent.perceive.capture.resilient import open_source
 from agent.perceive.capture.source import Source
 from agent.privacy.policy.rules import resolve
 from agent.uplink.client import load_credentials
 from agent.uplink.warden.state import is_exposed, state_path
-from agent.vision.inference.manifest import load_manifest, models_folder
-from agent.vision.inference.tflite import open_model, runtime_name
 from agent.vision.micro.network import NetworkState, SpotterNetwork
 from agent.vision.micro.stream import INPUTS
 

@@ -13,13 +13,13 @@ import numpy as np
 from agent.base.config import AgentConfig
 from agent.base.errors import CaptureError, ConfigError
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Frame, Grey
+from agent.inference.manifest import load_manifest, models_folder
 from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, five_points
 from agent.vision.faces.landmarks import LandmarkEstimate
 from agent.vision.faces.looks import LOWEST, Looks
 from agent.vision.faces.pose import measure_head
 from agent.vision.faces.probability import FaceProbability, logit
 from agent.vision.faces.track_state import intersection_over_smaller
-from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.vision.pipeline import Models
 
 _MAX_OVERLAP = 0.7

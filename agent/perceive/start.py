@@ -9,12 +9,12 @@ import tempfile
 import threading
 from pathlib import Path
 
+from agent import kernels  # imports no Numba
 from agent.base.config import AgentConfig
 from agent.base.errors import StoreError
 from agent.host import sd_notify, swap
 from agent.host.sandbox.enter import enter_perceive, restrict_perceive
 from agent.perceive.content_socket import ContentSocket, socket_path
-from agent.vision import kernels  # imports no Numba
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
         log.warning("Not closed to this process: %s.", ", ".join(sandbox.found_open))
     # Imported here, so that threads of NumPy and others inherit the sandbox; the compiler first,
     # see there.
-    import agent.vision.kernels.compiler  # noqa: F401
+    import agent.kernels.compiler  # noqa: F401
     from agent.perceive.process import perceive
 
     perceive(config, stop=stop, sandbox=sandbox, content=content)

@@ -8,9 +8,9 @@ import time
 from agent.base.assets import CLIP
 from agent.base.config import AgentConfig
 from agent.base.errors import CaptureError
+from agent.kernels import compiler
 from agent.perceive.capture.video_file import VideoFile
 from agent.privacy.zones import StaffZones
-from agent.vision.kernels import compiler
 from agent.vision.pipeline import Pipeline
 
 log = logging.getLogger(__name__)

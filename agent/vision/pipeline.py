@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import agent.vision.kernels.compiler  # noqa: F401  (first: see there)
+import agent.kernels.compiler  # noqa: F401  (first: see there)
 
 # isort: split
 import math
@@ -25,6 +25,8 @@ from agent.base.types import (
     MicroStatus,
     Perceived,
 )
+from agent.inference.manifest import Manifest, load_manifest, models_folder
+from agent.inference.tflite import open_model
 from agent.vision.expression.classifier import ExpressionClassifier, NeutralBaseline
 from agent.vision.faces.detect import FaceDetector
 from agent.vision.faces.follow import RESTING
@@ -34,8 +36,6 @@ from agent.vision.faces.probability import FilmJudge
 from agent.vision.faces.roam import RoamingDetector
 from agent.vision.faces.track import ExcludedZones, FaceTracker
 from agent.vision.faces.track_state import Track
-from agent.vision.inference.manifest import Manifest, load_manifest, models_folder
-from agent.vision.inference.tflite import open_model
 from agent.vision.micro.false_alarms import false_alarm_rate
 from agent.vision.micro.network import SpotterNetwork
 from agent.vision.micro.spotter import MicroSpotter

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.voice.kernels.periods import perturbation
-from agent.voice.kernels.pitch import pitch_candidates, pitch_path
-from agent.voice.kernels.spectrum import band_powers, voice_quality
+from agent.kernels.periods import perturbation
+from agent.kernels.pitch import pitch_candidates, pitch_path
+from agent.kernels.spectrum import band_powers, voice_quality
 from agent.voice.sound import BIN, FRAME, HOP, RATE, TRANSFORM, Float, mel_bands
 
 LOWEST, HIGHEST = 70.0, 500.0

@@ -24,8 +24,8 @@ def speech_level(frames: Frames, spoken: NDArray[np.bool_]) -> float:
 
 
 def picture(bands: Float, level: float) -> Grey:
-    """uint8[ROWS, M]: time downwards, the latest rows of log power `bands` float32[N, M] relative to
-    `level`, dB; black above where there are fewer."""
+    """uint8[ROWS, M]: time downwards, the latest rows of log power `bands` float32[N, M] relative
+    to `level`, dB; black above where there are fewer."""
     rows = bands[-ROWS:]
     shade = (_DECIBELS * rows - np.float32(level - _BELOW)) * np.float32(255.0 / _RANGE)
     out = np.zeros((ROWS, bands.shape[1]), np.uint8)

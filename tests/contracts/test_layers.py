@@ -12,29 +12,36 @@ ROOT = Path(__file__).parents[2]
 LAYERS: dict[str, set[str]] = {
     "base": set(),
     "base.types": {"base"},
-    "vision.kernels": set(),
-    "vision": {"base", "base.types", "vision.kernels"},
+    "kernels": set(),
+    "inference": {"base", "base.types"},
+    "vision": {"base", "base.types", "inference", "kernels"},
+    "voice": {"base", "base.types", "inference", "kernels"},
+    "text": {"base", "base.types", "inference"},
+    "fusion": {"base", "base.types"},
     "privacy.policy": {"base"},
     "privacy": {"base", "base.types", "privacy.policy"},
     "wall": {"base"},
     "host": {"base"},
     "uplink": {"base", "privacy.policy", "wall", "host"},
-    "perceive": {"base", "base.types", "vision", "vision.kernels", "privacy", "privacy.policy",
-                 "wall", "host"},
-    "desk": {"base", "base.types", "vision", "vision.kernels", "privacy", "privacy.policy", "wall",
-             "host", "uplink", "perceive"},
+    "perceive": {"base", "base.types", "inference", "kernels", "vision", "voice", "text", "fusion",
+                 "privacy", "privacy.policy", "wall", "host"},
+    "desk": {"base", "base.types", "inference", "kernels", "vision", "voice", "text", "fusion",
+             "privacy", "privacy.policy", "wall", "host", "uplink", "perceive"},
     "cli": {"base", "desk", "host", "perceive", "uplink"},
 }  # fmt: skip
 """Row: what it may import beside itself. A module belongs to the longest row it begins with."""
 
 LIBRARIES: dict[str, set[str]] = {
-    "numba": {"vision.kernels"},
-    "llvmlite": {"vision.kernels"},
+    "numba": {"kernels"},
+    "llvmlite": {"kernels"},
     "cv2": {"vision", "privacy", "perceive", "desk"},
-    "ai_edge_litert": {"vision"},
-    "tflite_runtime": {"vision"},
+    "ai_edge_litert": {"inference"},
+    "tflite_runtime": {"inference"},
     "picamera2": {"perceive"},
     "pyaudio": {"perceive"},
+    "sounddevice": {"perceive"},
+    "av": {"perceive"},
+    "wyoming": {"perceive"},
     "pydantic": {"base", "wall", "privacy.policy", "uplink", "desk"},
     "paho": {"uplink", "desk"},
     "ssl": {"uplink", "desk"},
@@ -43,7 +50,18 @@ LIBRARIES: dict[str, set[str]] = {
     "urllib": {"desk"},
     "asyncio": {"desk"},
     "sqlite3": {"wall", "desk"},
-    "numpy": {"base.types", "vision.kernels", "vision", "privacy", "perceive", "desk"},
+    "numpy": {
+        "base.types",
+        "kernels",
+        "inference",
+        "vision",
+        "voice",
+        "text",
+        "fusion",
+        "privacy",
+        "perceive",
+        "desk",
+    },
     "matplotlib": {"desk"},
     "rich": {"desk"},
 }
@@ -111,7 +129,7 @@ def forbidden(importing: str, imported: str) -> bool:
     top = imported.split(".")[0]
     if top == "agent":
         return row(imported) not in ("", importing, *LAYERS[importing])
-    if importing == "vision.kernels" and top not in KERNEL_LIBRARIES:
+    if importing == "kernels" and top not in KERNEL_LIBRARIES:
         return True
     return importing not in LIBRARIES.get(top, LAYERS)
 
@@ -151,7 +169,7 @@ def test_no_import_is_forbidden_or_cyclic() -> None:
         for importer, imported, where in every
         if imported in LOOPS and importer not in STARTERS
     ]
-    kernels = "agent.vision.kernels"
+    kernels = "agent.kernels"
     wrong += [
         f"{where}: a cached kernel would call an old {imported}"
         for importer, imported, where in every
@@ -175,8 +193,16 @@ def folder(path: Path) -> str:
 
 def test_every_package_has_a_docstring_and_the_root_holds_layers_only() -> None:
     root = {path.name for path in (ROOT / "agent").iterdir() if path.name != "__pycache__"}
-    rooms = {each.split(".")[0] for each in LAYERS} - {"cli"}
-    assert root == {"__init__.py", "cli.py", "py.typed", "DECISIONS.md", "THREAT-MODEL.md", *rooms}
+    rooms = {each.split(".")[0] for each in LAYERS} - {"cli", "fusion"}
+    assert root == {
+        "__init__.py",
+        "cli.py",
+        "fusion.py",
+        "py.typed",
+        "DECISIONS.md",
+        "THREAT-MODEL.md",
+        *rooms,
+    }
     for path in (ROOT / "agent").rglob("__init__.py"):
         docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
         assert docstring, f"{path} does not say what lives there"
@@ -229,5 +255,5 @@ def test_sockets_in_perceive_and_host_are_local() -> None:
 
 
 def test_the_kernels_package_finds_a_cache_before_numba_is_loaded() -> None:
-    tops = {name.split(".")[0] for _, name in imports(MODULES["agent.vision.kernels"])}
+    tops = {name.split(".")[0] for _, name in imports(MODULES["agent.kernels"])}
     assert tops <= sys.stdlib_module_names

@@ -110,7 +110,7 @@ def test_models_and_clip_are_found_in_the_installed_package(
     installed: Path, tmp_path: Path
 ) -> None:
     script = (
-        "from agent.vision.inference.manifest import load_manifest, models_folder\n"
+        "from agent.inference.manifest import load_manifest, models_folder\n"
         "from agent.base.assets import CLIP\nfrom agent.desk.trace import truth\n"
         "manifest = load_manifest(models_folder(None))\n"
         "for entry in manifest.models.values(): entry.read()\n"

@@ -15,8 +15,8 @@ from agent.base.errors import ConfigError
 from agent.base.types import Grey
 from agent.cli import main
 from agent.desk.inspect import Inspector
+from agent.inference.manifest import load_manifest, models_folder
 from agent.perceive.capture.video_file import VideoFile
-from agent.vision.inference.manifest import load_manifest, models_folder
 
 
 @pytest.fixture(scope="module")

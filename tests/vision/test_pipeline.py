@@ -22,11 +22,11 @@ from agent.base.errors import ModelError
 from agent.base.report import Summary
 from agent.base.types import EXPRESSIONS, Frame, Infer
 from agent.cli import main
+from agent.inference.manifest import Manifest, models_folder
+from agent.inference.tflite import open_model
 from agent.perceive.capture.video_file import VideoFile
 from agent.privacy.zones import StaffZones
 from agent.vision.faces.align import MEAN_SHAPE
-from agent.vision.inference.manifest import Manifest, models_folder
-from agent.vision.inference.tflite import open_model
 from agent.vision.pipeline import Pipeline
 
 Trace = dict[str, NDArray[Any]]

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from agent.vision.inference.manifest import load_manifest, models_folder
+from agent.inference.manifest import load_manifest, models_folder
 from tools.common.command import positive
 from tools.common.machine import line, machine
 from tools.common.tables import columns, text

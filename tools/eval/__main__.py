@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.base.errors import AgentError
-from agent.vision.inference.manifest import SETS
+from agent.inference.manifest import SETS
 from tools.common.command import positive
 from tools.common.errors import ToolError
 from tools.common.files import save_json

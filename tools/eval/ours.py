@@ -13,10 +13,10 @@ import numpy as np
 
 from agent.base.config import AgentConfig
 from agent.base.types import Float, Grey, Infer
+from agent.inference.manifest import SETS, Manifest, ModelEntry, load_manifest, models_folder
+from agent.inference.tflite import Model, open_model
 from agent.vision.faces.detect import FaceDetector
 from agent.vision.faces.landmarks import LandmarkEstimator
-from agent.vision.inference.manifest import SETS, Manifest, ModelEntry, load_manifest, models_folder
-from agent.vision.inference.tflite import Model, open_model
 from tools.common.command import REFERENCE
 from tools.common.files import ROOT
 from tools.common.machine import machine

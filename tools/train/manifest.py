@@ -124,7 +124,7 @@ def _replace(kind: str, table: Mapping[str, Any], models: Path) -> None:
 def render(tables: Sequence[Mapping[str, Any]], weights: Sequence[Mapping[str, Any]] = ()) -> str:
     """The whole file as TOML 1.0."""
     lines = [
-        "# Written by tools/train; read and verified by agent/vision/inference.",
+        "# Written by tools/train; read and verified by agent/inference.",
         f"format = {FORMAT}",
     ]
     for kind, entries in (("model", tables), ("weights", weights)):

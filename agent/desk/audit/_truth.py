@@ -16,9 +16,9 @@ from pathlib import Path
 from agent.base.config import AgentConfig
 from agent.base.errors import AgentError
 from agent.base.report import Birth, from_json
+from agent.inference.manifest import load_manifest, models_folder
 from agent.privacy.policy.rules import Policy, resolve
 from agent.uplink.receipt.key import open_key, public_hex
-from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.wall.outbox import Budget, harden
 
 _STARTED = time.monotonic()

@@ -17,8 +17,8 @@ from agent.desk.spot.track import TrackFile
 from agent.desk.spot.validation import Flags, TrackFrame, TrackStats, ordered_frames, validate
 from agent.desk.trace.output import check_target
 from agent.desk.trace.recorder import event_record
+from agent.inference.manifest import load_manifest, models_folder
 from agent.privacy.window import POLARITIES
-from agent.vision.inference.manifest import load_manifest, models_folder
 from agent.vision.micro.false_alarms import false_alarm_rate
 from agent.vision.micro.network import SpotterNetwork
 from agent.vision.micro.outputs import KINDS

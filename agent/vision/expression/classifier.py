@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Grey, Infer
+from agent.kernels.calibrate import softmax_at_temperature, subtract_baseline
+from agent.kernels.geometry import fit_similarity
 from agent.vision.faces.align import MEAN_SHAPE, CropSpec, cut
-from agent.vision.kernels.calibrate import softmax_at_temperature, subtract_baseline
-from agent.vision.kernels.geometry import fit_similarity
 
 STILL_SCALES = (0.94, 1.06)
 """Further enlargements at which a still is looked at."""

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from agent.base.types import Float, Grey
-from agent.vision.kernels.crop import cut_crop
+from agent.kernels.crop import cut_crop
 
 MEAN_SHAPE: Float = np.array(
     [

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import Detections, Float, Frame, Grey, Infer
-from agent.vision.kernels.crop import halve
-from agent.vision.kernels.decode_detections import decode_detections
-from agent.vision.kernels.nms import nms
+from agent.kernels.crop import halve
+from agent.kernels.decode_detections import decode_detections
+from agent.kernels.nms import nms
 
 INPUT = (320, 256)
 """Width and height of the network's input, pixels."""

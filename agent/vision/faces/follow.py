@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from agent.base.types import Float, Frame, Grey
+from agent.kernels.crop import correlation
 from agent.vision.faces.landmarks import LandmarkEstimate, interocular
 from agent.vision.faces.probability import logit
 from agent.vision.faces.track_state import Track
-from agent.vision.kernels.crop import correlation
 
 RESTING = 0.075
 """Seconds that suit: at 30 frames per second two frames of three, at 25 every other, at 60 four of

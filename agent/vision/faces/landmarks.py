@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.base.types import Float, Grey, Infer
+from agent.kernels.geometry import extent, fit_similarity, landmarks_in_frame
 from agent.vision.faces.align import FLIP, LANDMARK_CROP, MEAN_FIVE, MEAN_SHAPE, cut
-from agent.vision.kernels.geometry import extent, fit_similarity, landmarks_in_frame
 
 _TARGET = LANDMARK_CROP.place(MEAN_SHAPE)
 _TARGET_FIVE = LANDMARK_CROP.place(MEAN_FIVE)

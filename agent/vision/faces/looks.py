@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from agent.base.types import Float, Grey
+from agent.kernels.fuse_boxes import fuse_boxes
+from agent.kernels.nms import nms
 from agent.vision.faces.detect import INPUT, FaceDetector, Rectangle, tiles_of, uncut
-from agent.vision.kernels.fuse_boxes import fuse_boxes
-from agent.vision.kernels.nms import nms
 
 MARGIN = 1 / 3
 """Of the view from further away, for faces that fill the picture: border on each side, share of the

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from agent.base.types import Float, Pose
+from agent.kernels import pose as kernel
 from agent.vision.faces.landmarks import FOREHEAD
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
-from agent.vision.kernels import pose as kernel
 
 _WEIGHTS = np.full(68, 0.3)
 _WEIGHTS[[27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45]] = 1.0
@@ -19,7 +19,7 @@ _WEIGHTS[48:68] = 0.1
 
 
 def _pseudo_inverse() -> Float:
-    """`inverse` of `agent.vision.kernels.pose.scaled_orthographic_pose`."""
+    """`inverse` of `agent.kernels.pose.scaled_orthographic_pose`."""
     w = _WEIGHTS / _WEIGHTS.sum()
     centred = MEAN_SHAPE_3D.astype(np.float64) - w @ MEAN_SHAPE_3D
     solve = np.linalg.inv(centred.T @ (centred * w[:, None])) @ (centred * w[:, None]).T

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.base.errors import ModelError
-from agent.vision.inference.manifest import ADVICE
+from agent.inference.manifest import ADVICE
 
 _SUREST = 6.0
 """Logits beyond count as this: a saturated output says no more."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from agent.base.types import Detections, Float, Frame
+from agent.kernels.nms import nms
 from agent.vision.faces.detect import INPUT, FaceDetector, Rectangle, tiles_of
-from agent.vision.kernels.nms import nms
 
 _COARSE = 1.25
 """Frame pixels per input pixel up to which the whole frame shows all."""

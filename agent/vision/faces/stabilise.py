@@ -7,12 +7,12 @@ import math
 import numpy as np
 
 from agent.base.types import Float, Grey
+from agent.kernels.flow import lucas_kanade
+from agent.kernels.fusion import DEPTH, FIT_DEVIATION, SKIN_DEVIATION, fuse_landmarks
+from agent.kernels.predict import GUESS, START, carry_landmarks, predict_landmarks
 from agent.vision.faces.align import LANDMARK_CROP
 from agent.vision.faces.landmarks import LandmarkEstimate
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
-from agent.vision.kernels.flow import lucas_kanade
-from agent.vision.kernels.fusion import DEPTH, FIT_DEVIATION, SKIN_DEVIATION, fuse_landmarks
-from agent.vision.kernels.predict import GUESS, START, carry_landmarks, predict_landmarks
 
 _MAX_GAP = 0.25
 """Seconds between frames beyond which flow is not computed."""
@@ -39,7 +39,7 @@ _DEFAULT_LOG_SPREAD = np.full(68, math.log(0.03), np.float32)
 
 
 def _face_model() -> Float:
-    """`face` of `agent.vision.kernels.fusion`.
+    """`face` of `agent.kernels.fusion`.
 
     Skin over bone (eye corners, bridge and base of the nose) moves with the head: deviations of
     these patches from the common motion are noise, apart from the person's own head shape.

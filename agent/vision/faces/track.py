@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from agent.base.config import DetectionConfig, TrackingConfig
 from agent.base.types import Detections, Float, Frame
+from agent.kernels.nms import pairwise_iou
 from agent.vision.faces.doubt import doubt
 from agent.vision.faces.follow import Estimator, Follower
 from agent.vision.faces.landmarks import face_box
@@ -23,7 +24,6 @@ from agent.vision.faces.probability import FilmJudge, logit
 from agent.vision.faces.refused import RefusedPlaces
 from agent.vision.faces.stabilise import Stabiliser
 from agent.vision.faces.track_state import Track, intersection_over_smaller
-from agent.vision.kernels.nms import pairwise_iou
 
 
 class ExcludedZones(Protocol):

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import Float
+from agent.kernels import channels as kernel
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
-from agent.vision.kernels import channels as kernel
 
 _TABLE: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("inner_brow_left", "y", (21,)),
@@ -45,7 +45,7 @@ VERTICAL: NDArray[np.bool_] = np.array([axis == "y" for _, axis, _ in _TABLE])
 
 
 def _matrices() -> tuple[Float, Float]:
-    """`inverse` and `weights` of `agent.vision.kernels.channels.face_channels`."""
+    """`inverse` and `weights` of `agent.kernels.channels.face_channels`."""
     rigidity = np.zeros(68)
     # Expressions do not move eye corners, bridge and base of the nose; the upper jaw's contour
     # slides over the skin with the pose and gets less weight.

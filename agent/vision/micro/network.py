@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agent.base.errors import ModelError, reason
 from agent.base.types import Float
-from agent.vision.kernels.temporal import network_step
+from agent.kernels.temporal import network_step
 from agent.vision.micro.outputs import OUTPUTS
 from agent.vision.micro.stream import INPUTS
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from agent.base.types import Float
-from agent.vision.kernels.normalise import VELOCITY, normalise
-from agent.vision.kernels.resample import resample_uniform
+from agent.kernels.normalise import VELOCITY, normalise
+from agent.kernels.resample import resample_uniform
 from agent.vision.micro.channels import FACE_CHANNELS, REGIONS, VALUES, measure_channels
 
 STEP = 1.0 / 30.0

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent import kernels
 from agent.base.report import to_json
 from agent.desk.audit._artifacts import Artifact
 from agent.desk.audit._encodings import decodings
 from agent.desk.audit._matching import PixelIndex, match_picture
 from agent.desk.audit._reference import Picture, Reference, informative
-from agent.vision import kernels
 from tests.desk.audit.clip import SIZE, frames, write
 from tests.summaries import summary
 

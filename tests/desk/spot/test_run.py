@@ -18,7 +18,7 @@ from agent.base.types import Float, MicroExpression, MicroStatus
 from agent.cli import main
 from agent.desk.spot import run
 from agent.desk.trace.recorder import event_record
-from agent.vision.inference.manifest import load_manifest, models_folder
+from agent.inference.manifest import load_manifest, models_folder
 from agent.vision.micro.network import SpotterNetwork
 from agent.vision.micro.spotter import MicroSpotter
 from tests.desk.spot.tracks import IOD, Arrays, save, still

@@ -18,8 +18,8 @@ import cv2
 import pytest
 
 from agent.host.sandbox import probe
+from agent.kernels import user_cache
 from agent.perceive.capture.video_file import VideoFile
-from agent.vision.kernels import user_cache
 
 CLIP = Path(__file__).parents[3] / "agent" / "base" / "assets" / "clip.mp4"
 # A file per thread (-ff): no call is split by another thread's.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agent.base.config import AgentConfig
-from agent.vision.inference.manifest import load_manifest, models_folder
+from agent.inference.manifest import load_manifest, models_folder
 from agent.vision.micro.network import SpotterNetwork
 from tools.common.errors import ToolError
 from tools.eval.micro import across, evaluate, tables

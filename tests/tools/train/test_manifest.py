@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent.vision.inference.manifest import load_manifest
+from agent.inference.manifest import load_manifest
 from tools.train import manifest
 
 TINY = Path(__file__).parents[2] / "golden" / "tiny"

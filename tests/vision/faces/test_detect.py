@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.base.types import Float, Frame, Grey
+from agent.inference.manifest import load_manifest, models_folder
+from agent.inference.tflite import open_model
 from agent.vision.faces.detect import STRIDES, FaceDetector, decode, letterbox
-from agent.vision.inference.manifest import load_manifest, models_folder
-from agent.vision.inference.tflite import open_model
 
 Maps = dict[str, Float]
 

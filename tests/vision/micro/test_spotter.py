@@ -9,7 +9,7 @@ import pytest
 
 from agent.base.config import MicroConfig
 from agent.base.types import MicroExpression
-from agent.vision.inference.manifest import load_manifest, models_folder
+from agent.inference.manifest import load_manifest, models_folder
 from agent.vision.micro.network import SpotterNetwork
 from agent.vision.micro.spotter import MicroSpotter
 from tests.vision.micro.tracks import Track, make

@@ -10,7 +10,7 @@ from pathlib import Path
 from agent.base.config import MicroConfig
 from agent.base.errors import ModelError
 from agent.base.types import MicroExpression
-from agent.vision.inference.manifest import load_manifest, models_folder
+from agent.inference.manifest import load_manifest, models_folder
 from agent.vision.micro.network import SpotterNetwork
 from agent.vision.micro.spotter import MicroSpotter
 from tools.bench.micro.subject import Answer, Array, Found, Points

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from agent import __version__
 from agent.base.config import AgentConfig
 from agent.base.types import Frame
-from agent.vision.inference.tflite import runtime_name
+from agent.inference.tflite import runtime_name
 from agent.vision.pipeline import Pipeline
 from tools.bench.pipeline.worker import serve
 

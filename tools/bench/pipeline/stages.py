@@ -20,11 +20,11 @@ import numpy as np
 
 from agent.base.config import AgentConfig
 from agent.base.types import Frame
+from agent.inference import tflite
+from agent.kernels import pose
 from agent.vision import pipeline as whole
 from agent.vision.expression import classifier as read
 from agent.vision.faces import detect, follow, landmarks, roam, stabilise, track
-from agent.vision.inference import tflite
-from agent.vision.kernels import pose
 from agent.vision.micro import network, peaks, spotter, stream
 from tools.bench.pipeline.frames import decode
 from tools.common.machine import machine

@@ -91,7 +91,7 @@ def check_parity(net: MicroNet) -> None:
     if not np.allclose(computed, trained, rtol=1e-3, atol=1e-3):
         raise ToolError(
             "The kernel computes another network than was trained. Compare "
-            "agent/vision/kernels/temporal.py with tools/train/micro/net.py."
+            "agent/kernels/temporal.py with tools/train/micro/net.py."
         )
 
 

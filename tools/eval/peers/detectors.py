@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import Detections, Float, Grey
+from agent.kernels.nms import nms
 from agent.vision.faces.detect import letterbox
-from agent.vision.kernels.nms import nms
 from tools.eval.detector.boxes import LOWEST, Found, overlap
 from tools.eval.peers.runtime import corner_aligned, open_network, three_channels
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import Float, Grey
-from agent.vision.inference.tflite import _quiet as quiet
+from agent.inference.tflite import _quiet as quiet
 from tools.common.errors import ToolError
 
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.vision.kernels.nms import nms
+from agent.kernels.nms import nms
 from tools.train.detector.labels import Floats, Picture
 
 LOWEST = 0.1

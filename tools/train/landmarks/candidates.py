@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import Float, Frame, Grey
+from agent.inference.manifest import load_manifest
+from agent.inference.tflite import open_model
+from agent.kernels.nms import pairwise_iou
 from agent.vision.faces.detect import FaceDetector, tiles_for
-from agent.vision.inference.manifest import load_manifest
-from agent.vision.inference.tflite import open_model
-from agent.vision.kernels.nms import pairwise_iou
 from tools.common.files import MODELS
 from tools.common.packs import decode, load
 from tools.common.progress import along

@@ -71,7 +71,7 @@ def _flexes(rng: np.random.Generator, inputs: Float, step: Float) -> Float:
     """Pulses of the whole face at once, float32[T, 21] in units of noise: a head that dips for a
     moment on a face that is not the template's. Micro-expressions are local."""
     region = np.searchsorted(REGIONS, np.arange(FACE_CHANNELS), side="right") - 1
-    # per cent of the inter-ocular distance, see `agent.vision.kernels.normalise`
+    # per cent of the inter-ocular distance, see `agent.kernels.normalise`
     unit = 1.23 * np.exp(inputs[:, FACE_CHANNELS + 8 : FACE_CHANNELS + 12] - 1.5)[:, region]
     out = np.zeros((len(inputs), FACE_CHANNELS), np.float32)
     for _ in range(rng.integers(1, 4)):

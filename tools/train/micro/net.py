@@ -23,7 +23,7 @@ REACH = TAPS + (SPAN - 1) * sum(DILATIONS)
 
 
 class MicroNet(nn.Module):
-    """Causal convolutions over time; twin of `agent.vision.kernels.temporal.network_step`."""
+    """Causal convolutions over time; twin of `agent.kernels.temporal.network_step`."""
 
     def __init__(self, width: int = WIDTH) -> None:
         super().__init__()

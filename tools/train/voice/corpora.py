@@ -23,7 +23,7 @@ EMOTIONS = (
 _SAME = {"fearful": "fear", "surprised": "surprise"}
 _AROUSAL = dict(zip(EMOTIONS, (-0.3, -0.7, 0.6, -0.6, 0.8, 0.6, 0.0, 0.7, -0.8), strict=True))
 _VALENCE = dict(zip(EMOTIONS, (0.0, 0.1, 0.8, -0.6, -0.7, -0.6, -0.6, 0.2, -0.3), strict=True))
-"""Where the words lie in the circumplex (Russell 1980), by eye: the corpora have no such ratings."""
+"""Where the words lie in the circumplex (Russell 1980), by eye: no corpus has such ratings."""
 HIGH = frozenset({"happy", "angry", "fear", "surprise"})
 LOW = frozenset({"neutral", "calm", "sad", "boredom"})
 

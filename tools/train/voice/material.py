@@ -74,9 +74,7 @@ def cut(rng: np.random.Generator | None, one: Float, spoken: NDArray[np.bool_]) 
     return slice(start, start + ROWS)
 
 
-def disturbed(
-    rng: np.random.Generator, sound: Float, voices: Sequence[Float]
-) -> Float:
+def disturbed(rng: np.random.Generator, sound: Float, voices: Sequence[Float]) -> Float:
     """The same speech at another level, by another microphone, in a room, with noise."""
     if rng.random() < 0.7:
         sound = room.coloured(rng, sound)

@@ -1,4 +1,4 @@
-"""The tone's networks: depthwise convolutions over log-mel, a perceptron over functionals, joined."""
+"""The tone's networks: depthwise convolutions over log-mel, joined with the functionals."""
 
 from __future__ import annotations
 

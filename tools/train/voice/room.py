@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.base.types import Float
 from agent.voice.sound import RATE
@@ -53,7 +56,7 @@ def noise(rng: Generator, count: int, voices: list[Float] | None = None) -> Floa
     music of a kind, or babble of `voices`."""
     kind = rng.choice(["steady", "hum", "fan", "clatter", "music", "babble"])
     if kind == "babble" and voices:
-        out = np.zeros(count)
+        out: NDArray[np.floating[Any]] = np.zeros(count)
         for _ in range(int(rng.integers(3, 8))):
             voice = voices[int(rng.integers(len(voices)))]
             out += np.resize(np.roll(voice, int(rng.integers(len(voice)))), count) / (

@@ -1,0 +1,1 @@
+"""Sentiment of words: nothing is kept but a score."""
