@@ -68,6 +68,18 @@ class SourceConfig(Section):
     """Seconds without a frame after which the camera counts as hung."""
 
 
+class SoundConfig(Section):
+    """The microphone; whether it is listened to is the policy's to say (`privacy.microphone`)."""
+
+    device: str = Field("", max_length=200)
+    """Part of the input's name; empty: the first that is a device itself ("hw:"), else the
+    default one."""
+    backend: Literal["auto", "pyaudio", "sounddevice"] = "auto"
+    """Auto: PyAudio, else sounddevice."""
+    stall: float = Field(5.0, ge=0.5, le=120)
+    """Seconds without sound after which the microphone counts as gone."""
+
+
 class DetectionConfig(Section):
     """Detection of faces that are not tracked yet."""
 
@@ -233,6 +245,7 @@ class AgentConfig(Section):
     """Folder with `manifest.toml`; null: the models that came with the package."""
     model_set: Literal["research", "clean"] = "research"
     """`clean`: trained only on sources whose terms allow any use; less accurate, see the cards."""
+    sound: SoundConfig = SoundConfig()
     detection: DetectionConfig = DetectionConfig()
     tracking: TrackingConfig = TrackingConfig()
     expression: ExpressionConfig = ExpressionConfig()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
+from agent.base.types import SOUND_RATE as RATE
+from agent.base.types import Float
 from agent.kernels.periods import perturbation
 from agent.kernels.pitch import pitch_candidates, pitch_path
 from agent.kernels.spectrum import band_powers, voice_quality
-from agent.voice.sound import BIN, FRAME, HOP, RATE, TRANSFORM, Float, mel_bands
+from agent.voice.sound import BIN, FRAME, HOP, TRANSFORM, mel_bands
 
 LOWEST, HIGHEST = 70.0, 500.0
 """Hz between which a voice's pitch is looked for."""
@@ -72,6 +75,16 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self.level)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Frames]) -> Frames:
+        """One or more parts, in order."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def part(self, start: int, stop: int) -> Frames:
+        """The frames from `start` to before `stop`."""
+        return Frames(*(getattr(self, field.name)[start:stop] for field in fields(self)))
 
     def pitch(self) -> Float:
         """The best path over all frames, float32[N], Hz; 0 where unvoiced."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.base.types import Grey
+from agent.base.types import SOUND_RATE as RATE
+from agent.base.types import Float, Grey
 from agent.voice.frames import Frames
-from agent.voice.sound import HOP, RATE, Float
+from agent.voice.sound import HOP
 
 SECONDS = 3.0
 ROWS = round(SECONDS * RATE / HOP)

@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from agent.base.types import SOUND_RATE as RATE
+from agent.base.types import Float
 from agent.voice.frames import measure
-from agent.voice.sound import FRAME, HOP, RATE, Float
+from agent.voice.sound import FRAME, HOP
 
 
 def voice(pitch: float, seconds: float = 1.0, jitter: float = 0.0, shimmer: float = 0.0) -> Float:

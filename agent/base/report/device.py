@@ -52,6 +52,8 @@ EventCode = Literal[
     "cage_open",
     "camera_stalled",
     "camera_restarted",
+    "microphone_stalled",
+    "microphone_restarted",
     "clock_stepped",
     "command_refused",
     "content_refused",

@@ -12,8 +12,8 @@ from functools import cache
 import numpy as np
 import soundfile
 
+from agent.base.types import SOUND_RATE as RATE
 from agent.base.types import Float
-from agent.voice.sound import RATE
 from tools.common.packs import packs_folder
 
 PACKS = ("speech", "speech_more")

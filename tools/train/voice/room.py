@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.base.types import SOUND_RATE as RATE
 from agent.base.types import Float
-from agent.voice.sound import RATE
 
 Generator = np.random.Generator
 
