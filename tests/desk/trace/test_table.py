@@ -7,7 +7,6 @@ import io
 import pytest
 from rich.console import Console
 
-from agent.base.config import parse
 from agent.base.report import Summary
 from agent.desk.trace import truth as script
 from agent.desk.trace.table import (
@@ -21,6 +20,7 @@ from agent.desk.trace.table import (
 from agent.privacy.policy.rules import resolve
 from agent.privacy.release import Releaser
 from tests.desk.trace.generated import perceived
+from tests.privacy import people
 from tests.privacy.people import Person, frames
 from tests.privacy.voices import Reading, fused, heard_of, listening, tone, words
 
@@ -30,7 +30,7 @@ RATE = 1.2
 
 def summaries() -> list[Summary]:
     """The whole clip by ground truth, released under the demo profile."""
-    config = parse({"privacy": {"policy": "demo"}}, "test")
+    config = people.config()
     policy = resolve(config, live=False)
     releaser = Releaser(config, policy, model="0" * 16, false_alarms_per_minute=RATE)
     done = [r for each in perceived(script.load()) for r in releaser.observe(each)]
