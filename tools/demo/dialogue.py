@@ -66,7 +66,8 @@ SPEECH = (
     ),
     Spoken(  # Stop it, that is the third time, take it back at once.
         42.5, "angry", "visit", _FOURTH,
-        "S T AA1 P IH T , DH AE T IH Z DH AH TH ER1 D T AY1 M , T EY1 K IH T B AE1 K AE T W AH1 N S",
+        "S T AA1 P IH T , DH AE T IH Z DH AH TH ER1 D T AY1 M , "
+        "T EY1 K IH T B AE1 K AE T W AH1 N S",
     ),
 )  # fmt: skip
 WRITTEN = (

@@ -5,8 +5,8 @@ Pers. Soc. Psychol. 70(3); Juslin & Laukka 2003, Psychol. Bull. 129(5)), measure
 (Eyben et al. 2016). Happiness: pitch high and moving, fast, bright, formants raised by spread lips
 (Tartter 1980, Percept. Psychophys. 27(1)). Anger: loud, tense (short open phase, flat spectrum),
 open jaw (high first formant), abrupt. Sadness: low and narrow pitch that falls, slow, soft,
-breathy, vowels reduced. Sizes: so that the functionals of `agent.voice.prosody` lie about where acted
-corpora have theirs for the tone; within one standard deviation of them on average.
+breathy, vowels reduced. Sizes: so that the functionals of `agent.voice.prosody` lie about where
+acted corpora have theirs for the tone, one standard deviation away in the mean.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Manner:
     accent: float
     """Semitones that a stressed syllable rises by."""
     phrase: float
-    """Semitones of the phrase's initial rise, which declination undoes; below 0 it falls throughout."""
+    """Semitones of the phrase's initial rise, which declination undoes."""
     final: float
     """Semitones that the last stressed syllable ends above the base; below 0 falls."""
     rate: float

@@ -137,7 +137,8 @@ def _segments(line: list[Sound | None], manner: Manner) -> list[_Segment]:
         if each is None:
             out.append(_Segment(manner.pause, out[-1].formants))
             continue
-        long = 1.5 if index == vowels[-1] or index + 2 < len(line) and line[index + 1] is None else 1.0
+        before_pause = index + 2 < len(line) and line[index + 1] is None
+        long = 1.5 if index == vowels[-1] or before_pause else 1.0
         seconds = each.phone.seconds * (1.45 if each.stress else 1.0) * long / manner.rate
         out += _spoken(each.phone, following, seconds, loud if each.stress else 1.0, each.stress)
     out.append(_Segment(0.06, out[-1].formants))

@@ -62,7 +62,9 @@ def _flutter(rng: np.random.Generator, count: int) -> Doubles:
     """float64[T], about 1: the slow drift of a held pitch (Klatt & Klatt 1990)."""
     time = np.arange(count) * STEP
     phases = rng.uniform(0, 2 * np.pi, 3)
-    waves = [np.sin(2 * np.pi * f * time + p) for f, p in zip((12.7, 7.1, 4.7), phases, strict=True)]
+    waves = [
+        np.sin(2 * np.pi * f * time + p) for f, p in zip((12.7, 7.1, 4.7), phases, strict=True)
+    ]
     return np.asarray(1.0 + 0.008 * np.sum(waves, 0))
 
 
