@@ -174,8 +174,12 @@ class Pipeline:
         """Of the micro-expression spotter, per analysable face-minute; None where not measured."""
         return false_alarm_rate(self._config.micro, self.models.manifest.weights)
 
-    def __call__(self, frame: Frame) -> Perceived:
-        """Faces and micro-expressions of the next frame; times ascend."""
+    def __call__(self, frame: Frame, speech: float | None = None) -> Perceived:
+        """Faces and micro-expressions of the next frame; times ascend.
+
+        `speech`: probability in [0, 1] that somebody spoke in about the last 0.3 s; None where
+        nobody listens. A mouth that speaks is no micro-expression, and no smile.
+        """
         seconds = self.models.seconds
         seconds.clear()
         started = self._clock()
@@ -188,7 +192,7 @@ class Pipeline:
         micro: dict[int, MicroStatus] = {}
         if self._spotter is not None:
             updated = [(t.track_id, t.points, t.continuity) for t in tracks if t.updated]
-            events, micro = self._spotter.update(frame.time, updated)
+            events, micro = self._spotter.update(frame.time, updated, speech)
         spotted = self._clock()
         faces = [
             self._face(track, head, frame, micro.get(track.track_id, NOT_ANALYSED))
