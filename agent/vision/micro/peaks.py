@@ -25,8 +25,8 @@ _REMEMBERED = 48
 _SPOKEN = 24
 """Steps over which the logit of speech is averaged."""
 _BROWS_LIDS_NOSE = {"AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09"}
-"""Units that are looked for while the mouth speaks, or somebody is heard to speak; its own movements
-are not told from speech."""
+"""Units that are looked for while the mouth speaks, or somebody is heard; its own movements are not
+told from speech."""
 _START_LOGIT, _END_LOGIT = 0.0, -1.0
 """Hysteresis thresholds for the start and end of movements of `KINDS`."""
 _SPEECH = OTHERS.start + KINDS.index("speech")
