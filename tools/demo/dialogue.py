@@ -45,15 +45,15 @@ _FIRST, _SECOND = Voice(185.0, 1.16), Voice(200.0, 1.18)
 _THIRD, _FOURTH = Voice(178.0, 1.14), Voice(192.0, 1.17)
 
 SPEECH = (
-    Spoken(  # Oh, that was quick, it works and it looks so good, I really like it.
+    Spoken(  # Everything works, and it was quick, I really like it.
         4.5, "happy", "visit", _FIRST,
-        "OW1 DH AE T W AH Z K W IH1 K , IH T W ER1 K S AE N D IH T L UH1 K S S OW G UH1 D , "
+        "EH1 V R IY TH IH NG W ER1 K S , AH N D IH T W AA1 Z K W IH1 K , "
         "AY R IY L IY L AY1 K IH T",
     ),
-    Spoken(  # We are all here now, how lovely, I know the way, let us go in.
+    Spoken(  # We are here at last, and it is great, I know the way.
         13.4, "happy", "room", _SECOND,
-        "W IY R AO1 L HH IY R N AW1 , HH AW L AH1 V L IY , AY N OW1 DH AH W EY1 , "
-        "L EH1 T AH S G OW1 IH N",
+        "W IY AA1 R HH IY R AE T L AE1 S T , AH N D IH T IH1 Z G R EY1 T , "
+        "AY N OW1 DH AH W EY1",
     ),
     Spoken(  # The next train to town leaves at ten past nine, from track two.
         19.5, "neutral", "visit", _SECOND,

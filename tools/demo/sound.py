@@ -28,4 +28,4 @@ def in_room(dry: Float, seed: int) -> Float:
     spectrum = np.fft.rfft(rng.standard_normal(len(dry)))
     spectrum /= np.sqrt(np.maximum(np.fft.rfftfreq(len(dry), 1 / RATE), 60.0))
     air = np.fft.irfft(spectrum, len(dry))
-    return (wet + air * (10 ** (_FLOOR / 20) / air.std())).astype(np.float32)
+    return np.asarray(wet + air * (10 ** (_FLOOR / 20) / air.std()), np.float32)

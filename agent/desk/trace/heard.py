@@ -88,13 +88,18 @@ def draw_words(axis: Any, recorder: TraceRecorder, truth: Truth | None) -> None:
 def spans(readings: Sequence[Tone] | Sequence[Fused]) -> list[tuple[float, float, Any]]:
     """Start, end and reading: from the one before to its own time, no longer than what it was read
     from."""
-    out = []
+    out: list[tuple[float, float, Any]] = []
     before = -np.inf
-    for each in sorted(readings, key=lambda each: each.time):
+    ordered: list[Tone | Fused] = sorted(readings, key=_time)
+    for each in ordered:
         longest = each.seconds if isinstance(each, Tone) else _FUSED
         out.append((max(before, each.time - longest), each.time, each))
         before = each.time
     return out
+
+
+def _time(reading: Tone | Fused) -> float:
+    return reading.time
 
 
 def legend_handles(recorder: TraceRecorder) -> list[Any]:

@@ -109,7 +109,8 @@ def draw_trace(
 def _end(drawn: list[Lane], recorder: TraceRecorder) -> float:
     """The last second that anything was perceived at."""
     times = [float(lane.time[-1]) for lane in drawn]
-    times += [each.time for each in (*recorder.tones, *recorder.words, *recorder.fused)]
+    for readings in (recorder.tones, recorder.words, recorder.fused):
+        times += [each.time for each in readings]
     times += [time for time, _ in recorder.activity[-1:]]
     return max(times, default=1.0)
 

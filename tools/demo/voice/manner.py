@@ -70,14 +70,14 @@ MANNERS = {
         first_formant=1.02, formants=1.0, reduction=0.05, onset=0.01, pause=0.2,
     ),
     "happy": Manner(
-        level=-21.5, pitch=6.0, accent=7.0, phrase=4.5, final=1.5, rate=1.15, stress=4.0,
-        open_quotient=0.58, tilt=4500.0, breath=0.03, jitter=0.005, shimmer=0.05,
+        level=-21.5, pitch=7.0, accent=7.0, phrase=4.5, final=3.0, rate=1.15, stress=3.0,
+        open_quotient=0.63, tilt=3200.0, breath=0.03, jitter=0.005, shimmer=0.05,
         first_formant=1.04, formants=1.08, reduction=0.05, onset=0.01, pause=0.08,
     ),
     "angry": Manner(
-        level=-18.5, pitch=6.0, accent=6.0, phrase=3.0, final=-2.0, rate=1.2, stress=4.5,
-        open_quotient=0.39, tilt=5500.0, breath=0.035, jitter=0.025, shimmer=0.08,
-        first_formant=1.1, formants=1.0, reduction=0.0, onset=0.005, pause=0.12,
+        level=-18.5, pitch=5.5, accent=6.0, phrase=3.0, final=-2.0, rate=1.2, stress=4.5,
+        open_quotient=0.39, tilt=8000.0, breath=0.035, jitter=0.025, shimmer=0.08,
+        first_formant=1.13, formants=1.02, reduction=0.0, onset=0.005, pause=0.12,
     ),
     "sad": Manner(
         level=-29.0, pitch=1.5, accent=1.5, phrase=1.5, final=-3.5, rate=0.78, stress=0.5,

@@ -110,7 +110,7 @@ def score(line: str, voice: Voice, manner: Manner) -> Score:
 
 def _contour(count: int, accents: list[tuple[float, float]], manner: Manner) -> Doubles:
     """Semitones above the speaker's pitch: phrase and accent commands through their responses."""
-    time = np.arange(count) * STEP
+    time: Doubles = np.arange(count, dtype=np.float64) * STEP
     t = time + 0.15
     # scaled to a peak of 1
     out = manner.pitch + manner.phrase * _PHRASE_RATE * t * np.exp(1.0 - _PHRASE_RATE * t)
@@ -138,7 +138,7 @@ def _segments(line: list[Sound | None], manner: Manner) -> list[_Segment]:
             out.append(_Segment(manner.pause, out[-1].formants))
             continue
         before_pause = index + 2 < len(line) and line[index + 1] is None
-        long = 1.5 if index == vowels[-1] or before_pause else 1.0
+        long = 1.5 if index in vowels[-1:] or before_pause else 1.0
         seconds = each.phone.seconds * (1.45 if each.stress else 1.0) * long / manner.rate
         out += _spoken(each.phone, following, seconds, loud if each.stress else 1.0, each.stress)
     out.append(_Segment(0.06, out[-1].formants))

@@ -13,7 +13,7 @@ RATE = 16000
 """Samples per second."""
 _OVER = 3
 """Samples are made at a multiple of it: pulses have edges."""
-_FRICATION = 4.0
+_FRICATION = 3.0
 """Amplitude of noise against the root mean square of the voice, at a score's full frication."""
 
 
@@ -47,10 +47,12 @@ def speak(line: str, voice: Voice, manner: Manner, seed: int) -> Float:
     hiss = rng.standard_normal(count) * np.repeat(plan.frication, step)
     centre, width = plan.place[:, :1] * np.sqrt(voice.tract), plan.place[:, 1:]
     resonate(hiss, np.ascontiguousarray(centre), np.ascontiguousarray(width), True, step, rate)
-    hiss *= _FRICATION * np.sqrt(np.mean(sound**2))
+    voiced = np.repeat(plan.voicing > 0.3, step)
+    hiss *= _FRICATION * (np.sqrt(np.mean(sound[voiced] ** 2)) if voiced.any() else 1.0)
     whole = _decimated(sound + hiss)
     spoken = whole[np.abs(whole) > 0.05 * np.abs(whole).max()]
-    return (whole * (10 ** (manner.level / 20) / np.sqrt(np.mean(spoken**2)))).astype(np.float32)
+    gain = 10 ** (manner.level / 20) / np.sqrt(np.mean(spoken**2))
+    return np.asarray(whole * gain, np.float32)
 
 
 def seconds(line: str, voice: Voice, manner: Manner) -> float:
