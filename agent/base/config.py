@@ -175,6 +175,17 @@ class ContentConfig(Section):
     the policy's own."""
 
 
+class WordsConfig(Section):
+    """Where words come from; whether they are read at all is `privacy.words`."""
+
+    socket: FilePath | None = None
+    """Unix datagram socket to receive lines of text at; null: `words.sock` in systemd's folder, else
+    none."""
+    wyoming: FilePath | None = None
+    """Unix socket of a speech-to-text server of this machine that speaks the Wyoming protocol, such
+    as `/run/whisper/wyoming.sock`; null: speech is not transcribed. Needs the extra `speech`."""
+
+
 class StoreConfig(Section):
     """Files on disk: the outbox, the settings received from the fleet, the receipt key."""
 
@@ -252,6 +263,7 @@ class AgentConfig(Section):
     micro: MicroConfig = MicroConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     content: ContentConfig = ContentConfig()
+    words: WordsConfig = WordsConfig()
     store: StoreConfig = StoreConfig()
     mqtt: MqttConfig = MqttConfig()
 

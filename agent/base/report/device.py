@@ -70,6 +70,8 @@ EventCode = Literal[
     "settings_refused",
     "store_failed",
     "summaries_lost",
+    "transcriber_failed",
+    "words_refused",
 ]
 RemotePath = Literal[
     "detection.tiles",

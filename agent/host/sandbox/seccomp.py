@@ -180,6 +180,20 @@ def resolver_filter(machine: str) -> list[Instruction]:
     return _bpf.assemble(machine, rules)
 
 
+def transcription_filter(machine: str) -> list[Instruction]:
+    """For the process that speaks to a speech-to-text server of this machine: streams of local
+    sockets outwards, nothing else."""
+    stream = (*_bpf.require_masked(1, _SOCK_TYPE_MASK, _SOCK_STREAM), *_bpf.only(2, 0))
+    rules = {
+        **_common(0),
+        "socket": _bpf.branch(0, {_AF_UNIX: stream}),
+        "connect": ALLOW,
+        "fcntl": _bpf.only(1, *_FCNTL),
+        "ioctl": _bpf.only(1, *_TERMINAL),
+    }
+    return _bpf.assemble(machine, rules)
+
+
 def install(program: Sequence[Instruction]) -> None:
     """Install the filter on every thread; PR_SET_NO_NEW_PRIVS must be set. Raises `OSError`."""
     code = b"".join(struct.pack("=HBBI", *each) for each in program)
