@@ -18,6 +18,8 @@ from tools.eval.ours import Ours, open_set
 
 WHAT = ("detector", "landmarks", "expression")
 """Of `all`; the spotter takes longer than these together, and asks for no pictures."""
+CARDS = {"voice": "tone"}
+"""The model whose card has the figures, where it is called otherwise."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,6 +64,10 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
         from tools.eval import speech
 
         return speech.evaluate(ours, limit)
+    if name == "voice":
+        from tools.eval.voice import evaluate as voice
+
+        return voice.evaluate(ours, limit)
     if name == "detector":
         return detector.evaluate(ours, networks, limit)
     known = rendered.available()
@@ -78,12 +84,15 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
     from tools.eval.landmarks import tables as tables_landmarks
     from tools.eval.micro import tables as tables_micro
 
+    from tools.eval.voice import tables as tables_voice
+
     tables = {
         "detector": tables_detector,
         "landmarks": tables_landmarks,
         "micro": tables_micro,
         "expression": tables_expression,
         "speech": speech,
+        "voice": tables_voice,
     }
     section = tables[name].section(report)
     print(f"## {name}\n\n{section}\n", flush=True)
@@ -98,7 +107,7 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
         for written in speech.write(report, ours):
             print(f"eval: brought {written} up to date", file=sys.stderr)
         return
-    path = ours.card(name)
+    path = ours.card(CARDS.get(name, name))
     card.update(path, section)
     print(f"eval: brought {path} up to date", file=sys.stderr)
 
@@ -109,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure the shipped models on the packs' unseen parts, beside other networks, "
         "with 95 %% bootstrap intervals. Needs the data packs ($FLEETING_PACKS).",
     )
-    parser.add_argument("what", choices=(*WHAT, "micro", "speech", "all"))
+    parser.add_argument("what", choices=(*WHAT, "micro", "speech", "voice", "all"))
     parser.add_argument(
         "--set",
         choices=SETS,
