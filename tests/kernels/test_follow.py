@@ -23,7 +23,8 @@ def test_agrees_with_the_plain_twin() -> None:
 
 
 def test_the_floor_sinks_at_once_and_rises_slowly() -> None:
-    bands = np.repeat(np.float32([-40, -70, -40]), 100)[:, None] * np.ones((1, 4), np.float32)
+    course = np.repeat(np.array([-40, -70, -40], np.float32), 100)
+    bands = np.repeat(course[:, None], 4, 1)
     state = [bands[0].copy(), bands[0].copy(), bands[0, :1].copy()]
     above, below = np.empty_like(bands), np.empty_like(bands)
     excess = np.empty(len(bands), np.float32)

@@ -17,7 +17,8 @@ from tools.common.packs import packs_folder
 from tools.eval.ours import Ours, open_set
 
 WHAT = ("detector", "landmarks", "expression")
-"""Of `all`; the spotter takes longer than these together, and asks for no pictures."""
+"""Of `all`; the spotter takes longer than these together, and asks for no pictures. Voice activity
+asks for sound."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,6 +59,10 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
         from tools.eval.micro import evaluate as micro
 
         return micro.evaluate(ours, limit)
+    if name == "activity":
+        from tools.eval.activity import evaluate as activity
+
+        return activity.evaluate(ours, limit)
     if name == "detector":
         return detector.evaluate(ours, networks, limit)
     known = rendered.available()
@@ -69,6 +74,7 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
 def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespace) -> None:
     """Print the report and, if it is complete, write it into the card."""
     from tools.eval import card
+    from tools.eval.activity import tables as tables_activity
     from tools.eval.detector import tables as tables_detector
     from tools.eval.expression import tables as tables_expression
     from tools.eval.landmarks import tables as tables_landmarks
@@ -79,6 +85,7 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
         "landmarks": tables_landmarks,
         "micro": tables_micro,
         "expression": tables_expression,
+        "activity": tables_activity,
     }
     section = tables[name].section(report)
     print(f"## {name}\n\n{section}\n", flush=True)
@@ -100,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure the shipped models on the packs' unseen parts, beside other networks, "
         "with 95 %% bootstrap intervals. Needs the data packs ($FLEETING_PACKS).",
     )
-    parser.add_argument("what", choices=(*WHAT, "micro", "all"))
+    parser.add_argument("what", choices=(*WHAT, "micro", "activity", "all"))
     parser.add_argument(
         "--set",
         choices=SETS,
@@ -114,7 +121,10 @@ def _parser() -> argparse.ArgumentParser:
         help="where the peers' files are (default: teachers in the packs' folder)",
     )
     parser.add_argument(
-        "--limit", type=positive, metavar="N", help="about N pictures of each kind; no card"
+        "--limit",
+        type=positive,
+        metavar="N",
+        help="about N pictures of each kind, or seconds of each stream; no card",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw a chart here")
