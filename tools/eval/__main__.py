@@ -17,7 +17,8 @@ from tools.common.packs import packs_folder
 from tools.eval.ours import Ours, open_set
 
 WHAT = ("detector", "landmarks", "expression")
-"""Of `all`; the spotter takes longer than these together, and asks for no pictures."""
+"""Of `all`; the spotter takes longer than these together, and asks for no pictures; voices ask for
+sound."""
 CARDS = {"voice": "tone"}
 """The model whose card has the figures, where it is called otherwise."""
 
@@ -68,6 +69,10 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
         from tools.eval.voice import evaluate as voice
 
         return voice.evaluate(ours, limit)
+    if name == "activity":
+        from tools.eval.activity import evaluate as activity
+
+        return activity.evaluate(ours, limit)
     if name == "detector":
         return detector.evaluate(ours, networks, limit)
     known = rendered.available()
@@ -79,6 +84,7 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
 def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespace) -> None:
     """Print the report and, if it is complete, write it into the card."""
     from tools.eval import card, speech
+    from tools.eval.activity import tables as tables_activity
     from tools.eval.detector import tables as tables_detector
     from tools.eval.expression import tables as tables_expression
     from tools.eval.landmarks import tables as tables_landmarks
@@ -93,6 +99,7 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
         "expression": tables_expression,
         "speech": speech,
         "voice": tables_voice,
+        "activity": tables_activity,
     }
     section = tables[name].section(report)
     print(f"## {name}\n\n{section}\n", flush=True)
@@ -118,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure the shipped models on the packs' unseen parts, beside other networks, "
         "with 95 %% bootstrap intervals. Needs the data packs ($FLEETING_PACKS).",
     )
-    parser.add_argument("what", choices=(*WHAT, "micro", "speech", "voice", "all"))
+    parser.add_argument("what", choices=(*WHAT, "micro", "speech", "voice", "activity", "all"))
     parser.add_argument(
         "--set",
         choices=SETS,
@@ -132,7 +139,10 @@ def _parser() -> argparse.ArgumentParser:
         help="where the peers' files are (default: teachers in the packs' folder)",
     )
     parser.add_argument(
-        "--limit", type=positive, metavar="N", help="about N pictures of each kind; no card"
+        "--limit",
+        type=positive,
+        metavar="N",
+        help="about N pictures of each kind, or seconds of each stream; no card",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw a chart here")

@@ -20,7 +20,7 @@ SETS = {"all": "research", "clean": "clean"}
 """Set of models by the training data, as `--data` names it."""
 OPTION = {"research": "", "clean": " --data clean"}
 """Option of the training command, by set."""
-ORDER = ("detector", "landmarks", "expression")
+ORDER = ("detector", "landmarks", "expression", "activity")
 _NESTED = ("input", "output", "parameters")
 Number = float | int | Sequence[float]
 
