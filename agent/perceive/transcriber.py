@@ -19,12 +19,13 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from agent.base.errors import ConfigError
-from agent.base.types import Float
 from agent.host.supervise import child_environment
+
+if TYPE_CHECKING:
+    from agent.base.types import Float
 
 CHUNK = 4000
 """Samples per message: a quarter of a second."""
@@ -85,6 +86,8 @@ class Transcriber:
         if not self._open:
             self.lost_samples += len(samples)
             return
+        import numpy as np  # not before the sandbox is entered: see `start`
+
         sound = np.nan_to_num(np.asarray(samples, np.float32), nan=0.0, posinf=1.0, neginf=-1.0)
         whole = np.round(np.clip(sound, -1.0, 1.0) * 32767.0).astype("<i2")
         for begin in range(0, len(whole), CHUNK):
