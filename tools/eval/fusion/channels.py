@@ -10,16 +10,15 @@ import numpy as np
 from agent.text.sentiment import Sentiment
 from numpy.typing import NDArray
 
-from agent.base.types import Float, Grey
+from agent.base.types import TONES, Float, Grey, Sound
 from agent.fusion import EXPRESSION_TO_POLARITY, TONE_TO_POLARITY, polarity
-from agent.voice.frames import measure
-from agent.voice.tone import ToneReader
+from agent.voice.listener import Listener
 from tools.common.progress import along
 from tools.eval.expression.evaluate import Votes, answers
 from tools.eval.expression.metrics import softmax
 from tools.eval.ours import Ours
 from tools.train.text.material import held_out
-from tools.train.voice import corpora, material, room
+from tools.train.voice import corpora, room
 
 Ints = NDArray[np.int64]
 Rng = np.random.Generator
@@ -83,7 +82,7 @@ def grainy(rng: Rng, picture: Grey) -> Grey:
 def voices(ours: Ours, limit: int | None) -> Samples:
     """Utterances of speakers that training never heard, of the corpora with a stated emotion that
     is one of the four tones."""
-    reader = ToneReader(ours.manifest)
+    listener = Listener(ours.manifest)
     found = [each for each in corpora.utterances() if each.valid and each.tone][:limit]
     rng = np.random.default_rng(1)
     others = [each.samples for each in found[::8]]
@@ -97,21 +96,18 @@ def voices(ours: Ours, limit: int | None) -> Samples:
         "noise at -5 dB": lambda sound: noisy(sound, -5.0),
         "a hall": lambda sound: room.reverberated(rng, sound, 1.2, 0.5),
     }
-    labels = [TONE_TO_POLARITY[material.TONES.index(each.tone)].argmax() for each in found]
+    labels = [TONE_TO_POLARITY[TONES.index(each.tone)].argmax() for each in found]
     said = {
-        name: np.stack([_tone(reader, change, each.samples) for each in along(found, name)])
+        name: np.stack([_tone(listener, change(each.samples)) for each in along(found, name)])
         for name, change in disturb.items()
     }
     return Samples(np.array(labels, np.int64), said)
 
 
-def _tone(reader: ToneReader, change: Callable[[Float], Float], sound: Float) -> Float:
-    """float32[3]; the frames that are spoken are known from the clean sound."""
-    spoken = material.spoken_of(material.measure_level(sound))
-    place = material.cut(None, sound, spoken)
-    frames = measure(change(sound))[place.start : place.stop]
-    count = min(len(frames), place.stop - place.start, len(spoken) - place.start)
-    read = reader(frames[:count], spoken[place.start : place.start + count])
+def _tone(listener: Listener, sound: Float) -> Float:
+    """float32[3] of all that is spoken in a file, as the agent hears it."""
+    stretches = listener(Sound(0.0, sound)) + listener.finish()
+    read = listener.joined([each.tone for each in stretches if each.tone is not None])
     if read is None:
         return np.full(3, 1 / 3, np.float32)
     return polarity(read.probabilities, TONE_TO_POLARITY)
