@@ -137,12 +137,13 @@ def test_stretches_cover_what_is_spoken(first: int, last: int) -> None:
     spoken = np.zeros(2000, bool)
     spoken[[first, last - 1]] = True
     parts = stretches(spoken)
-    assert parts[0].start == first
-    assert parts[-1].stop == last
-    assert all(part.stop - part.start <= ROWS for part in parts)
+    assert parts[0].start <= first
+    assert parts[-1].stop >= last
+    assert all(part.stop - part.start == ROWS for part in parts)
     for one, two in zip(parts, parts[1:], strict=False):
         assert one.start < two.start <= one.stop - ROWS // 2
     assert stretches(np.zeros(100, bool)) == []
+    assert stretches(np.ones(100, bool)) == [slice(0, 100)]
 
 
 def test_codes_are_interpolated_quantiles() -> None:

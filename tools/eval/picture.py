@@ -25,6 +25,7 @@ def save(path: Path, reports: Mapping[str, Any]) -> None:
             ("detector", (_sizes, _alarms)),
             ("landmarks", (_yaw, _noise)),
             ("expression", (_reliability, _confusion)),
+            ("voice", (_elsewhere, _people)),
         )
         if name in reports
         for draw in draws
@@ -134,3 +135,20 @@ def _confusion(axes: Any, report: Mapping[str, Any]) -> None:
     axes.set_xlabel("network")
     axes.set_ylabel("people")
     axes.set_title("Expression: FER+ valid, % of what people said")
+
+
+def _elsewhere(axes: Any, report: Mapping[str, Any]) -> None:
+    cells = {**report["noise"], **report["rooms"]}
+    rows = {key: [each[key] for each in cells.values()] for key in ("arousal", "tone")}
+    _bars(axes, [name.replace(", ", "\n") for name in cells], rows)
+    axes.set_ylim(0, 1)
+    axes.set_ylabel("unweighted average recall")
+    axes.set_title("voice in noise (by its ratio) and in rooms (reverberation time)")
+
+
+def _people(axes: Any, report: Mapping[str, Any]) -> None:
+    cells = {**report["corpora"], **report["speakers"]}
+    rows = {key: [each[key] for each in cells.values()] for key in ("arousal", "tone")}
+    _bars(axes, [name.replace("_", "\n") for name in cells], rows)
+    axes.set_ylim(0, 1)
+    axes.set_title("voice: unseen speakers, by corpus and one by one")
