@@ -106,7 +106,7 @@ def grown() -> None:
         pipeline(Frame(index / 25, np.full((240, 320), 128, np.uint8)))
     before = _resident()
     for stage in stages(load_manifest(models_folder(None))).values():
-        stage(sound, measure(sound[: 10 * RATE]))
+        stage(sound, measure(sound[: 3 * RATE]))  # the longest that is ever measured at once
     print(json.dumps(round(_resident() - before, 2)))
 
 
