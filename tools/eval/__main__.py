@@ -16,8 +16,10 @@ from tools.common.files import save_json
 from tools.common.packs import packs_folder
 from tools.eval.ours import Ours, open_set
 
+WEIGHTS = {"text": "sentiment"}
+"""Names in the manifest, where they are others."""
 WHAT = ("detector", "landmarks", "expression")
-"""Of `all`; the spotter takes longer than these together, and asks for no pictures."""
+"""Of `all`; the spotter takes longer than these together; it and text ask for no pictures."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ours = open_set(args.set)
         reports: dict[str, Any] = {}
         for name in WHAT if args.what == "all" else (args.what,):
-            reports[name] = measure(name, ours, networks, args.limit)
+            reports[name] = measure(name, ours, networks, args.limit, args.material)
             finish(name, reports[name], ours, args)
         if args.json:
             save_json(args.json, reports)
@@ -47,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[str, Any]:
+def measure(
+    name: str, ours: Ours, networks: Path, limit: int | None, folder: Path | None = None
+) -> dict[str, Any]:
     """One model's report."""
     from tools.eval import rendered
     from tools.eval.detector import evaluate as detector
@@ -58,6 +62,10 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
         from tools.eval.micro import evaluate as micro
 
         return micro.evaluate(ours, limit)
+    if name == "text":
+        from tools.eval.text import evaluate as text
+
+        return text.evaluate(ours, limit, folder)
     if name == "detector":
         return detector.evaluate(ours, networks, limit)
     known = rendered.available()
@@ -73,11 +81,13 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
     from tools.eval.expression import tables as tables_expression
     from tools.eval.landmarks import tables as tables_landmarks
     from tools.eval.micro import tables as tables_micro
+    from tools.eval.text import tables as tables_text
 
     tables = {
         "detector": tables_detector,
         "landmarks": tables_landmarks,
         "micro": tables_micro,
+        "text": tables_text,
         "expression": tables_expression,
     }
     section = tables[name].section(report)
@@ -89,7 +99,7 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
     if args.limit:
         print("eval: the card stays as it is: --limit measures only a part", file=sys.stderr)
         return
-    path = ours.card(name)
+    path = ours.card(WEIGHTS.get(name, name))
     card.update(path, section)
     print(f"eval: brought {path} up to date", file=sys.stderr)
 
@@ -100,7 +110,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure the shipped models on the packs' unseen parts, beside other networks, "
         "with 95 %% bootstrap intervals. Needs the data packs ($FLEETING_PACKS).",
     )
-    parser.add_argument("what", choices=(*WHAT, "micro", "all"))
+    parser.add_argument("what", choices=(*WHAT, "micro", "text", "all"))
+    parser.add_argument(
+        "--material", type=Path, metavar="FOLDER", help="text: copies of the packages (tools.train)"
+    )
     parser.add_argument(
         "--set",
         choices=SETS,

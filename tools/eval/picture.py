@@ -25,6 +25,7 @@ def save(path: Path, reports: Mapping[str, Any]) -> None:
             ("detector", (_sizes, _alarms)),
             ("landmarks", (_yaw, _noise)),
             ("expression", (_reliability, _confusion)),
+            ("text", (_languages, _against_vader)),
         )
         if name in reports
         for draw in draws
@@ -134,3 +135,20 @@ def _confusion(axes: Any, report: Mapping[str, Any]) -> None:
     axes.set_xlabel("network")
     axes.set_ylabel("people")
     axes.set_title("Expression: FER+ valid, % of what people said")
+
+
+def _languages(axes: Any, report: Mapping[str, Any]) -> None:
+    rows = {OURS: [row["macro_f1"] for row in report["own"].values()]}
+    _bars(axes, list(report["own"]), rows)
+    axes.set_title("Sentiment: macro-F1 on our own sentences")
+    axes.set_ylim(0, 1.02)
+
+
+def _against_vader(axes: Any, report: Mapping[str, Any]) -> None:
+    table = (report["english"] or {"accuracy": {}})["accuracy"]
+    rows = {
+        OURS: [row["ours"] for row in table.values()],
+        "VADER": [row["vader"] for row in table.values()],
+    }
+    _bars(axes, list(table), rows)
+    axes.set_title("Sentiment: accuracy on English texts")

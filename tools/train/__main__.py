@@ -10,7 +10,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-MODELS = ("detector", "landmarks", "expression", "micro")
+MODELS = ("detector", "landmarks", "expression", "micro", "text")
 
 
 def main(argv: Sequence[str]) -> int:
