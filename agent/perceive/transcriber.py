@@ -1,8 +1,9 @@
 """Speech to text by a server of this machine that speaks the Wyoming protocol.
 
-The server is a stranger's program. A process of its own, started before the sandbox is entered, talks
-to it and reads its answers (`agent.perceive.transcription`); it may connect to local sockets and
-nothing else. What passes between the two is bounded by the kernel: messages of a letter and a body.
+The server is a stranger's program. A process of its own, started before the sandbox is entered,
+talks to it and reads its answers (`agent.perceive.transcription`); it may connect to local
+sockets and nothing else. What passes between the two is bounded by the kernel: messages of a
+letter and a body.
 
     to it:   S  a stretch of speech begins     A  int16 samples, 16 kHz     E  it has ended
     from it: T  the text of a stretch          F  why a stretch has no text
@@ -41,11 +42,10 @@ REASONS = ("no_server", "no_answer", "closed", "too_long", "malformed", "ended")
 
 
 class Transcriber:
-    """Sends speech to the server at `path` and receives texts. Never blocks, never raises later on.
+    """Sends speech to the server at `path` and receives texts; never blocks.
 
-    Make it before the sandbox is entered. Raises `ConfigError` where `path` is no Unix socket or the
-    package `wyoming` is missing.
-    """
+    Make it before the sandbox is entered. Raises `ConfigError` where `path` is no Unix socket or
+    the package `wyoming` is missing."""
 
     def __init__(self, path: Path) -> None:
         _check(path)
@@ -160,7 +160,8 @@ def _check(path: Path) -> None:
         kind = os.stat(path).st_mode
     except OSError as error:
         raise ConfigError(
-            f"words.wyoming {path} cannot be used: {error.strerror}. Start the server before the agent."
+            f"words.wyoming {path} cannot be used: {error.strerror}. "
+            "Start the server before the agent."
         ) from None
     if not stat.S_ISSOCK(kind):
         raise ConfigError(f"words.wyoming {path} is no Unix socket. Name the server's own.")

@@ -18,8 +18,8 @@ from tools.eval.ours import Ours, open_set
 
 WHAT = ("detector", "landmarks", "expression")
 """Of `all`; the spotter takes longer than these together, and asks for no pictures; voices ask for
-sound."""
-CARDS = {"voice": "tone"}
+sound, text for lines."""
+CARDS = {"voice": "tone", "text": "sentiment"}
 """The model whose card has the figures, where it is called otherwise."""
 
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ours = open_set(args.set)
         reports: dict[str, Any] = {}
         for name in WHAT if args.what == "all" else (args.what,):
-            reports[name] = measure(name, ours, networks, args.limit)
+            reports[name] = measure(name, ours, networks, args.limit, args.material)
             finish(name, reports[name], ours, args)
         if args.json:
             save_json(args.json, reports)
@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[str, Any]:
+def measure(
+    name: str, ours: Ours, networks: Path, limit: int | None, folder: Path | None = None
+) -> dict[str, Any]:
     """One model's report."""
     from tools.eval import rendered
     from tools.eval.detector import evaluate as detector
@@ -73,6 +75,10 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
         from tools.eval.activity import evaluate as activity
 
         return activity.evaluate(ours, limit)
+    if name == "text":
+        from tools.eval.text import evaluate as text
+
+        return text.evaluate(ours, limit, folder)
     if name == "detector":
         return detector.evaluate(ours, networks, limit)
     known = rendered.available()
@@ -90,11 +96,13 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
     from tools.eval.landmarks import tables as tables_landmarks
     from tools.eval.micro import tables as tables_micro
     from tools.eval.voice import tables as tables_voice
+    from tools.eval.text import tables as tables_text
 
     tables = {
         "detector": tables_detector,
         "landmarks": tables_landmarks,
         "micro": tables_micro,
+        "text": tables_text,
         "expression": tables_expression,
         "speech": speech,
         "voice": tables_voice,
@@ -124,7 +132,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure the shipped models on the packs' unseen parts, beside other networks, "
         "with 95 %% bootstrap intervals. Needs the data packs ($FLEETING_PACKS).",
     )
-    parser.add_argument("what", choices=(*WHAT, "micro", "speech", "voice", "activity", "all"))
+    parser.add_argument(
+        "what", choices=(*WHAT, "micro", "speech", "voice", "activity", "text", "all")
+    )
+    parser.add_argument(
+        "--material", type=Path, metavar="FOLDER", help="text: copies of the packages (tools.train)"
+    )
     parser.add_argument(
         "--set",
         choices=SETS,

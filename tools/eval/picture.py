@@ -27,6 +27,7 @@ def save(path: Path, reports: Mapping[str, Any]) -> None:
             ("expression", (_reliability, _confusion)),
             ("activity", (_noise_level, _noise_kinds)),
             ("voice", (_elsewhere, _people)),
+            ("text", (_languages, _against_vader)),
         )
         if name in reports
         for draw in draws
@@ -168,3 +169,20 @@ def _people(axes: Any, report: Mapping[str, Any]) -> None:
     _bars(axes, [name.replace("_", "\n") for name in cells], rows)
     axes.set_ylim(0, 1)
     axes.set_title("voice: unseen speakers, by corpus and one by one")
+
+
+def _languages(axes: Any, report: Mapping[str, Any]) -> None:
+    rows = {OURS: [row["macro_f1"] for row in report["own"].values()]}
+    _bars(axes, list(report["own"]), rows)
+    axes.set_title("Sentiment: macro-F1 on our own sentences")
+    axes.set_ylim(0, 1.02)
+
+
+def _against_vader(axes: Any, report: Mapping[str, Any]) -> None:
+    table = (report["english"] or {"accuracy": {}})["accuracy"]
+    rows = {
+        OURS: [row["ours"] for row in table.values()],
+        "VADER": [row["vader"] for row in table.values()],
+    }
+    _bars(axes, list(table), rows)
+    axes.set_title("Sentiment: accuracy on English texts")
