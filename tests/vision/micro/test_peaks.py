@@ -97,7 +97,7 @@ def _with_microphone(
     return found + picker.pop_due(0, np.inf, 10.0)
 
 
-ALL, NEVER, LATE = range(100), range(0), range(41, 43)
+ALL, NEVER, LATE = range(100), range(0), range(42, 43)
 """Steps; the peak is seen in step 41, after which speech is heard just before the report."""
 
 
