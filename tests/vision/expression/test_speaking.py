@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,7 @@ def _read(happiness: float) -> Expression:
     return _judge(probabilities, UNITS)
 
 
-def _through(happiness: list[float], speech: list[float | None]) -> list[Expression]:
+def _through(happiness: Sequence[float], speech: Sequence[float | None]) -> list[Expression]:
     steadied = SpeechFilter(_judge)
     frames = zip(happiness, speech, strict=True)
     return [steadied(_read(each), k * STEP, p) for k, (each, p) in enumerate(frames)]
