@@ -233,7 +233,7 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             _close_tracebacks(args.verb)
     if args.verb == "run":
         from agent.host.supervise import supervise
-        from agent.perceive.content_socket import remove
+        from agent.perceive.local_socket import remove
 
         tail = ["--config", str(path)] if path else []
         command = [sys.executable, "-m", "agent.cli"]

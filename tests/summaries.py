@@ -10,7 +10,8 @@ from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.release import PendingRelease, ReleaseContext, release
 from agent.privacy.window import ExactCounts, Window
 
-POLICY = resolve(parse({"privacy": {"policy": "demo"}}, "test"))
+DEAF = {"policy": "demo", "microphone": False, "words": False}
+POLICY = resolve(parse({"privacy": DEAF}, "test"))
 LISTENING = resolve(
     parse({"privacy": {"policy": "demo", "microphone": True, "words": True}}, "test")
 )

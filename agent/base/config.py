@@ -68,6 +68,18 @@ class SourceConfig(Section):
     """Seconds without a frame after which the camera counts as hung."""
 
 
+class SoundConfig(Section):
+    """The microphone; whether it is listened to is the policy's to say (`privacy.microphone`)."""
+
+    device: str = Field("", max_length=200)
+    """Part of the input's name; empty: the first that is a device itself ("hw:"), else the
+    default one."""
+    backend: Literal["auto", "pyaudio", "sounddevice"] = "auto"
+    """Auto: PyAudio, else sounddevice."""
+    stall: float = Field(5.0, ge=0.5, le=120)
+    """Seconds without sound after which the microphone counts as gone."""
+
+
 class DetectionConfig(Section):
     """Detection of faces that are not tracked yet."""
 
@@ -163,6 +175,17 @@ class ContentConfig(Section):
     the policy's own."""
 
 
+class WordsConfig(Section):
+    """Where words come from; whether they are read at all is `privacy.words`."""
+
+    socket: FilePath | None = None
+    """Unix datagram socket to receive lines of text at; null: `words.sock` in systemd's folder, else
+    none."""
+    wyoming: FilePath | None = None
+    """Unix socket of a speech-to-text server of this machine that speaks the Wyoming protocol, such
+    as `/run/whisper/wyoming.sock`; null: speech is not transcribed. Needs the extra `speech`."""
+
+
 class StoreConfig(Section):
     """Files on disk: the outbox, the settings received from the fleet, the receipt key."""
 
@@ -233,12 +256,14 @@ class AgentConfig(Section):
     """Folder with `manifest.toml`; null: the models that came with the package."""
     model_set: Literal["research", "clean"] = "research"
     """`clean`: trained only on sources whose terms allow any use; less accurate, see the cards."""
+    sound: SoundConfig = SoundConfig()
     detection: DetectionConfig = DetectionConfig()
     tracking: TrackingConfig = TrackingConfig()
     expression: ExpressionConfig = ExpressionConfig()
     micro: MicroConfig = MicroConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     content: ContentConfig = ContentConfig()
+    words: WordsConfig = WordsConfig()
     store: StoreConfig = StoreConfig()
     mqtt: MqttConfig = MqttConfig()
 

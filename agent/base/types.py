@@ -22,6 +22,9 @@ Grey = NDArray[np.uint8]
 Infer = Callable[[NDArray[np.uint8]], Mapping[str, Float]]
 """One inference: a grey uint8[H, W] picture in, dequantised float32 outputs by name out."""
 
+SOUND_RATE = 16_000
+"""Samples per second of all sound in the process."""
+
 EXPRESSIONS = (
     "neutral",
     "happiness",
@@ -88,6 +91,21 @@ class Frame:
     """Seconds, the source's clock; strictly increasing within one source."""
     luma: Grey
     """uint8[H, W]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sound:
+    """A stretch of sound, mono, at `SOUND_RATE`."""
+
+    time: float
+    """Seconds, the clock of the source's frames: of its first sample."""
+    samples: Float
+    """float32[S], full scale +-1."""
+
+    @property
+    def end(self) -> float:
+        """Seconds."""
+        return self.time + len(self.samples) / SOUND_RATE
 
 
 @dataclass(frozen=True, slots=True, eq=False)

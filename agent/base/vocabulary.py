@@ -51,3 +51,6 @@ Flag = Literal[
     "saturated",
 ]
 """Quality problems of a window."""
+SoundFlag = Literal["sound_invalid", "sound_clipped", "sound_silent", "sound_lost"]
+"""Quality problems of a window's sound: numbers that are none, an overdriven microphone, one that
+delivers digital silence, samples that were not taken in time."""

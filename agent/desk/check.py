@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -28,17 +29,21 @@ from agent.host import swap
 from agent.host.supervise import child_environment
 from agent.inference.manifest import load_manifest, models_folder
 from agent.inference.tflite import open_model, runtime_name
-from agent.perceive.capture.microphone import listen
+from agent.perceive.capture.portaudio import Input, open_input
 from agent.perceive.capture.resilient import open_source
 from agent.perceive.capture.source import Source
+from agent.privacy.policy.hearing import switched_on
 from agent.privacy.policy.rules import resolve
 from agent.uplink.client import load_credentials
 from agent.uplink.warden.state import is_exposed, state_path
 from agent.vision.micro.network import NetworkState, SpotterNetwork
 from agent.vision.micro.stream import INPUTS
+from agent.voice.level import Fault, Level
 
 MEASUREMENT = 2.0
 """Seconds over which the frame rate is measured."""
+LISTENING = 12
+"""Reads of a tenth of a second each; the first ones tell how the microphone wakes up."""
 BROKER_TIMEOUT = 5.0
 """Seconds."""
 MIN_RATE = 0.9
@@ -109,13 +114,33 @@ def _measure_camera(source: Source, config: AgentConfig) -> PartStatus:
 
 
 def _microphone(config: AgentConfig) -> PartStatus:
-    """Optional: no part of a summary needs a microphone yet."""
+    """Optional: without one the rest works, and voices are missing in the summaries."""
+    wanted = "microphone" in switched_on(config)
     try:
-        found = listen()
+        with contextlib.closing(open_input(config.sound)) as source:
+            level, floor, faults = _levels(source)
     except AgentError as error:
         _, what, advice = _failure(error)
-        return PartStatus(True, f"none, tone of voice stays empty: {what}", f"If wanted: {advice}")
-    return PartStatus(True, f"{found.name}, level {found.level_dbfs:.0f} dBFS")
+        use = "tone of voice stays empty" if wanted else "none is asked for (privacy.microphone)"
+        return PartStatus(True, f"none, {use}: {what}", f"If wanted: {advice}")
+    detail = f"{source.name}, level {level:.0f} dBFS, noise floor {floor:.0f} dBFS"
+    if Fault.SILENT in faults:
+        return PartStatus(not wanted, f"{detail}: digital silence", "Unmute it in alsamixer (F4).")
+    if Fault.CLIPPED in faults:
+        return PartStatus(True, f"{detail}: clipped", "Turn its gain down in alsamixer (F4).")
+    return PartStatus(True, detail if wanted else f"{detail}; not used (privacy.microphone)")
+
+
+def _levels(source: Input) -> tuple[float, float, set[Fault]]:
+    """Level of a second of sound, the floor between louder moments, and what was wrong with it."""
+    meter, faults = Level(), set[Fault]()
+    levels: list[float] = []
+    for _ in range(LISTENING):
+        meter(source.read())
+        faults |= meter.faults
+        levels.append(meter.latest)
+    mean = 10 * np.log10(np.mean(10 ** (np.array(levels) / 10)))
+    return float(mean), float(np.percentile(levels, 10)), faults
 
 
 def _models(config: AgentConfig) -> PartStatus:

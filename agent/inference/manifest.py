@@ -84,6 +84,8 @@ class ModelEntry(WeightsEntry):
     outputs: tuple[TensorSpec, ...]
     which: str = SETS[0]
     """Its set, of `SETS`."""
+    optional: bool = False
+    """Whether a set may lack it; what needs it is then off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def load_manifest(folder: Path, which: str = SETS[0]) -> Manifest:
     """Read one set of `manifest.toml`.
 
     Raises `ModelError` when the manifest is absent, malformed, has unknown keys, or the set lacks a
-    model that another set has. Model files are verified when `ModelEntry.read` opens them.
+    model that another set has and that is not optional. Model files are verified when `ModelEntry.read` opens them.
     """
     path = folder / "manifest.toml"
     try:
@@ -165,7 +167,8 @@ def load_manifest(folder: Path, which: str = SETS[0]) -> Manifest:
     if len(set(names)) != len(names):
         top.refuse("model", "has the same name twice")
     models = {entry.name: entry for entry in entries if entry.which == which}
-    missing = [name for name in dict.fromkeys(e.name for e in entries) if name not in models]
+    needed = dict.fromkeys(entry.name for entry in entries if not entry.optional)
+    missing = [name for name in needed if name not in models]
     if missing:
         others = ", ".join(dict.fromkeys(e.which for e in entries if e.which != which))
         raise ModelError(
@@ -225,6 +228,7 @@ def _entry(table: _Table, folder: Path) -> ModelEntry:
         inputs=tuple(_tensor(t) for t in table.tables("input")),
         outputs=tuple(_tensor(t) for t in table.tables("output")),
         which=which,
+        optional=table.take("optional", bool) if "optional" in table.data else False,
     )
     names = [tensor.name for tensor in entry.outputs]
     if len(set(names)) != len(names):

@@ -14,7 +14,8 @@ from agent.base.config import AgentConfig
 from agent.base.errors import StoreError
 from agent.host import sd_notify, swap
 from agent.host.sandbox.enter import enter_perceive, restrict_perceive
-from agent.perceive.content_socket import ContentSocket, socket_path
+from agent.perceive.content_socket import NAME, ContentSocket
+from agent.perceive.local_socket import socket_path
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     folders = _own_folders(config)
     sd_notify.connect()
     swap.keep_out()
-    path = socket_path(config.content.socket)
+    path = socket_path(config.content.socket, NAME)
     content = ContentSocket(path) if path is not None else None
     sandbox = enter_perceive(
         [*folders, kernel_cache()],
@@ -83,7 +84,7 @@ def _inputs(config: AgentConfig) -> list[Path]:
 def _own_folders(config: AgentConfig) -> list[Path]:
     """Folders that this process writes, created if missing: Landlock needs existing paths. The
     content socket's folder is made too, and not among them."""
-    path = socket_path(config.content.socket)
+    path = socket_path(config.content.socket, NAME)
     folders = [config.store.outbox.parent]
     for folder in (*folders, *([path.parent] if path else [])):
         try:

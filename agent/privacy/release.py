@@ -41,7 +41,7 @@ from agent.base.report import (
     quantize,
 )
 from agent.base.types import Fused, Perceived, Tone, Words
-from agent.base.vocabulary import AnyCell, Cell, Flag, HeardCell, Reason, WindowLength
+from agent.base.vocabulary import AnyCell, Cell, Flag, HeardCell, Reason, SoundFlag, WindowLength
 from agent.privacy.cells import report_cell
 from agent.privacy.noise import SYSTEM, Draw, discrete_laplace
 from agent.privacy.policy import hearing
@@ -64,6 +64,9 @@ _NOT_ANALYSABLE = cast(tuple[Reason, ...], OUTCOMES[1:])
 _ROUNDING = 5
 _LOAD_FLAGS: frozenset[Flag] = frozenset({"frames_dropped", "faces_skipped"})
 """Suppressed where noise is added: they depend on the exact number of faces in view."""
+
+_VOICES_FLAGS: frozenset[SoundFlag] = frozenset({"sound_clipped", "sound_lost"})
+"""Suppressed likewise: a loud voice clips, and load loses sound."""
 
 
 @dataclass(slots=True)
@@ -160,7 +163,7 @@ def release(
     }
     if not policy.listens:
         return Summary(**values)
-    return HeardSummary(**values, heard=_heard(pending, published, policy, draw))
+    return HeardSummary(**values, heard=_heard(pending, window, published, policy, draw))
 
 
 def _cells(
@@ -190,7 +193,9 @@ def _cells(
     return values, reasons
 
 
-def _heard(pending: PendingRelease, published: bool, policy: Policy, draw: Draw) -> Heard:
+def _heard(
+    pending: PendingRelease, window: Window, published: bool, policy: Policy, draw: Draw
+) -> Heard:
     """What voices and words said; null where withheld."""
     state: Literal["published", "below_k"] = "published" if published else "below_k"
     voice: Literal["published", "below_k", "no_microphone", "policy"]
@@ -207,6 +212,8 @@ def _heard(pending: PendingRelease, published: bool, policy: Policy, draw: Draw)
         for cell in get_args(HeardCell)
         if cell in policy.cells and cell not in left_out
     }
+    flags = window.sound_flags - (_VOICES_FLAGS if policy.noised else set())
+    values["flags"] = tuple(flag for flag in get_args(SoundFlag) if flag in flags)
     return Heard(voice=voice, text=text, **values)
 
 
@@ -334,10 +341,10 @@ class Releaser:
         self._windows.add_visits(ended)
         return self._release(self._windows.due(perceived.time))
 
-    def listen(self, time: float, seconds: float) -> None:
+    def listen(self, time: float, seconds: float, flags: Iterable[SoundFlag] = ()) -> None:
         """Sound was listened to for so many seconds until `time`, whatever was in it; without most
-        of a window's the voices in its summary are null."""
-        self._windows.listen(time, seconds)
+        of a window's the voices in its summary are null. `flags`: of that sound."""
+        self._windows.listen(time, seconds, flags)
 
     def hear(self, tone: Tone, slot: int = 0) -> None:
         """Add a tone of voice: of its face's visit, or of the room. It may be as old as windows

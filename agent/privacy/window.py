@@ -21,7 +21,7 @@ import numpy as np
 
 from agent.base.config import MicroConfig
 from agent.base.types import EXPRESSIONS, Perceived, Tone, Visit, Words
-from agent.base.vocabulary import AnyCell, Flag, Reason
+from agent.base.vocabulary import AnyCell, Flag, Reason, SoundFlag
 from agent.privacy import heard
 from agent.privacy.heard import CLIP, RoomTurns, is_sound, mean, one_hot
 
@@ -214,6 +214,7 @@ class Window:
     room: RoomTurns = field(init=False)
     listened: float = 0.0
     """Seconds of sound, speech or not."""
+    sound_flags: set[SoundFlag] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.room = RoomTurns(self.length)
@@ -294,11 +295,12 @@ class Windows:
         if is_sound(words):
             self._add_room("room_words", words, slot)
 
-    def listen(self, time: float, seconds: float) -> None:
+    def listen(self, time: float, seconds: float, flags: Iterable[SoundFlag] = ()) -> None:
         """Count sound that was listened to until `time`, whatever was in it."""
         window = self._open.get(int(time // self._length))
         if window is not None:
             window.listened += seconds
+            window.sound_flags |= set(flags)
 
     def _add_room(self, cell: AnyCell, reading: Tone | Words, slot: int) -> None:
         window = self._open.get(int(reading.time // self._length))

@@ -28,6 +28,7 @@ from agent.base.types import (
 from agent.inference.manifest import Manifest, load_manifest, models_folder
 from agent.inference.tflite import open_model
 from agent.vision.expression.classifier import ExpressionClassifier, NeutralBaseline
+from agent.vision.expression.speaking import SpeechFilter
 from agent.vision.faces.detect import FaceDetector
 from agent.vision.faces.follow import RESTING
 from agent.vision.faces.landmarks import LandmarkEstimator
@@ -100,6 +101,7 @@ class Models:
 class _ExpressionState:
     """Expression state per track."""
 
+    steadied: SpeechFilter
     baseline: NeutralBaseline = field(default_factory=NeutralBaseline)
     latest: Expression | None = None
     next_run: float = 0.0
@@ -174,8 +176,12 @@ class Pipeline:
         """Of the micro-expression spotter, per analysable face-minute; None where not measured."""
         return false_alarm_rate(self._config.micro, self.models.manifest.weights)
 
-    def __call__(self, frame: Frame) -> Perceived:
-        """Faces and micro-expressions of the next frame; times ascend."""
+    def __call__(self, frame: Frame, speech: float | None = None) -> Perceived:
+        """Faces and micro-expressions of the next frame; times ascend.
+
+        `speech`: probability in [0, 1] that somebody spoke in about the last 0.3 s; None where
+        nobody listens. A mouth that speaks is no micro-expression, and no smile.
+        """
         seconds = self.models.seconds
         seconds.clear()
         started = self._clock()
@@ -188,10 +194,10 @@ class Pipeline:
         micro: dict[int, MicroStatus] = {}
         if self._spotter is not None:
             updated = [(t.track_id, t.points, t.continuity) for t in tracks if t.updated]
-            events, micro = self._spotter.update(frame.time, updated)
+            events, micro = self._spotter.update(frame.time, updated, speech)
         spotted = self._clock()
         faces = [
-            self._face(track, head, frame, micro.get(track.track_id, NOT_ANALYSED))
+            self._face(track, head, frame, micro.get(track.track_id, NOT_ANALYSED), speech)
             for track, head in zip(tracks, heads, strict=True)
         ]
         if len(self._states) > 2 * len(tracks) + 8:
@@ -220,9 +226,11 @@ class Pipeline:
         """Micro-expressions still pending at the end of the source."""
         return tuple(self._spotter.finish()) if self._spotter is not None else ()
 
-    def _face(self, track: Track, head: Head, frame: Frame, micro: MicroStatus) -> Face:
+    def _face(
+        self, track: Track, head: Head, frame: Frame, micro: MicroStatus, speech: float | None
+    ) -> Face:
         estimate = track.estimate
-        expression, is_new = self._expression(track, head, frame)
+        expression, is_new = self._expression(track, head, frame, speech)
         return Face(
             track.track_id,
             head.box,
@@ -236,13 +244,16 @@ class Pipeline:
             micro,
         )
 
-    def _expression(self, track: Track, head: Head, frame: Frame) -> tuple[Expression | None, bool]:
+    def _expression(
+        self, track: Track, head: Head, frame: Frame, speech: float | None
+    ) -> tuple[Expression | None, bool]:
         """Latest expression of this face, and whether it was computed in this frame."""
         if not self._infers_expression:
             return None, False
         state = self._states.get(track.track_id)
         if state is None:
-            state = self._states[track.track_id] = _ExpressionState()
+            steadied = SpeechFilter(self.models.expression.judge)
+            state = self._states[track.track_id] = _ExpressionState(steadied)
         params = self._config.expression
         # Half a millisecond of tolerance: rounded frame times would otherwise skip a frame.
         if (
@@ -252,5 +263,6 @@ class Pipeline:
         ):
             return state.latest, False
         state.next_run = frame.time + params.interval
-        state.latest = state.baseline.subtract(self.models.expression(frame.luma, head.points))
+        read = state.baseline.subtract(self.models.expression(frame.luma, head.points))
+        state.latest = state.steadied(read, frame.time, speech)
         return state.latest, True

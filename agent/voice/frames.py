@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from agent.base.types import SOUND_RATE as RATE
+from agent.base.types import Float
 from agent.kernels.periods import perturbation
 from agent.kernels.pitch import pitch_candidates, pitch_path
 from agent.kernels.spectrum import band_powers, voice_quality
-from agent.voice.sound import BIN, FRAME, HOP, RATE, TRANSFORM, Float, mel_bands
+from agent.voice.sound import BIN, FRAME, HOP, TRANSFORM, mel_bands
 
 LOWEST, HIGHEST = 70.0, 500.0
 """Hz between which a voice's pitch is looked for."""
@@ -21,6 +24,8 @@ _VOICED = 0.45
 _SILENT = 0.03
 """Of the loudest frame's amplitude, below which a frame is hardly voiced."""
 _BANDS = 26
+DECIBELS = np.float32(10.0 / np.log(10.0))
+"""In a unit of the natural logarithm of a power, as of `Frames.bands`."""
 _CEPSTRA = 13
 _WINDOW = np.hanning(FRAME + 1)[:FRAME].astype(np.float32)
 _MEL_FIRST, _MEL_WEIGHTS = mel_bands(_BANDS, 20.0, 8000.0)
@@ -28,7 +33,10 @@ _COSINES = (
     np.cos(np.pi / _BANDS * (np.arange(_BANDS) + 0.5)[:, None] * np.arange(1, _CEPSTRA))
     * np.sqrt(2.0 / _BANDS)
 ).astype(np.float32)
-_FLOOR = 1e-9
+_FLOOR = 1e-12
+"""Of a power: far below the noise of a quiet recording, so that gain makes no difference."""
+_LOUDNESS_POWER = 0.33
+"""Zwicker's law as in eGeMAPS."""
 
 
 def _equal_loudness(hertz: Float) -> Float:
@@ -50,7 +58,7 @@ class Frames:
     """Low-level descriptors of N frames, 100 per second; parts may be joined in order."""
 
     loudness: Float
-    """float32[N], summed over bands, power 0.33 (Zwicker's law as in eGeMAPS)."""
+    """float32[N], summed over bands, to the power of 0.33."""
     level: Float
     """float32[N], dB below full scale."""
     frequency: Float
@@ -66,12 +74,33 @@ class Frames:
     quality: Float
     """float32[N, 12], see `kernels.spectrum.voice_quality`."""
     bands: Float
-    """float32[N, 26], log of the mel bands' power."""
+    """float32[N, 26], natural logarithm of the mel bands' power."""
     cepstra: Float
     """float32[N, 12], mel-frequency cepstral coefficients 1 to 12."""
 
     def __len__(self) -> int:
         return len(self.level)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Frames]) -> Frames:
+        """One or more parts, in order."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def __getitem__(self, part: slice) -> Frames:
+        return Frames(*(getattr(self, each.name)[part] for each in fields(self)))
+
+    def amplified(self, decibels: float, floor: float) -> Frames:
+        """The frames of the same sound at another gain, with no band below `floor`, dB."""
+        gain = np.float32(decibels)
+        bands = np.maximum(self.bands + gain / DECIBELS, np.float32(floor) / DECIBELS)
+        return replace(
+            self,
+            loudness=self.loudness * np.float32(10.0 ** (_LOUDNESS_POWER * decibels / 10.0)),
+            level=self.level + gain,
+            bands=bands,
+            cepstra=bands @ _COSINES,
+        )
 
     def pitch(self) -> Float:
         """The best path over all frames, float32[N], Hz; 0 where unvoiced."""
@@ -119,7 +148,7 @@ def measure(samples: Float) -> Frames:
     voice_quality(power, BIN, voiced, quality)
     bands = np.empty((count, _BANDS), np.float32)
     band_powers(power, _MEL_FIRST, _MEL_WEIGHTS, bands)
-    loudness = ((bands * _LOUDNESS) ** np.float32(0.33)).sum(1)
+    loudness = ((bands * _LOUDNESS) ** np.float32(_LOUDNESS_POWER)).sum(1)
     bands = np.log(bands + np.float32(_FLOOR))
     level = 10.0 * np.log10((frames**2).mean(1) + _FLOOR)
     return Frames(

@@ -6,7 +6,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from agent.voice.sound import RATE, Float
+from agent.base.types import SOUND_RATE as RATE
+from agent.base.types import Float
 
 _CLIPPED = 0.985
 """Of full scale: from here on a sample counts as clipped."""

@@ -10,8 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.base.types import SOUND_RATE as RATE
+from agent.base.types import Float
 from agent.voice.frames import Frames
-from agent.voice.sound import HOP, RATE, Float
+from agent.voice.sound import HOP
 
 _PER_SECOND = RATE / HOP
 _SEMITONE_BASE = 27.5

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from agent.voice.sound import RATE, Float
+from agent.base.types import SOUND_RATE as RATE
+from agent.base.types import Float
 
 SECONDS = 4.0
 """All the sound there ever is in the process."""

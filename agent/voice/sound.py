@@ -1,14 +1,13 @@
-"""Constants of the sound that this room works on: mono float32, full scale +-1, 16 kHz."""
+"""Frames, transform and bands of the sound that this room works on."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-Float = NDArray[np.float32]
+from agent.base.types import SOUND_RATE as RATE
+from agent.base.types import Float
 
-RATE = 16000
-"""Samples per second."""
 HOP = 160
 """Samples between frames: 10 ms."""
 FRAME = 640

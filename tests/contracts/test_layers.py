@@ -188,7 +188,10 @@ def test_no_import_is_forbidden_or_cyclic() -> None:
 
 
 def folder(path: Path) -> str:
-    return path.relative_to(ROOT).parent.as_posix()
+    """Where a module lives; those that are a room by themselves, in themselves."""
+    local = path.relative_to(ROOT)
+    alone = len(local.parts) == 2 and path.name != "__init__.py"
+    return (local.with_suffix("") if alone else local.parent).as_posix()
 
 
 def test_every_package_has_a_docstring_and_the_root_holds_layers_only() -> None:

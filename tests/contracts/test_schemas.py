@@ -119,7 +119,7 @@ def test_the_second_form_adds_one_block_to_the_first() -> None:
     assert {key: first["properties"][key] for key in same} == {
         key: second["properties"][key] for key in same
     }
-    assert tuple(Heard.model_fields) == ("voice", "text", *get_args(HeardCell))
+    assert tuple(Heard.model_fields) == ("voice", "text", *get_args(HeardCell), "flags")
 
 
 def test_a_form_is_told_by_its_first_field() -> None:
@@ -143,7 +143,7 @@ def test_a_form_is_told_by_its_first_field() -> None:
     ],
 )  # fmt: skip
 def test_what_is_not_there_has_no_numbers(said: dict[str, str], cells: dict[str, Any]) -> None:
-    base: dict[str, Any] = {"voice": "published", "text": "published"}
+    base: dict[str, Any] = {"voice": "published", "text": "published", "flags": []}
     base |= dict.fromkeys(get_args(HeardCell))
     Heard.model_validate_json(json.dumps(base | cells))
     with pytest.raises(ValidationError, match="numbers of"):

@@ -79,6 +79,20 @@ def test_a_set_that_lacks_a_model_is_named(folder: Path) -> None:
     assert load_manifest(folder).models
 
 
+def test_a_set_may_lack_what_is_optional(folder: Path) -> None:
+    edit(folder, lambda text: text + "".join(_second_set(text)[1:2]))
+    name = 'name = "tiny_float"\n'
+    edit(folder, lambda text: text.replace(name, f"{name}optional = true\n"))
+    assert list(load_manifest(folder).models) == ["tiny", "tiny_float"]
+    assert load_manifest(folder).entry("tiny_float").optional
+    assert list(load_manifest(folder, "clean").models) == ["tiny"]
+    with pytest.raises(ModelError, match="no model 'tiny_float'"):
+        load_manifest(folder, "clean").entry("tiny_float")
+    edit(folder, lambda text: text.replace("optional = true", 'optional = "yes"'))
+    with pytest.raises(ModelError, match="'optional'.*must be bool"):
+        load_manifest(folder)
+
+
 def _second_set(text: str) -> list[str]:
     """The manifest's tables again, as the clean set; the first item is empty."""
     tables = text.split("[[model]]")[1:]

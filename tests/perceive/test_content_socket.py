@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from agent.base.errors import ConfigError
-from agent.perceive.content_socket import ContentSocket, remove, socket_path
+from agent.perceive.content_socket import NAME, ContentSocket
+from agent.perceive.local_socket import remove, socket_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -125,7 +126,7 @@ enter_perceive([])
 print("ready", flush=True)
 while (slot := content.poll()) is None:
     pass
-raw = content._socket
+raw = content._socket._socket
 
 def code(attempt):
     try:
@@ -171,8 +172,8 @@ def test_the_path_is_configured_or_in_the_runtime_directory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
-    assert socket_path(None) is None
+    assert socket_path(None, NAME) is None
     monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/fleeting-perceive")
-    assert socket_path(None) == Path("/run/fleeting-perceive/content.sock")
-    assert socket_path(Path("/tmp/x")) == Path("/tmp/x")
+    assert socket_path(None, NAME) == Path("/run/fleeting-perceive/content.sock")
+    assert socket_path(Path("/tmp/x"), NAME) == Path("/tmp/x")
     assert os.environ["RUNTIME_DIRECTORY"]

@@ -22,15 +22,16 @@ from agent.base.types import (
 )
 
 MODEL = "0123456789abcdef"
+DEAF = {"microphone": False, "words": False}
 
 
 def config(**privacy: object) -> AgentConfig:
-    """The demo profile with 10 s windows by default."""
-    return parse({"privacy": {"policy": "demo", "window": 10, **privacy}}, "test")
+    """The demo profile with 10 s windows by default, deaf."""
+    return parse({"privacy": {"policy": "demo", "window": 10, **DEAF, **privacy}}, "test")
 
 
 def noised(**privacy: object) -> AgentConfig:
-    """A laboratory with consent: the noised profile with the shortest windows."""
+    """A laboratory with consent: the noised profile with the shortest windows, deaf."""
     return parse(
         {
             "device": {"place": "laboratory", "region": "other"},
@@ -39,6 +40,7 @@ def noised(**privacy: object) -> AgentConfig:
                 "consent": True,
                 "window": 60,
                 "k": 3,
+                **DEAF,
                 **privacy,
             },
         },

@@ -169,7 +169,13 @@ def test_the_attack_works_where_noise_is_too_small() -> None:
     research = parse(
         {
             "device": {"place": "laboratory", "region": "other"},
-            "privacy": {"policy": "research-consented", "consent": True, "epsilon": 4.0},
+            "privacy": {
+                "policy": "research-consented",
+                "consent": True,
+                "epsilon": 4.0,
+                "microphone": False,
+                "words": False,
+            },
         },
         "test",
     )

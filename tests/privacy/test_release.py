@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from agent.base.clock import FILE_CLOCK, ClockReading
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig, MicroConfig, parse
 from agent.base.report import TENTHS, Summary, quantize, to_json
 from agent.base.schemas import registry as schemas
 from agent.base.types import NOT_ANALYSED, Perceived, Visit
@@ -263,7 +263,7 @@ def test_micro_expressions_are_null_with_the_reason() -> None:
             person.micro = NOT_ANALYSED
     (brief,) = summaries(seen, config())
     assert reasons(brief)["micro"] == "no_evidence"
-    off = parse({"privacy": {"policy": "demo", "window": 10}, "micro": {"enabled": False}}, "test")
+    off = config().model_copy(update={"micro": MicroConfig(enabled=False)})
     (disabled,) = summaries(frames(people, 10), off)
     assert reasons(disabled)["micro"] == "policy"
 

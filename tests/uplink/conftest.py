@@ -140,7 +140,7 @@ def agent_config(folder: Path, port: int, **mqtt_options: Any) -> AgentConfig:
     return parse(
         {
             "device": {"id": DEVICE},
-            "privacy": {"policy": "demo"},
+            "privacy": {"policy": "demo", "microphone": False, "words": False},
             "store": {"outbox": str(folder / "outbox.db")},
             "mqtt": {
                 "host": "127.0.0.1", "port": port, "backoff_max": 0.5, "keepalive": 5,

@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from agent.base.types import SOUND_RATE as RATE
+from agent.base.types import Float
 from agent.voice.frames import measure
-from agent.voice.sound import FRAME, HOP, RATE, Float
+from agent.voice.sound import FRAME, HOP
 
 
 def voice(pitch: float, seconds: float = 1.0, jitter: float = 0.0, shimmer: float = 0.0) -> Float:
@@ -64,3 +66,16 @@ def test_loudness_grows_with_level_and_nothing_else_does() -> None:
 def test_less_than_a_frame_is_none() -> None:
     assert len(measure(np.zeros(FRAME - 1, np.float32))) == 0
     assert len(measure(np.zeros(FRAME, np.float32))) == 1
+
+
+def test_frames_of_another_gain_need_no_other_measurement() -> None:
+    plain, loud = measure(voice(150.0)), measure(4 * voice(150.0))
+    raised = plain.amplified(20 * np.log10(4), -300.0)
+    np.testing.assert_allclose(raised.loudness, loud.loudness, rtol=1e-3)
+    np.testing.assert_allclose(raised.level, loud.level, atol=1e-2)
+    np.testing.assert_allclose(raised.bands, loud.bands, atol=1e-2)
+    np.testing.assert_allclose(raised.cepstra, loud.cepstra, atol=0.05)
+    floored = plain.amplified(0.0, -50.0)
+    np.testing.assert_allclose(floored.bands.min(), -50 / 4.3429, rtol=1e-4)
+    assert len(plain[10:30]) == 20
+    np.testing.assert_array_equal(plain[10:30].pitch(), plain.pitch()[10:30])

@@ -17,7 +17,10 @@ from tools.common.packs import packs_folder
 from tools.eval.ours import Ours, open_set
 
 WHAT = ("detector", "landmarks", "expression")
-"""Of `all`; the spotter takes longer than these together, and asks for no pictures."""
+"""Of `all`; the spotter takes longer than these together, and asks for no pictures; voices ask for
+sound."""
+CARDS = {"voice": "tone"}
+"""The model whose card has the figures, where it is called otherwise."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,6 +61,18 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
         from tools.eval.micro import evaluate as micro
 
         return micro.evaluate(ours, limit)
+    if name == "speech":
+        from tools.eval import speech
+
+        return speech.evaluate(ours, limit)
+    if name == "voice":
+        from tools.eval.voice import evaluate as voice
+
+        return voice.evaluate(ours, limit)
+    if name == "activity":
+        from tools.eval.activity import evaluate as activity
+
+        return activity.evaluate(ours, limit)
     if name == "detector":
         return detector.evaluate(ours, networks, limit)
     known = rendered.available()
@@ -68,17 +83,23 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
 
 def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespace) -> None:
     """Print the report and, if it is complete, write it into the card."""
-    from tools.eval import card
+    from tools.eval import card, speech
+    from tools.eval.activity import tables as tables_activity
     from tools.eval.detector import tables as tables_detector
     from tools.eval.expression import tables as tables_expression
     from tools.eval.landmarks import tables as tables_landmarks
     from tools.eval.micro import tables as tables_micro
+
+    from tools.eval.voice import tables as tables_voice
 
     tables = {
         "detector": tables_detector,
         "landmarks": tables_landmarks,
         "micro": tables_micro,
         "expression": tables_expression,
+        "speech": speech,
+        "voice": tables_voice,
+        "activity": tables_activity,
     }
     section = tables[name].section(report)
     print(f"## {name}\n\n{section}\n", flush=True)
@@ -89,7 +110,11 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
     if args.limit:
         print("eval: the card stays as it is: --limit measures only a part", file=sys.stderr)
         return
-    path = ours.card(name)
+    if name == "speech":
+        for written in speech.write(report, ours):
+            print(f"eval: brought {written} up to date", file=sys.stderr)
+        return
+    path = ours.card(CARDS.get(name, name))
     card.update(path, section)
     print(f"eval: brought {path} up to date", file=sys.stderr)
 
@@ -100,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure the shipped models on the packs' unseen parts, beside other networks, "
         "with 95 %% bootstrap intervals. Needs the data packs ($FLEETING_PACKS).",
     )
-    parser.add_argument("what", choices=(*WHAT, "micro", "all"))
+    parser.add_argument("what", choices=(*WHAT, "micro", "speech", "voice", "activity", "all"))
     parser.add_argument(
         "--set",
         choices=SETS,
@@ -114,7 +139,10 @@ def _parser() -> argparse.ArgumentParser:
         help="where the peers' files are (default: teachers in the packs' folder)",
     )
     parser.add_argument(
-        "--limit", type=positive, metavar="N", help="about N pictures of each kind; no card"
+        "--limit",
+        type=positive,
+        metavar="N",
+        help="about N pictures of each kind, or seconds of each stream; no card",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw a chart here")

@@ -25,6 +25,7 @@ def save(path: Path, reports: Mapping[str, Any]) -> None:
             ("detector", (_sizes, _alarms)),
             ("landmarks", (_yaw, _noise)),
             ("expression", (_reliability, _confusion)),
+            ("activity", (_noise_level, _noise_kinds)),
         )
         if name in reports
         for draw in draws
@@ -134,3 +135,18 @@ def _confusion(axes: Any, report: Mapping[str, Any]) -> None:
     axes.set_xlabel("network")
     axes.set_ylabel("people")
     axes.set_title("Expression: FER+ valid, % of what people said")
+
+
+def _noise_level(axes: Any, report: Mapping[str, Any]) -> None:
+    rows = report["snr"]
+    groups = ["clean" if row["snr"] is None else f"{row['snr']:g}" for row in rows]
+    _bars(axes, groups, {name: [row["level"][name] for row in rows] for name in rows[0]["level"]})
+    axes.set_title("Voice activity: AUC by signal-to-noise ratio, dB")
+
+
+def _noise_kinds(axes: Any, report: Mapping[str, Any]) -> None:
+    rows = report["kinds"]
+    groups = [row["kind"] + ("" if row["unseen"] else "*") for row in rows]
+    _bars(axes, groups, {name: [row["0"][name] for row in rows] for name in rows[0]["0"]})
+    axes.set_title("Voice activity: AUC at 0 dB by noise (*: in training)")
+    axes.tick_params(axis="x", rotation=40)

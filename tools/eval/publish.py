@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from agent.base.errors import AgentError
 from tools.train.manifest import SETS
 
-MODELS = ("detector", "landmarks", "expression", "micro", "looks")
+MODELS = ("detector", "landmarks", "expression", "micro", "looks", "voice", "activity")
 """`looks`: no network, but how those of detector and landmarks are judged together."""
 MODULES = {"looks": "tools.eval.detector.looks"}
 """Where they are not in `tools.eval.<model>.publish`."""
-NEEDED = ("torch", "litert_torch", "ai_edge_quantizer")
+NEEDED = ("torch", "litert_torch", "ai_edge_quantizer", "soundfile", "onnxruntime")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

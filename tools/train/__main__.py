@@ -10,7 +10,9 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-MODELS = ("detector", "landmarks", "expression", "micro")
+MODELS = ("detector", "landmarks", "expression", "micro", "voice", "activity")
+
+NEEDED = ("torch", "litert_torch", "ai_edge_quantizer", "soundfile", "onnxruntime")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -28,13 +30,13 @@ def main(argv: Sequence[str]) -> int:
 
 def _train(name: str, options: list[str]) -> int:
     try:
-        if "clean" in options:
+        if "clean" in options and name != "activity":  # that has nothing to do with faces
             from tools.train.clean import prepare
 
             prepare.prepare()
         module = importlib.import_module(f"tools.train.{name}.loop")
     except ModuleNotFoundError as error:
-        if error.name in ("torch", "litert_torch", "ai_edge_quantizer"):
+        if error.name in NEEDED:
             print(
                 f"Training needs {error.name}, which is not installed: pip install '.[train]'",
                 file=sys.stderr,

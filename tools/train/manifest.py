@@ -20,7 +20,7 @@ SETS = {"all": "research", "clean": "clean"}
 """Set of models by the training data, as `--data` names it."""
 OPTION = {"research": "", "clean": " --data clean"}
 """Option of the training command, by set."""
-ORDER = ("detector", "landmarks", "expression")
+ORDER = ("detector", "landmarks", "expression", "activity")
 _NESTED = ("input", "output", "parameters")
 Number = float | int | Sequence[float]
 
@@ -35,13 +35,14 @@ def entry(
     ranges: Mapping[str, tuple[float, float]] | None = None,
     models: Path = MODELS,
     which: str = "research",
+    optional: bool = False,
 ) -> dict[str, Any]:
     """The table of one model.
 
     Parameters
     ----------
     name
-        `detector`, `landmarks` or `expression`.
+        `detector`, `landmarks`, `expression`, …
     file
         The int8 `.tflite` file, already in its place below `models`.
     outputs
@@ -52,6 +53,8 @@ def entry(
         The set that the model belongs to, a value of `SETS`.
     parameters
         Numbers and lists of numbers that the code needs to read the outputs.
+    optional
+        Whether a set may lack the model.
     """
     content = file.read_bytes()
     model = LiteModel(content)
@@ -60,6 +63,7 @@ def entry(
     return {
         "name": name,
         "set": which,
+        **({"optional": True} if optional else {}),
         "file": file.relative_to(models).as_posix(),
         "sha256": hashlib.sha256(content).hexdigest(),
         "delegated": round(delegated_share(content), 4),

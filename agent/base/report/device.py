@@ -52,6 +52,8 @@ EventCode = Literal[
     "cage_open",
     "camera_stalled",
     "camera_restarted",
+    "microphone_stalled",
+    "microphone_restarted",
     "clock_stepped",
     "command_refused",
     "content_refused",
@@ -68,6 +70,8 @@ EventCode = Literal[
     "settings_refused",
     "store_failed",
     "summaries_lost",
+    "transcriber_failed",
+    "words_refused",
 ]
 RemotePath = Literal[
     "detection.tiles",

@@ -6,13 +6,14 @@ Where both are off the first forms are sent, byte for byte. The other fields are
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from agent.base.report.base import ClosedModel
 from agent.base.report.device import RemoteSettings, Reported
 from agent.base.report.summary import ClippedSum, Count, Summary, ToneCounts
+from agent.base.vocabulary import SoundFlag
 
 
 class VisitTones(ToneCounts):
@@ -45,6 +46,12 @@ class ChannelCounts(ClosedModel):
     words: Count
 
 
+def _flags_once(flags: tuple[SoundFlag, ...]) -> tuple[SoundFlag, ...]:
+    if list(flags) != [flag for flag in get_args(SoundFlag) if flag in flags]:
+        raise ValueError("flags stand once each, in declared order")
+    return flags
+
+
 class Heard(ClosedModel):
     """What voices and words said. A cell that is null although its channel says `published` is left
     out by the policy.
@@ -66,6 +73,12 @@ class Heard(ClosedModel):
     channels: ChannelCounts | None
     room_tone: ToneCounts | None
     room_words: SentimentCounts | None
+    flags: Annotated[
+        tuple[SoundFlag, ...],
+        Field(max_length=len(get_args(SoundFlag)), json_schema_extra={"uniqueItems": True}),
+        AfterValidator(_flags_once),
+    ]
+    """Problems of the window's sound. Where noise is added only those that a voice cannot cause."""
 
     @model_validator(mode="after")
     def _nothing_unsaid(self) -> Heard:

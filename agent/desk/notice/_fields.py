@@ -82,6 +82,7 @@ MEANINGS: dict[str, str] = {
     "Heard.room_tone": "Speech while nobody, or more than one, was in view: stretches of 20 "
     "seconds by tone of voice, each counted once at most.",
     "Heard.room_words": "The same of words, by sentiment.",
+    "Heard.flags": "Problems of the sound: numbers that are none, clipping, silence, samples lost.",
     "SpeechCounts.none": "Visits that were not heard, with noise.",
     "SpeechCounts.under_5": "Visits heard for less than 5 seconds, with noise.",
     "SpeechCounts.from_5_to_15": "Visits heard for 5 to 15 seconds, with noise.",

@@ -285,6 +285,7 @@ def _example_heard(policy: Policy) -> dict[str, Any]:
         "voice": "published" if policy.hears else "policy",
         "text": "published" if policy.reads else "policy",
         **cells,
+        "flags": [],
     }
 
 

@@ -45,10 +45,12 @@ def enter_perceive(
     readable: Iterable[Path] = (),
     cameras: Iterable[Path] = (),
     local_clients: bool = False,
+    microphone: bool = False,
 ) -> PerceiveCage:
     """Deny new sockets and connections, writing outside `writable`, which must exist, and reading
     except there, `readable`, Python, the system's libraries and the hardware's description; devices
-    except the cameras that exist now, `cameras` among them; new processes.
+    except the cameras that exist now, `cameras` among them, and with `microphone` the inputs of
+    sound cards; new processes.
 
     `local_clients`: allow connections to local servers, which some GStreamer sources need
     (nvargus-daemon, PipeWire), and reading everything, since a pipeline may name any file. What a
@@ -58,7 +60,11 @@ def enter_perceive(
     """
     folders = [each.resolve() for each in writable]
     layers = restrict_perceive(
-        folders, readable=readable, cameras=cameras, local_clients=local_clients
+        folders,
+        readable=readable,
+        cameras=cameras,
+        local_clients=local_clients,
+        microphone=microphone,
     )
     found = refusals.perceive_openings(folders)
     return PerceiveCage(
@@ -76,6 +82,7 @@ def restrict_perceive(
     readable: Iterable[Path] = (),
     cameras: Iterable[Path] = (),
     local_clients: bool = False,
+    microphone: bool = False,
 ) -> tuple[Layer, ...]:
     """As `enter_perceive` without probing, so that not even a socket is attempted. For recorded
     video. `files`: existing ones that may be written. Returns the layers in force."""
@@ -88,6 +95,9 @@ def restrict_perceive(
             (Path("/dev"), landlock.READ_DIR),
         )
     devices = places.cameras(cameras, local_clients=local_clients)
+    if microphone:
+        devices += places.microphones()
+        reads += landlock.existing(places.microphone_reads(), landlock.READING)
     rules = Ruleset(
         handled=landlock.CHANGING | (0 if local_clients else landlock.READING | landlock.EXECUTE),
         grants=(
@@ -104,7 +114,7 @@ def restrict_perceive(
         "seccomp",
         lambda: _seccomp(
             lambda machine: seccomp.perceive_filter(
-                machine, pid=os.getpid(), local_clients=local_clients
+                machine, pid=os.getpid(), local_clients=local_clients, microphone=microphone
             )
         ),
     )

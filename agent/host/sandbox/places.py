@@ -33,7 +33,10 @@ _HARDWARE = ("/sys", "/proc/cpuinfo", "/proc/device-tree", "/run/udev/data")
 """Processors, and cameras with their properties."""
 _PLAIN = ("null", "zero", "full", "random", "urandom")
 _CAMERAS = ("video*", "media*", "v4l-subdev*", "dma_heap/*", "udmabuf")
-"""Cameras with their buffers. No sound: nothing listens yet, and a loudspeaker would be heard."""
+"""Cameras with their buffers."""
+_MICROPHONES = ("snd/controlC*", "snd/pcmC*D*c")
+"""Of sound cards only what records (the c at the end): a loudspeaker would be heard."""
+_ALSA = ("/etc/asound.conf", "/etc/alsa", "/proc/asound")
 _DAEMONS = ("dri/*", "nv*")
 """What GStreamer's camera and conversion plugins use, on a Jetson and elsewhere."""
 
@@ -49,6 +52,18 @@ def cameras(named: Iterable[Path] = (), *, local_clients: bool = False) -> list[
     patterns = (*_CAMERAS, *_DAEMONS) if local_clients else _CAMERAS
     found = {path.resolve() for pattern in patterns for path in Path("/dev").glob(pattern)}
     return sorted(path for path in {*found, *(each.resolve() for each in named)} if _device(path))
+
+
+def microphones() -> list[Path]:
+    """The sound inputs that are there now."""
+    found = {path.resolve() for pattern in _MICROPHONES for path in Path("/dev").glob(pattern)}
+    return sorted(path for path in found if _device(path))
+
+
+def microphone_reads() -> list[Path]:
+    """The sound library's configuration."""
+    named = os.environ.get("ALSA_CONFIG_PATH")
+    return [Path(each).resolve() for each in (*_ALSA, *([named] if named else []))]
 
 
 def uplink_reads(given: Iterable[Path]) -> list[Path]:

@@ -90,26 +90,34 @@ _TERMINAL = (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 _DEVICES = tuple(ord(letter) << 8 for letter in "V|Hbu")
 """ioctl(2), of cameras: V4L2 V, media controller |; of their buffers: dma-heap H, dma-buf b,
 udmabuf u. File systems use other letters: FS_IOC_SETFLAGS would be one more attribute."""
+_SOUND = (ord("A") << 8, ord("U") << 8)
+"""ioctl(2), of sound inputs: PCM A, control U."""
+_SOUND_ALONE = (0x4112, 0x4122, 0x4140, 0x4141, 0x4142, 0x4143, 0x4144, 0x4147, 0x4148)
+"""Those without a direction: SNDRV_PCM_IOCTL_HW_FREE, HWSYNC, PREPARE, RESET, START, DROP, DRAIN,
+RESUME, XRUN."""
 _INJECTING = (0x5412, 0x541C)
 """ioctl(2): TIOCSTI, TIOCLINUX."""
 
 
-def perceive_filter(machine: str, *, pid: int, local_clients: bool) -> list[Instruction]:
+def perceive_filter(
+    machine: str, *, pid: int, local_clients: bool, microphone: bool = False
+) -> list[Instruction]:
     """For the perceive process, whose sockets are open by now: none can be made, named or
     connected, nothing be sent to an address, no descriptor be received.
 
     `pid`: its own. `local_clients`: GStreamer, for which some cameras need a daemon: it may connect
-    to local servers, and its drivers' ioctls are not known.
+    to local servers, and its drivers' ioctls are not known. `microphone`: ALSA's ioctls too.
     """
+    devices = (*_DEVICES, *(_SOUND if microphone else ()))
     rules = {
         **_common(pid),
         **_allowed(_PERCEIVE),
         "fcntl": _bpf.only(1, *_FCNTL, _F_DUPFD, _F_DUPFD_CLOEXEC, _F_ADD_SEALS, _F_GET_SEALS),
         "ioctl": _bpf.either(
             1,
-            _TERMINAL,
+            (*_TERMINAL, *(_SOUND_ALONE if microphone else ())),
             # every request of a camera has a direction; those of the console's `V` have none
-            (*_a_direction(1), *_bpf.require_masked(1, 0xFF00, *_DEVICES), *ALLOW),
+            (*_a_direction(1), *_bpf.require_masked(1, 0xFF00, *devices), *ALLOW),
         ),
     }
     if local_clients:
@@ -168,6 +176,20 @@ def resolver_filter(machine: str) -> list[Instruction]:
         "fork": ALLOW,
         "set_tid_address": ALLOW,
         "prctl": _bpf.only(0, *_PRCTL, PR_SET_PDEATHSIG),
+    }
+    return _bpf.assemble(machine, rules)
+
+
+def transcription_filter(machine: str) -> list[Instruction]:
+    """For the process that speaks to a speech-to-text server of this machine: streams of local
+    sockets outwards, nothing else."""
+    stream = (*_bpf.require_masked(1, _SOCK_TYPE_MASK, _SOCK_STREAM), *_bpf.only(2, 0))
+    rules = {
+        **_common(0),
+        "socket": _bpf.branch(0, {_AF_UNIX: stream}),
+        "connect": ALLOW,
+        "fcntl": _bpf.only(1, *_FCNTL),
+        "ioctl": _bpf.only(1, *_TERMINAL),
     }
     return _bpf.assemble(machine, rules)
 

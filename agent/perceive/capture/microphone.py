@@ -1,86 +1,123 @@
-"""The microphone's level over a short recording. No sample is stored."""
+"""A microphone as a source of sound: read by a thread of its own into a ring of four seconds.
+
+What vanishes, hangs or cannot be opened is named in the log, reported as an event and opened again
+with backoff; whoever asks for sound meanwhile gets none.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import math
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Literal
 
-import numpy as np
-
+from agent.base.config import SoundConfig
 from agent.base.errors import CaptureError
+from agent.base.types import SOUND_RATE, Float, Sound
+from agent.perceive.capture.portaudio import Input, open_input
+from agent.voice.ring import Ring
 
-RATE = 16_000
-"""Requested samples per second."""
-SILENCE = -96.0
-"""dBFS of digital silence in 16 bits."""
+log = logging.getLogger(__name__)
+
+_MAX_BACKOFF = 60.0
+_JUMP = 0.15
+"""Seconds by which a block may come early or late before the clock of the sound is set anew."""
+_FOLLOW = 0.02
+"""Share of a block's lateness by which the clock follows: the two clocks drift apart."""
+Event = Literal["microphone_stalled", "microphone_restarted"]
 
 
-@dataclass(frozen=True, slots=True)
 class Microphone:
-    """The default input and its level."""
+    """Sound of the configured input, on the monotonic clock of the camera's frames."""
 
-    name: str
-    level_dbfs: float
-    """Root mean square; 0: a full-scale square wave, -96: digital silence."""
+    def __init__(
+        self,
+        config: SoundConfig,
+        notify: Callable[[Event], None] = lambda event: None,
+        opener: Callable[[SoundConfig], Input] = open_input,
+    ) -> None:
+        """Returns at once; nothing is raised for a microphone that is not there. `notify`: called
+        by `until`."""
+        self.lost = 0.0
+        """Seconds that were overwritten before anybody asked for them."""
+        self.skips = 0
+        """Times the sound's clock was set anew: samples were lost, or the clocks ran apart."""
+        self._config, self._notify, self._open = config, notify, opener
+        self._ring, self._lock = Ring(), threading.Lock()
+        self._end = 0.0
+        self._read = 0
+        self._heard = time.monotonic()
+        self._hears = True
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="microphone", daemon=True)
+        self._thread.start()
 
+    def until(self, moment: float) -> Iterator[Sound]:
+        """What was captured since the last call, up to now: `moment` is a frame's time, and sound
+        that is newer does no harm. Nothing is given twice, nor after four seconds."""
+        with self._lock:
+            new = self._ring.total - self._read
+            samples = self._ring.latest(new)
+            self.lost += (new - len(samples)) / SOUND_RATE
+            self._read = self._ring.total
+            end = self._end
+        self._watch(bool(new))
+        if len(samples):
+            yield Sound(end - len(samples) / SOUND_RATE, samples)
 
-def listen(seconds: float = 0.3) -> Microphone:
-    """Record the default input for `seconds` and measure its level.
+    def forget(self) -> None:
+        """Overwrite what was captured and not asked for."""
+        with self._lock:
+            self._ring.forget()
+            self._read = 0
 
-    Raises `CaptureError` when PyAudio is not installed, or no input opens or gives samples.
-    """
-    try:
-        import pyaudio
-    except ImportError:
-        raise CaptureError(
-            "PyAudio is not installed. Run `sudo apt install portaudio19-dev python3-dev` and "
-            "`pip install 'fleeting[audio]'`."
-        ) from None
-    with _silenced():
-        audio = pyaudio.PyAudio()
-        try:
-            return _measure(audio, pyaudio.paInt16, seconds)
-        except OSError as error:
-            raise CaptureError(
-                f"No microphone can be read ({error.args[0] if error.args else error}). Plug one "
-                "in, check `arecord -l`, and that this user is in the group 'audio'."
-            ) from None
-        finally:
-            audio.terminate()
+    def close(self) -> None:
+        """Stop listening. A thread that hangs in the driver is abandoned."""
+        self._stop.set()
+        self._thread.join(2.0)
+        self.forget()
 
+    def _watch(self, heard: bool) -> None:
+        """Report that the sound stopped, or came back."""
+        now = time.monotonic()
+        if heard:
+            self._heard = now
+            if not self._hears:
+                self._notify("microphone_restarted")
+        elif self._hears and now - self._heard > self._config.stall:
+            log.warning("The microphone gives no sound. Voices are left out until it does.")
+            self._notify("microphone_stalled")
+        self._hears = heard or (self._hears and now - self._heard <= self._config.stall)
 
-def _measure(audio: Any, sample_format: int, seconds: float) -> Microphone:
-    device = audio.get_default_input_device_info()
-    stream = audio.open(
-        format=sample_format, channels=1, rate=RATE, input=True, frames_per_buffer=RATE // 20
-    )
-    try:
-        data = stream.read(int(RATE * seconds), exception_on_overflow=False)
-    finally:
-        stream.close()
-    samples = np.frombuffer(data, np.int16).astype(np.float64) / 32_768.0
-    if not samples.size:
-        raise OSError("the input opened but gave no samples")
-    level = math.sqrt(float(np.mean(samples * samples)))
-    return Microphone(str(device["name"]), max(SILENCE, 20.0 * math.log10(level or 1e-9)))
+    def _run(self) -> None:
+        backoff = 1.0
+        while not self._stop.is_set():
+            try:
+                source = self._open(self._config)
+            except CaptureError as error:
+                log.warning("%s", error)
+            else:
+                log.info("The microphone is open.")
+                try:
+                    while not self._stop.is_set():
+                        self._put(source.read())
+                        backoff = 1.0
+                except CaptureError as error:
+                    log.warning("%s", error)
+                finally:
+                    source.close()
+            self._stop.wait(backoff)
+            backoff = min(2 * backoff, _MAX_BACKOFF)
 
-
-@contextlib.contextmanager
-def _silenced() -> Iterator[None]:
-    """Hides what ALSA and JACK write to file descriptor 2 while PortAudio enumerates devices."""
-    try:
-        stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    except OSError:
-        yield
-        return
-    try:
-        os.dup2(devnull, 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(devnull)
+    def _put(self, samples: Float) -> None:
+        now = time.monotonic()
+        with self._lock:
+            due = self._end + len(samples) / SOUND_RATE
+            late = now - due
+            if abs(late) > _JUMP:
+                self.skips += self._end > 0
+                self._end = now
+            else:
+                self._end = due + _FOLLOW * late
+            self._ring.write(samples)

@@ -25,10 +25,8 @@ TOGETHER: tuple[AnyCell, ...] = ("fused", "channels")
 """Where either channel is on."""
 HEARING: frozenset[AnyCell] = frozenset((*VOICE, *WORDS, *TOGETHER))
 
-DEFAULT_ON: frozenset[PolicyName] = frozenset()
-"""Policies under which both are on unless a site switches them off: `demo` and
-`research-consented`, as soon as the perceive process opens a microphone. Until then their summaries
-would announce ears that nobody has, and spend epsilon on them."""
+DEFAULT_ON: frozenset[PolicyName] = frozenset({"demo", "research-consented"})
+"""Policies under which both are on unless a site switches them off."""
 
 
 def switched_on(config: AgentConfig) -> tuple[Channel, ...]:

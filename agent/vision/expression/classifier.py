@@ -61,6 +61,16 @@ class ExpressionClassifier:
             np.minimum(np.maximum(outputs["action_units"].reshape(-1), 0.0), 1.0),
         )
 
+    def judge(self, probabilities: Float, action_units: Float) -> Expression:
+        """What probabilities float32[8] say that come from several readings of a face."""
+        return Expression(
+            probabilities,
+            float(probabilities.max()) < self._unsure_below,
+            float(probabilities @ self._valence),
+            float(probabilities @ self._arousal),
+            action_units,
+        )
+
     def still(self, luma: Grey, points: Float) -> Expression:
         """As a call, for four times the work: the mean over the crop, its mirror image, and a
         slightly wider and a closer one. Video averages over time instead."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
 
 from agent.base.types import MICRO_ACTION_UNITS, Float, MicroExpression
 from agent.vision.micro.outputs import HEAT, KINDS, OTHERS, UNITS, decode
+from agent.vision.micro.speech import FLOOR, LEAST_EVIDENCE, Course, Heard
 
 LATENCY = 0.52
 """Seconds from a movement's offset to its report; until then a stronger peak may replace it."""
@@ -23,7 +25,8 @@ _REMEMBERED = 48
 _SPOKEN = 24
 """Steps over which the logit of speech is averaged."""
 _BROWS_LIDS_NOSE = {"AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09"}
-"""Units that are looked for while the mouth speaks; its own movements are not told from speech."""
+"""Units that are looked for while the mouth speaks, or somebody is heard; its own movements are not
+told from speech."""
 _START_LOGIT, _END_LOGIT = 0.0, -1.0
 """Hysteresis thresholds for the start and end of movements of `KINDS`."""
 _SPEECH = OTHERS.start + KINDS.index("speech")
@@ -36,10 +39,15 @@ class PeakPicker:
     """Picks score peaks of one face, the best of overlapping ones; counts other movements."""
 
     __slots__ = (
+        "_course",
+        "_floor",
+        "_heard",
         "_in_progress",
         "_last_offset",
         "_latest",
+        "_limit",
         "_pending",
+        "_pending_spoken",
         "_previous_score",
         "_rejected",
         "_speech",
@@ -47,16 +55,26 @@ class PeakPicker:
         "_turns",
     )
 
-    def __init__(self, threshold: float, rejected: Counter[str]) -> None:
-        """`threshold`: least score of an event; `rejected`: counter to increment, by kind."""
+    def __init__(
+        self, threshold: float, rejected: Counter[str], heard: Heard | None = None
+    ) -> None:
+        """`threshold`: least score of an event; `rejected`: counter to increment, by kind; `heard`:
+        speech, shared with the other faces."""
         self._threshold = threshold
+        self._limit = math.log(threshold / (1.0 - threshold))
+        self._floor = 1.0 / (1.0 + math.exp(FLOOR - self._limit))
+        """Least score that is weighed during speech."""
         self._rejected = rejected
+        self._heard = heard or Heard()
+        self._course = Course()
         self._previous_score = 0.0
         """Score of the step before the latest."""
         self._latest: tuple[float, float, Float] | None = None
-        """Score, time and outputs of the latest step; None below the threshold."""
+        """Score, time and outputs of the latest step; None below the threshold, or the floor."""
         self._pending: MicroExpression | None = None
         """Not reported yet."""
+        self._pending_spoken: MicroExpression | None = None
+        """What is left of it if there was speech."""
         self._last_offset = -math.inf
         """Offset of the last reported event, seconds."""
         self._in_progress = [False] * len(KINDS)
@@ -65,7 +83,14 @@ class PeakPicker:
         self._speech: deque[float] = deque(maxlen=_SPOKEN)
         """Logits of speech, of the latest steps."""
 
-    def step(self, time: float, outputs: Float, analysable: bool, turn: float = 0.0) -> None:
+    def step(
+        self,
+        time: float,
+        outputs: Float,
+        analysable: bool,
+        turn: float = 0.0,
+        inputs: Float | None = None,
+    ) -> None:
         """Add one step.
 
         Parameters
@@ -77,7 +102,11 @@ class PeakPicker:
             False where events are suppressed: the face is too small, slow or noisy.
         turn : float
             Speed at which the head turns, radians per second.
+        inputs : float32[38]
+            The network's, which speech asks for.
         """
+        if self._heard.known and inputs is not None:
+            self._course.add(time, inputs)
         self._turns.append((time, turn * turn))
         self._speech.append(outputs.item(_SPEECH))
         score = 1.0 / (1.0 + math.exp(-min(max(outputs.item(HEAT), -50.0), 50.0)))
@@ -85,7 +114,7 @@ class PeakPicker:
         if latest is not None and latest[0] > score and latest[0] >= self._previous_score:
             self._add_peak(*latest)
         self._previous_score = latest[0] if latest is not None else 0.0
-        above = analysable and score >= self._threshold
+        above = analysable and score >= (self._floor if self._heard.known else self._threshold)
         self._latest = (score, time, outputs.copy()) if above else None
         if analysable:
             self._count_others(outputs)
@@ -96,22 +125,47 @@ class PeakPicker:
         if event is None or event.offset + LATENCY > until:
             return []
         self._pending = None
+        # more was heard since
+        if self._heard.during(event.onset, event.offset):
+            event = self._pending_spoken
+            if event is None:
+                return []
         self._last_offset = event.offset
         return [replace(event, track_id=track_id, emitted=now)]
 
     def _add_peak(self, score: float, time: float, outputs: Float) -> None:
         units = _units(outputs[UNITS])
-        if units[0] not in _BROWS_LIDS_NOSE and sum(self._speech) > 0.0:
-            return
         event = MicroExpression(-1, *decode(time, outputs), _polarity(units), units, score)
-        if event.onset < self._last_offset - _MAX_OVERLAP or self._turned(event):
+        turn = self._turn(event)
+        if event.onset < self._last_offset - _MAX_OVERLAP or turn > MAX_TURN:
+            return
+        spoken = self._spoken(event, outputs, turn) if self._heard.known else None
+        if self._heard.during(event.onset, event.offset):
+            if spoken is None:
+                return
+            event = spoken
+        elif score < self._threshold or (
+            units[0] not in _BROWS_LIDS_NOSE and sum(self._speech) > 0.0
+        ):
             return
         if self._pending is None or score > self._pending.score:
-            self._pending = event
+            self._pending, self._pending_spoken = event, spoken
 
-    def _turned(self, event: MicroExpression) -> bool:
+    def _spoken(
+        self, event: MicroExpression, outputs: Float, turn: float
+    ) -> MicroExpression | None:
+        """What speech leaves of a movement: units outside the mouth, None where too little speaks
+        for them."""
+        margin = math.log(event.score / max(1.0 - event.score, 1e-9)) - self._limit
+        if self._course.evidence(event, margin, turn) < LEAST_EVIDENCE:
+            return None
+        units = _units(outputs[UNITS], _BROWS_LIDS_NOSE)
+        return replace(event, polarity=_polarity(units), action_units=units)
+
+    def _turn(self, event: MicroExpression) -> float:
+        """How fast the head turned meanwhile: root mean square, radians per second."""
         during = [square for at, square in self._turns if event.onset <= at <= event.offset]
-        return sum(during) > MAX_TURN**2 * len(during)
+        return math.sqrt(sum(during) / len(during)) if during else 0.0
 
     def _count_others(self, outputs: Float) -> None:
         for k, logit in enumerate(outputs[OTHERS].tolist()):
@@ -122,9 +176,9 @@ class PeakPicker:
                 self._rejected[KINDS[k]] += 1
 
 
-def _units(logits: Float) -> tuple[str, ...]:
-    """Units with probability above 0.5 by falling probability, at least the best one."""
-    order = np.argsort(-logits).tolist()
+def _units(logits: Float, among: Collection[str] = MICRO_ACTION_UNITS) -> tuple[str, ...]:
+    """Units `among` these with probability above 0.5 by falling probability, at least the best."""
+    order = [k for k in np.argsort(-logits).tolist() if MICRO_ACTION_UNITS[k] in among]
     return tuple(
         MICRO_ACTION_UNITS[k] for rank, k in enumerate(order) if rank == 0 or logits[k] > 0.0
     )

@@ -19,6 +19,7 @@ from agent.base.types import Float, MicroExpression, MicroStatus
 from agent.vision.micro.channels import BROWS_AND_MOUTH
 from agent.vision.micro.network import NetworkState, SpotterNetwork
 from agent.vision.micro.peaks import LATENCY, PeakPicker
+from agent.vision.micro.speech import Heard
 from agent.vision.micro.stream import LONGEST_GAP, FaceStream
 
 _MAX_INTERVALS = 31
@@ -35,10 +36,12 @@ class _Face:
 
     __slots__ = ("intervals", "network", "noise", "picker", "reason", "since_check", "stream")
 
-    def __init__(self, network: SpotterNetwork, threshold: float, rejected: Counter[str]) -> None:
+    def __init__(
+        self, network: SpotterNetwork, threshold: float, rejected: Counter[str], heard: Heard
+    ) -> None:
         self.stream = FaceStream()
         self.network = NetworkState(network)
-        self.picker = PeakPicker(threshold, rejected)
+        self.picker = PeakPicker(threshold, rejected, heard)
         self.intervals: deque[float] = deque(maxlen=_MAX_INTERVALS)
         self.reason: str | None = "no_evidence"
         """Why it is not analysable; None where it is."""
@@ -66,11 +69,15 @@ class MicroSpotter:
         self._params = params
         self._network = network
         self._faces: dict[int, _Face] = {}
+        self._heard = Heard()
         self.rejected: Counter[str] = Counter()
         """Other movements, by kind: macro, blink, speech, head_motion, tracking_jump."""
 
     def update(
-        self, time: float, faces: Iterable[tuple[int, Float, float]]
+        self,
+        time: float,
+        faces: Iterable[tuple[int, Float, float]],
+        speech: float | None = None,
     ) -> tuple[list[MicroExpression], dict[int, MicroStatus]]:
         """Add one frame's faces.
 
@@ -81,6 +88,8 @@ class MicroSpotter:
         faces : track id, float32[68, 2] and confidence
             Stabilised landmarks in frame pixels; continuity in [0, 1], see
             `agent.vision.faces.track.Track`. NaN and non-finite landmarks count as 0.
+        speech : float | None
+            Probability that somebody spoke in about the last 0.3 s; None where nobody listens.
 
         Returns
         -------
@@ -89,6 +98,7 @@ class MicroSpotter:
         dict[int, MicroStatus]
             By track id, for each of `faces`.
         """
+        self._heard.add(time, speech)
         found: list[MicroExpression] = []
         statuses: dict[int, MicroStatus] = {}
         for track_id, points, confidence in faces:
@@ -132,7 +142,7 @@ class MicroSpotter:
             face = None
         if face is None:
             face = self._faces[track_id] = _Face(
-                self._network, self._params.threshold, self.rejected
+                self._network, self._params.threshold, self.rejected, self._heard
             )
         stream = face.stream
         previous = stream.last
@@ -169,8 +179,11 @@ class MicroSpotter:
         stream = face.stream
         for k in range(count):
             found += face.picker.pop_due(track_id, stream.completed_at.item(k), now)
-            outputs = face.network.step(stream.inputs[k])
-            face.picker.step(stream.times.item(k), outputs, face.reason is None, stream.turn(k))
+            inputs = stream.inputs[k]
+            outputs = face.network.step(inputs)
+            face.picker.step(
+                stream.times.item(k), outputs, face.reason is None, stream.turn(k), inputs
+            )
 
     def _reason(self, face: _Face) -> str | None:
         stream = face.stream

@@ -106,7 +106,10 @@ def test_the_page_says_what_is_heard() -> None:
     quiet = page(config())
     assert "| Microphone | off |" in quiet
     assert "heard." not in quiet
-    loud = config("research-consented", privacy={"policy": "research-consented", "words": True})
+    loud = config(
+        "research-consented",
+        privacy={"policy": "research-consented", "microphone": False, "words": True},
+    )
     text = page(loud).replace("\\_", "_")
     assert "| Microphone | off |" in text
     assert "| Words | sentiment is read, words are not kept |" in text

@@ -11,13 +11,16 @@ import pytest
 from agent.base.config import AgentConfig, parse, remote_fields
 from agent.base.errors import ConfigError
 from agent.base.vocabulary import Cell, HeardCell, Place, PolicyName, Region
-from agent.privacy.policy import hearing, profile
-from agent.privacy.policy.hearing import HEARING, VOICE, WORDS
+from agent.privacy.policy import profile
+from agent.privacy.policy.hearing import DEFAULT_ON, HEARING, VOICE, WORDS
 from agent.privacy.policy.rules import INFERS_EMOTION, PROFILES, WEIGHTS, resolve
 from agent.privacy.policy.site import weaker_than_site
 
 CHANNELS = ("microphone", "words")
 ABROAD = {"region": "other", "place": "retail"}
+
+
+OFF = {"microphone": False, "words": False}
 
 
 def settings(policy: str, device: dict[str, str] | None = None, **privacy: Any) -> AgentConfig:
@@ -31,20 +34,18 @@ def somewhere(policy: PolicyName, **privacy: Any) -> AgentConfig:
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_both_are_off_unless_somebody_switches_them_on(name: PolicyName) -> None:
-    for asked in ({}, {"microphone": False, "words": False}):
-        policy = resolve(somewhere(name, **asked))
-        assert not policy.listens
-        assert not HEARING.intersection(policy.cells)
-        assert policy.hash == resolve(somewhere(name)).hash
+def test_off_is_off_and_most_policies_have_them_off(name: PolicyName) -> None:
+    off = resolve(somewhere(name, **OFF))
+    assert not off.listens
+    assert not HEARING.intersection(off.cells)
+    assert (resolve(somewhere(name)).hash == off.hash) == (name not in DEFAULT_ON)
 
 
 @pytest.mark.parametrize("name", ["demo", "research-consented"])
 @pytest.mark.parametrize("region", get_args(Region))
 def test_a_policy_may_have_them_on_by_default_and_a_site_can_switch_them_off(
-    name: PolicyName, region: str, monkeypatch: pytest.MonkeyPatch
+    name: PolicyName, region: str
 ) -> None:
-    monkeypatch.setattr(hearing, "DEFAULT_ON", frozenset({"demo", "research-consented"}))
     device = {"region": region, "place": "laboratory"}
     policy = resolve(settings(name, device))
     assert policy.hears
@@ -64,7 +65,7 @@ def test_a_policy_may_have_them_on_by_default_and_a_site_can_switch_them_off(
 def test_each_adds_its_own_cells_within_the_same_epsilon(
     asked: dict[str, bool], hears: bool, reads: bool
 ) -> None:
-    policy = resolve(somewhere("research-consented", **asked))
+    policy = resolve(somewhere("research-consented", **{**OFF, **asked}))
     assert (policy.hears, policy.reads, policy.listens) == (hears, reads, True)
     assert set(VOICE).issubset(policy.cells) == hears
     assert set(WORDS).issubset(policy.cells) == reads
@@ -146,7 +147,6 @@ def test_words_stay_off_there_although_they_are_not_biometric(
     tone = with_profile(monkeypatch, ["attention", "tone"], device, microphone=True)
     with pytest.raises(ConfigError, match=r"infers tone.*5\(1\)\(f\)"):
         resolve(tone)
-    monkeypatch.setattr(hearing, "DEFAULT_ON", frozenset({"research-consented"}))
     counts = with_profile(monkeypatch, ["attention"], device)
     assert resolve(counts).cells == ("visits", "attention"), "on by default, and left out by it"
 
@@ -161,7 +161,7 @@ def test_a_profile_file_narrows_what_is_heard(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ConfigError, match=r"privacy.microphone is true, but the profile"):
         resolve(with_profile(monkeypatch, ["dwell", "words"], device, **on))
     with pytest.raises(ConfigError, match="cells adds tone"):
-        resolve(with_profile(monkeypatch, ["tone"], device))
+        resolve(with_profile(monkeypatch, ["tone"], device, microphone=False))
 
 
 KEYS = {"privacy.microphone", "privacy.words"}
@@ -169,7 +169,7 @@ KEYS = {"privacy.microphone", "privacy.words"}
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_no_fleet_can_switch_them_on(name: PolicyName) -> None:
-    config = somewhere(name)
+    config = somewhere(name, **OFF)
     for wished in ({"privacy.microphone": True}, {"privacy.words": True}):
         assert weaker_than_site(config, wished) == wished.keys()
     assert weaker_than_site(config, dict.fromkeys(KEYS, False)) == set()
@@ -177,7 +177,7 @@ def test_no_fleet_can_switch_them_on(name: PolicyName) -> None:
 
 
 def test_a_fleet_can_switch_off_what_a_site_has_on() -> None:
-    one = somewhere("research-consented", microphone=True)
+    one = somewhere("research-consented", microphone=True, words=False)
     assert weaker_than_site(one, {"privacy.microphone": True}) == set()
     assert weaker_than_site(one, {"privacy.words": True}) == {"privacy.words"}
     both = somewhere("research-consented", microphone=True, words=True)

@@ -10,6 +10,7 @@ import pytest
 from agent.base.config import AgentConfig, parse
 from agent.base.errors import ConfigError
 from agent.base.vocabulary import PolicyName
+from agent.privacy.policy.hearing import DEFAULT_ON, HEARING
 from agent.privacy.policy.rules import INFERS_EMOTION, PROFILES, resolve
 
 
@@ -29,7 +30,8 @@ def suitable(policy: PolicyName) -> AgentConfig:
 def test_every_profile_runs_somewhere_with_its_own_defaults(name: PolicyName) -> None:
     policy, profile = resolve(suitable(name)), PROFILES[name]
     assert (policy.k, policy.window) == (profile.k, profile.window)
-    assert policy.cells == profile.cells
+    assert [cell for cell in policy.cells if cell not in HEARING] == list(profile.cells)
+    assert policy.listens == (name in DEFAULT_ON)
     spent = sum((policy.epsilon(cell) for cell in policy.cells), Fraction(0))
     assert spent == Fraction(policy.epsilon_milli, 1000), "the parts add up to the whole"
 

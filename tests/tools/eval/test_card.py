@@ -108,7 +108,7 @@ def test_a_card_without_a_place_for_origins_is_refused(card: Path) -> None:
         update_published(card, "| origins |", CHAIN)
 
 
-@pytest.mark.parametrize("name", ["detector", "landmarks", "expression"])
+@pytest.mark.parametrize("name", ["detector", "landmarks", "expression", "activity"])
 def test_every_clean_card_has_both_places(name: str) -> None:
     text = (MODELS / name / "clean" / "CARD.md").read_text(encoding="utf-8")
     assert all(text.count(marker) == 1 for marker in (*CHAIN, *PUBLISHED))

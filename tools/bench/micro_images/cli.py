@@ -59,6 +59,9 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep tracks and truth as npz")
     parser.add_argument("--still", action="store_true", help="inject nothing: false alarms alone")
+    parser.add_argument(
+        "--speaking", action="store_true", help="as if a microphone heard speech throughout"
+    )
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="a contact sheet")
 
 
@@ -66,7 +69,10 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Report and text. Raises `ToolError`."""
     from tools.bench.micro_images.measure import Options, measure
     from tools.bench.micro_images.tables import draw, images_text
+    from tools.common.errors import ToolError
 
+    if args.speaking and args.replay:
+        raise ToolError("A video has no microphone: give --speaking or --replay.")
     cases, said = _cases(args)
     print(f"bench: {said}", file=sys.stderr)
     options = Options(
@@ -77,6 +83,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         config=args.config,
         keep=args.keep,
         still=args.still,
+        speech=1.0 if args.speaking else None,
     )
     report, outcomes = measure(cases, options, _progress)
     report["faces"] = said

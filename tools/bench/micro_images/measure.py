@@ -42,6 +42,8 @@ class Options:
     """Folder for one npz of landmarks and truth per video."""
     still: bool = False
     """Inject nothing: false alarms alone."""
+    speech: float | None = None
+    """What a microphone says throughout; None: there is none."""
 
 
 @dataclass(slots=True, eq=False)
@@ -91,7 +93,7 @@ def _outcome(case: Case, options: Options, seed: int) -> Outcome:
         frames = pictures(case.source, options.seconds, movements, case.noise, seed)
         if options.codec:
             return replayed(frames, options.codec, options.config)
-        return in_memory(frames, config)
+        return in_memory(frames, config, options.speech)
 
     # The resting twin first: rendered faces keep its pictures.
     still = through([])
@@ -141,6 +143,7 @@ def report(outcomes: Sequence[Outcome], options: Options) -> dict[str, Any]:
         "peer": None,
         "seconds": options.seconds,
         "seed": options.seed,
+        "speech": options.speech,
         "through": f"fleeting replay, {options.codec} video"
         if options.codec
         else "Pipeline, in memory",

@@ -94,12 +94,15 @@ class Grain:
         return np.asarray(cv2.convertScaleAbs(np.maximum(mixed, 0.0, out=mixed)), np.uint8)
 
 
-def in_memory(frames: Iterator[Grey], config: AgentConfig | None = None) -> Seen:
-    """The agent's pipeline on the frames as `fleeting replay` runs it, without a file between."""
+def in_memory(
+    frames: Iterator[Grey], config: AgentConfig | None = None, speech: float | None = None
+) -> Seen:
+    """The agent's pipeline on the frames as `fleeting replay` runs it, without a file between;
+    `speech`: the same probability throughout."""
     pipeline, recorder, count = Pipeline(config or AgentConfig()), TraceRecorder(), 0
     for count, luma in enumerate(frames, 1):
         # whole milliseconds, as a container of videos states them
-        recorder.add(pipeline(Frame(round((count - 1) / FPS, 3), luma)))
+        recorder.add(pipeline(Frame(round((count - 1) / FPS, 3), luma), speech))
     return _seen(recorder.arrays(), count / FPS)
 
 

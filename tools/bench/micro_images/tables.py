@@ -39,7 +39,8 @@ def images_text(report: dict[str, Any]) -> str:
     total = report["pooled"]
     lines = [
         f"{report['machine']['name']}; {len(report['videos'])} videos of {report['seconds']:g} s "
-        f"at 30 frames/s, seed {report['seed']}; {report['through']}",
+        f"at 30 frames/s, seed {report['seed']}; {report['through']}"
+        + ("; speech is heard throughout" if report.get("speech") else ""),
         "",
         f"recall {_figure(total['recall'])}   precision {_figure(total['precision'])}   "
         f"F1 {_figure(total['f1'])}   ({total['hits']} of {total['truths']} injected, "

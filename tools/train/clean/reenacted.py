@@ -160,7 +160,7 @@ def _moved(
     photograph: _Photograph, names: NDArray[np.str_], rng: np.random.Generator
 ) -> Iterator[tuple[Grey, Float, Float, int, float]]:
     """Picture, points, units, class and strength of the photograph's versions."""
-    picture, points = _sized(photograph.picture, photograph.points)
+    picture, points = sized(photograph.picture, photograph.points)
     face = fit(picture, as_rendered(points), shown(photograph.blendshapes, names))
     iod = float(np.hypot(*(points[45] - points[36])))
     if face.error > POOR * iod:
@@ -193,7 +193,7 @@ def _one(
     return made.picture, made.landmarks, units.action_units(wanted), label, strength
 
 
-def _sized(picture: Grey, points: Float) -> tuple[Grey, Float]:
+def sized(picture: Grey, points: Float) -> tuple[Grey, Float]:
     """The face's surroundings, at most `LARGEST` pixels wide, and small faces enlarged."""
     shape = np.array(picture.shape[::-1], np.float32)
     middle, reach = points.mean(0), 1.35 * float(np.ptp(points, axis=0).max()) / 2 * 1.25

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import soundfile
 
+from agent.base.types import SOUND_RATE as RATE
 from agent.base.types import Float
-from agent.voice.sound import RATE
 from tools.common.packs import packs_folder
 
 PACKS = ("speech", "speech_more")
+CORPORA = ("ravdess", "emodb", "ased")
 EMOTIONS = (
     "neutral", "calm", "happy", "sad", "angry", "fear", "disgust", "surprise", "boredom",
 )  # fmt: skip
@@ -57,9 +57,22 @@ class Utterance:
         return _VALENCE[self.emotion] * (1.25 if self.strong else 1.0)
 
 
+def held_back(found: Sequence[Utterance]) -> set[str]:
+    """Speakers for training without whom calibration is fitted: two women and two men of RAVDESS,
+    one each of EmoDB, every eighth of ASED. None is of the valid part."""
+    speakers = {
+        corpus: sorted({one.speaker for one in found if one.corpus == corpus and not one.valid})
+        for corpus in CORPORA
+    }
+    chosen = {speakers["ravdess"][i] for i in (2, 3, 12, 13)}
+    return chosen | {speakers["emodb"][i] for i in (0, 1)} | set(speakers["ased"][::8])
+
+
 @cache
 def utterances(packs: Sequence[str] = PACKS) -> tuple[Utterance, ...]:
     """Every file of the packs. Raises SystemExit where there are no packs."""
+    import soundfile
+
     found = []
     for pack in packs:
         with (packs_folder() / f"{pack}_labels.csv").open(encoding="utf-8") as file:

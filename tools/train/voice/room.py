@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from agent.base.types import SOUND_RATE as RATE
 from agent.base.types import Float
-from agent.voice.sound import RATE
 
 Generator = np.random.Generator
 
@@ -54,50 +53,65 @@ def coloured(rng: Generator, dry: Float) -> Float:
 def noise(rng: Generator, count: int, voices: list[Float] | None = None) -> Float:
     """float32[count] of root mean square 1: steady noise of random colour, hum, a fan, clatter,
     music of a kind, or babble of `voices`."""
-    kind = rng.choice(["steady", "hum", "fan", "clatter", "music", "babble"])
-    if kind == "babble" and voices:
-        out: NDArray[np.floating[Any]] = np.zeros(count)
-        for _ in range(int(rng.integers(3, 8))):
-            voice = voices[int(rng.integers(len(voices)))]
-            out += np.resize(np.roll(voice, int(rng.integers(len(voice)))), count) / (
-                voice.std() + 1e-6
-            )
-    elif kind == "hum":
-        time = np.arange(count) / RATE
-        base = rng.choice([50, 60, 100, 120])
-        out = sum(
-            rng.uniform(0, 1) / h * np.sin(2 * np.pi * base * h * time + rng.uniform(0, 6.3))
-            for h in range(1, 12)
-        )
-        out = out / out.std() + 0.3 * _steady(rng, count)
-    elif kind == "fan":
-        time = np.arange(count) / RATE
-        speed = rng.uniform(3, 30)
-        out = _steady(rng, count) * (1 + 0.4 * np.sin(2 * np.pi * speed * time))
-    elif kind == "clatter":
-        out = 0.1 * _steady(rng, count)
-        for _ in range(int(rng.integers(2, 4 + count // 8000))):
-            at, length = int(rng.integers(count)), int(rng.integers(200, 3000))
-            burst = _steady(rng, length) * np.exp(-np.arange(length) / rng.uniform(40, 800))
-            end = min(at + length, count)
-            out[at:end] += rng.uniform(0.5, 4) * burst[: end - at]
-    elif kind == "music":
-        time = np.arange(count) / RATE
-        out = np.zeros(count)
-        at = 0
-        while at < count:
-            length = int(rng.uniform(0.12, 0.8) * RATE)
-            for _ in range(int(rng.integers(1, 4))):
-                pitch = 55 * 2 ** (rng.integers(0, 48) / 12)
-                part = slice(at, min(at + length, count))
-                local = time[: part.stop - part.start]
-                tone = sum(np.sin(2 * np.pi * pitch * h * local) / h for h in range(1, 6))
-                out[part] += tone * np.exp(-local * rng.uniform(1, 8))
-            at += length
-        out += 0.02 * _steady(rng, count)
+    kind = str(rng.choice((*_KINDS, "babble")))
+    if kind == "babble":
+        out = _babble(rng, count, voices) if voices else _steady(rng, count)
     else:
-        out = _steady(rng, count)
-    return (out / (np.std(out) + 1e-9)).astype(np.float32)
+        out = _KINDS[kind](rng, count)
+    return np.asarray(out / (np.std(out) + 1e-9), np.float32)
+
+
+def _babble(rng: Generator, count: int, voices: list[Float]) -> Float:
+    """Three to seven of the voices at once, equally loud."""
+    out = np.zeros(count, np.float32)
+    for _ in range(int(rng.integers(3, 8))):
+        voice = voices[int(rng.integers(len(voices)))]
+        turned = np.roll(voice, int(rng.integers(len(voice))))
+        out += np.resize(turned, count) / (voice.std() + 1e-6)
+    return out
+
+
+def _hum(rng: Generator, count: int) -> Float:
+    """Harmonics of the mains, with some noise."""
+    time = np.arange(count) / RATE
+    base = rng.choice([50, 60, 100, 120])
+    out = np.zeros(count)
+    for h in range(1, 12):
+        out += rng.uniform(0, 1) / h * np.sin(2 * np.pi * base * h * time + rng.uniform(0, 6.3))
+    return np.asarray(out / out.std() + 0.3 * _steady(rng, count), np.float32)
+
+
+def _fan(rng: Generator, count: int) -> Float:
+    """Noise that swells and ebbs some times a second."""
+    time = np.arange(count) / RATE
+    swell = 1 + 0.4 * np.sin(2 * np.pi * rng.uniform(3, 30) * time)
+    return np.asarray(_steady(rng, count) * swell, np.float32)
+
+
+def _clatter(rng: Generator, count: int) -> Float:
+    """Bursts that die away: dishes, doors, keys."""
+    out = 0.1 * _steady(rng, count)
+    for _ in range(int(rng.integers(2, 4 + count // 8000))):
+        at, length = int(rng.integers(count)), int(rng.integers(200, 3000))
+        burst = _steady(rng, length) * np.exp(-np.arange(length) / rng.uniform(40, 800))
+        end = min(at + length, count)
+        out[at:end] += rng.uniform(0.5, 4) * burst[: end - at]
+    return out
+
+
+def _music(rng: Generator, count: int) -> Float:
+    """One to three plucked tones after another."""
+    out = np.zeros(count)
+    at = 0
+    while at < count:
+        length = int(rng.uniform(0.12, 0.8) * RATE)
+        time = np.arange(min(length, count - at)) / RATE
+        for _ in range(int(rng.integers(1, 4))):
+            pitch = 55 * 2 ** (rng.integers(0, 48) / 12)
+            tone = sum(np.sin(2 * np.pi * pitch * h * time) / h for h in range(1, 6))
+            out[at : at + len(time)] += tone * np.exp(-time * rng.uniform(1, 8))
+        at += length
+    return np.asarray(out + 0.02 * _steady(rng, count), np.float32)
 
 
 def mixed(speech: Float, disturbance: Float, decibels: float) -> Float:
@@ -116,6 +130,15 @@ def _steady(rng: Generator, count: int) -> Float:
     spectrum *= frequency ** -rng.uniform(-0.2, 1.2)
     out = np.fft.irfft(spectrum, count)
     return np.asarray(out / (out.std() + 1e-12), np.float32)
+
+
+_KINDS: Mapping[str, Callable[[Generator, int], Float]] = {
+    "steady": _steady,
+    "hum": _hum,
+    "fan": _fan,
+    "clatter": _clatter,
+    "music": _music,
+}
 
 
 def _convolved(dry: Float, kernel: Float) -> Float:

@@ -1,0 +1,167 @@
+"""Tone of a stretch of speech: four tones, arousal and valence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.base.errors import ModelError
+from agent.base.types import TONES, UNSURE, Float, Grey
+from agent.inference.manifest import Manifest
+from agent.inference.tflite import open_model
+from agent.voice.frames import Frames
+from agent.voice.logmel import ROWS, picture, speech_level
+from agent.voice.prosody import NAMES, functionals
+
+SPECTRUM, PROSODY = "tone", "tone_prosody"
+"""Names of the two networks in the manifest."""
+KNOTS = np.linspace(-2.4, 2.4, 9, dtype=np.float32)
+"""Standard normal deviates to which the quantiles in `PROSODY`'s parameters are mapped."""
+_LEVEL = -30.0
+"""dB: the level of speech, see `speech_level`, at which it is measured whatever its own is."""
+_BELOW = 60.0
+"""dB under that level, below which a band counts as empty."""
+_LEAST = 40
+"""Frames with speech, below which nothing is said of its tone."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ToneReading:
+    """What one stretch of speech sounds like."""
+
+    probabilities: Float
+    """float32[4], calibrated, in `TONES` order; sums to 1."""
+    label: str
+    """One of `TONES`, or `UNSURE`."""
+    arousal: float
+    """In [-1, 1]; above 0 as probably high as not."""
+    valence: float
+    """In [-1, 1]."""
+    spoken: int
+    """Frames with speech in it."""
+
+
+class ToneReader:
+    """Two networks, on the log-mel spectrum and on prosodic functionals, whose logits are added.
+
+    Card: models/tone/CARD.md. Results do not depend on gain: speech is brought to one level first.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        """Raises `ModelError` where the set of models has no tone, or it cannot be loaded."""
+        for name in (SPECTRUM, PROSODY):
+            if name not in manifest.models:
+                raise ModelError(
+                    f"The set of models {manifest.which!r} has no tone of voice ({name!r} is not "
+                    f"in {manifest.path}). Switch the tone off, or set `model_set` to one with it."
+                )
+        self._spectrum = open_model(manifest, SPECTRUM)
+        self._prosody = open_model(manifest, PROSODY)
+        parameters = manifest.parameters(PROSODY)
+        self._quantiles = np.array(parameters["quantiles"], np.float32).reshape(len(NAMES), -1)
+        self._weights = np.array(parameters["weights"], np.float32)
+        self._bias = np.array(parameters["bias"], np.float32)
+        self._unsure_below = float(parameters["unsure_below"])
+
+    def __call__(self, frames: Frames, spoken: NDArray[np.bool_]) -> ToneReading | None:
+        """The tone of up to three seconds, of the latest where there are more.
+
+        Parameters
+        ----------
+        frames
+            N of them.
+        spoken : bool[N]
+            Where there is speech.
+
+        Returns None where less than .4 s is spoken.
+        """
+        found = inputs(frames, spoken)
+        if found is None:
+            return None
+        seen, values = found
+        spectrum = self._spectrum(seen)
+        prosody = self._prosody(coded(values, self._quantiles)[None])
+        logits = np.stack(
+            [
+                np.concatenate([each["tone"].reshape(-1), each["circumplex"].reshape(-1)])
+                for each in (spectrum, prosody)
+            ]
+        )
+        return self.decided(
+            (self._weights.reshape(logits.shape) * logits).sum(0) + self._bias,
+            int(spoken[-ROWS:].sum()),
+        )
+
+    def recording(self, frames: Frames, spoken: NDArray[np.bool_]) -> ToneReading | None:
+        """As a call, of any length: the stretches of `stretches` joined."""
+        read = [self(frames[part], spoken[part]) for part in stretches(spoken)]
+        return self.joined([each for each in read if each is not None])
+
+    def decided(self, logits: Float, spoken: int) -> ToneReading:
+        """The reading of calibrated logits float32[6]: tones, arousal, valence."""
+        shares = np.exp(logits[: len(TONES)] - logits[: len(TONES)].max())
+        probabilities = (shares / shares.sum()).astype(np.float32)
+        arousal, valence = np.tanh(logits[len(TONES) :] / 2)
+        return ToneReading(
+            probabilities, self._label(probabilities), float(arousal), float(valence), spoken
+        )
+
+    def joined(self, readings: Sequence[ToneReading]) -> ToneReading | None:
+        """Several stretches of one utterance as one reading, each with the weight of its speech;
+        None where there are none."""
+        if not readings:
+            return None
+        weight = np.array([each.spoken for each in readings], np.float64)
+        weight /= weight.sum()
+        probabilities = weight @ np.stack([each.probabilities for each in readings])
+        return ToneReading(
+            probabilities.astype(np.float32),
+            self._label(probabilities),
+            float(weight @ [each.arousal for each in readings]),
+            float(weight @ [each.valence for each in readings]),
+            sum(each.spoken for each in readings),
+        )
+
+    def _label(self, probabilities: NDArray[np.floating]) -> str:
+        best = int(probabilities.argmax())
+        return TONES[best] if probabilities[best] >= self._unsure_below else UNSURE
+
+
+def inputs(frames: Frames, spoken: NDArray[np.bool_]) -> tuple[Grey, Float] | None:
+    """What the two networks are given: uint8[300, 26] and functionals float32[82]; None where too
+    little is spoken. Parameters as of `ToneReader`."""
+    frames, spoken = frames[-ROWS:], spoken[-ROWS:]
+    if spoken.sum() < _LEAST:
+        return None
+    level = speech_level(frames, spoken)
+    levelled = frames.amplified(_LEVEL - level, _LEVEL - _BELOW)
+    return picture(frames.bands, level), functionals(levelled, spoken)
+
+
+def coded(values: Float, quantiles: Float) -> Grey:
+    """uint8[V]: functionals float32[V] as standard normal deviates from -3 to 3, through their
+    quantiles float32[V, 9] at `KNOTS`: heavy tails would waste the steps of 8 bits."""
+    place = np.clip((values[:, None] >= quantiles).sum(1) - 1, 0, len(KNOTS) - 2)
+    rows = np.arange(len(values))
+    low, high = quantiles[rows, place], quantiles[rows, place + 1]
+    share = np.clip((values - low) / np.maximum(high - low, 1e-9), 0.0, 1.0)
+    deviate = KNOTS[place] + share * (KNOTS[1] - KNOTS[0])
+    return np.rint((deviate + 3.0) * (255.0 / 6.0)).astype(np.uint8)
+
+
+def stretches(spoken: NDArray[np.bool_]) -> list[slice]:
+    """Where to read the tone of a recording with frames bool[N]: pieces of up to three seconds
+    from the first to the last frame with speech, evenly spread, each half over the one before."""
+    where = np.flatnonzero(spoken)
+    if not len(where):
+        return []
+    first, last = int(where[0]), int(where[-1]) + 1
+    extra = last - first - ROWS
+    if extra <= 0:
+        return [slice(first, last)]
+    count = -(-extra // (ROWS // 2)) + 1
+    starts = first + np.rint(np.linspace(0, extra, count)).astype(int)
+    return [slice(int(start), int(start) + ROWS) for start in starts]

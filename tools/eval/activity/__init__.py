@@ -1,0 +1,1 @@
+"""Measuring voice activity: speech of unseen people in noise of unseen kinds."""

@@ -1,0 +1,1 @@
+"""Training of voice activity: where in a stream of sound people speak."""
