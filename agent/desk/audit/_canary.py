@@ -113,14 +113,14 @@ def _rendered(
 
     phase = 2 * np.pi * np.cumsum(fine(pitch)) / RATE
     phase *= round(phase[-1] / (2 * np.pi)) * 2 * np.pi / phase[-1]  # whole turns
-    sound = np.zeros(count)
+    sound = np.zeros(count, np.float64)
     widths = np.array([80.0, 110.0, 160.0, 250.0])
     for number in range(1, int(_TOP / pitch.min()) + 1):
         hertz = number * pitch
         gain = (1.0 / (1.0 + ((hertz[:, None] - formants) / widths) ** 2)) @ [1.0, 0.8, 0.5, 0.3]
-        gain = np.where(hertz < _TOP, (gain + 0.02) / number**0.5, 0.0) * loud
+        gain = np.where(hertz < _TOP, (gain + 0.02) / float(number) ** 0.5, 0.0) * loud
         if gain.max() > 1e-3:
-            sound += fine(gain) * np.sin(number * phase)
+            sound = sound + fine(gain) * np.sin(number * phase)
     spectrum = np.fft.rfft(rng.standard_normal(count))
     hertz = np.fft.rfftfreq(count, 1 / RATE)
     spectrum *= 1 / (1 + ((hertz - 4500) / 2000) ** 2)

@@ -27,6 +27,8 @@ _DEPTH = 3
 _MAX_CONTENT = 16_000_000
 """Bytes of one content; a bound against decompression bombs."""
 _MAX_CONTENTS = 400
+_MAX_MEMORY = 100_000_000
+"""Bytes that a decoder may use."""
 _BASE85 = re.compile(rb"[!-u]{60,}|[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{60,}")
 _BASE32 = re.compile(rb"[A-Z2-7]{40,}")
 _ZIP = re.compile(rb"PK\x03\x04")
@@ -98,11 +100,8 @@ def _inner(data: bytes) -> Iterator[tuple[str, int, bytes]]:
         if content:
             yield "ZIP", run.start(), content
     for run in _PACKED.finditer(data):
-        if data[run.start() : run.start() + 3] == b"BZh":
-            how, engine = "bzip2", bz2.BZ2Decompressor().decompress
-        else:
-            how, engine = "xz", lzma.LZMADecompressor().decompress
-        content = _tried(lambda part, engine=engine: engine(part, _MAX_CONTENT), data[run.start() :])
+        how = "bzip2" if data[run.start()] == 0x42 else "xz"
+        content = _tried(_unpacked, data[run.start() :])
         if content:
             yield how, run.start(), content
     if len(data) < _MAX_CONTENT:
@@ -119,6 +118,12 @@ def _tried(decode: Callable[[bytes], bytes], part: bytes) -> bytes:
         return decode(part)
     except (ValueError, binascii.Error, OSError, EOFError, lzma.LZMAError, struct.error):
         return b""
+
+
+def _unpacked(part: bytes) -> bytes:
+    if part.startswith(b"BZh"):
+        return bz2.BZ2Decompressor().decompress(part, _MAX_CONTENT)
+    return lzma.LZMADecompressor(memlimit=_MAX_MEMORY).decompress(part, _MAX_CONTENT)
 
 
 def _base32(part: bytes) -> bytes:

@@ -28,7 +28,7 @@ _MOST = 3
 """Parts of each length that are compared: those with most of a sound's spectrum."""
 _LONGEST, _SHORTEST = 0.6, 0.03
 """Seconds of a part."""
-_MIN_SCORE = 0.55
+MIN_SCORE = 0.55
 """Least correlation times steadiness. Counters, chirps and random walks of all formats reach 0.5;
 the voice itself 0.65 in any of them, also after Opus at 6 kbit/s."""
 _BLOCKS = 8
@@ -127,7 +127,7 @@ class SoundMatcher:
         found = np.abs(found) / np.sqrt(np.maximum(power, _MIN_POWER * count))
         place = int(found.argmax())
         correlation = float(found[place])
-        if correlation < _MIN_SCORE:
+        if correlation < MIN_SCORE:
             return None
         there = self._white[place : place + count]
         each = [
@@ -136,7 +136,7 @@ class SoundMatcher:
                 np.array_split(samples, _BLOCKS), np.array_split(there, _BLOCKS), strict=True
             )
         ]
-        if correlation * sorted(each)[1] < _MIN_SCORE:
+        if correlation * sorted(each)[1] < MIN_SCORE:
             return None
         return SoundMatch(correlation, rate, start, len(part), place / _RATE)
 

@@ -2,8 +2,8 @@
 or cepstra, as logarithms or not, in either order, at any rate of frames.
 
 The numbers are cut into rows of every width at which they repeat. Each column, without its mean and
-scale, is correlated over time with the voice's band or cepstrum at that place; the mean over columns
-counts. Gain, offsets and weights of columns so make no difference.
+scale, is correlated over time with the voice's band or cepstrum at that place; the mean over
+columns counts. Gain, offsets and weights of columns so make no difference.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MIN_REPEATED = 0.2
 _MAX_PEAKS = 4
 _MIN_ROWS, _MIN_FRAMES = 20, 25
 _MAX_FRAMES = 300
-_MIN_SCORE, _MIN_SHORT, _SHORT = 0.72, 0.9, 1.6
+MIN_SCORE, _MIN_SHORT, _SHORT = 0.72, 0.9, 1.6
 """Least mean correlation of the columns: _SHORT / sqrt(frames / 10) within these, as a tenth of the
 frames is independent. Another voice's spectrum reaches 0.7, that of this voice 0.85."""
 _MIN_SHAPE = 0.5
@@ -104,7 +104,7 @@ class SpectrumMatcher:
             if length < _MIN_FRAMES:
                 continue
             resized = _resized(narrow, hop, length)
-            least = min(max(_MIN_SCORE, _SHORT * (length / 10) ** -0.5), _MIN_SHORT)
+            least = min(max(MIN_SCORE, _SHORT * (length / 10) ** -0.5), _MIN_SHORT)
             tried = [(each, resized) for each in references]
             if table.shape[1] <= _CEPSTRA:
                 raw = _resized(table, hop, length)
@@ -114,7 +114,7 @@ class SpectrumMatcher:
                 if score < max(least, best.score if best else 0.0):
                     continue
                 if reference.shape(columns, place) >= _MIN_SHAPE:
-                    best = SpectrumMatch(score, reference.kind, *shape, place / 100)
+                    best = SpectrumMatch(score, reference.kind, shape[0], shape[1], place / 100)
         return best
 
     def _bands(self, scale: str, count: int, low: float, high: float) -> _Reference:
@@ -215,7 +215,8 @@ def _resized(table: npt.NDArray[np.float64], hop: float, length: int) -> npt.NDA
     at = np.minimum(np.arange(length) / hop, len(table) - 1.0)
     low = np.minimum(at.astype(int), len(table) - 2)
     part = (at - low)[:, None]
-    return table[low] * (1 - part) + table[low + 1] * part
+    between: npt.NDArray[np.float64] = table[low] * (1 - part) + table[low + 1] * part
+    return between
 
 
 def _forms(rows: npt.NDArray[np.float64]) -> Iterator[npt.NDArray[np.float64]]:
@@ -253,7 +254,8 @@ def _arrays(
 
 
 def _fits(plane: npt.NDArray[np.float64]) -> bool:
-    return plane.shape[0] >= _MIN_ROWS and MIN_WIDTH <= plane.shape[1] <= MAX_WIDTH
+    rows, columns = plane.shape
+    return bool(rows >= _MIN_ROWS and MIN_WIDTH <= columns <= MAX_WIDTH)
 
 
 def _widths(numbers: npt.NDArray[np.float64]) -> list[int]:
