@@ -113,7 +113,7 @@ def _rendered(
 
     phase = 2 * np.pi * np.cumsum(fine(pitch)) / RATE
     phase *= round(phase[-1] / (2 * np.pi)) * 2 * np.pi / phase[-1]  # whole turns
-    sound = np.zeros(count, np.float64)
+    sound: npt.NDArray[np.float64] = np.zeros(count)
     widths = np.array([80.0, 110.0, 160.0, 250.0])
     for number in range(1, int(_TOP / pitch.min()) + 1):
         hertz = number * pitch
