@@ -40,7 +40,7 @@ LIBRARIES: dict[str, set[str]] = {
     "picamera2": {"perceive"},
     "pyaudio": {"perceive"},
     "sounddevice": {"perceive"},
-    "av": {"perceive"},
+    "av": {"perceive", "desk"},
     "wyoming": {"perceive"},
     "pydantic": {"base", "wall", "privacy.policy", "uplink", "desk"},
     "paho": {"uplink", "desk"},

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from agent.base.errors import AgentError
+from agent.desk.audit._canary import Canary
 
 Kind = Literal["wire", "reply", "log", "database", "journal", "index", "kernel", "other"]
 """`wire`: uplink to broker; `reply`: broker to uplink; `index`: SQLite's -shm file."""
 Detector = Literal[
     "magic", "pixels", "picture", "numbers", "entropy", "schema", "wire", "residue", "file", "call",
-    "delivery", "words",
+    "delivery", "words", "sound", "spectrum", "phrase",
 ]  # fmt: skip
 
 
@@ -31,7 +33,7 @@ class Artifact:
     kind: Kind
     data: bytes
     planted: bool = False
-    """Whether it is a positive control: a copy with an inserted picture."""
+    """Whether it is a positive control: a copy with something of the video inserted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +69,11 @@ class Evidence:
     unseen: list[str] = field(default_factory=list)
     """What could not be looked at, why, and what to do: without findings, the verdict is then
     incomplete."""
+    canary: Canary | None = None
+    """What was said; None: nothing was, and no sound is searched for."""
+    lines: int = 0
+    """How often its line was sent."""
+    played: Path = Path()
+    """The video as the processes saw it."""
     watched: Mapping[str, str] = field(default_factory=dict)
     """What was recorded, by kind, for the report."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from agent.desk.audit._artifacts import Artifact, Detector, Evidence
+from agent.desk.audit._artifacts import Artifact, Detector, Evidence, Kind
 from agent.desk.audit._matching import detrended
 from agent.desk.audit._packets import whole_packets
 from agent.desk.audit._reference import THUMBNAILS, WINDOW, Grey, Reference, informative
@@ -68,17 +68,17 @@ def positive_controls(reference: Reference, evidence: Evidence) -> tuple[list[Co
     controls = [
         Control(
             "a thumbnail as base64 in a message",
-            _copy(artifacts, "wire", packets.publish(message, 5, 1, 1, False)),
+            planted_copy(artifacts, "wire", packets.publish(message, 5, 1, 1, False)),
             exact | {"schema"},
         ),
         Control(
             "pixels in a log",
-            _copy(artifacts, "log", b"\n" + numbers + b"\n"),
+            planted_copy(artifacts, "log", b"\n" + numbers + b"\n"),
             exact | {"numbers"},
         ),
         Control(
             "a noisy thumbnail in a free page",
-            _copy(artifacts, "database", page + bytes(4096 - len(page))),
+            planted_copy(artifacts, "database", page + bytes(4096 - len(page))),
             similar | {"residue"},
         ),
         Control(
@@ -148,16 +148,23 @@ def _degraded(picture: Grey, recognisable: bool) -> Grey:
     return degraded
 
 
-def _copy(artifacts: Sequence[Artifact], kind: str, added: bytes) -> Artifact:
+def planted_copy(
+    artifacts: Sequence[Artifact], kind: Kind, added: bytes, what: str = ""
+) -> Artifact:
     """The last artifact of a kind, up to a boundary of packets or pages, with `added` bytes; of the
-    wire the last that begins with a packet, if any does."""
+    wire the last that begins with a packet, if any does. `what`: to tell controls apart."""
     same = [each for each in artifacts if each.kind == kind]
     if kind == "wire":
         same.sort(key=lambda each: whole_packets(each.data) > 0)
-    last = same[-1] if same else Artifact(kind, "other", b"")
+    last = same[-1] if same else Artifact(kind, kind if what else "other", b"")
     keep = last.data[:_KEPT]
     if kind == "wire":
         keep = keep[: whole_packets(keep)]
     elif kind == "database":
         keep = keep[: len(keep) // 4096 * 4096]
-    return Artifact(f"planted into: {last.name}", last.kind, keep + added, planted=True)
+    return Artifact(
+        f"planted{' ' + what if what else ''} into: {last.name}",
+        last.kind,
+        keep + added,
+        planted=True,
+    )

@@ -1,10 +1,10 @@
 """Run all detectors on all artifacts, and on positive controls: copies of artifacts with a picture
-of the video inserted, which must be found."""
+of the video, its sound or a word inserted, which must be found."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,12 +12,15 @@ import numpy as np
 
 from agent.desk.audit import _log_index
 from agent.desk.audit._artifacts import Artifact, Evidence, Finding
+from agent.desk.audit._contents import joined
 from agent.desk.audit._controls import positive_controls
 from agent.desk.audit._database import DatabaseCheck, read_rows
 from agent.desk.audit._encodings import Decoding, decodings, signatures, suspicious_text
+from agent.desk.audit._hearing import HearingSearch
 from agent.desk.audit._matching import MIN_PICTURE, PixelIndex, Vectors, match_picture
 from agent.desk.audit._reference import Reference
 from agent.desk.audit._truth import Truth, read
+from agent.desk.audit._voice_controls import voice_controls
 from agent.desk.audit._wire import WireCheck, pair
 from agent.desk.demo import configuration
 
@@ -45,6 +48,8 @@ class Detected:
     """Informative n-grams searched for every frame."""
     unseen: list[str] = field(default_factory=list)
     """What could not be looked for, and why."""
+    heard: Mapping[str, int] = field(default_factory=dict)
+    """Extent of the search for the voice and the words; empty where there was none."""
 
 
 def detect(
@@ -56,6 +61,8 @@ def detect(
     """
     truth = read(configuration(reference.path, outbox, _ANY_PORT, evidence.device), outbox)
     controls, unseen = positive_controls(reference, evidence)
+    if evidence.canary is not None:
+        controls += voice_controls(evidence.canary, evidence.artifacts, evidence.device)
     planted = [each.artifact for each in controls]
     wire, clean = _check_wire(truth, evidence.artifacts)
     wire_of_controls, _ = _check_wire(truth, planted)
@@ -75,6 +82,10 @@ def detect(
         if not _is_explained(artifact, clean):
             findings += _scan(artifact, search)
     findings += search.findings()
+    hearing = HearingSearch(evidence.canary) if evidence.canary is not None else None
+    if hearing is not None:
+        every = [*evidence.artifacts, *planted]
+        findings += _heard(hearing, every, database.strange, clean)
     found = {(each.where, each.detector) for each in findings if each.planted}
     missed = [
         f"{control.what} ({detector})"
@@ -84,8 +95,29 @@ def detect(
     ]
     real = [each for each in findings if not each.planted]
     return Detected(
-        real, len(controls), missed, wire.packets, dict(wire.messages), search.grams, unseen
-    )
+        real, len(controls), missed, wire.packets, dict(wire.messages), search.grams, unseen,
+        hearing.extent if hearing is not None else {},
+    )  # fmt: skip
+
+
+def _heard(
+    hearing: HearingSearch,
+    artifacts: Iterable[Artifact],
+    strange: Iterable[tuple[Artifact, int, bytes]],
+    clean: Container[str],
+) -> Iterator[Finding]:
+    """Words in every byte; sound and its spectrum in those that are not known, of pages also in
+    what several hold together."""
+    pages: dict[str, tuple[Artifact, int, list[bytes]]] = {}
+    for artifact, at, part in strange:
+        pages.setdefault(artifact.name, (artifact, at, []))[2].append(part)
+    for artifact in artifacts:
+        yield from hearing.words(artifact)
+        known = artifact.name in clean or artifact.kind == "kernel" or _is_explained(artifact, ())
+        if not known:
+            yield from hearing.sound(artifact, 0, artifact.data)
+    for artifact, at, parts in pages.values():
+        yield from hearing.sound(artifact, at, joined(parts))
 
 
 def _check_wire(truth: Truth, artifacts: Sequence[Artifact]) -> tuple[WireCheck, set[str]]:
@@ -101,7 +133,7 @@ def _check_wire(truth: Truth, artifacts: Sequence[Artifact]) -> tuple[WireCheck,
     return wire, clean
 
 
-def _is_explained(artifact: Artifact, clean: set[str]) -> bool:
+def _is_explained(artifact: Artifact, clean: Container[str]) -> bool:
     """Whether every byte was accounted for: nothing is left to search a picture in."""
     if artifact.kind in ("database", "journal"):
         return True  # what was not is searched as `DatabaseCheck.strange`

@@ -135,6 +135,10 @@ CALLS = (
     CallRule("seccomp", r"SECCOMP_GET_\w+, .*", 8),
     CallRule("clock_adjtime", r"CLOCK_REALTIME, \{modes=0, .*\}", _MANY),
     CallRule("adjtimex", r"\{modes=0, .*\}", _MANY),
+    # the socket that takes words
+    CallRule("socket", r"AF_UNIX, SOCK_DGRAM\|SOCK_CLOEXEC, 0", 2, _PERCEIVE),
+    CallRule("bind", rf'{_FD}<[^>]*>, \{{sa_family=AF_UNIX, sun_path="[^"]*/words\.sock"\}}, \d+',
+             1, _PERCEIVE),
     CallRule("memfd_create", r'"runtime-messages", MFD_CLOEXEC', 16, _PERCEIVE),
     # the connection to the broker
     CallRule("socket", r"AF_INET, SOCK_STREAM\|SOCK_CLOEXEC(\|SOCK_NONBLOCK)?, IPPROTO_(TCP|IP)",

@@ -16,7 +16,7 @@ _WARM = (
     "from agent.base.config import AgentConfig; from agent.perceive.warm_up import warm; "
     "warm(AgentConfig())"
 )
-_SOURCE = Path(__file__).resolve().parents[2] / "vision" / "kernels"
+_SOURCE = Path(__file__).resolve().parents[2] / "kernels"
 
 
 def fill(folder: Path, environment: Mapping[str, str]) -> str | None:

@@ -29,7 +29,8 @@ from agent.host import swap
 from agent.host.sandbox.enter import WITHOUT
 
 _SOURCE = Path(__file__).resolve().parents[2]
-_ROOMS = ("base", "host", "perceive", "privacy", "uplink", "vision", "wall")
+_ROOMS = ("base", "host", "inference", "kernels", "perceive", "privacy", "text", "uplink", "vision",
+          "voice", "wall")  # fmt: skip
 """Whose source the two processes run."""
 EXPECTED: tuple[tuple[str, int], ...] = (
     ("Network %s, writing %s (%s).", 1),

@@ -1,4 +1,5 @@
-"""Play a video through both real processes and record everything that they send or write."""
+"""Play a video through both real processes, with a voice and words of the audit's own, and record
+everything that they send or write."""
 
 from __future__ import annotations
 
@@ -10,10 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.base.config import StoreConfig, as_toml
+from agent.base.config import StoreConfig, WordsConfig, as_toml
 from agent.base.errors import StoreError
 from agent.desk.audit import _kernels
 from agent.desk.audit._artifacts import Evidence
+from agent.desk.audit._canary import make
+from agent.desk.audit._played import Speaker, with_voice
 from agent.desk.audit._recorders import FileRecorder, TcpProxy
 from agent.desk.audit._rules import Process
 from agent.desk.audit._watched import Watched
@@ -50,15 +53,22 @@ def record(
 ) -> Evidence:
     """Run both processes and collect the evidence in `workspace`, an empty folder.
 
-    Calls `progress` with the seconds of video summarised. What could not be recorded, and a process
-    that failed, are named in `Evidence.unseen`.
+    They play `Evidence.played`, a copy of the video whose sound is the canary's voice, outside of
+    what is recorded; the caller removes it. Calls `progress` with the seconds of video summarised.
+    What could not be recorded, and a process that failed, are named in `Evidence.unseen`.
     """
     run, traces = workspace / "run", workspace / "trace"
     for name in ("outbox", "home", "tmp", "cache", "cwd", "config", "kernels"):
         (run / name).mkdir(parents=True)
     traces.mkdir()
     environment = _environment(run)
-    evidence = Evidence([], DEVICE, 0, 0, frozenset())
+    canary = make()
+    evidence = Evidence([], DEVICE, 0, 0, frozenset(), played=workspace / "played.mkv")
+    evidence.canary = canary
+    problem = with_voice(video, canary, evidence.played)
+    if problem:
+        evidence.unseen.append(f"the video could not be given a voice: {problem}")
+        evidence.played = video
     problem = _kernels.fill(run / "kernels", environment)
     if problem:
         evidence.unseen.append(problem)
@@ -67,7 +77,12 @@ def record(
         broker = stack.enter_context(Broker())
         proxy = stack.enter_context(TcpProxy(broker.port))
         reader = stack.enter_context(Subscriber("127.0.0.1", broker.port, DEVICE))
-        config = configuration(video.resolve(), run / "outbox" / "outbox.db", proxy.port, DEVICE)
+        config = configuration(
+            evidence.played.resolve(), run / "outbox" / "outbox.db", proxy.port, DEVICE
+        )
+        speaker = Speaker(workspace / "words.sock", canary.line)
+        if speaker.can_be_reached:
+            config = config.model_copy(update={"words": WordsConfig(socket=speaker.path)})
         settings = run / "config" / "fleeting.toml"
         settings.write_text(as_toml(config), encoding="utf-8")
         files = stack.enter_context(FileRecorder(run, store))
@@ -79,6 +94,7 @@ def record(
 
         uplink = start("uplink", processes.uplink)
         perceive = start("perceive", processes.perceive)
+        stack.enter_context(speaker)
         while perceive.child.poll() is None:
             windows = [each.window for each in reader.summaries]
             progress(max(((each.offset or 0) + each.length for each in windows), default=0))
@@ -98,13 +114,17 @@ def record(
         files.look()
         uplink.stop()
         evidence.arrived = len(reader.summaries)
+        evidence.lines = speaker.lines
+        if not speaker.lines:
+            evidence.notes.append("no words were said, as nobody opened the socket for them")
         # the audit's own readers are gone: what is left is the agent's
     evidence.artifacts += proxy.artifacts()
     for each in evidence.artifacts:
         (workspace / f"{each.name}.mqtt").write_bytes(each.data)
     if proxy.full:
         evidence.unseen.append("more was sent than could be recorded")
-    paths = (str(config.store.outbox), str(config.source.target), str(video), str(settings))
+    paths = (str(config.store.outbox), str(config.source.target), str(video), str(settings),
+             str(speaker.path))  # fmt: skip
     evidence.watched = {"files": f"{len(files.touched)} names, {files.copies} copies"}
     for watched in (perceive, uplink):
         watched.report(evidence, paths)

@@ -20,6 +20,8 @@ from agent.base.errors import CaptureError
 from agent.desk.audit._artifacts import Artifact, AuditError, Evidence, Finding
 from agent.desk.audit._detect import Detected, detect
 from agent.desk.audit._reference import Reference, stride_for
+from agent.desk.audit._sound import MIN_SCORE as MIN_SOUND
+from agent.desk.audit._spectrum import MIN_SCORE as MIN_SPECTRUM
 from agent.desk.audit.recording import Processes, record
 from agent.desk.trace.output import progress_bar
 from agent.perceive.capture.video_file import VideoFile
@@ -42,8 +44,9 @@ _WEAK = (
     "Take a video with more contrast."
 )
 _LIMITATION = (
-    "No audit can see data encoded in the numbers that the schemas allow; "
-    "`python -m tools.capacity` prints their capacity."
+    "No audit can see data encoded in the numbers that the schemas allow, nor recognise a voice "
+    "that was encrypted, or words that were translated: such bytes are found where none belong. "
+    "`python -m tools.capacity` prints the capacity of the numbers."
 )
 
 
@@ -118,6 +121,7 @@ def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
             video, processes, workspace, lambda seconds: bar.update(playing, completed=seconds)
         )
         bar.update(playing, total=1, completed=1)
+        reference.path = evidence.played
         recorded = time.monotonic() - started
         searching = bar.add_task("Searching for it", total=count // reference.every)
         detected = detect(
@@ -127,6 +131,8 @@ def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
             lambda frames: bar.update(searching, completed=frames),
         )
         bar.update(searching, total=1, completed=1)
+        if evidence.played != video:
+            evidence.played.unlink()
     undelivered = {each.detector for each in detected.findings} == {"delivery"}
     if undelivered and not evidence.arrived:  # nobody sent anything: no leak, but no proof either
         evidence.unseen.append(f"none of {evidence.released} summaries arrived over MQTT")
@@ -177,6 +183,7 @@ def as_dict(outcome: Outcome) -> dict[str, object]:
             {name: getattr(each, name) for name in ("detector", "where", "offset", "what")}
             for each in detected.findings
         ],
+        "voice": _voice(outcome),
         "planted": detected.controls,
         "blind": detected.missed,
         "seconds": {
@@ -184,6 +191,35 @@ def as_dict(outcome: Outcome) -> dict[str, object]:
             "searching": round(outcome.searched, 1),
         },
     }
+
+
+def _voice(outcome: Outcome) -> dict[str, object] | None:
+    """What was said to the agent, and how it was looked for; None: nothing was."""
+    evidence, heard = outcome.evidence, outcome.detected.heard
+    if evidence.canary is None:
+        return None
+    return {
+        "planted": evidence.played != outcome.video,
+        "words": list(evidence.canary.words),
+        "lines": evidence.lines,
+        "bytes_searched": heard.get("bytes", 0),
+        "stretches_compared": heard.get("stretches", 0),
+        "arrays_compared": heard.get("arrays", 0),
+        "least_score": {"sound": MIN_SOUND, "spectrum": MIN_SPECTRUM},
+    }
+
+
+def _spoken(outcome: Outcome) -> Iterator[str]:
+    voice = _voice(outcome)
+    if voice is not None:
+        sound = "a voice of this run" if voice["planted"] else "no sound"
+        yield (
+            f"Said: {sound} as its sound track, {voice['lines']} lines of text; "
+            f"{voice['stretches_compared']:,} stretches of numbers were compared with the voice "
+            f"(correlation of {MIN_SOUND} or more), {voice['arrays_compared']:,} arrays with its "
+            f"spectrum ({MIN_SPECTRUM}), and {voice['bytes_searched']:,} bytes searched for the "
+            "words."
+        )
 
 
 def show(outcome: Outcome) -> None:
@@ -204,8 +240,9 @@ def show(outcome: Outcome) -> None:
         f"Video: {reference.searched} of {reference.frames} frames searched for, "
         f"{reference.textured} with enough texture, in {detected.grams:,} places.",
         *([_WEAK] if reference.weak else []),
+        *_spoken(outcome),
         *(f"Note: {note}." for note in evidence.notes),
-        f"Positive controls: {detected.controls} pictures planted; missed: "
+        f"Positive controls: {detected.controls} leaks planted; missed: "
         f"{'; '.join(detected.missed) or 'none'}.",
         _LIMITATION,
         f"Time: {outcome.recorded:.1f} s to play, {outcome.searched:.1f} s to search.",
@@ -222,7 +259,7 @@ def show(outcome: Outcome) -> None:
         console.print(f"Not looked at: {reason}.", soft_wrap=True, highlight=False, markup=False)
     colour = {"pass": "green", "fail": "red", "incomplete": "yellow"}[outcome.verdict]
     why = {
-        "pass": "nothing of the video left the device or touched its disk",
+        "pass": "nothing of the video, the voice or the words left the device or touched its disk",
         "fail": f"{len(detected.findings)} findings",
         "incomplete": "nothing was found, but not everything could be looked at; this is no pass",
     }[outcome.verdict]

@@ -1,0 +1,102 @@
+"""The video with the canary's voice as its sound track, and the sender of the canary's line."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from agent.desk.audit._canary import RATE, Canary
+
+_BLOCK = RATE // 10
+"""Samples per frame of sound."""
+_INTERVAL = 0.5
+"""Seconds between two lines, and between two looks for the socket."""
+_MAX_ADDRESS = 100
+"""Bytes of a socket's path (unix(7): 108)."""
+
+
+def with_voice(video: Path, canary: Canary, target: Path) -> str | None:
+    """Copy the pictures of `video`, as they are coded, to the new Matroska file `target`, with the
+    voice in place of whatever sound it has. Returns why it could not be done, or None."""
+    try:
+        with av.open(str(video), options={"fflags": "+genpts"}) as source:
+            pictures = source.streams.video[0]
+            with av.open(str(target), "w", format="matroska") as out:
+                copy = out.add_stream_from_template(pictures)
+                sound = out.add_stream("pcm_s16le", rate=RATE, layout="mono")
+                begin: float | None = None
+                said = 0
+                for packet in source.demux(pictures):
+                    if packet.dts is None and packet.pts is None:
+                        continue
+                    stamp = packet.dts if packet.dts is not None else packet.pts
+                    time = float(stamp * packet.time_base)
+                    begin = time if begin is None else begin
+                    said = _say(out, sound, canary, begin, said, time)
+                    packet.stream = copy
+                    out.mux(packet)
+                if begin is None:
+                    return "it holds no pictures that can be copied"
+                for packet in sound.encode(None):
+                    out.mux(packet)
+    except (av.FFmpegError, OSError, ValueError, IndexError, TypeError) as error:
+        target.unlink(missing_ok=True)
+        return f"its pictures cannot be copied beside another sound track ({type(error).__name__})"
+    return None
+
+
+def _say(out: Any, sound: Any, canary: Canary, begin: float, said: int, until: float) -> int:
+    """Add the voice up to a time of the video, seconds, and not beyond, or the file would seem to
+    lack pictures; returns the samples so far."""
+    while begin + (said + _BLOCK) / RATE <= until:
+        at = np.arange(said, said + _BLOCK) % len(canary.sound)
+        samples = np.rint(canary.sound[at] * 32_767).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(samples[None, :], format="s16", layout="mono")
+        frame.sample_rate = RATE
+        frame.pts = round(begin * RATE) + said
+        for packet in sound.encode(frame):
+            out.mux(packet)
+        said += _BLOCK
+    return said
+
+
+class Speaker:
+    """Context manager that sends the canary's line to a Unix datagram socket, again and again, once
+    it is there."""
+
+    def __init__(self, path: Path, line: str) -> None:
+        self.path = path
+        self.lines = 0
+        """Sent so far."""
+        self._line = line.encode() + b"\n"
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._speak, daemon=True)
+
+    @property
+    def can_be_reached(self) -> bool:
+        """Whether a socket can have this path."""
+        return len(str(self.path).encode()) <= _MAX_ADDRESS
+
+    def __enter__(self) -> Speaker:
+        if self.can_be_reached:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _speak(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.settimeout(_INTERVAL)
+            while not self._stopping.wait(_INTERVAL):
+                with contextlib.suppress(OSError):  # not there yet, or nobody reads
+                    channel.sendto(self._line, str(self.path))
+                    self.lines += 1
