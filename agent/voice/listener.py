@@ -27,6 +27,8 @@ _PAUSE = round(0.6 / _STEP)
 """Frames without speech that end a stretch."""
 _LEAST = round(0.2 / _STEP)
 """Spoken frames below which a stretch was a noise."""
+_LEAST_MORE = round(0.5 / _STEP)
+"""The same of what is left over of speech that was cut after three seconds: too little to read."""
 _GAP = 0.05
 """Seconds of missing sound after which the stream begins anew."""
 _RECENT = round(0.3 / _STEP)
@@ -69,6 +71,8 @@ class Listener:
         self._frames: list[Frames] = []
         self._spoken: list[NDArray[np.bool_]] = []
         self._start = 0.0
+        self._goes_on = False
+        """Whether the last stretch was cut without a pause."""
 
     @property
     def faults(self) -> set[Fault]:
@@ -117,6 +121,8 @@ class Listener:
         at = 0
         while at < len(frames):
             if not self._frames:  # wait for speech
+                pause = self._goes_on and not spoken[at]
+                self._goes_on = self._goes_on and not pause
                 found = np.flatnonzero(spoken[at:])
                 if not len(found):
                     break
@@ -155,7 +161,8 @@ class Listener:
             return []
         frames, spoken = Frames.joined(self._frames), np.concatenate(self._spoken)
         self._frames, self._spoken = [], []
-        if spoken.sum() < _LEAST:
+        goes_on, self._goes_on = self._goes_on, len(spoken) >= ROWS
+        if spoken.sum() < (_LEAST_MORE if goes_on else _LEAST):
             return []
         last = int(np.flatnonzero(spoken)[-1]) + 1
         tone = self._read(frames[:last], spoken[:last]) if self._read is not None else None

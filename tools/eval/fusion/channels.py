@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
-from agent.text.sentiment import Sentiment
 from numpy.typing import NDArray
 
 from agent.base.types import TONES, Float, Grey, Sound
 from agent.fusion import EXPRESSION_TO_POLARITY, TONE_TO_POLARITY, polarity
+from agent.text.sentiment import Sentiment
 from agent.voice.listener import Listener
 from tools.common.progress import along
 from tools.eval.expression.evaluate import Votes, answers
 from tools.eval.expression.metrics import softmax
 from tools.eval.ours import Ours
-from tools.train.text.material import held_out
+from tools.train.text import material as text
 from tools.train.voice import corpora, room
 
 Ints = NDArray[np.int64]
@@ -113,10 +114,11 @@ def _tone(listener: Listener, sound: Float) -> Float:
     return polarity(read.probabilities, TONE_TO_POLARITY)
 
 
-def words(ours: Ours, limit: int | None) -> Samples:
+def words(ours: Ours, limit: int | None, folder: Path | None) -> Samples:
     """English lines that training never read, rated by people."""
-    lines, labels = held_out()
-    lines, labels = lines[:limit], labels[:limit]
+    texts = text.rated(text.fetch(folder))
+    texts = [each for each in texts if each.fold == text.TEST_FOLD][:limit]
+    lines, labels = [each.text for each in texts], [each.klass for each in texts]
     sentiment = Sentiment(ours.manifest)
     rng = np.random.default_rng(2)
     disturb: dict[str, Callable[[str], str]] = {

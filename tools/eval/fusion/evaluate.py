@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,13 @@ _TOGETHER = (("face", "voice"), ("face", "words"), ("voice", "words"), ("face", 
 Pools = Mapping[str, Samples]
 
 
-def evaluate(ours: Ours, limit: int | None) -> dict[str, Any]:
-    """All figures: weights and priors are fitted on every other sample, and judged on the rest."""
+def evaluate(ours: Ours, limit: int | None, folder: Path | None = None) -> dict[str, Any]:
+    """All figures: weights and priors are fitted on every other sample, and judged on the rest.
+    `folder`: copies of the packages with the texts."""
     pools = {
         "face": channels.faces(ours, limit),
         "voice": channels.voices(ours, limit),
-        "words": channels.words(ours, limit),
+        "words": channels.words(ours, limit, folder),
     }
     fitting = {name: _rows(pool, slice(0, None, 2)) for name, pool in pools.items()}
     judging = {name: _rows(pool, slice(1, None, 2)) for name, pool in pools.items()}
