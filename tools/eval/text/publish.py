@@ -50,16 +50,19 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
     manifest.write_weights("sentiment", target, DATA, TERMS, parameters, models)
     sentiment = Sentiment(load_manifest(models))
     english = measure.english(sentiment, folder, None)
-    own = measure.own(sentiment)
+    own = {True: measure.own(sentiment, later=True), False: measure.own(sentiment)}
     save_json(
         target.with_name("figures.json"),
         {
             "bytes": len(content),
             **parameters,
             "english": english,
-            "own": {
-                language: {name: row[name] for name in ("macro_f1", "pairs", "detected")}
-                for language, row in own.items()
+            **{
+                ("later" if later else "own"): {
+                    language: {name: row[name] for name in ("macro_f1", "pairs", "detected")}
+                    for language, row in rows.items()
+                }
+                for later, rows in own.items()
             },
         },
     )
