@@ -49,5 +49,5 @@ def test_unknown_model_is_refused(
     calls: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command.main(["voice"]) == command.main([]) == 2
-    assert "detector|landmarks|expression|micro|all" in capsys.readouterr().err
+    assert "detector|landmarks|expression|micro|text|all" in capsys.readouterr().err
     assert calls == []

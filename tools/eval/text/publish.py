@@ -24,6 +24,7 @@ DATA = [
     "rated by ten people each, three fifths of their documents; rated words",
     "messages of Django 5.2.8 (Django Software Foundation) | BSD-3-Clause | its interface in some "
     "ninety languages: language detection, neutral lines",
+    "words of Faker 40.63.0 (D. Faraglia) | MIT | addresses, names, trades: words that say nothing",
     "lexica and templates of this repository (tools/train/text) | ours | sentences in four "
     "languages, lines in fourteen others",
 ]

@@ -8,7 +8,6 @@ by heart; it writes to `runs/text-probe` and publishes nothing."""
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 import time
@@ -59,7 +58,7 @@ KEPT = 26_000
 
 def main(options: Sequence[str]) -> int:
     """Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tools.train text", description=__doc__)
+    parser = common.parser("text", 10.0, __doc__)  # it takes its passes, not minutes
     parser.add_argument("--material", type=Path, metavar="FOLDER", help="copies of the packages")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--lines", type=int, default=LINES, help="generated for each language")
@@ -69,6 +68,11 @@ def main(options: Sequence[str]) -> int:
     )
     parser.add_argument("--probe", action="store_true", help="keep templates and words out")
     args = parser.parse_args(options)
+    if args.data == "clean":
+        print("The sentiment model learns from material for any use: it serves every set.")
+        return 0
+    if args.convert_only:
+        return common.publish("text")
     try:
         folder = material.fetch(args.material)
         arrays = train(folder, args.seed, args.lines, args.passes, args.probe, args.keep_languages)
