@@ -24,21 +24,17 @@ from typing import TYPE_CHECKING
 
 from agent.base.errors import ConfigError
 from agent.host.supervise import child_environment
+from agent.perceive.transcription.messages import CHUNK, MAX_TEXT, REASONS
 
 if TYPE_CHECKING:
     from agent.base.types import Float
 
-CHUNK = 4000
-"""Samples per message: a quarter of a second."""
-MAX_TEXT = 1000
-"""Bytes of a text."""
 MAX_FAILURES = 3
 """Stretches in a row without a text, after which the server counts as gone until a restart."""
 _BUFFER = 262_144
 """Bytes that wait for the other process: some seconds of speech."""
 _MAX_MESSAGES = 32
 """Read per poll."""
-REASONS = ("no_server", "no_answer", "closed", "too_long", "malformed", "ended")
 
 
 class Transcriber:

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from agent.base.errors import ConfigError
-from agent.perceive.transcriber import MAX_FAILURES, MAX_TEXT, Transcriber
+from agent.perceive.transcriber import MAX_FAILURES, Transcriber
 from agent.perceive.transcription.__main__ import plain
+from agent.perceive.transcription.messages import MAX_TEXT
 
 SERVER = Path(__file__).with_name("wyoming_server.py")
 pytestmark = pytest.mark.slow

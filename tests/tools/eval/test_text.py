@@ -46,6 +46,7 @@ def test_own_sentences_are_balanced() -> None:
 def test_the_report_becomes_a_section(sentiment: Sentiment) -> None:
     report: dict[str, Any] = {
         "own": measure.own(sentiment),
+        "later": measure.own(sentiment, later=True),
         "detection": measure.detection(sentiment),
         "cost": measure.cost(sentiment),
         "english": None,

@@ -29,6 +29,7 @@ def evaluate(
         "bytes": entry.file.stat().st_size,
         "parameters": dict(entry.parameters),
         "own": measure.own(sentiment),
+        "later": measure.own(sentiment, later=True),
         "detection": measure.detection(sentiment),
         "cost": measure.cost(sentiment),
         "english": None,

@@ -64,11 +64,11 @@ def english(sentiment: Sentiment, folder: Path, limit: int | None) -> dict[str, 
     }
 
 
-def own(sentiment: Sentiment) -> dict[str, Any]:
+def own(sentiment: Sentiment, later: bool = False) -> dict[str, Any]:
     """By language: our sentences, the pairs, and whether the language was found."""
     found = {}
     for language in LANGUAGES:
-        given = sentences(language)
+        given = sentences(language, later)
         truth, said, known, sure = [], [], [], []
         wrong = []
         for k, name in enumerate(SENTIMENTS):

@@ -24,9 +24,11 @@ ENGLISH = """
     documents drawn again.
 """
 OWN = """
-    **Four languages**: {count} sentences each of our own, as customers might write them, 24 a
-    class, and 24 pairs that differ by a negation, written before the templates and never
-    trained on; the same hands wrote both. A negated bad word may be positive or neutral.
+    **Four languages**, sentences of our own as customers might write them, never trained on; by the
+    hand that wrote the templates. A negated bad word may be positive or neutral. First those
+    written before the templates, which were looked at while the lexica grew (24 a class, 24 pairs
+    that differ by a negation); then those written when all was finished, which were not (16 a
+    class, 10 pairs): **the figure to expect**, but for the common hand.
 """
 PROBE = """
     **Unseen words and templates**: macro-F1 of a network like the shipped one that was kept
@@ -44,8 +46,9 @@ def section(report: Report) -> str:
     return join(
         [
             *([] if english is None else _english(english)),
-            prose(OWN.format(count=72)),
+            prose(OWN),
             _own(report["own"]),
+            _own(report["later"]),
             *([] if probe is None else [prose(PROBE), _probe(probe)]),
             prose(DETECTION),
             _detection(report["detection"]),

@@ -84,7 +84,7 @@ class Grammar:
         self._rng = rng
         lexicon, templates = read("lexicon", language), read("templates", language)
         self._words = {
-            name: _entries(text) for name, text in lexicon.items() if not name.startswith("phrase")
+            name: entries(text) for name, text in lexicon.items() if not name.startswith("phrase")
         }
         self._phrases = {
             sign: [each for each in _lines(lexicon[f"phrase_{name}"]) if keep_template(each)]
@@ -348,7 +348,7 @@ def read(kind: str, language: str) -> dict[str, Any]:
     return tomllib.loads((HERE / kind / f"{language}.toml").read_text(encoding="utf-8"))
 
 
-def _entries(text: str) -> list[str]:
+def entries(text: str) -> list[str]:
     return [each.strip() for each in text.replace("\n", " ").split(",") if each.strip()]
 
 
@@ -360,12 +360,12 @@ def every_word(language: str, rng: Random, keep: Callable[[str], bool] = keep_al
     """Each form of each word that has a class, alone, under a degree and negated."""
     lexicon = read("lexicon", language)
     found = []
-    degrees = _entries(lexicon["intens"])
+    degrees = entries(lexicon["intens"])
     nots = {"en": _ENGLISH_NOT, "de": _GERMAN_NOT, "fr": _FRENCH_NOT, "es": _SPANISH_NOT}[language]
     for name in POLAR:
         positive = name.endswith("pos")
         label, turned = (POSITIVE, NOT_POSITIVE) if positive else (NEGATIVE, NOT_NEGATIVE)
-        for entry in _entries(lexicon[name]):
+        for entry in entries(lexicon[name]):
             if not keep(entry):
                 continue
             for word in adjective(entry, language) if name[:3] == "adj" else forms(entry):
@@ -375,13 +375,11 @@ def every_word(language: str, rng: Random, keep: Callable[[str], bool] = keep_al
                     found.append(Line(f"{rng.choice(degrees)} {word}", label, language))
                     found.append(Line(f"{rng.choice(nots)} {word}", turned, language))
                 elif name[:5] == "loose":
-                    plain = Line(
-                        f"{word} {rng.choice(_entries(lexicon['place']))}", label, language
-                    )
+                    plain = Line(f"{word} {rng.choice(entries(lexicon['place']))}", label, language)
                     found.append(plain)
-    for word in _entries(lexicon["loose_neu"]):
+    for word in entries(lexicon["loose_neu"]):
         found.append(Line(word, NEUTRAL, language))
-        found.append(Line(f"{word} {rng.choice(_entries(lexicon['place']))}", NEUTRAL, language))
+        found.append(Line(f"{word} {rng.choice(entries(lexicon['place']))}", NEUTRAL, language))
     return found
 
 
@@ -391,7 +389,7 @@ def polar_words(language: str, keep: Callable[[str], bool] = keep_all) -> dict[s
     found: dict[str, set[float]] = {}
     for name in (*POLAR, "v1_pos", "v1_neg"):
         sign = 1.0 if name.endswith("pos") else -1.0
-        for entry in filter(keep, _entries(lexicon[name])):
+        for entry in filter(keep, entries(lexicon[name])):
             for word in adjective(entry, language) if name[:3] == "adj" else forms(entry):
                 if word.isalpha():
                     found.setdefault(fold(word.lower(), language), set()).add(sign)

@@ -8,7 +8,6 @@ by heart; it writes to `runs/text-probe` and publishes nothing."""
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 import time
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from agent.base.errors import AgentError
 from agent.text.features import key
@@ -35,6 +34,7 @@ from tools.train.text.generate import (
     Label,
     Line,
     draw,
+    entries,
     every_word,
     keep_all,
     kept_template,
@@ -58,7 +58,7 @@ KEPT = 26_000
 
 def main(options: Sequence[str]) -> int:
     """Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tools.train text", description=__doc__)
+    parser = common.parser("text", 10.0, __doc__)  # it takes its passes, not minutes
     parser.add_argument("--material", type=Path, metavar="FOLDER", help="copies of the packages")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--lines", type=int, default=LINES, help="generated for each language")
@@ -68,6 +68,11 @@ def main(options: Sequence[str]) -> int:
     )
     parser.add_argument("--probe", action="store_true", help="keep templates and words out")
     args = parser.parse_args(options)
+    if args.data == "clean":
+        print("The sentiment model learns from material for any use: it serves every set.")
+        return 0
+    if args.convert_only:
+        return common.publish("text")
     try:
         folder = material.fetch(args.material)
         arrays = train(folder, args.seed, args.lines, args.passes, args.probe, args.keep_languages)
@@ -102,6 +107,7 @@ def train(
     for each in rated:
         line = Line(each.text, rating_label(each.rating), "en")
         found += [line] * (1 if each.source == material.LARGEST else 2)
+    found += _vocabulary_lines(folder, Random(seed))
     found += _lexicon_lines(material.lexicon(folder), Random(seed), words)
     own = {name: [line.text for line in generated if line.language == name] for name in LANGUAGES}
     for language in LANGUAGES:
@@ -192,18 +198,37 @@ def _lexicon_lines(
     return found
 
 
+def _vocabulary_lines(folder: Path, rng: Random) -> list[Line]:
+    """Words that name things, people and places: most words say nothing, and letters that only
+    words of a lexicon had taught would say too much of others."""
+    found = []
+    for language in LANGUAGES:
+        stems = _polar_stems(language)
+        for word in material.vocabulary(folder, language):
+            if fold(word.lower(), language)[:6] not in stems:
+                other = rng.choice(("{}", "{} {}", "{}: {}", "{}, {}"))
+                place = rng.choice(entries(read("lexicon", language)["place"]))
+                found.append(Line(other.format(word, place), NEUTRAL, language))
+                found.append(Line(word, NEUTRAL, language))
+    return found
+
+
+def _polar_stems(language: str) -> set[str]:
+    lexicon = read("lexicon", language)
+    return {
+        fold(part.strip("!").lower(), language)[:6]
+        for name in ("adj_pos", "adj_neg", "noun_pos", "noun_neg", "loose_pos", "loose_neg")
+        for entry in entries(lexicon[name])
+        for part in entry.replace(" ", "/").split("/")
+        if len(part) > 3
+    }
+
+
 def _interface_lines(interface: dict[str, list[str]]) -> list[Line]:
     """Messages of a program's interface as neutral lines, but for those with a word that is not."""
     found = []
     for language in LANGUAGES:
-        lexicon = read("lexicon", language)
-        polar = {
-            fold(part.strip("!").lower(), language)[:6]
-            for name in ("adj_pos", "adj_neg", "noun_neg", "v3_neg")
-            for entry in lexicon[name].replace("\n", " ").split(",")
-            for part in entry.strip().split("/")
-            if len(part) > 3
-        }
+        polar = _polar_stems(language)
         for text in interface[language]:
             if len(text) < 200:
                 parts = {fold(word.lower(), language)[:6] for word in text.split()}
@@ -212,14 +237,21 @@ def _interface_lines(interface: dict[str, list[str]]) -> list[Line]:
     return found * 2
 
 
+def spelt_only(net: SentimentNet, numbers: Tensor) -> NDArray[Any]:
+    """What the letters alone say of each word: float32[V, D]."""
+    rows = net.table[numbers]
+    spelt = net.grams(rows).sum(-2) / (rows > 0).sum(-1, keepdim=True).clamp(min=1)
+    return np.asarray(spelt.detach().numpy())
+
+
 def quantised(net: SentimentNet, vocabulary: Vocabulary) -> dict[str, NDArray[Any]]:
     """The network's arrays: words and letters int8 with a scale for each column."""
     with torch.no_grad():
         numbers = torch.arange(len(vocabulary.counts))
         vectors = np.concatenate([net.vectors(part).numpy() for part in numbers.split(4096)])
-        own = net.words.weight.numpy()
+        said = vectors - spelt_only(net, numbers)
     names = list(vocabulary.numbers)
-    weight = np.linalg.norm(own[1:], axis=1) * np.log1p(np.array(vocabulary.counts[1:]))
+    weight = np.linalg.norm(said[1:], axis=1) * np.log1p(np.array(vocabulary.counts[1:]))
     chosen = np.argsort(-weight)[:KEPT] + 1
     keys: dict[int, int] = {}
     for number in chosen.tolist():

@@ -1,7 +1,9 @@
-"""Texts that training takes from packages: fetched by name from the package index, never committed.
+"""Texts that training takes from packages, which are fetched by name from the package index.
 
-vaderSentiment 3.3.2 (MIT, C. J. Hutto): 23,701 rated English texts and a lexicon. Django 5.2.8
-(BSD, Django Software Foundation): its interface in some ninety languages."""
+vaderSentiment 3.3.2 (MIT, C. J. Hutto): 23,703 rated English texts and a lexicon. Django 5.2.8
+(BSD, Django Software Foundation): its interface in some ninety languages. Faker 40.63.0 (MIT, D.
+Faraglia): words of addresses, names, trades and filler texts.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +26,7 @@ from tools.common.files import run_folder
 PACKAGES = {
     "vaderSentiment-3.3.2.tar.gz": ("vaderSentiment==3.3.2", "MIT"),
     "django-5.2.8-py3-none-any.whl": ("Django==5.2.8", "BSD-3-Clause"),
+    "faker-40.63.0-py3-none-any.whl": ("Faker==40.63.0", "MIT"),
 }
 _SOURCES = ("tweets", "amazonReviewSnippets", "movieReviewSnippets", "nytEditorialSnippets")
 LARGEST = "movieReviewSnippets"
@@ -131,6 +134,18 @@ def interface(folder: Path) -> dict[str, list[str]]:
             texts = _messages(archive.read(name).decode("utf-8"), language == "en")
             found.setdefault(language, []).extend(texts)
     return {name: list(dict.fromkeys(texts)) for name, texts in found.items()}
+
+
+def vocabulary(folder: Path, language: str) -> list[str]:
+    """Words of Faker's lists for one language."""
+    locales = {"en": "en_US", "de": "de_DE", "fr": "fr_FR", "es": "es_ES"}
+    found: dict[str, None] = {}
+    with zipfile.ZipFile(folder / "faker-40.63.0-py3-none-any.whl") as archive:
+        for name in archive.namelist():
+            if name.endswith(f"/{locales[language]}/__init__.py"):
+                for text in re.findall(r'"([^"\n]*)"', archive.read(name).decode()):
+                    found.update(dict.fromkeys(re.findall(r"[^\W\d_]{3,}", text)))
+    return list(found)
 
 
 def _messages(text: str, source: bool) -> Iterator[str]:
