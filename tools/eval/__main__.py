@@ -58,10 +58,6 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
         from tools.eval.micro import evaluate as micro
 
         return micro.evaluate(ours, limit)
-    if name == "speech":
-        from tools.eval import speech
-
-        return speech.evaluate(ours, limit)
     if name == "detector":
         return detector.evaluate(ours, networks, limit)
     known = rendered.available()
@@ -72,7 +68,7 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
 
 def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespace) -> None:
     """Print the report and, if it is complete, write it into the card."""
-    from tools.eval import card, speech
+    from tools.eval import card
     from tools.eval.detector import tables as tables_detector
     from tools.eval.expression import tables as tables_expression
     from tools.eval.landmarks import tables as tables_landmarks
@@ -83,7 +79,6 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
         "landmarks": tables_landmarks,
         "micro": tables_micro,
         "expression": tables_expression,
-        "speech": speech,
     }
     section = tables[name].section(report)
     print(f"## {name}\n\n{section}\n", flush=True)
@@ -93,10 +88,6 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
         return
     if args.limit:
         print("eval: the card stays as it is: --limit measures only a part", file=sys.stderr)
-        return
-    if name == "speech":
-        for written in speech.write(report, ours):
-            print(f"eval: brought {written} up to date", file=sys.stderr)
         return
     path = ours.card(name)
     card.update(path, section)
@@ -109,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure the shipped models on the packs' unseen parts, beside other networks, "
         "with 95 %% bootstrap intervals. Needs the data packs ($FLEETING_PACKS).",
     )
-    parser.add_argument("what", choices=(*WHAT, "micro", "speech", "all"))
+    parser.add_argument("what", choices=(*WHAT, "micro", "all"))
     parser.add_argument(
         "--set",
         choices=SETS,
