@@ -63,10 +63,6 @@ def measure(
         from tools.eval.micro import evaluate as micro
 
         return micro.evaluate(ours, limit)
-    if name == "speech":
-        from tools.eval import speech
-
-        return speech.evaluate(ours, limit)
     if name == "voice":
         from tools.eval.voice import evaluate as voice
 
@@ -79,6 +75,10 @@ def measure(
         from tools.eval.text import evaluate as text
 
         return text.evaluate(ours, limit, folder)
+    if name == "fusion":
+        from tools.eval.fusion import evaluate as fusion
+
+        return fusion.evaluate(ours, limit, folder)
     if name == "detector":
         return detector.evaluate(ours, networks, limit)
     known = rendered.available()
@@ -89,10 +89,11 @@ def measure(
 
 def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespace) -> None:
     """Print the report and, if it is complete, write it into the card."""
-    from tools.eval import card, speech
+    from tools.eval import card
     from tools.eval.activity import tables as tables_activity
     from tools.eval.detector import tables as tables_detector
     from tools.eval.expression import tables as tables_expression
+    from tools.eval.fusion import tables as tables_fusion
     from tools.eval.landmarks import tables as tables_landmarks
     from tools.eval.micro import tables as tables_micro
     from tools.eval.text import tables as tables_text
@@ -104,9 +105,9 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
         "micro": tables_micro,
         "text": tables_text,
         "expression": tables_expression,
-        "speech": speech,
         "voice": tables_voice,
         "activity": tables_activity,
+        "fusion": tables_fusion,
     }
     section = tables[name].section(report)
     print(f"## {name}\n\n{section}\n", flush=True)
@@ -116,10 +117,6 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
         return
     if args.limit:
         print("eval: the card stays as it is: --limit measures only a part", file=sys.stderr)
-        return
-    if name == "speech":
-        for written in speech.write(report, ours):
-            print(f"eval: brought {written} up to date", file=sys.stderr)
         return
     path = ours.card(CARDS.get(name, name))
     card.update(path, section)
@@ -133,10 +130,13 @@ def _parser() -> argparse.ArgumentParser:
         "with 95 %% bootstrap intervals. Needs the data packs ($FLEETING_PACKS).",
     )
     parser.add_argument(
-        "what", choices=(*WHAT, "micro", "speech", "voice", "activity", "text", "all")
+        "what", choices=(*WHAT, "micro", "voice", "activity", "text", "fusion", "all")
     )
     parser.add_argument(
-        "--material", type=Path, metavar="FOLDER", help="text: copies of the packages (tools.train)"
+        "--material",
+        type=Path,
+        metavar="FOLDER",
+        help="text, fusion: copies of the packages (tools.train)",
     )
     parser.add_argument(
         "--set",

@@ -13,11 +13,11 @@ import pytest
 from agent.base.types import EXPRESSIONS, Expression
 from agent.inference.manifest import load_manifest, models_folder
 from agent.vision.micro.network import SpotterNetwork
+from tools.bench.speech import spoken
+from tools.bench.speech import tables as speech
 from tools.common.errors import ToolError
-from tools.eval import speech
 from tools.eval.expression import talking
 from tools.eval.expression.talking import Talk
-from tools.eval.micro import spoken
 from tools.eval.ours import Ours
 from tools.micro.movements import Event
 from tools.render.reenact import fit
@@ -107,7 +107,6 @@ REAL = {"seconds": 5.7, "changes": 0.1, "false": 0.3, "false_sure": 0.1, "unsure
 REPORT: dict[str, Any] = {
     "minutes": 12,
     "photographs": 40,
-    "missing": {},
     "clips": {"unknown": CLIP | {"per_minute": 4.2}, "known": CLIP},
     "synthetic": [{"generator": "muscles", "unknown": MICRO, "known": MICRO}],
     "talking": {"unknown": TALKING, "known": TALKING},
