@@ -1,4 +1,4 @@
-"""`python -m tools.demo`: make the bundled clip and its ground truth."""
+"""`python -m tools.demo`: make the bundled clip, its sound track and its ground truth."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small systems: threads only cost
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import numpy as np
 from agent.base.errors import AgentError
 from tools.common.files import save_json
 from tools.common.progress import along
-from tools.demo import encode, portrait, scene, script
+from tools.demo import dialogue, encode, portrait, scene, script, sound
+from tools.demo.voice import RATE
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,13 +31,24 @@ def main(argv: list[str] | None = None) -> int:
         "--out", type=Path, default=folder / "clip.mp4", help="default: %(default)s"
     )
     parser.add_argument("--quality", type=int, default=22, help="x264 CRF (default: %(default)s)")
+    parser.add_argument(
+        "--sound-only", action="store_true", help="keep the pictures of the file as they are"
+    )
     options = parser.parse_args(argv)
+    total = round(script.DURATION * script.FPS)
+    truth = options.out.with_suffix(".json")
     try:
-        person = portrait.load(portrait.find(options.portrait))
-        total = round(script.DURATION * script.FPS)
-        pictures = along(scene.frames(person), "drawing frames", total)
-        encode.write(pictures, options.out, script.FPS, options.quality)
-        _write_truth(person, options.out.with_suffix(".json"))
+        if options.sound_only:
+            known = json.loads(truth.read_text(encoding="utf-8"))["visitors"]
+            sizes = {each["visitor"]: float(each["iod"]) for each in known}
+        else:
+            person = portrait.load(portrait.find(options.portrait))
+            pictures = along(scene.frames(person), "drawing frames", total)
+            encode.write(pictures, options.out, script.FPS, options.quality)
+            sizes = _sizes(person)
+        said = sound.in_room(dialogue.sound(script.DURATION), seed=14)
+        encode.add_sound(options.out, said, RATE)
+        save_json(truth, script.truth(sizes))
     except AgentError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -44,12 +57,13 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _write_truth(person: portrait.Portrait, path: Path) -> None:
+def _sizes(person: portrait.Portrait) -> dict[str, float]:
+    """Pixels between the outer eye corners of each visitor at rest."""
     iods = {}
     for index, cast in enumerate(script.CAST):
         points = scene.marks(person, index, cast.enter + cast.slide + 0.3)
         iods[cast.name] = float(np.hypot(*(points[45] - points[36])))
-    save_json(path, script.truth(iods))
+    return iods
 
 
 if __name__ == "__main__":

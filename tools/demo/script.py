@@ -10,6 +10,7 @@ import numpy as np
 
 from agent.base.types import Float
 from agent.vision.faces.align import FLIP
+from tools.demo import dialogue
 from tools.demo.render import LandmarkEstimate
 from tools.demo.rig import Movement
 from tools.demo.textures import Look
@@ -295,4 +296,5 @@ def truth(iods: dict[str, float]) -> dict[str, Any]:
         "duration": DURATION,
         "visitors": visitors,
         "events": sorted(events, key=lambda event: event["onset"]),
+        **dialogue.truth(),
     }

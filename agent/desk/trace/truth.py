@@ -1,4 +1,4 @@
-"""Ground truth of the bundled clip, and scoring of spotted micro-expressions."""
+"""Ground truth of the bundled clip, and what was perceived against it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from pathlib import Path
 
 from agent.base.assets import CLIP_SCRIPT
 from agent.base.errors import CaptureError
+from agent.base.types import SENTIMENTS, TONES, UNSURE, Tally, Tone, Words
+
+_READING = 3.0
+"""Seconds before its time that a tone is read from, about."""
+_LATE = 2.0
+"""Seconds between a line and its reading, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,28 @@ class Planted:
 
 
 @dataclass(frozen=True, slots=True)
+class Speech:
+    """One planted stretch of speech; seconds of the clip."""
+
+    start: float
+    end: float
+    tone: str
+    """Of `TONES`."""
+    belongs: str
+    """visit: one face is in view; room: none, or several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One planted line of a chat."""
+
+    time: float
+    line: str
+    sentiment: str
+    """Of `SENTIMENTS`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Truth:
     """Ground truth of the clip."""
 
@@ -35,6 +63,30 @@ class Truth:
     visitors: tuple[tuple[str, float, float], ...]
     """Name, start of entering, end of leaving (seconds)."""
     events: tuple[Planted, ...]
+    speech: tuple[Speech, ...] = ()
+    words: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was read of one planted stretch or line."""
+
+    start: float
+    end: float
+    """Seconds; of what was read where nothing was planted."""
+    planted: str
+    """Tone or sentiment; empty: nothing was planted here."""
+    read: str
+    """As released of a visit: the dominant class of its readings, or `UNSURE`; empty: none."""
+    readings: int
+    belongs: str
+    """visit | room, as planted; empty: not planted."""
+    owner: str
+    """visit | room | both, as read; empty: there were no readings."""
+
+    @property
+    def right(self) -> bool:
+        return bool(self.planted) and self.read == self.planted
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +136,13 @@ def load(path: Path | None = None) -> Truth:
                 )
                 for each in data["events"]
             ),
+            speech=tuple(
+                Speech(each["start"], each["end"], each["tone"], each["belongs"])
+                for each in data["speech"]
+            ),
+            words=tuple(
+                Line(each["time"], each["line"], each["sentiment"]) for each in data["words"]
+            ),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CaptureError(
@@ -129,6 +188,62 @@ def score(truth: Truth, spotted: Sequence[Spotted], names: dict[int, str]) -> Sc
             match[i] = j
     named = sum(planted[i].polarity == spotted[j].polarity for i, j in match.items())
     return Score(len(planted), len(match), named, len(spotted) - len(match))
+
+
+def compare_tones(truth: Truth, tones: Sequence[Tone]) -> list[Comparison]:
+    """One row per planted stretch, with the readings that share most time with it; then one per
+    reading that shares none with any."""
+    readings: list[list[Tone]] = [[] for _ in truth.speech]
+    stray = []
+    for tone in tones:
+        shared = [
+            min(tone.time, each.end) - max(tone.time - _READING, each.start)
+            for each in truth.speech
+        ]
+        best = max(range(len(shared)), key=shared.__getitem__, default=-1)
+        if best >= 0 and shared[best] > 0:
+            readings[best].append(tone)
+        else:
+            stray.append(tone)
+    return [
+        _compared(each.start, each.end, each.tone, each.belongs, found, TONES)
+        for each, found in zip(truth.speech, readings, strict=True)
+    ] + [_compared(each.time - each.seconds, each.time, "", "", [each], TONES) for each in stray]
+
+
+def compare_words(truth: Truth, words: Sequence[Words]) -> list[Comparison]:
+    """One row per planted line, with the first reading from its time on that no earlier line has;
+    then one per reading without a line."""
+    left = sorted(words, key=lambda each: each.time)
+    rows = []
+    for line in sorted(truth.words, key=lambda each: each.time):
+        # a line may be handed over a frame early
+        found = [each for each in left if -0.1 <= each.time - line.time <= _LATE][:1]
+        left = [each for each in left if each not in found]
+        owner = "visit" if _alone(truth, line.time) else "room"
+        rows.append(_compared(line.time, line.time, line.sentiment, owner, found, SENTIMENTS))
+    return rows + [_compared(each.time, each.time, "", "", [each], SENTIMENTS) for each in left]
+
+
+def _alone(truth: Truth, time: float) -> bool:
+    return sum(enter <= time <= gone for _, enter, gone in truth.visitors) == 1
+
+
+def _compared(
+    start: float,
+    end: float,
+    planted: str,
+    belongs: str,
+    readings: Sequence[Tone] | Sequence[Words],
+    classes: tuple[str, ...],
+) -> Comparison:
+    tally = Tally.of(len(classes))
+    for each in readings:
+        tally.add(each.probabilities, each.label)
+    read = (*classes, UNSURE)[tally.dominant] if readings else ""
+    owners = {"room" if each.track_id is None else "visit" for each in readings}
+    owner = "both" if len(owners) > 1 else "".join(owners)
+    return Comparison(start, end, planted, read, len(readings), belongs, owner)
 
 
 def _overlap(a: tuple[float, float], b: tuple[float, float]) -> float:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from agent.base.errors import CaptureError
+from agent.base.types import SENTIMENTS, TONES, UNSURE
 from agent.desk.trace import truth as script
-from agent.desk.trace.truth import Planted, Score, Spotted, Truth
+from agent.desk.trace.truth import Comparison, Line, Planted, Score, Speech, Spotted, Truth
+from tests.privacy.voices import tone, words
 
 TRUTH = Truth(
     duration=20.0,
@@ -19,6 +21,8 @@ TRUTH = Truth(
         Planted("first", "smile", 5.0, 5.5, 8.0, ""),
         Planted("second", "micro", 12.0, 12.2, 12.4, "negative"),
     ),
+    speech=(Speech(2.0, 6.0, "happy", "visit"), Speech(9.5, 11.5, "sad", "room")),
+    words=(Line(7.0, "Good.", "positive"), Line(10.0, "Bad.", "negative")),
 )
 
 
@@ -65,3 +69,59 @@ def test_a_damaged_script_is_a_named_error(tmp_path: Path, text: str) -> None:
         script.load(path)
     with pytest.raises(CaptureError, match="cannot be read"):
         script.load(tmp_path / "absent.json")
+
+
+def test_the_bundled_truth_has_speech_of_visits_and_of_the_room_and_lines() -> None:
+    truth = script.load()
+    assert {each.tone for each in truth.speech} == set(TONES)
+    assert {each.belongs for each in truth.speech} == {"visit", "room"}
+    assert {each.sentiment for each in truth.words} == {"positive", "negative"} < set(SENTIMENTS)
+    assert all(each.start < each.end <= truth.duration for each in truth.speech)
+
+
+def test_a_stretch_is_read_by_the_readings_that_share_most_with_it() -> None:
+    readings = [
+        tone(3.5, "happy", 3), tone(5.0, UNSURE, 3), tone(6.5, "happy", 3),
+        tone(11.0, "angry", 7), tone(12.5, UNSURE), tone(14.0, "sad"),
+    ]  # fmt: skip
+    happy, sad = script.compare_tones(TRUTH, readings)
+    assert happy == Comparison(2.0, 6.0, "happy", "happy", 3, "visit", "visit")
+    assert happy.right
+    assert (sad.read, sad.readings, sad.owner, sad.right) == ("angry", 3, "both", False)
+
+
+def test_a_dominant_tone_needs_half_of_its_readings() -> None:
+    readings = [tone(3, "happy", 3), tone(4, UNSURE, 3), tone(5, UNSURE, 3)]
+    assert script.compare_tones(TRUTH, readings)[0].read == UNSURE
+
+
+def test_a_stretch_without_a_reading_and_a_reading_without_a_stretch() -> None:
+    happy, sad, stray = script.compare_tones(TRUTH, [tone(19.0, "neutral", 7, seconds=2.5)])
+    assert (happy.read, happy.owner, happy.readings) == ("", "", 0)
+    assert not happy.right
+    assert not sad.right
+    assert stray == Comparison(16.5, 19.0, "", "neutral", 1, "", "visit")
+    assert not stray.right
+    assert script.compare_tones(Truth(1.0, 30, (), ()), []) == []
+
+
+def test_a_line_takes_the_first_reading_after_it() -> None:
+    readings = [words(10.2, "neutral"), words(7.0, "positive", 3), words(15.0, "positive")]
+    good, bad, stray = script.compare_words(TRUTH, readings)
+    assert good == Comparison(7.0, 7.0, "positive", "positive", 1, "visit", "visit")
+    assert good.right
+    assert (bad.planted, bad.read, bad.belongs, bad.owner) == (
+        "negative",
+        "neutral",
+        "room",
+        "room",
+    )
+    assert (stray.planted, stray.read) == ("", "positive")
+    nothing = script.compare_words(TRUTH, [])
+    assert [each.read for each in nothing] == ["", ""]
+
+
+def test_two_readings_of_one_moment_go_to_two_lines() -> None:
+    truth = Truth(9.0, 270, (), (), words=(Line(5.0, "a", "positive"), Line(5.0, "b", "negative")))
+    rows = script.compare_words(truth, [words(5.1, "positive"), words(5.1, "negative")])
+    assert [(each.planted, each.readings) for each in rows] == [("positive", 1), ("negative", 1)]
