@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.base.types import ACTION_UNITS, EXPRESSIONS, Face, MicroExpression, Perceived
+from agent.base.types import (
+    ACTION_UNITS,
+    CHANNELS,
+    EXPRESSIONS,
+    SENTIMENTS,
+    TONES,
+    Face,
+    Fused,
+    MicroExpression,
+    Perceived,
+    Tone,
+    Words,
+)
 from agent.desk.trace.output import write_whole
 
 MICRO_COLUMNS = ("track_id", "onset", "apex", "offset", "intensity", "score", "emitted")
@@ -30,9 +42,15 @@ def event_record(event: MicroExpression) -> dict[str, Any]:
 
 
 class TraceRecorder:
-    """Collects one row per face and frame; rows of one frame share its time."""
+    """Collects one row per face and frame; rows of one frame share its time. Beside them what was
+    heard and read."""
 
     def __init__(self) -> None:
+        self.tones: list[Tone] = []
+        self.words: list[Words] = []
+        self.fused: list[Fused] = []
+        self.activity: list[tuple[float, float]] = []
+        """Time, and probability of speech."""
         self._frames: list[float] = []
         self._rows: list[tuple[Any, ...]] = []
         self._refusals: list[str] = []
@@ -66,6 +84,19 @@ class TraceRecorder:
             )
         self._micro += perceived.micro
 
+    def add_tone(self, tone: Tone) -> None:
+        self.tones.append(tone)
+
+    def add_words(self, words: Words) -> None:
+        self.words.append(words)
+
+    def add_fused(self, fused: Fused) -> None:
+        self.fused.append(fused)
+
+    def add_activity(self, time: float, probability: float) -> None:
+        """Probability that somebody speaks at `time`; in order of time."""
+        self.activity.append((time, probability))
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The trace: T rows (faces x frames), F frames, M micro-expressions.
 
@@ -85,6 +116,13 @@ class TraceRecorder:
         bool[T]: the face is analysable in this frame; `micro_noise` float32[T]: noise of brows and
         mouth at rest, inter-ocular distances, NaN until measured; `micro_refused` str[F]: why no
         face is analysable, empty where one is.
+
+        What was heard and read, K of each: `tone` float64[K, 4] time, seconds of speech, arousal,
+        valence; `tone_probabilities` float32[K, 4], `words_probabilities` and `fused_probabilities`
+        float32[K, 3]; `words_time`, `fused_time` float64[K]; `tone_label`, `words_label`,
+        `fused_label` str[K]; `tone_track`, `words_track`, `fused_track` int32[K], -1 the room's;
+        `fused_channels` bool[K, 3], names in `channel_names`; `activity` float64[K, 2]: time and
+        probability of speech.
         """
         shapes: tuple[tuple[str, Any, tuple[int, ...]], ...] = (
             ("time", np.float64, ()),
@@ -112,6 +150,7 @@ class TraceRecorder:
         out["valence"], out["arousal"] = va[:, 0], va[:, 1]
         out["frame_time"] = np.array(self._frames, np.float64)
         out.update(_micro_arrays(self._micro))
+        out.update(_heard_arrays(self))
         out["micro_refused"] = np.array(self._refusals, dtype="U16")
         out["expression_names"] = np.array(EXPRESSIONS)
         out["action_unit_names"] = np.array(ACTION_UNITS)
@@ -128,6 +167,34 @@ def _refusal(faces: Sequence[Face]) -> str:
     if any(face.micro.analysed for face in faces):
         return ""
     return next((face.micro.reason for face in faces if face.micro.reason), "no_evidence")
+
+
+def _heard_arrays(of: TraceRecorder) -> dict[str, NDArray[Any]]:
+    tone = [[each.time, each.seconds, each.arousal, each.valence] for each in of.tones]
+    out = {
+        "tone": np.array(tone, np.float64).reshape(-1, 4),
+        "words_time": np.array([each.time for each in of.words], np.float64),
+        "fused_time": np.array([each.time for each in of.fused], np.float64),
+        "fused_channels": np.array(
+            [[name in each.channels for name in CHANNELS] for each in of.fused], bool
+        ).reshape(-1, len(CHANNELS)),
+        "activity": np.array(of.activity, np.float64).reshape(-1, 2),
+        "tone_names": np.array(TONES),
+        "sentiment_names": np.array(SENTIMENTS),
+        "channel_names": np.array(CHANNELS),
+    }
+    kinds: dict[str, tuple[Sequence[Tone | Words | Fused], int]] = {
+        "tone": (of.tones, len(TONES)),
+        "words": (of.words, len(SENTIMENTS)),
+        "fused": (of.fused, len(SENTIMENTS)),
+    }
+    for name, (readings, classes) in kinds.items():
+        shares = [each.probabilities for each in readings]
+        tracks = [-1 if each.track_id is None else each.track_id for each in readings]
+        out[f"{name}_probabilities"] = np.array(shares, np.float32).reshape(-1, classes)
+        out[f"{name}_label"] = np.array([each.label for each in readings], dtype="U16")
+        out[f"{name}_track"] = np.array(tracks, np.int32)
+    return out
 
 
 def _micro_arrays(events: list[MicroExpression]) -> dict[str, NDArray[Any]]:

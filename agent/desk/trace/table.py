@@ -10,6 +10,7 @@ from rich.table import Table
 
 from agent.base.report import ClosedModel, HeardSummary, Summary, TimedWindow, UntimedWindow
 from agent.base.vocabulary import Cell
+from agent.desk.trace.truth import Comparison
 from agent.privacy.window import POLARITIES
 
 COLUMNS = ("window", "visits", "expression", "valence", "facing", "in view", "micro", "flags")
@@ -36,6 +37,33 @@ def heard_table(summaries: Sequence[Summary]) -> Table | None:
     heard = [each for each in summaries if isinstance(each, HeardSummary)]
     rows = map(heard_row, heard)
     return _table(HEARD_COLUMNS, rows, "What was heard and read") if heard else None
+
+
+PLANTED_COLUMNS = ("seconds", "channel", "planted", "read", "whose", "")
+
+
+def planted_table(tones: Sequence[Comparison], words: Sequence[Comparison]) -> Table | None:
+    """What was read of each planted stretch of speech and line; None where there is neither."""
+    rows = sorted(
+        [("voice", each) for each in tones] + [("words", each) for each in words],
+        key=lambda row: row[1].start,
+    )
+    cells = (planted_row(channel, each) for channel, each in rows)
+    return _table(PLANTED_COLUMNS, cells, "Voice and words against the truth") if rows else None
+
+
+def planted_row(channel: str, one: Comparison) -> tuple[str, ...]:
+    """Cells as `PLANTED_COLUMNS`."""
+    when = f"{one.start:.1f}-{one.end:.1f}" if one.end > one.start else f"{one.start:.1f}"
+    owner = one.owner if one.owner == one.belongs else f"{one.owner} (planted: {one.belongs})"
+    return (
+        when,
+        channel,
+        one.planted or "nothing",
+        one.read or "nothing",
+        owner if one.owner and one.belongs else one.owner or "-",
+        "right" if one.right else "",
+    )
 
 
 def _table(columns: Sequence[str], rows: Iterable[tuple[str, ...]], title: str) -> Table:

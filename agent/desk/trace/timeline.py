@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import EXPRESSIONS, Float
+from agent.desk.trace import heard
 from agent.desk.trace.output import write_figure
 from agent.desk.trace.recorder import TraceRecorder
 from agent.desk.trace.truth import Spotted, Truth, match_visitors
@@ -92,45 +93,60 @@ def spotted_events(trace: dict[str, NDArray[Any]]) -> list[Spotted]:
 def draw_trace(
     recorder: TraceRecorder, out: Path, *, title: str, truth: Truth | None = None
 ) -> None:
-    """Draw expression, valence, attention and micro-expressions per track as PNG.
+    """Draw expression, valence, attention and micro-expressions per track as PNG, and below them
+    speech, tones, words and fused class where the recording has any.
 
-    With `truth`, ground-truth movements are drawn beside the spotted ones. Raises `StoreError`.
+    With `truth`, what was planted is drawn beside what was read. Raises `StoreError`.
     """
     every = lanes(recorder, truth)
     drawn = sorted(every, key=lambda lane: len(lane.time), reverse=True)[:LANES]
     drawn.sort(key=lambda lane: float(lane.time[0]))
-    end = truth.duration if truth else max((float(lane.time[-1]) for lane in every), default=1.0)
     omitted = len(every) - len(drawn)
-    write_figure(_figure(drawn, end, title, truth, omitted), out)
+    more = f" ({omitted} shorter tracks not drawn)" if omitted else ""
+    write_figure(_figure(drawn, recorder, title + more, truth), out)
 
 
-def _figure(drawn: list[Lane], end: float, title: str, truth: Truth | None, omitted: int) -> Any:
+def _end(drawn: list[Lane], recorder: TraceRecorder) -> float:
+    """The last second that anything was perceived at."""
+    times = [float(lane.time[-1]) for lane in drawn]
+    for readings in (recorder.tones, recorder.words, recorder.fused):
+        times += [each.time for each in readings]
+    times += [time for time, _ in recorder.activity[-1:]]
+    return max(times, default=1.0)
+
+
+def _figure(drawn: list[Lane], recorder: TraceRecorder, title: str, truth: Truth | None) -> Any:
     # no warning about a home that is not writable: a temporary folder is used
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # imported here: loading Matplotlib takes a second
     from matplotlib.figure import Figure
 
     count = max(len(drawn), 1)
-    figure = Figure(figsize=(12.0, 2.3 + 1.35 * count), dpi=110, facecolor="white")
-    axes = figure.subplots(
-        count + 1, 1, sharex=True, gridspec_kw={"height_ratios": [1.3] * count + [1.0]}
+    panels = [heard.draw_voice] * heard.has_voice(recorder)
+    panels += [heard.draw_words] * heard.has_words(recorder)
+    rows = [1.3] * count + [1.0] * len(panels) + [1.0]
+    below = 0.24 if panels else 0.0
+    figure = Figure(
+        figsize=(12.0, 2.3 + below + 1.35 * count + 1.05 * len(panels)), dpi=110, facecolor="white"
     )
+    axes = figure.subplots(len(rows), 1, sharex=True, gridspec_kw={"height_ratios": rows})
     for axis, lane in zip(axes, drawn, strict=False):
         _draw_lane(axis, lane, truth)
     if not drawn:
         axes[0].text(0.5, 0.5, "no face was seen", ha="center", transform=axes[0].transAxes)
         axes[0].set_yticks([])
+    for axis, panel in zip(axes[count:], panels, strict=False):
+        panel(axis, recorder, truth)
     _draw_valence(axes[-1], drawn)
-    axes[-1].set_xlim(0, max(end, 1e-3))
+    axes[-1].set_xlim(0, max(truth.duration if truth else _end(drawn, recorder), 1e-3))
     axes[-1].set_xlabel("seconds")
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
-    more = f" ({omitted} shorter tracks not drawn)" if omitted else ""
-    figure.suptitle(title + more, x=0.075, ha="left", fontsize=13, fontweight="bold")
-    _legend(figure, truth is not None)
+    figure.suptitle(title, x=0.075, ha="left", fontsize=13, fontweight="bold")
+    _legend(figure, truth is not None, heard.legend_handles(recorder))
     inch = 1 / figure.get_figheight()
     figure.subplots_adjust(
-        left=0.075, right=0.985, top=1 - 0.5 * inch, bottom=1.15 * inch, hspace=0.16
+        left=0.075, right=0.985, top=1 - 0.5 * inch, bottom=(1.15 + below) * inch, hspace=0.16
     )
     return figure
 
@@ -192,7 +208,7 @@ def _draw_valence(axis: Any, drawn: list[Lane]) -> None:
         axis.legend(loc="lower left", ncols=LANES, fontsize=8, frameon=False, handlelength=1.2)
 
 
-def _legend(figure: Any, planted: bool) -> None:
+def _legend(figure: Any, planted: bool, heard_too: list[Any]) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -211,14 +227,12 @@ def _legend(figure: Any, planted: bool) -> None:
             Line2D([], [], color="#555b63", marker="D", mfc="white", lw=2, label="hollow: planted")
         )
     style = {"fontsize": 8, "frameon": False, "handlelength": 1.4, "columnspacing": 1.2}
-    x = 0.53
-    figure.legend(
-        handles=marks, loc="lower center", ncols=len(marks), bbox_to_anchor=(x, 0.0), **style
-    )
     height = 0.24 / figure.get_figheight()
-    figure.legend(
-        handles=areas, loc="lower center", ncols=len(areas), bbox_to_anchor=(x, height), **style
-    )
+    for row, handles in enumerate(filter(None, (heard_too, marks, areas))):
+        figure.legend(
+            handles=handles, loc="lower center", ncols=len(handles),
+            bbox_to_anchor=(0.53, row * height), **style,
+        )  # fmt: skip
 
 
 def short_units(action_units: str) -> str:

@@ -18,6 +18,7 @@ from agent.base.types import (
 )
 from agent.desk.trace.recorder import TraceRecorder
 from agent.vision.faces.align import MEAN_SHAPE
+from tests.privacy.voices import fused, tone, words
 
 
 def _face(track_id: int, answer: Expression | None, micro: MicroStatus = NOT_ANALYSED) -> Face:
@@ -94,3 +95,32 @@ def test_a_trace_that_cannot_be_written_leaves_the_old_one_and_no_litter(tmp_pat
         _recorder().write(tmp_path / "nowhere" / "t.npz")
     assert out.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.npz", "t.npz"]
+
+
+def test_what_was_heard_and_read_stands_beside_the_faces(tmp_path: Path) -> None:
+    recorder = TraceRecorder()
+    recorder.add_tone(tone(3.0, "sad", 2, seconds=2.5, valence=-0.5, arousal=-0.25))
+    recorder.add_tone(tone(4.0, "happy"))
+    recorder.add_words(words(5.0, "negative", 2))
+    recorder.add_fused(fused(5.5, "negative", 2, ("face", "words")))
+    recorder.add_activity(0.1, 0.25)
+    recorder.write(tmp_path / "t.npz")
+    with np.load(tmp_path / "t.npz") as trace:
+        assert trace["tone"].tolist()[0] == [3.0, 2.5, -0.25, -0.5]
+        assert trace["tone_track"].tolist() == [2, -1]
+        assert trace["tone_label"].tolist() == ["sad", "happy"]
+        assert trace["tone_names"][trace["tone_probabilities"][0].argmax()] == "sad"
+        assert trace["words_probabilities"].shape == (1, 3)
+        assert trace["words_time"].tolist() == [5.0]
+        together = trace["fused_channels"][0]
+        assert trace["channel_names"][together].tolist() == ["face", "words"]
+        assert trace["fused_track"].tolist() == [2]
+        assert trace["activity"].tolist() == [[0.1, 0.25]]
+
+
+def test_a_trace_without_sound_has_empty_arrays_of_the_right_shape() -> None:
+    trace = _recorder().arrays()
+    assert trace["tone"].shape == (0, 4)
+    assert trace["tone_probabilities"].shape == (0, 4)
+    assert trace["fused_channels"].shape == (0, 3)
+    assert trace["activity"].shape == (0, 2)

@@ -15,9 +15,12 @@ from agent.desk.trace.table import (
     HEARD_COLUMNS,
     heard_row,
     heard_table,
+    planted_row,
+    planted_table,
     row,
     summaries_table,
 )
+from agent.desk.trace.truth import Comparison
 from agent.privacy.policy.rules import resolve
 from agent.privacy.release import Releaser
 from tests.desk.trace.generated import perceived
@@ -102,3 +105,21 @@ def test_the_room_stands_beside_the_visits() -> None:
     readings: list[Reading] = [tone(3, "sad"), words(4, "positive")]
     (summary,) = heard_of(frames([Person(1, 0, 8)], 10, 10), readings, listening())
     assert heard_row(summary)[-1] == "sad\npositive"
+
+
+def test_what_was_planted_stands_beside_what_was_read() -> None:
+    spoken = Comparison(4.5, 8.1, "happy", "angry", 4, "visit", "visit")
+    room = Comparison(13.0, 16.0, "sad", "sad", 2, "room", "both")
+    assert planted_row("voice", spoken) == ("4.5-8.1", "voice", "happy", "angry", "visit", "")
+    assert planted_row("voice", room)[3:] == ("sad", "both (planted: room)", "right")
+    missed = Comparison(9.0, 9.0, "negative", "", 0, "visit", "")
+    assert planted_row("words", missed) == ("9.0", "words", "negative", "nothing", "-", "")
+    stray = Comparison(1.0, 3.0, "", "neutral", 1, "", "room")
+    assert planted_row("voice", stray)[2:] == ("nothing", "neutral", "room", "")
+    table = planted_table([spoken, room], [missed])
+    assert table is not None
+    out = io.StringIO()
+    Console(file=out, width=80).print(table)
+    lines = out.getvalue().splitlines()
+    assert [line.split()[0] for line in lines[-3:]] == ["4.5-8.1", "9.0", "13.0-16.0"]
+    assert planted_table([], []) is None

@@ -10,10 +10,11 @@ import pytest
 
 from agent.base.errors import StoreError
 from agent.base.types import EXPRESSIONS
-from agent.desk.trace import timeline
+from agent.desk.trace import heard, timeline
 from agent.desk.trace import truth as script
 from agent.desk.trace.recorder import TraceRecorder
 from tests.desk.trace.generated import perceived
+from tests.privacy.voices import fused, tone, words
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +101,46 @@ def test_a_folder_that_is_not_there_is_a_named_error(
 ) -> None:
     with pytest.raises(StoreError, match="cannot be written"):
         timeline.draw_trace(recording, tmp_path / "absent" / "out.png", title="x")
+
+
+def _area(picture: np.ndarray, colour: str) -> int:
+    """Pixels of a colour."""
+    bgr = np.array([int(colour[i : i + 2], 16) for i in (5, 3, 1)])
+    return int((np.abs(picture.astype(int) - bgr).max(-1) < 4).sum())
+
+
+def _drawn(recorder: TraceRecorder, out: Path, truth: script.Truth | None = None) -> np.ndarray:
+    timeline.draw_trace(recorder, out, title="a title", truth=truth)
+    picture = cv2.imread(str(out))
+    assert picture is not None
+    return picture
+
+
+@pytest.mark.slow
+def test_voice_and_words_are_drawn_where_there_are_any(tmp_path: Path) -> None:
+    truth = script.load()
+    silent = _drawn(TraceRecorder(), tmp_path / "silent.png", truth)
+    recorder = TraceRecorder()
+    for step in range(480):
+        speaks = any(each.start < step / 10 < each.end for each in truth.speech)
+        recorder.add_activity(step / 10, 0.9 if speaks else 0.02)
+    for each in truth.speech:
+        recorder.add_tone(tone(each.end, each.tone, 1 if each.belongs == "visit" else None))
+    voiced = _drawn(recorder, tmp_path / "voiced.png", truth)
+    assert voiced.shape[0] > silent.shape[0]
+    for name in ("happy", "angry", "sad"):
+        colour = heard.TONE_COLOURS[name]
+        assert _area(voiced, colour) > _area(silent, colour) + 500, name
+    recorder.add_words(words(9.0, "positive", 1))
+    for second in range(2, 12):
+        recorder.add_fused(fused(second, "positive", 1))
+    whole = _drawn(recorder, tmp_path / "whole.png", truth)
+    assert whole.shape[0] > voiced.shape[0]
+    assert _area(whole, heard.SENTIMENT_COLOURS["positive"]) > 1000
+    # without the truth, and with its sound only
+    assert _drawn(recorder, tmp_path / "file.png").shape == whole.shape
+
+
+def test_a_reading_is_drawn_back_to_the_one_before_it() -> None:
+    readings = [tone(4.0, seconds=3.0), tone(5.0, seconds=3.0), tone(20.0, seconds=1.5)]
+    assert [each[:2] for each in heard.spans(readings)] == [(1.0, 4.0), (4.0, 5.0), (18.5, 20.0)]
