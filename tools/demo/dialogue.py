@@ -4,7 +4,6 @@ compared with it."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -86,7 +85,6 @@ def sound(duration: float, seed: int = 14) -> Float:
     return out
 
 
-@cache
 def truth() -> dict[str, Any]:
     """The part of `clip.json` about voice and words."""
     return {
