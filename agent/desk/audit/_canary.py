@@ -24,6 +24,8 @@ _SYLLABLES = 6
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 _TOP = 6800.0
 """Hz of the highest harmonic."""
+_STRENGTHS = np.array([1.0, 0.8, 0.5, 0.3])
+"""Of the formants."""
 _CONTROL = 80
 """Samples between the values of pitch and formants."""
 
@@ -116,9 +118,9 @@ def _rendered(
     sound: npt.NDArray[np.float64] = np.zeros(count)
     widths = np.array([80.0, 110.0, 160.0, 250.0])
     for number in range(1, int(_TOP / pitch.min()) + 1):
-        hertz = number * pitch
-        gain = (1.0 / (1.0 + ((hertz[:, None] - formants) / widths) ** 2)) @ [1.0, 0.8, 0.5, 0.3]
-        gain = np.where(hertz < _TOP, (gain + 0.02) / float(number) ** 0.5, 0.0) * loud
+        tones = number * pitch
+        gain = (1.0 / (1.0 + ((tones[:, None] - formants) / widths) ** 2)) @ _STRENGTHS
+        gain = np.where(tones < _TOP, (gain + 0.02) / number**0.5, 0.0) * loud
         if gain.max() > 1e-3:
             sound = sound + fine(gain) * np.sin(number * phase)
     spectrum = np.fft.rfft(rng.standard_normal(count))

@@ -61,8 +61,6 @@ class Series:
     """float32[N], N at least `MIN_VALUES`."""
     shape: tuple[int, ...] | None = None
     """As stated by an array's header."""
-    sound: bool = True
-    """Whether it may be sound; else it may only be an array of features."""
 
 
 def contents(data: bytes) -> Iterator[Content]:

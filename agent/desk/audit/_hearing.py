@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from agent.desk.audit import _codecs
 from agent.desk.audit._artifacts import Artifact, Detector, Finding
@@ -20,8 +22,10 @@ _MAX_LOOKED_INTO = 2_000_000
 """Bytes of an artifact of which every byte is known that are also searched under encodings."""
 _STRING = re.compile(rb"[A-Za-z0-9+/_-]{12,2000}={0,2}")
 """May be base64 of a packet of sound."""
-_FEATURES = ("8-bit", "signed 8-bit", "16-bit PCM", "float", "NumPy", "numbers", "half")
+_FEATURES = ("8-bit", "signed 8-bit", "16-bit PCM", "float", "NumPy", "numbers")
 """Formats in which arrays of features are looked for."""
+_MAX_VALUES = 65_536
+"""Of a series that are looked at as such an array."""
 
 
 class HearingSearch:
@@ -58,37 +62,33 @@ class HearingSearch:
         """Sound and spectra in bytes of an artifact that begin at the offset `base`."""
         if not self._is_new(data, artifact, b"sound"):
             return
-        found: set[Detector] = set()
         for each in self._found(artifact, data):
-            if each.detector == "magic" or each.detector not in found:
-                found.add(each.detector)
-                at = None if each.offset is None else base + each.offset
-                yield Finding(each.detector, each.where, at, each.what, each.planted)
-            if {"sound", "spectrum"} <= found:
-                return
+            at = None if each.offset is None else base + each.offset
+            yield replace(each, offset=at)
 
     def _found(self, artifact: Artifact, data: bytes) -> Iterator[Finding]:
-        heard = shown = False
+        """Every signature; of what is like the voice the first, which is enough."""
+        done = False
         for content in contents(data):
             for at, name in _codecs.signatures(content.data):
                 yield _finding("magic", artifact, content, at, name)
-            if not heard:
-                for name, at, values in _decoded(content):
-                    match = self._sound(values)
-                    if match is not None:
-                        heard = True
-                        yield _finding("sound", artifact, content, at, f"{match}, {name}")
-            for series in all_series(content.data) if not (heard and shown) else ():
-                if not heard and series.sound and (match := self._sound(series.values)):
-                    heard = True
-                    what = f"{match}, {series.how}"
-                    yield _finding("sound", artifact, content, series.offset, what)
-                if not shown and _may_be_features(series):
-                    like = self._spectrum(series.values[:65_536], series.shape)
-                    if like is not None:
-                        shown = True
-                        what = f"{like}, {series.how}"
-                        yield _finding("spectrum", artifact, content, series.offset, what)
+            for detector, at, what in () if done else self._alike(content):
+                done = True
+                yield _finding(detector, artifact, content, at, what)
+                break
+
+    def _alike(self, content: Content) -> Iterator[tuple[Detector, int, str]]:
+        """(detector, offset, what) of numbers like the voice or its spectrum."""
+        for name, at, values in _decoded(content):
+            if match := self._sound(values):
+                yield "sound", at, f"{match}, {name}"
+        for series in all_series(content.data):
+            if match := self._sound(series.values):
+                yield "sound", series.offset, f"{match}, {series.how}"
+            elif _may_be_features(series) and (
+                like := self._spectrum(series.values[:_MAX_VALUES], series.shape)
+            ):
+                yield "spectrum", series.offset, f"{like}, {series.how}"
 
     def _is_new(self, data: bytes, artifact: Artifact, salt: bytes) -> bool:
         mark = hashlib.blake2b(data, digest_size=16).digest() + salt + bytes([artifact.planted])
@@ -101,7 +101,7 @@ def _may_be_features(series: Series) -> bool:
     return series.how.startswith(_FEATURES) and "big endian" not in series.how
 
 
-def _decoded(content: Content) -> Iterator[tuple[str, int, np.ndarray]]:
+def _decoded(content: Content) -> Iterator[tuple[str, int, npt.NDArray[np.float32]]]:
     """(what, offset, samples) of containers and of packets of Opus."""
     yield from _codecs.decoded(content.data)
     samples = _codecs.opus(_codecs.opus_packets(content.data))

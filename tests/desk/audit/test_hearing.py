@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import gzip
 import io
 import json
@@ -17,6 +18,7 @@ import numpy.typing as npt
 import pytest
 
 from agent.base.report import to_json
+from agent.desk.audit import _codecs, _encodings
 from agent.desk.audit._artifacts import Artifact, Finding
 from agent.desk.audit._canary import PERIOD, RATE, Canary, make
 from agent.desk.audit._contents import _A_LAW, _MU_LAW
@@ -148,8 +150,6 @@ def test_sound_is_found_in_every_form(name: str) -> None:
     ["WAV", "Ogg", "FLAC", "MP3", "AAC", "AIFF", "AU", "Matroska", "MP4"],
 )
 def test_files_of_sound_are_known_by_their_first_bytes(name: str) -> None:
-    from agent.desk.audit import _codecs, _encodings
-
     data = {
         "WAV": wav,
         "Ogg": lambda: coded("libopus", "ogg", 48_000),
@@ -229,7 +229,7 @@ WORDS: dict[str, Callable[[], bytes]] = {
     "base32": lambda: base64.b32encode(b"xyz" + WORD.encode()),
     "base85": lambda: base64.b85encode(b"ab" + WORD.encode() + b"cde"),
     "ASCII85": lambda: base64.a85encode(b"abc" + WORD.encode()),
-    "rot13": lambda: __import__("codecs").encode(WORD, "rot13").encode(),
+    "rot13": lambda: codecs.encode(WORD, "rot13").encode(),
     "inverted": lambda: bytes(255 - each for each in WORD.encode()),
     "the line in gzip in base64": lambda: base64.b64encode(gzip.compress(CANARY.line.encode())),
     "the line in a ZIP file": lambda: _zip(CANARY.line.encode()),
@@ -251,19 +251,19 @@ def test_one_word_is_found_in_every_form(name: str) -> None:
 
 def honest() -> dict[str, bytes]:
     rng = np.random.default_rng(0)
-    time = np.arange(8000)
+    time = np.arange(4000)
     root = Path(__file__).parents[3]
     return {
-        "random": rng.bytes(40_000),
-        "summaries": b"".join(to_json(summary(number)) for number in range(80)),
-        "counter": np.arange(6000, dtype="<u4").tobytes(),
+        "random": rng.bytes(20_000),
+        "summaries": b"".join(to_json(summary(number)) for number in range(40)),
+        "counter": np.arange(2000, dtype="<u4").tobytes(),
         "samples of a ramp": time.astype("<i2").tobytes(),
         "sine": (20_000 * np.sin(time / 7)).astype("<i2").tobytes(),
         "chirp": np.sin(time**2 / 2e5).astype("<f4").tobytes(),
-        "random walk": rng.standard_normal(8000).cumsum().astype("<f4").tobytes(),
+        "random walk": rng.standard_normal(3000).cumsum().astype("<f4").tobytes(),
         "pulses": (time % 137 == 0).astype("<f4").tobytes(),
-        "steps": np.repeat(rng.integers(0, 255, 200), 40).astype(np.uint8).tobytes(),
-        "model": next(root.glob("models/*/*.tflite")).read_bytes()[20_000:50_000],
+        "steps": np.repeat(rng.integers(0, 255, 120), 40).astype(np.uint8).tobytes(),
+        "model": next(root.glob("models/*/*.tflite")).read_bytes()[20_000:40_000],
         "source": (root / "agent/desk/audit/_database.py").read_bytes(),
         "another voice": pcm(make(2).sound[: 2 * RATE]),
         "another voice's spectrum": log_mel(make(3).sound[: 2 * RATE]).tobytes(),
@@ -276,8 +276,7 @@ def honest() -> dict[str, bytes]:
 @pytest.mark.parametrize("name", honest())
 def test_other_bytes_hold_neither_voice_nor_words(name: str) -> None:
     data = honest()[name]
-    for canary in (CANARY, make(6)):
-        assert [each.what for each in search(data, canary)] == []
+    assert [each.what for each in search(data)] == []
 
 
 def test_each_run_says_something_else() -> None:

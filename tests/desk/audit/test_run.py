@@ -40,7 +40,12 @@ def test_the_real_agent_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert report["canary"] == "strong"
     assert report["frames_searched"] == 30
     assert report["arrived"] == report["released"] == report["messages"]["summary"] >= 1
-    assert report["planted"] == 4
+    assert report["planted"] == 8
+    assert report["blind"] == []
+    assert report["voice"]["planted"]
+    assert report["voice"]["bytes_searched"] > 10_000
+    assert report["voice"]["stretches_compared"] > 0
+    assert not (keep / "played.mkv").exists()
     kinds = {each["what"]: each["bytes"] for each in report["examined"]}
     assert kinds["uplink to broker"] > 500
     assert kinds["outbox's journal"] > 4096

@@ -132,6 +132,28 @@ def test_leaks_in_the_outbox_s_rows_and_pages_are_each_found(
         assert part in what, what
 
 
+@pytest.mark.slow
+def test_leaks_of_sound_are_each_found(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = findings("pcm+logmel+opus", clip, capsys)
+    where = {name: [each["where"] for each in found if each["detector"] == name]
+             for name in ("sound", "spectrum", "magic", "schema", "residue", "file")}  # fmt: skip
+    assert any(each.startswith("uplink to broker") for each in where["sound"])
+    assert any("outbox.db" in each for each in where["sound"])
+    assert any("features.bin" in each for each in where["spectrum"])
+    assert any(each.startswith("uplink to broker") for each in where["magic"])
+    assert where["schema"]
+    assert where["residue"]
+    assert any("features.bin" in each for each in where["file"])
+
+
+@pytest.mark.slow
+def test_a_leaked_word_is_found(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = findings("word", clip, capsys)
+    where = {each["detector"]: each["where"] for each in found}
+    assert where["phrase"].startswith("perceive's words")
+    assert where["words"].startswith("perceive's words")
+
+
 def test_the_kinds_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["leaks", "--list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(KINDS)
