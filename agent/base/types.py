@@ -158,6 +158,8 @@ class Expression:
     """In [-1, 1]."""
     action_units: Float
     """float32[12], in `ACTION_UNITS` order, intensities in [0, 1]."""
+    visible: float = 1.0
+    """In [0, 1]: how far the lower face is to be seen; low behind a mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,8 @@ class Tone:
     """One of `TONES`, or `UNSURE`."""
     track_id: int | None = None
     """The one face in view; None: nobody's, the room's."""
+    quality: float = 1.0
+    """In [0, 1]: how far the speech stands out of the noise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

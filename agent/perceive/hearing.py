@@ -200,5 +200,5 @@ def tone_of(stretch: Stretch, track: int | None) -> Tone:
     read = stretch.tone
     return Tone(
         stretch.end, stretch.seconds, read.arousal, read.valence, read.probabilities, read.label,
-        track,
+        track, stretch.quality,
     )  # fmt: skip

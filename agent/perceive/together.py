@@ -35,6 +35,8 @@ class _Evidence:
     """float32[8] each."""
     seconds: float = 0.0
     """In which the expression was read."""
+    visible: list[float] = field(default_factory=list)
+    """Of each reading."""
     tones: list[Tone] = field(default_factory=list)
     words: list[Words] = field(default_factory=list)
 
@@ -51,6 +53,7 @@ class Together:
             evidence = self._of(face.track_id, perceived.time)
             if face.expression is not None and face.expression_is_new:
                 evidence.face.append(face.expression.probabilities)
+                evidence.visible.append(face.expression.visible)
                 evidence.seconds += min(perceived.time - evidence.latest, 0.5)
             evidence.latest = perceived.time
 
@@ -88,14 +91,18 @@ def _reading(track: int, time: float, evidence: _Evidence) -> Fused | None:
         face = np.mean(evidence.face, 0)
         channels["face"] = Channel(
             adjusted(polarity(face, EXPRESSION_TO_POLARITY), PRIORS["face"]),
-            RELIABILITY["face"] * min(evidence.seconds / _ENOUGH, 1.0),
+            RELIABILITY["face"]
+            * min(evidence.seconds / _ENOUGH, 1.0)
+            * float(np.mean(evidence.visible)),
         )
     if evidence.tones:
         seconds = np.array([each.seconds for each in evidence.tones])
         tone = np.average([each.probabilities for each in evidence.tones], 0, seconds)
         channels["voice"] = Channel(
             adjusted(polarity(np.asarray(tone, np.float32), TONE_TO_POLARITY), PRIORS["voice"]),
-            RELIABILITY["voice"] * min(float(seconds.sum()) / _ENOUGH, 1.0),
+            RELIABILITY["voice"]
+            * min(float(seconds.sum()) / _ENOUGH, 1.0)
+            * float(np.average([each.quality for each in evidence.tones], 0, seconds)),
         )
     if evidence.words:
         words = np.mean([each.probabilities for each in evidence.words], 0)

@@ -8,7 +8,7 @@ import agent.kernels.compiler  # noqa: F401  (first: see there)
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import cv2
@@ -265,5 +265,6 @@ class Pipeline:
             return state.latest, False
         state.next_run = frame.time + params.interval
         read = state.baseline.subtract(self.models.expression(frame.luma, head.points))
-        state.latest = state.steadied(read, frame.time, speech)
+        steadied = state.steadied(read, frame.time, speech)
+        state.latest = replace(steadied, visible=read.visible)
         return state.latest, True

@@ -35,6 +35,10 @@ _RECENT = round(0.3 / _STEP)
 """Frames over which `speech` looks back."""
 
 
+_DEPTH = 5.0, 15.0
+"""dB."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretch:
     """Speech of at most three seconds, without a pause of more than .6 s."""
@@ -47,6 +51,14 @@ class Stretch:
     """Of speech in it."""
     tone: ToneReading | None
     """None: too little was spoken, or there is no model of it."""
+    depth: float = 99.0
+    """dB between the loud spoken frames and the quietest moments: near 0 in noise."""
+
+    @property
+    def quality(self) -> float:
+        """In [0, 1]: below 5 dB of depth speech is hardly heard, from 15 dB on noise does no harm
+        (tools.eval fusion)."""
+        return float(np.clip((self.depth - _DEPTH[0]) / (_DEPTH[1] - _DEPTH[0]), 0.0, 1.0))
 
 
 class Listener:
@@ -167,4 +179,6 @@ class Listener:
         last = int(np.flatnonzero(spoken)[-1]) + 1
         tone = self._read(frames[:last], spoken[:last]) if self._read is not None else None
         end = self._start + last * _STEP
-        return [Stretch(self._start, end, float(spoken.sum()) * _STEP, tone)]
+        loud = np.percentile(frames.level[spoken], 90)
+        depth = float(loud - np.percentile(frames.level, 10))
+        return [Stretch(self._start, end, float(spoken.sum()) * _STEP, tone, depth)]

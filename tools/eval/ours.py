@@ -43,6 +43,8 @@ class Ours:
 
     def card(self, name: str) -> Path:
         """The model card, beside the model's file."""
+        if name == "fusion":  # no model of its own
+            return self.manifest.path.parent / "fusion" / "CARD.md"
         weights = self.manifest.weights.get(name)
         file = weights.file if weights else self.manifest.entry(name).file
         return file.parent / "CARD.md"

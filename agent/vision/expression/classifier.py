@@ -11,6 +11,7 @@ import numpy as np
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Grey, Infer
 from agent.kernels.calibrate import softmax_at_temperature, subtract_baseline
 from agent.kernels.geometry import fit_similarity
+from agent.vision.expression.visible import visible
 from agent.vision.faces.align import MEAN_SHAPE, CropSpec, cut
 
 STILL_SCALES = (0.94, 1.06)
@@ -59,6 +60,7 @@ class ExpressionClassifier:
             valence,
             arousal,
             np.minimum(np.maximum(outputs["action_units"].reshape(-1), 0.0), 1.0),
+            visible(crop),
         )
 
     def judge(self, probabilities: Float, action_units: Float) -> Expression:
@@ -141,4 +143,5 @@ class NeutralBaseline:
             expression.valence,
             expression.arousal,
             units,
+            expression.visible,
         )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from agent.base.types import TONES, Float, Grey, Sound
 from agent.fusion import EXPRESSION_TO_POLARITY, TONE_TO_POLARITY, polarity
 from agent.text.sentiment import Sentiment
+from agent.vision.expression.visible import visible
 from agent.voice.listener import Listener
 from tools.common.progress import along
 from tools.eval.expression.evaluate import Votes, answers
@@ -35,6 +36,8 @@ class Samples:
     """int64[N]: 0 negative, 1 neutral, 2 positive."""
     said: dict[str, Float]
     """float32[N, 3] by condition; the first is undisturbed."""
+    quality: dict[str, Float]
+    """float32[N] likewise: as the agent weighs its channel."""
 
 
 def faces(ours: Ours, limit: int | None) -> Samples:
@@ -53,11 +56,13 @@ def faces(ours: Ours, limit: int | None) -> Samples:
     }
     temperature = float(ours.parameters("expression")["temperature"])
     infer = ours.model("expression")
-    said = {}
+    said, quality = {}, {}
     for name, change in disturb.items():
-        logits, _ = answers(infer, [change(each) for each in pictures], f"faces, {name}")
+        crops = [change(each) for each in pictures]
+        logits, _ = answers(infer, crops, f"faces, {name}")
         said[name] = polarity(softmax(logits / temperature), EXPRESSION_TO_POLARITY)
-    return Samples(labels, said)
+        quality[name] = np.array([visible(each) for each in crops], np.float32)
+    return Samples(labels, said, quality)
 
 
 def masked(picture: Grey) -> Grey:
@@ -98,20 +103,24 @@ def voices(ours: Ours, limit: int | None) -> Samples:
         "a hall": lambda sound: room.reverberated(rng, sound, 1.2, 0.5),
     }
     labels = [TONE_TO_POLARITY[TONES.index(each.tone)].argmax() for each in found]
-    said = {
-        name: np.stack([_tone(listener, change(each.samples)) for each in along(found, name)])
-        for name, change in disturb.items()
-    }
-    return Samples(np.array(labels, np.int64), said)
+    said, quality = {}, {}
+    for name, change in disturb.items():
+        read = [_tone(listener, change(each.samples)) for each in along(found, name)]
+        said[name] = np.stack([probabilities for probabilities, _ in read])
+        quality[name] = np.array([worth for _, worth in read], np.float32)
+    return Samples(np.array(labels, np.int64), said, quality)
 
 
-def _tone(listener: Listener, sound: Float) -> Float:
-    """float32[3] of all that is spoken in a file, as the agent hears it."""
+def _tone(listener: Listener, sound: Float) -> tuple[Float, float]:
+    """float32[3] of all that is spoken in a file, as the agent hears it, and its quality."""
     stretches = listener(Sound(0.0, sound)) + listener.finish()
-    read = listener.joined([each.tone for each in stretches if each.tone is not None])
+    heard = [each for each in stretches if each.tone is not None]
+    read = listener.joined([each.tone for each in heard if each.tone is not None])
     if read is None:
-        return np.full(3, 1 / 3, np.float32)
-    return polarity(read.probabilities, TONE_TO_POLARITY)
+        return np.full(3, 1 / 3, np.float32), 0.0
+    seconds = [each.seconds for each in heard]
+    quality = float(np.average([each.quality for each in heard], 0, seconds))
+    return polarity(read.probabilities, TONE_TO_POLARITY), quality
 
 
 def words(ours: Ours, limit: int | None, folder: Path | None) -> Samples:
@@ -130,7 +139,8 @@ def words(ours: Ours, limit: int | None, folder: Path | None) -> Samples:
         name: np.stack([sentiment(change(line)).probabilities for line in along(lines, name)])
         for name, change in disturb.items()
     }
-    return Samples(np.asarray(labels, np.int64), said)
+    certain = {name: np.ones(len(lines), np.float32) for name in said}
+    return Samples(np.asarray(labels, np.int64), said, certain)
 
 
 def misspelt(rng: Rng, line: str, share: float) -> str:

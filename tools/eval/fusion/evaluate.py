@@ -24,7 +24,7 @@ _PAIRS = 1000
 """Of each class."""
 _ROUNDS = 200
 """Of the bootstrap."""
-_WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+_WEIGHTS = (0.5, 0.65, 0.8, 1.0, 1.2, 1.5)
 """Tried for voice and words; the face has 1."""
 _TOGETHER = (("face", "voice"), ("face", "words"), ("voice", "words"), ("face", "voice", "words"))
 Pools = Mapping[str, Samples]
@@ -136,8 +136,12 @@ def _accuracies(
     }
     truth = pools[names[0]].labels[drawn[names[0]]]
     alone = {name: float((each.argmax(1) == truth).mean()) for name, each in said.items()}
-    largest = max(weights[name] for name in names)
-    together = pooled(list(said.values()), [weights[name] / largest for name in said], PRIOR)
+    weighed = {
+        name: weights[name] * list(pools[name].quality.values())[conditions[name]][drawn[name]]
+        for name in names
+    }
+    largest = np.maximum(np.max(list(weighed.values()), 0), 1e-6)
+    together = pooled(list(said.values()), [weighed[name] / largest for name in said], PRIOR)
     return alone, float((together.argmax(1) == truth).mean())
 
 
@@ -147,4 +151,8 @@ def _prior(labels: NDArray[np.int64]) -> Float:
 
 
 def _rows(pool: Samples, chosen: slice) -> Samples:
-    return Samples(pool.labels[chosen], {name: each[chosen] for name, each in pool.said.items()})
+    return Samples(
+        pool.labels[chosen],
+        {name: each[chosen] for name, each in pool.said.items()},
+        {name: each[chosen] for name, each in pool.quality.items()},
+    )
