@@ -265,6 +265,6 @@ class Pipeline:
             return state.latest, False
         state.next_run = frame.time + params.interval
         read = state.baseline.subtract(self.models.expression(frame.luma, head.points))
-        steadied = state.steadied(read, frame.time, speech)
-        state.latest = replace(steadied, visible=read.visible)
+        shown = state.steadied(read, frame.time, speech)
+        state.latest = replace(shown, visible=read.visible)
         return state.latest, True

@@ -42,6 +42,7 @@ def evaluate(ours: Ours, limit: int | None, folder: Path | None = None) -> dict[
     judging = {name: _rows(pool, slice(1, None, 2)) for name, pool in pools.items()}
     priors = {name: _prior(pool.labels) for name, pool in fitting.items()}
     return {
+        "missing": {},
         "priors_fitted": {
             name: [round(float(p), 3) for p in each] for name, each in priors.items()
         },
@@ -147,7 +148,7 @@ def _accuracies(
 
 def _prior(labels: NDArray[np.int64]) -> Float:
     counts = np.bincount(labels, minlength=3)
-    return (counts / counts.sum()).astype(np.float32)
+    return np.asarray(counts / counts.sum(), np.float32)
 
 
 def _rows(pool: Samples, chosen: slice) -> Samples:

@@ -40,7 +40,7 @@ def _table(rows: Sequence[Report]) -> str:
         "voice",
         "words",
         "together",
-        "gain over the better",
+        "gain over the best",
     )
     return markdown(columns, [_row(row) for row in rows])
 
