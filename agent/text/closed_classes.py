@@ -57,7 +57,8 @@ GRAMMARS = {
             "noone"
         ),
         phrases=_phrases(
-            "far from,anything but,lack of,no one,failed to,fails to,fail to,nowhere near,"
+            "by no means,in no way,far from,anything but,lack of,no one,failed to,fails to,"
+            "fail to,nowhere near,"
             "instead of,free of,free from,refused to,refuses to,stopped,unable to,too to"
         ),
         void=_phrases("not only,not just,nothing but,no doubt about,not to mention"),
@@ -88,7 +89,8 @@ GRAMMARS = {
             "weder nimmer nix net nich selten"
         ),
         phrases=_phrases(
-            "alles andere als,weit entfernt von,weit davon entfernt,alles ausser,mangel an,"
+            "in keiner weise,auf keinen fall,alles andere als,weit entfernt von,"
+            "weit davon entfernt,alles ausser,mangel an,"
             "fehlt an,mangelt an,fehlt es an,mangelt es an,frei von,statt,anstatt"
         ),
         void=_phrases("nicht nur,nicht bloss,nicht allein,nichts als,nicht zuletzt"),
@@ -126,7 +128,8 @@ GRAMMARS = {
             "pas jamais guere rien personne aucun aucune nullement sans ni point plus nul nulle non"
         ),
         phrases=_phrases(
-            "loin d',loin de,tout sauf,manque de,manque d',a peine,au lieu de,pas du tout,"
+            "en aucun cas,loin d',loin de,tout sauf,manque de,manque d',a peine,au lieu de,"
+            "pas du tout,"
             "absence de,incapable de,impossible de,refuse de"
         ),
         void=_phrases(
@@ -161,7 +164,8 @@ GRAMMARS = {
             "no nunca jamas nadie nada ningun ninguno ninguna ni tampoco sin apenas nunca"
         ),
         phrases=_phrases(
-            "lejos de,de todo menos,cualquier cosa menos,todo menos,falta de,en vez de,"
+            "en ningun momento,de ninguna manera,en modo alguno,lejos de,de todo menos,"
+            "cualquier cosa menos,todo menos,falta de,en vez de,"
             "en lugar de,carece de,dejo de,incapaz de,imposible"
         ),
         void=_phrases("no solo,no solamente,no obstante,sin embargo,nada mas que,sin duda,ni que"),

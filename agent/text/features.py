@@ -47,17 +47,18 @@ def parse(line: str, cleaned: str, language: str) -> Parsed:
     pairs = [(a, b) for a, b in pairwise(kept) if b == a + 1]
     items = [found[k] for k in kept] + [f"{found[a]} {found[b]}" for a, b in pairs]
     order = np.array(kept + [b for _, b in pairs], np.int64)
-    plain = np.arange(len(order)) >= len(kept)
+    before = np.array(kept + [a for a, _ in pairs], np.int64)
+    single = np.arange(len(order)) < len(kept)
+    # a pair stands under what both its words stand under; one with a negator in it does not
+    negated = marks.negated[order] * (marks.negated[before] != PLAIN)
 
     def of(values: NDArray[np.int8]) -> NDArray[np.int8]:
-        taken = values[order]
-        taken[plain] = PLAIN
-        return taken
+        return values[order] * single
 
     return Parsed(
         items,
         len(kept),
-        of(marks.negated),
+        negated.astype(np.int8),
         of(marks.too),
         of(marks.irrealis),
         marks.conceded[order],

@@ -19,7 +19,8 @@ from agent.text.sentiment import Network, Sentiment
 from tools.common.bootstrap import Draws, Resampler
 from tools.eval.text.sentences import others, sentences
 from tools.train.text import material
-from tools.train.text.generate import Grammar, kept_template, kept_word
+from tools.train.text.generate import Grammar
+from tools.train.text.lexica import kept_template, kept_word
 
 VADER_EDGE = 0.05
 """From which its compound score is positive, as its authors say."""

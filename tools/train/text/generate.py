@@ -5,21 +5,15 @@ was wished, conceded or was not enough is labelled with less certainty."""
 
 from __future__ import annotations
 
-import tomllib
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from random import Random
-from typing import Any
 
-from agent.text.normalise import fold
 from tools.train.text.inflect import adjective, forms
+from tools.train.text.lexica import POLAR, entries, keep_all, kept, lines, read
 from tools.train.text.typing_habits import dressed, typed
 
 LANGUAGES = ("en", "de", "fr", "es")
-HERE = Path(__file__).parent
 Label = tuple[float, float, float]
 NEGATIVE: Label = (0.95, 0.04, 0.01)
 NEUTRAL: Label = (0.03, 0.94, 0.03)
@@ -43,33 +37,6 @@ class Line:
     language: str
 
 
-POLAR = (
-    "adj_pos", "adj_neg", "noun_pos", "noun_neg", "v3_pos", "v3_neg", "loose_pos", "loose_neg",
-)  # fmt: skip
-"""Parts of a lexicon whose words have a class."""
-_ENOUGH = 8
-"""Templates of a kind from which some can be kept out."""
-
-
-def _kept(lines: list[str], keep: Callable[[str], bool]) -> list[str]:
-    return [each for each in lines if keep(each)] if len(lines) >= _ENOUGH else lines
-
-
-def keep_all(word: str) -> bool:
-    """No word is kept from training."""
-    return True
-
-
-def kept_word(word: str) -> bool:
-    """Whether a probe may train on a word: nine of ten."""
-    return zlib.crc32(f"word {word}".encode()) % 10 != 0
-
-
-def kept_template(text: str) -> bool:
-    """Whether a probe may train on a template: six of seven."""
-    return zlib.crc32(f"template {text}".encode()) % 7 != 0
-
-
 class Grammar:
     """Draws sentences of one language; `keep` says which words and templates may be used."""
 
@@ -87,13 +54,13 @@ class Grammar:
             name: entries(text) for name, text in lexicon.items() if not name.startswith("phrase")
         }
         self._phrases = {
-            sign: [each for each in _lines(lexicon[f"phrase_{name}"]) if keep_template(each)]
+            sign: [each for each in lines(lexicon[f"phrase_{name}"]) if keep_template(each)]
             for sign, name in ((1, "pos"), (-1, "neg"), (0, "neu"))
         }
         for name in POLAR:
             self._words[name] = [each for each in self._words[name] if keep(each)]
         self._templates = {
-            name: _kept(_lines(text), keep_template)
+            name: kept(lines(text), keep_template)
             for name, text in templates.items()
             if isinstance(text, str)
         }
@@ -342,25 +309,17 @@ def _name(sign: int) -> str:
     return "pos" if sign > 0 else "neg"
 
 
-@cache
-def read(kind: str, language: str) -> dict[str, Any]:
-    """A lexicon or the templates of a language."""
-    return tomllib.loads((HERE / kind / f"{language}.toml").read_text(encoding="utf-8"))
-
-
-def entries(text: str) -> list[str]:
-    return [each.strip() for each in text.replace("\n", " ").split(",") if each.strip()]
-
-
-def _lines(text: str) -> list[str]:
-    return [each.strip() for each in text.strip().splitlines() if each.strip()]
-
-
-def every_word(language: str, rng: Random, keep: Callable[[str], bool] = keep_all) -> list[Line]:
+def every_word(
+    language: str,
+    rng: Random,
+    keep: Callable[[str], bool] = keep_all,
+    keep_template: Callable[[str], bool] = keep_all,
+) -> list[Line]:
     """Each form of each word that has a class, alone, under a degree and negated."""
     lexicon = read("lexicon", language)
     found = []
-    degrees = entries(lexicon["intens"])
+    degrees, subjects = entries(lexicon["intens"]), entries(lexicon["subj"])
+    frames = kept(lines(read("templates", language)["negated"]), keep_template)
     nots = {"en": _ENGLISH_NOT, "de": _GERMAN_NOT, "fr": _FRENCH_NOT, "es": _SPANISH_NOT}[language]
     for name in POLAR:
         positive = name.endswith("pos")
@@ -374,6 +333,9 @@ def every_word(language: str, rng: Random, keep: Callable[[str], bool] = keep_al
                 if name[:3] == "adj":
                     found.append(Line(f"{rng.choice(degrees)} {word}", label, language))
                     found.append(Line(f"{rng.choice(nots)} {word}", turned, language))
+                    text = rng.choice(frames).replace("{X}", word).replace("{PL}", "")
+                    text = text.replace("{S}", rng.choice(subjects))
+                    found.append(Line(text.replace("{I}", rng.choice(degrees)), turned, language))
                 elif name[:5] == "loose":
                     plain = Line(f"{word} {rng.choice(entries(lexicon['place']))}", label, language)
                     found.append(plain)
@@ -381,19 +343,6 @@ def every_word(language: str, rng: Random, keep: Callable[[str], bool] = keep_al
         found.append(Line(word, NEUTRAL, language))
         found.append(Line(f"{word} {rng.choice(entries(lexicon['place']))}", NEUTRAL, language))
     return found
-
-
-def polar_words(language: str, keep: Callable[[str], bool] = keep_all) -> dict[str, float]:
-    """Single words of the lexicon, folded, with 1 or -1; in neither list: left out."""
-    lexicon = read("lexicon", language)
-    found: dict[str, set[float]] = {}
-    for name in (*POLAR, "v1_pos", "v1_neg"):
-        sign = 1.0 if name.endswith("pos") else -1.0
-        for entry in filter(keep, entries(lexicon[name])):
-            for word in adjective(entry, language) if name[:3] == "adj" else forms(entry):
-                if word.isalpha():
-                    found.setdefault(fold(word.lower(), language), set()).add(sign)
-    return {word: signs.pop() for word, signs in found.items() if len(signs) == 1}
 
 
 def draw(

@@ -14,7 +14,7 @@ from torch import nn
 from agent.text.language import LANGUAGES, OTHER, ROWS, language_rows
 from agent.text.normalise import clean
 from tools.common.progress import along
-from tools.train.text.generate import HERE
+from tools.train.text.lexica import HERE
 
 CLASSES = len(LANGUAGES) + 1
 EXAMPLES = 90_000

@@ -28,14 +28,9 @@ from tools.common.files import npz, run_folder, save_atomically
 from tools.common.progress import along
 from tools.train import common
 from tools.train.text import languages, material
-from tools.train.text.generate import (
-    LANGUAGES,
-    NEUTRAL,
-    Label,
-    Line,
-    draw,
+from tools.train.text.generate import LANGUAGES, NEUTRAL, Label, Line, draw, every_word
+from tools.train.text.lexica import (
     entries,
-    every_word,
     keep_all,
     kept_template,
     kept_word,
@@ -103,7 +98,7 @@ def train(
     rated = [each for each in material.rated(folder) if each.fold > material.CHOICE_FOLD]
     found = [*generated, *_interface_lines(interface)]
     for language in LANGUAGES:
-        found += every_word(language, Random(seed), words)
+        found += every_word(language, Random(seed), words, templates)
     for each in rated:
         line = Line(each.text, rating_label(each.rating), "en")
         found += [line] * (1 if each.source == material.LARGEST else 2)
