@@ -139,7 +139,7 @@ def from_file(path: Path) -> Float:
         raise ToolError(f"{path} cannot be read: {error}.") from None
     if len(sound) < RATE:
         raise ToolError(f"{path} is shorter than a second.")
-    return np.asarray(sound, np.float32) / np.float32(32768)
+    return np.asarray(sound / np.float32(32768), np.float32)
 
 
 def voice_text(report: dict[str, Any]) -> str:

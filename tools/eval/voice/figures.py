@@ -95,5 +95,4 @@ def valid_figures(reader: ToneReader) -> dict[str, Any]:
     """By corpus, recordings as they are; and the calibration of all tones together."""
     found = valid_part()
     truth, readings = Truth(found), read(reader, found, "unseen speakers")
-    out = {name: figures_of(truth, readings, truth.corpus == name) for name in CORPORA}
-    return out
+    return {name: figures_of(truth, readings, truth.corpus == name) for name in CORPORA}

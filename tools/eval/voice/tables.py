@@ -96,7 +96,8 @@ def section(report: Report) -> str:
 
 def _row(each: Report) -> tuple[str, ...]:
     return (
-        str(each["utterances"]), number(each["arousal"], 3), number(each["arousal_with_disgust"], 3),
+        str(each["utterances"]),
+        number(each["arousal"], 3), number(each["arousal_with_disgust"], 3),
         number(each["tone"], 3), f"{each['tone_ece']:.3f}", f"{each['arousal_ece']:.3f}",
         number(each["answered"], 0, True), number(each["right_of_answered"], 0, True),
     )  # fmt: skip
