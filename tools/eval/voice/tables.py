@@ -18,7 +18,7 @@ HEAD = ("speakers, condition", "utterances", "arousal UAR", "with disgust", "ton
 def published(figures: Report) -> str:
     """What comes with the model."""
     files = figures["files"]
-    rows = [(NAMED[name], *_row(each)) for name, each in figures["valid"].items()]
+    rows = [(NAMED.get(name, name), *_row(each)) for name, each in figures["valid"].items()]
     sizes = [
         (name, f"{each['bytes']:,}", f"{each['million_macs']}", f"{each['delegated']:.0%}",
          f"{each['one_thread']['min_ms']:.3f}", str(figures["snr_db"][name]))
@@ -70,7 +70,7 @@ def section(report: Report) -> str:
         rows = [(NAMED.get(name, name), *_row(each)) for name, each in report[key].items()]
         parts += [f"{title}:", markdown(HEAD, rows)]
     recalls = [
-        (NAMED[name], *(number(each["recalls"][tone]) for tone in TONES))
+        (NAMED.get(name, name), *(number(each["recalls"][tone]) for tone in TONES))
         for name, each in report["corpora"].items()
     ]
     parts += ["**Recall by tone**:", markdown(("speakers", *TONES), recalls)]
