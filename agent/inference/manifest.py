@@ -146,7 +146,8 @@ def load_manifest(folder: Path, which: str = SETS[0]) -> Manifest:
     """Read one set of `manifest.toml`.
 
     Raises `ModelError` when the manifest is absent, malformed, has unknown keys, or the set lacks a
-    model that another set has and that is not optional. Model files are verified when `ModelEntry.read` opens them.
+    model that another set has and that is not optional. Model files are verified when
+    `ModelEntry.read` opens them.
     """
     path = folder / "manifest.toml"
     try:

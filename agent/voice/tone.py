@@ -169,7 +169,7 @@ def coded(values: Float, quantiles: Float) -> Grey:
     low, high = quantiles[rows, place], quantiles[rows, place + 1]
     share = np.clip((values - low) / np.maximum(high - low, 1e-9), 0.0, 1.0)
     deviate = KNOTS[place] + share * (KNOTS[1] - KNOTS[0])
-    return np.rint((deviate + 3.0) * (255.0 / 6.0)).astype(np.uint8)
+    return np.asarray(np.rint((deviate + 3.0) * (255.0 / 6.0)), np.uint8)
 
 
 def stretches(spoken: NDArray[np.bool_]) -> list[slice]:

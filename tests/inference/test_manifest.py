@@ -89,7 +89,7 @@ def test_a_set_may_lack_what_is_optional(folder: Path) -> None:
     with pytest.raises(ModelError, match="no model 'tiny_float'"):
         load_manifest(folder, "clean").entry("tiny_float")
     edit(folder, lambda text: text.replace("optional = true", 'optional = "yes"'))
-    with pytest.raises(ModelError, match="'optional'.*must be bool"):
+    with pytest.raises(ModelError, match=r"'optional'.*must be bool"):
         load_manifest(folder)
 
 

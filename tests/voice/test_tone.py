@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -140,7 +142,7 @@ def test_stretches_cover_what_is_spoken(first: int, last: int) -> None:
     assert parts[0].start <= first
     assert parts[-1].stop >= last
     assert all(part.stop - part.start == ROWS for part in parts)
-    for one, two in zip(parts, parts[1:], strict=False):
+    for one, two in itertools.pairwise(parts):
         assert one.start < two.start <= one.stop - ROWS // 2
     assert stretches(np.zeros(100, bool)) == []
     assert stretches(np.ones(100, bool)) == [slice(0, 100)]

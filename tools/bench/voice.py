@@ -124,7 +124,8 @@ def made_up(seconds: float = 20.0) -> Float:
     phase = 2 * np.pi * np.cumsum(pitch) / RATE
     buzz = np.sum([np.sin(h * phase) / h for h in range(1, 16)], 0)
     syllables = np.clip(np.sin(2 * np.pi * 2 * time_) + 0.6, 0, 1)
-    return (0.1 * buzz * syllables + rng.normal(0, 1e-3, len(time_))).astype(np.float32)
+    noise = rng.normal(0, 1e-3, len(time_))
+    return np.asarray(0.1 * buzz * syllables + noise, np.float32)
 
 
 def from_file(path: Path) -> Float:
@@ -139,7 +140,7 @@ def from_file(path: Path) -> Float:
         raise ToolError(f"{path} cannot be read: {error}.") from None
     if len(sound) < RATE:
         raise ToolError(f"{path} is shorter than a second.")
-    return np.asarray(sound, np.float32) / np.float32(32768)
+    return np.asarray(sound / np.float32(32768), np.float32)
 
 
 def voice_text(report: dict[str, Any]) -> str:

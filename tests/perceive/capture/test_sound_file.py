@@ -45,7 +45,7 @@ def write_video(
             picture.pts = index
             container.mux(video.encode(picture))
         container.mux(video.encode(None))
-        if audio is not None:
+        if audio is not None and sound is not None:
             block = (sound * 32767).astype(np.int16)[None]
             frame = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
             frame.sample_rate = rate

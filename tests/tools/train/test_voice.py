@@ -94,8 +94,16 @@ def test_labels_are_mixed_by_share() -> None:
     found = labels.mixed(torch.tensor([0]), torch.tensor([1]), torch.tensor([0.75]))
     np.testing.assert_allclose(found.emotion[0, [4, 6]], [0.75, 0.25])
     np.testing.assert_allclose(found.tone[0].sum(), 0.75)
-    np.testing.assert_allclose(found.known, [0.75])
+    np.testing.assert_allclose(found.known, [0.75 * labels.known[0]])
     np.testing.assert_allclose(found.high, [1.0])
+
+
+def test_high_and_low_arousal_count_alike() -> None:
+    corpus, emotion = np.zeros(60, np.int64), np.repeat([2, 4, 3], 20)  # happy, angry, sad
+    made = replace(material(corpus, emotion), high=np.repeat([1, 1, 0], 20))
+    known = Labels.of(made, corpus).known.numpy()
+    assert known[:40].sum() == pytest.approx(known[40:].sum())
+    assert known.mean() == pytest.approx(1.0)
 
 
 def test_pictures_are_varied_within_range() -> None:

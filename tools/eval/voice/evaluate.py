@@ -13,10 +13,10 @@ from agent.voice.tone import PROSODY, SPECTRUM, ToneReader
 from tools.common.errors import ToolError
 from tools.eval.ours import Ours
 from tools.eval.voice import peers
-from tools.eval.voice.figures import Truth, figures_of, valid_part
+from tools.eval.voice.figures import Truth, by_corpus, figures_of, valid_part
 from tools.eval.voice.read import Change, read
 from tools.train.voice import room
-from tools.train.voice.corpora import CORPORA, Utterance, utterances
+from tools.train.voice.corpora import Utterance, utterances
 
 NOISES = (20.0, 10.0, 5.0, 0.0)
 """Signal-to-noise ratios, dB."""
@@ -36,7 +36,7 @@ def evaluate(ours: Ours, limit: int | None) -> dict[str, Any]:
     report: dict[str, Any] = {
         "set": ours.which,
         "missing": {},
-        "corpora": {name: figures_of(truth, readings, truth.corpus == name) for name in CORPORA},
+        "corpora": by_corpus(truth, readings),
         "sex": {
             f"{name}, {'women' if sex == 'f' else 'men'}": figures_of(
                 truth, readings, (truth.corpus == name) & (truth.sex == sex)

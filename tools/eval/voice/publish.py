@@ -54,7 +54,7 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
     size = sum(len(each.int8_file) for each in made.values())
     if size > BUDGET:
         raise ToolError(f"The two files have {size} bytes; {BUDGET} are allowed.")
-    parameters = {
+    parameters: dict[str, manifest.Number] = {
         "weights": [round(float(value), 4) for value in weights.ravel()],
         "unsure_below": unsure_below,
         "quantiles": [float(f"{value:.5g}") for value in quantiles.ravel()],
@@ -95,7 +95,7 @@ def _calibration(
             ),
         ]
     )
-    weight = np.where(material.copy == 0, 1.0, 0.15)
+    weight = np.where(material.copy == 0, 1.0, 0.05)
     for index in np.unique(corpus):
         weight[corpus == index] /= weight[corpus == index].sum()
     weights = calibrate.fit(logits, material.tone, material.high, material.valence, weight)

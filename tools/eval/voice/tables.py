@@ -18,7 +18,7 @@ HEAD = ("speakers, condition", "utterances", "arousal UAR", "with disgust", "ton
 def published(figures: Report) -> str:
     """What comes with the model."""
     files = figures["files"]
-    rows = [(NAMED[name], *_row(each)) for name, each in figures["valid"].items()]
+    rows = [(NAMED.get(name, name), *_row(each)) for name, each in figures["valid"].items()]
     sizes = [
         (name, f"{each['bytes']:,}", f"{each['million_macs']}", f"{each['delegated']:.0%}",
          f"{each['one_thread']['min_ms']:.3f}", str(figures["snr_db"][name]))
@@ -70,7 +70,7 @@ def section(report: Report) -> str:
         rows = [(NAMED.get(name, name), *_row(each)) for name, each in report[key].items()]
         parts += [f"{title}:", markdown(HEAD, rows)]
     recalls = [
-        (NAMED[name], *(number(each["recalls"][tone]) for tone in TONES))
+        (NAMED.get(name, name), *(number(each["recalls"][tone]) for tone in TONES))
         for name, each in report["corpora"].items()
     ]
     parts += ["**Recall by tone**:", markdown(("speakers", *TONES), recalls)]
@@ -96,7 +96,8 @@ def section(report: Report) -> str:
 
 def _row(each: Report) -> tuple[str, ...]:
     return (
-        str(each["utterances"]), number(each["arousal"], 3), number(each["arousal_with_disgust"], 3),
+        str(each["utterances"]),
+        number(each["arousal"], 3), number(each["arousal_with_disgust"], 3),
         number(each["tone"], 3), f"{each['tone_ece']:.3f}", f"{each['arousal_ece']:.3f}",
         number(each["answered"], 0, True), number(each["right_of_answered"], 0, True),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -76,7 +77,7 @@ def loosely(rng: np.random.Generator, level: Float) -> Spoken:
         return spoken
     bridge, before, after = (int(rng.integers(most)) for most in (30, 8, 20))
     where = np.flatnonzero(spoken)
-    for here, there in zip(where, where[1:], strict=False):
+    for here, there in itertools.pairwise(where):
         if there - here <= bridge:
             spoken[here:there] = True
     for index in np.flatnonzero(spoken):

@@ -69,7 +69,7 @@ class Labels:
             nn.functional.one_hot(torch.from_numpy(material.emotion), len(EMOTIONS)).float(),
             nn.functional.one_hot(tone.clamp(min=0), len(TONES)).float() * (tone >= 0)[:, None],
             torch.from_numpy(material.high == 1).float(),
-            torch.from_numpy(material.high >= 0).float(),
+            torch.from_numpy(_evenly(material, corpus)),
             torch.from_numpy((material.valence + 1) / 2).float(),
         )
 
@@ -97,6 +97,18 @@ class Labels:
         return out
 
 
+def _evenly(material: Material, corpus: NDArray[np.int64]) -> Float:
+    """float32[N]: weights by which high and low arousal count alike in each corpus, whose emotions
+    are drawn alike; 0 where it is neither."""
+    out = np.zeros(len(corpus), np.float32)
+    for index in np.unique(corpus):
+        sides = [(corpus == index) & (material.high == side) for side in (0, 1)]
+        kinds = [len(np.unique(material.emotion[side])) for side in sides]
+        for side, count in zip(sides, kinds, strict=True):
+            out[side] = sum(kinds) / 2 / max(count, 1)
+    return out
+
+
 def loss(logits: Tensor, labels: Labels, possible: Tensor) -> Tensor:
     """Of answers float32[N, ANSWERS]: cross entropies of tone, arousal, valence and, as a help,
     of the corpus's own emotions."""
@@ -120,7 +132,7 @@ def varied(rng: Rng, pictures: NDArray[np.uint8]) -> Float:
     """Pictures float32[N, 300, 26] in [0, 1] as of another speaker on another day: faster or
     slower, with a longer or shorter vocal tract (Jaitly & Hinton 2013), with bands and moments
     masked (Park et al. 2019, arXiv:1904.08779)."""
-    count, height, width = pictures.shape
+    _, height, width = pictures.shape
     out = np.zeros(pictures.shape, np.float32)
     bands = np.arange(width)
     for i, picture in enumerate(pictures.astype(np.float32) / 255.0):
