@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with all subcommands."""
     parser = argparse.ArgumentParser(
         prog="fleeting",
-        description="Facial expression and micro-expression on the device; "
+        description="Facial expression, micro-expression and tone of voice on the device; "
         "only aggregated, noised summaries leave, over MQTT.",
     )
     parser.add_argument("--version", action="version", version=f"fleeting {__version__}")
@@ -75,6 +75,12 @@ def build_parser() -> argparse.ArgumentParser:
     spot.add_argument(
         "--threshold", type=float, metavar="X", help="instead of micro.threshold's default"
     )
+
+    listen = verbs.add_parser("listen", help="speech and tone of voice in a sound or video file")
+    listen.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    listen.add_argument("--json", action="store_true", help="one line per stretch of speech")
+    listen.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the timeline")
+    _add_config(listen)
 
     inspect = verbs.add_parser("inspect", help="what the models see in pictures")
     inspect.add_argument("paths", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER")
@@ -193,7 +199,7 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             from agent.perceive.start import enter_replay
 
             outputs = [out for out in (args.plot, args.trace) if out]
-            enter_replay(args.video, outputs, given or AgentConfig())
+            enter_replay([args.video], outputs, given or AgentConfig())
         from agent.desk.replay import replay
 
         return replay(
@@ -205,6 +211,16 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             trace=args.trace,
             window=args.window,
         )
+    if args.verb == "listen":
+        found = _configuration_path(args.config)
+        config = load(found) if found else AgentConfig()
+        if own:
+            from agent.perceive.start import enter_replay
+
+            enter_replay(args.files, [args.plot] if args.plot else [], config)
+        from agent.desk.listen import listen
+
+        return listen(args.files, config, as_json=args.json, plot=args.plot)
     if args.verb == "spot":
         from agent.desk.spot.run import spot
 

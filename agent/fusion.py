@@ -7,7 +7,7 @@ are independent given the class; smaller weights admit that they are not, or not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,16 +63,25 @@ def fuse(channels: Mapping[str, Channel], prior: Float) -> Reading | None:
     if not heard:
         return None
     largest = max(each.weight for each in heard.values())
-    base = np.log(np.asarray(prior, np.float64))
-    total = base.copy()
-    for each in heard.values():
-        share = np.maximum(np.asarray(each.probabilities, np.float64), _LEAST)
-        total += each.weight / largest * (np.log(share / share.sum()) - base)
-    odds = np.exp(total - total.max())
-    fused = (odds / odds.sum()).astype(np.float32)
+    fused = pooled(
+        [each.probabilities for each in heard.values()],
+        [each.weight / largest for each in heard.values()],
+        prior,
+    )
     sure = float(fused.max()) >= _SURE and not _contradict(heard, largest)
     label = POLARITIES[int(fused.argmax())] if sure else UNSURE
     return Reading(fused, label, tuple(heard))
+
+
+def pooled(said: Sequence[Float], weights: Sequence[float], prior: Float) -> Float:
+    """float32[..., 3] of the channels' float32[..., 3], each with its weight in [0, 1]."""
+    base = np.log(np.asarray(prior, np.float64))
+    total = base
+    for probabilities, weight in zip(said, weights, strict=True):
+        share = np.maximum(np.asarray(probabilities, np.float64), _LEAST)
+        total = total + weight * (np.log(share / share.sum(-1, keepdims=True)) - base)
+    odds = np.exp(total - total.max(-1, keepdims=True))
+    return np.asarray(odds / odds.sum(-1, keepdims=True), np.float32)
 
 
 def _contradict(heard: Mapping[str, Channel], largest: float) -> bool:
@@ -108,7 +117,7 @@ def polarity(probabilities: Float, table: Float) -> Float:
 
 
 def adjusted(probabilities: Float, prior: Float) -> Float:
-    """Probabilities float32[3] that hold where the classes are as frequent as `prior` says, as they
-    are under `PRIOR` (Saerens et al. 2002, Neural Computation 14(1))."""
+    """Probabilities float32[..., 3] that hold where the classes are as frequent as `prior` says, as
+    they are under `PRIOR` (Saerens et al. 2002, Neural Computation 14(1))."""
     odds = np.asarray(probabilities, np.float64) / prior * PRIOR
-    return np.asarray(odds / max(odds.sum(), 1e-12), np.float32)
+    return np.asarray(odds / np.maximum(odds.sum(-1, keepdims=True), 1e-12), np.float32)

@@ -21,6 +21,8 @@ MACHINE = {
     "tests/tools/eval/test_micro.py::test_false_alarms_are_those": "the train extra",
     "tests/tools/train/test_start.py": "the train extra",
     "tests/tools/train/test_voice.py": "the train extra",
+    "tests/tools/train/test_text.py::test_the_agent_computes": "the train extra",
+    "tests/tools/train/test_text.py::test_languages_are_learnt": "the train extra",
     "tests/uplink/receipt/test_book.py::test_the_book_needs_no_memory": "Linux 6.3",
     "tests/inference/test_tflite.py::test_tflite_runtime": "Python 3.11, wheels' last",
     "tests/wall/test_outbox.py::test_a_full_disk": "the right to mount a small file system",

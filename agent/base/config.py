@@ -179,8 +179,8 @@ class WordsConfig(Section):
     """Where words come from; whether they are read at all is `privacy.words`."""
 
     socket: FilePath | None = None
-    """Unix datagram socket to receive lines of text at; null: `words.sock` in systemd's folder, else
-    none."""
+    """Unix datagram socket to receive lines of text at; null: `words.sock` in systemd's folder,
+    else none."""
     wyoming: FilePath | None = None
     """Unix socket of a speech-to-text server of this machine that speaks the Wyoming protocol, such
     as `/run/whisper/wyoming.sock`; null: speech is not transcribed. Needs the extra `speech`."""

@@ -233,6 +233,8 @@ class Perceived:
     """Width and height of the frame, pixels; None: unknown."""
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall seconds per stage; `model.*`: inside the inference runtime."""
+    speech: float | None = None
+    """Probability that somebody spoke in the last .3 s; None: nobody listens."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

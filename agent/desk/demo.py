@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,15 +20,18 @@ from agent.base.assets import CLIP
 from agent.base.config import AgentConfig, as_toml, parse
 from agent.base.errors import PublishError
 from agent.base.report import Summary
-from agent.base.types import Perceived
+from agent.base.types import Perceived, Tone, Words
 from agent.desk.loopback.broker import Broker
 from agent.desk.loopback.subscriber import Subscriber
 from agent.desk.trace import truth as script
 from agent.desk.trace.output import check_target, progress_bar
 from agent.desk.trace.recorder import TraceRecorder
-from agent.desk.trace.table import heard_table, summaries_table
+from agent.desk.trace.table import heard_table, planted_table, summaries_table
 from agent.desk.trace.timeline import draw_trace, lanes
 from agent.host.supervise import child_environment
+from agent.perceive.ears import Ears
+from agent.perceive.hearing import Reading
+from agent.perceive.words_socket import WordsSocket
 
 DEVICE = "demo"
 ARRIVAL_TIMEOUT = 30.0
@@ -44,6 +48,8 @@ class Outcome:
     """Summaries that perception wrote to the outbox."""
     frames: int
     score: script.Score
+    tones: tuple[script.Comparison, ...]
+    words: tuple[script.Comparison, ...]
     seconds: float
     plot: Path
 
@@ -102,6 +108,16 @@ def _play(plot: Path, model_set: str = "research") -> Outcome:
         config = configuration(
             CLIP, folder / "outbox" / "outbox.db", broker.port, model_set=model_set
         )
+        words = WordsSocket(folder / "words.sock")
+        kiosk = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        kiosk.connect(str(folder / "words.sock"))
+        to_write = sorted(planted.words, key=lambda line: line.time)
+        readings: list[Reading] = []
+
+        def note(reading: Reading) -> None:
+            readings.append(reading)
+            recorder.add_reading(reading)
+
         reader = stack.enter_context(Subscriber("127.0.0.1", broker.port, DEVICE))
         uplink = stack.enter_context(_uplink(config, folder))
         with progress_bar(always=True) as progress:
@@ -109,9 +125,16 @@ def _play(plot: Path, model_set: str = "research") -> Outcome:
 
             def observe(perceived: Perceived) -> None:
                 recorder.add(perceived)
+                while to_write and to_write[0].time <= perceived.time:
+                    kiosk.send(to_write.pop(0).line.encode() + b"\n")
                 progress.advance(task)
 
-            report = perceive(config, stop=threading.Event(), observer=observe)
+            report = perceive(
+                config,
+                stop=threading.Event(),
+                observer=observe,
+                ears=Ears(words=words, observer=note),
+            )
         _await_arrival(reader, uplink, report.summaries, folder)
         summaries = tuple(reader.summaries)
     draw_trace(recorder, plot, title="fleeting demo: perceived against planted", truth=planted)
@@ -121,8 +144,16 @@ def _play(plot: Path, model_set: str = "research") -> Outcome:
         [spot for lane in tracks for spot in lane.micro],
         {lane.track_id: lane.name for lane in tracks if lane.name},
     )
-    seconds = time.monotonic() - started
-    return Outcome(summaries, report.summaries, report.frames, score, seconds, plot)
+    return Outcome(
+        summaries,
+        report.summaries,
+        report.frames,
+        score,
+        tuple(script.compare_tones(planted, [r for r in readings if isinstance(r, Tone)])),
+        tuple(script.compare_words(planted, [r for r in readings if isinstance(r, Words)])),
+        time.monotonic() - started,
+        plot,
+    )
 
 
 @contextlib.contextmanager
@@ -190,6 +221,8 @@ def _print_report(outcome: Outcome) -> None:
     )
     if heard := heard_table(outcome.summaries):
         console.print(heard)
+    if planted := planted_table(outcome.tones, outcome.words):
+        console.print(planted)
     score = outcome.score
     console.print(
         "Counts are visits, each in the window where it ends. `expression` is what a visit mostly "
@@ -228,6 +261,8 @@ def _as_dict(outcome: Outcome) -> dict[str, object]:
         "summaries": [summary.model_dump(mode="json") for summary in outcome.summaries],
         "frames": outcome.frames,
         "micro": asdict(outcome.score),
+        "tones": [asdict(each) for each in outcome.tones],
+        "words": [asdict(each) for each in outcome.words],
         "plot": str(outcome.plot.resolve()),
         "seconds": round(outcome.seconds, 2),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,11 @@ from agent.base.report import Summary, to_json
 from agent.base.types import Perceived
 from agent.base.vocabulary import Flag
 from agent.desk.trace.output import check_target, progress_bar
-from agent.desk.trace.recorder import TraceRecorder, event_record
+from agent.desk.trace.recorder import TraceRecorder, event_record, reading_record
 from agent.desk.trace.table import heard_table, summaries_table
+from agent.perceive.capture.sound_file import SoundFile
 from agent.perceive.capture.video_file import VideoFile
+from agent.perceive.hearing import Hearing, Reading
 from agent.privacy.policy.rules import resolve
 from agent.privacy.release import Released, Releaser
 from agent.privacy.zones import StaffZones
@@ -67,6 +70,15 @@ def replay(
     recorder = TraceRecorder() if plot or trace else None
     summaries: list[Summary] = []
 
+    def note(reading: Reading) -> None:
+        if recorder:
+            recorder.add_reading(reading)
+        if as_json and events:
+            print(json.dumps(reading_record(reading), separators=(",", ":")), flush=True)
+
+    sound = _sound_of(video) if policy.hears else None
+    hearing = Hearing(pipeline.models.manifest, sound=sound, observer=note)
+
     def collect(batch: list[Released]) -> None:
         for released in batch:
             summaries.append(released.summary)
@@ -75,15 +87,21 @@ def replay(
 
     with progress_bar() as progress:
         task = progress.add_task(video.name, total=source.frame_count)
-        for perceived, flags in _perceive(source, pipeline):
+        time = 0.0
+        for perceived, flags in _perceive(source, pipeline, hearing, releaser):
+            time = perceived.time
             if recorder:
                 recorder.add(perceived)
             if as_json and events:
                 _print_events(perceived)
             collect(releaser.observe(perceived, flags=flags))
+            hearing.attribute(perceived, releaser, 0)
             progress.advance(task)
         progress.update(task, total=source.counters.frames)
+    hearing.finish(time, releaser)
     collect(releaser.finish())
+    if sound is not None:
+        _note_sound(sound, time)
     if recorder and trace:
         recorder.write(trace)
     if recorder and plot:
@@ -99,17 +117,41 @@ def replay(
     return 0
 
 
-def _perceive(source: VideoFile, pipeline: Pipeline) -> Iterator[tuple[Perceived, set[Flag]]]:
+def _perceive(
+    source: VideoFile, pipeline: Pipeline, hearing: Hearing, releaser: Releaser
+) -> Iterator[tuple[Perceived, set[Flag]]]:
     """Frames with the source's flags; the last one includes pending micro-expressions."""
     last: tuple[Perceived, set[Flag]] | None = None
     for frame in source:
         if last is not None:
             yield last
-        last = pipeline(frame), source.drain_flags()
+        speech = hearing.listen(frame.time, releaser)
+        last = pipeline(frame, speech), source.drain_flags()
     if last is not None:
         perceived, flags = last
         late = perceived.micro + pipeline.finish()
         yield replace(perceived, micro=late), flags | source.drain_flags()
+
+
+def _sound_of(video: Path) -> SoundFile | None:
+    try:
+        return SoundFile(video)
+    except CaptureError:
+        return None
+
+
+def _note_sound(sound: SoundFile, end: float) -> None:
+    """Say what of the sound was not heard: what lasts longer than the pictures, what is broken."""
+    rest = (sound.seconds or 0.0) - end
+    if rest > 1.0:
+        print(
+            f"{sound.name}: {rest:.0f} s of sound after the last picture were left out; "
+            "`fleeting listen` hears them.",
+            file=sys.stderr,
+        )
+    if sound.damaged:
+        print(f"{sound.name}: {sound.damaged} damaged packets of sound.", file=sys.stderr)
+    sound.close()
 
 
 def _print_events(perceived: Perceived) -> None:

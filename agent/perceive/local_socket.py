@@ -1,9 +1,9 @@
-"""Unix datagram sockets that other programs of this machine send to, and that nobody is answered on.
+"""Unix datagram sockets that other programs of this machine send to, and that nobody is answered
+on.
 
-Bound before the process enters its sandbox, which refuses to connect them and to send to an address.
-An error when sending says that nobody listens; some ten datagrams wait while no frame comes, and then
-sending waits too. Descriptors that are passed along are never received.
-"""
+Bound before the process enters its sandbox, which refuses to connect them and to send to an
+address. An error when sending says that nobody listens; some ten datagrams wait while no frame
+comes, and then sending waits too. Descriptors that are passed along are never received."""
 
 from __future__ import annotations
 

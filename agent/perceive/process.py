@@ -19,9 +19,10 @@ from agent.host import sd_notify
 from agent.perceive.capture.resilient import resilient_frames
 from agent.perceive.content_socket import ContentSocket
 from agent.perceive.controls import Mode, RuntimeControls
+from agent.perceive.ears import Ears
 from agent.perceive.slots import SlotQuota
 from agent.perceive.stages import Stages
-from agent.perceive.status import PerceiveReport, StatusReporter
+from agent.perceive.status import VITALS_INTERVAL, PerceiveReport, StatusReporter
 from agent.perceive.summary_store import SummaryStore
 from agent.perceive.warm_up import warm
 from agent.privacy.policy.rules import Policy, resolve
@@ -47,6 +48,7 @@ class Perceiver:
         observer: Observer | None = None,
         sandbox: PerceiveCage = _UNKNOWN_SANDBOX,
         content: ContentSocket | None = None,
+        ears: Ears | None = None,
     ) -> None:
         """Raises `ConfigError` where the policy forbids running, `ModelError`, `StoreError`."""
         self._local = config
@@ -70,18 +72,30 @@ class Perceiver:
         self._mode: Mode = "running"
         self._window: int | None = None
         desired = self._desired(self._settings) or local
-        self._stages = Stages(*desired, self._outbox, clock)
+        self._ears = ears or Ears()
+        self._stages = Stages(*desired, self._outbox, clock, self._ears, self._status.record_event)
+        self._time = 0.0
+        self._words_refused = 0
+        self._words_due = 0.0
+        self._mute = False
         self._controls.set_quiet_hours(self._stages.policy.quiet_hours)
         self._publish_birth()
         if sandbox.found_open and self._live:
             self._status.record_event("cage_open")
 
+    @property
+    def hears(self) -> bool:
+        """Whether the policy in force has voices read."""
+        return self._stages.policy.hears
+
     def step(self, frame: Frame, dropped: int, flags: set[Flag]) -> None:
         """Analyse one frame, unless paused or in quiet hours, and store completed summaries."""
+        self._time = frame.time
         mode = self._update_mode(frame.time)
-        releaser = self._stages.releaser
+        releaser, hearing = self._stages.releaser, self._stages.hearing
         if mode == "running":
-            perceived = self._stages.pipeline(frame)
+            speech = hearing.listen(frame.time, releaser)
+            perceived = self._stages.pipeline(frame, speech)
             self.report.frames += 1
             self.report.dropped += dropped
             if self._observer:
@@ -89,17 +103,39 @@ class Perceiver:
             slot = self._controls.slot
             self._slots.take(slot)
             done = releaser.observe(perceived, slot=slot, dropped=dropped, flags=flags)
+            hearing.attribute(perceived, releaser, slot)
+            self._note_refused_words()
         else:
             self.report.unseen += 1
+            hearing.forget()
             done = releaser.pass_time(frame.time)
         self._store.add(done)
         self._status.publish_vitals(mode)
         sd_notify.watchdog()
 
+    def _note_refused_words(self) -> None:
+        """Report lines that were refused, at most once a minute, and a transcriber that gave up."""
+        words, transcriber = self._ears.words, self._ears.transcriber
+        now = time.monotonic()
+        if (
+            words is not None
+            and words.refused.total > self._words_refused
+            and now >= self._words_due
+        ):
+            self._words_refused, self._words_due = words.refused.total, now + VITALS_INTERVAL
+            log.warning("%d lines of text were refused so far.", words.refused.total)
+            self._status.record_event("words_refused")
+        if transcriber is not None and transcriber.failed and not self._mute:
+            self._mute = True
+            log.warning("Speech is no longer transcribed (%s). Start the agent again.",
+                        transcriber.failed)  # fmt: skip
+            self._status.record_event("transcriber_failed")
+
     def stalled(self) -> None:
         """The camera stopped; visits and windows still end by time."""
         self._status.record_event("camera_stalled")
         self._status.publish_vitals("stalled", at_once=True)
+        self._stages.hearing.forget()
         self._store.add(self._stages.releaser.pass_time(time.monotonic()))
 
     def reopened(self) -> None:
@@ -110,7 +146,8 @@ class Perceiver:
     def finish(self) -> None:
         """End all visits and windows and store their summaries. Raises `StoreError`."""
         self._controls.close()
-        self._store.add(self._stages.releaser.finish())
+        self._store.add(self._stages.finish(self._time))
+        self._ears.close()
         self._store.flush()
         self._outbox.close()
 
@@ -148,7 +185,7 @@ class Perceiver:
         desired = self._desired(settings)
         if desired is None:
             return
-        self._store.add(self._stages.rebuild(*desired))
+        self._store.add(self._stages.rebuild(*desired, self._time))
         self._controls.set_quiet_hours(self._stages.policy.quiet_hours)
         self._status.record_event("settings_applied")
         log.info("Settings %d are in force.", settings.version)
@@ -192,19 +229,21 @@ def perceive(
     observer: Observer | None = None,
     sandbox: PerceiveCage = _UNKNOWN_SANDBOX,
     content: ContentSocket | None = None,
+    ears: Ears | None = None,
 ) -> PerceiveReport:
     """Run until the file ends or `stop` is set; a camera that stops is reopened.
 
     `observer`: called with each frame's result, must not block. `sandbox`: result of entering it.
-    `content`: where the slot of the content on show is received.
+    `content`: where the slot of the content on show is received. `ears`: where words are, and who
+    is told of what was heard and read.
 
     Raises `ConfigError`, `ModelError`, `StoreError`; `CaptureError` only for a file, or for a
     camera that cannot be opened at startup.
     """
-    perceiver = Perceiver(config, observer, sandbox, content)
+    perceiver = Perceiver(config, observer, sandbox, content, ears)
     try:
         if config.source.kind != "file" or config.source.pace == "realtime":
-            warm(config)
+            warm(config, perceiver.hears)
         sd_notify.ready("running")
         for frame, dropped, flags in resilient_frames(config.source, stop, perceiver):
             perceiver.step(frame, dropped, flags)

@@ -15,7 +15,9 @@ from agent.base.errors import StoreError
 from agent.host import sd_notify, swap
 from agent.host.sandbox.enter import enter_perceive, restrict_perceive
 from agent.perceive.content_socket import NAME, ContentSocket
+from agent.perceive.ears import import_sound, open_ears
 from agent.perceive.local_socket import socket_path
+from agent.privacy.policy.hearing import switched_on
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +30,16 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     swap.keep_out()
     path = socket_path(config.content.socket, NAME)
     content = ContentSocket(path) if path is not None else None
+    ears = open_ears(config)
+    listens = config.source.kind != "file" and "microphone" in switched_on(config)
+    if listens:
+        import_sound(config.sound)
     sandbox = enter_perceive(
         [*folders, kernel_cache()],
         readable=_inputs(config),
         cameras=[Path(config.source.target)] if config.source.kind == "v4l2" else [],
         local_clients=config.source.kind == "gstreamer",
+        microphone=listens,
     )
     log.info(
         "Network %s, writing %s (%s).",
@@ -47,12 +54,12 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     import agent.kernels.compiler  # noqa: F401
     from agent.perceive.process import perceive
 
-    perceive(config, stop=stop, sandbox=sandbox, content=content)
+    perceive(config, stop=stop, sandbox=sandbox, content=content, ears=ears)
     return 0
 
 
-def enter_replay(video: Path, outputs: list[Path], config: AgentConfig) -> None:
-    """Deny network access, reading except `video` and what perception needs, and writing except
+def enter_replay(files: list[Path], outputs: list[Path], config: AgentConfig) -> None:
+    """Deny network access, reading except `files` and what perception needs, and writing except
     `outputs`, which are created, and the compiled kernels' cache."""
     drawing = (
         [kernels.user_cache().with_name("matplotlib")] if outputs and kernels.has_home() else []
@@ -62,7 +69,7 @@ def enter_replay(video: Path, outputs: list[Path], config: AgentConfig) -> None:
     restrict_perceive(
         [kernel_cache(), *_made(drawing)],
         files=[each for each in outputs if _create(each)],
-        readable=[video, *_inputs(config)],
+        readable=[*files, *_inputs(config)],
     )
 
 

@@ -1,8 +1,9 @@
 """Speech to text by a server of this machine that speaks the Wyoming protocol.
 
-The server is a stranger's program. A process of its own, started before the sandbox is entered, talks
-to it and reads its answers (`agent.perceive.transcription`); it may connect to local sockets and
-nothing else. What passes between the two is bounded by the kernel: messages of a letter and a body.
+The server is a stranger's program. A process of its own, started before the sandbox is entered,
+talks to it and reads its answers (`agent.perceive.transcription`); it may connect to local
+sockets and nothing else. What passes between the two is bounded by the kernel: messages of a
+letter and a body.
 
     to it:   S  a stretch of speech begins     A  int16 samples, 16 kHz     E  it has ended
     from it: T  the text of a stretch          F  why a stretch has no text
@@ -19,32 +20,28 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from agent.base.errors import ConfigError
-from agent.base.types import Float
 from agent.host.supervise import child_environment
+from agent.perceive.transcription.messages import CHUNK, MAX_TEXT, REASONS
 
-CHUNK = 4000
-"""Samples per message: a quarter of a second."""
-MAX_TEXT = 1000
-"""Bytes of a text."""
+if TYPE_CHECKING:
+    from agent.base.types import Float
+
 MAX_FAILURES = 3
 """Stretches in a row without a text, after which the server counts as gone until a restart."""
 _BUFFER = 262_144
 """Bytes that wait for the other process: some seconds of speech."""
 _MAX_MESSAGES = 32
 """Read per poll."""
-REASONS = ("no_server", "no_answer", "closed", "too_long", "malformed", "ended")
 
 
 class Transcriber:
-    """Sends speech to the server at `path` and receives texts. Never blocks, never raises later on.
+    """Sends speech to the server at `path` and receives texts; never blocks.
 
-    Make it before the sandbox is entered. Raises `ConfigError` where `path` is no Unix socket or the
-    package `wyoming` is missing.
-    """
+    Make it before the sandbox is entered. Raises `ConfigError` where `path` is no Unix socket or
+    the package `wyoming` is missing."""
 
     def __init__(self, path: Path) -> None:
         _check(path)
@@ -85,6 +82,8 @@ class Transcriber:
         if not self._open:
             self.lost_samples += len(samples)
             return
+        import numpy as np  # not before the sandbox is entered: see `start`
+
         sound = np.nan_to_num(np.asarray(samples, np.float32), nan=0.0, posinf=1.0, neginf=-1.0)
         whole = np.round(np.clip(sound, -1.0, 1.0) * 32767.0).astype("<i2")
         for begin in range(0, len(whole), CHUNK):
@@ -157,7 +156,8 @@ def _check(path: Path) -> None:
         kind = os.stat(path).st_mode
     except OSError as error:
         raise ConfigError(
-            f"words.wyoming {path} cannot be used: {error.strerror}. Start the server before the agent."
+            f"words.wyoming {path} cannot be used: {error.strerror}. "
+            "Start the server before the agent."
         ) from None
     if not stat.S_ISSOCK(kind):
         raise ConfigError(f"words.wyoming {path} is no Unix socket. Name the server's own.")

@@ -22,7 +22,8 @@ NAME = "words.sock"
 MAX_LINE = 1000
 """Bytes, without the newline."""
 MAX_DATAGRAM = 16_384
-"""Bytes; a longer one is refused whole. Beyond its sender's buffer the kernel refuses it (EMSGSIZE)."""
+"""Bytes; a longer one is refused whole. Beyond its sender's buffer the kernel refuses it
+(EMSGSIZE)."""
 RATE = 20.0
 """Lines a second, of all senders together."""
 BURST = 40

@@ -220,6 +220,7 @@ class Pipeline:
             self._tracker.skipped,
             (width, height),
             stages,
+            speech,
         )
 
     def finish(self) -> tuple[MicroExpression, ...]:

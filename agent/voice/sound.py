@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.base.types import SOUND_RATE as RATE
-from agent.base.types import Float
+from agent.base.types import SOUND_RATE, Float
+
+RATE = SOUND_RATE
 
 HOP = 160
 """Samples between frames: 10 ms."""

@@ -62,8 +62,7 @@ class ToneReader:
         self._prosody = open_model(manifest, PROSODY)
         parameters = manifest.parameters(PROSODY)
         self._quantiles = np.array(parameters["quantiles"], np.float32).reshape(len(NAMES), -1)
-        self._weights = np.array(parameters["weights"], np.float32)
-        self._bias = np.array(parameters["bias"], np.float32)
+        self._weights = np.array(parameters["weights"], np.float32).reshape(2, 3)
         self._unsure_below = float(parameters["unsure_below"])
 
     def __call__(self, frames: Frames, spoken: NDArray[np.bool_]) -> ToneReading | None:
@@ -90,10 +89,7 @@ class ToneReader:
                 for each in (spectrum, prosody)
             ]
         )
-        return self.decided(
-            (self._weights.reshape(logits.shape) * logits).sum(0) + self._bias,
-            int(spoken[-ROWS:].sum()),
-        )
+        return self.decided(joint(logits, self._weights), int(spoken[-ROWS:].sum()))
 
     def recording(self, frames: Frames, spoken: NDArray[np.bool_]) -> ToneReading | None:
         """As a call, of any length: the stretches of `stretches` joined."""
@@ -141,6 +137,30 @@ def inputs(frames: Frames, spoken: NDArray[np.bool_]) -> tuple[Grey, Float] | No
     return picture(frames.bands, level), functionals(levelled, spoken)
 
 
+def joint(logits: Float, weights: Float) -> Float:
+    """Logits float32[..., 6] of tones, arousal and valence, of both networks' float32[2, ..., 6].
+
+    What the tones say of arousal (happy and angry against neutral and sad) is added to it.
+
+    Parameters
+    ----------
+    weights : float32[2, 3]
+        Of each network's tones, arousal and valence.
+    """
+    loud = np.logaddexp(logits[..., 1], logits[..., 2])
+    still = np.logaddexp(logits[..., 0], logits[..., 3])
+    known = np.concatenate(
+        [
+            logits[..., : len(TONES)],
+            (logits[..., 4] + loud - still)[..., None],
+            logits[..., 5:],
+        ],
+        axis=-1,
+    )
+    by = np.repeat(weights, (len(TONES), 1, 1), axis=1)
+    return np.asarray(np.einsum("n...k,nk->...k", known, by), np.float32)
+
+
 def coded(values: Float, quantiles: Float) -> Grey:
     """uint8[V]: functionals float32[V] as standard normal deviates from -3 to 3, through their
     quantiles float32[V, 9] at `KNOTS`: heavy tails would waste the steps of 8 bits."""
@@ -153,15 +173,17 @@ def coded(values: Float, quantiles: Float) -> Grey:
 
 
 def stretches(spoken: NDArray[np.bool_]) -> list[slice]:
-    """Where to read the tone of a recording with frames bool[N]: pieces of up to three seconds
-    from the first to the last frame with speech, evenly spread, each half over the one before."""
+    """Where to read the tone of a recording with frames bool[N]: three seconds with all of its
+    speech, silence around it included as in a stream; where it is longer, from the first to the
+    last frame with speech, evenly spread, each piece at least half over the one before."""
     where = np.flatnonzero(spoken)
     if not len(where):
         return []
     first, last = int(where[0]), int(where[-1]) + 1
     extra = last - first - ROWS
     if extra <= 0:
-        return [slice(first, last)]
+        start = max(last - ROWS, 0)
+        return [slice(start, min(start + ROWS, len(spoken)))]
     count = -(-extra // (ROWS // 2)) + 1
     starts = first + np.rint(np.linspace(0, extra, count)).astype(int)
     return [slice(int(start), int(start) + ROWS) for start in starts]

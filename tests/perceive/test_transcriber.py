@@ -1,4 +1,4 @@
-"""Speech to text by a server of the package `wyoming` in a process of its own, honest and hostile."""
+"""Speech to text by a server of the package `wyoming`, honest and hostile."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agent.base.errors import ConfigError
-from agent.perceive.transcriber import MAX_FAILURES, MAX_TEXT, Transcriber
+from agent.perceive.transcriber import MAX_FAILURES, Transcriber
 from agent.perceive.transcription.__main__ import plain
+from agent.perceive.transcription.messages import MAX_TEXT
 
 SERVER = Path(__file__).with_name("wyoming_server.py")
-Serving = Callable[..., AbstractContextManager[Transcriber]]
 pytestmark = pytest.mark.slow
 
 
@@ -59,6 +60,11 @@ def say(transcriber: Transcriber, seconds: float = 1.0) -> None:
     for part in np.array_split(tone, 10):
         transcriber.send(part)
     transcriber.stop()
+
+
+def told(transcriber: Transcriber, failures: int) -> bool:
+    assert transcriber.poll() == []
+    return transcriber.failures.total() >= failures
 
 
 def texts(transcriber: Transcriber, count: int) -> list[str]:
@@ -125,7 +131,7 @@ def test_a_hostile_server_is_named_and_given_up(tmp_path: Path, mode: str, name:
         for count in range(1, MAX_FAILURES + 1):
             assert transcriber.failed is None
             say(transcriber)
-            until(lambda: not transcriber.poll() and transcriber.failures.total() >= count)
+            until(partial(told, transcriber, count))
         assert transcriber.failures == {name: MAX_FAILURES}
         assert transcriber.failed == name
         say(transcriber)

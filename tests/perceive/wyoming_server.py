@@ -1,4 +1,5 @@
-"""A speech-to-text server as the package `wyoming` makes them: `python wyoming_server.py SOCKET MODE`.
+"""A speech-to-text server as the package `wyoming` makes them: `python wyoming_server.py SOCKET
+MODE`.
 
 Its text says what it received. Other modes misbehave after the first event.
 """
@@ -28,7 +29,7 @@ LINES = {
 }
 
 
-class Handler(AsyncEventHandler):
+class Handler(AsyncEventHandler):  # type: ignore[misc]
     """Counts samples; closes the connection after a text, as servers do."""
 
     samples = 0

@@ -158,6 +158,31 @@ def test_where_expression_may_not_be_read_it_is_not_computed() -> None:
     assert seen > 20
 
 
+def _seen(speech: float | None, seconds: float) -> list[tuple[Any, ...]]:
+    """What the pipeline says of the clip's beginning, face by face; pictures of speech apart."""
+    pipeline, out = Pipeline(AgentConfig()), []
+    for frame in VideoFile(CLIP):
+        if frame.time > seconds:
+            break
+        perceived = pipeline(frame, speech)
+        for face in perceived.faces:
+            said = face.expression
+            assert said is not None or not face.expression_is_new
+            read = () if said is None else (*said.probabilities.tolist(), said.unsure)
+            out.append((frame.time, face.track_id, *face.landmarks.points.ravel()[:4], *read))
+        out += [(frame.time, event) for event in perceived.micro]
+    return [*out, *((event,) for event in pipeline.finish())]
+
+
+@pytest.mark.slow
+def test_only_speech_changes_what_is_seen() -> None:
+    unheard = _seen(None, 9)
+    assert _seen(0.0, 9) == unheard
+    spoken = _seen(1.0, 9)
+    assert [row[:6] for row in spoken if len(row) > 2] == [r[:6] for r in unheard if len(r) > 2]
+    assert spoken != unheard, "expressions are steadied"
+
+
 @pytest.fixture(scope="module")
 def still() -> NDArray[np.uint8]:
     """A frame with one face, about 185 pixels wide, centred at x = 206, y = 226."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tools.bench import models
+from tools.bench import models, voice
 from tools.bench.micro import cli as micro
 from tools.bench.micro_images import cli as micro_images
 from tools.bench.pipeline import cli as pipeline
+from tools.bench.speech import cli as speech
 from tools.bench.steady import cli as steady
 from tools.bench.visits import cli as visits
 from tools.bench.worlds import cli as worlds
@@ -18,9 +19,11 @@ SUBCOMMANDS: dict[str, command.Subcommand] = {
     "micro": micro,
     "micro-images": micro_images,
     "steady": steady,
+    "speech": speech,
     "visits": visits,
     "worlds": worlds,
     "empty": empty,
+    "voice": voice,
 }
 
 

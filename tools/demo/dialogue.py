@@ -4,7 +4,6 @@ compared with it."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -45,20 +44,20 @@ _FIRST, _SECOND = Voice(185.0, 1.16), Voice(200.0, 1.18)
 _THIRD, _FOURTH = Voice(178.0, 1.14), Voice(192.0, 1.17)
 
 SPEECH = (
-    Spoken(  # Everything works, and it was quick, I really like it.
+    Spoken(  # Here we are, look at that, I love it, how lovely, I know the way.
         4.5, "happy", "visit", _FIRST,
-        "EH1 V R IY TH IH NG W ER1 K S , AH N D IH T W AA1 Z K W IH1 K , "
-        "AY R IY L IY L AY1 K IH T",
+        "HH IY R W IY AA1 R , L UH1 K AE T DH AE T , AY L AH1 V IH T , HH AW L AH1 V L IY , "
+        "AY N OW DH AH W EY1",
     ),
-    Spoken(  # We are here at last, and it is great, I know the way.
+    Spoken(  # We are all here now, how lovely, I know the way, let us go in.
         13.4, "happy", "room", _SECOND,
-        "W IY AA1 R HH IY R AE T L AE1 S T , AH N D IH T IH1 Z G R EY1 T , "
-        "AY N OW1 DH AH W EY1",
+        "W IY R AO1 L HH IY R N AW1 , HH AW L AH1 V L IY , AY N OW DH AH W EY1 , "
+        "L EH1 T AH S G OW1 IH N",
     ),
-    Spoken(  # The next train to town leaves at ten past nine, from track two.
+    Spoken(  # I will be on the road again, at nine, with all of my men.
         19.5, "neutral", "visit", _SECOND,
-        "DH AH N EH1 K S T T R EY1 N T AH T AW1 N L IY1 V Z AE T T EH1 N P AE S T N AY1 N , "
-        "F R AH M T R AE1 K T UW1",
+        "AY W IH1 L B IY AA N DH AH R OW1 D AH G EH1 N , AE T N AY1 N , "
+        "W IH DH AO1 L AH V M AY M EH1 N",
     ),
     Spoken(  # It did not come back, I waited for it all day.
         29.3, "sad", "visit", _THIRD,
@@ -86,7 +85,6 @@ def sound(duration: float, seed: int = 14) -> Float:
     return out
 
 
-@cache
 def truth() -> dict[str, Any]:
     """The part of `clip.json` about voice and words."""
     return {

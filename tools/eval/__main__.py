@@ -18,8 +18,8 @@ from tools.eval.ours import Ours, open_set
 
 WHAT = ("detector", "landmarks", "expression")
 """Of `all`; the spotter takes longer than these together, and asks for no pictures; voices ask for
-sound."""
-CARDS = {"voice": "tone"}
+sound, text for lines."""
+CARDS = {"voice": "tone", "text": "sentiment"}
 """The model whose card has the figures, where it is called otherwise."""
 
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ours = open_set(args.set)
         reports: dict[str, Any] = {}
         for name in WHAT if args.what == "all" else (args.what,):
-            reports[name] = measure(name, ours, networks, args.limit)
+            reports[name] = measure(name, ours, networks, args.limit, args.material)
             finish(name, reports[name], ours, args)
         if args.json:
             save_json(args.json, reports)
@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[str, Any]:
+def measure(
+    name: str, ours: Ours, networks: Path, limit: int | None, folder: Path | None = None
+) -> dict[str, Any]:
     """One model's report."""
     from tools.eval import rendered
     from tools.eval.detector import evaluate as detector
@@ -61,10 +63,6 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
         from tools.eval.micro import evaluate as micro
 
         return micro.evaluate(ours, limit)
-    if name == "speech":
-        from tools.eval import speech
-
-        return speech.evaluate(ours, limit)
     if name == "voice":
         from tools.eval.voice import evaluate as voice
 
@@ -73,6 +71,14 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
         from tools.eval.activity import evaluate as activity
 
         return activity.evaluate(ours, limit)
+    if name == "text":
+        from tools.eval.text import evaluate as text
+
+        return text.evaluate(ours, limit, folder)
+    if name == "fusion":
+        from tools.eval.fusion import evaluate as fusion
+
+        return fusion.evaluate(ours, limit, folder)
     if name == "detector":
         return detector.evaluate(ours, networks, limit)
     known = rendered.available()
@@ -83,23 +89,25 @@ def measure(name: str, ours: Ours, networks: Path, limit: int | None) -> dict[st
 
 def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespace) -> None:
     """Print the report and, if it is complete, write it into the card."""
-    from tools.eval import card, speech
+    from tools.eval import card
     from tools.eval.activity import tables as tables_activity
     from tools.eval.detector import tables as tables_detector
     from tools.eval.expression import tables as tables_expression
+    from tools.eval.fusion import tables as tables_fusion
     from tools.eval.landmarks import tables as tables_landmarks
     from tools.eval.micro import tables as tables_micro
-
+    from tools.eval.text import tables as tables_text
     from tools.eval.voice import tables as tables_voice
 
     tables = {
         "detector": tables_detector,
         "landmarks": tables_landmarks,
         "micro": tables_micro,
+        "text": tables_text,
         "expression": tables_expression,
-        "speech": speech,
         "voice": tables_voice,
         "activity": tables_activity,
+        "fusion": tables_fusion,
     }
     section = tables[name].section(report)
     print(f"## {name}\n\n{section}\n", flush=True)
@@ -109,10 +117,6 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
         return
     if args.limit:
         print("eval: the card stays as it is: --limit measures only a part", file=sys.stderr)
-        return
-    if name == "speech":
-        for written in speech.write(report, ours):
-            print(f"eval: brought {written} up to date", file=sys.stderr)
         return
     path = ours.card(CARDS.get(name, name))
     card.update(path, section)
@@ -125,7 +129,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure the shipped models on the packs' unseen parts, beside other networks, "
         "with 95 %% bootstrap intervals. Needs the data packs ($FLEETING_PACKS).",
     )
-    parser.add_argument("what", choices=(*WHAT, "micro", "speech", "voice", "activity", "all"))
+    parser.add_argument(
+        "what", choices=(*WHAT, "micro", "voice", "activity", "text", "fusion", "all")
+    )
+    parser.add_argument(
+        "--material",
+        type=Path,
+        metavar="FOLDER",
+        help="text, fusion: copies of the packages (tools.train)",
+    )
     parser.add_argument(
         "--set",
         choices=SETS,

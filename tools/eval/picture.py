@@ -26,6 +26,8 @@ def save(path: Path, reports: Mapping[str, Any]) -> None:
             ("landmarks", (_yaw, _noise)),
             ("expression", (_reliability, _confusion)),
             ("activity", (_noise_level, _noise_kinds)),
+            ("voice", (_elsewhere, _people)),
+            ("text", (_languages, _against_vader)),
         )
         if name in reports
         for draw in draws
@@ -150,3 +152,37 @@ def _noise_kinds(axes: Any, report: Mapping[str, Any]) -> None:
     _bars(axes, groups, {name: [row["0"][name] for row in rows] for name in rows[0]["0"]})
     axes.set_title("Voice activity: AUC at 0 dB by noise (*: in training)")
     axes.tick_params(axis="x", rotation=40)
+
+
+def _elsewhere(axes: Any, report: Mapping[str, Any]) -> None:
+    cells = {**report["noise"], **report["rooms"]}
+    rows = {key: [each[key] for each in cells.values()] for key in ("arousal", "tone")}
+    _bars(axes, [name.replace(", ", "\n") for name in cells], rows)
+    axes.set_ylim(0, 1)
+    axes.set_ylabel("unweighted average recall")
+    axes.set_title("voice in noise (by its ratio) and in rooms (reverberation time)")
+
+
+def _people(axes: Any, report: Mapping[str, Any]) -> None:
+    cells = {**report["corpora"], **report["speakers"]}
+    rows = {key: [each[key] for each in cells.values()] for key in ("arousal", "tone")}
+    _bars(axes, [name.replace("_", "\n") for name in cells], rows)
+    axes.set_ylim(0, 1)
+    axes.set_title("voice: unseen speakers, by corpus and one by one")
+
+
+def _languages(axes: Any, report: Mapping[str, Any]) -> None:
+    rows = {OURS: [row["macro_f1"] for row in report["own"].values()]}
+    _bars(axes, list(report["own"]), rows)
+    axes.set_title("Sentiment: macro-F1 on our own sentences")
+    axes.set_ylim(0, 1.02)
+
+
+def _against_vader(axes: Any, report: Mapping[str, Any]) -> None:
+    table = (report["english"] or {"accuracy": {}})["accuracy"]
+    rows = {
+        OURS: [row["ours"] for row in table.values()],
+        "VADER": [row["vader"] for row in table.values()],
+    }
+    _bars(axes, list(table), rows)
+    axes.set_title("Sentiment: accuracy on English texts")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from agent.base.errors import AgentError
 from tools.train.manifest import SETS
 
-MODELS = ("detector", "landmarks", "expression", "micro", "looks", "voice", "activity")
+MODELS = ("detector", "landmarks", "expression", "micro", "looks", "voice", "activity", "text")
 """`looks`: no network, but how those of detector and landmarks are judged together."""
 MODULES = {"looks": "tools.eval.detector.looks"}
 """Where they are not in `tools.eval.<model>.publish`."""

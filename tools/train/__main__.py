@@ -10,7 +10,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-MODELS = ("detector", "landmarks", "expression", "micro", "voice", "activity")
+MODELS = ("detector", "landmarks", "expression", "micro", "voice", "activity", "text")
 
 NEEDED = ("torch", "litert_torch", "ai_edge_quantizer", "soundfile", "onnxruntime")
 

@@ -14,7 +14,7 @@ from agent.host.supervise import child_environment
 
 _WARM = (
     "from agent.base.config import AgentConfig; from agent.perceive.warm_up import warm; "
-    "warm(AgentConfig())"
+    "warm(AgentConfig(), hears=True)"
 )
 _SOURCE = Path(__file__).resolve().parents[2] / "kernels"
 

@@ -41,6 +41,30 @@ def event_record(event: MicroExpression) -> dict[str, Any]:
     }
 
 
+def reading_record(reading: Tone | Words | Fused) -> dict[str, Any]:
+    """One reading of a voice, of words or of all channels as JSON; seconds of the file."""
+    classes = TONES if isinstance(reading, Tone) else SENTIMENTS
+    kind = {Tone: "tone", Words: "words", Fused: "fused"}[type(reading)]
+    record: dict[str, Any] = {
+        "event": kind,
+        "track": reading.track_id,
+        "time": round(reading.time, 3),
+        kind: reading.label,
+        "probabilities": {
+            name: round(float(p), 4) for name, p in zip(classes, reading.probabilities, strict=True)
+        },
+    }
+    if isinstance(reading, Tone):
+        record |= {
+            "seconds": round(reading.seconds, 2),
+            "arousal": round(reading.arousal, 3),
+            "valence": round(reading.valence, 3),
+        }
+    if isinstance(reading, Fused):
+        record["channels"] = sorted(reading.channels)
+    return record
+
+
 class TraceRecorder:
     """Collects one row per face and frame; rows of one frame share its time. Beside them what was
     heard and read."""
@@ -60,6 +84,8 @@ class TraceRecorder:
         """Record one frame."""
         self._frames.append(perceived.time)
         self._refusals.append(_refusal(perceived.faces))
+        if perceived.speech is not None:
+            self.add_activity(perceived.time, perceived.speech)
         for face in perceived.faces:
             expression = face.expression
             self._rows.append(
@@ -83,6 +109,14 @@ class TraceRecorder:
                 )
             )
         self._micro += perceived.micro
+
+    def add_reading(self, reading: Tone | Words | Fused) -> None:
+        if isinstance(reading, Tone):
+            self.add_tone(reading)
+        elif isinstance(reading, Words):
+            self.add_words(reading)
+        else:
+            self.add_fused(reading)
 
     def add_tone(self, tone: Tone) -> None:
         self.tones.append(tone)

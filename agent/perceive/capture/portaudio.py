@@ -106,18 +106,6 @@ def open_input(config: SoundConfig) -> Input:
         ) from None
 
 
-def prepare(config: SoundConfig) -> None:
-    """Import the binding: sounddevice looks for its library with programs that a sandboxed process
-    cannot start."""
-    with contextlib.suppress(ImportError, OSError), _silenced():
-        if config.backend != "sounddevice":
-            import pyaudio  # noqa: F401
-
-            return
-    with contextlib.suppress(ImportError, OSError), _silenced():
-        import sounddevice  # noqa: F401
-
-
 def chosen(devices: list[Device], wanted: str) -> Device:
     """The first input whose name contains `wanted`; without one the first that is a device itself
     rather than a sound server's, which a sandboxed process cannot reach; else the default.

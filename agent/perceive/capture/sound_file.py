@@ -33,6 +33,8 @@ class SoundFile:
         self.name = path.name
         self.damaged = 0
         """Packets that could not be decoded."""
+        self.lost = 0.0
+        """Seconds: a file loses nothing."""
         self.ended = False
         self._path, self._loop = path, loop
         self._container, self._stream = _open(path)
@@ -58,6 +60,10 @@ class SoundFile:
                 return
             found, self._next = self._next, None
             yield found
+
+    def forget(self) -> None:
+        """Leave out what was read ahead."""
+        self._next = None
 
     def close(self) -> None:
         self.ended = True

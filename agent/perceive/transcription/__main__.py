@@ -18,8 +18,8 @@ from wyoming.asr import Transcribe, Transcript
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 
 from agent.host.sandbox import kernel
-from agent.perceive.transcriber import CHUNK, MAX_TEXT
 from agent.perceive.transcription.frames import FrameError, FrameReader, frame
+from agent.perceive.transcription.messages import CHUNK, MAX_TEXT
 from agent.perceive.transcription.seal import seal
 
 RATE = 16_000

@@ -21,7 +21,7 @@ MAX_BODY = 65_536
 
 
 class FrameError(Exception):
-    """What a server sent is not read: `name` is one of `transcriber.REASONS`."""
+    """What a server sent is not read: `name` is one of `messages.REASONS`."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

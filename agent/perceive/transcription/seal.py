@@ -1,5 +1,6 @@
-"""The sandbox of the process that speaks to a speech-to-text server: it may connect to local sockets
-and use what is open; it reads and writes no file, starts nothing, and reaches no network."""
+"""The sandbox of the process that speaks to a speech-to-text server: it may connect to local
+sockets and use what is open; it reads and writes no file, starts nothing, and reaches no
+network."""
 
 from __future__ import annotations
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from agent.base.errors import AgentError
-from agent.base.types import Float, Grey
+from agent.base.types import Float, Frame, Grey, Perceived
 from agent.vision.faces.align import MEAN_SHAPE
 from agent.vision.faces.shape3d import MEAN_SHAPE_3D
+from agent.vision.pipeline import Pipeline
 from tools.bench.__main__ import main
 from tools.bench.micro_images.cases import bundled, videos
 from tools.bench.micro_images.measure import region
@@ -230,6 +231,29 @@ def test_without_movements_only_false_alarms_are_measured(
     assert report["still"]["photograph"]["minutes"] == pytest.approx(0.1, abs=0.02)
     (kept_track,) = (tmp_path / "tracks").iterdir()
     assert kept_track.name.endswith("-still.npz")
+
+
+@pytest.mark.slow
+def test_speech_reaches_the_pipeline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEETING_PACKS", str(tmp_path))
+    heard: list[float | None] = []
+    told = Pipeline.__call__
+
+    def listen(self: Pipeline, frame: Frame, speech: float | None = None) -> Perceived:
+        heard.append(speech)
+        return told(self, frame, speech)
+
+    monkeypatch.setattr(Pipeline, "__call__", listen)
+    command = ["micro-images", "--photographs", "1", "--seconds", "2", "--json", "--still"]
+    assert main([*command, "--speaking"]) == 0
+    out = capsys.readouterr().out
+    assert "speech is heard throughout" in out
+    assert json.loads(out.splitlines()[-1])["speech"] == 1.0
+    assert heard[-60:] == [1.0] * 60
+    assert main([*command, "--speaking", "--replay", "mjpeg"]) != 0
+    assert "no microphone" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

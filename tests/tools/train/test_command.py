@@ -48,6 +48,7 @@ def test_clean_data_is_drawn_first(calls: list[tuple[str, Any]]) -> None:
 def test_unknown_model_is_refused(
     calls: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command.main(["voice"]) == command.main([]) == 2
-    assert "detector|landmarks|expression|micro|activity|all" in capsys.readouterr().err
+    assert command.main(["smell"]) == command.main([]) == 2
+    err = capsys.readouterr().err
+    assert "detector|landmarks|expression|micro|voice|activity|text|all" in err
     assert calls == []

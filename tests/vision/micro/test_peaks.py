@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from agent.base.types import MICRO_ACTION_UNITS, MicroExpression
-from agent.vision.micro.channels import FACE_CHANNELS
+from agent.vision.micro.channels import CHANNEL_NAMES, FACE_CHANNELS
 from agent.vision.micro.outputs import CENTRE, HEAT, KINDS, LOOK_AHEAD, OTHERS, OUTPUTS, UNITS
 from agent.vision.micro.peaks import LATENCY, MAX_TURN, PeakPicker
-from agent.vision.micro.stream import STEP, FaceStream
+from agent.vision.micro.speech import Heard
+from agent.vision.micro.stream import INPUTS, STEP, FaceStream
 from tests.vision.micro.tracks import make
 
 
@@ -63,6 +64,73 @@ def test_while_the_mouth_speaks_its_movements_are_speech(
 ) -> None:
     found = _peak(0.0, unit=unit, speech=speech)
     assert [event.action_units[0] for event in found] == [unit] * count
+
+
+def _with_microphone(
+    spoken: range,
+    logits: dict[str, float],
+    *,
+    heat: float = 3.0,
+    moving: tuple[str, ...] = ("brow",),
+    known: bool = True,
+) -> list[MicroExpression]:
+    """One peak at step 40, of a movement that channels `moving` show from step 20 to 31; speech is
+    heard in the steps of `spoken`."""
+    heard = Heard()
+    picker = PeakPicker(0.6, Counter(), heard)
+    found: list[MicroExpression] = []
+    rows = [k for k, name in enumerate(CHANNEL_NAMES) if any(part in name for part in moving)]
+    for step in range(100):
+        time = step * STEP
+        heard.add(time, float(step in spoken) if known else None)
+        outputs = np.full(OUTPUTS, -3.0, np.float32)
+        outputs[HEAT] = heat - 2.0 * abs(step - 40)
+        outputs[CENTRE : UNITS.start] = 0.0
+        for unit, logit in logits.items():
+            outputs[UNITS.start + MICRO_ACTION_UNITS.index(unit)] = logit
+        inputs = np.zeros(INPUTS, np.float32)
+        inputs[:FACE_CHANNELS] = 0.2 * np.sin(np.arange(FACE_CHANNELS) * 1.7 * (step + 1))
+        share = np.clip((time - 25 * STEP + 0.175) / 0.35, 0.0, 1.0)
+        inputs[rows] += 3.0 * (0.5 - 0.5 * np.cos(2 * np.pi * share))
+        found += picker.pop_due(0, time, time)
+        picker.step(time, outputs, True, 0.0, inputs)
+    return found + picker.pop_due(0, np.inf, 10.0)
+
+
+ALL, NEVER, LATE = range(100), range(0), range(42, 43)
+"""Steps; the peak is seen in step 41, after which speech is heard just before the report."""
+
+
+@pytest.mark.parametrize(("spoken", "count"), [(NEVER, 1), (ALL, 0), (LATE, 0)])
+def test_a_mouth_is_left_out_when_speech_is_heard_even_late(spoken: range, count: int) -> None:
+    assert len(_with_microphone(spoken, {"AU12": 2.0}, moving=("lip", "chin"))) == count
+
+
+@pytest.mark.parametrize("spoken", [ALL, LATE])
+def test_units_of_the_mouth_are_left_out_of_a_movement_of_brows(spoken: range) -> None:
+    logits = {"AU12": 3.0, "AU04": 2.0, "AU07": 1.0}
+    (silent,) = _with_microphone(NEVER, logits)
+    assert silent.action_units == ("AU12", "AU04", "AU07")
+    assert silent.polarity == "positive"
+    (event,) = _with_microphone(spoken, logits)
+    assert event.action_units == ("AU04", "AU07")
+    assert event.polarity == "negative"
+    assert (event.onset, event.offset) == (silent.onset, silent.offset)
+
+
+@pytest.mark.parametrize(
+    ("spoken", "known", "count"), [(NEVER, True, 0), (NEVER, False, 0), (ALL, True, 1)]
+)
+def test_a_weak_score_counts_during_speech_alone_where_brows_stand_out(
+    spoken: range, known: bool, count: int
+) -> None:
+    assert len(_with_microphone(spoken, {"AU04": 2.0}, heat=0.0, known=known)) == count
+    assert len(_with_microphone(spoken, {"AU04": 2.0}, heat=-1.0, known=known)) == 0
+
+
+def test_during_speech_brows_that_hardly_move_are_not_reported() -> None:
+    assert len(_with_microphone(NEVER, {"AU04": 2.0}, heat=1.0, moving=("nose",))) == 1
+    assert len(_with_microphone(ALL, {"AU04": 2.0}, heat=1.0, moving=("nose",))) == 0
 
 
 def test_the_stream_knows_how_fast_a_head_turns() -> None:

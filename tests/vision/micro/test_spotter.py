@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -20,14 +21,20 @@ def network() -> SpotterNetwork:
     return SpotterNetwork.load(load_manifest(models_folder(None)).network("micro").read())
 
 
-def _spot(spotter: MicroSpotter, track: Track, *, ticks: bool = False) -> list[MicroExpression]:
+def _spot(
+    spotter: MicroSpotter,
+    track: Track,
+    *,
+    ticks: bool = False,
+    speech: Callable[[float], float | None] = lambda _: None,
+) -> list[MicroExpression]:
     found: list[MicroExpression] = []
     before = None
     for time, points in zip(track.times.tolist(), track.points, strict=True):
         if ticks and before is not None:
             for at in np.arange(before + 0.02, time, 0.02):
                 found += spotter.tick(float(at))
-        found += spotter.update(time, [(1, points, 1.0)])[0]
+        found += spotter.update(time, [(1, points, 1.0)], speech(time))[0]
         before = time
     return found + spotter.finish()
 
@@ -134,13 +141,93 @@ def test_ticks_change_when_but_not_what(network: SpotterNetwork) -> None:
     assert all(b.emitted <= a.emitted + 1e-9 for a, b in zip(plain, ticked, strict=True))
 
 
+MOUTH = {"AU10", "AU12", "AU14", "AU15", "AU17", "AU18", "AU20", "AU24", "AU25", "AU26"}
+
+
+@pytest.mark.parametrize("silence", [0.0, 0.3, float("nan")])
+def test_without_speech_a_microphone_changes_nothing(
+    network: SpotterNetwork, silence: float
+) -> None:
+    track = make(7, events=6, blinks=4, smiles=1)
+    plain = _spot(MicroSpotter(MicroConfig(), network), track)
+    assert _spot(MicroSpotter(MicroConfig(), network), track, speech=lambda _: silence) == plain
+    assert {event.action_units[0] for event in plain} >= {"AU12", "AU04"}
+
+
+def test_while_somebody_speaks_brows_are_reported_and_the_mouth_is_not(
+    network: SpotterNetwork,
+) -> None:
+    brows = mouths = 0
+    for seed in (1, 2, 3):
+        track = make(seed, events=6, blinks=3)
+        events = _spot(MicroSpotter(MicroConfig(), network), track, speech=lambda _: 1.0)
+        assert all(MOUTH.isdisjoint(event.action_units) for event in events)
+        assert all(0.0 < e.emitted - e.offset <= MicroSpotter.latency for e in events)
+        hit = [m.unit for m in track.micro if any(m.is_hit(event) for event in events)]
+        brows += sum(unit != "AU12" for unit in hit)
+        mouths += sum(unit == "AU12" for unit in hit)
+    assert brows == 12
+    assert mouths == 0
+
+
+def test_speech_hides_what_lies_in_it_and_nothing_else(network: SpotterNetwork) -> None:
+    track = make(2, events=6, blinks=3)
+    hidden = next(movement for movement in track.micro if movement.unit == "AU12")
+    plain = _spot(MicroSpotter(MicroConfig(), network), track)
+
+    def speech(time: float) -> float:
+        return float(hidden.onset + 0.1 < time < hidden.offset)
+
+    events = _spot(MicroSpotter(MicroConfig(), network), track, speech=speech)
+    assert events == [event for event in plain if not hidden.is_hit(event)]
+    assert len(events) == len(plain) - 1
+
+
+def test_speech_that_is_heard_before_the_report_still_hides_a_movement(
+    network: SpotterNetwork,
+) -> None:
+    track = make(2, events=6, blinks=3)
+    hidden = next(movement for movement in track.micro if movement.unit == "AU12")
+    found = next(
+        event
+        for event in _spot(MicroSpotter(MicroConfig(), network), track)
+        if hidden.is_hit(event)
+    )
+    late = found.offset + 0.38
+
+    def speech(time: float) -> float:
+        return float(late - 0.02 < time < late + 0.02)
+
+    events = _spot(MicroSpotter(MicroConfig(), network), track, speech=speech)
+    assert not any(hidden.is_hit(event) for event in events)
+
+
+def test_a_microphone_may_come_and_go(network: SpotterNetwork) -> None:
+    track = make(3, events=6, blinks=3)
+
+    def speech(time: float) -> float | None:
+        return (None, 1.0, 0.0)[int(time / 0.7) % 3]
+
+    for event in _spot(MicroSpotter(MicroConfig(), network), track, speech=speech):
+        assert any(movement.is_hit(event) for movement in track.micro)
+
+
+def test_speech_is_everybody_s_where_two_are_in_view(network: SpotterNetwork) -> None:
+    left, right = make(5, seconds=20, events=3), make(6, seconds=20, events=3)
+    spotter, found = MicroSpotter(MicroConfig(), network), []
+    for time, one, other in zip(left.times.tolist(), left.points, right.points, strict=True):
+        found += spotter.update(time, [(1, one, 1.0), (2, other, 1.0)], 1.0)[0]
+    assert {event.track_id for event in found} == {1, 2}
+    assert all(MOUTH.isdisjoint(event.action_units) for event in found)
+
+
 def test_memory_does_not_grow(network: SpotterNetwork) -> None:
     spotter = MicroSpotter(MicroConfig(), network)
     points = make(0, seconds=10, noise=0.0005).points
     sizes = []
     tracemalloc.start()
     for k in range(9_000):
-        spotter.update(k / 30, [(k // 900, points[k % len(points)], 1.0)])
+        spotter.update(k / 30, [(k // 900, points[k % len(points)], 1.0)], float(k % 90 < 60))
         if k in (3_000, 8_999):
             sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()

@@ -5,8 +5,9 @@ Pers. Soc. Psychol. 70(3); Juslin & Laukka 2003, Psychol. Bull. 129(5)), measure
 (Eyben et al. 2016). Happiness: pitch high and moving, fast, bright, formants raised by spread lips
 (Tartter 1980, Percept. Psychophys. 27(1)). Anger: loud, tense (short open phase, flat spectrum),
 open jaw (high first formant), abrupt. Sadness: low and narrow pitch that falls, slow, soft,
-breathy, vowels reduced. Sizes: so that the functionals of `agent.voice.prosody` lie about where
-acted corpora have theirs for the tone, one standard deviation away in the mean.
+breathy, vowels reduced, slow onsets. Sizes were searched within those directions: so that the
+functionals of `agent.voice.prosody` lie near the means of acted corpora for the tone, and that the
+project's tone networks read it. So they show that a tone is read, never how well.
 """
 
 from __future__ import annotations
@@ -65,14 +66,14 @@ class Manner:
 
 MANNERS = {
     "neutral": Manner(
-        level=-25.0, pitch=-0.5, accent=2.8, phrase=2.0, final=-2.0, rate=0.98, stress=3.0,
-        open_quotient=0.68, tilt=700.0, breath=0.035, jitter=0.006, shimmer=0.05,
-        first_formant=1.02, formants=1.0, reduction=0.05, onset=0.01, pause=0.2,
+        level=-25.0, pitch=-0.5, accent=2.5, phrase=1.9, final=-1.6, rate=1.05, stress=3.4,
+        open_quotient=0.68, tilt=660.0, breath=0.026, jitter=0.005, shimmer=0.05,
+        first_formant=1.03, formants=1.0, reduction=0.0, onset=0.012, pause=0.15,
     ),
     "happy": Manner(
-        level=-21.5, pitch=7.0, accent=7.0, phrase=4.5, final=3.0, rate=1.15, stress=3.0,
-        open_quotient=0.63, tilt=3200.0, breath=0.03, jitter=0.005, shimmer=0.05,
-        first_formant=1.04, formants=1.08, reduction=0.05, onset=0.01, pause=0.08,
+        level=-21.5, pitch=8.5, accent=7.8, phrase=4.7, final=2.7, rate=1.18, stress=1.4,
+        open_quotient=0.69, tilt=3300.0, breath=0.035, jitter=0.006, shimmer=0.05,
+        first_formant=1.02, formants=1.07, reduction=0.06, onset=0.011, pause=0.07,
     ),
     "angry": Manner(
         level=-18.5, pitch=5.5, accent=6.0, phrase=3.0, final=-2.0, rate=1.2, stress=4.5,
@@ -80,8 +81,8 @@ MANNERS = {
         first_formant=1.13, formants=1.02, reduction=0.0, onset=0.005, pause=0.12,
     ),
     "sad": Manner(
-        level=-29.0, pitch=1.5, accent=1.5, phrase=1.5, final=-3.5, rate=0.78, stress=0.5,
-        open_quotient=0.7, tilt=400.0, breath=0.11, jitter=0.02, shimmer=0.08,
-        first_formant=0.93, formants=0.96, reduction=0.2, onset=0.02, pause=0.3,
+        level=-29.0, pitch=-0.6, accent=1.9, phrase=1.4, final=-2.0, rate=0.83, stress=1.6,
+        open_quotient=0.62, tilt=400.0, breath=0.14, jitter=0.022, shimmer=0.08,
+        first_formant=0.92, formants=0.96, reduction=0.24, onset=0.025, pause=0.4,
     ),
 }  # fmt: skip

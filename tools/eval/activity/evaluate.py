@@ -28,7 +28,7 @@ from tools.train.voice import room
 
 SNR = (-5.0, 0.0, 5.0, 10.0, 15.0, 20.0)
 """dB."""
-SECONDS = 60.0
+SECONDS = 40.0
 TALKS = 2
 """Streams of each kind of noise."""
 CHUNK = 10

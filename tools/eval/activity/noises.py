@@ -62,7 +62,7 @@ def typing(rng: Generator, count: int) -> Wide:
             part = out[start : start + length]
             part += height * rng.uniform(0.5, 1.5) * np.asarray(knock)[: len(part)]
         at += rng.exponential(0.12) + (rng.uniform(1, 3) if rng.random() < 0.06 else 0.03)
-    return out
+    return np.asarray(out)
 
 
 def synthesiser(rng: Generator, count: int) -> Wide:

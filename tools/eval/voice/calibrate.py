@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from agent.base.types import TONES, Float
+from agent.voice.tone import joint
 
 Array = NDArray[np.float64]
 KEPT_RIGHT = 0.75
 """Share of right answers among those that are not unsure."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Joined:
-    """Logits = spectrum's * weights[0] + prosody's * weights[1] + bias, of tones, arousal, valence."""
-
-    weights: Array
-    """float64[2, 6]."""
-    bias: Array
-    """float64[6]."""
-
-    def __call__(self, logits: Float) -> Array:
-        """float64[N, 6] of both networks' float32[2, N, 6]."""
-        return np.asarray((logits * self.weights[:, None]).sum(0) + self.bias)
+_SCALES = np.geomspace(0.1, 2.0, 40)
+_PARTS = np.linspace(0.2, 0.8, 7)
 
 
 def fit(
     logits: Float, tone: NDArray[np.int64], high: NDArray[np.int64], valence: Float, weight: Array
-) -> Joined:
-    """Least cross entropy of tones, arousal and valence, each apart.
+) -> Float:
+    """Weights float32[2, 3] of least cross entropy for `agent.voice.tone.joint`.
+
+    Only the networks' parts and the steepness are fitted. A threshold would be too: but where the
+    few speakers at hand need it depends on them, and it made others worse.
 
     Parameters
     ----------
@@ -45,58 +34,52 @@ def fit(
     weight
         float64[N], of each row; classes are balanced on top of it.
     """
-    weights, bias = np.zeros((2, 6)), np.zeros(6)
-    known = tone >= 0
-    each = _balanced(tone[known], weight[known])
-    truth = np.eye(len(TONES))[tone[known]]
-    part = logits[:, known, :4].astype(np.float64)
-
-    def tones(x: Array) -> float:
-        z = x[0] * part[0] + x[1] * part[1] + x[2:]
-        z -= z.max(1, keepdims=True)
-        log = z - np.log(np.exp(z).sum(1, keepdims=True))
-        return float(-(each[:, None] * truth * log).sum() + 0.02 * (x[2:] ** 2).sum())
-
-    found = minimize(
-        tones, [0.5, 0.5, 0, 0, 0, 0], bounds=[(0, 5)] * 2 + [(-3, 3)] * 4, method="L-BFGS-B"
-    ).x
-    weights[:, :4], bias[:4] = found[:2, None], found[2:]
-    known = high >= 0
-    weights[:, 4], bias[4] = _binary(
-        logits[:, known, 4], high[known].astype(float), _balanced(high[known], weight[known])
+    known, told = tone >= 0, high >= 0
+    truths = (
+        (known, np.eye(len(TONES))[tone[known]], balanced(tone[known], weight[known])),
+        (told, high[told].astype(float), balanced(high[told], weight[told])),
+        (np.ones(len(tone), bool), (valence + 1.0) / 2.0, weight / weight.sum()),
     )
-    weights[:, 5], bias[5] = _binary(logits[:, :, 5], (valence + 1.0) / 2.0, weight / weight.sum())
-    return Joined(weights, bias)
+    out = np.zeros((2, 3), np.float32)
+    for k, (rows, truth, each) in enumerate(truths):
+        best = np.inf
+        for part in _PARTS:
+            unit = np.full((2, 3), [[part], [1 - part]], np.float32)
+            found = joint(logits[:, rows], unit).astype(float)
+            found = found[:, : len(TONES)] if k == 0 else found[:, 3 + k]
+            for scale in _SCALES:
+                cost = _cost(found * scale, truth, each)
+                if cost < best:
+                    best, out[:, k] = cost, (part * scale, (1 - part) * scale)
+    return out
 
 
-def _binary(logits: Float, truth: Array, each: Array) -> tuple[Array, float]:
-    part = logits.astype(np.float64)
-
-    def cost(x: Array) -> float:
-        z = x[0] * part[0] + x[1] * part[1] + x[2]
-        return float((each * (np.logaddexp(0, z) - truth * z)).sum())
-
-    found = minimize(cost, [0.5, 0.5, 0], bounds=[(0, 5)] * 2 + [(-3, 3)], method="L-BFGS-B").x
-    return found[:2], float(found[2])
+def _cost(logits: Array, truth: Array, each: Array) -> float:
+    """Weighted cross entropy of tones float64[N, 4], or of one yes or no float64[N]."""
+    if logits.ndim == 1:
+        return float((each * (np.logaddexp(0, logits) - truth * logits)).sum())
+    return float(-(each[:, None] * truth * np.log(shares(logits) + 1e-12)).sum())
 
 
-def _balanced(kinds: NDArray[np.int64], weight: Array) -> Array:
+def balanced(kinds: NDArray[np.int64], weight: Array) -> Array:
+    """The weights with all kinds alike, summing to 1."""
     out = weight.astype(np.float64).copy()
     for kind in np.unique(kinds):
         out[kinds == kind] /= out[kinds == kind].sum()
-    return out / out.sum()
+    return np.asarray(out / out.sum())
 
 
-def probabilities(logits: Array) -> Array:
-    """float64[N, 4] of calibrated logits float64[N, 6]."""
-    z = np.exp(logits[:, :4] - logits[:, :4].max(1, keepdims=True))
-    return np.asarray(z / z.sum(1, keepdims=True))
+def shares(logits: NDArray[np.floating]) -> Array:
+    """Softmax of float[N, 4]."""
+    z = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(z / z.sum(1, keepdims=True), np.float64)
 
 
-def threshold(shares: Array, tone: NDArray[np.int64]) -> float:
+def threshold(probabilities: Array, tone: NDArray[np.int64]) -> float:
     """The least confidence above which `KEPT_RIGHT` of the answers to known tones are right."""
     known = tone >= 0
-    sure, right = shares[known].max(1), shares[known].argmax(1) == tone[known]
+    sure = probabilities[known].max(1)
+    right = probabilities[known].argmax(1) == tone[known]
     for edge in np.arange(0.25, 0.9, 0.01):
         kept = sure >= edge
         if kept.any() and right[kept].mean() >= KEPT_RIGHT:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agent.base.types import Float
+from agent.base.types import TONES, Float
 from agent.inference.manifest import load_manifest
-from agent.voice.tone import PROSODY, SPECTRUM, ToneReader, coded
+from agent.voice.tone import PROSODY, SPECTRUM, ToneReader, coded, joint
 from tools.common.errors import ToolError
 from tools.common.files import MODELS, run_folder, save_atomically, save_json
 from tools.eval import card
@@ -48,15 +48,14 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
     held = held_back(found)
     out = np.array([one.speaker in held for one in found])[material.source]
     out &= corpus != CORPORA.index("ased")
-    joined, unsure_below, calibration = _calibration(material.rows(out), corpus[out])
+    weights, unsure_below, calibration = _calibration(material.rows(out), corpus[out])
     made, steps, quantiles = _converted(material)
     names = {SPECTRUM: "spectrum", PROSODY: "prosody"}
     size = sum(len(each.int8_file) for each in made.values())
     if size > BUDGET:
         raise ToolError(f"The two files have {size} bytes; {BUDGET} are allowed.")
     parameters = {
-        "weights": [round(float(value), 4) for value in joined.weights.ravel()],
-        "bias": [round(float(value), 4) for value in joined.bias],
+        "weights": [round(float(value), 4) for value in weights.ravel()],
         "unsure_below": unsure_below,
         "quantiles": [float(f"{value:.5g}") for value in quantiles.ravel()],
     }
@@ -83,7 +82,7 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
 
 def _calibration(
     material: Material, corpus: NDArray[np.int64]
-) -> tuple[calibrate.Joined, float, dict[str, Any]]:
+) -> tuple[Float, float, dict[str, Any]]:
     """Fitted with the networks that never heard these speakers."""
     prosody, quantiles = loop.open_prosody("held")
     spectrum, _ = loop.open_spectrum("held")
@@ -99,19 +98,21 @@ def _calibration(
     weight = np.where(material.copy == 0, 1.0, 0.15)
     for index in np.unique(corpus):
         weight[corpus == index] /= weight[corpus == index].sum()
-    joined = calibrate.fit(logits, material.tone, material.high, material.valence, weight)
+    weights = calibrate.fit(logits, material.tone, material.high, material.valence, weight)
+    alone = [joint(logits, np.eye(2, dtype=np.float32)[:, [k]].repeat(3, 1)) for k in (0, 1)]
+    both = joint(logits, weights)
     clean = material.copy == 0
-    shares = calibrate.probabilities(joined(logits))[clean]
-    unsure_below = calibrate.threshold(shares, material.tone[clean])
+    unsure_below = calibrate.threshold(
+        calibrate.shares(both[clean, : len(TONES)]), material.tone[clean]
+    )
     report: dict[str, Any] = {
-        "weights": joined.weights.round(4).tolist(),
-        "bias": joined.bias.round(4).tolist(),
+        "weights": weights.round(4).tolist(),
         "unsure_below": unsure_below,
         "uar_held_back": {},
     }
     for index in np.unique(corpus):
         here = clean & (corpus == index)
-        answers = {"spectrum": logits[0], "prosody": logits[1], "joined": joined(logits)}
+        answers = {"spectrum": alone[0], "prosody": alone[1], "joined": both}
         report["uar_held_back"][CORPORA[index]] = {
             name: {
                 "arousal": _uar(each[here, 4] > 0, material.high[here]),
@@ -119,7 +120,7 @@ def _calibration(
             }
             for name, each in answers.items()
         }
-    return joined, unsure_below, report
+    return weights, unsure_below, report
 
 
 def _uar(answer: NDArray[Any], truth: NDArray[np.int64]) -> float:

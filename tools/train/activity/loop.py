@@ -8,6 +8,7 @@ wall time, resumptions included, and goes on from `runs/activity/checkpoint.pt`.
 from __future__ import annotations
 
 import copy
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ RUNS = {"all": "activity", "clean": "activity-clean"}
 
 def main(argv: list[str]) -> int:
     """Train (unless told otherwise), then hand over to what converts and measures."""
-    parser = common.parser("activity", 12.0)
+    parser = common.parser("activity", 5.0)
     parser.add_argument("--restart", action="store_true", help="forget the checkpoint")
     options = parser.parse_args(argv)
     run = RUNS[options.data]
@@ -53,20 +54,24 @@ def main(argv: list[str]) -> int:
     if options.restart:
         checkpoint.unlink(missing_ok=True)
     if not options.convert_only:
-        train(checkpoint, options.minutes, part("train", options.data), part("valid", options.data))
+        train(checkpoint, options.minutes, known(options.data), part("valid", options.data))
     return common.publish("activity", "--data", options.data)
 
 
+def known(data: str) -> Material:
+    """What the set's network learns from: for research, what the clean set's does as well."""
+    own = part("train", data)
+    return own if data == "clean" else material.joined([own, part("train", "clean")])
+
+
 def part(name: str, data: str) -> Material:
-    """`train` of all speech or of the clean set's, or `valid`: streams of speakers apart."""
-    which = SETS[data]
+    """`train` of the packs' speech or of the clean set's, or `valid`: streams of speakers apart."""
     path = run_folder(RUNS[data]) / f"{name}.npz"
-    return material.cached(
-        path, voices.of(which, valid=name == "valid"), STREAMS[name], STREAM_SEED[name]
-    )
+    said = partial(voices.of, SETS[data], name == "valid")
+    return material.cached(path, said, STREAMS[name], STREAM_SEED[name] + (data == "clean"))
 
 
-def train(checkpoint: Path, minutes: float, known: Material, valid: Material) -> None:
+def train(checkpoint: Path, minutes: float, heard: Material, valid: Material) -> None:
     """Run or go on with the training; `checkpoint` holds all that is needed for either."""
     rng = common.seed_everything(SEED)
     where = common.device()
@@ -77,8 +82,8 @@ def train(checkpoint: Path, minutes: float, known: Material, valid: Material) ->
         rng = np.random.default_rng([SEED, training.step])
     history = training.saved.get("history", [])
     budget = training.budget
-    target = blend(known)
-    starts = places(known)
+    target = blend(heard)
+    starts = places(heard)
 
     def keep() -> None:
         average = copy.deepcopy(net)
@@ -92,7 +97,7 @@ def train(checkpoint: Path, minutes: float, known: Material, valid: Material) ->
         while budget.progress < 1.0:
             net.train()
             chosen = rng.choice(starts, BATCH)
-            pictures = varied(rng, windows(known.rows, chosen, STRETCH))
+            pictures = varied(rng, windows(heard.rows, chosen, STRETCH))
             wanted = torch.from_numpy(answers_at(target, chosen)).to(where)
             logits = net(pictures.to(where))
             loss = functional.binary_cross_entropy_with_logits(logits, wanted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,10 +77,17 @@ def _rows(
     return padded, *(np.concatenate([before, each]).astype(np.float32) for each in columns), known
 
 
-def cached(path: Path, voices: Sequence[Float], count: int, seed: int) -> Material:
-    """As `made`, stored for the next time."""
+def joined(parts: Sequence[Material]) -> Material:
+    """All of them, one after the other."""
+    return Material(
+        *(np.concatenate([getattr(each, name) for each in parts]) for name in Material.__slots__)
+    )
+
+
+def cached(path: Path, voices: Callable[[], Sequence[Float]], count: int, seed: int) -> Material:
+    """As `made`, stored for the next time; `voices` are asked for only then."""
     if not path.is_file():
-        fresh = made(voices, count, seed)
+        fresh = made(voices(), count, seed)
         arrays = {name: getattr(fresh, name) for name in Material.__slots__}
         save_atomically(path, npz(arrays, compressed=False))
     with np.load(path) as stored:

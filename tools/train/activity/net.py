@@ -47,8 +47,9 @@ class ActivityNet(nn.Module):
             _layer(width, width, (5, 1), (1, 1)),
             _layer(width, width, (5, 1), (1, 1)),
         )
+        self.drop = nn.Dropout2d(0.1)
         self.answer = nn.Conv2d(width, STEP, (_LAST, 1), (STEP // 8, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        answers: Tensor = self.answer(self.body(x))
+        answers: Tensor = self.answer(self.drop(self.body(x)))
         return answers.permute(0, 2, 3, 1).flatten(1)

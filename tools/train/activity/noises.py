@@ -67,6 +67,26 @@ def bursts(rng: Generator, count: int) -> Wide:
     return out
 
 
+def impacts(rng: Generator, count: int) -> Wide:
+    """Dishes, tools, doors: blows that ring in a few modes of wood, glass or metal."""
+    out = 0.02 * shaped(rng, count, 50, 6000, 0.5)
+    at, rate = rng.uniform(0, 0.5) * RATE, rng.uniform(0.08, 1.2)
+    while at < count:
+        length = round(rng.uniform(0.02, 0.5) * RATE)
+        time = np.arange(length) / RATE
+        lowest, ring = rng.uniform(120, 2500), rng.uniform(10, 150)
+        blow = 0.5 * rng.normal(size=length) * np.exp(-time * 600)
+        for mode in np.sort(rng.uniform(1, 6, int(rng.integers(2, 7)))):
+            blow += rng.uniform(0.1, 1) * (
+                np.sin(2 * np.pi * min(lowest * mode, 7500.0) * time) * np.exp(-time * ring * mode)
+            )
+        start = int(at)
+        part = out[start : start + length]
+        part += rng.uniform(0.2, 1.5) * blow[: len(part)]
+        at += rng.exponential(rate) * RATE
+    return out
+
+
 def tones(rng: Generator, count: int) -> Wide:
     """Alarms and signals: pure or harmonic tones, switched, alternating or gliding."""
     time = np.arange(count) / RATE
@@ -133,6 +153,7 @@ KINDS: dict[str, Callable[[Generator, int], Wide]] = {
     "modulated": modulated,
     "wind": wind,
     "bursts": bursts,
+    "impacts": impacts,
     "tones": tones,
     "engine": engine,
     "music": music,
@@ -154,10 +175,12 @@ def babble(rng: Generator, count: int, voices: Sequence[Float]) -> Wide:
 def drawn(rng: Generator, count: int, voices: Sequence[Float]) -> Float:
     """float32[count] of root mean square 1, of any kind, now and then two at once."""
     way = rng.random()
-    if way < 0.4:
+    if way < 0.35:
         out = np.asarray(room.noise(rng, count, list(voices)), np.float64)
-    elif way < 0.5:
+    elif way < 0.45:
         out = babble(rng, count, voices)
+    elif way < 0.55:
+        out = music(rng, count)
     else:
         out = KINDS[str(rng.choice(list(KINDS)))](rng, count)
     out = out / (out.std() + 1e-9)

@@ -91,15 +91,16 @@ def train_spectrum(
     rng = np.random.default_rng((seed, run.step))
     drawn, labels = Drawn(material, corpus, rows, SHARES["spectrum"]), Labels.of(material, corpus)
     possible = labels.possible()
-    ones = torch.ones(_BATCH)
     with bar(f"spectrum, {path.stem}", round(minutes, 1)) as tell:
         while run.budget.progress < 1.0:
-            chosen = drawn(rng, _BATCH)
-            pictures = torch.from_numpy(varied(rng, material.pictures[chosen])[:, None])
+            index = torch.from_numpy(drawn(rng, _BATCH))
+            other, share = pairs(rng, labels, index, 1)
+            seen = torch.from_numpy(varied(rng, material.pictures[index.numpy()])[:, None])
+            by = share[:, None, None, None]
+            seen = by * seen + (1 - by) * seen.roll(1, 0)
             net.train()
-            answers = net(pictures.to(place, memory_format=torch.channels_last)).cpu()
-            index = torch.from_numpy(chosen)
-            lost = loss(answers, labels.mixed(index, index, ones), possible)
+            answers = net(seen.to(place, memory_format=torch.channels_last)).cpu()
+            lost = loss(answers, labels.mixed(index, other, share), possible)
             run.learn(lost, _RATE * warm_cosine(run.budget.progress), 2.0)
             if run.step % SAVE_EVERY == 0:
                 run.save()
@@ -127,9 +128,11 @@ def fitted_prosody(
             for group in optimiser.param_groups:
                 group["lr"] = 3e-3 * warm_cosine(step / STEPS)
             index = torch.from_numpy(drawn(rng, count * _ROWS))
-            mixed, meant = _mixed_up(rng, seen, labels, index, count)
+            other, share = pairs(rng, labels, index, count)
+            mixed = share[:, None] * seen[index] + (1 - share)[:, None] * seen[other]
+            mixed += _NOISE * torch.randn_like(mixed)
             answers = net(mixed.view(count, _ROWS, -1)).flatten(0, 1)
-            lost = loss(answers, meant, possible) * count
+            lost = loss(answers, labels.mixed(index, other, share), possible) * count
             optimiser.zero_grad()
             lost.backward()  # type: ignore[no-untyped-call,unused-ignore]
             optimiser.step()
@@ -137,17 +140,16 @@ def fitted_prosody(
     return net, quantiles
 
 
-def _mixed_up(
-    rng: np.random.Generator, seen: torch.Tensor, labels: Labels, index: torch.Tensor, count: int
-) -> tuple[torch.Tensor, Labels]:
-    """Rows mixed in pairs (Zhang et al. 2018, arXiv:1710.09412), but only within a corpus, whose
-    labels mean the same, and with noise."""
+def pairs(
+    rng: np.random.Generator, labels: Labels, index: torch.Tensor, count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """For mixing rows in pairs (Zhang et al. 2018, arXiv:1710.09412): the row before each in its
+    one of `count` batches, and the own share float32[N]. Only within a corpus, whose labels mean
+    the same."""
     other = index.view(count, -1).roll(1, 1).reshape(-1)
     share = torch.from_numpy(rng.beta(_MIX, _MIX, len(index)).astype(np.float32))
     same = labels.corpus[index] == labels.corpus[other]
-    share = torch.where(same, torch.maximum(share, 1 - share), 1.0)
-    mixed = share[:, None] * seen[index] + (1 - share)[:, None] * seen[other]
-    return mixed + _NOISE * torch.randn_like(mixed), labels.mixed(index, other, share)
+    return other, torch.where(same, torch.maximum(share, 1 - share), 1.0)
 
 
 def save_prosody(path: Path, net: Prosody, quantiles: Float) -> None:

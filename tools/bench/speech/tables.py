@@ -1,7 +1,4 @@
-"""`python -m tools.eval speech`: what is gained where a microphone says that somebody speaks.
-
-The spotter and the reading of expressions before and after, into a section of both cards.
-"""
+"""The report as Markdown, for the cards and the terminal."""
 
 from __future__ import annotations
 
@@ -9,31 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from agent.base.config import AgentConfig
-from agent.base.types import EXPRESSIONS, Expression, Frame
-from agent.inference.manifest import SETS
-from agent.vision.expression.classifier import ExpressionClassifier
 from agent.vision.expression.speaking import NEUTRAL_ODDS
-from agent.vision.micro.network import SpotterNetwork
-from agent.vision.pipeline import Pipeline
-from tools.bench.micro_images.cases import TALKING
-from tools.common.machine import machine
-from tools.common.packs import packs_folder
 from tools.common.tables import markdown
 from tools.eval import card
 from tools.eval.card import join, number, prose
-from tools.eval.expression import talking
-from tools.eval.micro import spoken
 from tools.eval.ours import Ours
 
-MARKERS = "<!-- speech: written by tools/eval -->", "<!-- end of speech -->"
-PHOTOGRAPHS, MINUTES = 40, 12
-HELD_OUT = 1
+MARKERS = "<!-- speech: written by tools/bench -->", "<!-- end of speech -->"
 MICRO = """
-    `python -m tools.eval speech`. Speech is *known* where a microphone gives its probability with
+    `python -m tools.bench speech`. Speech is *known* where a microphone gives its probability with
     every frame: beside it movements led by the mouth are left out, others reported where they stand
     out (`agent/vision/micro/speech.py`). Whose speech it is nobody knows: it holds for every face
     in view. *Unknown*: no microphone; then everything is as it was.
@@ -58,7 +41,7 @@ FITTED = """
     How people's own brows move while they talk is known from these few clips alone.
 """
 EXPRESSION = """
-    `python -m tools.eval speech`. While a microphone hears speech, probabilities are averaged over
+    `python -m tools.bench speech`. While a microphone hears speech, probabilities are averaged over
     about a second and neutral's odds are multiplied by {odds:g}
     (`agent/vision/expression/speaking.py`), both chosen on talking photographs of the training
     part, the latter with a look at foreman. Without speech, or without a microphone, nothing
@@ -71,52 +54,6 @@ TALKING_TEXT = """
     s; nobody labelled him. A change of expression during speech is seen about a second late. A
     second look at crops with a blurred mouth did not help: real smiles were lost with the others.
 """
-
-
-def evaluate(ours: Ours, limit: int | None) -> dict[str, Any]:
-    """Figures of both."""
-    network = SpotterNetwork.load(ours.manifest.network("micro").read())
-    reader = ExpressionClassifier(ours.model("expression"), ours.parameters("expression"))
-    films = talking.talks(HELD_OUT, limit or PHOTOGRAPHS)
-    video = packs_folder() / "videos" / TALKING
-    report: dict[str, Any] = {}
-    if ours.which == SETS[0]:  # the spotter serves both sets, and its figures come from this one
-        report["clips"] = spoken.clips(spoken.SEEDS[:limit])
-        report["synthetic"] = spoken.synthetic(network, limit or MINUTES)
-    return report | {
-        "machine": machine(),
-        "set": ours.which,
-        "minutes": limit or MINUTES,
-        "photographs": limit or PHOTOGRAPHS,
-        "missing": {},
-        "talking": talking.measure(films, reader),
-        "foreman": {name: foreman(video, ours.config, p) for name, p in spoken.KNOWN.items()},
-    }
-
-
-def foreman(video: Path, config: AgentConfig, speech: float | None) -> dict[str, Any]:
-    """What the pipeline reads of a talking face that is in view for most of a video."""
-    pipeline, capture = Pipeline(config), cv2.VideoCapture(str(video))
-    read: dict[int, list[Expression]] = {}
-    for index in range(10_000):
-        good, picture = capture.read()
-        if not good:
-            break
-        luma = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
-        for face in pipeline(Frame(round(index / 30, 3), luma), speech).faces:
-            if face.expression_is_new and face.expression is not None:
-                read.setdefault(face.track_id, []).append(face.expression)
-    longest = max(read.values(), key=len)
-    said = np.stack([each.probabilities for each in longest]).argmax(1)
-    sure = ~np.array([each.unsure for each in longest])
-    other = said != EXPRESSIONS.index("neutral")
-    return {
-        "seconds": round(len(longest) * config.expression.interval, 1),
-        "changes": round(float((np.diff(said) != 0).mean()), 3),
-        "false": round(float(other.mean()), 3),
-        "false_sure": round(float((other & sure).mean()), 3),
-        "unsure": round(float((~sure).mean()), 3),
-    }
 
 
 def section(report: Mapping[str, Any]) -> str:

@@ -1,0 +1,9 @@
+"""Pictograms that say whether somebody is pleased."""
+
+SMILE, FROWN = "🙂", "🙁"
+HAPPY = frozenset(
+    "😀😃😄😁😆😅🤣😂🙂😊😇🥰😍🤩😘😗☺😚😙😋😛😜🤪😎🤗🥳👍👏🙌💪👌🤝❤🧡💛💚💙💜🤎🖤🤍💕💖💗💓💞💘💝⭐🌟✨🎉🎊🏆🥇💯✅😻😺😸🫶🤟🤙🔝😌♥"
+)
+SAD = frozenset(
+    "😞😔😟😕🙁☹😣😖😫😩🥺😢😭😤😠😡🤬😱😨😰😥😓🤮🤢👎💔😒🙄😑😾😿🤦💩🖕❌⛔😷🤒🥵🥶😵😪🫤🥱☠💀"
+)

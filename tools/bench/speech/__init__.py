@@ -1,0 +1,1 @@
+"""What is gained where a microphone says that somebody speaks."""

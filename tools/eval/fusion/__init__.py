@@ -1,0 +1,1 @@
+"""Face, voice and words together, beside each alone."""

@@ -1,0 +1,1 @@
+"""Measuring the sentiment of words and the detection of languages."""

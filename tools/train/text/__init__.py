@@ -1,0 +1,1 @@
+"""Training of the sentiment of words and of the detection of languages."""
