@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import codecs
 import gzip
 import io
 import json
@@ -31,6 +30,8 @@ CANARY = make(1)
 VOICE = CANARY.sound[RATE : 2 * RATE]
 """One second."""
 WORD = CANARY.words[2]
+
+ROT13 = str.maketrans("abcdefghijklmnopqrstuvwxyz", "nopqrstuvwxyzabcdefghijklm")
 
 Float = npt.NDArray[np.float32]
 
@@ -229,7 +230,7 @@ WORDS: dict[str, Callable[[], bytes]] = {
     "base32": lambda: base64.b32encode(b"xyz" + WORD.encode()),
     "base85": lambda: base64.b85encode(b"ab" + WORD.encode() + b"cde"),
     "ASCII85": lambda: base64.a85encode(b"abc" + WORD.encode()),
-    "rot13": lambda: codecs.encode(WORD, "rot13").encode(),
+    "rot13": lambda: WORD.translate(ROT13).encode(),
     "inverted": lambda: bytes(255 - each for each in WORD.encode()),
     "the line in gzip in base64": lambda: base64.b64encode(gzip.compress(CANARY.line.encode())),
     "the line in a ZIP file": lambda: _zip(CANARY.line.encode()),

@@ -129,6 +129,10 @@ class Words(Leak):
 class Pages(Leak):
     """In free pages of the outbox: stored, then deleted without being overwritten."""
 
+    def content(self) -> bytes:
+        """What is stored."""
+        return bytes(self.thumbnail(120, 90).tobytes())
+
     def in_perceive(self) -> None:
         super().in_perceive()
         connect = sqlite3.connect
@@ -138,9 +142,10 @@ class Pages(Leak):
             def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
                 done = super().execute(sql, *args)
                 if sql == "COMMIT" and leak.luma is not None:
-                    picture = leak.thumbnail(120, 90).tobytes()
+                    self.set_authorizer(None)
+                    self.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000)
                     super().execute("PRAGMA secure_delete = OFF")
-                    super().execute("REPLACE INTO latest VALUES ('x', ?, 0)", (picture,))
+                    super().execute("REPLACE INTO latest VALUES ('x', ?, 0)", (leak.content(),))
                     super().execute("DELETE FROM latest WHERE kind = 'x'")
                 return done
 

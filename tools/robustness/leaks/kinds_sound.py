@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
-import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.robustness.leaks.kinds import Leak, replace
+from tools.robustness.leaks.kinds import Leak, Pages, replace
 
 RATE = 16_000
 
@@ -38,29 +37,12 @@ class SoundLeak(Leak):
             at = int((sums[RATE:] - sums[:-RATE]).argmax())
             self.voice = sound[at : at + RATE]
 
-    def samples(self) -> bytes:
-        """As 16-bit PCM."""
-        return bytes((self.voice * 32_000).astype("<i2").tobytes())
 
+class Pcm(SoundLeak, Pages):
+    """In free pages of the outbox, as 16-bit PCM."""
 
-class Pcm(SoundLeak):
-    """In free pages of the outbox: stored, then deleted without being overwritten."""
-
-    def in_perceive(self) -> None:
-        super().in_perceive()
-        connect = sqlite3.connect
-        leak = self
-
-        class Connection(sqlite3.Connection):
-            def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
-                done = super().execute(sql, *args)
-                if sql == "COMMIT" and leak.voice is not None:
-                    super().execute("PRAGMA secure_delete = OFF")
-                    super().execute("REPLACE INTO latest VALUES ('y', ?, 0)", (leak.samples(),))
-                    super().execute("DELETE FROM latest WHERE kind = 'y'")
-                return done
-
-        replace(sqlite3, "connect", lambda *a, **n: connect(*a, **{**n, "factory": Connection}))
+    def content(self) -> bytes:
+        return b"" if self.voice is None else bytes((self.voice * 32_000).astype("<i2").tobytes())
 
 
 class LogMel(SoundLeak):
