@@ -166,7 +166,7 @@ def _elsewhere(axes: Any, report: Mapping[str, Any]) -> None:
 def _people(axes: Any, report: Mapping[str, Any]) -> None:
     cells = {**report["corpora"], **report["speakers"]}
     rows = {key: [each[key] for each in cells.values()] for key in ("arousal", "tone")}
-    _bars(axes, [name.replace("_", "\n") for name in cells], rows)
+    _bars(axes, [name.replace("_", "\n").replace(" ", "\n") for name in cells], rows)
     axes.set_ylim(0, 1)
     axes.set_title("voice: unseen speakers, by corpus and one by one")
 

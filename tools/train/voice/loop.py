@@ -160,7 +160,7 @@ def save_prosody(path: Path, net: Prosody, quantiles: Float) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
-    options = parser("voice", 16.0, __doc__)
+    options = parser("voice", 30.0, __doc__)
     options.add_argument("--only", choices=tuple(PARTS), help="one of the two trainings alone")
     args = options.parse_args(argv)
     if args.data == "clean":
