@@ -255,12 +255,17 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
         command = [sys.executable, "-m", "agent.cli"]
         # In a user namespace, files owned by root appear to be owned by nobody.
         roots_file = config.privacy.profile is not None and config.privacy.profile_key is None
-        socket = config.content.socket
+        sockets = [path for path in (config.content.socket, config.words.socket) if path]
+
+        def tidy() -> None:
+            for path in sockets:
+                remove(path)
+
         return supervise(
             [*command, "perceive", *tail],
             [*command, "uplink", *tail],
             same_users=roots_file,
-            cleanup=(lambda: remove(socket)) if socket else (lambda: None),
+            cleanup=tidy,
         )
     if args.verb == "perceive":
         from agent.perceive.start import start_perceive

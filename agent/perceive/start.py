@@ -14,7 +14,8 @@ from agent.base.config import AgentConfig
 from agent.base.errors import StoreError
 from agent.host import sd_notify, swap
 from agent.host.sandbox.enter import enter_perceive, restrict_perceive
-from agent.perceive.content_socket import NAME, ContentSocket
+from agent.perceive import content_socket, words_socket
+from agent.perceive.content_socket import ContentSocket
 from agent.perceive.ears import import_sound, open_ears
 from agent.perceive.local_socket import socket_path
 from agent.privacy.policy.hearing import switched_on
@@ -28,7 +29,7 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     folders = _own_folders(config)
     sd_notify.connect()
     swap.keep_out()
-    path = socket_path(config.content.socket, NAME)
+    path = socket_path(config.content.socket, content_socket.NAME)
     content = ContentSocket(path) if path is not None else None
     ears = open_ears(config)
     listens = config.source.kind != "file" and "microphone" in switched_on(config)
@@ -89,11 +90,12 @@ def _inputs(config: AgentConfig) -> list[Path]:
 
 
 def _own_folders(config: AgentConfig) -> list[Path]:
-    """Folders that this process writes, created if missing: Landlock needs existing paths. The
-    content socket's folder is made too, and not among them."""
-    path = socket_path(config.content.socket, NAME)
+    """Folders that this process writes, created if missing: Landlock needs existing paths. Those of
+    the local sockets are made too, and not among them."""
+    named = (config.content.socket, content_socket.NAME), (config.words.socket, words_socket.NAME)
+    paths = [socket_path(configured, name) for configured, name in named]
     folders = [config.store.outbox.parent]
-    for folder in (*folders, *([path.parent] if path else [])):
+    for folder in (*folders, *(path.parent for path in paths if path)):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

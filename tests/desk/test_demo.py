@@ -17,18 +17,20 @@ import agent.perceive.process
 from agent import cli
 from agent.base.config import AgentConfig
 from agent.base.errors import PublishError, StoreError
-from agent.base.report import Summary, to_json
+from agent.base.report import HeardSummary, to_json
 from agent.base.types import Perceived
 from agent.desk import demo
 from agent.desk.loopback.broker import Broker
 from agent.desk.loopback.subscriber import Subscriber
 from agent.desk.trace import truth as script
+from agent.perceive.ears import Ears
 from agent.perceive.status import PerceiveReport
 from agent.privacy.policy.rules import resolve
 from agent.privacy.release import Releaser
 from agent.wall.outbox import Outbox
 from tests.desk.trace.generated import perceived
 from tests.desk.trace.test_table import summaries
+from tests.privacy import voices
 
 
 def perceive_ground_truth(
@@ -36,6 +38,7 @@ def perceive_ground_truth(
     *,
     stop: threading.Event,
     observer: Callable[[Perceived], None] | None = None,
+    ears: Ears,
 ) -> PerceiveReport:
     """Perception by ground truth; release and outbox are real."""
     report = PerceiveReport()
@@ -46,6 +49,10 @@ def perceive_ground_truth(
         )  # fmt: skip
         for each in perceived(script.load()):
             report.frames += 1
+            assert ears.words is not None
+            for line in ears.words.poll():
+                label = "positive" if "Thank" in line else "negative"
+                ears.observer(voices.words(each.time, label))
             if observer:
                 observer(each)
             for released in releaser.observe(each):
@@ -54,6 +61,7 @@ def perceive_ground_truth(
         for released in releaser.finish():
             outbox.add(released.summary)
             report.summaries += 1
+    ears.close()
     return report
 
 
@@ -89,7 +97,7 @@ def test_json_the_text_and_what_is_missing(
     result = json.loads(capsys.readouterr().out)
     assert result["arrived"] == result["released"] == 5
     for each in result["summaries"]:
-        Summary.model_validate_json(json.dumps(each))
+        HeardSummary.model_validate_json(json.dumps(each))
     monkeypatch.setattr(demo, "_play", lambda plot, model_set: replace(outcome, released=6))
     assert demo.demo(plot=outcome.plot, as_json=False) == 1
     shown = capsys.readouterr()

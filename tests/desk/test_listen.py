@@ -54,7 +54,7 @@ def test_several_files_one_of_them_without_sound(
 def test_what_is_wrong_with_the_sound_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clipped = np.clip(5 * scene((2.0, True)), -1, 1)
+    clipped = np.clip(200 * scene((2.0, True)), -1, 1)
     silent = np.zeros(32000, np.float32)
     for name, sound, fault in (("c.wav", clipped, "clipped"), ("s.wav", silent, "silent")):
         assert main(["listen", str(write_wav(tmp_path / name, sound, 16000)), "--json"]) == 0

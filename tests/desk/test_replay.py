@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ import pytest
 
 import agent.desk.replay
 from agent.base.assets import CLIP
-from agent.base.report import Summary
+from agent.base.report import HeardSummary
 from agent.base.types import Frame, MicroExpression, Perceived
 from agent.cli import main
 from agent.desk.trace import truth as script
+from agent.inference.manifest import load_manifest, models_folder
 from agent.perceive.capture.source import BaseSource
 from tests.desk.trace.generated import perceived
 
@@ -28,8 +30,9 @@ class GroundTruthPipeline:
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self._script = perceived(script.load())
+        self.models = SimpleNamespace(manifest=load_manifest(models_folder(None)))
 
-    def __call__(self, frame: Frame) -> Perceived:
+    def __call__(self, frame: Frame, speech: float | None = None) -> Perceived:
         return next(self._script)
 
     def finish(self) -> tuple[MicroExpression, ...]:
@@ -74,7 +77,7 @@ def test_events_are_printed_between_the_summaries_on_request(
     assert {event["event"] for event in events} == {"micro_expression"}
     assert sorted(event["onset"] for event in events) == sorted(e.onset for e in planted)
     assert all(isinstance(event["track"], int) for event in events)
-    summaries = [Summary.model_validate_json(line) for line in alone]
+    summaries = [HeardSummary.model_validate_json(line) for line in alone]
     expected = [each.micro.expected_false_alarms_tenths for each in summaries if each.micro]
     assert expected
     assert None not in expected

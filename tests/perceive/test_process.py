@@ -15,7 +15,7 @@ from agent.base.assets import CLIP
 from agent.base.clock import FILE_CLOCK
 from agent.base.config import AgentConfig, parse
 from agent.base.errors import CaptureError, ConfigError, StoreError
-from agent.base.report import Birth, Event, Summary, Vitals
+from agent.base.report import Birth, Event, Summary, Vitals, summary_form
 from agent.base.report.base import Message
 from agent.base.types import Frame, Perceived
 from agent.perceive import controls, process, summary_store
@@ -49,7 +49,7 @@ def _config(folder: Path, **source: Any) -> AgentConfig:
 def _stored(config: AgentConfig) -> list[Summary]:
     with Outbox(config.store) as outbox:
         rows = [row for row in outbox.peek(1000) if row.kind == "summary"]
-        return [Summary.model_validate_json(row.body) for row in rows]
+        return [summary_form(row.body).model_validate_json(row.body) for row in rows]
 
 
 class Camera(BaseSource):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from agent.base.assets import CLIP
 from agent.base.config import AgentConfig, Polygon, parse
 from agent.base.errors import ModelError
-from agent.base.report import Summary
+from agent.base.report import HeardSummary
 from agent.base.types import EXPRESSIONS, Frame, Infer
 from agent.cli import main
 from agent.inference.manifest import Manifest, models_folder
@@ -129,7 +129,7 @@ def test_stabilised_landmarks_are_steadier_than_the_network_s(trace: Trace) -> N
 
 @pytest.mark.slow
 def test_replay_prints_summaries_of_the_published_form(replayed: Replayed) -> None:
-    summaries = [Summary.model_validate_json(line) for line in replayed.lines]
+    summaries = [HeardSummary.model_validate_json(line) for line in replayed.lines]
     assert sum(summary.visits or 0 for summary in summaries) >= 4
     starts = [summary.window.offset or 0 for summary in summaries]
     assert starts == sorted(set(starts))
