@@ -24,11 +24,12 @@ ENGLISH = """
     documents drawn again.
 """
 OWN = """
-    **Four languages**, sentences of our own as customers might write them, never trained on; by the
-    hand that wrote the templates. A negated bad word may be positive or neutral. First those
-    written before the templates, which were looked at while the lexica grew (24 a class, 24 pairs
-    that differ by a negation); then those written when all was finished, which were not (16 a
-    class, 10 pairs): **the figure to expect**, but for the common hand.
+    **Four languages**, sentences of our own as customers might write them, never trained on; by
+    the hand that wrote the templates. A negated bad word may be positive or neutral. First
+    those written before the templates, which were looked at while the lexica grew (24 a class,
+    24 pairs that differ by a negation); then those written afterwards (16 a class, 10 pairs),
+    of which no word was taken into the lexica, though they were measured on once before the
+    last training: **the figure to expect**, but for the common hand.
 """
 PROBE = """
     **Unseen words and templates**: macro-F1 of a network like the shipped one that was kept
