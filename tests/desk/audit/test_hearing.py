@@ -146,22 +146,22 @@ def test_sound_is_found_in_every_form(name: str) -> None:
     assert "sound" in found
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["WAV", "Ogg", "FLAC", "MP3", "AAC", "AIFF", "AU", "Matroska", "MP4"],
-)
+FILES: dict[str, Callable[[], bytes]] = {
+    "WAV": wav,
+    "Ogg": lambda: coded("libopus", "ogg", 48_000),
+    "FLAC": lambda: coded("flac", "flac", RATE),
+    "MP3": lambda: coded("libmp3lame", "mp3", RATE),
+    "AAC": lambda: coded("aac", "adts", RATE),
+    "AIFF": lambda: coded("pcm_s16be", "aiff", RATE),
+    "AU": lambda: coded("pcm_s16be", "au", RATE),
+    "Matroska": lambda: coded("libopus", "webm", 48_000),
+    "MP4": lambda: coded("aac", "mp4", RATE),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_files_of_sound_are_known_by_their_first_bytes(name: str) -> None:
-    data = {
-        "WAV": wav,
-        "Ogg": lambda: coded("libopus", "ogg", 48_000),
-        "FLAC": lambda: coded("flac", "flac", RATE),
-        "MP3": lambda: coded("libmp3lame", "mp3", RATE),
-        "AAC": lambda: coded("aac", "adts", RATE),
-        "AIFF": lambda: coded("pcm_s16be", "aiff", RATE),
-        "AU": lambda: coded("pcm_s16be", "au", RATE),
-        "Matroska": lambda: coded("libopus", "webm", 48_000),
-        "MP4": lambda: coded("aac", "mp4", RATE),
-    }[name]()
+    data = FILES[name]()
     every = [*_codecs.signatures(b"xy" + data), *_encodings.signatures(b"xy" + data)]
     assert any(name in found for _, found in every)
 
