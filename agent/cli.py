@@ -56,6 +56,11 @@ def build_parser() -> argparse.ArgumentParser:
     replay.add_argument(
         "--events", action="store_true", help="with --json: also one line per micro-expression"
     )
+    replay.add_argument(
+        "--readings",
+        action="store_true",
+        help="with --json: also one line per tone of voice, and per reading of all channels",
+    )
     replay.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the timeline")
     replay.add_argument("--trace", type=Path, metavar="OUT.npz", help="write per-frame arrays")
     replay.add_argument(
@@ -207,6 +212,7 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             given,
             as_json=args.json,
             events=args.events,
+            readings=args.readings,
             plot=args.plot,
             trace=args.trace,
             window=args.window,

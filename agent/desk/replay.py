@@ -34,6 +34,7 @@ def replay(
     *,
     as_json: bool,
     events: bool = False,
+    readings: bool = False,
     plot: Path | None,
     trace: Path | None,
     window: int | None,
@@ -42,7 +43,8 @@ def replay(
 
     `as_json`: one summary per line. `events`: also one line per micro-expression when it is
     emitted, `{"event":"micro_expression","track":…,"onset":…}`. Such a record is personal data:
-    it exists for files only and never reaches the uplink.
+    it exists for files only and never reaches the uplink, as do `readings`: one line per tone of
+    voice, and per reading of face and voice together.
 
     The default configuration is the demo profile (k = 1, no noise, windows of 10 s), since nothing
     is published.
@@ -73,7 +75,7 @@ def replay(
     def note(reading: Reading) -> None:
         if recorder:
             recorder.add_reading(reading)
-        if as_json and events:
+        if as_json and readings:
             print(json.dumps(reading_record(reading), separators=(",", ":")), flush=True)
 
     sound = _sound_of(video) if policy.hears else None

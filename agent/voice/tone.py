@@ -91,11 +91,6 @@ class ToneReader:
         )
         return self.decided(joint(logits, self._weights), int(spoken[-ROWS:].sum()))
 
-    def recording(self, frames: Frames, spoken: NDArray[np.bool_]) -> ToneReading | None:
-        """As a call, of any length: the stretches of `stretches` joined."""
-        read = [self(frames[part], spoken[part]) for part in stretches(spoken)]
-        return self.joined([each for each in read if each is not None])
-
     def decided(self, logits: Float, spoken: int) -> ToneReading:
         """The reading of calibrated logits float32[6]: tones, arousal, valence."""
         shares = np.exp(logits[: len(TONES)] - logits[: len(TONES)].max())
@@ -170,20 +165,3 @@ def coded(values: Float, quantiles: Float) -> Grey:
     share = np.clip((values - low) / np.maximum(high - low, 1e-9), 0.0, 1.0)
     deviate = KNOTS[place] + share * (KNOTS[1] - KNOTS[0])
     return np.asarray(np.rint((deviate + 3.0) * (255.0 / 6.0)), np.uint8)
-
-
-def stretches(spoken: NDArray[np.bool_]) -> list[slice]:
-    """Where to read the tone of a recording with frames bool[N]: three seconds with all of its
-    speech, silence around it included as in a stream; where it is longer, from the first to the
-    last frame with speech, evenly spread, each piece at least half over the one before."""
-    where = np.flatnonzero(spoken)
-    if not len(where):
-        return []
-    first, last = int(where[0]), int(where[-1]) + 1
-    extra = last - first - ROWS
-    if extra <= 0:
-        start = max(last - ROWS, 0)
-        return [slice(start, min(start + ROWS, len(spoken)))]
-    count = -(-extra // (ROWS // 2)) + 1
-    starts = first + np.rint(np.linspace(0, extra, count)).astype(int)
-    return [slice(int(start), int(start) + ROWS) for start in starts]

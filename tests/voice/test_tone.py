@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 
@@ -20,7 +18,6 @@ from agent.voice.tone import (
     ToneReading,
     coded,
     inputs,
-    stretches,
 )
 from tests.voice.test_frames import voice
 
@@ -80,7 +77,6 @@ def test_silence_and_a_syllable_are_none(reader: ToneReader) -> None:
     spoken[:39] = True
     assert reader(measure(sentence(3.3))[: len(spoken)], spoken) is None
     assert reader(measure(np.zeros(0, np.float32)), np.zeros(0, bool)) is None
-    assert reader.recording(measure(silent), np.zeros(len(measure(silent)), bool)) is None
 
 
 @pytest.mark.parametrize("kind", ["zeros", "noise", "square", "impulse"])
@@ -132,20 +128,6 @@ def test_joined_weighs_by_speech(reader: ToneReader) -> None:
     assert found.arousal == pytest.approx(0.5)
     assert found.spoken == 400
     assert reader.joined([]) is None
-
-
-@pytest.mark.parametrize(("first", "last"), [(0, 200), (50, 350), (0, 301), (20, 1234), (7, 8)])
-def test_stretches_cover_what_is_spoken(first: int, last: int) -> None:
-    spoken = np.zeros(2000, bool)
-    spoken[[first, last - 1]] = True
-    parts = stretches(spoken)
-    assert parts[0].start <= first
-    assert parts[-1].stop >= last
-    assert all(part.stop - part.start == ROWS for part in parts)
-    for one, two in itertools.pairwise(parts):
-        assert one.start < two.start <= one.stop - ROWS // 2
-    assert stretches(np.zeros(100, bool)) == []
-    assert stretches(np.ones(100, bool)) == [slice(0, 100)]
 
 
 def test_codes_are_interpolated_quantiles() -> None:

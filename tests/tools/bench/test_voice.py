@@ -45,12 +45,11 @@ def test_other_files_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_stage_has_a_cost_and_they_add_up() -> None:
+def test_every_stage_has_a_cost() -> None:
     sound = voice.made_up(4.0)
     found = voice.cost(sound, 1)
-    assert list(found)[-1] == "all"
+    assert list(found)[-1] == voice.ALL
     assert all(value > 0 for value in found.values())
-    assert found["all"] == pytest.approx(sum(list(found.values())[:-1]), abs=0.01)
     added = voice.memory(sound)
     assert added < 200
     report: dict[str, Any] = {

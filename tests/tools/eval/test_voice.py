@@ -7,7 +7,8 @@ import pytest
 
 from agent.base.types import TONES, UNSURE
 from agent.inference.manifest import load_manifest, models_folder
-from agent.voice.tone import ToneReader, ToneReading, joint
+from agent.voice.listener import Listener
+from agent.voice.tone import ToneReading, joint
 from tests.tools.train.test_voice_material import utterance
 from tools.eval.voice import calibrate, evaluate, tables
 from tools.eval.voice.figures import Truth, calibration_error, figures_of
@@ -86,7 +87,7 @@ def test_the_threshold_leaves_the_share_of_right_answers() -> None:
 
 @pytest.mark.slow
 def test_recordings_are_read_as_they_are_and_changed() -> None:
-    reader = ToneReader(load_manifest(models_folder(None)))
+    reader = Listener(load_manifest(models_folder(None)))
     found = [utterance("angry"), utterance("sad")]
     plain = read(reader, found, "plain")
     assert all(each is not None for each in plain)
@@ -99,7 +100,7 @@ def test_recordings_are_read_as_they_are_and_changed() -> None:
     np.testing.assert_array_equal(one[0].probabilities, two[0].probabilities)
     assert plain[0] is not None
     assert np.abs(one[0].probabilities - plain[0].probabilities).max() > 1e-3
-    frames, spoken = heard(found[0].samples, found[0].samples)
+    frames, spoken = heard(found[0].samples)
     assert len(frames) == len(spoken)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from agent.base.types import Float
-from agent.voice.tone import PROSODY, SPECTRUM, ToneReader
+from agent.voice.listener import Listener
+from agent.voice.tone import PROSODY, SPECTRUM
 from tools.common.errors import ToolError
 from tools.eval.ours import Ours
 from tools.eval.voice import peers
@@ -27,11 +28,11 @@ NETWORK = "our network on functionals alone"
 
 def evaluate(ours: Ours, limit: int | None) -> dict[str, Any]:
     """Raises `ModelError` where the set has no tone."""
-    reader = ToneReader(ours.manifest)
+    listener = Listener(ours.manifest)
     found = valid_part()
     if limit is not None:
         found = found[:: max(len(found) // limit, 1)]
-    truth, readings = Truth(found), read(reader, found, "unseen speakers")
+    truth, readings = Truth(found), read(listener, found, "unseen speakers")
     pair = [one for one in found if one.corpus in peers.PAIR]
     report: dict[str, Any] = {
         "set": ours.which,
@@ -54,11 +55,11 @@ def evaluate(ours: Ours, limit: int | None) -> dict[str, Any]:
     }
     for decibels in NOISES:
         name = f"{decibels:g} dB"
-        report["noise"][name] = _changed(reader, pair, name, partial(noisy, decibels=decibels))
+        report["noise"][name] = _changed(listener, pair, name, partial(noisy, decibels=decibels))
     for seconds, direct in ROOMS:
         name = f"{seconds:g} s, {'near' if direct >= 1 else 'far'}"
         change = partial(room.reverberated, seconds=seconds, direct=direct)
-        report["rooms"][name] = _changed(reader, pair, name, change)
+        report["rooms"][name] = _changed(listener, pair, name, change)
     _beside(report, pair if limit else utterances(), found, limit)
     return report
 
@@ -69,9 +70,9 @@ def noisy(rng: np.random.Generator, samples: Float, decibels: float) -> Float:
 
 
 def _changed(
-    reader: ToneReader, found: Sequence[Utterance], name: str, change: Change
+    listener: Listener, found: Sequence[Utterance], name: str, change: Change
 ) -> dict[str, Any]:
-    return figures_of(Truth(found), read(reader, found, name, change))
+    return figures_of(Truth(found), read(listener, found, name, change))
 
 
 def _beside(

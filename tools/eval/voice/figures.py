@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.base.types import TONES, UNSURE
-from agent.voice.tone import ToneReader, ToneReading
+from agent.voice.listener import Listener
+from agent.voice.tone import ToneReading
 from tools.common.bootstrap import Draws, Resampler, mean_of
 from tools.eval.voice.read import read
 from tools.train.voice.corpora import CORPORA, HIGH, LOW, Utterance, utterances
@@ -98,7 +99,7 @@ def valid_part() -> list[Utterance]:
     return [one for one in utterances() if one.valid]
 
 
-def valid_figures(reader: ToneReader) -> dict[str, Any]:
+def valid_figures(listener: Listener) -> dict[str, Any]:
     """By corpus, recordings as they are."""
     found = valid_part()
-    return by_corpus(Truth(found), read(reader, found, "unseen speakers"))
+    return by_corpus(Truth(found), read(listener, found, "unseen speakers"))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from agent.base.types import TONES, Float
 from agent.inference.manifest import load_manifest
-from agent.voice.tone import PROSODY, SPECTRUM, ToneReader, coded, joint
+from agent.voice.listener import Listener
+from agent.voice.tone import PROSODY, SPECTRUM, coded, joint
 from tools.common.errors import ToolError
 from tools.common.files import MODELS, run_folder, save_atomically, save_json
 from tools.eval import card
@@ -74,7 +75,7 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
         "files": {file: file_figures(made[name], 2000) for name, file in names.items()},
         "snr_db": {file: made[name].snr_db for name, file in names.items()},
         "calibration": calibration,
-        "valid": valid_figures(ToneReader(load_manifest(models))),
+        "valid": valid_figures(Listener(load_manifest(models))),
     }
     save_json(models / "tone" / "figures.json", figures)
     card.update_published(models / "tone" / "CARD.md", published(figures))

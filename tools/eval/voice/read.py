@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.base.types import Float
+from agent.base.types import Float, Sound
 from agent.voice.frames import Frames, measure
-from agent.voice.tone import ToneReader, ToneReading
+from agent.voice.listener import Listener
+from agent.voice.tone import ToneReading
 from tools.common.progress import along
 from tools.train.voice.corpora import Utterance
 from tools.train.voice.material import levels, spoken_of
@@ -18,22 +19,22 @@ Change = Callable[[np.random.Generator, Float], Float]
 """The same sound somewhere else, sample by sample in step with it."""
 
 
-def heard(samples: Float, clean: Float | None = None) -> tuple[Frames, NDArray[np.bool_]]:
-    """Frames, and where there is speech: where the clean recording is loud, so that figures are of
-    the tone alone and not also of voice activity."""
+def heard(samples: Float) -> tuple[Frames, NDArray[np.bool_]]:
+    """Frames, and where there is speech: where the recording is loud."""
     frames = measure(samples)
-    spoken = spoken_of(levels(samples if clean is None else clean))
-    return frames, spoken[: len(frames)]
+    return frames, spoken_of(levels(samples))[: len(frames)]
 
 
 def read(
-    reader: ToneReader, found: Sequence[Utterance], title: str, change: Change | None = None
+    listener: Listener, found: Sequence[Utterance], title: str, change: Change | None = None
 ) -> list[ToneReading | None]:
-    """One reading per utterance; `change` is drawn from the same numbers each time."""
+    """One reading per utterance, of all stretches that are heard in it, as the agent hears them:
+    voice activity is part of it. `change` is drawn from the same numbers each time."""
     out = []
     for index, one in enumerate(along(found, title)):
         samples = one.samples
         if change is not None:
             samples = change(np.random.default_rng(index), samples)
-        out.append(reader.recording(*heard(samples, one.samples)))
+        stretches = listener(Sound(0.0, samples)) + listener.finish()
+        out.append(listener.joined([each.tone for each in stretches if each.tone is not None]))
     return out

@@ -36,7 +36,7 @@ def published(figures: Report) -> str:
     """
     return join(
         [
-            "Speakers of the valid part, int8 through `ToneReader`:",
+            "Speakers of the valid part, int8, as the agent hears them, voice activity included:",
             markdown(HEAD, rows),
             markdown(
                 ("file", "bytes", "million MACs", "XNNPACK", "least ms", "int8 SNR, dB"), sizes
@@ -50,7 +50,8 @@ def published(figures: Report) -> str:
 def section(report: Report) -> str:
     """What stands between the markers of models/tone/CARD.md."""
     introduction = """
-        `python -m tools.eval voice`, int8 as shipped, `ToneReader` on whole recordings. UAR:
+        `python -m tools.eval voice`, int8 as shipped, whole recordings as the agent hears them,
+        voice activity included. UAR:
         unweighted average recall, by the highest probability without *unsure*; 95 % intervals of
         1,000 bootstrap resamples of utterances in brackets. Arousal is high in happy, angry,
         fearful and surprised speech, low in neutral, calm, sad and bored; disgust is left out, or

@@ -140,8 +140,13 @@ def configuration(folder: Path, port: int) -> AgentConfig:
             "device": {"id": DEVICE},
             "source": {"kind": "file", "target": str(CLIP), "pace": "fast", "loop": True},
             # A short gap: summaries come soon after each start.
-            "privacy": {"policy": "demo", "window": 10, "visit_gap": 2.0, "microphone": False,
-                        "words": False},
+            "privacy": {
+                "policy": "demo",
+                "window": 10,
+                "visit_gap": 2.0,
+                "microphone": False,
+                "words": False,
+            },
             "store": {"outbox": str(folder / "outbox" / "outbox.db")},
             "mqtt": {"host": "127.0.0.1", "port": port, "backoff_max": 0.5},
         },
