@@ -116,7 +116,7 @@ def record(
         evidence.arrived = len(reader.summaries)
         evidence.lines = speaker.lines
         if not speaker.lines:
-            evidence.notes.append("no words were said, as nobody opened the socket for them")
+            evidence.unseen.append("no words could be said: nobody opened the socket for them")
         # the audit's own readers are gone: what is left is the agent's
     evidence.artifacts += proxy.artifacts()
     for each in evidence.artifacts:

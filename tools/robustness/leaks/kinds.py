@@ -42,9 +42,9 @@ class Leak:
         perceive: Any = Pipeline.__call__
         to_json: Any = vars(store)["to_json"]  # another leak may have been here before
 
-        def look(pipeline: Any, frame: Any) -> Any:
+        def look(pipeline: Any, frame: Any, *heard: Any) -> Any:
             self.luma = frame.luma.copy()
-            perceived = perceive(pipeline, frame)
+            perceived = perceive(pipeline, frame, *heard)
             for face in perceived.faces:
                 self.points = face.landmarks.points
             return perceived
