@@ -96,6 +96,8 @@ def _own_folders(config: AgentConfig) -> list[Path]:
     paths = [socket_path(configured, name) for configured, name in named]
     folders = [config.store.outbox.parent]
     for folder in (*folders, *(path.parent for path in paths if path)):
+        if folder.is_dir():
+            continue
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

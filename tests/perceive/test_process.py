@@ -91,7 +91,7 @@ def test_a_camera_that_stops_is_opened_again_and_flagged(
     start = time.monotonic()
     cameras = [Camera(start, 20, True), Camera(start + 60, 20, False)]
     opened = list(cameras)
-    monkeypatch.setattr(process, "warm", lambda config: None)
+    monkeypatch.setattr(process, "warm", lambda config, hears: None)
     monkeypatch.setattr(resilient, "open_source", lambda config: opened.pop(0))
     report = perceive(_live(tmp_path), stop=threading.Event())
     assert report.frames == 40

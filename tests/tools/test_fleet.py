@@ -360,12 +360,15 @@ def test_certificates_stand_the_strict_examination(fleet: Fleet) -> None:
     assert certificate["subject"] == ((("commonName", A),),)
 
 
+DEAF = 'policy = "demo"\nmicrophone = false\nwords = false\n'
+
+
 @pytest.mark.slow
 def test_the_uplink_works_through_it(fleet: Fleet, watcher: Client, tmp_path: Path) -> None:
     settings = tmp_path / "fleeting.toml"
     lines = (fleet.folder / "devices" / A / "mqtt.toml").read_text()
     store = f'[store]\noutbox = "{tmp_path / "outbox.db"}"\n'
-    settings.write_text(f'{lines}\n[privacy]\npolicy = "demo"\n\n{store}')
+    settings.write_text(f"{lines}\n[privacy]\n{DEAF}\n{store}")
     config = load(settings)
     with Outbox(config.store) as outbox:
         for seq in range(3):

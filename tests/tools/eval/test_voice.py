@@ -10,6 +10,7 @@ from agent.inference.manifest import load_manifest, models_folder
 from agent.voice.listener import Listener
 from agent.voice.tone import ToneReading, joint
 from tests.tools.train.test_voice_material import utterance
+from tests.voice.test_listener import scene
 from tools.eval.voice import calibrate, evaluate, tables
 from tools.eval.voice.figures import Truth, calibration_error, figures_of
 from tools.eval.voice.read import heard, read
@@ -88,7 +89,8 @@ def test_the_threshold_leaves_the_share_of_right_answers() -> None:
 @pytest.mark.slow
 def test_recordings_are_read_as_they_are_and_changed() -> None:
     reader = Listener(load_manifest(models_folder(None)))
-    found = [utterance("angry"), utterance("sad")]
+    said = scene((0.5, False), (2.0, True), (0.5, False))
+    found = [utterance("angry", samples=said), utterance("sad", samples=said)]
     plain = read(reader, found, "plain")
     assert all(each is not None for each in plain)
     one, two = (

@@ -75,15 +75,21 @@ def _counted(visits: int) -> str:
 
 
 def configuration(name: PolicyName) -> tuple[AgentConfig, Policy]:
-    """A profile with its defaults, where it is permitted. Raises `ToolError` for one without
-    noise."""
+    """A profile with its defaults, where it is permitted, and without microphone and words: what
+    is simulated is sight. Raises `ToolError` for one without noise."""
     profile = PROFILES[name]
     if profile.max_epsilon is None:
         raise ToolError(f"{name} adds no noise: there is nothing to measure. Name another policy.")
     config = parse(
         {
             "device": {"place": profile.places[0], "region": "other"},
-            "privacy": {"policy": name, "notice_shown": True, "consent": True},
+            "privacy": {
+                "policy": name,
+                "notice_shown": True,
+                "consent": True,
+                "microphone": False,
+                "words": False,
+            },
         },
         "tools.bench",
     )
