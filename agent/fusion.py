@@ -100,7 +100,7 @@ PRIORS = {
     "words": np.array([0.39, 0.19, 0.42], np.float32),
 }
 """float32[3] each: of the samples that each channel was calibrated on (`tools.eval fusion`)."""
-RELIABILITY = {"face": 1.0, "voice": 1.2, "words": 0.8}
+RELIABILITY = {"face": 1.0, "voice": 1.5, "words": 1.2}
 """Weight of a channel of which there was enough and that is undisturbed, for which reading together
 is least worse than the better channel when one is disturbed (`tools.eval fusion`)."""
 EXPRESSION_TO_POLARITY = np.array(

@@ -34,6 +34,7 @@ from agent.perceive.capture.resilient import open_source
 from agent.perceive.capture.source import Source
 from agent.privacy.policy.hearing import switched_on
 from agent.privacy.policy.rules import resolve
+from agent.text.sentiment import Sentiment
 from agent.uplink.client import load_credentials
 from agent.uplink.warden.state import is_exposed, state_path
 from agent.vision.micro.network import NetworkState, SpotterNetwork
@@ -158,6 +159,11 @@ def _models(config: AgentConfig) -> PartStatus:
     start = time.perf_counter()
     spotter.step(inputs)
     took.append(f"micro {(time.perf_counter() - start) * 1e3:.2f} ms")
+    if "sentiment" in manifest.weights:
+        sentiment = Sentiment(manifest)
+        start = time.perf_counter()
+        sentiment("Where is the exit?")
+        took.append(f"sentiment {(time.perf_counter() - start) * 1e3:.2f} ms")
     return PartStatus(
         True,
         f"{', '.join(took)}; set {manifest.which} {manifest.hash16}, {runtime_name()}, verified",
