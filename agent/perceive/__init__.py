@@ -1,2 +1,2 @@
-"""The perceive process: camera to outbox, no network access. May import `base`, `vision`,
-`privacy`, `wall` and `host`."""
+"""The perceive process: camera and microphone to outbox, no network access. May import the rooms of
+perception, `privacy`, `wall` and `host`."""

@@ -77,7 +77,7 @@ def halves(checkpoint: Path) -> bytes:
 def network_of(checkpoint: Path) -> tuple[SpotterNetwork, int]:
     """The network of a checkpoint, as it would be shipped, and its steps. Raises `ToolError`."""
     if not checkpoint.is_file():
-        raise ToolError(f"there is no {checkpoint}")
+        raise ToolError(f"there is no checkpoint in {checkpoint.parent.name}")
     return SpotterNetwork.load(halves(checkpoint)), int(averaged(checkpoint)["step"])
 
 
