@@ -102,6 +102,12 @@ class Frames:
             cepstra=bands @ _COSINES,
         )
 
+    def coloured(self, change: Float) -> Frames:
+        """The frames with another spectrum: log powers float32[26] added to the bands. Measures of
+        voice quality, which look at single harmonics, stay."""
+        bands = self.bands + change.astype(np.float32)
+        return replace(self, bands=bands, cepstra=bands @ _COSINES)
+
     def pitch(self) -> Float:
         """The best path over all frames, float32[N], Hz; 0 where unvoiced."""
         out = np.zeros(len(self), np.float32)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from agent.base.types import SOUND_RATE, Float, Sound
 from agent.inference.manifest import Manifest
 from agent.voice.activity import Activity
+from agent.voice.colour import Colour
 from agent.voice.frames import Frames, measure
 from agent.voice.level import Fault, Level
 from agent.voice.logmel import ROWS
@@ -64,10 +65,12 @@ class Stretch:
 class Listener:
     """Hears one microphone or file, in order."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        """Raises `ModelError`. A set of models without `tone` hears speech, and no tone in it."""
+    def __init__(self, manifest: Manifest, adapts: bool = True) -> None:
+        """`adapts`: to the room's colour. Raises `ModelError`. A set of models without `tone` hears
+        speech, and no tone in it."""
         self._activity = Activity(manifest)
         self._read = ToneReader(manifest) if SPECTRUM in manifest.models else None
+        self._colour = Colour(self._read.spectrum) if self._read is not None and adapts else None
         self.level = Level()
         self.speech = 0.0
         """Probability that somebody speaks now: the highest of the last .3 s."""
@@ -114,13 +117,18 @@ class Listener:
         return self._read.joined(readings) if self._read is not None else None
 
     def finish(self) -> list[Stretch]:
-        """The stretch that is not over; forget all that was heard, for sound that is missing."""
+        """The stretch that is not over; what comes next is another stream, in the same room."""
         ended = self._end_stretch()
-        self.forget()
+        self._restart()
         return ended
 
     def forget(self) -> None:
-        """Forget what was heard."""
+        """Forget what was heard, and the room."""
+        self._restart()
+        if self._colour is not None:
+            self._colour.reset()
+
+    def _restart(self) -> None:
         self._activity.reset()
         self._tail = np.zeros(0, np.float32)
         self._recent[:] = 0.0
@@ -177,8 +185,15 @@ class Listener:
         if spoken.sum() < (_LEAST_MORE if goes_on else _LEAST):
             return []
         last = int(np.flatnonzero(spoken)[-1]) + 1
-        tone = self._read(frames[:last], spoken[:last]) if self._read is not None else None
+        tone = self._tone(frames[:last], spoken[:last])
         end = self._start + last * _STEP
         loud = np.percentile(frames.level[spoken], 90)
         depth = float(loud - np.percentile(frames.level, 10))
         return [Stretch(self._start, end, float(spoken.sum()) * _STEP, tone, depth)]
+
+    def _tone(self, frames: Frames, spoken: NDArray[np.bool_]) -> ToneReading | None:
+        if self._read is None:
+            return None
+        if self._colour is not None:
+            frames = self._colour(frames, spoken)
+        return self._read(frames, spoken)

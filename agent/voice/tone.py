@@ -64,6 +64,8 @@ class ToneReader:
         self._quantiles = np.array(parameters["quantiles"], np.float32).reshape(len(NAMES), -1)
         self._weights = np.array(parameters["weights"], np.float32).reshape(2, 3)
         self._unsure_below = float(parameters["unsure_below"])
+        self.spectrum = np.array(parameters["spectrum"], np.float32)
+        """float32[26]: mean log power of the training's speech, see `colour`."""
 
     def __call__(self, frames: Frames, spoken: NDArray[np.bool_]) -> ToneReading | None:
         """The tone of up to three seconds, of the latest where there are more.

@@ -116,6 +116,7 @@ def test_the_tables_name_every_corpus_and_peer() -> None:
             "speakers": {"ravdess_17": figures},
             "noise": {"5 dB": figures},
             "rooms": {"0.4 s, far": figures},
+            "microphones": {"adapting": figures},
             "peers": {"SVM on our functionals": {"emodb": figures}},
             "across": [("SVM on our functionals", "ravdess", "emodb", figures)],
         }

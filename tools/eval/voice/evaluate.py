@@ -23,6 +23,7 @@ NOISES = (20.0, 10.0, 5.0, 0.0)
 """Signal-to-noise ratios, dB."""
 ROOMS = ((0.2, 1.0), (0.4, 1.0), (0.8, 1.0), (0.4, 0.4), (0.8, 0.4))
 """Reverberation time in seconds, and the direct sound over the room's."""
+MICROPHONES = 4
 NETWORK = "our network on functionals alone"
 
 
@@ -60,8 +61,36 @@ def evaluate(ours: Ours, limit: int | None) -> dict[str, Any]:
         name = f"{seconds:g} s, {'near' if direct >= 1 else 'far'}"
         change = partial(room.reverberated, seconds=seconds, direct=direct)
         report["rooms"][name] = _changed(listener, pair, name, change)
+    report["microphones"] = _microphones(ours, pair)
     _beside(report, pair if limit else utterances(), found, limit)
     return report
+
+
+def _microphones(ours: Ours, found: Sequence[Utterance]) -> dict[str, Any]:
+    """Through other microphones, each utterance after the other, with and without getting used to
+    them."""
+    order = np.random.default_rng(0).permutation(len(found))
+    shuffled = [found[index] for index in order]
+    rows = {}
+    for name, adapts in (("not adapting", False), ("adapting", True)):
+        readings = []
+        for seed in range(MICROPHONES):
+            listener = Listener(ours.manifest, adapts)
+            readings += read(
+                listener,
+                shuffled,
+                f"microphone {seed + 1}, {name}",
+                partial(_coloured, seed=seed),
+                same_room=True,
+            )
+        rows[f"{MICROPHONES} other microphones, {name}"] = figures_of(
+            Truth(shuffled * MICROPHONES), readings
+        )
+    return rows
+
+
+def _coloured(_: np.random.Generator, samples: Float, seed: int) -> Float:
+    return room.coloured(np.random.default_rng(seed), samples)
 
 
 def noisy(rng: np.random.Generator, samples: Float, decibels: float) -> Float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,16 @@ from agent.voice.listener import Listener
 from agent.voice.tone import PROSODY, SPECTRUM, coded, joint
 from tools.common.errors import ToolError
 from tools.common.files import MODELS, run_folder, save_atomically, save_json
+from tools.common.progress import along
 from tools.eval import card
 from tools.eval.shipping import file_figures
 from tools.eval.voice import calibrate
 from tools.eval.voice.figures import valid_figures
+from tools.eval.voice.read import heard
 from tools.eval.voice.tables import published
 from tools.train import convert, manifest
 from tools.train.voice import loop
-from tools.train.voice.corpora import CORPORA, held_back
+from tools.train.voice.corpora import CORPORA, Utterance, held_back
 from tools.train.voice.material import Material
 from tools.train.voice.net import SHIPPED, Merged, ShippedSpectrum
 
@@ -59,6 +62,7 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
         "weights": [round(float(value), 4) for value in weights.ravel()],
         "unsure_below": unsure_below,
         "quantiles": [float(f"{value:.5g}") for value in quantiles.ravel()],
+        "spectrum": [round(float(value), 3) for value in mean_spectrum(found)],
     }
     for name, file in names.items():
         path = models / "tone" / f"{file}.tflite"
@@ -79,6 +83,16 @@ def publish(chosen: str, seed: int, models: Path = MODELS) -> None:
     }
     save_json(models / "tone" / "figures.json", figures)
     card.update_published(models / "tone" / "CARD.md", published(figures))
+
+
+def mean_spectrum(found: Sequence[Utterance]) -> Float:
+    """float32[26], log power of mean 0: of speech in the studios of RAVDESS and EmoDB."""
+    shapes = []
+    for one in along([one for one in found if one.corpus != "ased"], "mean spectrum"):
+        frames, spoken = heard(one.samples)
+        bands = frames.bands[spoken]
+        shapes.append(bands - bands.mean(0).mean())
+    return np.asarray(np.concatenate(shapes).mean(0), np.float32)
 
 
 def _calibration(

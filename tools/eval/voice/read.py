@@ -26,10 +26,15 @@ def heard(samples: Float) -> tuple[Frames, NDArray[np.bool_]]:
 
 
 def read(
-    listener: Listener, found: Sequence[Utterance], title: str, change: Change | None = None
+    listener: Listener,
+    found: Sequence[Utterance],
+    title: str,
+    change: Change | None = None,
+    same_room: bool = False,
 ) -> list[ToneReading | None]:
     """One reading per utterance, of all stretches that are heard in it, as the agent hears them:
-    voice activity is part of it. `change` is drawn from the same numbers each time."""
+    voice activity is part of it. `change` is drawn from the same numbers each time. Each is in a
+    room of its own, unless `same_room`."""
     out = []
     for index, one in enumerate(along(found, title)):
         samples = one.samples
@@ -37,4 +42,6 @@ def read(
             samples = change(np.random.default_rng(index), samples)
         stretches = listener(Sound(0.0, samples)) + listener.finish()
         out.append(listener.joined([each.tone for each in stretches if each.tone is not None]))
+        if not same_room:
+            listener.forget()
     return out

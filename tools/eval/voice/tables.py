@@ -67,6 +67,11 @@ def section(report: Report) -> str:
             "**In rooms**, reverberation time, talker at an arm's length and across the room",
             "rooms",
         ),
+        (
+            "**Other microphones**, one utterance after the other, without and with getting used "
+            "to their colour",
+            "microphones",
+        ),
     ):
         rows = [(NAMED.get(name, name), *_row(each)) for name, each in report[key].items()]
         parts += [f"{title}:", markdown(HEAD, rows)]
