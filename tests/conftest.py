@@ -21,6 +21,8 @@ MACHINE = {
     "tests/tools/eval/test_micro.py::test_false_alarms_are_those": "the train extra",
     "tests/tools/train/test_start.py": "the train extra",
     "tests/tools/train/test_voice.py": "the train extra",
+    "tests/tools/train/test_activity.py::test_the_network_answers": "the train extra",
+    "tests/tools/train/test_activity.py::test_area_under_the_curve": "the train extra",
     "tests/tools/train/test_text.py::test_the_agent_computes": "the train extra",
     "tests/tools/train/test_text.py::test_languages_are_learnt": "the train extra",
     "tests/uplink/receipt/test_book.py::test_the_book_needs_no_memory": "Linux 6.3",

@@ -2,8 +2,8 @@
 
 What all speech of some minutes has in common is the room, the microphone and its place, less
 whoever speaks: so the mean spectrum of speech is brought towards that of the recordings that taught
-the tone (cepstral mean normalisation, Furui 1981, IEEE Transactions on Acoustics, Speech, and Signal
-Processing 29(2), over minutes instead of one utterance, which would take out the voice too).
+the tone (cepstral mean normalisation, Furui 1981, IEEE Transactions on Acoustics, Speech, and
+Signal Processing 29(2), over minutes instead of one utterance, which would take out the voice too).
 """
 
 from __future__ import annotations

@@ -113,6 +113,7 @@ def voices(ours: Ours, limit: int | None) -> Samples:
 
 def _tone(listener: Listener, sound: Float) -> tuple[Float, float]:
     """float32[3] of all that is spoken in a file, as the agent hears it, and its quality."""
+    listener.forget()
     stretches = listener(Sound(0.0, sound)) + listener.finish()
     heard = [each for each in stretches if each.tone is not None]
     read = listener.joined([each.tone for each in heard if each.tone is not None])
