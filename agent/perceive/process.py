@@ -147,8 +147,8 @@ class Perceiver:
         """End all visits and windows and store their summaries. Raises `StoreError`."""
         self._controls.close()
         self._store.add(self._stages.finish(self._time))
-        self._ears.close()
         self._store.flush()
+        self._ears.close()
         self._outbox.close()
 
     def _update_mode(self, now: float) -> Mode:

@@ -123,11 +123,13 @@ class Transcriber:
         return found
 
     def close(self) -> None:
-        """End the other process."""
+        """End the other process, which also ends by itself once the link is gone: in its sandbox
+        this one may neither kill nor wait."""
         self._link.close()
         with contextlib.suppress(OSError):
             self._child.kill()
-        self._child.wait()
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            self._child.wait(5.0)
 
     def _fail(self, name: str) -> None:
         self.failures[name] += 1

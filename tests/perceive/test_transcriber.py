@@ -186,3 +186,35 @@ def test_without_the_package_it_is_said(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         with pytest.raises(ConfigError, match=r"\[speech\]"):
             Transcriber(path)
+
+
+_SEALED = """
+import socket, sys
+from pathlib import Path
+from agent.perceive.transcriber import Transcriber
+from agent.host.sandbox.enter import restrict_perceive
+
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen(1)
+transcriber = Transcriber(Path(sys.argv[1]))
+child = transcriber._child.pid
+restrict_perceive([])
+transcriber.start()
+transcriber.stop()
+transcriber.close()
+print(child)
+"""
+
+
+def test_it_is_closed_from_inside_the_sandbox_and_its_process_ends(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _SEALED, str(tmp_path / "server.sock")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    child = int(done.stdout)
+
+    def gone() -> bool:
+        state = Path(f"/proc/{child}/stat")
+        return not state.exists() or state.read_text().split(")")[1].split()[0] == "Z"
+
+    until(gone)
