@@ -12,11 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.base.types import Float
+from agent.base.types import SENTIMENTS, UNSURE, Float
 
-POLARITIES = ("negative", "neutral", "positive")
-"""What the channels have in common."""
-UNSURE = "unsure"
 _LEAST = 1e-3
 """Probability below which no channel is believed: one that errs must not veto the others."""
 _OPPOSED = 0.6
@@ -32,7 +29,7 @@ class Channel:
     """What one channel says."""
 
     probabilities: Float
-    """float32[3], calibrated, in the order of `POLARITIES`, sums to 1."""
+    """float32[3], calibrated, in the order of `SENTIMENTS`, sums to 1."""
     weight: float
     """>= 0: its reliability on held-back samples, times how much of it there was and how good."""
 
@@ -44,7 +41,7 @@ class Reading:
     probabilities: Float
     """float32[3]."""
     label: str
-    """One of `POLARITIES`, or `UNSURE`: no class is likely, or the channels contradict."""
+    """One of `SENTIMENTS`, or `UNSURE`: no class is likely, or the channels contradict."""
     channels: tuple[str, ...]
     """Names of those that took part."""
 
@@ -69,7 +66,7 @@ def fuse(channels: Mapping[str, Channel], prior: Float) -> Reading | None:
         prior,
     )
     sure = float(fused.max()) >= _SURE and not _contradict(heard, largest)
-    label = POLARITIES[int(fused.argmax())] if sure else UNSURE
+    label = SENTIMENTS[int(fused.argmax())] if sure else UNSURE
     return Reading(fused, label, tuple(heard))
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import fusion
+from agent.base.types import UNSURE
 from agent.fusion import Channel, fuse
 
 PRIOR = np.array([0.3, 0.5, 0.2], np.float32)
@@ -68,7 +69,7 @@ def test_contradiction_is_unsure() -> None:
     good, ill = np.array([0.05, 0.1, 0.85], np.float32), np.array([0.9, 0.05, 0.05], np.float32)
     found = fuse({"face": Channel(good, 1.0), "words": Channel(ill, 1.0)}, PRIOR)
     assert found is not None
-    assert found.label == fusion.UNSURE
+    assert found.label == UNSURE
 
 
 def test_a_faint_channel_cannot_contradict() -> None:

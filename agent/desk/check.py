@@ -6,25 +6,21 @@ import contextlib
 import json
 import os
 import shutil
-import socket
-import ssl
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.base.clock import WallClock
-from agent.base.config import AgentConfig, MqttConfig
-from agent.base.errors import AgentError, ConfigError
+from agent.base.config import AgentConfig
+from agent.base.errors import AgentError
 from agent.base.quotas import quotas
+from agent.desk.check_broker import connect
 from agent.host import swap
 from agent.host.supervise import child_environment
 from agent.inference.manifest import load_manifest, models_folder
@@ -35,18 +31,15 @@ from agent.perceive.capture.source import Source
 from agent.privacy.policy.hearing import switched_on
 from agent.privacy.policy.rules import resolve
 from agent.text.sentiment import Sentiment
-from agent.uplink.client import load_credentials
 from agent.uplink.warden.state import is_exposed, state_path
 from agent.vision.micro.network import NetworkState, SpotterNetwork
 from agent.vision.micro.stream import INPUTS
-from agent.voice.level import Fault, Level
+from agent.voice.level import Fault, Level, summed_up
 
 MEASUREMENT = 2.0
 """Seconds over which the frame rate is measured."""
 LISTENING = 12
 """Reads of a tenth of a second each; the first ones tell how the microphone wakes up."""
-BROKER_TIMEOUT = 5.0
-"""Seconds."""
 MIN_RATE = 0.9
 """Share of the configured frame rate that must be reached."""
 REQUIRED_MODELS = ("detector", "landmarks", "expression")
@@ -140,8 +133,7 @@ def _levels(source: Input) -> tuple[float, float, set[Fault]]:
         meter(source.read())
         faults |= meter.faults
         levels.append(meter.latest)
-    mean = 10 * np.log10(np.mean(10 ** (np.array(levels) / 10)))
-    return float(mean), float(np.percentile(levels, 10)), faults
+    return *summed_up(levels), faults
 
 
 def _models(config: AgentConfig) -> PartStatus:
@@ -150,90 +142,35 @@ def _models(config: AgentConfig) -> PartStatus:
     for name in dict.fromkeys((*REQUIRED_MODELS, *manifest.models)):
         model = open_model(manifest, name)
         image = np.full(model.size, 128, np.uint8)
-        start = time.perf_counter()
-        model(image)
-        took.append(f"{name} {(time.perf_counter() - start) * 1e3:.1f} ms")
+        took.append(f"{name} {_milliseconds(partial(model, image)):.1f} ms")
     spotter = NetworkState(SpotterNetwork.load(manifest.network("micro").read()))
     inputs = np.zeros(INPUTS, np.float32)
     spotter.step(inputs)  # compile, or load from the cache
-    start = time.perf_counter()
-    spotter.step(inputs)
-    took.append(f"micro {(time.perf_counter() - start) * 1e3:.2f} ms")
+    took.append(f"micro {_milliseconds(partial(spotter.step, inputs)):.2f} ms")
     if "sentiment" in manifest.weights:
-        sentiment = Sentiment(manifest)
-        start = time.perf_counter()
-        sentiment("Where is the exit?")
-        took.append(f"sentiment {(time.perf_counter() - start) * 1e3:.2f} ms")
+        read = partial(Sentiment(manifest), "Where is the exit?")
+        took.append(f"sentiment {_milliseconds(read):.2f} ms")
     return PartStatus(
         True,
         f"{', '.join(took)}; set {manifest.which} {manifest.hash16}, {runtime_name()}, verified",
     )
 
 
+def _milliseconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return (time.perf_counter() - start) * 1e3
+
+
 def _broker(config: AgentConfig) -> PartStatus:
     settings = config.mqtt
     place = f"{settings.host}:{settings.port}" + (" with TLS" if settings.tls else "")
     start = time.monotonic()
-    problem, advice = _connect(settings, f"{config.device.id}-check")
+    problem, advice = connect(settings, f"{config.device.id}-check")
     if problem:
         return PartStatus(False, f"{place}: {problem}", advice)
     took = (time.monotonic() - start) * 1e3
     return PartStatus(True, f"{place}, MQTT {settings.protocol}, answered in {took:.0f} ms")
-
-
-def _connect(settings: MqttConfig, client_id: str) -> tuple[str, str]:
-    """Problem and advice, both empty when the broker accepted the connection.
-
-    `client_id` differs from the agent's, which may be connected.
-    """
-    protocol = mqtt.MQTTv5 if settings.protocol == "5" else mqtt.MQTTv311
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=protocol)
-    answered = threading.Event()
-    answer: list[ReasonCode] = []
-
-    def on_connect(
-        _client: object, _data: object, _flags: object, code: ReasonCode, _p: object
-    ) -> None:
-        answer.append(code)
-        answered.set()
-
-    client.on_connect = on_connect
-    client.connect_timeout = BROKER_TIMEOUT
-    try:
-        load_credentials(settings).authenticate(client, settings.username)
-        client.connect(settings.host, settings.port, keepalive=settings.keepalive)
-    except ConfigError as error:
-        what, _, advice = str(error).rpartition(". ")
-        return what, advice
-    except ssl.SSLError as error:
-        return f"TLS failed: {error.reason or error}", "Check mqtt.ca_file, cert_file and key_file."
-    except socket.gaierror:
-        return "this name is unknown", "Check mqtt.host and the network's name server."
-    except TimeoutError:
-        return (
-            f"no answer within {BROKER_TIMEOUT:g} s",
-            "Check mqtt.host, the network and firewall.",
-        )
-    except ConnectionRefusedError:
-        return "refused: nothing listens there", "Start the broker, or check mqtt.port."
-    except (OSError, ValueError) as error:
-        return str(error), "Check the network."
-    client.loop_start()
-    try:
-        if not answered.wait(BROKER_TIMEOUT):
-            return (
-                "connected, but no MQTT answer",
-                "Check that mqtt.port and mqtt.tls belong together.",
-            )
-        if answer[0].is_failure:
-            return (
-                f"the broker says: {answer[0]}",
-                "Check mqtt.username, the password and its rights.",
-            )
-        client.disconnect()
-    finally:
-        client.loop_stop()
-    return "", ""
 
 
 def _clock(config: AgentConfig) -> PartStatus:

@@ -21,7 +21,7 @@ from agent.desk.trace.output import check_target, progress_bar
 from agent.inference.manifest import load_manifest, models_folder
 from agent.perceive.capture.sound_file import SoundFile
 from agent.perceive.hearing import tone_of
-from agent.voice.level import FLOOR
+from agent.voice.level import summed_up
 from agent.voice.listener import Listener, Stretch
 from agent.voice.sound import HOP
 from agent.voice.tone import ToneReading
@@ -162,7 +162,7 @@ def _named(probabilities: Float) -> dict[str, float]:
 
 
 def _total(file: Path, heard: Heard, whole: ToneReading | None, damaged: int) -> dict[str, Any]:
-    level, floor = _levels(heard)
+    level, floor = summed_up(heard.levels)
     return {
         "event": "sound",
         "file": file.name,
@@ -174,13 +174,6 @@ def _total(file: Path, heard: Heard, whole: ToneReading | None, damaged: int) ->
         "damaged_packets": damaged,
         **_reading(whole),
     }
-
-
-def _levels(heard: Heard) -> tuple[float, float]:
-    """Mean level, and that of the quiet tenth, dB below full scale."""
-    levels = np.array(heard.levels or [FLOOR])
-    mean = 10 * np.log10(np.mean(10 ** (levels / 10)))
-    return float(max(mean, FLOOR)), float(max(np.percentile(levels, 10), FLOOR))
 
 
 def _print(file: Path, heard: Heard, whole: ToneReading | None, damaged: int) -> None:
@@ -195,7 +188,7 @@ def _print(file: Path, heard: Heard, whole: ToneReading | None, damaged: int) ->
             f"{read.arousal:+.2f}" if read else "-",
             f"{read.valence:+.2f}" if read else "-",
         )
-    level, floor = _levels(heard)
+    level, floor = summed_up(heard.levels)
     console = Console()
     if heard.stretches:
         console.print(table)

@@ -136,7 +136,9 @@ class Hearing:
         for each in (*self._lines, *((self._transcriber,) if self._transcriber else ())):
             each.poll()
         self._stretches.clear()
-        self._before = np.zeros(0, np.float32)
+        if self._transcriber is not None and self._quiet:
+            self._transcriber.stop()  # its text is not read either
+        self._quiet, self._before = 0.0, np.zeros(0, np.float32)
         self._company, self._together = Company(), Together()
 
     def _transcribe(self, transcriber: Transcriber, sound: Sound, speech: float) -> None:

@@ -31,6 +31,8 @@ class _Evidence:
 
     since: float
     latest: float
+    read: float
+    """When the expression was read last."""
     face: list[Float] = field(default_factory=list)
     """float32[8] each."""
     seconds: float = 0.0
@@ -54,7 +56,8 @@ class Together:
             if face.expression is not None and face.expression_is_new:
                 evidence.face.append(face.expression.probabilities)
                 evidence.visible.append(face.expression.visible)
-                evidence.seconds += min(perceived.time - evidence.latest, 0.5)
+                evidence.seconds += min(perceived.time - evidence.read, 0.5)
+                evidence.read = perceived.time
             evidence.latest = perceived.time
 
     def hear(self, tone: Tone) -> None:
@@ -82,7 +85,7 @@ class Together:
         return self.due(float("inf"))
 
     def _of(self, track: int, time: float) -> _Evidence:
-        return self._tracks.setdefault(track, _Evidence(time, time))
+        return self._tracks.setdefault(track, _Evidence(time, time, time))
 
 
 def _reading(track: int, time: float, evidence: _Evidence) -> Fused | None:

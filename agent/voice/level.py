@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -65,6 +66,14 @@ class Level:
             return
         rate = _RISE if self.latest > self.floor else _FALL
         self.floor += (1.0 - (1.0 - rate) ** seconds) * (self.latest - self.floor)
+
+
+def summed_up(levels: Sequence[float]) -> tuple[float, float]:
+    """Mean level of blocks, by power, and the level that a tenth of them stays below: the noise
+    between louder moments. dB below full scale, at least `FLOOR`."""
+    known = np.array(levels or [FLOOR])
+    mean = 10.0 * float(np.log10(np.mean(10.0 ** (known / 10.0))))
+    return max(mean, FLOOR), max(float(np.percentile(known, 10)), FLOOR)
 
 
 def decibels(samples: Float) -> float:

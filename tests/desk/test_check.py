@@ -19,7 +19,7 @@ import pytest
 
 from agent.base.clock import ClockReading
 from agent.base.config import AgentConfig, parse
-from agent.desk import check
+from agent.desk import check, check_broker
 from agent.desk.check import PARTS, PartStatus, main, run_check
 from agent.host.swap import SwapAreas
 from tools.common.mosquitto import Mosquitto, free_port, installed
@@ -268,7 +268,7 @@ def test_brokers_that_cannot_be_reached(settings: dict[str, Any], tmp_path: Path
 
 @pytest.mark.slow
 def test_a_server_without_mqtt(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "BROKER_TIMEOUT", 0.2)
+    monkeypatch.setattr(check_broker, "BROKER_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", settings["mqtt"]["port"])) as server:
         server.settimeout(10)
         silent: list[socket.socket] = []

@@ -136,6 +136,15 @@ def test_speech_is_sent_to_a_transcriber_with_what_is_around_it(manifest: Manife
     assert [each.label for each in found if isinstance(each, Words)] == ["positive"]
 
 
+def test_a_pause_ends_what_is_transcribed(manifest: Manifest) -> None:
+    server = Server()
+    hearing = Hearing(manifest, sound=Ear(scene((0.5, False), (4.0, True))), transcriber=server)
+    hearing.listen(2.0, Releaser(listening(), resolve(listening()), model=MODEL))
+    assert server.open
+    hearing.forget()
+    assert not server.open
+
+
 def test_what_came_while_paused_is_never_read(manifest: Manifest) -> None:
     sound = scene((0.5, False), (4.0, True))
     ear, kiosk, found = Ear(sound), Kiosk({0.5: "I hate it."}), list[Reading]()

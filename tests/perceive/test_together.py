@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from agent.base.types import Fused, Perceived
@@ -76,6 +77,22 @@ def test_who_leaves_is_read_once_and_forgotten() -> None:
     found = watch(together, {}, start=1.0, seconds=10.0)
     assert [each.track_id for each in found] == [1]
     assert together.finish() == []
+
+
+def test_a_face_has_its_full_weight_however_seldom_it_is_read() -> None:
+    def read(every: int) -> Fused:
+        together = Together()
+        for index in range(35):
+            shown = answer("anger") if index % every == 0 else None
+            seen = face(1, expression=shown or answer("anger"), is_new=shown is not None)
+            together.see(Perceived(index / 10, (seen,)))
+            if index == 10:
+                together.hear(tone(1.0, "happy", 1))
+            if found := together.due(index / 10):
+                return found[0]
+        raise AssertionError("no reading")
+
+    np.testing.assert_allclose(read(4).probabilities, read(1).probabilities, atol=1e-5)
 
 
 def test_what_nobody_can_read_makes_no_reading() -> None:

@@ -40,9 +40,7 @@ class Microphone:
         """Returns at once; nothing is raised for a microphone that is not there. `notify`: called
         by `until`."""
         self.lost = 0.0
-        """Seconds that were overwritten before anybody asked for them."""
-        self.skips = 0
-        """Times the sound's clock was set anew: samples were lost, or the clocks ran apart."""
+        """Seconds that were overwritten before anybody asked for them, or never came."""
         self._config, self._notify, self._open = config, notify, opener
         self._ring, self._lock = Ring(), threading.Lock()
         self._end = 0.0
@@ -116,7 +114,7 @@ class Microphone:
             due = self._end + len(samples) / SOUND_RATE
             late = now - due
             if abs(late) > _JUMP:
-                self.skips += self._end > 0
+                self.lost += late if self._end > 0 and late > 0 else 0.0
                 self._end = now
             else:
                 self._end = due + _FOLLOW * late

@@ -29,7 +29,7 @@ class SoundFile:
 
     def __init__(self, path: Path, loop: bool = False) -> None:
         """`loop`: begin again at the end. Raises `CaptureError` where the file cannot be opened or
-        holds no sound (`has_sound`)."""
+        holds no sound."""
         self.name = path.name
         self.damaged = 0
         """Packets that could not be decoded."""
@@ -138,15 +138,6 @@ class SoundFile:
             return float(stream.duration * stream.time_base)
         whole = self._container.duration
         return None if whole is None else whole / 1e6
-
-
-def has_sound(path: Path) -> bool:
-    """Whether a file that can be opened holds sound that can be decoded."""
-    try:
-        SoundFile(path).close()
-    except CaptureError:
-        return False
-    return True
 
 
 def _open(path: Path) -> tuple[Any, Any]:
