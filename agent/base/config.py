@@ -247,6 +247,27 @@ class MqttConfig(Section):
         return self
 
 
+class UpdateConfig(Section):
+    """Updates of the package and its models; the operating system is not ours to update."""
+
+    url: str = Field("", max_length=300, pattern=r"^(https?://[!-~]+)?$")
+    """Of the update repository, a TUF repository with `metadata/` and `targets/`; empty: updates by
+    jobs are refused. `http` only to this machine and private addresses: signatures protect what is
+    fetched, not who sees that it is."""
+    root: FilePath = Path("/etc/fleeting/root.json")
+    """The repository's first root metadata, which all trust begins with."""
+    folder: FilePath = Path("/var/lib/fleeting-update")
+    """Two slots, the links `current` and `confirmed`, trusted metadata, floors, and the state of an
+    update."""
+    exchange: FilePath = Path("/var/lib/fleeting-jobs")
+    """Where the uplink leaves the job (`job.json`) and the updater its progress
+    (`progress.json`)."""
+    media: FilePath | None = None
+    """Folder at which a stick with an update repository is mounted; null: none is looked for."""
+    soak: float = Field(600.0, ge=5, le=86_400)
+    """Seconds that both processes have to be well before an update counts."""
+
+
 class AgentConfig(Section):
     """The whole configuration."""
 
@@ -266,6 +287,7 @@ class AgentConfig(Section):
     words: WordsConfig = WordsConfig()
     store: StoreConfig = StoreConfig()
     mqtt: MqttConfig = MqttConfig()
+    update: UpdateConfig = UpdateConfig()
 
 
 def remote_fields() -> dict[str, FieldInfo]:

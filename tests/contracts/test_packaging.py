@@ -18,6 +18,12 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
+PARTS = {
+    "agent": "agent",
+    "models": "agent/models",
+    "tools/common": "tools/common",
+    "tools/fleet": "tools/fleet",
+}
 PYTHONS = ("3.11.2", "3.12.3", "3.13.5")
 
 
@@ -27,11 +33,13 @@ def project() -> dict[str, Any]:
 
 
 def files_to_ship() -> Iterator[tuple[Path, str]]:
-    """Every file of the package and of the models, with its place inside the wheel."""
-    for top, place in ((ROOT / "agent", "agent"), (ROOT / "models", "agent/models")):
-        for path in sorted(top.rglob("*")):
+    """Every file of the package, of the models and of the fleet's side, with its place inside the
+    wheel."""
+    for top, place in PARTS.items():
+        for path in sorted((ROOT / top).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
-                yield path, f"{place}/{path.relative_to(top).as_posix()}"
+                yield path, f"{place}/{path.relative_to(ROOT / top).as_posix()}"
+    yield ROOT / "tools" / "__init__.py", "tools/__init__.py"
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -55,10 +63,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = tmp_path_factory.mktemp("source")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
-    for name in ("agent", "models"):
+    for name in PARTS:
         shutil.copytree(
             ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.nb[ci]")
         )
+    shutil.copy(ROOT / "tools" / "__init__.py", source / "tools" / "__init__.py")
     out = tmp_path_factory.mktemp("wheel")
     pip = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index")
     run(*pip, "-w", out, source, cwd=out)
@@ -84,9 +93,11 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_package_is_listed(project: dict[str, Any]) -> None:
     found = {
-        ".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "agent").rglob("*.py")
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for top in PARTS
+        for path in (ROOT / top).rglob("*.py")
     }
-    assert set(project["tool"]["setuptools"]["packages"]) == found | {"agent.models"}
+    assert set(project["tool"]["setuptools"]["packages"]) == found | {"agent.models", "tools"}
 
 
 @pytest.mark.slow
@@ -154,7 +165,8 @@ def test_requirements_pin_each_need_once(
     assert len(names) == len(set(names))
     versions = {pin.name: str(pin.specifier).removeprefix("==") for pin in here}
     table = project["project"]
-    needs = [*table["dependencies"], *table["optional-dependencies"]["test"]]
+    extras = table["optional-dependencies"]
+    needs = [*table["dependencies"], *extras["test"], *extras["fleet"]]
     for need in map(Requirement, [*needs, *project["build-system"]["requires"]]):
         assert need.specifier.contains(versions[need.name], prereleases=True), need
 

@@ -38,6 +38,7 @@ from agent.base.report.heard import (
     is_second_form,
     summary_form,
 )
+from agent.base.report.job import Job, JobExecution
 from agent.base.report.summary import (
     COUNT,
     SECONDS,
@@ -78,6 +79,8 @@ __all__ = [
     "HeardReported",
     "HeardSettings",
     "HeardSummary",
+    "Job",
+    "JobExecution",
     "LastReceipt",
     "Meta",
     "MicroCounts",

@@ -28,12 +28,12 @@ from agent.wall.outbox import Outbox
 from tests.summaries import meta, summary
 from tests.uplink.conftest import eventually
 from tools.common.mosquitto import free_port, installed, listens
-from tools.fleet import certificates
-from tools.fleet.__main__ import main
-from tools.fleet.folder import HERE, add_device, add_operator, make_authorities, make_broker
-from tools.fleet.watch import line
+from tools.fleet.broker import certificates
+from tools.fleet.broker.folder import HERE, add_device, add_operator, make_authorities, make_broker
+from tools.fleet.broker.watch import line
+from tools.fleet.cli import main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 A, B = "box-7", "box-8"
 VERSIONS = (mqtt.MQTTv5, mqtt.MQTTv311)
 WRITABLE = (
@@ -432,8 +432,8 @@ def test_operators_have_set_names(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["device", A], "python -m tools.fleet ca"),
-        (["serve"], "python -m tools.fleet broker"),
+        (["device", A], "fleeting-fleet ca"),
+        (["serve"], "fleeting-fleet broker"),
         (["broker", "--host", "not a name"], "neither a host name"),
     ],
 )
@@ -450,7 +450,7 @@ def test_a_folder_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refused = Mock(side_effect=PermissionError(errno.EACCES, "Permission denied"))
-    monkeypatch.setattr("tools.fleet.folder.os.rename", refused)
+    monkeypatch.setattr("tools.fleet.broker.folder.os.rename", refused)
     assert main(["ca", str(tmp_path / "fleet")]) == 1
     assert "cannot be written: Permission denied" in capsys.readouterr().err
     assert list((tmp_path / "fleet").iterdir()) == []

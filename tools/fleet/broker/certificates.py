@@ -112,7 +112,7 @@ def load(certificate: Path, key: Path) -> Pair:
     except OSError as error:
         raise ToolError(
             f"{error.filename} cannot be read: {error.strerror}. "
-            "Make the authorities first: python -m tools.fleet ca FOLDER."
+            "Make the authorities first: fleeting-fleet ca FOLDER."
         ) from None
     except (ValueError, TypeError, InvalidSignature) as error:
         raise ToolError(

@@ -21,7 +21,7 @@ from agent.base.report import (
     to_json,
 )
 from tools.common.errors import ToolError
-from tools.fleet import certificates
+from tools.fleet.broker import certificates
 
 KINDS: dict[str, type[ClosedModel]] = {
     "meta": Meta,
@@ -77,7 +77,7 @@ def watch(folder: Path, operator: str, host: str, port: int, device: str) -> Non
     except (OSError, ssl.SSLError) as error:
         raise ToolError(
             f"The certificate in {place} cannot be used: {error}. "
-            f"Make one: python -m tools.fleet operator {operator} {folder}."
+            f"Make one: fleeting-fleet operator {operator} {folder}."
         ) from None
     client.tls_set_context(context)
     refusal: list[str] = []

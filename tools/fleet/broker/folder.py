@@ -24,8 +24,8 @@ from pathlib import Path
 
 from agent.base.files import sync_folder, write_atomically
 from tools.common.errors import ToolError
-from tools.fleet import certificates
-from tools.fleet.certificates import Pair
+from tools.fleet.broker import certificates
+from tools.fleet.broker.certificates import Pair
 
 HERE = Path(__file__).resolve().parent
 DEVICE_PORT = 8883

@@ -1,0 +1,1 @@
+"""An example Mosquitto that keeps devices apart, and the certificates for it."""
