@@ -24,7 +24,8 @@ MQTT, AMQP = 1883, 5672
 USER = "fleet"
 _START = 120.0
 """Seconds that the cluster has to form, or a node to come back."""
-_NET = "10.77.0"
+_NET = "169.254.77"
+"""Link-local (RFC 3927): never routed, so that nothing needs TLS there."""
 _CONFIGURATION = """\
 cluster_formation.peer_discovery_backend = classic_config
 {members}

@@ -11,16 +11,17 @@ from pathlib import Path
 from agent.base.errors import AgentError
 from tools.common.command import positive
 from tools.common.errors import ToolError
-from tools.fleet.simulate import faults, jobs, run
+from tools.fleet.simulate import compare, faults, jobs, run, scale
 from tools.fleet.simulate.bodies import Software
 from tools.fleet.simulate.world import Plan, resolve
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit code."""
-    args = parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    args = parser().parse_args(given)
     try:
-        return _simulate(args)
+        return int(args.run(args, given))
     except AgentError as error:
         print(f"simulate: {error}", file=sys.stderr)
         return error.exit_code
@@ -29,12 +30,27 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
+    """Of all subcommands; without one devices are simulated."""
     whole = argparse.ArgumentParser(
         prog="python -m tools.fleet.simulate", description="A fleet of simulated devices."
     )
     whole.add_argument("--json", action="store_true", help="end with one line of JSON")
     whole.add_argument("--processes", type=positive, metavar="N", help="default: by cores")
     add_plan(whole)
+    whole.set_defaults(run=_simulate)
+    verbs = whole.add_subparsers(metavar="SUBCOMMAND")
+    measured = verbs.add_parser(
+        "run-scale",
+        help="a whole fleet's side here, parts of it killed on the way: is anything lost?",
+    )
+    add_plan(measured)
+    scale.add(measured)
+    measured.set_defaults(run=_scale)
+    told = verbs.add_parser("compare", help="a --truth file with a database")
+    told.add_argument("truth", type=Path, metavar="TRUTH")
+    told.add_argument("url", metavar="URL", help="sqlite:///PATH or postgresql://…")
+    told.add_argument("--json", action="store_true", help="end with one line of JSON")
+    told.set_defaults(run=_compare)
     return whole
 
 
@@ -94,7 +110,19 @@ def plan_of(args: argparse.Namespace, truth: Path) -> Plan:
     )
 
 
-def _simulate(args: argparse.Namespace) -> int:
+def _scale(args: argparse.Namespace, given: list[str]) -> int:
+    return scale.main(args, plan_of(args, Path()), given)
+
+
+def _compare(args: argparse.Namespace, given: list[str]) -> int:
+    found = compare.compare(args.truth, args.url)
+    print(compare.table(found), end="")
+    if args.json:
+        print(json.dumps(found.as_dict()))
+    return 0 if found.passed else 1
+
+
+def _simulate(args: argparse.Namespace, given: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="fleeting-simulate-") as folder:
         plan = plan_of(args, args.truth or Path(folder, "truth.db"))
         outcome = run.simulate(plan, run.processes_for(plan.devices, args.processes))
