@@ -83,7 +83,7 @@ class Job(ClosedModel):
 
 
 class JobExecution(ClosedModel):
-    """How far a job is, on `job/{job}`. Said again after each connection until another job comes."""
+    """How far a job is, on `job/{job}`; said again on each connection until another job comes."""
 
     v: Literal[1] = 1
     job: Hash16
