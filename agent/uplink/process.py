@@ -93,6 +93,7 @@ class Uplink:
         self._state = StatePublisher(
             self._topics, self.identity, outbox, self._control, self._health, self.warden,
             config.mqtt.health_interval, hears=policy.hears, reads=policy.reads,
+            updates=config.update.on,
         )  # fmt: skip
         grid = sender.GRID if policy.noised else sender.POLL_INTERVAL
         self._sender = OutboxSender(self._topics, outbox, self.warden, self._events, grid)
