@@ -1,0 +1,36 @@
+"""Why an update did not happen: one error, with the reason that the fleet is told."""
+
+from __future__ import annotations
+
+from agent.base.errors import AgentError
+from agent.base.report.job import JobReason
+
+REJECTED: frozenset[JobReason] = frozenset(
+    {
+        "off",
+        "malformed",
+        "busy",
+        "expired",
+        "clock",
+        "base",
+        "floor",
+        "unlisted",
+        "untrusted",
+        "too_large",
+        "kind",
+    }
+)
+"""Reasons that end a job as REJECTED: nothing was tried, or what came was refused."""
+
+
+class UpdateError(AgentError):
+    """The update cannot go on; whatever was in force still is."""
+
+    def __init__(self, reason: JobReason, text: str) -> None:
+        super().__init__(text)
+        self.reason: JobReason = reason
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the job ends as REJECTED; else as FAILED."""
+        return self.reason in REJECTED
