@@ -116,14 +116,17 @@ class WebFetcher(Fetcher):
 
 
 def _pool(url: str, watch: _Watch) -> HTTPConnectionPool:
-    parts = urlsplit(url)
     try:
-        host, fine = parts.hostname or "", parts.port != 0
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
     except ValueError:
-        host, fine = "", False
-    if not (host and fine and parts.scheme in ("http", "https")) or parts.username is not None:
-        fine = False
-    if not fine or parts.query or parts.fragment:
+        parts, host, port = urlsplit(""), "", None
+    if (
+        not (host and port != 0 and parts.scheme in ("http", "https"))
+        or parts.username is not None
+        or parts.query
+        or parts.fragment
+    ):
         raise UpdateError(
             "off", "update.url is no address of an update repository: https://HOST/PATH is one."
         )

@@ -82,6 +82,8 @@ class Floors:
 
     def refreshed(self, time: int, seen: Seen) -> None:
         """A refresh was good, at `time`."""
+        for leftover in self._folder.glob(".floors*.tmp"):
+            leftover.unlink(missing_ok=True)  # of a power cut in the middle of writing
         if time > self._state.time or seen != self._state.seen:
             self._save({"time": max(time, self._state.time), "seen": seen})
 

@@ -154,7 +154,7 @@ class Repository:
                 return int(now)
             if time.monotonic() >= until:
                 break
-            time.sleep(min(1.0, self._patience))
+            time.sleep(min(1.0, self._patience / 10))
         why = (
             "it is not synchronised"
             if now is None

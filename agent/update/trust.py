@@ -24,7 +24,7 @@ from tuf.api.exceptions import (
     RepositoryError,
     UnsignedMetadataError,
 )
-from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Timestamp
+from tuf.api.metadata import Metadata, Root, Signed, Snapshot, TargetFile, Timestamp
 from tuf.ngclient import Updater, UpdaterConfig
 
 from agent.base.files import read_regular_file
@@ -32,7 +32,7 @@ from agent.update.errors import UpdateError, disk_error
 from agent.update.fetchers import METADATA_BYTES, Fetcher
 from agent.update.floors import Floors, Seen
 
-Signed = TypeVar("Signed", Root, Timestamp, Snapshot)
+_Role = TypeVar("_Role", bound=Signed)
 _LIMITS = UpdaterConfig(
     max_root_rotations=256,
     max_delegations=8,
@@ -79,6 +79,8 @@ class Trust:
                     seen = self._seen()
                 break
             except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    raise _untrusted(path, "a role has an absurd name") from None
                 # Such as a damaged folder where a file should be. The floors outlive the cache.
                 if attempt == 2 or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                     raise disk_error(error, str(self._cache)) from None
@@ -114,9 +116,9 @@ class Trust:
             targets={name: meta.version for name, meta in sorted(snapshot.meta.items())},
         )
 
-    def _cached(self, kind: type[Signed]) -> Signed:
+    def _cached(self, kind: type[_Role]) -> _Role:
         data = (self._cache / f"{kind.type}.json").read_bytes()
-        return cast(Signed, Metadata.from_bytes(data).signed)
+        return cast(_Role, Metadata.from_bytes(data).signed)
 
     def _refuse_older(self, now: Seen) -> None:
         before = self._floors.seen
