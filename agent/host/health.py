@@ -60,8 +60,8 @@ class Limits:
 def examine(
     folder: Path,
     name: str,
-    expected: Expected = Expected(),  # noqa: B008 - frozen
-    limits: Limits = Limits(),  # noqa: B008 - frozen
+    expected: Expected = Expected(),
+    limits: Limits = Limits(),
 ) -> tuple[Condition, Beat | None]:
     """The condition of the service `name` by what it left in `folder`, and its last record."""
     starts, alive = read_starts(folder / f"{name}.starts")

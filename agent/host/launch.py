@@ -165,6 +165,7 @@ def main(arguments: list[str]) -> int:
     environment = dict(os.environ)
     paths = [str(place or base), *filter(None, [environment.get("PYTHONPATH")])]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
+    environment["FLEETING_BASE"] = str(base)
     command = [sys.executable, "-P", "-m", "agent.cli", verb, *rest]
     sys.stderr.flush()
     os.execve(sys.executable, command, environment)

@@ -1,5 +1,5 @@
-"""Status and watchdog messages to systemd: sd_notify(3) without libsystemd. What is said here is also
-the sign of life that the updater reads (`agent.host.heartbeat`).
+"""Status and watchdog messages to systemd: sd_notify(3) without libsystemd. What is said here is
+also the sign of life that the updater reads (`agent.host.heartbeat`).
 
 `connect` opens the socket, once, before the process enters its sandbox; afterwards it is only
 written to. No function raises; before `connect`, and without a service manager, all do nothing.
