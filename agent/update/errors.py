@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from agent.base.errors import AgentError
+import errno
+
+from agent.base.errors import AgentError, reason
 from agent.base.report.job import JobReason
 
 REJECTED: frozenset[JobReason] = frozenset(
@@ -34,3 +36,12 @@ class UpdateError(AgentError):
     def rejected(self) -> bool:
         """Whether the job ends as REJECTED; else as FAILED."""
         return self.reason in REJECTED
+
+
+def disk_error(error: OSError, what: str) -> UpdateError:
+    """Of a file or folder of ours that cannot be written or read."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    help_ = "Free some space." if full else "Check the disk and who owns it."
+    return UpdateError(
+        "disk_full" if full else "disk", f"{what} cannot be used: {reason(error)}. {help_}"
+    )
