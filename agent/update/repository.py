@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -82,7 +83,7 @@ class Repository:
             raise UpdateError(
                 "off", "No update repository is set. Set update.url, or name a stick's folder."
             )
-        self._fetcher: Fetcher = FolderFetcher(media) if media else WebFetcher(config.url)
+        self._url, self._media = config.url, media
         self._floors = Floors(state_folder)
         self._trust = Trust(config.root, state_folder / "metadata", self._floors)
         self._clock = clock or WallClock()
@@ -141,6 +142,11 @@ class Repository:
         """From now on nothing below `version` is accepted; never lowers. Call it with a target's
         `floor` once the target is confirmed. Raises `UpdateError`."""
         self._floors.raise_version(kind, version)
+
+    @cached_property
+    def _fetcher(self) -> Fetcher:
+        """Not before it is needed: a floor is raised long after the stick has been pulled."""
+        return WebFetcher(self._url) if self._media is None else FolderFetcher(self._media)
 
     def _now(self) -> int:
         """UTC seconds, once the clock is trusted and not behind the last good refresh. Metadata

@@ -27,6 +27,7 @@ from tuf.api.exceptions import (
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, TargetFile, Timestamp
 from tuf.ngclient import Updater, UpdaterConfig
 
+from agent.base.errors import reason
 from agent.base.files import read_regular_file
 from agent.update.errors import UpdateError, disk_error
 from agent.update.fetchers import METADATA_BYTES, Fetcher
@@ -48,21 +49,15 @@ class Trust:
 
     def __init__(self, root: Path, cache: Path, floors: Floors) -> None:
         """`root`: the first root metadata. `cache`: folder of what is trusted already; it may be
-        lost at any time. Raises `UpdateError`."""
+        lost at any time."""
+        self._root_file = root
         self._cache = cache
         self._floors = floors
-        try:
-            self._root = read_regular_file(root, METADATA_BYTES)
-        except OSError as error:
-            raise UpdateError(
-                "untrusted",
-                f"{root}, the root of all trust in updates, cannot be read: "
-                f"{disk_error(error, 'it')} Copy the fleet's root.json there.",
-            ) from None
 
     def find(self, path: str, fetcher: Fetcher, now: int) -> TargetFile | None:
         """What the newest metadata says of a target; None where it lists none. `now`: UTC seconds
         of a trusted clock. Raises `UpdateError`."""
+        bootstrap = self._bootstrap()
         for attempt in (1, 2):
             try:
                 self._clean()
@@ -72,11 +67,11 @@ class Trust:
                         f"{fetcher.base}metadata/",
                         fetcher=fetcher,
                         config=_LIMITS,
-                        bootstrap=self._root,
+                        bootstrap=bootstrap,
                     )
                     updater.refresh()
                     found = updater.get_targetinfo(path)
-                    seen = self._seen()
+                    seen = self._seen(bootstrap)
                 break
             except OSError as error:
                 if error.errno == errno.ENAMETOOLONG:
@@ -88,6 +83,16 @@ class Trust:
         self._refuse_older(seen)
         self._floors.refreshed(now, seen)
         return found
+
+    def _bootstrap(self) -> bytes:
+        try:
+            return read_regular_file(self._root_file, METADATA_BYTES)
+        except OSError as error:
+            raise UpdateError(
+                "untrusted",
+                f"{self._root_file}, the root of all trust in updates, cannot be read: "
+                f"{reason(error)}. Copy the fleet's root.json there.",
+            ) from None
 
     def _clean(self) -> None:
         """What a kill in the middle of `tuf`'s writing has left."""
@@ -102,13 +107,13 @@ class Trust:
             else:
                 self._cache.unlink()
 
-    def _seen(self) -> Seen:
+    def _seen(self, bootstrap: bytes) -> Seen:
         """From the cache, which has just been written or verified."""
         root = self._cached(Root)
         timestamp = self._cached(Timestamp)
         snapshot = self._cached(Snapshot)
         return Seen(
-            bootstrap=hashlib.sha256(self._root).hexdigest(),
+            bootstrap=hashlib.sha256(bootstrap).hexdigest(),
             root=root.version,
             keys=_fingerprint(root),
             timestamp=timestamp.version,

@@ -130,6 +130,12 @@ def test_a_device_that_never_updated_does_not_go_below_what_it_came_with(
     device.installs(version=agent.__version__)
 
 
+def test_a_floor_is_raised_without_the_stick(tmp_path: Path) -> None:
+    """It was pulled while the new version proved itself."""
+    Repository(UpdateConfig(), tmp_path, tmp_path / "gone").raise_floor("app", "0.5.0")
+    assert Repository(UpdateConfig(), tmp_path, tmp_path / "gone").floor("app") == "0.5.0"
+
+
 def test_versions_are_numbers() -> None:
     assert order("0.10.0") > order("0.9.9")
     assert order("1.0.0") > order("0.9999.9999")
