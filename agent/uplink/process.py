@@ -15,7 +15,7 @@ from agent.base.config import AgentConfig
 from agent.base.errors import AgentError, PublishError, StoreError
 from agent.base.report import Response, UplinkCage, to_json
 from agent.base.schemas.registry import joint_hash
-from agent.host import sd_notify
+from agent.host import heartbeat, sd_notify
 from agent.host.sandbox.enter import enter_uplink
 from agent.privacy.policy.rules import resolve
 from agent.uplink import sender
@@ -172,6 +172,7 @@ class Uplink:
         where = f"{self._config.mqtt.host}:{self._config.mqtt.port}"
         log.info("Connected to %s, MQTT %s", where, "5.0" if connection.version5 else "3.1.1")
         sd_notify.status(f"connected to {where}")
+        heartbeat.connected(True)
         return connection
 
     def _publish(self, connection: Connection, kind: str, body: bytes) -> None:
@@ -318,6 +319,7 @@ class Uplink:
             self._connection.close(graceful=False)
             self._collect(self._connection)
             self._connection = None
+        heartbeat.connected(False)
 
     def _back_off(self, error: AgentError) -> None:
         """Exponential backoff with jitter."""
@@ -345,10 +347,12 @@ def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
     logging.basicConfig(level=logging.INFO, format="uplink: %(message)s")
     resolve(config, live=False)
     sd_notify.connect()
+    heartbeat.open_file("uplink")
     with Outbox(config.store) as outbox:
         uplink = Uplink(config, outbox, stop.wait)
         if threading.current_thread() is threading.main_thread():
             found = uplink.identity.sandbox = _enter_sandbox(config)
+            heartbeat.sandboxed(found.found_open)
             if found.found_open:
                 log.warning("Not closed to this process: %s.", ", ".join(found.found_open))
                 outbox.events.record("cage_open")
