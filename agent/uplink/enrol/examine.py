@@ -80,7 +80,7 @@ def _problem(certificate: x509.Certificate, wanted: Wanted) -> str | None:
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        key = None  # type: ignore[assignment]
+        key = None
     if key != wanted.key:
         return "is for another key"
     if common_name(certificate) != wanted.device:

@@ -52,12 +52,6 @@ class Pair:
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
 
-    @property
-    def renewal(self) -> dt.datetime:
-        """From when on it is to be renewed."""
-        first, last = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
-        return first + (last - first) * RENEW_AFTER
-
 
 @dataclass(frozen=True, slots=True)
 class Pending:
@@ -233,6 +227,12 @@ class Identity:
 
     def _write(self, path: Path, content: bytes) -> None:
         write_atomically(path, content, 0o600)
+
+
+def renewal(certificate: x509.Certificate) -> dt.datetime:
+    """From when on it is to be renewed."""
+    first, last = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return first + (last - first) * RENEW_AFTER
 
 
 def _new(device: str) -> Pending:

@@ -52,9 +52,7 @@ class _Client(BoundedClient):
 class Link:
     """A connection with a certificate; a context manager."""
 
-    def __init__(
-        self, settings: MqttConfig, device: str, addresses: tuple[Address, ...]
-    ) -> None:
+    def __init__(self, settings: MqttConfig, device: str, addresses: tuple[Address, ...]) -> None:
         """Connect. Raises `AwayError`; `EnrolError` where the broker refuses the certificate,
         `DatesError`, `ConfigError`."""
         self._broker = f"The broker at {settings.host}:{settings.port}"
@@ -176,5 +174,3 @@ class Link:
         if sock is not None:
             with contextlib.suppress(OSError):
                 sock.close()
-
-

@@ -18,7 +18,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from pydantic import ValidationError
 
 from agent.base.clock import WallClock
@@ -27,7 +27,7 @@ from agent.base.report import to_json
 from agent.uplink.enrol.bundle import Site, read_bundle
 from agent.uplink.enrol.errors import EnrolError, WaitingError
 from agent.uplink.enrol.examine import Wanted, examine, parse
-from agent.uplink.enrol.identity import Identity, Pair, Pending
+from agent.uplink.enrol.identity import Identity, Pair, Pending, renewal
 from agent.uplink.enrol.link import AwayError, DatesError, Link
 from agent.uplink.enrol.messages import (
     MAX_BYTES,
@@ -72,6 +72,8 @@ class Session:
     """Seconds to wait for an answer; None: for ever."""
     clock: Callable[[], float | None] = field(default_factory=lambda: WallClock().utc)
     """UTC seconds, None while the clock is not trusted."""
+    wall: Callable[[], float] = time.time
+    """Whatever the clock says."""
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)
     sleep: Callable[[float], None] = time.sleep
 
@@ -95,13 +97,16 @@ class Session:
                 )
             if pair is not None:
                 self._forget(pair)
-            certificate = self._ask(site, voucher, pair, renewal=False)
+            certificate = self._ask(site, voucher, None, renewing=False)
             self.identity.install(site)
             return self._result(site, certificate, "enrolled")
 
-    def renew(self) -> dict[str, object]:
+    def renew(self, *, early: bool = False) -> dict[str, object]:
         """Get the next certificate, with a new key, once two thirds of the present one's life are
-        over. Returns and raises as `enrol`."""
+        over. `early`: now, which the fleet grants from the half on. Returns and raises as `enrol`.
+
+        A clock that is not trusted may still say that it is time: the fleet judges by its own.
+        """
         _become_owner(self.identity.folder)
         with self.identity.locked():
             site, pair = self._site(), self.identity.pair(self.identity.device)
@@ -111,13 +116,11 @@ class Session:
                     "enrol BUNDLE."
                 )
             self._forget(pair)
-            now = self.clock()
-            if now is None:
-                raise WaitingError(
-                    f"{_NO_CLOCK}: whether a renewal is due is not known. It is looked at again "
-                    "when this command is run with a clock that is set."
-                )
-            if now < pair.renewal.timestamp():
+            trusted = self.clock()
+            now = self.wall() if trusted is None else trusted
+            if trusted is None:
+                self.say(f"{_NO_CLOCK}. Whether a renewal is due goes by it all the same.")
+            if now < renewal(pair.certificate).timestamp() and not early:
                 return self._result(site, pair.certificate, "not due")
             if self._over(pair):
                 raise EnrolError(
@@ -128,13 +131,13 @@ class Session:
             waiting = self.identity.pair(self.identity.next)
             certificate = waiting.certificate if waiting else None
             if certificate is None or self._over(waiting):
-                certificate = self._ask(site, pair, pair, renewal=True)
+                certificate = self._ask(site, pair, pair, renewing=True)
             self._try(site)
             self.identity.install(site)
             return self._result(site, certificate, "renewed")
 
     def _ask(
-        self, site: Site, voucher: Pair, before: Pair | None, *, renewal: bool
+        self, site: Site, voucher: Pair, before: Pair | None, *, renewing: bool
     ) -> x509.Certificate:
         """Ask, wait, examine the answer and keep it in `next.pem`."""
         pending = self.identity.request(site.device)
@@ -147,21 +150,23 @@ class Session:
                 f"The bootstrap certificate ended on {_day(voucher.certificate)}. Have a new "
                 f"bundle made: fleeting-fleet bootstrap {site.device}. The key stays the same."
             )
-        if not renewal:
+        if not renewing:
             self.say(
                 f"Device {site.device}, key {fingerprint(key)}\nCompare it with what "
                 "`fleeting-fleet enrolments` shows; then, there: fleeting-fleet approve "
                 f"{site.device}"
             )
-        path = self.identity.device if renewal else self.identity.bootstrap
-        answer = self._exchange(site, voucher, path, pending, renewal=renewal)
+        path = self.identity.device if renewing else self.identity.bootstrap
+        answer = self._exchange(site, voucher, path, pending, renewal=renewing)
         if answer.refused is not None or answer.certificate is None:
+            if answer.refused not in ("too_many", "too_early"):
+                self.identity.pending.unlink(missing_ok=True)  # this key gets none any more
             raise EnrolError(f"{_REFUSED[answer.refused or 'operator']}. Nothing was installed.")
         try:
             certificate = parse(decode(answer.certificate))
         except ValueError:
             raise EnrolError("The answer holds no certificate. Nothing was installed.") from None
-        later_than = before.certificate if renewal and before is not None else None
+        later_than = before.certificate if renewing and before is not None else None
         examine(
             certificate,
             Wanted(site.device, key, self.identity.trusted(), self.clock(), later_than),
@@ -170,10 +175,10 @@ class Session:
         return certificate
 
     def _exchange(
-        self, site: Site, voucher: Pair, path: Path, pending: Pending, *, renewal: bool
+        self, site: Site, voucher: Pair, path: Path, pending: Pending, *, renewing: bool
     ) -> Answer:
         """Until there is an answer to this very request, over as many connections as it takes."""
-        settings = self.identity.settings(site, path, bootstrap=not renewal)
+        settings = self.identity.settings(site, path, bootstrap=not renewing)
         deadline = None if self.wait is None else time.monotonic() + self.wait
         asked = _request(site.device, pending, voucher)
         progress = _Progress(self.say)
@@ -184,7 +189,7 @@ class Session:
                     with Link(settings, site.device, lookup.addresses()) as link:
                         pause = _PAUSES[0]
                         found = self._converse(
-                            link, site.device, asked, pending.der, deadline, progress, renewal
+                            link, site.device, asked, pending.der, deadline, progress, renewing
                         )
                         if found is not None:
                             return found
@@ -192,7 +197,9 @@ class Session:
                     progress.note(str(error))
                 except DatesError as error:
                     if self.clock() is not None:
-                        raise EnrolError(f"{error} Have the broker's certificate renewed.") from None
+                        raise EnrolError(
+                            f"{error} Have the broker's certificate renewed."
+                        ) from None
                     progress.note(f"{error} {_NO_CLOCK}: waiting for it.")
                 left = pause if deadline is None else deadline - time.monotonic()
                 if left <= 0:
@@ -207,10 +214,10 @@ class Session:
 
     def _converse(
         self, link: Link, device: str, asked: bytes, csr: bytes, deadline: float | None,
-        progress: _Progress, renewal: bool,
+        progress: _Progress, renewing: bool,
     ) -> Answer | None:  # fmt: skip
         """One connection's worth; None where time ran out."""
-        topic, number = request_topic(device, renewal=renewal), hashlib.sha256(csr).hexdigest()
+        topic, number = request_topic(device, renewal=renewing), hashlib.sha256(csr).hexdigest()
         link.subscribe(answer_topic(device))
         repeat = 0.0
         while deadline is None or time.monotonic() < deadline:
@@ -274,9 +281,7 @@ class Session:
         self.identity.tidy()
         return self._result(site, pair.certificate, "enrolled")
 
-    def _result(
-        self, site: Site, certificate: x509.Certificate, state: str
-    ) -> dict[str, object]:
+    def _result(self, site: Site, certificate: x509.Certificate, state: str) -> dict[str, object]:
         key = certificate.public_key()
         assert isinstance(key, ec.EllipticCurvePublicKey)
         return {
@@ -285,13 +290,7 @@ class Session:
             "fingerprint": fingerprint(key),
             "serial": f"{certificate.serial_number:x}",
             "not_after": int(certificate.not_valid_after_utc.timestamp()),
-            "renewal": int(
-                (
-                    certificate.not_valid_before_utc.timestamp() * 1
-                    + certificate.not_valid_after_utc.timestamp() * 2
-                )
-                / 3
-            ),
+            "renewal": int(renewal(certificate).timestamp()),
             "dates_judged": self.clock() is not None,
             "settings": str(self.identity.lines),
         }
@@ -322,16 +321,24 @@ class _Progress:
 
 
 def enrol(
-    bundle: Path | None, folder: Path, *, renew: bool, wait: float | None, as_json: bool
+    bundle: Path | None,
+    folder: Path,
+    *,
+    renew: bool,
+    early: bool,
+    wait: float | None,
+    as_json: bool,
 ) -> int:
     """The command. Returns the exit code. Raises `EnrolError`, `ConfigError`, `StoreError`."""
     if renew and bundle is not None:
         raise EnrolError("A renewal needs no bundle: fleeting enrol --renew.")
+    if early and not renew:
+        raise EnrolError("--early goes with --renew.")
     if renew and wait is None:
         wait = RENEWAL_WAIT
     session = Session(Identity(folder), wait)
     try:
-        found = session.renew() if renew else session.enrol(bundle)
+        found = session.renew(early=early) if renew else session.enrol(bundle)
     except OSError as error:
         raise StoreError(
             f"{error.filename or folder} cannot be used: {error.strerror}. Free space or correct "
@@ -373,8 +380,6 @@ def _read(body: bytes) -> Answer:
 
 def _same_key(path: Path, pair: Pair) -> bool:
     """Whether a file begins with the key of `pair`; damaged ones are told of elsewhere."""
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     try:
         found = load_pem_private_key(path.read_bytes(), None)
     except (OSError, ValueError, TypeError):
@@ -390,7 +395,13 @@ def _become_owner(folder: Path) -> None:
         return
     if os.geteuid() != 0 or owner == 0:
         return
-    found = pwd.getpwuid(owner)
+    try:
+        found = pwd.getpwuid(owner)
+    except KeyError:
+        raise EnrolError(
+            f"{folder} belongs to nobody that is known here (number {owner}). Give it to the user "
+            f"of the uplink: chown fleeting-uplink {folder}"
+        ) from None
     os.initgroups(found.pw_name, found.pw_gid)
     os.setgid(found.pw_gid)
     os.setuid(owner)

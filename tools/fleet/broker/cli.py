@@ -16,7 +16,9 @@ from tools.fleet.broker import certificates, folder
 def _run(args: argparse.Namespace) -> None:
     if args.verb == "ca":
         made = folder.make_authorities(args.folder, args.days)
-        print(f"{made}: three authorities. Whoever has a .key of them can make devices: lock it up.")
+        print(
+            f"{made}: three authorities. Whoever has a .key of them can make devices: lock it up."
+        )
     elif args.verb == "device":
         made = folder.add_device(
             args.folder,
@@ -80,8 +82,12 @@ def add(verbs: Any) -> None:
     )
     _days(device, certificates.DEVICE_DAYS)
 
-    operator = verbs.add_parser("operator", help="a certificate for fleet, enrolment, homeassistant, reader")
-    operator.add_argument("name", metavar="NAME", help="fleet, enrolment, homeassistant, reader, reader-NAME")
+    operator = verbs.add_parser(
+        "operator", help="a certificate for fleet, enrolment, homeassistant, reader"
+    )
+    operator.add_argument(
+        "name", metavar="NAME", help="fleet, enrolment, homeassistant, reader, reader-NAME"
+    )
     operator.add_argument("folder", type=Path, metavar="FOLDER")
     _days(operator, certificates.DEVICE_DAYS)
 
