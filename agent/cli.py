@@ -162,6 +162,32 @@ def build_parser() -> argparse.ArgumentParser:
     )
     update.add_argument("--json", action="store_true", help="with status: as JSON")
     _add_config(update)
+    enrol = verbs.add_parser("enrol", help="get this device its certificate, from its fleet")
+    enrol.add_argument(
+        "bundle", type=Path, nargs="?", metavar="BUNDLE", help="as the operator gave it; once"
+    )
+    enrol.add_argument(
+        "--renew", action="store_true", help="the next certificate, if two thirds are over"
+    )
+    enrol.add_argument(
+        "--early",
+        action="store_true",
+        help="with --renew: now, which the fleet grants from the half on",
+    )
+    enrol.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("/var/lib/fleeting-enrol"),
+        metavar="FOLDER",
+        help="where key and certificate lie (default: /var/lib/fleeting-enrol)",
+    )
+    enrol.add_argument(
+        "--wait",
+        type=float,
+        metavar="SECONDS",
+        help="for approval; then exit 75, to be run again (default: for ever; --renew: 120)",
+    )
+    enrol.add_argument("--json", action="store_true")
 
     config = verbs.add_parser("config", help="the configuration")
     config.add_argument("action", choices=("show",), help="print every key with its value as TOML")
@@ -303,6 +329,17 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             as_json=args.json,
             until=args.until,
             meta=args.meta,
+        )
+    if args.verb == "enrol":
+        from agent.uplink.enrol.run import enrol
+
+        return enrol(
+            args.bundle,
+            args.folder,
+            renew=args.renew,
+            early=args.early,
+            wait=args.wait,
+            as_json=args.json,
         )
     path = _configuration_path(args.config)
     config = load(path) if path else AgentConfig()

@@ -110,6 +110,7 @@ class Uplink:
         self._unmetered = (0, 0)
         """Number and bytes of delivered messages that were never in the outbox, not yet metered."""
         self._store_retry = 0.0
+        self._credentials_replaced = False
         self._next_housekeeping = 0.0
         self._lookup = Lookup(config.mqtt.host)
 
@@ -119,8 +120,9 @@ class Uplink:
 
     @property
     def lost(self) -> bool:
-        """Whether no connection can be opened any more, but by a new process."""
-        return self._lookup.lost
+        """Whether a connection can only be opened by a new process: nobody looks up names any more,
+        or there is a new certificate, which this process may not read."""
+        return self._lookup.lost or self._credentials_replaced
 
     def step(self, timeout: float) -> None:
         """One iteration of at most about `timeout` seconds; after a failure to connect, also the
@@ -212,6 +214,9 @@ class Uplink:
         self._judge()
         self._events.flush(self._outbox, now)
         if now >= self._next_housekeeping:
+            if self._credentials.replaced and not self._credentials_replaced:
+                self._credentials_replaced = True
+                log.info("The certificate was replaced: this process ends, to be started with it.")
             self._meter()
             self._receipts.tick(self._clock.utc(), now)
             self._next_housekeeping = now + HOUSEKEEPING_INTERVAL
@@ -339,7 +344,7 @@ class Uplink:
 
 def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
     """Enter the sandbox, then publish until `stop` is set. Returns the exit code: 0, or 1 where the
-    resolver is gone, so that both are started again.
+    resolver is gone or the certificate was replaced, so that it is started again.
 
     Outside the main thread no sandbox is entered. Raises `ConfigError` or `StoreError` at startup
     only.
