@@ -12,8 +12,8 @@ from typing import Any, Literal
 from agent.base.report.job import TERMINAL, JobExecution
 
 Refusal = Literal["unknown_job", "another_device", "ended", "version"]
-"""Why an answer is quarantined: no such job; the job is another device's; it had ended otherwise; it
-claims success while another version is in force."""
+"""Why an answer is quarantined: no such job; the job is another device's; it had ended otherwise;
+it claims success while another version is in force."""
 _SURE = frozenset({"SUCCEEDED", "FAILED", "REJECTED"})
 """Ends that only a device can know."""
 

@@ -155,8 +155,7 @@ def decide(rollout: RolloutView, members: Sequence[Member], now: int) -> Decisio
         [
             (each, job)
             for each, job in queued
-            if not each.selected
-            or (not each.online and now - each.since >= rollout.plan.away)
+            if not each.selected or (not each.online and now - each.since >= rollout.plan.away)
         ],
         "REMOVED",
     )
@@ -229,7 +228,7 @@ def _advance(
 
 def _gate(rollout: RolloutView, wave: Sequence[Member], now: int) -> Decision | None:
     """What holds the next wave up; all jobs of this one have ended."""
-    plan, gates = rollout.plan, rollout.plan.gates
+    gates = rollout.plan.gates
     jobs = [each.job for each in wave if each.job and each.job.status not in _TAKEN_BACK]
     if not jobs:
         return None

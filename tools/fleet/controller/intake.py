@@ -1,6 +1,6 @@
-"""A message from the network, into the database: validated byte for byte, then its own device's rows
-and no others. The broker lets a device publish below its own name only; here that name is all that
-a message can touch."""
+"""A message from the network, into the database: validated byte for byte, then its own device's
+rows and no others. The broker lets a device publish below its own name only; here that name is all
+that a message can touch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ SUBSCRIPTIONS = tuple(
 )
 MAX_BYTES = 4096
 """A device's broker lets no more through."""
-_TOPIC = re.compile(r"fleeting/1/d/([A-Za-z0-9_-]{1,64})/(state|meta|shadow/reported|job/([a-z0-9]+))")
+_TOPIC = re.compile(
+    r"fleeting/1/d/([A-Za-z0-9_-]{1,64})/(state|meta|shadow/reported|job/([a-z0-9]+))"
+)
 _STATES = {b"online": "online", b"offline": "offline"}
 
 

@@ -19,7 +19,7 @@ from tools.fleet.store import Store
 NAME = "controller"
 
 
-class LeaseLost(ToolError):
+class LeaseLostError(ToolError):
     """Another controller has taken over."""
 
 
@@ -69,14 +69,14 @@ class Lease:
         return self.held
 
     def prove(self) -> None:
-        """First in each transaction: locks the row. Raises `LeaseLost`, `StoreUnavailable`."""
+        """First in each transaction: locks the row. Raises `LeaseLostError`, `StoreUnavailable`."""
         if self.token is not None and self._store.execute(
             "UPDATE lease SET beat = beat + 1 WHERE name = ? AND token = ? RETURNING beat",
             (self._name, self.token),
         ):
             return
         self.token = self._seen = None
-        raise LeaseLost(
+        raise LeaseLostError(
             "Another controller has taken over; this one stands by until that one is gone."
         )
 

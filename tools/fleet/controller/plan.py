@@ -1,4 +1,4 @@
-"""What a roll-out is to do: waves, gates between them, rules that abort it. As the database keeps it.
+"""What a roll-out is to do: waves, gates between them, rules that abort it; as it is stored.
 
 Terms after AWS IoT Jobs ("Job rollout, scheduling, abort, timeout, and retry configurations", AWS
 IoT Core Developer Guide): an abort rule is a failure type, a percentage and a minimum of executed
@@ -85,7 +85,7 @@ class Plan(Closed):
 
     kind: JobKind
     version: Annotated[str, Field(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}$")]
-    selection: Annotated[str, Field(max_length=500)] = "all"
+    selection: Annotated[str, Field(max_length=10_000)] = "all"
     """A query (`tools.fleet.controller.query`), evaluated anew each time: devices that match later
     join."""
     waves: Annotated[tuple[Wave, ...], Field(min_length=1, max_length=20)]

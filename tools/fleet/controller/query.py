@@ -5,24 +5,26 @@
     factor      = "not" factor | "(" expression ")" | "all" | comparison
     comparison  = column ( "=" | "!=" | "<" | "<=" | ">" | ">=" ) value
 
-Columns: `id`, `tag`, `group`, `state`, `policy`, `model`, `app`, `models`. Values are globs (`*`, `?`)
-for `=` and `!=`; `<` and the like compare versions (`app`, `models`) number by number. A query is
-parsed into a function, never evaluated as code.
+Columns: `id`, `tag`, `group`, `state`, `policy`, `model`, `app`, `models`. Values are globs (`*`,
+`?`) for `=` and `!=`; `<` and the like compare versions (`app`, `models`) number by number. A query
+is parsed into a function, never evaluated as code.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import operator as std
 import re
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from tools.common.errors import ToolError
 
-MAX_LENGTH = 500
+MAX_LENGTH = 10_000
 _MAX_DEPTH = 20
 _TOKEN = re.compile(r"\s*(?:(<=|>=|!=|=|<|>|\(|\))|([A-Za-z0-9_.*?:/-]+))")
-_TEXT = ("id", "tag", "group", "state", "policy", "model", "app", "models")
+_COLUMNS = ("id", "tag", "group", "state", "policy", "model", "app", "models")
 _VERSIONS = ("app", "models")
 _VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,2}")
 
@@ -34,12 +36,13 @@ class Subject:
     id: str
     state: str = "unknown"
     """online, offline, unknown; what it said last."""
-    group: str | None = None
     policy: str | None = None
     model: str | None = None
     app: str | None = None
     models: str | None = None
-    tags: Collection[str] = field(default_factory=frozenset)
+    tags: AbstractSet[str] = frozenset()
+    groups: AbstractSet[str] = frozenset()
+    """That of its own configuration, and the saved queries that it matches."""
 
 
 Query = Callable[[Subject], bool]
@@ -91,16 +94,16 @@ class _Reader:
     def expression(self, depth: int) -> Query:
         if depth > _MAX_DEPTH:
             self.fail("it is nested too deeply")
-        query = self._term(depth)
+        terms = [self._term(depth)]
         while self._take("or"):
-            query = _either(query, self._term(depth))
-        return query
+            terms.append(self._term(depth))
+        return terms[0] if len(terms) == 1 else lambda subject: any(t(subject) for t in terms)
 
     def _term(self, depth: int) -> Query:
-        query = self._factor(depth)
+        factors = [self._factor(depth)]
         while self._take("and"):
-            query = _both(query, self._factor(depth))
-        return query
+            factors.append(self._factor(depth))
+        return factors[0] if len(factors) == 1 else lambda subject: all(f(subject) for f in factors)
 
     def _factor(self, depth: int) -> Query:
         if self._take("not"):
@@ -121,8 +124,8 @@ class _Reader:
         if not self.tokens:
             self.fail("it ends too early")
         column = self.tokens.pop(0)
-        if column not in _TEXT:
-            self.fail(f"{column!r} is no column; there are {', '.join(_TEXT)}")
+        if column not in _COLUMNS:
+            self.fail(f"{column!r} is no column; there are {', '.join(_COLUMNS)}")
         if len(self.tokens) < 2 or self.tokens[0] not in ("=", "!=", "<", "<=", ">", ">="):
             self.fail(f"{column} is not compared with anything")
         operator, value = self.tokens.pop(0), self.tokens.pop(0)
@@ -141,32 +144,25 @@ class _Reader:
         return False
 
 
-def _either(one: Query, other: Query) -> Query:
-    return lambda subject: one(subject) or other(subject)
-
-
-def _both(one: Query, other: Query) -> Query:
-    return lambda subject: one(subject) and other(subject)
-
-
 def _matching(column: str, value: str, *, wanted: bool) -> Query:
     match = re.compile(fnmatch.translate(value)).match
-    if column == "tag":
-        return lambda subject: any(map(match, subject.tags)) is wanted
+    if column in ("tag", "group"):
+        many = f"{column}s"
+        return lambda subject: any(map(match, getattr(subject, many))) is wanted
     return lambda subject: (match(getattr(subject, column) or "") is not None) is wanted
 
 
 def _ordered(column: str, operator: str, value: tuple[int, ...]) -> Query:
     """An unknown version is neither above nor below."""
-    holds = {
-        "<": lambda found: found < value,
-        "<=": lambda found: found <= value,
-        ">": lambda found: found > value,
-        ">=": lambda found: found >= value,
+    holds: Callable[[tuple[int, ...], tuple[int, ...]], bool] = {
+        "<": std.lt,
+        "<=": std.le,
+        ">": std.gt,
+        ">=": std.ge,
     }[operator]
 
     def query(subject: Subject) -> bool:
         text = getattr(subject, column)
-        return bool(text and _VERSION.fullmatch(text) and holds(version_key(text)))
+        return bool(text and _VERSION.fullmatch(text) and holds(version_key(text), value))
 
     return query

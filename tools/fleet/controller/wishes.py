@@ -1,8 +1,9 @@
 """The settings that a device is wished to have: checked when typed, composed, numbered.
 
-A device takes a document whose version is ahead of its last one by `MAX_JUMP` at most, counting past
-the highest back to 1 (`agent.uplink.settings`). Versions here rise by one; where a device has gone
-elsewhere (a database restored from a backup, another fleet) the next one is the device's plus 1.
+A device takes a document whose version is ahead of its last one by `MAX_JUMP` at most, counting
+past the highest back to 1 (`agent.uplink.settings`). Versions here rise by one; where a device has
+gone elsewhere (a database restored from a backup, another fleet) the next one is the device's plus
+one.
 """
 
 from __future__ import annotations
