@@ -139,9 +139,12 @@ def _some(post: Post | None) -> list[Post]:
 
 
 def _groups(store: Store, told: Mapping[str, Told]) -> list[Post]:
-    """Defaults of groups that devices themselves are configured to be in."""
+    """Defaults of groups that devices are configured to be in on site; what a saved query's group is
+    wished to have is part of its devices' own documents."""
     posts = []
-    for row in store.execute("SELECT * FROM group_desired ORDER BY name"):
+    for row in store.execute(
+        "SELECT * FROM group_desired WHERE name NOT IN (SELECT name FROM groups) ORDER BY name"
+    ):
         desired = Desired(row["version"], wishes.from_text(row["config"]), row["changed_at"])
         post = Post(group_topic(row["name"]), desired.body)
         before = told.get(post.topic)
