@@ -191,3 +191,8 @@ def document(result: Examined) -> dict[str, object]:
 def minutes(utc: int | None) -> str:
     """`2026-11-28 00:10`, or `unknown`."""
     return "unknown" if utc is None else datetime.fromtimestamp(utc, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def day(number: int | None) -> str:
+    """`2026-11-28` of a day counted from 1970-01-01; empty: none."""
+    return "" if number is None else name((number, number))

@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 
-from agent.base.clock import FILE_CLOCK
 from agent.base.config import parse
 from agent.base.report import to_json
 from agent.privacy.noise import discrete_laplace
 from agent.privacy.policy.rules import Policy, resolve
-from agent.privacy.release import PendingRelease, ReleaseContext, release
-from agent.privacy.window import SENSITIVITY, ExactCounts, Window
+from agent.privacy.window import SENSITIVITY
+from tests.tools.fleet.filled import busy
 from tools.fleet.export.noise import Told, deviation, scales
 
 POLICIES: dict[str, dict[str, Any]] = {
@@ -38,22 +37,9 @@ def policy(name: str, **more: Any) -> Policy:
     return resolve(parse({"device": device, "privacy": privacy, "mqtt": broker}, "test"))
 
 
-def published(rules: Policy, listened: float = 900.0) -> dict[str, Any]:
-    """A summary of a busy window, parsed."""
-    counts = ExactCounts()
-    for numbers in counts.cells.values():
-        numbers[:] = [5000] * len(numbers)
-    window = Window(
-        5, rules.window, {0: counts}, frames=9000, last=900.0, seconds=900, capable_seconds=900,
-        listened=listened,
-    )  # fmt: skip
-    pending = PendingRelease()
-    pending.add_window(window, 0, rules, discrete_laplace)
-    context = ReleaseContext("0a1b2c3d", 0, "0123456789abcdef", FILE_CLOCK, micro_enabled=True)
-    found: dict[str, Any] = json.loads(
-        to_json(release(pending, window, 0, rules, context, discrete_laplace))
-    )
-    return found
+def told(rules: Policy, listened: float = 900.0) -> Told:
+    """Of the summary of a busy window."""
+    return Told.of(json.loads(to_json(busy(rules, listened=listened))))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +54,7 @@ def test_a_cell_has_the_scale_of_the_policy(name: str, microphone: bool, words: 
     channels = {"microphone": microphone, "words": words}
     named = [each for each, on in channels.items() if on]
     rules = policy(name, **channels, **({"notice_names": named} if name == "retail-eu" else {}))
-    found = scales(Told.of(published(rules)))
+    found = scales(told(rules))
     assert set(found) == set(rules.cells)
     for cell, scale in found.items():
         exact = float(SENSITIVITY[cell] / rules.epsilon(cell)) if rules.noised else 0.0
@@ -77,9 +63,9 @@ def test_a_cell_has_the_scale_of_the_policy(name: str, microphone: bool, words: 
 
 def test_where_it_cannot_be_known_it_is_never_too_small() -> None:
     rules = policy("medical-safety", microphone=True)
-    silent = published(rules, listened=0.0)
-    assert silent["heard"]["voice"] == "no_microphone"
-    found = scales(Told.of(silent))
+    silent = told(rules, listened=0.0)
+    assert silent.voice == "no_microphone"
+    found = scales(silent)
     assert len(found) == 9
     for cell, scale in found.items():
         assert scale >= float(SENSITIVITY[cell] / rules.epsilon(cell)) - 1e-9
