@@ -159,7 +159,7 @@ class Jobs:
             self._fresh, self._known = False, True
             if not same:
                 self._taken, self._asked = self._received, self._judged(self._received)
-        if not self._known:
+        if not self._known or self._is_switching():
             return
         try:
             self._exchange.keep(self._to_be_done())
@@ -168,6 +168,13 @@ class Jobs:
             if str(error) != self._trouble:
                 log.error("%s", error)
             self._trouble = str(error)
+
+    def _is_switching(self) -> bool:
+        """Whether a job is finished before the updater learns of another wish: so its end is seen
+        before the next one's progress takes its place."""
+        said = self._said
+        begun = said is not None and said.status not in TERMINAL
+        return self._on and begun and said is not None and said.step not in _BEFORE_UPDATING
 
     def _to_be_done(self) -> Job | None:
         """The job for the updater; none that has ended without it."""
@@ -213,9 +220,10 @@ class Jobs:
         """The report that follows the last one; None: nothing is new."""
         said, asked = self._said, self._asked if self._known else None
         progress = self._progress()
+        if said is None or not self._is_gone(said.job):
+            self._gone_since = None
         if said is not None:
             if progress is not None and progress.job == said.job:
-                self._gone_since = None
                 if progress.model_copy(update={"number": said.number}) != said:
                     return _numbered(progress, said)
             elif said.status not in TERMINAL and self._is_gone(said.job):

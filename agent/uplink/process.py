@@ -15,7 +15,7 @@ from agent.base.config import AgentConfig
 from agent.base.errors import AgentError, PublishError, StoreError
 from agent.base.report import Response, UplinkCage, to_json
 from agent.base.schemas.registry import joint_hash
-from agent.host import sd_notify
+from agent.host import heartbeat, sd_notify
 from agent.host.sandbox.enter import enter_uplink
 from agent.privacy.policy.rules import resolve
 from agent.uplink import sender
@@ -93,6 +93,7 @@ class Uplink:
         self._state = StatePublisher(
             self._topics, self.identity, outbox, self._control, self._health, self.warden,
             config.mqtt.health_interval, hears=policy.hears, reads=policy.reads,
+            updates=config.update.on,
         )  # fmt: skip
         grid = sender.GRID if policy.noised else sender.POLL_INTERVAL
         self._sender = OutboxSender(self._topics, outbox, self.warden, self._events, grid)
@@ -109,6 +110,7 @@ class Uplink:
         self._unmetered = (0, 0)
         """Number and bytes of delivered messages that were never in the outbox, not yet metered."""
         self._store_retry = 0.0
+        self._credentials_replaced = False
         self._next_housekeeping = 0.0
         self._lookup = Lookup(config.mqtt.host)
 
@@ -118,8 +120,9 @@ class Uplink:
 
     @property
     def lost(self) -> bool:
-        """Whether no connection can be opened any more, but by a new process."""
-        return self._lookup.lost
+        """Whether a connection can only be opened by a new process: nobody looks up names any more,
+        or there is a new certificate, which this process may not read."""
+        return self._lookup.lost or self._credentials_replaced
 
     def step(self, timeout: float) -> None:
         """One iteration of at most about `timeout` seconds; after a failure to connect, also the
@@ -171,6 +174,7 @@ class Uplink:
         where = f"{self._config.mqtt.host}:{self._config.mqtt.port}"
         log.info("Connected to %s, MQTT %s", where, "5.0" if connection.version5 else "3.1.1")
         sd_notify.status(f"connected to {where}")
+        heartbeat.connected(True)
         return connection
 
     def _publish(self, connection: Connection, kind: str, body: bytes) -> None:
@@ -210,6 +214,9 @@ class Uplink:
         self._judge()
         self._events.flush(self._outbox, now)
         if now >= self._next_housekeeping:
+            if self._credentials.replaced and not self._credentials_replaced:
+                self._credentials_replaced = True
+                log.info("The certificate was replaced: this process ends, to be started with it.")
             self._meter()
             self._receipts.tick(self._clock.utc(), now)
             self._next_housekeeping = now + HOUSEKEEPING_INTERVAL
@@ -317,6 +324,7 @@ class Uplink:
             self._connection.close(graceful=False)
             self._collect(self._connection)
             self._connection = None
+        heartbeat.connected(False)
 
     def _back_off(self, error: AgentError) -> None:
         """Exponential backoff with jitter."""
@@ -336,7 +344,7 @@ class Uplink:
 
 def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
     """Enter the sandbox, then publish until `stop` is set. Returns the exit code: 0, or 1 where the
-    resolver is gone, so that both are started again.
+    resolver is gone or the certificate was replaced, so that it is started again.
 
     Outside the main thread no sandbox is entered. Raises `ConfigError` or `StoreError` at startup
     only.
@@ -344,10 +352,12 @@ def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
     logging.basicConfig(level=logging.INFO, format="uplink: %(message)s")
     resolve(config, live=False)
     sd_notify.connect()
+    heartbeat.open_file("uplink")
     with Outbox(config.store) as outbox:
         uplink = Uplink(config, outbox, stop.wait)
         if threading.current_thread() is threading.main_thread():
             found = uplink.identity.sandbox = _enter_sandbox(config)
+            heartbeat.sandboxed(found.found_open)
             if found.found_open:
                 log.warning("Not closed to this process: %s.", ", ".join(found.found_open))
                 outbox.events.record("cage_open")

@@ -1,0 +1,1 @@
+"""What devices say, into the database: each message once, acknowledged when it is stored."""
