@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -95,9 +96,15 @@ class Deployment:
         self._lock = sqlite3.connect(path, timeout=30, isolation_level=None)
         self._lock.execute("BEGIN EXCLUSIVE")
 
-    def start_collector(self, place: int) -> None:
-        """`place`: from 0."""
-        self._start(f"collector {place + 1}", *self._verb("collect", "--name", f"{place + 1}"))
+    def start_collector(self, place: int, *, again: bool = False) -> None:
+        """Start it and, unless it has been there before, wait until it has subscribed: until then
+        a broker throws away what it acknowledges. `place`: from 0."""
+        port = free_port()
+        name = f"collector {place + 1}"
+        self._start(name, *self._verb("collect", "--name", f"{place + 1}",
+                                      "--metrics", f"127.0.0.1:{port}"))  # fmt: skip
+        if not again:
+            self._wait_for(name, lambda: _is_well(port))
 
     def kill_collector(self, place: int) -> None:
         """kill -9."""
@@ -173,3 +180,11 @@ class Deployment:
             path = self.folder / f"{name.replace(' ', '-')}.log"
             text = path.read_text(encoding="utf-8", errors="replace")
         return " | ".join(text.strip().splitlines()[-3:]) or "no reason given"
+
+
+def _is_well(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

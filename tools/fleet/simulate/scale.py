@@ -182,7 +182,7 @@ def _incidents(args: argparse.Namespace, plan: Plan, side: Deployment) -> list[I
     third = plan.seconds / 3
     found = [
         Incident("collector 1 killed", 0.5 * third, min(30.0, 0.25 * third),
-                 lambda: side.kill_collector(0), lambda: side.start_collector(0)),
+                 lambda: side.kill_collector(0), lambda: side.start_collector(0, again=True)),
         Incident("database stopped", 1.25 * third, min(60.0, 0.5 * third),
                  side.stop_database, side.start_database),
     ]  # fmt: skip
