@@ -11,6 +11,7 @@ from agent.base.errors import AgentError
 ROOMS = (
     "broker",
     "enrolment",
+    "repository",
     "store",
     "collector",
     "controller",
