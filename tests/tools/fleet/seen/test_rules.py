@@ -1,4 +1,4 @@
-"""The alert rules in a real Prometheus: each fires when it should, and is silent when all is well."""
+"""The alert rules in a real Prometheus: each fires when it should, and is silent otherwise."""
 
 from __future__ import annotations
 
