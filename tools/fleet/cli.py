@@ -15,6 +15,7 @@ ROOMS = (
     "collector",
     "controller",
     "operate",
+    "repository",
     "export",
     "seen",
 )
