@@ -11,7 +11,6 @@ from agent.base.errors import AgentError
 ROOMS = (
     "broker",
     "enrolment",
-    "repository",
     "store",
     "collector",
     "controller",
