@@ -126,13 +126,6 @@ class LiveFleet(Fleet):
         self.stop_broker()
         self.start()
 
-    def hangup(self) -> None:
-        """Let the broker read again what it reads again."""
-        import signal
-
-        assert self._broker is not None
-        self._broker.send_signal(signal.SIGHUP)
-
     def close(self) -> None:
         self._stop.set()
         if self._thread.is_alive():

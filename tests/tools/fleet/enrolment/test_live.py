@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import ssl
 import threading
 import time
@@ -31,7 +33,6 @@ from tools.fleet.cli import main
 from tools.fleet.enrolment import decide, records
 
 pytestmark = pytest.mark.slow
-DAY = 86_400
 
 
 class Run:
@@ -122,7 +123,7 @@ def test_the_lines_that_are_printed_run_an_uplink(
 ) -> None:  # fmt: skip
     """And it ends, to be started again, once a new certificate lies there."""
     monkeypatch.setattr("agent.uplink.process.HOUSEKEEPING_INTERVAL", 0.1)
-    approved(live, box)
+    approved(live, box, days=1)
     file = tmp_path / "fleeting.toml"
     policy = '[privacy]\npolicy = "demo"\nmicrophone = false\nwords = false\n'
     outbox = f'[store]\noutbox = "{tmp_path / "outbox.db"}"\n'
@@ -145,8 +146,7 @@ def test_the_lines_that_are_printed_run_an_uplink(
         eventually(lambda: (state, b"online") in clients[0].messages, "the uplink")
         assert not ended
         old = box.identity.device.read_bytes()
-        box.clock = lambda: time.time() + 250 * DAY
-        live_renewal(live, box)
+        box.session().renew(early=True)
         assert box.identity.device.read_bytes() != old
         eventually(lambda: ended, "an end")
         assert ended == [1]
@@ -155,13 +155,214 @@ def test_the_lines_that_are_printed_run_an_uplink(
         thread.join(30)
 
 
-def live_renewal(live: LiveFleet, box: Box) -> dict[str, object]:
-    """A renewal whose time has come, by both clocks."""
-    import tools.fleet.enrolment.serve as serve
+def answer(live: LiveFleet, body: bytes) -> None:
+    """Say something as the fleet, retained."""
+    place = live.folder / "operators" / "fleet"
+    if not place.exists():
+        add_operator(live.folder, "fleet")
+    made = ssl.create_default_context(cafile=str(place / "ca.pem"))
+    made.load_cert_chain(place / "operator.pem", place / "operator.key")
+    client = Client(made, live.operator_port, 5)
+    assert client.publish(f"fleeting/1/p/{ID}/cert", body, retain=True) in (0, 16)
+    client.close()
 
-    real = serve.time.time
-    serve.time.time = box.clock  # type: ignore[assignment]
-    try:
-        return box.session().renew()
-    finally:
-        serve.time.time = real
+
+def test_a_renewal_changes_key_and_certificate(live: LiveFleet, box: Box) -> None:
+    approved(live, box, days=1)
+    first = box.identity.pair(box.identity.device)
+    assert first is not None
+    assert box.session().renew()["state"] == "not due"
+    found = box.session().renew(early=True)
+    second = box.identity.pair(box.identity.device)
+    assert second is not None
+    assert found["state"] == "renewed"
+    assert second.key.public_key() != first.key.public_key(), "a new key"
+    assert renewal(second.certificate) > renewal(first.certificate)
+    assert welcomed(context(live, box), live.port)
+    left = {each.name for each in box.identity.folder.iterdir()}
+    assert left == {"enrol.toml", "ca.pem", "device.pem", "mqtt.toml"}
+    with pytest.raises(EnrolError, match="Less than half"):
+        box.session().renew(early=True)
+    assert box.identity.pair(box.identity.device) is not None
+
+
+def test_the_old_one_stays_until_the_new_one_has_connected(
+    live: LiveFleet, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approved(live, box, days=1)
+    before = box.identity.device.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.uplink.enrol.run.Lookup", _Nowhere)
+        with pytest.raises(WaitingError, match="was not tried yet; the old one stays"):
+            box.session().renew(early=True)
+    assert box.identity.device.read_bytes() == before
+    kept = box.identity.pair(box.identity.next)
+    assert kept is not None
+    assert box.session().renew(early=True)["state"] == "renewed"
+    after = box.identity.pair(box.identity.device)
+    assert after is not None
+    assert after.certificate == kept.certificate, "asked for once"
+
+
+class _Nowhere:
+    lost = False
+
+    def __init__(self, host: str) -> None: ...
+
+    def addresses(self) -> tuple[()]:
+        return ()
+
+    def close(self) -> None: ...
+
+
+def test_answers_that_are_no_answer_are_refused_by_name(live: LiveFleet, box: Box) -> None:
+    """Whoever has the broker, or the fleet's connection to it, cannot make a device take another's
+    certificate; nor does it go on with a key that somebody else knows."""
+    bundle = live.bundle()
+    with pytest.raises(WaitingError):
+        box.session(wait=1.0).enrol(bundle)
+    site = box.identity.site()
+    assert site is not None
+    pending = box.identity.request(ID)
+    number = hashlib.sha256(pending.der).hexdigest()
+    ca = certificates.load(live.folder / "ca" / "ca.pem", live.folder / "ca" / "ca.key")
+    fake, own = certificates.authority("Fleeting devices"), pending.key.public_key()
+
+    def given(certificate: x509.Certificate) -> bytes:
+        der = certificate.public_bytes(Encoding.DER)
+        return to_json(Answer(request=number, certificate=encode(der)))
+
+    cases = {
+        b"{}": "is none",
+        b"x" * 4000: "is none",
+        given(certificates.client(ca, ID).certificate): "another key",
+        given(certificates.certify(ca, own, "box-8", 9)): "another name",
+        given(certificates.certify(fake, own, ID, 9)): "authority",
+        given(certificates.certify(ca, own, ID, -0.5)): "ended on",
+        to_json(Answer(request=number, certificate="A" * 64)): "no certificate",
+    }
+    for body, why in cases.items():
+        answer(live, body)
+        with pytest.raises(EnrolError, match=why):
+            box.session(wait=20).enrol(None)
+        assert not box.identity.device.exists()
+        assert not box.identity.next.exists()
+        assert box.identity.request(ID).der == pending.der
+    # One for another request is none of ours: the device goes on waiting.
+    answer(live, to_json(Answer(request="0" * 64, refused="operator")))
+    with pytest.raises(WaitingError):
+        box.session(wait=1.0).enrol(None)
+    # The right one, at last.
+    with live.store() as store:
+        decide.approve(store, live.folder, ID, None, 9, int(time.time()))
+    assert box.session().enrol(None)["state"] == "enrolled"
+
+
+def test_refused_by_an_operator(live: LiveFleet, box: Box) -> None:
+    bundle = live.bundle()
+    run = Run(lambda: box.session().enrol(bundle))
+    waits(live)
+    with live.store() as store:
+        decide.refuse(store, ID, None, int(time.time()))
+    with pytest.raises(EnrolError, match="An operator refused it"):
+        run.result()
+    assert not box.identity.pending.exists(), "that key gets no certificate any more"
+
+
+def test_stolen_bundles_and_copies_come_too_late(live: LiveFleet, box: Box, tmp_path: Path) -> None:
+    bundle = live.bundle()
+    copy = tmp_path / "copy.enrol"
+    copy.write_bytes(bundle.read_bytes())
+    copy.chmod(0o600)
+    run = Run(lambda: box.session().enrol(bundle))
+    waits(live)
+    with live.store() as store:
+        decide.approve(store, live.folder, ID, None, 365, int(time.time()))
+    run.result()
+    thief = Box(tmp_path / "thief")
+    with pytest.raises(EnrolError, match="already served another key"):
+        thief.session().enrol(copy)
+    assert not thief.identity.device.exists()
+
+
+def test_a_stolen_device_is_out_once_revoked(
+    live: LiveFleet, box: Box, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole ceremony: revoked, refused by the broker, replaced under the same name."""
+    approved(live, box, days=1)
+    fleet = ["--fleet", str(live.folder)]
+    assert main(["revoke", ID, *fleet]) == 0
+    assert "In force once Mosquitto is started again" in capsys.readouterr().err
+    live.restart()
+    assert not welcomed(context(live, box), live.port)
+    with pytest.raises(EnrolError, match=r"refuses this device's certificate.*revoked"):
+        box.session(wait=20).renew(early=True)
+    assert main(["bootstrap", ID, *fleet]) == 1
+    assert "--readmit" in capsys.readouterr().err
+    # Its place is taken by another box of the same name.
+    bundle_made = ["bootstrap", ID, "--readmit", "--port", str(live.port)]
+    assert main([*bundle_made, "--bootstrap-port", str(live.bootstrap_port), *fleet]) == 0
+    other = Box(tmp_path / "other")
+    run = Run(lambda: other.session().enrol(live.folder / "bootstrap" / f"{ID}.enrol"))
+    waits(live)
+    assert main(["approve", ID, *fleet]) == 0
+    run.result()
+    assert welcomed(context(live, other), live.port)
+    assert not welcomed(context(live, box), live.port), "the stolen one stays out"
+
+
+def test_the_broker_comes_back(live: LiveFleet, box: Box) -> None:
+    bundle = live.bundle()
+    live.stop_broker()
+    run = Run(lambda: box.session().enrol(bundle))
+    eventually(lambda: any("cannot be reached" in line for line in box.said), "a word about it")
+    live.start()
+    waits(live)
+    live.restart()
+    with live.store() as store:
+        decide.approve(store, live.folder, ID, None, 365, int(time.time()))
+    assert run.result()["state"] == "enrolled"
+
+
+def test_without_a_clock_dates_are_not_judged(live: LiveFleet, box: Box) -> None:
+    box.clock = lambda: None
+    found = approved(live, box)
+    assert found["dates_judged"] is False
+    assert any("clock is not set" in line for line in box.said)
+    assert box.session().renew()["state"] == "not due"
+
+
+def test_another_fleets_broker_is_not_believed(live: LiveFleet, box: Box, tmp_path: Path) -> None:
+    other = LiveFleet(tmp_path / "other")
+    other.port, other.bootstrap_port = live.port, live.bootstrap_port
+    with pytest.raises(EnrolError, match="not the one of this fleet"):
+        box.session(wait=20).enrol(other.bundle())
+
+
+def test_a_bundle_that_is_over(live: LiveFleet, box: Box) -> None:
+    bundle, now = live.bundle(), time.time()
+    box.clock = lambda: now + 80 * 3600
+    with pytest.raises(EnrolError, match="bootstrap certificate ended"):
+        box.session(wait=20).enrol(bundle)
+
+
+def test_the_command_says_what_it_did(
+    live: LiveFleet, box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    approved(live, box)
+    folder = box.identity.folder
+    assert enrol(None, folder, renew=False, early=False, wait=5, as_json=True) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["device"], found["state"]) == (ID, "enrolled")
+    assert enrol(None, folder, renew=False, early=False, wait=5, as_json=False) == 0
+    out = capsys.readouterr().out
+    assert "to be renewed from" in out
+    assert f'cert_file = "{folder / "device.pem"}"' in out
+    tls = load_credentials(load_settings(box)).tls
+    assert tls is not None
+
+
+def load_settings(box: Box) -> Any:
+    site = box.identity.site()
+    assert site is not None
+    return box.identity.settings(site, box.identity.device)
