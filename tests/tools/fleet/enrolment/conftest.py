@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
 import time
@@ -125,6 +126,11 @@ class LiveFleet(Fleet):
     def restart(self) -> None:
         self.stop_broker()
         self.start()
+
+    def reload(self) -> None:
+        """Let the broker read its lists again."""
+        assert self._broker is not None
+        self._broker.send_signal(signal.SIGHUP)
 
     def close(self) -> None:
         self._stop.set()

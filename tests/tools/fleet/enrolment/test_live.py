@@ -28,7 +28,7 @@ from tests.tools.fleet.broker.test_broker import Client, welcomed
 from tests.tools.fleet.enrolment.conftest import ID, Box, LiveFleet
 from tests.uplink.conftest import eventually
 from tools.fleet.broker import certificates
-from tools.fleet.broker.folder import add_operator
+from tools.fleet.broker.folder import add_device, add_operator
 from tools.fleet.cli import main
 from tools.fleet.enrolment import decide, records
 
@@ -292,9 +292,17 @@ def test_a_stolen_device_is_out_once_revoked(
     approved(live, box, days=1)
     fleet = ["--fleet", str(live.folder)]
     assert main(["revoke", ID, *fleet]) == 0
-    assert "In force once Mosquitto is started again" in capsys.readouterr().err
+    assert "systemctl reload mosquitto" in capsys.readouterr().err
+    add_device(live.folder, "box-8", host="localhost", port=live.port)
+    place = live.folder / "devices" / "box-8"
+    neighbour = ssl.create_default_context(cafile=str(place / "ca.pem"))
+    neighbour.load_cert_chain(place / "device.pem", place / "device.key")
+    live.reload()
+    eventually(lambda: not welcomed(context(live, box), live.port), "a refusal")
+    assert welcomed(neighbour, live.port), "it alone is out"
     live.restart()
     assert not welcomed(context(live, box), live.port)
+    assert welcomed(neighbour, live.port)
     with pytest.raises(EnrolError, match=r"refuses this device's certificate.*revoked"):
         box.session(wait=20).renew(early=True)
     assert main(["bootstrap", ID, *fleet]) == 1
