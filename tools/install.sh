@@ -67,7 +67,6 @@ fi
 home=$image/opt/fleeting
 settings=$image/etc/fleeting/fleeting.toml
 units=$image/etc/systemd/system
-filter=$units/fleeting-uplink.service.d/broker.conf
 users=$image/etc/sysusers.d/fleeting.conf
 folders=$image/etc/tmpfiles.d/fleeting.conf
 list=$home/.installed-files
@@ -199,7 +198,7 @@ default_settings() {
 # port = 1883
 # username = ""
 # password_file = "/etc/fleeting/mqtt.password"
-# tls = false
+# tls = false               # or all of it from the fleet: sudo fleeting enrol BUNDLE
 # ca_file = "/etc/fleeting/ca.pem"
 # cert_file = "/etc/fleeting/device.pem"
 # key_file = "/run/credentials/fleeting-uplink.service/mqtt.key"
@@ -207,15 +206,17 @@ EOF
 }
 
 install_settings() {
-    for name in fleeting-perceive.service fleeting-uplink.service fleeting.target; do
+    for name in fleeting-perceive.service fleeting-uplink.service fleeting.target \
+        fleeting-renew.service fleeting-renew.timer; do
         put "$units/$name" 644 <"$source/systemd/$name"
     done
     put "$users" 644 <"$source/systemd/sysusers.conf"
     put "$folders" 644 <"$source/systemd/tmpfiles.conf"
-    if [ -n "$broker" ]; then
+    [ -z "$broker" ] || for name in uplink renew; do
         printf '%s\n' "# Written by tools/install.sh --broker; names are looked up on this machine." \
-            "[Service]" "IPAddressAllow=" "IPAddressAllow=localhost $broker" | put "$filter" 644
-    fi
+            "[Service]" "IPAddressAllow=" "IPAddressAllow=localhost $broker" |
+            put "$units/fleeting-$name.service.d/broker.conf" 644
+    done
     [ -e "$settings" ] || default_settings | put "$settings" 640
     live || return 0
     run systemd-sysusers "$users"
@@ -235,7 +236,7 @@ install_all() {
     install_settings
     if live; then
         run systemctl daemon-reload
-        run systemctl enable fleeting.target
+        run systemctl enable fleeting.target fleeting-renew.timer
         [ -z "$start" ] || run systemctl restart fleeting.target
     fi
     [ -n "$dry" ] || say "installed. Configuration: $settings; status: systemctl status 'fleeting*'"
@@ -244,10 +245,13 @@ install_all() {
 uninstall_all() {
     check_machine
     if live && [ -e "$units/fleeting.target" ]; then
-        run systemctl disable --now fleeting.target fleeting-perceive fleeting-uplink
+        run systemctl disable --now fleeting.target fleeting-perceive fleeting-uplink \
+            fleeting-renew.timer
     fi
     remove "$units/fleeting.target" "$units/fleeting-perceive.service" \
         "$units/fleeting-uplink.service" "$units/fleeting-uplink.service.d" "$users" "$folders" \
+        "$units/fleeting-renew.service" "$units/fleeting-renew.service.d" \
+        "$units/fleeting-renew.timer" \
         "$image/var/cache/fleeting-perceive"
     if [ "$source" = "$home" ]; then
         say "$home is the clone that you run this from: remove it yourself"
@@ -255,7 +259,8 @@ uninstall_all() {
         remove "$home"
     fi
     if [ -n "$purge" ]; then
-        remove "$image/etc/fleeting" "$image/var/lib/fleeting" "$image/var/lib/fleeting-uplink"
+        remove "$image/etc/fleeting" "$image/var/lib/fleeting" "$image/var/lib/fleeting-uplink" \
+            "$image/var/lib/fleeting-enrol"
         for name in fleeting-perceive fleeting-uplink; do
             ! live || ! id "$name" >/dev/null 2>&1 || run userdel "$name"
         done
@@ -263,7 +268,7 @@ uninstall_all() {
             ! live || ! getent group "$name" >/dev/null || run groupdel "$name"
         done
     else
-        say "kept: $image/etc/fleeting, $image/var/lib/fleeting and $image/var/lib/fleeting-uplink"
+        say "kept: $image/etc/fleeting and $image/var/lib/fleeting* (settings, measurements, keys)"
     fi
     ! live || run systemctl daemon-reload
     [ -n "$dry" ] || say "uninstalled"

@@ -12,6 +12,7 @@ from agent.cli import build_parser
 FOLDER = Path(__file__).resolve().parents[2] / "systemd"
 UNITS = ("fleeting-perceive.service", "fleeting-uplink.service")
 TARGET = "fleeting.target"
+RENEW = ("fleeting-renew.service", "fleeting-renew.timer")
 BOTH = """
 NoNewPrivileges=yes ProtectSystem=strict ProtectHome=yes PrivateTmp=yes PrivateMounts=yes
 ProtectKernelTunables=yes
@@ -163,19 +164,43 @@ def test_kernels_have_a_place_for_their_cache() -> None:
     assert ("CacheDirectory", "fleeting-perceive") in perceive
 
 
+def test_the_renewal_is_shut_in_as_the_uplink_is() -> None:
+    """The same user and the same walls; its own folder, and no other, may be written."""
+    renewal, uplink = settings(RENEW[0]), settings(UNITS[1])
+    own = {"Description", "After", "ConditionPathExists", "Type", "ExecStart", "UMask",
+           "StateDirectory", "SuccessExitStatus", "TimeoutStartSec"}  # fmt: skip
+    walls = [each for each in uplink if each[0] not in own]
+    for each in ("PartOf", "StartLimitIntervalSec", "NotifyAccess", "WatchdogSec", "Restart",
+                 "RestartSec", "RestartPreventExitStatus", "KillSignal", "TimeoutStopSec",
+                 "ReadWritePaths", "WantedBy"):  # fmt: skip
+        walls = [(key, value) for key, value in walls if key != each]
+    assert len(walls) > 40
+    assert [each for each in renewal if each[0] not in own] == walls
+    found = dict(renewal)
+    assert (found["StateDirectory"], found["UMask"]) == ("fleeting-enrol", "0077")
+    assert found["SuccessExitStatus"] == "75"
+    words = shlex.split(found["ExecStart"])
+    args = build_parser().parse_args(words[1:])
+    assert (args.verb, args.renew, args.wait) == ("enrol", True, None)
+    assert args.folder == Path("/var/lib/fleeting-enrol")
+    timer = dict(settings(RENEW[1]))
+    assert (timer["OnCalendar"], timer["Persistent"]) == ("daily", "yes")
+    assert timer["WantedBy"] == TARGET
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    for name in (*UNITS, TARGET):
+    for name in (*UNITS, TARGET, *RENEW):
         text = (FOLDER / name).read_text(encoding="utf-8")
         # The command is not installed where tests run; verify would stop at that.
         text = text.replace("/opt/fleeting/.venv/bin/fleeting", "/bin/true")
         (tmp_path / name).write_text(text, encoding="utf-8")
-    copies = [str(tmp_path / name) for name in (*UNITS, TARGET)]
+    copies = [str(tmp_path / name) for name in (*UNITS, TARGET, *RENEW)]
     verify = ["systemd-analyze", "verify", "--recursive-errors=no", *copies]
     done = subprocess.run(verify, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "fleeting" not in done.stderr
-    for unit in UNITS:
+    for unit in (*UNITS, RENEW[0]):
         exposure = ["systemd-analyze", "security", "--offline=true", "--threshold=15"]
         done = subprocess.run(
             [*exposure, str(tmp_path / unit)],
@@ -199,3 +224,4 @@ def test_users_and_folders_are_made_as_written(tmp_path: Path) -> None:
     lines = (FOLDER / "tmpfiles.conf").read_text(encoding="utf-8")
     assert "d /var/lib/fleeting 2770 fleeting-perceive fleeting" in lines
     assert "f /var/lib/fleeting/outbox.db 0660 fleeting-perceive fleeting" in lines
+    assert "d /var/lib/fleeting-enrol 0700 fleeting-uplink fleeting" in lines

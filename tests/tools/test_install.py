@@ -15,7 +15,10 @@ from agent.base.config import load
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = "tools/install.sh"
-UNITS = ("fleeting-perceive.service", "fleeting-uplink.service", "fleeting.target")
+UNITS = (
+    "fleeting-perceive.service", "fleeting-uplink.service", "fleeting.target",
+    "fleeting-renew.service", "fleeting-renew.timer",
+)  # fmt: skip
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, ("sh", "tar", "awk", "comm"))), reason="a tool of POSIX is missing"
@@ -91,12 +94,12 @@ def test_an_upgrade_keeps_the_settings_and_removes_what_is_gone(clone: Path, ima
 
 def test_uninstalled_leaves_settings_and_state_unless_purged(clone: Path, image: Path) -> None:
     install(clone, "--root", str(image), "--broker", "192.0.2.7")
-    for name in ("fleeting", "fleeting-uplink"):
+    for name in ("fleeting", "fleeting-uplink", "fleeting-enrol"):
         (image / "var/lib" / name).mkdir(parents=True)
         (image / "var/lib" / name / "kept").touch()
     done = install(clone, "--root", str(image), "--uninstall")
     assert done.returncode == 0, done.stderr
-    kept = {"var/lib/fleeting/kept", "var/lib/fleeting-uplink/kept"}
+    kept = {f"var/lib/{name}/kept" for name in ("fleeting", "fleeting-uplink", "fleeting-enrol")}
     assert set(snapshot(image)) == {"etc/fleeting/fleeting.toml", *kept}
     for more in ([], ["--purge"]):
         assert install(clone, "--root", str(image), "--uninstall", *more).returncode == 0
