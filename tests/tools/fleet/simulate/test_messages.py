@@ -140,8 +140,10 @@ def test_a_hostile_job_is_not_begun() -> None:
     assert runner.execution is None
 
 
-@pytest.mark.parametrize("given", ["flapping", "flapping=2", "flapping=0.1,flapping=0.1", "x=1",
-                                   "late=0.1:0", "late=0.1:99", "duplicates=0.1:3", "clock=nan"])  # fmt: skip
+@pytest.mark.parametrize("given", [
+    "flapping", "flapping=2", "flapping=0.1,flapping=0.1", "x=1", "late=0.1:0", "late=0.1:99",
+    "duplicates=0.1:3", "clock=nan",
+])  # fmt: skip
 def test_faults_that_are_none_are_named(given: str) -> None:
     with pytest.raises(ToolError, match="--fault"):
         faults.parse(given)
