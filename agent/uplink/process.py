@@ -93,6 +93,7 @@ class Uplink:
         self._state = StatePublisher(
             self._topics, self.identity, outbox, self._control, self._health, self.warden,
             config.mqtt.health_interval, hears=policy.hears, reads=policy.reads,
+            updates=config.update.on,
         )  # fmt: skip
         grid = sender.GRID if policy.noised else sender.POLL_INTERVAL
         self._sender = OutboxSender(self._topics, outbox, self.warden, self._events, grid)
@@ -374,7 +375,7 @@ def _enter_sandbox(config: AgentConfig) -> UplinkCage:
             config.store.outbox.parent,
             key_path(config.store).parent,
             state_path(config.store).parent,
-            config.update.exchange,
+            *([config.update.exchange] if config.update.on else []),
         ),
         broker_port=config.mqtt.port,
     )
