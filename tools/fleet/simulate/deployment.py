@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from typing import Literal
 
 from tools.common.errors import ToolError
 from tools.common.files import ROOT
-from tools.common.mosquitto import die_with_parent, free_port, listens, program, terminate
+from tools.common.mosquitto import die_with_parent, listens, program, terminate
 from tools.common.postgresql import Postgres
 from tools.fleet.broker.folder import add_operator, make_authorities, make_broker
 from tools.fleet.simulate.meter import Meter
@@ -38,7 +40,7 @@ class Deployment:
         """The fleet's folder: authorities, broker, operators."""
         self.kind = store
         self.meter = Meter()
-        self.port, self.operator_port = free_port(), free_port()
+        self.port, self.operator_port, self._bootstrap_port = _quiet_ports(3)
         self.url = f"sqlite:///{folder / 'fleet.db'}"
         self._collectors = collectors
         self._controller = controller
@@ -99,7 +101,7 @@ class Deployment:
     def start_collector(self, place: int, *, again: bool = False) -> None:
         """Start it and, unless it has been there before, wait until it has subscribed: until then
         a broker throws away what it acknowledges. `place`: from 0."""
-        port = free_port()
+        (port,) = _quiet_ports(1)
         name = f"collector {place + 1}"
         self._start(name, *self._verb("collect", "--name", f"{place + 1}",
                                       "--metrics", f"127.0.0.1:{port}"))  # fmt: skip
@@ -141,6 +143,7 @@ class Deployment:
         make_broker(
             self.fleet, ["localhost"], bind="127.0.0.1",
             port=self.port, operator_port=self.operator_port,
+            bootstrap_port=self._bootstrap_port,
         )  # fmt: skip
         for place in range(self._collectors):
             add_operator(self.fleet, f"reader-{place + 1}")
@@ -188,3 +191,16 @@ def _is_well(port: int) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def _quiet_ports(number: int) -> list[int]:
+    """Ports of 127.0.0.1 that nothing uses, below those that thousands of outgoing connections
+    take (ip(7): ip_local_port_range begins at 32768)."""
+    found: list[int] = []
+    for port in random.sample(range(15_000, 32_000), 1000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == number:
+            return found
+    raise ToolError("No port of this machine is free.")
