@@ -40,7 +40,7 @@ class Deployment:
         """The fleet's folder: authorities, broker, operators."""
         self.kind = store
         self.meter = Meter()
-        self.port, self.operator_port, self._bootstrap_port = _quiet_ports(3)
+        self.port, self.operator_port, self._bootstrap_port = quiet_ports(3)
         self.url = f"sqlite:///{folder / 'fleet.db'}"
         self._collectors = collectors
         self._controller = controller
@@ -101,7 +101,7 @@ class Deployment:
     def start_collector(self, place: int, *, again: bool = False) -> None:
         """Start it and, unless it has been there before, wait until it has subscribed: until then
         a broker throws away what it acknowledges. `place`: from 0."""
-        (port,) = _quiet_ports(1)
+        (port,) = quiet_ports(1)
         name = f"collector {place + 1}"
         self._start(name, *self._verb("collect", "--name", f"{place + 1}",
                                       "--metrics", f"127.0.0.1:{port}"))  # fmt: skip
@@ -193,7 +193,7 @@ def _is_well(port: int) -> bool:
         return False
 
 
-def _quiet_ports(number: int) -> list[int]:
+def quiet_ports(number: int) -> list[int]:
     """Ports of 127.0.0.1 that nothing uses, below those that thousands of outgoing connections
     take (ip(7): ip_local_port_range begins at 32768)."""
     found: list[int] = []
