@@ -248,7 +248,8 @@ def test_the_renewal_is_shut_in_as_the_uplink_is() -> None:
     assert (found["StateDirectory"], found["UMask"]) == ("fleeting-enrol", "0077")
     assert found["SuccessExitStatus"] == "75"
     words = shlex.split(found["ExecStart"])
-    args = build_parser().parse_args(words[1:])
+    assert words[3:6] == [LAUNCHER, "--confirmed", "/var/lib/fleeting-update"]
+    args = build_parser().parse_args(words[6:])
     assert (args.verb, args.renew, args.wait) == ("enrol", True, None)
     assert args.folder == Path("/var/lib/fleeting-enrol")
     timer = dict(settings(RENEW[1]))
