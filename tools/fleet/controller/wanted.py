@@ -139,8 +139,8 @@ def _some(post: Post | None) -> list[Post]:
 
 
 def _groups(store: Store, told: Mapping[str, Told]) -> list[Post]:
-    """Defaults of groups that devices are configured to be in on site; what a saved query's group is
-    wished to have is part of its devices' own documents."""
+    """Defaults of groups that devices are configured to be in on site. What the group of a saved
+    query is wished to have is part of its devices' own documents."""
     posts = []
     for row in store.execute(
         "SELECT * FROM group_desired WHERE name NOT IN (SELECT name FROM groups) ORDER BY name"
