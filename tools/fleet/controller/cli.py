@@ -13,6 +13,7 @@ from tools.fleet import settings
 
 
 def _run(args: argparse.Namespace) -> None:
+    from tools.fleet.controller import desk
     from tools.fleet.controller.intake import SUBSCRIPTIONS
     from tools.fleet.controller.lease import Lease
     from tools.fleet.controller.link import open_link
@@ -24,7 +25,8 @@ def _run(args: argparse.Namespace) -> None:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )
     loaded = settings.load(args.fleet)
-    open_link(args.fleet, loaded.broker, SUBSCRIPTIONS)  # tells now what is wrong
+    topics = SUBSCRIPTIONS + (desk.TOPICS if desk.has_authority(args.fleet) else ())
+    open_link(args.fleet, loaded.broker, topics)  # tells now what is wrong
     meters = Meters()
     if args.metrics:
         meters.serve(args.metrics)
@@ -35,8 +37,9 @@ def _run(args: argparse.Namespace) -> None:
         controller = Controller(
             store,
             Lease(store, args.lease),
-            lambda: open_link(args.fleet, loaded.broker, SUBSCRIPTIONS),
+            lambda: open_link(args.fleet, loaded.broker, topics),
             meters,
+            enrolments=desk.open_desk(store, args.fleet),
             rate=args.rate,
             sweep=args.sweep,
         )

@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterable
 
 from agent.uplink.inbound import TokenBucket
 from tools.common.errors import ToolError
-from tools.fleet.controller import intake, quarantine, rollouts, wanted
+from tools.fleet.collector import quarantine
+from tools.fleet.collector.intake import Incoming as Origin
+from tools.fleet.collector.intake import Refusal
+from tools.fleet.controller import desk, intake, rollouts, wanted
+from tools.fleet.controller.desk import Desk
 from tools.fleet.controller.lease import Lease, LeaseLostError
 from tools.fleet.controller.link import Incoming, Link
 from tools.fleet.controller.meters import Meters
@@ -43,14 +47,16 @@ class Controller:
         link: Callable[[], Link],
         meters: Meters,
         *,
+        enrolments: Desk | None = None,
         rate: float = 200.0,
         sweep: float = 60.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`link`: makes a connection once the lease is held; `rate`: messages published a second;
-        `sweep`: seconds between comparisons of the whole fleet; `clock`: Unix seconds."""
+        """`link`: makes a connection once the lease is held; `enrolments`: takes requests for
+        certificates, null: nobody does here; `rate`: messages published a second; `sweep`: seconds
+        between comparisons of the whole fleet; `clock`: Unix seconds."""
         self._store, self._lease, self._make_link, self._meters = store, lease, link, meters
-        self._sweep, self._clock = sweep, clock
+        self._desk, self._sweep, self._clock = enrolments, sweep, clock
         self._bucket = TokenBucket(max(1, int(rate)), rate, time.monotonic)
         self._link: Link | None = None
         self._said_standby = False
@@ -149,12 +155,15 @@ class Controller:
         with self._store.transaction():
             self._lease.prove()
             for each in self._batch:
-                done = intake.take(self._store, each.topic, each.body, now)
-                if done.refused:
-                    quarantine.add(
-                        self._store, done.device, each.topic, done.refused, each.body, now
+                if desk.concerns(each.topic):
+                    taken.append(
+                        self._desk.take(each.topic, each.body, now)
+                        if self._desk is not None
+                        else intake.Taken()
                     )
-                taken.append(done)
+                else:
+                    taken.append(intake.take(self._store, each.topic, each.body, now))
+            self._quarantine(taken, now)
         for each, done in zip(self._batch, taken, strict=True):
             link.acknowledge(each)
             self._meters.messages.inc()
@@ -167,12 +176,26 @@ class Controller:
         self._batch = []
         self._next_rollouts = min(self._next_rollouts, time.monotonic() + SOON)
 
+    def _quarantine(self, taken: list[intake.Taken], now: int) -> None:
+        """Keep what was none beside the collectors' own."""
+        refused = [
+            Refusal(done.device, done.refused, Origin(each.topic, each.body, now))  # type: ignore[arg-type]  # the controller has reasons of its own
+            for each, done in zip(self._batch, taken, strict=True)
+            if done.refused
+        ]
+        if refused:
+            quarantine.keep(self._store, refused)
+            quarantine.count(self._store, [(each.device, each.reason) for each in refused], now)
+
     def _beat(self, now: float) -> None:
         """Show that it lives, and see whether an operator has asked for something."""
         with self._store.transaction():
             self._lease.prove()
             asked = self._store.tuples("SELECT number FROM asked WHERE name = 'controller'")[0][0]
         self._next_beat = now + 1.0
+        if self._desk is not None:
+            on_their_way = {*self._pending, *(each.topic for each in self._in_flight.values())}
+            self._pending |= {post.topic: post for post in self._desk.due(on_their_way)}
         if asked != self._asked:
             self._asked = asked
             self._next_sweep = self._next_rollouts = 0.0
@@ -255,10 +278,13 @@ class Controller:
         if taken:
             with self._store.transaction():
                 self._lease.prove()
+                if self._desk is not None:
+                    for topic, _, _ in taken:
+                        self._desk.told(topic, now)
                 self._store.executemany(
                     "INSERT INTO told (topic, sha256, at) VALUES (?, ?, ?) ON CONFLICT (topic)"
                     " DO UPDATE SET sha256 = excluded.sha256, at = excluded.at",
-                    taken,
+                    [each for each in taken if not desk.concerns(each[0])],
                 )
 
 
