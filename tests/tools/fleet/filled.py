@@ -7,18 +7,24 @@ import json
 from typing import Any
 
 from agent.base.clock import FILE_CLOCK, ClockReading
+from agent.base.config import parse
 from agent.base.report import Receipt, Summary, to_json
 from agent.privacy.noise import discrete_laplace
-from agent.privacy.policy.rules import Policy
+from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.release import PendingRelease, ReleaseContext, release
 from agent.privacy.window import ExactCounts, Window
-from tests.summaries import MODEL
+from tests.summaries import LISTENING, MODEL, POLICY
 from tools.fleet.export.columns import CELL_COLUMNS
 from tools.fleet.export.noise import CELLS
 from tools.fleet.store import Store
 
 NOW = 1_800_000_000
 """UTC seconds of the newest rows."""
+RETAIL = resolve(
+    parse({"privacy": {"policy": "retail-eu", "notice_shown": True}, "device": {"region": "eu",
+           "place": "retail"}}, "test")
+)  # fmt: skip
+"""Adds noise: b of the visits is 5."""
 
 
 def busy(
@@ -127,3 +133,53 @@ def add_receipt(store: Store, device: str, receipt: Receipt, received: int) -> N
 def add_job(store: Store, job: str, device: str, status: str, **more: Any) -> None:
     row = {"kind": "app", "version": "0.2.0", "created_at": NOW - 3600}
     insert(store, "jobs", **{"job": job, "device": device, "status": status, **row, **more})
+
+
+def fill(store: Store) -> None:
+    """A fleet of three with something of everything, within the day before `NOW`."""
+    add_device(store, "box-1", grp="shops", app="0.1.0", models="0.1.0", policy="retail-eu",
+               certificate_end=NOW + 86_400, window_length=900, openings="[]")  # fmt: skip
+    add_device(store, "box-2", grp="offices", state="offline", openings='["inet"]')
+    add_device(store, "box-3", revoked_at=NOW - 10)
+    seq = 0
+    for policy in (POLICY, LISTENING):
+        for hour in range(12):
+            for device, slot, visits in (("box-1", 0, 40), ("box-1", 3, 0), ("box-2", 0, 60)):
+                start = NOW - 3600 * (hour + 1)
+                each = busy(policy, seq, visits=visits, start=start, slot=slot)
+                add_summary(store, device, each, start + each.window.length + 20)
+                seq += 1
+    add_summary(store, "box-1", busy(POLICY, seq), NOW - 100)
+    for hour in range(6):
+        start = NOW - 3600 * (hour + 1) - 900
+        each = busy(RETAIL, hour, "00000009", visits=500, start=start)
+        add_summary(store, "box-2", each, start + 1000)
+    for minute in range(10):
+        insert(store, "health", device="box-1", received=NOW - 60 * minute - 1, boot="0a1b2c3d",
+               perception="running", fps=10, temperature=50, power="good", memory=64,
+               disk="ample", waiting=10, trimmed=0, clock="ntp")  # fmt: skip
+    insert(store, "health", device="box-2", received=NOW - 60, boot=None, perception="absent",
+           fps=0, temperature=None, power="undervolt", memory=64, disk="low", waiting=0,
+           trimmed=0, clock="none")  # fmt: skip
+    for seq, code in enumerate(("paused", "resumed", "cage_open")):
+        insert(store, "events", device="box-1", boot="0a1b2c3d", seq=seq, code=code, count=1,
+               at=NOW - 60, offset_s=10, received=NOW - 50, sha256="0" * 64)  # fmt: skip
+    for number, status in enumerate(("RUNNING", "HALTED", "SUCCEEDED")):
+        insert(store, "rollouts", rollout=f"r{number}", kind="app", version="0.2.0",
+               status=status, waves="[]", wave=0, gates="{}", abort_rules="[]", selection="all",
+               created_at=NOW - 4000)  # fmt: skip
+    done = {"started_at": NOW - 900, "ended_at": NOW - 300, "rollout": "r0"}
+    add_job(store, "0" * 16, "box-1", "SUCCEEDED", step="SOAKING", **done)
+    add_job(store, "1" * 16, "box-2", "FAILED", step="ROLLED_BACK", reason="crashed", **done)
+    add_job(store, "2" * 16, "box-2", "TIMED_OUT", **done)
+    add_job(store, "3" * 16, "box-1", "IN_PROGRESS", step="SOAKING", deadline=NOW + 60)
+    for filled in (None, NOW - 5):
+        insert(store, "gaps", device="box-1", stream="summary", chain="", series=0,
+               boot="0a1b2c3d", first_seq=7, last_seq=9, found_at=NOW - 60,
+               filled_at=filled)  # fmt: skip
+    for name, total in (("duplicate", 5), ("schema", 2)):
+        insert(store, "counts", device="box-1", name=name, total=total, last_at=NOW)
+    insert(store, "quarantine", device="box-1", topic="fleeting/1/d/box-1/summary",
+           reason="schema", size=2, sha256="0" * 64, body="{}", received=NOW - 60)  # fmt: skip
+    insert(store, "receipts", device="box-1", key="0" * 64, number=1, body="{}", received=NOW - 60,
+           sha256="0" * 64)  # fmt: skip
