@@ -13,8 +13,7 @@ from tools.fleet import settings
 
 
 def _run(args: argparse.Namespace) -> None:
-    from tools.fleet.controller import desk
-    from tools.fleet.controller.intake import SUBSCRIPTIONS
+    from tools.fleet.controller import desk, intake
     from tools.fleet.controller.lease import Lease
     from tools.fleet.controller.link import open_link
     from tools.fleet.controller.meters import Meters
@@ -25,7 +24,7 @@ def _run(args: argparse.Namespace) -> None:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )
     loaded = settings.load(args.fleet)
-    topics = SUBSCRIPTIONS + (desk.TOPICS if desk.has_authority(args.fleet) else ())
+    topics = (*intake.SUBSCRIPTIONS, *desk.SUBSCRIPTIONS)
     open_link(args.fleet, loaded.broker, topics)  # tells now what is wrong
     meters = Meters()
     if args.metrics:
@@ -39,9 +38,9 @@ def _run(args: argparse.Namespace) -> None:
             Lease(store, args.lease),
             lambda: open_link(args.fleet, loaded.broker, topics),
             meters,
-            enrolments=desk.open_desk(store, args.fleet),
             rate=args.rate,
             sweep=args.sweep,
+            desk=desk.open_desk(store, args.fleet),
         )
         run(controller, stop, meters)
 

@@ -1,73 +1,65 @@
-"""Requests for certificates, taken in and answered over the controller's connection."""
+"""Requests for certificates, where the controller's machine holds the fleet's authorities."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Set
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.common.errors import ToolError
 from tools.fleet.controller.intake import Taken
 from tools.fleet.controller.wanted import Post
 from tools.fleet.enrolment import answers
-from tools.fleet.enrolment.intake import SUBSCRIPTIONS, Intake
+from tools.fleet.enrolment import intake as enrolment
 from tools.fleet.store import Store, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-TOPICS = SUBSCRIPTIONS
-_PREFIX = "fleeting/1/p/"
+SUBSCRIPTIONS = enrolment.SUBSCRIPTIONS
 
 
-def concerns(topic: str) -> bool:
-    """Whether a message is one of these."""
-    return topic.startswith(_PREFIX)
+@dataclass(frozen=True, slots=True)
+class Certificate(Post):
+    """An answer to a request; told by the table `enrolments`, not by `told`."""
+
+    due: answers.Due
 
 
 class Desk:
-    """Whoever holds the lease also keeps this desk."""
+    """Takes requests in, and knows what is still to be said."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         """Raises `ToolError` where the folder has no authorities."""
         self._store = store
-        self._intake = Intake(store, folder)
-        self._sent: dict[str, list[answers.Due]] = {}
-        """By topic what its message on the way answers; the last of them is in it."""
+        self._intake = enrolment.Intake(store, folder)
 
-    def take(self, topic: str, body: bytes, now: int) -> Taken:
-        """One message, within a transaction. Raises `StoreUnavailable`."""
+    def take(self, topic: str, body: bytes, now: int) -> Taken | None:
+        """One message, within a transaction; None: it is none for here. Raises
+        `StoreUnavailable`."""
+        if not topic.startswith("fleeting/1/p/"):
+            return None
         try:
             taken = self._intake.take(topic, body, now)
         except StoreUnavailable:
             raise
-        except ToolError as error:  # an authority that cannot be read; devices ask again
+        except ToolError as error:  # a revocation list is gone: nothing is certified without it
             log.error("%s", error)
-            return Taken()
-        if taken.state:
-            log.info("%s asks for a certificate: %s.", taken.device, taken.state)
+            return Taken(refused="authority")
         return Taken(refused=taken.refused)
 
-    def due(self, on_their_way: Set[str]) -> list[Post]:
-        """What is to be published, retained, on topics that have nothing on its way. Raises
-        `StoreUnavailable`."""
-        due: dict[str, list[answers.Due]] = {}
-        for each in answers.due(self._store):
-            due.setdefault(each.topic, []).append(each)
-        new = {topic: found for topic, found in due.items() if topic not in on_their_way}
-        self._sent |= new
-        return [Post(topic, found[-1].body) for topic, found in new.items()]
+    def posts(self) -> list[Certificate]:
+        """Raises `StoreUnavailable`."""
+        return [Certificate(each.topic, each.body, each) for each in answers.due(self._store)]
 
-    def told(self, topic: str, now: int) -> None:
-        """The broker has taken it. Raises `StoreUnavailable`."""
-        for each in self._sent.pop(topic, []):
-            answers.done(self._store, each, now)
-
-
-def has_authority(folder: Path) -> bool:
-    """Whether a fleet's folder can tell who may ask."""
-    return (folder / "ca" / "bootstrap-ca.pem").is_file()
+    def told(self, post: Certificate, now: int) -> None:
+        """The broker has it. Raises `StoreUnavailable`."""
+        answers.done(self._store, post.due, now)
 
 
 def open_desk(store: Store, folder: Path) -> Desk | None:
-    """Null where it cannot."""
-    return Desk(store, folder) if has_authority(folder) else None
+    """None, with a line in the log, where the authorities are elsewhere."""
+    try:
+        return Desk(store, folder)
+    except ToolError as error:
+        log.warning("No requests for certificates are taken in here. %s", error)
+        return None

@@ -12,8 +12,8 @@ from tools.common.errors import ToolError
 from tools.fleet.collector import quarantine
 from tools.fleet.collector.intake import Incoming as Origin
 from tools.fleet.collector.intake import Refusal
-from tools.fleet.controller import desk, intake, rollouts, wanted
-from tools.fleet.controller.desk import Desk
+from tools.fleet.controller import intake, rollouts, wanted
+from tools.fleet.controller.desk import Certificate, Desk
 from tools.fleet.controller.lease import Lease, LeaseLostError
 from tools.fleet.controller.link import Incoming, Link
 from tools.fleet.controller.meters import Meters
@@ -47,16 +47,16 @@ class Controller:
         link: Callable[[], Link],
         meters: Meters,
         *,
-        enrolments: Desk | None = None,
+        desk: Desk | None = None,
         rate: float = 200.0,
         sweep: float = 60.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`link`: makes a connection once the lease is held; `enrolments`: takes requests for
+        """`link`: makes a connection once the lease is held; `desk`: takes requests for
         certificates, null: nobody does here; `rate`: messages published a second; `sweep`: seconds
         between comparisons of the whole fleet; `clock`: Unix seconds."""
         self._store, self._lease, self._make_link, self._meters = store, lease, link, meters
-        self._desk, self._sweep, self._clock = enrolments, sweep, clock
+        self._desk, self._sweep, self._clock = desk, sweep, clock
         self._bucket = TokenBucket(max(1, int(rate)), rate, time.monotonic)
         self._link: Link | None = None
         self._said_standby = False
@@ -155,14 +155,10 @@ class Controller:
         with self._store.transaction():
             self._lease.prove()
             for each in self._batch:
-                if desk.concerns(each.topic):
-                    taken.append(
-                        self._desk.take(each.topic, each.body, now)
-                        if self._desk is not None
-                        else intake.Taken()
-                    )
-                else:
-                    taken.append(intake.take(self._store, each.topic, each.body, now))
+                done = self._desk.take(each.topic, each.body, now) if self._desk else None
+                if done is None:
+                    done = intake.take(self._store, each.topic, each.body, now)
+                taken.append(done)
             self._quarantine(taken, now)
         for each, done in zip(self._batch, taken, strict=True):
             link.acknowledge(each)
@@ -194,18 +190,25 @@ class Controller:
             asked = self._store.tuples("SELECT number FROM asked WHERE name = 'controller'")[0][0]
         self._next_beat = now + 1.0
         if self._desk is not None:
-            on_their_way = {*self._pending, *(each.topic for each in self._in_flight.values())}
-            self._pending |= {post.topic: post for post in self._desk.due(on_their_way)}
+            self._hand_out(self._desk)
         if asked != self._asked:
             self._asked = asked
             self._next_sweep = self._next_rollouts = 0.0
+
+    def _hand_out(self, desk: Desk) -> None:
+        """Decisions about certificates, whoever made them; of a device one after the other."""
+        busy = {post.topic for post in (*self._pending.values(), *self._in_flight.values())}
+        for post in desk.posts():
+            if post.topic not in busy:
+                self._pending[post.topic] = post
+                busy.add(post.topic)
 
     def _doubt(self, link: Link) -> None:
         """The broker has begun anew: it may hold nothing of what it was told, or something old."""
         link.new_session = False
         for topic, told in self._told.items():
             if told.sha256 != wanted.NOTHING:
-                self._told[topic] = Told("unknown", 0)
+                self._told[topic] = Told(wanted.UNKNOWN, 0)
         self._next_sweep = 0.0
 
     def _advance(self) -> None:
@@ -235,6 +238,7 @@ class Controller:
                     (now,),
                 )
                 posts = wanted.look(self._store, self._told, now, None, frozenset(self._births))
+                self._announce(posts, now)
         self._post(posts)
         self._next_sweep = time.monotonic() + self._sweep
         self._dirty.clear()
@@ -245,9 +249,22 @@ class Controller:
         with self._store.transaction():
             self._lease.prove()
             posts = wanted.look(self._store, self._told, now, names, frozenset(self._births))
+            self._announce(posts, now)
         self._post(posts)
         self._dirty.difference_update(names)
         self._births.clear()
+
+    def _announce(self, posts: Iterable[Post], now: int) -> None:
+        """Remember that the broker may hold something else from now on: whoever takes over after a
+        crash then publishes what it should hold, or takes it away."""
+        self._remember((post.topic, wanted.UNKNOWN, now) for post in posts)
+
+    def _remember(self, told: Iterable[tuple[str, str, int]]) -> None:
+        self._store.executemany(
+            "INSERT INTO told (topic, sha256, at) VALUES (?, ?, ?) ON CONFLICT (topic)"
+            " DO UPDATE SET sha256 = excluded.sha256, at = excluded.at",
+            told,
+        )
 
     def _post(self, posts: Iterable[Post]) -> None:
         now = int(self._clock())
@@ -257,7 +274,9 @@ class Controller:
 
     def _publish(self, link: Link) -> None:
         """As much as the rate allows; remember what the broker has taken."""
-        now, taken = int(self._clock()), []
+        now = int(self._clock())
+        taken: list[tuple[str, str, int]] = []
+        certificates: list[Certificate] = []
         for mid, code in link.answers():
             post = self._in_flight.pop(mid, None)
             if post is None:
@@ -266,26 +285,25 @@ class Controller:
                 log.error("The broker refuses %s: reason 0x%02x. See its ACL.", post.topic, code)
                 self._meters.not_taken.inc()
                 self._told.pop(post.topic, None)
+                continue
+            if isinstance(post, Certificate):
+                certificates.append(post)
             else:
                 taken.append((post.topic, post.sha256, now))
-                self._meters.published.labels(post.topic.rsplit("/", 1)[1]).inc()
+            self._meters.published.labels(post.topic.rsplit("/", 1)[1]).inc()
         while self._pending and link.connected and len(self._in_flight) < IN_FLIGHT:
             if not self._bucket.take():
                 break
             topic = next(iter(self._pending))
             post = self._pending.pop(topic)
             self._in_flight[link.publish(post)] = post
-        if taken:
+        if taken or certificates:
             with self._store.transaction():
                 self._lease.prove()
                 if self._desk is not None:
-                    for topic, _, _ in taken:
-                        self._desk.told(topic, now)
-                self._store.executemany(
-                    "INSERT INTO told (topic, sha256, at) VALUES (?, ?, ?) ON CONFLICT (topic)"
-                    " DO UPDATE SET sha256 = excluded.sha256, at = excluded.at",
-                    [each for each in taken if not desk.concerns(each[0])],
-                )
+                    for certificate in certificates:
+                        self._desk.told(certificate, now)
+                self._remember(taken)
 
 
 def run(controller: Controller, stop: threading.Event, meters: Meters) -> None:
