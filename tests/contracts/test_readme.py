@@ -99,8 +99,9 @@ def test_the_summary_shown_is_valid() -> None:
 def test_topics_are_those_of_the_uplink() -> None:
     named = DeviceConfig.model_construct(id="{id}", group="{group}")
     topics = Topics(AgentConfig().model_copy(update={"device": named}))
-    written = {topics.of(kind) for kind in MESSAGE_KINDS if kind != "res"}
-    heard = {topics.desired, topics.defaults, f"{topics.commands}{{name}}"}
+    written = {topics.of(kind) for kind in MESSAGE_KINDS if kind not in ("res", "job")}
+    written.add(topics.of("job", "{job}"))
+    heard = {topics.desired, topics.defaults, f"{topics.commands}{{name}}", topics.job_next}
     stated = {topic.strip("`") for topic, *_ in rows("Topics")}
     assert stated == written | heard
 

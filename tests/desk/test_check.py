@@ -72,6 +72,7 @@ def test_every_part_of_a_working_configuration(settings: dict[str, Any]) -> None
         "disk",
         "swap",
         "day",
+        "updates",
         "walls",
     ]
     assert found["camera"].ok

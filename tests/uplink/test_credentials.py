@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from agent.base.addresses import is_private
 from agent.base.config import MqttConfig, as_toml, parse
 from agent.base.errors import ConfigError
 from agent.uplink.client import load_credentials
-from agent.uplink.credentials import is_private
 
 LOCAL = [
     "localhost", "LOCALHOST", "localhost.", "box.localhost", "127.0.0.1", "127.8.9.10", "::1",

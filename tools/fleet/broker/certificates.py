@@ -32,7 +32,7 @@ BOOTSTRAP_HOURS = 72
 _EARLIER = dt.timedelta(days=1)
 """Certificates hold from a day before, for clocks that are behind."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_OPERATOR = re.compile(r"(fleet|enrolment|homeassistant|reader(-[A-Za-z0-9_]{1,48})?)")
+_OPERATOR = re.compile(r"(fleet|enrolment|homeassistant|reader(-[A-Za-z0-9_-]{1,48})?)")
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 

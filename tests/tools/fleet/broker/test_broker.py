@@ -40,10 +40,12 @@ WRITABLE = (
     "fleeting/1/d/{}/state", "fleeting/1/d/{}/meta", "fleeting/1/d/{}/summary",
     "fleeting/1/d/{}/health", "fleeting/1/d/{}/event", "fleeting/1/d/{}/receipt",
     "fleeting/1/d/{}/shadow/reported", "fleeting/1/d/{}/res/ping",
-    "homeassistant/device/{}/config", "fleeting/1/p/{}/renew",
+    "fleeting/1/d/{}/job/0123456789abcdef", "homeassistant/device/{}/config",
+    "fleeting/1/p/{}/renew",
 )  # fmt: skip
 READABLE = (
-    "fleeting/1/d/{}/shadow/desired", "fleeting/1/d/{}/cmd/ping", "fleeting/1/p/{}/cert",
+    "fleeting/1/d/{}/shadow/desired", "fleeting/1/d/{}/cmd/ping", "fleeting/1/d/{}/job/next",
+    "fleeting/1/p/{}/cert",
 )  # fmt: skip
 SHARED = ("fleeting/1/g/shops/desired", "homeassistant/status")
 _numbers = itertools.count()
@@ -210,7 +212,10 @@ def test_a_device_writes_nothing_else(
 ) -> None:
     device = fleet.device(A, version)
     others = [topic.format(B) for topic in (*WRITABLE, *READABLE)]
-    own = [f"fleeting/1/d/{A}/{kind}" for kind in ("shadow/desired", "cmd/ping", "cmd/a/b", "x")]
+    own = [
+        f"fleeting/1/d/{A}/{kind}"
+        for kind in ("shadow/desired", "cmd/ping", "cmd/a/b", "job", "job/a/b", "x")
+    ]
     strange = ["fleeting/1/d/state", f"fleeting/2/d/{A}/state", f"fleeting/1/d/{A}", "$SYS/x", "x"]
     denied = [*others, *own, *strange, *SHARED]
     codes = [device.publish(topic, b"x", retain) for topic in denied]
@@ -294,11 +299,15 @@ def test_five_kilobytes_are_refused(fleet: Fleet, watcher: Client, version: int)
 @pytest.mark.slow
 def test_operators_have_different_rights(fleet: Fleet, watcher: Client) -> None:
     reader, device = fleet.operator("reader"), fleet.device(A)
-    for topic in ("cmd/ping", "shadow/desired", "summary", "state"):
+    for topic in ("cmd/ping", "shadow/desired", "summary", "state", "job/next", "job/1"):
         assert reader.publish(f"fleeting/1/d/{A}/{topic}", b"x", retain=True) == 0x87
     reader.subscribe("#", "$SYS/#")
     assert watcher.publish(f"fleeting/1/d/{A}/cmd/ping", b"x") == 0
-    kinds = ("meta", "summary", "health", "event", "receipt", "state")
+    assert watcher.publish(f"fleeting/1/d/{A}/job/next", b"which") == 0
+    kinds = (
+        *("meta", "summary", "health", "event", "receipt", "state"),
+        *("job/next", "job/0123456789abcdef"),
+    )
     for topic in WRITABLE:
         assert device.publish(topic.format(A), b"x") == 0
     wanted = {f"fleeting/1/d/{A}/{kind}" for kind in kinds}
@@ -307,9 +316,9 @@ def test_operators_have_different_rights(fleet: Fleet, watcher: Client) -> None:
     assert set(reader.topics()) == wanted
     house = fleet.operator("homeassistant")
     assert house.publish(f"fleeting/1/d/{A}/cmd/pause", b"{}") == 0
-    for topic in ("cmd/content", "shadow/desired", "state"):
+    for topic in ("cmd/content", "shadow/desired", "state", "job/next"):
         assert house.publish(f"fleeting/1/d/{A}/{topic}", b"x") == 0x87
-    for topic in ("summary", "state", "shadow/reported"):
+    for topic in ("summary", "state", "shadow/reported", "job/0123456789abcdef"):
         assert watcher.publish(f"fleeting/1/d/{A}/{topic}", b"x") == 0x87, "not even the fleet"
     assert watcher.publish(f"fleeting/1/p/{A}/csr", b"x") == 0x87
 

@@ -278,7 +278,8 @@ CREATE TABLE counts (
 
 -- How far each numbering has come. A device numbers its summaries in one series over all its
 -- starts, its events in another; receipts are numbered by key. `series` counts how often a
--- numbering began anew (a lost outbox). Numbers go on past the point where a device's wrap.
+-- numbering began anew (a lost outbox). Numbers go on past the point where a device's wrap. boot is
+-- empty before the first message.
 CREATE TABLE positions (
     device TEXT NOT NULL,
     stream TEXT NOT NULL,           -- summary, event, receipt
@@ -305,7 +306,9 @@ CREATE TABLE gaps (
     filled_at BIGINT
 );
 
-CREATE INDEX gaps_device ON gaps (device, stream, chain, filled_at);
+CREATE INDEX gaps_device ON gaps (device, stream, chain, series, last_seq);
+
+CREATE INDEX gaps_open ON gaps (device, stream, chain, series, last_seq) WHERE filled_at IS NULL;
 
 CREATE VIEW device_status AS
 SELECT devices.*,
