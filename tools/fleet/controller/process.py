@@ -51,6 +51,7 @@ class Controller:
         rate: float = 200.0,
         sweep: float = 60.0,
         clock: Callable[[], float] = time.time,
+        desk: Desk | None = None,
     ) -> None:
         """`link`: makes a connection once the lease is held; `desk`: takes requests for
         certificates, null: nobody does here; `rate`: messages published a second; `sweep`: seconds
