@@ -47,7 +47,6 @@ class Controller:
         link: Callable[[], Link],
         meters: Meters,
         *,
-        desk: Desk | None = None,
         rate: float = 200.0,
         sweep: float = 60.0,
         clock: Callable[[], float] = time.time,
