@@ -240,7 +240,7 @@ def test_the_renewal_is_shut_in_as_the_uplink_is() -> None:
     walls = [each for each in uplink if each[0] not in own]
     for each in ("PartOf", "StartLimitIntervalSec", "NotifyAccess", "WatchdogSec", "Restart",
                  "RestartSec", "RestartPreventExitStatus", "KillSignal", "TimeoutStopSec",
-                 "ReadWritePaths", "WantedBy"):  # fmt: skip
+                 "ReadWritePaths", "WantedBy", "Environment"):  # fmt: skip
         walls = [(key, value) for key, value in walls if key != each]
     assert len(walls) > 40
     assert [each for each in renewal if each[0] not in own] == walls
@@ -248,7 +248,8 @@ def test_the_renewal_is_shut_in_as_the_uplink_is() -> None:
     assert (found["StateDirectory"], found["UMask"]) == ("fleeting-enrol", "0077")
     assert found["SuccessExitStatus"] == "75"
     words = shlex.split(found["ExecStart"])
-    args = build_parser().parse_args(words[1:])
+    assert words[3:6] == [LAUNCHER, "--confirmed", "/var/lib/fleeting-update"]
+    args = build_parser().parse_args(words[6:])
     assert (args.verb, args.renew, args.wait) == ("enrol", True, None)
     assert args.folder == Path("/var/lib/fleeting-enrol")
     timer = dict(settings(RENEW[1]))
