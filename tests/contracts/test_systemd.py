@@ -240,7 +240,7 @@ def test_the_renewal_is_shut_in_as_the_uplink_is() -> None:
     walls = [each for each in uplink if each[0] not in own]
     for each in ("PartOf", "StartLimitIntervalSec", "NotifyAccess", "WatchdogSec", "Restart",
                  "RestartSec", "RestartPreventExitStatus", "KillSignal", "TimeoutStopSec",
-                 "ReadWritePaths", "WantedBy"):  # fmt: skip
+                 "ReadWritePaths", "WantedBy", "Environment"):  # fmt: skip
         walls = [(key, value) for key, value in walls if key != each]
     assert len(walls) > 40
     assert [each for each in renewal if each[0] not in own] == walls

@@ -47,10 +47,10 @@ class Controller:
         link: Callable[[], Link],
         meters: Meters,
         *,
-        desk: Desk | None = None,
         rate: float = 200.0,
         sweep: float = 60.0,
         clock: Callable[[], float] = time.time,
+        desk: Desk | None = None,
     ) -> None:
         """`link`: makes a connection once the lease is held; `desk`: takes requests for
         certificates, null: nobody does here; `rate`: messages published a second; `sweep`: seconds
