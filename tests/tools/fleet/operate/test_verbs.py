@@ -11,6 +11,7 @@ import pytest
 
 from agent.base.report import JobExecution, to_json
 from tests.summaries import meta
+from tests.tools.fleet.repository.conftest import Fleet as Repository
 from tools.fleet.cli import main
 from tools.fleet.controller import intake, rollouts
 from tools.fleet.operate.watch import line, picture, state
@@ -146,7 +147,7 @@ def test_tags(five: Desk) -> None:
 
 
 def test_groups(five: Desk) -> None:
-    assert "5 devices match" in five.run("group", "set", "all-of-them", "id=box-?")
+    assert "5 devices now" in five.run("group", "set", "all-of-them", "id=box-?")
     assert five.json("group", "list") == [
         {"name": "all-of-them", "query": "id=box-?", "devices": 5}
     ]
@@ -268,14 +269,21 @@ def test_what_cannot_be_rolled_out(desk: Desk, words: tuple[str, ...], why: str)
     assert not desk.store.execute("SELECT * FROM rollouts")
 
 
-def test_a_release_that_the_repository_lacks(five: Desk) -> None:
-    targets = five.folder / "repository" / "targets" / "app"
-    targets.mkdir(parents=True)
-    assert "no device could get it" in five.fails("rollout", "start", "app", "0.2.0")
-    five.run("rollout", "start", "app", "0.2.0", "--force")
-    (targets / f"{'0a' * 32}.app-0.3.0.tar.gz").touch()
+def test_only_what_is_published_is_rolled_out(five: Desk, tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    repository.folder.mkdir()
+    url = (five.folder / "fleet.toml").read_text()
+    (repository.folder / "fleet.toml").write_text(url)
+    five.folder = repository.folder
+    repository.run("keys", "init")
+    repository.run("repo", "init")
+    assert "no device could get it" in five.fails("rollout", "start", "app", "0.3.0")
+    repository.release("app", "0.3.0")
     five.run("rollout", "start", "app", "0.3.0")
     assert "no device could get it" in five.fails("rollout", "start", "models", "0.3.0")
+    five.run("rollout", "start", "models", "0.3.0", "--force")
+    (repository.folder / "repository" / "metadata" / "timestamp.json").write_text("{}")
+    assert "timestamp.json" in five.fails("rollout", "start", "app", "0.3.0")
 
 
 def test_selections_join(five: Desk) -> None:
