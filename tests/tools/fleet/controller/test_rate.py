@@ -19,6 +19,42 @@ from tools.fleet.store import open_store
 CROWD = [f"box-{n}" for n in range(1000)]
 
 
+def test_one_that_slept_publishes_nothing_before_it_has_proven_the_lease(tmp_path: Path) -> None:
+    now = [0.0]
+
+    class Sleepy(Wire):
+        """The process is stopped for a minute, once, just before it publishes."""
+
+        slept = False
+
+        def answers(self) -> list[tuple[int, int]]:
+            if broker.wished and not self.slept:
+                self.slept = True
+                now[0] += 60
+            return super().answers()
+
+    broker = Wishing()
+    with open_store(f"sqlite:///{tmp_path / 'fleet.db'}") as store:
+        wire: Any = Sleepy(broker)
+        lease = Lease(store, clock=lambda: now[0])
+        controller = Controller(store, lease, lambda: wire, Meters(), sweep=1e9)
+        broker.session.append(("fleeting/1/d/box-0/state", b"online"))
+        controller.step()
+        store.execute("INSERT INTO wished VALUES ('box-0', '{\"privacy.k\":9}', 0)")
+        broker.session.append(("fleeting/1/d/box-0/state", b"online"))
+        broker.wished = True
+        controller.step()
+        assert wire.slept
+        assert not broker.retained
+        lease.prove()
+        controller.step()
+        assert broker.retained
+
+
+class Wishing(Broker):
+    wished = False
+
+
 @pytest.mark.slow
 def test_births_do_not_flood(tmp_path: Path) -> None:
     broker = Broker()
