@@ -108,7 +108,7 @@ def picture(now: dict[str, Any]) -> Group:
     """The bars."""
     bars = Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=40),
+        BarColumn(bar_width=40, finished_style="green"),
         MofNCompleteColumn(),
         TextColumn("{task.fields[more]}"),
     )
