@@ -57,7 +57,8 @@ def test_hostile_payloads(payload: bytes) -> None:
     [None, "", "fleeting/1/d/box-7/meta", "fleeting/1/d/box-7/summary/x", "fleeting/1/d//summary",
      "fleeting/1/d/a b/summary", "fleeting/1/d/+/summary", "fleeting/1/d/b\u00f6x/summary",
      f"fleeting/1/d/{'x' * 65}/summary", "fleeting/2/d/box-7/summary",
-     "fleeting/1/d/box-7/summary\n", "$SYS/broker/version", "fleeting/1/d/../summary", "fleeting/1/d/x\x00/summary"],
+     "fleeting/1/d/box-7/summary\n", "$SYS/broker/version", "fleeting/1/d/../summary",
+     "fleeting/1/d/x\x00/summary"],
 )  # fmt: skip
 def test_topics_that_name_no_device(topic: str | None) -> None:
     found = examine(Incoming(topic, GOOD, 0))

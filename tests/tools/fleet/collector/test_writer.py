@@ -60,7 +60,7 @@ HEALTH = to_json(
 
 
 def gaps(store: Store, stream: str = "summary") -> list[tuple[int, int, int]]:
-    return store.tuples(  # type: ignore[return-value]
+    return store.tuples(
         "SELECT series, first_seq, last_seq FROM open_gaps WHERE stream = ? ORDER BY 1, 2",
         (stream,),
     )
