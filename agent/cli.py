@@ -10,11 +10,14 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent import __version__
 from agent.base.config import AgentConfig, as_toml, load
-from agent.base.errors import AgentError
+from agent.base.errors import AgentError, ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from agent.host.supervise import Updates
 
 _MAX_FRAMES = 12
 """Of an unexpected error's stack, innermost first."""
@@ -147,6 +150,45 @@ def build_parser() -> argparse.ArgumentParser:
     )
     receipt.add_argument("--json", action="store_true", help="print the verdicts as JSON")
 
+    update = verbs.add_parser("update", help="signed updates of the package and its models")
+    update.add_argument(
+        "action",
+        choices=("run", "install", "status"),
+        help="run: do what the fleet asks for, finish what was begun, then end; install: the "
+        "newest release on a stick; status: what is in force",
+    )
+    update.add_argument(
+        "--media", type=Path, metavar="FOLDER", help="where the stick is (default: update.media)"
+    )
+    update.add_argument("--json", action="store_true", help="with status: as JSON")
+    _add_config(update)
+    enrol = verbs.add_parser("enrol", help="get this device its certificate, from its fleet")
+    enrol.add_argument(
+        "bundle", type=Path, nargs="?", metavar="BUNDLE", help="as the operator gave it; once"
+    )
+    enrol.add_argument(
+        "--renew", action="store_true", help="the next certificate, if two thirds are over"
+    )
+    enrol.add_argument(
+        "--early",
+        action="store_true",
+        help="with --renew: now, which the fleet grants from the half on",
+    )
+    enrol.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("/var/lib/fleeting-enrol"),
+        metavar="FOLDER",
+        help="where key and certificate lie (default: /var/lib/fleeting-enrol)",
+    )
+    enrol.add_argument(
+        "--wait",
+        type=float,
+        metavar="SECONDS",
+        help="for approval; then exit 75, to be run again (default: for ever; --renew: 120)",
+    )
+    enrol.add_argument("--json", action="store_true")
+
     config = verbs.add_parser("config", help="the configuration")
     config.add_argument("action", choices=("show",), help="print every key with its value as TOML")
     _add_config(config)
@@ -169,6 +211,48 @@ def _configuration_path(given: str | Path | None) -> Path | None:
     if given:
         return Path(given)
     return system if system.is_file() else None
+
+
+def _updates(config: AgentConfig, tail: list[str]) -> Updates | None:
+    """What `fleeting run` has to do with updates: nothing where none are configured."""
+    from agent.host import heartbeat
+    from agent.host.supervise import Updates, launched
+
+    settings = config.update
+    if not settings.url and settings.media is None:
+        return None
+    if not os.environ.get(heartbeat.FOLDER):
+        alive = settings.folder / "alive"
+        try:
+            alive.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"The folder {alive} cannot be made: {error.strerror}. Make it writable for this "
+                "user, or set update.folder."
+            ) from None
+        os.environ[heartbeat.FOLDER] = str(alive.resolve())
+    return Updates(
+        settings.folder,
+        settings.exchange / "job.json",
+        launched(settings.folder, "update", "run", *tail, confirmed=True),
+    )
+
+
+def _update(args: argparse.Namespace, config: AgentConfig) -> int:
+    from agent.update.process import run_updater, status
+
+    if args.action == "status":
+        return status(config, as_json=args.json)
+    media = args.media
+    if args.action == "install":
+        media = media or config.update.media
+        if media is None:
+            raise ConfigError(
+                "Which stick? Name its folder: fleeting update install --media FOLDER"
+            )
+    elif media is not None:
+        raise ConfigError("--media goes with `install`.")
+    return run_updater(config, _stop_on_signals(), media=media)
 
 
 def _stop_on_signals() -> threading.Event:
@@ -246,19 +330,30 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             until=args.until,
             meta=args.meta,
         )
+    if args.verb == "enrol":
+        from agent.uplink.enrol.run import enrol
+
+        return enrol(
+            args.bundle,
+            args.folder,
+            renew=args.renew,
+            early=args.early,
+            wait=args.wait,
+            as_json=args.json,
+        )
     path = _configuration_path(args.config)
     config = load(path) if path else AgentConfig()
-    if args.verb in ("run", "perceive", "uplink"):
+    if args.verb in ("run", "perceive", "uplink", "update"):
         # The journal adds the time.
         logging.basicConfig(level=logging.INFO, format=f"{args.verb}: %(message)s")
         if own:
             _close_tracebacks(args.verb)
     if args.verb == "run":
-        from agent.host.supervise import supervise
+        from agent.host.supervise import launched, supervise
         from agent.perceive.local_socket import remove
 
         tail = ["--config", str(path)] if path else []
-        command = [sys.executable, "-m", "agent.cli"]
+        folder = config.update.folder
         # In a user namespace, files owned by root appear to be owned by nobody.
         roots_file = config.privacy.profile is not None and config.privacy.profile_key is None
         sockets = [path for path in (config.content.socket, config.words.socket) if path]
@@ -268,10 +363,11 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
                 remove(path)
 
         return supervise(
-            [*command, "perceive", *tail],
-            [*command, "uplink", *tail],
+            launched(folder, "perceive", *tail),
+            launched(folder, "uplink", *tail),
             same_users=roots_file,
             cleanup=tidy,
+            updates=_updates(config, tail),
         )
     if args.verb == "perceive":
         from agent.perceive.start import start_perceive
@@ -281,6 +377,8 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
         from agent.uplink.process import run_uplink
 
         return run_uplink(config, _stop_on_signals())
+    if args.verb == "update":
+        return _update(args, config)
     if args.verb == "inspect":
         from agent.desk.inspect import show
 

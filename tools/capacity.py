@@ -86,6 +86,7 @@ def account(setting: Setting) -> list[Line]:
         "meta-1": of.meta,
         REPORTED[setting.hearing]: of.reported,
         "response-1": of.response,
+        "job-1": of.job,
     }
     measured = {name: capacity(schemas.build(name)) for name in schemas.in_use(setting.hearing)}
     if setting.hearing:
@@ -95,6 +96,7 @@ def account(setting: Setting) -> list[Line]:
         bits = log2(2**one.bits + 2**other.bits)
         measured[SUMMARY[True]] = Capacity(max(one.bytes, other.bytes), bits)
     measured["response-1"] = _answer()
+    measured["job-1"] = _execution()
     lines = [_line(name, most, rates[name]) for name, most in measured.items()]
     return [
         *lines,
@@ -108,6 +110,14 @@ def _answer() -> Capacity:
     schema = schemas.build("response-1")
     whole = capacity(schema)
     schema["properties"]["boot"] = {"type": "boolean"}
+    return replace(whole, bits=capacity(schema).bits)
+
+
+def _execution() -> Capacity:
+    """Of a job's step: its `job` is one that the fleet has chosen."""
+    schema = schemas.build("job-1")
+    whole = capacity(schema)
+    schema["properties"]["job"] = {"const": ""}
     return replace(whole, bits=capacity(schema).bits)
 
 

@@ -267,6 +267,11 @@ class UpdateConfig(Section):
     soak: float = Field(600.0, ge=5, le=86_400)
     """Seconds that both processes have to be well before an update counts."""
 
+    @property
+    def on(self) -> bool:
+        """Whether this site takes updates."""
+        return bool(self.url) or self.media is not None
+
 
 class AgentConfig(Section):
     """The whole configuration."""

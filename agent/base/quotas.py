@@ -37,6 +37,10 @@ _DISCOVERY = 12
 """Announcements to Home Assistant and their removal."""
 _RESPONSES = 1440
 """Answers to commands, one a minute."""
+_JOBS = 48
+"""Steps of updates: an update has eight or nine."""
+JOBS_RESERVED = 16
+"""Of those, kept for how jobs ended: what came before must not hide that."""
 _CONNECTIONS = 1440
 """A network that fails every minute."""
 
@@ -54,11 +58,12 @@ class Quotas:
     receipt: int
     meta: int
     """Changes; what is in force may be repeated, which says nothing new. So `reported`,
-    `discovery`."""
+    `discovery`, `job`."""
     health: int
     reported: int
     discovery: int
     response: int
+    job: int
     connections: int
     """Each says `online` and `offline` on `state`."""
 
@@ -83,5 +88,6 @@ def quotas(window: int, slots: int, health_interval: int) -> Quotas:
         reported=_REPORTED,
         discovery=_DISCOVERY,
         response=_RESPONSES,
+        job=_JOBS,
         connections=_CONNECTIONS,
     )

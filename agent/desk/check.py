@@ -21,6 +21,7 @@ from agent.base.config import AgentConfig
 from agent.base.errors import AgentError
 from agent.base.quotas import quotas
 from agent.desk.check_broker import connect
+from agent.desk.check_updates import updates
 from agent.host import swap
 from agent.host.supervise import child_environment
 from agent.inference.manifest import load_manifest, models_folder
@@ -260,6 +261,11 @@ def _day(config: AgentConfig) -> PartStatus:
     return PartStatus(True, detail)
 
 
+def _updates(config: AgentConfig) -> PartStatus:
+    """Optional."""
+    return PartStatus(*updates(config.update))
+
+
 def _sandbox(config: AgentConfig) -> PartStatus:
     """Tested in child processes, since a sandbox cannot be left."""
     try:
@@ -314,6 +320,7 @@ PARTS: dict[str, Callable[[AgentConfig], PartStatus]] = {
     "disk": _disk,
     "swap": _swap,
     "day": _day,
+    "updates": _updates,
     "walls": _sandbox,  # part of the --json format
 }
 

@@ -1,4 +1,5 @@
-"""Status and watchdog messages to systemd: sd_notify(3) without libsystemd.
+"""Status and watchdog messages to systemd: sd_notify(3) without libsystemd. What is said here is
+also the sign of life that the updater reads (`agent.host.heartbeat`).
 
 `connect` opens the socket, once, before the process enters its sandbox; afterwards it is only
 written to. No function raises; before `connect`, and without a service manager, all do nothing.
@@ -12,6 +13,7 @@ import socket
 import time
 
 from agent.base.errors import reason
+from agent.host import heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ def connect() -> None:
 
 def ready(status: str = "") -> None:
     """Startup is complete (Type=notify)."""
+    heartbeat.ready()
     _send("READY=1", _as_status(status))
 
 
@@ -57,6 +60,7 @@ def status(text: str) -> None:
 
 def stopping() -> None:
     """Shutdown has begun."""
+    heartbeat.stopping()
     _send("STOPPING=1")
 
 
@@ -66,6 +70,7 @@ def watchdog() -> None:
     Call on progress only (a frame processed, the outbox drained), not from a timer.
     """
     global _next_keepalive
+    heartbeat.progress()
     timeout = _watchdog_timeout()
     now = time.monotonic()
     if timeout is None or now < _next_keepalive:

@@ -12,7 +12,7 @@ from pathlib import Path
 from agent import kernels  # imports no Numba
 from agent.base.config import AgentConfig
 from agent.base.errors import StoreError
-from agent.host import sd_notify, swap
+from agent.host import heartbeat, sd_notify, swap
 from agent.host.sandbox.enter import enter_perceive, restrict_perceive
 from agent.perceive import content_socket, words_socket
 from agent.perceive.content_socket import ContentSocket
@@ -28,6 +28,7 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     does. What the sandbox refuses is made before: the sockets, the lock on memory."""
     folders = _own_folders(config)
     sd_notify.connect()
+    heartbeat.open_file("perceive")
     swap.keep_out()
     path = socket_path(config.content.socket, content_socket.NAME)
     content = ContentSocket(path) if path is not None else None
@@ -42,6 +43,7 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
         local_clients=config.source.kind == "gstreamer",
         microphone=listens,
     )
+    heartbeat.sandboxed(sandbox.found_open)
     log.info(
         "Network %s, writing %s (%s).",
         sandbox.network,

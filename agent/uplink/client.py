@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import ssl
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -31,6 +33,18 @@ class Credentials:
 
     password: str | None
     tls: ssl.SSLContext | None
+    certificate: tuple[Path, tuple[int, ...]] | None = None
+    """The file that holds certificate and key, and which one it was when it was read."""
+
+    @property
+    def replaced(self) -> bool:
+        """Whether another certificate lies there by now, as after a renewal. The sandbox lets this
+        be seen, not be read."""
+        if self.certificate is None:
+            return False
+        path, before = self.certificate
+        now = _which(path)
+        return bool(now) and now != before
 
     def authenticate(self, client: mqtt.Client, username: str) -> None:
         """Set the credentials of `client`; call before it connects."""
@@ -45,7 +59,20 @@ def load_credentials(params: MqttConfig) -> Credentials:
     would cross the internet in the clear."""
     refuse_plaintext(params)
     password = read_password(params.password_file) if params.password_file else None
-    return Credentials(password, _tls(params) if params.tls else None)
+    # Two files cannot be replaced at one instant: whoever does that starts this process again.
+    one = params.cert_file == params.key_file
+    certificate = params.cert_file if params.tls and one else None
+    before = None if certificate is None else (certificate, _which(certificate))
+    return Credentials(password, _tls(params) if params.tls else None, before)
+
+
+def _which(path: Path) -> tuple[int, ...]:
+    """What changes when a file is replaced; empty where it is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _tls(params: MqttConfig) -> ssl.SSLContext:

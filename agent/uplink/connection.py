@@ -106,6 +106,10 @@ class Connection:
         self._inbox: list[Message] = []
         self._dropped = 0
         self._unacknowledged: dict[int, _Sent] = {}
+        self._subscribing: dict[int, str] = {}
+        """Filters by the packet that asks for them."""
+        self.granted: dict[str, float] = {}
+        """When the broker last granted a subscription, monotonic seconds, by filter."""
         self._connack: ReasonCode | None = None
         self._disconnected: ReasonCode | None = None
         self._refusal: ReasonCode | None = None
@@ -180,14 +184,16 @@ class Connection:
                     if retained
                     else SubscribeOptions.RETAIN_DO_NOT_SEND,
                 )
-                code, _ = self._client.subscribe(topic, options=options)
+                code, number = self._client.subscribe(topic, options=options)
             else:
-                code, _ = self._client.subscribe(topic, qos=1)
-            if code != mqtt.MQTT_ERR_SUCCESS:
+                code, number = self._client.subscribe(topic, qos=1)
+            if code != mqtt.MQTT_ERR_SUCCESS or number is None:
                 raise self._lost(code)
+            self._subscribing[number] = topic
 
     def unsubscribe(self, topic: str) -> None:
         """Raises `PublishError`."""
+        self.granted.pop(topic, None)
         code, _ = self._client.unsubscribe(topic)
         if code != mqtt.MQTT_ERR_SUCCESS:
             raise self._lost(code)
@@ -331,6 +337,9 @@ class Connection:
     def _on_subscribe(
         self, client: mqtt.Client, data: Any, mid: int, codes: list[ReasonCode], properties: Any
     ) -> None:
+        topic = self._subscribing.pop(mid, None)
+        if topic is not None and not any(code.is_failure for code in codes):
+            self.granted[topic] = time.monotonic()
         for code in codes:
             if code.is_failure:
                 log.warning(

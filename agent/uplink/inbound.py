@@ -109,14 +109,17 @@ class Inbound:
         topics: Topics,
         control: RemoteControl,
         count: Callable[[EventCode], object],
+        set_job: Callable[[bytes], None],
         clock: Callable[[], float] = time.monotonic,
         has_room: Callable[[int], bool] = lambda slot: True,
     ) -> None:
-        """`count`: counts an event; `clock`: monotonic seconds; `has_room`: whether a slot may be
-        shown today, raises `StoreError`."""
+        """`count`: counts an event; `set_job`: takes what `job/next` holds, raises
+        `MalformedError`; `clock`: monotonic seconds; `has_room`: whether a slot may be shown today,
+        raises `StoreError`."""
         self._topics = topics
         self._control = control
         self._count = count
+        self._set_job = set_job
         self._has_room = has_room
         self._clock = clock
         self._messages = TokenBucket(_BURST, _RATE, clock)
@@ -144,6 +147,8 @@ class Inbound:
             self._set_desired(body, "own")
         elif topic == topics.defaults:
             self._set_desired(body, "defaults")
+        elif topic == topics.job_next:
+            self._set_job(body)
         elif topic == HOME_ASSISTANT and self._control.config.mqtt.discovery:
             if body == b"online":
                 return Handled(republish="state")

@@ -15,7 +15,7 @@ from agent.base.config import AgentConfig
 from agent.base.errors import AgentError, PublishError, StoreError
 from agent.base.report import Response, UplinkCage, to_json
 from agent.base.schemas.registry import joint_hash
-from agent.host import sd_notify
+from agent.host import heartbeat, sd_notify
 from agent.host.sandbox.enter import enter_uplink
 from agent.privacy.policy.rules import resolve
 from agent.uplink import sender
@@ -23,6 +23,7 @@ from agent.uplink.client import load_credentials
 from agent.uplink.connection import Connection, OversizeError, VersionNegotiator
 from agent.uplink.health import SENSOR_PATHS, HealthReporter
 from agent.uplink.inbound import EventCounter, Inbound, Reply
+from agent.uplink.jobs import Jobs
 from agent.uplink.receipt.book import UNIT_FOLDERS, ReceiptBook
 from agent.uplink.receipt.key import key_path
 from agent.uplink.resolver.lookup import Lookup
@@ -43,6 +44,8 @@ DRAIN_TIMEOUT = 5.0
 SUBSCRIBE_COOLDOWN = 600.0
 """Seconds without subscriptions after an oversize packet: before MQTT 5.0 a broker would send a
 retained one again on every connection, before any message could be published."""
+MISSED_DELAY = 5.0
+"""Seconds after a flood until the retained job is asked for again, which it may have hidden."""
 HOUSEKEEPING_INTERVAL = 60.0
 _MIN_BACKOFF = 0.5
 _STORE_RETRY_DELAY = 5.0
@@ -81,13 +84,16 @@ class Uplink:
         self._permitted: AgentConfig | None = None
         """The configuration whose policy the warden has learnt last."""
         slots = self.warden.quotas.slots
+        self._jobs = Jobs(config.update, self.warden, outbox)
         self._inbound = Inbound(
-            self._topics, self._control, self._events, has_room=partial(has_room, outbox, slots)
-        )
+            self._topics, self._control, self._events, self._jobs.receive,
+            has_room=partial(has_room, outbox, slots),
+        )  # fmt: skip
         self._health = HealthReporter(outbox, config.store.outbox.parent)
         self._state = StatePublisher(
             self._topics, self.identity, outbox, self._control, self._health, self.warden,
             config.mqtt.health_interval, hears=policy.hears, reads=policy.reads,
+            updates=config.update.on,
         )  # fmt: skip
         grid = sender.GRID if policy.noised else sender.POLL_INTERVAL
         self._sender = OutboxSender(self._topics, outbox, self.warden, self._events, grid)
@@ -99,9 +105,12 @@ class Uplink:
         self._replies: deque[Reply] = deque(maxlen=_MAX_REPLIES)
         self._subscribed: set[str] = set()
         self._subscribe_at = 0.0
+        self._missed_at: float | None = None
+        """When a message was dropped that may have been the newest job; None: none was."""
         self._unmetered = (0, 0)
         """Number and bytes of delivered messages that were never in the outbox, not yet metered."""
         self._store_retry = 0.0
+        self._credentials_replaced = False
         self._next_housekeeping = 0.0
         self._lookup = Lookup(config.mqtt.host)
 
@@ -111,8 +120,9 @@ class Uplink:
 
     @property
     def lost(self) -> bool:
-        """Whether no connection can be opened any more, but by a new process."""
-        return self._lookup.lost
+        """Whether a connection can only be opened by a new process: nobody looks up names any more,
+        or there is a new certificate, which this process may not read."""
+        return self._lookup.lost or self._credentials_replaced
 
     def step(self, timeout: float) -> None:
         """One iteration of at most about `timeout` seconds; after a failure to connect, also the
@@ -159,14 +169,19 @@ class Uplink:
         self._replies.clear()  # requests have timed out
         self._sender.connected()
         self._state.connected()
+        self._jobs.connected()
         self._publish(connection, "state", b"online")
         where = f"{self._config.mqtt.host}:{self._config.mqtt.port}"
         log.info("Connected to %s, MQTT %s", where, "5.0" if connection.version5 else "3.1.1")
         sd_notify.status(f"connected to {where}")
+        heartbeat.connected(True)
         return connection
 
     def _publish(self, connection: Connection, kind: str, body: bytes) -> None:
         connection.publish(message_kind(kind, body), self._topics.of(kind), body)
+
+    def _publish_job(self, connection: Connection, job: str, body: bytes) -> None:
+        connection.publish(message_kind("job", body), self._topics.of("job", job), body)
 
     def _with_store(self, work: Callable[[], None]) -> None:
         """Run `work`, which uses the outbox, unless it failed recently. The connection is kept, and
@@ -199,6 +214,9 @@ class Uplink:
         self._judge()
         self._events.flush(self._outbox, now)
         if now >= self._next_housekeeping:
+            if self._credentials.replaced and not self._credentials_replaced:
+                self._credentials_replaced = True
+                log.info("The certificate was replaced: this process ends, to be started with it.")
             self._meter()
             self._receipts.tick(self._clock.utc(), now)
             self._next_housekeeping = now + HOUSEKEEPING_INTERVAL
@@ -217,10 +235,15 @@ class Uplink:
         if time.monotonic() >= self._subscribe_at:
             wanted[self._topics.desired] = True
             wanted[f"{self._topics.commands}+"] = False
+            wanted[self._topics.job_next] = True
             if self._topics.defaults:
                 wanted[self._topics.defaults] = True
             if self._control.config.mqtt.discovery:
                 wanted[HOME_ASSISTANT] = False
+            if self._missed_at is not None and time.monotonic() - self._missed_at > MISSED_DELAY:
+                self._missed_at = None
+                self._jobs.missed()
+                del wanted[self._topics.job_next]  # asked for again with the next step
         for topic in self._subscribed - wanted.keys():
             connection.unsubscribe(topic)
         connection.subscribe(
@@ -232,14 +255,18 @@ class Uplink:
         messages, missed = connection.drain_inbox()
         if missed:
             self._events("inbound_refused", missed)
-        rate_limited = False
+        rate_limited = job_missed = False
         for message in messages:
             handled = self._inbound(message)
             rate_limited = rate_limited or handled.rate_limited
+            if message.topic == self._topics.job_next:
+                job_missed = handled.rate_limited
             if handled.reply is not None:
                 self._replies.append(handled.reply)
             if handled.republish is not None:
                 self._state.request(handled.republish)
+        if (job_missed or missed) and self._missed_at is None:
+            self._missed_at = time.monotonic()
         if rate_limited:
             self._wait(_RATE_LIMIT_PAUSE)  # backpressure to the broker
 
@@ -252,6 +279,12 @@ class Uplink:
         self._state.step(partial(self._publish, connection), connection.send_quota)
         while self._replies and connection.send_quota:
             self._respond(connection, self._replies.popleft())
+        self._jobs.step(
+            partial(self._publish_job, connection),
+            connection.send_quota,
+            subscribed=connection.granted.get(self._topics.job_next),
+            idle=connection.idle,
+        )
         self._sender.send_pending(connection)
         if acknowledged or (self._sender.drained and connection.idle):
             sd_notify.watchdog()
@@ -291,6 +324,7 @@ class Uplink:
             self._connection.close(graceful=False)
             self._collect(self._connection)
             self._connection = None
+        heartbeat.connected(False)
 
     def _back_off(self, error: AgentError) -> None:
         """Exponential backoff with jitter."""
@@ -310,7 +344,7 @@ class Uplink:
 
 def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
     """Enter the sandbox, then publish until `stop` is set. Returns the exit code: 0, or 1 where the
-    resolver is gone, so that both are started again.
+    resolver is gone or the certificate was replaced, so that it is started again.
 
     Outside the main thread no sandbox is entered. Raises `ConfigError` or `StoreError` at startup
     only.
@@ -318,10 +352,12 @@ def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
     logging.basicConfig(level=logging.INFO, format="uplink: %(message)s")
     resolve(config, live=False)
     sd_notify.connect()
+    heartbeat.open_file("uplink")
     with Outbox(config.store) as outbox:
         uplink = Uplink(config, outbox, stop.wait)
         if threading.current_thread() is threading.main_thread():
             found = uplink.identity.sandbox = _enter_sandbox(config)
+            heartbeat.sandboxed(found.found_open)
             if found.found_open:
                 log.warning("Not closed to this process: %s.", ", ".join(found.found_open))
                 outbox.events.record("cage_open")
@@ -344,6 +380,7 @@ def _enter_sandbox(config: AgentConfig) -> UplinkCage:
             config.store.outbox.parent,
             key_path(config.store).parent,
             state_path(config.store).parent,
+            *([config.update.exchange] if config.update.on else []),
         ),
         broker_port=config.mqtt.port,
     )

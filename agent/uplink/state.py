@@ -84,8 +84,9 @@ class StatePublisher:
         *,
         hears: bool = False,
         reads: bool = False,
+        updates: bool = False,
     ) -> None:
-        """`health_interval`: seconds; `hears`, `reads`: see `announcement`."""
+        """`health_interval`: seconds; `hears`, `reads`, `updates`: see `announcement`."""
         self._topics = topics
         self._identity = identity
         self._outbox = outbox
@@ -93,7 +94,7 @@ class StatePublisher:
         self._health = health
         self._warden = warden
         self._interval = health_interval
-        self._announcement = announcement(topics, hears=hears, reads=reads)
+        self._announcement = announcement(topics, hears=hears, reads=reads, updates=updates)
         self._published: dict[str, bytes] = {}
         """Last body by kind, over this connection."""
         self._state_requested = False
@@ -208,7 +209,7 @@ def _share(counts: str, of: str) -> str:
     )
 
 
-_PERCENT = {"unit_of_measurement": "%"}
+_PERCENT = {"unit_of_meas": "%"}
 _HAPPY = _share("value_json.expression", "happiness")
 _ATTENTIVE = (
     "{% set a = value_json.attention %}"
@@ -217,12 +218,12 @@ _ATTENTIVE = (
 _SENSORS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
     # key, name, kind of message, template, more
     ("visits", "Visits", "summary", "{{ value_json.visits }}", {"state_class": "measurement"}),
-    ("happy", "Happy visits", "summary", _HAPPY, {"unit_of_measurement": "%"}),
+    ("happy", "Happy visits", "summary", _HAPPY, {"unit_of_meas": "%"}),
     ("attentive", "Attentive visits", "summary", _ATTENTIVE, {"state_class": "measurement"}),
     ("perception", "Perception", "health", "{{ value_json.perception }}", {}),
     (
         "temperature", "Temperature", "health", "{{ value_json.temperature }}",
-        {"device_class": "temperature", "unit_of_measurement": "°C"},
+        {"device_class": "temperature", "unit_of_meas": "°C"},
     ),
     ("waiting", "Messages waiting", "health", "{{ value_json.waiting }}", {}),
 )  # fmt: skip
@@ -239,13 +240,21 @@ _READS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
     ),
 )
 _BUTTONS = (("pause", "Pause"), ("resume", "Resume"))
+_MOSTLY = "summary"
+"""The kind of message that most sensors are read from: named once, which keeps the packet short."""
+_WANTED = "{{ value_json.version if value_json is defined and value_json.kind == 'app' else '' }}"
+"""A template: the version of the job that waits; where there is none Home Assistant keeps the one
+it knows, which is then in force."""
 
 
-def announcement(topics: Topics, *, hears: bool = False, reads: bool = False) -> bytes:
+def announcement(
+    topics: Topics, *, hears: bool = False, reads: bool = False, updates: bool = False
+) -> bytes:
     """Home Assistant's device discovery message: depends on the device id and the site's policy
-    only, so it cannot leak observations. `hears`, `reads`: microphone, words are on.
+    only, so it cannot leak observations. `hears`, `reads`, `updates`: microphone, words, updates
+    are on. An update is shown, not started: that is the fleet's to decide.
 
-    Keys: https://www.home-assistant.io/integrations/mqtt/#discovery-messages
+    Keys, with their short forms: https://www.home-assistant.io/integrations/mqtt/#discovery-messages
     """
     device = topics.device
     parts: dict[str, dict[str, Any]] = {}
@@ -255,9 +264,9 @@ def announcement(topics: Topics, *, hears: bool = False, reads: bool = False) ->
             "p": "sensor",
             "name": name,
             "unique_id": f"fleeting_{device}_{key}",
-            "state_topic": topics.of(kind),
-            "value_template": template,
-            **({"entity_category": "diagnostic"} if kind == "health" else {}),
+            **({} if kind == _MOSTLY else {"state_topic": topics.of(kind)}),
+            "val_tpl": template,
+            **({"ent_cat": "diagnostic"} if kind == "health" else {}),
             **more,
         }
     for command, name in _BUTTONS:
@@ -267,12 +276,24 @@ def announcement(topics: Topics, *, hears: bool = False, reads: bool = False) ->
             "unique_id": f"fleeting_{device}_{command}",
             "command_topic": f"{topics.commands}{command}",
             "payload_press": "{}",
-            "entity_category": "config",
+            "ent_cat": "config",
+        }
+    if updates:
+        parts["update"] = {
+            "p": "update",
+            "name": "Software",
+            "unique_id": f"fleeting_{device}_update",
+            "state_topic": topics.of("meta"),
+            "val_tpl": "{{ value_json.birth.software }}",
+            "l_ver_t": topics.job_next,
+            "l_ver_tpl": _WANTED,
+            "ent_cat": "diagnostic",
         }
     whole = {
         "dev": {"ids": [f"fleeting_{device}"], "name": f"Fleeting {device}"},
         "o": {"name": "fleeting"},
         "availability_topic": topics.of("state"),
+        "state_topic": topics.of(_MOSTLY),
         "cmps": parts,
     }
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()

@@ -41,6 +41,7 @@ MESSAGE_KINDS = {
     "health": MessageKind("health-1", qos=0, expiry=600),
     "shadow/reported": MessageKind("reported-1", retain=True, required=False),
     "res": MessageKind("response-1", expiry=30, required=False),
+    "job": MessageKind("job-1", expiry=7 * _DAY, required=False),
     "discovery": MessageKind(None, retain=True, required=False),
 }
 HEARD_KINDS = {
@@ -66,10 +67,11 @@ class Topics:
         self.discovery = f"homeassistant/device/{device}/config"
         self.desired = f"{self.base}/shadow/desired"
         self.commands = f"{self.base}/cmd/"
+        self.job_next = f"{self.base}/job/next"
         self.defaults = f"fleeting/1/g/{group}/desired" if group else None
 
     def of(self, kind: str, name: str = "") -> str:
-        """The topic of one of `MESSAGE_KINDS`; `name`: the answered command."""
+        """The topic of one of `MESSAGE_KINDS`; `name`: the answered command, or the job."""
         if kind == "discovery":
             return self.discovery
         return f"{self.base}/{kind}/{name}" if name else f"{self.base}/{kind}"

@@ -68,7 +68,7 @@ def test_every_tool_is_known() -> None:
 
 
 def test_every_script_and_link_exists() -> None:
-    scripts = re.findall(r"sh (?:/opt/fleeting/)?(tools/[\w.-]+)", README)
+    scripts = re.findall(r"sh (?:/opt/fleeting/)?(tools/[\w./-]+)", README)
     assert {"tools/run-demo", "tools/run-tests", "tools/setup-venv"} <= set(scripts)
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert "tools/demo/timeline.png" in links
@@ -99,8 +99,9 @@ def test_the_summary_shown_is_valid() -> None:
 def test_topics_are_those_of_the_uplink() -> None:
     named = DeviceConfig.model_construct(id="{id}", group="{group}")
     topics = Topics(AgentConfig().model_copy(update={"device": named}))
-    written = {topics.of(kind) for kind in MESSAGE_KINDS if kind != "res"}
-    heard = {topics.desired, topics.defaults, f"{topics.commands}{{name}}"}
+    written = {topics.of(kind) for kind in MESSAGE_KINDS if kind not in ("res", "job")}
+    written.add(topics.of("job", "{job}"))
+    heard = {topics.desired, topics.defaults, f"{topics.commands}{{name}}", topics.job_next}
     stated = {topic.strip("`") for topic, *_ in rows("Topics")}
     assert stated == written | heard
 

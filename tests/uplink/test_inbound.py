@@ -37,7 +37,10 @@ class Desk:
         self.now = 0.0
         self.events = EventCounter()
         self.control = RemoteControl(self.config, self.events)
-        self.inbound = Inbound(Topics(self.config), self.control, self.events, lambda: self.now)
+        self.jobs: list[bytes] = []
+        self.inbound = Inbound(
+            Topics(self.config), self.control, self.events, self.jobs.append, lambda: self.now
+        )
 
     def send(
         self,
@@ -90,7 +93,8 @@ def test_a_retained_document_that_is_taken_away_changes_nothing(desk: Desk) -> N
         "fleeting/1/d/box-8/shadow/desired", "fleeting/1/g/other/desired",
         f"{BASE}/cmd/pause/x", f"{BASE}/cmd", f"{BASE}/../box-7/cmd/pause", f"{DESIRED}\0",
         f"{BASE}/shadow/reported", f"{BASE}/res/ping", "$SYS/broker/version", HOME_ASSISTANT,
-        f"{BASE}/job/next", f"$share/x/{DESIRED}",
+        f"{BASE}/job/last", "fleeting/1/d/box-8/job/next", f"{BASE}/job/next/x",
+        f"$share/x/{DESIRED}",
     ],
 )  # fmt: skip
 def test_other_topics_are_refused_and_counted(desk: Desk, topic: str | None) -> None:

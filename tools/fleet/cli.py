@@ -8,7 +8,17 @@ import sys
 
 from agent.base.errors import AgentError
 
-ROOMS = ("broker", "store", "collector")
+ROOMS = (
+    "broker",
+    "enrolment",
+    "store",
+    "collector",
+    "controller",
+    "operate",
+    "repository",
+    "export",
+    "seen",
+)
 """Rooms with a module `cli` whose `add(verbs)` puts verbs into argparse's subparsers; each sets
 `run`, which takes the arguments and returns the exit code, None meaning 0."""
 

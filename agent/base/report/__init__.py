@@ -38,7 +38,7 @@ from agent.base.report.heard import (
     is_second_form,
     summary_form,
 )
-from agent.base.report.job import Job, JobExecution
+from agent.base.report.job import TERMINAL, Installed, Job, JobExecution
 from agent.base.report.summary import (
     COUNT,
     SECONDS,
@@ -64,6 +64,7 @@ __all__ = [
     "SEQ_LIMIT",
     "SUM",
     "TENTHS",
+    "TERMINAL",
     "AttentionCounts",
     "Birth",
     "Boot",
@@ -79,6 +80,7 @@ __all__ = [
     "HeardReported",
     "HeardSettings",
     "HeardSummary",
+    "Installed",
     "Job",
     "JobExecution",
     "LastReceipt",

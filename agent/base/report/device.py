@@ -71,6 +71,8 @@ EventCode = Literal[
     "store_failed",
     "summaries_lost",
     "transcriber_failed",
+    "update_installed",
+    "update_rolled_back",
     "words_refused",
 ]
 RemotePath = Literal[

@@ -82,8 +82,15 @@ class Job(ClosedModel):
         return f"{self.kind}/{self.kind}-{self.version}.tar.gz"
 
 
+class Installed(ClosedModel):
+    """The versions in force, as the updater's `installed.json` says them."""
+
+    app: Software
+    models: Software
+
+
 class JobExecution(ClosedModel):
-    """How far a job is, on `job/{job}`. Said again after each connection until another job comes."""
+    """How far a job is, on `job/{job}`. Said again on each connection until another job comes."""
 
     v: Literal[1] = 1
     job: Hash16

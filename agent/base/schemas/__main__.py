@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.base.errors import AgentError
 from agent.base.files import write_atomically
 from agent.base.schemas.capacity import capacity
-from agent.base.schemas.registry import build, in_use, text
+from agent.base.schemas.registry import INBOUND, build, in_use, text
 
 HERE = Path(__file__).parent
 
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, only compare")
     check = parser.parse_args(argv).check
     stale = []
-    for name in in_use(True):
+    for name in (*in_use(True), *INBOUND):
         try:
             capacity(build(name))
         except AgentError as error:

@@ -14,6 +14,8 @@ from agent.base.report import (
     Health,
     HeardReported,
     HeardSummary,
+    Job,
+    JobExecution,
     Meta,
     Receipt,
     Reported,
@@ -29,12 +31,18 @@ MESSAGES: dict[str, type[ClosedModel]] = {
     "receipt-1": Receipt,
     "reported-1": Reported,
     "response-1": Response,
+    "job-1": JobExecution,
 }
 """Model by schema file name without suffix. The only other message is `state`: `online` or
 `offline`."""
 HEARING: dict[str, type[ClosedModel]] = {"summary-2": HeardSummary, "reported-2": HeardReported}
 """Those that only a device sends whose site switches microphone or words on. Where its fleet
 switches both off it sends summaries of the first form again."""
+
+
+INBOUND: dict[str, type[ClosedModel]] = {"job-next-1": Job}
+"""What a fleet says to a device, for whoever writes it; the hash that a device states is not over
+them."""
 
 
 def in_use(hearing: bool) -> dict[str, type[ClosedModel]]:
@@ -50,7 +58,7 @@ def urn(name: str) -> str:
 
 def build(name: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a message, from its model."""
-    schema = in_use(True)[name].model_json_schema(mode="serialization")
+    schema = (in_use(True) | INBOUND)[name].model_json_schema(mode="serialization")
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": urn(name)}
     return head | schema
 

@@ -55,7 +55,11 @@ class HonestUplink:
     def opening(self) -> list[bytes]:
         """The first packets of a connection after CONNECT: `online`, and the subscriptions."""
         state = MESSAGE_KINDS["state"]
-        filters = [(self.topics.desired, True), (f"{self.topics.commands}+", False)]
+        filters = [
+            (self.topics.desired, True),
+            (f"{self.topics.commands}+", False),
+            (self.topics.job_next, True),
+        ]
         if self.topics.defaults:
             filters.append((self.topics.defaults, True))
         return [

@@ -227,7 +227,10 @@ class _Connection:
             policy = truth.policy
             honest = b""
             if self.honest:
-                honest = announcement(self.honest.topics, hears=policy.hears, reads=policy.reads)
+                honest = announcement(
+                    self.honest.topics, hears=policy.hears, reads=policy.reads,
+                    updates=truth.config.update.on,
+                )  # fmt: skip
             return None if payload == honest else "it is not the announcement of this device"
         if kind == "res":
             return "nothing was asked that this could answer"

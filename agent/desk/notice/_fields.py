@@ -175,6 +175,14 @@ MEANINGS: dict[str, str] = {
     # response
     "Response.command": "The command that is answered.",
     "Response.answer": "What came of it.",
+    # job
+    "JobExecution.job": "The update's number, which the fleet has chosen.",
+    "JobExecution.status": "How far it is.",
+    "JobExecution.step": "The same in more detail.",
+    "JobExecution.reason": "Why it ended otherwise than wished.",
+    "JobExecution.number": "Counts the reports of this update.",
+    "JobExecution.app": "Version of the program in use.",
+    "JobExecution.models": "Version of the models in use.",
 }
 """By `Model.field`, else by the longest matching pattern."""
 

@@ -127,7 +127,7 @@ def _messages(page: Document, config: AgentConfig, policy: Policy) -> None:
             channel = HEARD_KINDS.get(kind, channel)
         if kind == "discovery" and not config.mqtt.discovery:
             continue
-        name = "{command}" if kind == "res" else ""
+        name = {"res": "{command}", "job": "{job}"}.get(kind, "")
         topic = f"`{topics.of(kind, name)}`"
         schedule, times = _schedule(kind, config, policy)
         if channel.schema is None:
@@ -159,6 +159,7 @@ def _schedule(kind: str, config: AgentConfig, policy: Policy) -> tuple[str, floa
         "event": ("when something happens", 0.0),
         "shadow/reported": ("when settings change, and on connecting", 0.0),
         "res": ("once per command", 0.0),
+        "job": ("when an update goes on, and on connecting", 0.0),
     }.get(kind, ("at the start, on changes, and on connecting", 0.0))
 
 

@@ -72,6 +72,8 @@ class Comparison:
         self._flat = bytes.fromhex("".join(received.copies[seq][0].sha256 for seq in received.seqs))
         self._next: int | None = None
         """First sequence number of the next receipt, where known."""
+        self._after: int | None = None
+        """After the latest receipt whose summaries are known; a new key goes on counting there."""
         self._hashed = 0
         self._matched: dict[Copy, Entry] = {}
         """Receipt that accounts for each copy, also for incomplete days."""
@@ -88,18 +90,18 @@ class Comparison:
             count = entry.statement.summaries
             if entry.statement.number != number + 1:
                 unknown = self._report_unresolved(unresolved) or unknown
-                self._next = None
+                self._next = self._after if entry.statement.number == 1 else None
             number = entry.statement.number
             place = self._find(entry) if count else None
             if place is not None:
                 seqs = self._received.seqs[place : place + count]
                 self._report_backwards(unresolved, seqs[0])
-                self._next = (seqs[-1] + 1) % SEQ_LIMIT
+                self._next = self._after = (seqs[-1] + 1) % SEQ_LIMIT
             elif count and self._next is None:
                 unresolved.append(entry)
             elif count and self._next is not None:
                 self._report_mismatch(entry, self._next)
-                self._next = (self._next + count) % SEQ_LIMIT
+                self._next = self._after = (self._next + count) % SEQ_LIMIT
         unknown = self._report_unresolved(unresolved) or unknown
         self._report_unaccounted(unknown, receipts)
 

@@ -166,6 +166,38 @@ def enter_uplink(
     )
 
 
+def enter_updater(
+    readable: Iterable[Path], writable: Iterable[Path], ports: Iterable[int]
+) -> tuple[Layer, ...]:
+    """Deny devices, reading except `readable`, Python and what the system's libraries read, writing
+    outside `writable` (where links may be made and files moved, too), TCP connections to other than
+    `ports`, memory that is written and executed, and new processes. Returns the layers in force.
+
+    Names are looked up in this process, so datagrams may go anywhere: only the address filter of
+    the systemd unit holds them. Never raises; an unavailable layer is logged in one line.
+    """
+    folders = [each.resolve() for each in writable]
+    outer = _outer_layers()
+    _give_up_privileges()
+    fixed = _attempt("mdwe", _deny_write_execute)
+    rules = Ruleset(
+        handled=landlock.CHANGING | landlock.READING | landlock.EXECUTE,
+        grants=(
+            *landlock.existing(places.uplink_reads(readable), landlock.READING),
+            *landlock.existing(places.plain_devices(), landlock.FILE),
+            *landlock.existing(folders, landlock.FOLDER | landlock.MAKE_SYM | landlock.REFER),
+        ),
+        ports=tuple(ports) or (0,),
+        scoped=landlock.SIGNAL | landlock.ABSTRACT_UNIX_SOCKET,
+    )
+    confined = _attempt("landlock", lambda: _landlock(rules))
+    filtered = _attempt(
+        "seccomp",
+        lambda: _seccomp(lambda machine: seccomp.updater_filter(machine, pid=os.getpid())),
+    )
+    return _layers_in_force(outer, mdwe=fixed, seccomp=filtered, landlock=confined)
+
+
 def _attempt(layer: str, build: Callable[[], None]) -> bool:
     """Set up one layer; log one line where this system does not support it."""
     try:

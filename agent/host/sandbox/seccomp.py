@@ -65,6 +65,11 @@ _RESOLVER = (
     "bind sendto sendmsg sendmmsg recvmsg recvmmsg setsockopt connect shutdown "  # the C library's
     "wait4 waitid kill dup dup2 dup3 umask chdir"  # a process for each look-up
 )
+_UPDATER = (
+    "symlink symlinkat utimensat "  # links that name a slot; files' times
+    "sysinfo wait4 waitid "  # for the helper, which was started before
+    "bind sendto sendmsg sendmmsg recvmsg recvmmsg setsockopt connect shutdown"  # names, HTTPS
+)
 _ABSENT = "clone3 futex_wake futex_wait futex_requeue mseal map_shadow_stack rseq_slice_yield"
 """Newer calls that a C library may try and do without only on ENOSYS. clone3 has its flags behind a
 pointer, so that no filter can tell threads from processes."""
@@ -156,26 +161,29 @@ def uplink_filter(machine: str, *, pid: int, sockets: Iterable[int] = ()) -> lis
 def resolver_filter(machine: str) -> list[Instruction]:
     """For the process that looks up the broker's name: TCP and UDP (DNS), local sockets (name
     services of this machine), routes (netlink: which address to prefer), processes of its own."""
-    internet = (
-        *_bpf.require_masked(1, _SOCK_TYPE_MASK, _SOCK_STREAM, _SOCK_DGRAM),
-        *_bpf.only(2, 0, _IPPROTO_TCP, _IPPROTO_UDP),
-    )
-    families = {
-        _AF_UNIX: ALLOW,
-        _AF_INET: internet,
-        _AF_INET6: internet,
-        _AF_NETLINK: _bpf.only(2, 0),
-    }
     rules = {
         **_common(0),
         **_allowed(_RESOLVER),
         "fcntl": _bpf.only(1, *_FCNTL, _F_DUPFD, _F_DUPFD_CLOEXEC),
         "ioctl": _bpf.only(1, *_TERMINAL),
-        "socket": _bpf.branch(0, families),
+        "socket": _bpf.branch(0, _families()),
         "clone": (*_bpf.refuse_bits(0, _NEW_NAMESPACES), *ALLOW),
         "fork": ALLOW,
         "set_tid_address": ALLOW,
         "prctl": _bpf.only(0, *_PRCTL, PR_SET_PDEATHSIG),
+    }
+    return _bpf.assemble(machine, rules)
+
+
+def updater_filter(machine: str, *, pid: int) -> list[Instruction]:
+    """For the process that fetches updates: TCP, and what looking a name up takes; links; no
+    program, no process, no device. `pid`: its own."""
+    rules = {
+        **_common(pid),
+        **_allowed(_UPDATER),
+        "fcntl": _bpf.only(1, *_FCNTL, _F_DUPFD_CLOEXEC),
+        "ioctl": _bpf.only(1, *_TERMINAL),
+        "socket": _bpf.branch(0, _families()),
     }
     return _bpf.assemble(machine, rules)
 
@@ -230,6 +238,20 @@ def _common(pid: int) -> dict[str, Rule]:
         "prlimit64": (*_bpf.require(0, 0), *_bpf.require_null(2), *ALLOW),
         # on what is connected
         "sendto": (*_bpf.require_null(4), *_bpf.refuse_bits(3, _MSG_FASTOPEN), *ALLOW),
+    }
+
+
+def _families() -> dict[int, Rule]:
+    """Sockets of who looks names up."""
+    internet = (
+        *_bpf.require_masked(1, _SOCK_TYPE_MASK, _SOCK_STREAM, _SOCK_DGRAM),
+        *_bpf.only(2, 0, _IPPROTO_TCP, _IPPROTO_UDP),
+    )
+    return {
+        _AF_UNIX: ALLOW,
+        _AF_INET: internet,
+        _AF_INET6: internet,
+        _AF_NETLINK: _bpf.only(2, 0),
     }
 
 

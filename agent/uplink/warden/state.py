@@ -27,7 +27,7 @@ _MAX_BYTES = 64_000_000
 
 Counted = Literal[
     "summary", "run", "event", "receipt", "meta", "health", "shadow/reported", "discovery", "res",
-    "connection",
+    "connection", "job",
 ]  # fmt: skip
 
 

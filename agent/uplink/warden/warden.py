@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from agent.base.clock import WallClock
 from agent.base.config import AgentConfig
 from agent.base.device_time import MAX_GAP, DeviceTime
-from agent.base.quotas import DAY, EVENTS_RESERVED, quotas
+from agent.base.quotas import DAY, EVENTS_RESERVED, JOBS_RESERVED, quotas
 from agent.base.report import (
     Event,
     EventCode,
@@ -43,7 +43,8 @@ log = logging.getLogger(__name__)
 Verdict = Literal["admitted", "refused", "exceeded", "wait"]
 """`refused`: no message of an honest device; `exceeded`: over the quota; `wait`: over the quota,
 but the clock may still add time in which nobody watched."""
-Retained = Literal["meta", "shadow/reported", "discovery"]
+Retained = Literal["meta", "shadow/reported", "discovery", "job"]
+"""What is said again on every connection; `job` is not retained by the broker."""
 
 _SAVE_INTERVAL = 900.0
 """Seconds elapsed between writes while nothing is admitted: a restart finds what was not used
@@ -219,12 +220,17 @@ class Warden:
 
     # What this process says itself
 
-    def in_force(self, kind: Retained, body: bytes) -> bytes | None:
+    def last(self, kind: Retained) -> bytes | None:
+        """The last admitted message of a kind, by this process or an earlier one."""
+        body = self._state.bodies.get(kind)
+        return None if body is None else body.encode()
+
+    def in_force(self, kind: Retained, body: bytes, *, last_words: bool = True) -> bytes | None:
         """The retained message to publish: `body`, or the last admitted one while the quota of
-        changes is used up; None: none was."""
+        changes is used up; None: none was. `last_words`: of a job, whether it says how it ended."""
         last = self._state.bodies.get(kind)
         if last is None or last.encode() != body:
-            if not self._take(kind):
+            if not self._take(kind, 0 if last_words else JOBS_RESERVED):
                 if self._told.get(kind) != body:
                     self._told[kind] = body
                     self._count("quota_exceeded")
@@ -261,7 +267,7 @@ class Warden:
         self._take("connection")
         self.save()
 
-    def _take(self, kind: Counted) -> bool:
+    def _take(self, kind: Counted, reserve: int = 0) -> bool:
         now, of = self._time(), self.quotas
         most = {
             "meta": of.meta,
@@ -270,8 +276,9 @@ class Warden:
             "health": of.health,
             "res": of.response,
             "connection": of.connections,
+            "job": of.job,
         }[kind]
-        taken = self._counts(kind).take(most, now, now)
+        taken = self._counts(kind).take(most - reserve, now, now)
         self._unsaved = self._unsaved or taken
         return taken
 

@@ -55,6 +55,8 @@ TRUTH = Truth(
 BASE = f"fleeting/1/d/{DEVICE}"
 UPLINK = HonestUplink(CONFIG, 5)
 OLD = HonestUplink(CONFIG, 4)
+FIRST = 5
+"""Id of the first packet after `online` and the subscriptions."""
 PING, BYE = b"\xc0\x00", b"\xe0\x00"
 CAGE = UplinkCage(devices="closed", egress="confined", writes="confined", found_open=(), layers=())
 META = Meta(birth=birth(), uplink=CAGE, key=TRUTH.key, receipt=None, schemas=joint_hash())
@@ -110,27 +112,29 @@ def test_a_normal_connection_has_no_findings(uplink: HonestUplink) -> None:
         ("summary", SUMMARIES[0]), ("health", to_json(HEALTH)), ("summary", SUMMARIES[1]),
         ("receipt", receipts[0]),
     ]  # fmt: skip
-    packets_sent = [sent(kind, body, n, uplink) for n, (kind, body) in enumerate(bodies, 4)]
-    assert findings(*opening(uplink), *packets_sent, PING, *closing(11, uplink)) == []
+    packets_sent = [sent(kind, body, n, uplink) for n, (kind, body) in enumerate(bodies, FIRST)]
+    assert findings(*opening(uplink), *packets_sent, PING, *closing(FIRST + 7, uplink)) == []
 
 
 def test_all_summaries_of_a_long_day_pass() -> None:
-    messages = [sent("summary", each, n) for n, each in enumerate(SUMMARIES, 4)]
-    assert findings(*opening(), *messages, *closing(204)) == []
+    messages = [sent("summary", each, n) for n, each in enumerate(SUMMARIES, FIRST)]
+    assert findings(*opening(), *messages, *closing(FIRST + 200)) == []
 
 
 def test_packet_ids_wrap_as_they_do_in_the_client() -> None:
     wire = WireCheck(TRUTH)
-    wire.check(Artifact("test", "wire", b"".join([*opening(), sent("summary", SUMMARIES[0], 4)])))
+    wire.check(
+        Artifact("test", "wire", b"".join([*opening(), sent("summary", SUMMARIES[0], FIRST)]))
+    )
     assert wire.findings == []
-    assert "packet id 9 where 5 follows" in findings(
-        *opening(), sent("summary", SUMMARIES[0], 4), sent("summary", SUMMARIES[1], 9)
+    assert f"packet id {FIRST + 5} where {FIRST + 1} follows" in findings(
+        *opening(), sent("summary", SUMMARIES[0], FIRST), sent("summary", SUMMARIES[1], FIRST + 5)
     )
 
 
 def test_a_second_connection_may_send_again_but_not_a_tenth() -> None:
     wire = WireCheck(TRUTH)
-    data = b"".join([*opening(), sent("summary", SUMMARIES[0], 4), *closing(5)])
+    data = b"".join([*opening(), sent("summary", SUMMARIES[0], FIRST), *closing(FIRST + 1)])
     for number in range(10):
         wire.check(Artifact(f"{number}", "wire", data))
     assert [each.what[:12] for each in wire.findings][:1] == ["connection 7"]
@@ -166,7 +170,7 @@ def connect(
 
 
 def publish(
-    properties: bytes = block(WEEK, JSON, URN), first: int = 0x32, number: int = 4
+    properties: bytes = block(WEEK, JSON, URN), first: int = 0x32, number: int = FIRST
 ) -> bytes:
     message = Message(f"{BASE}/summary", SUMMARIES[0], 1, False, properties)
     whole = packets.publish(message, 5, 1, number, False)
@@ -175,7 +179,7 @@ def publish(
 
 def test_the_samples_below_are_changed_in_one_place_only() -> None:
     assert connect() == UPLINK.connect()
-    assert publish() == sent("summary", SUMMARIES[0], 4)
+    assert publish() == sent("summary", SUMMARIES[0], FIRST)
 
 
 PROPERTIES = b"\x11\0\0\0\0\x17\0\x21\0\x14\x27\0\0\x40\0"
@@ -217,15 +221,36 @@ def test_every_field_of_connect_is_as_configured(first: bytes) -> None:
         ([publish(block(WEEK, JSON, URN, b"\x01\x01"))], "not the packet of"),
         ([publish(first=0x3A)], "not the packet of"),
         ([publish(first=0x33)], "not the packet of"),
-        ([packets.publish(Message("other/topic", b"", 1, False), 5, 1, 4, False)], "topic"),
-        ([packets.publish(Message(f"{BASE}/summary/A", b"", 1, False), 5, 1, 4, False)], "topic"),
-        ([packets.publish(Message(f"{BASE}/res/ping", b"{}", 1, False), 5, 1, 4, False)], "asked"),
-        ([sent("summary", SUMMARIES[0], 4), sent("summary", SUMMARIES[0], 5)], "number 0 of"),
-        ([sent("summary", SUMMARIES[1], 4), sent("summary", SUMMARIES[0], 5)], "number 0 of"),
-        ([sent("summary", to_json(summary(300)), 4)], "not in the ledger"),
-        ([sent("summary", b'{"v":1}', 4)], "is a required property"),
-        ([sent("state", b"AAECAwQF", 4)], "neither online nor"),
-        ([sent("state", b"online", 4)], "second time"),
+        ([packets.publish(Message("other/topic", b"", 1, False), 5, 1, FIRST, False)], "topic"),
+        (
+            [packets.publish(Message(f"{BASE}/summary/A", b"", 1, False), 5, 1, FIRST, False)],
+            "topic",
+        ),
+        (
+            [packets.publish(Message(f"{BASE}/res/ping", b"{}", 1, False), 5, 1, FIRST, False)],
+            "asked",
+        ),
+        (
+            [
+                packets.publish(
+                    Message(f"{BASE}/job/{'a' * 16}", b"{}", 1, False), 5, 1, FIRST, False
+                )
+            ],
+            "does not belong",
+        ),
+        ([sent("job", b'{"v":1}', FIRST)], "is a required property"),
+        (
+            [sent("summary", SUMMARIES[0], FIRST), sent("summary", SUMMARIES[0], FIRST + 1)],
+            "number 0 of",
+        ),
+        (
+            [sent("summary", SUMMARIES[1], FIRST), sent("summary", SUMMARIES[0], FIRST + 1)],
+            "number 0 of",
+        ),
+        ([sent("summary", to_json(summary(300)), FIRST)], "not in the ledger"),
+        ([sent("summary", b'{"v":1}', FIRST)], "is a required property"),
+        ([sent("state", b"AAECAwQF", FIRST)], "neither online nor"),
+        ([sent("state", b"online", FIRST)], "second time"),
         ([packet(0x82, b"\x00\x04\x00", text("AAEC/#"), b"\x01")], "asks for"),
         ([packet(0xA2, b"\x00\x04\x00", text("AAEC/#"))], "asks for"),
         ([b"\xc0\x04abcd"], "type 12"),
@@ -234,7 +259,7 @@ def test_every_field_of_connect_is_as_configured(first: bytes) -> None:
         ([b"\x40\x02\x50\x51"], "type 4"),
         ([b"\xf0\x02\x00\x00"], "type 15"),
         ([BYE], "before the state is offline"),
-        ([*closing(4), PING], "after DISCONNECT"),
+        ([*closing(FIRST), PING], "after DISCONNECT"),
         ([connect()], "second CONNECT"),
         ([bytes(range(40, 240))], "no MQTT"),
         ([publish()[:-3]], "no MQTT packet"),
@@ -280,14 +305,17 @@ def test_the_first_packets_have_one_order() -> None:
     ],
 )
 def test_what_can_be_computed_of_a_message_is(kind: str, body: Meta, why: str | None) -> None:
-    found = findings(*opening(), sent(kind, to_json(body), 4))
+    found = findings(*opening(), sent(kind, to_json(body), FIRST))
     assert [why in each for each in found] == [True] if why else not found, found
 
 
 def test_state_that_did_not_change_and_health_too_often_are_named() -> None:
     meta, health = to_json(META), to_json(HEALTH)
-    assert "before" in findings(*opening(), sent("meta", meta, 4), sent("meta", meta, 5))[0]
-    often = [sent("health", health, n) for n in range(4, 9)]
+    assert (
+        "before"
+        in findings(*opening(), sent("meta", meta, FIRST), sent("meta", meta, FIRST + 1))[0]
+    )
+    often = [sent("health", health, n) for n in range(FIRST, FIRST + 5)]
     assert "more often" in findings(*opening(), *often)[0]
 
 
@@ -295,23 +323,25 @@ def test_a_receipt_is_verified_and_chained() -> None:
     hashes = list(TRUTH.ledger)
     first = receipt(hashes[:3])
     second = receipt(hashes[3:5], first, 2)
-    good = [sent("receipt", first, 4), sent("receipt", second, 5)]
+    good = [sent("receipt", first, FIRST), sent("receipt", second, FIRST + 1)]
     assert findings(*opening(), *good) == []
     early = receipt([], model=None)
-    assert findings(*opening(), sent("receipt", early, 4)) == []
+    assert findings(*opening(), sent("receipt", early, FIRST)) == []
     other = receipt([], model="00" * 8)
-    assert "model" in findings(*opening(), sent("receipt", other, 4))[0]
+    assert "model" in findings(*opening(), sent("receipt", other, FIRST))[0]
     unsigned = json.loads(first)
     unsigned["signature"] = "ab" * 64
     forged = json.dumps(unsigned, separators=(",", ":")).encode()
-    assert "signature" in findings(*opening(), sent("receipt", forged, 4))[0]
-    assert "digest" in findings(*opening(), sent("receipt", receipt(hashes[1:4]), 4))[0]
-    assert "number" in findings(*opening(), sent("receipt", second, 4))[0]
+    assert "signature" in findings(*opening(), sent("receipt", forged, FIRST))[0]
+    assert "digest" in findings(*opening(), sent("receipt", receipt(hashes[1:4]), FIRST))[0]
+    assert "number" in findings(*opening(), sent("receipt", second, FIRST))[0]
 
 
 def test_only_two_processes_have_events() -> None:
     events = [EVENT.model_copy(update={"boot": f"{n:08x}", "seq": n}) for n in range(4)]
-    found = findings(*opening(), *(sent("event", to_json(e), n) for n, e in enumerate(events, 4)))
+    found = findings(
+        *opening(), *(sent("event", to_json(e), n) for n, e in enumerate(events, FIRST))
+    )
     assert "more than two processes" in found[0]
 
 
@@ -324,7 +354,7 @@ def reply(data: bytes, sent_by: bytes) -> list[str]:
 
 @pytest.mark.parametrize("uplink", [UPLINK, OLD], ids=["5.0", "3.1.1"])
 def test_only_the_broker_s_own_answers_are_expected(uplink: HonestUplink) -> None:
-    messages = [sent("summary", each, n, uplink) for n, each in enumerate(SUMMARIES, 4)]
+    messages = [sent("summary", each, n, uplink) for n, each in enumerate(SUMMARIES, FIRST)]
     stream = b"".join([*opening(uplink), *messages, PING])
     honest = answers(stream)
     assert honest.count(b"\x40\x02") >= 200
@@ -342,7 +372,7 @@ def test_packets_end_where_they_say() -> None:
 
 def test_without_facts_only_form_is_compared() -> None:
     unknown = dataclasses.replace(TRUTH, ledger={}, boot=None, birth=None, key=None, span=None)
-    health = sent("health", to_json(HEALTH), 4)
+    health = sent("health", to_json(HEALTH), FIRST)
     assert findings(*opening(), health, truth=unknown) == []
 
 

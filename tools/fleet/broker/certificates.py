@@ -1,9 +1,10 @@
-"""The fleet's own certificate authorities, and the certificates they sign.
+"""The fleet's own certificate authorities, what they sign, and what they revoke.
 
-Two authorities: one for devices and the broker, one for operators, so that no device's certificate
-opens the operators' listener. A device's certificate is for clients only and the broker's for
-servers only: neither can stand in for the other. Profile after RFC 5280, with every extension that
-`ssl.VERIFY_X509_STRICT` asks for (the default from Python 3.13 on).
+Three authorities: one for devices and the broker, one for operators, one for bootstrap certificates
+of devices that are still to be enrolled, so that none's certificate opens another's listener. A
+device's certificate is for clients only and the broker's for servers only: neither can stand in for
+the other. Profile after RFC 5280, with every extension that `ssl.VERIFY_X509_STRICT` asks for (the
+default from Python 3.13 on).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +26,13 @@ from tools.common.errors import ToolError
 
 AUTHORITY_DAYS = 3650
 DEVICE_DAYS = 730
+ENROLLED_DAYS = 365
+"""Of a certificate that the device asked for, and renews by itself."""
+BOOTSTRAP_HOURS = 72
 _EARLIER = dt.timedelta(days=1)
 """Certificates hold from a day before, for clocks that are behind."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_OPERATOR = re.compile(r"(fleet|homeassistant|reader(-[A-Za-z0-9_-]{1,48})?)")
+_OPERATOR = re.compile(r"(fleet|enrolment|homeassistant|reader(-[A-Za-z0-9_-]{1,48})?)")
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
@@ -71,7 +75,8 @@ def check_operator(name: str) -> str:
     """`name` where an operator may be called so. Raises `ToolError`."""
     if not _OPERATOR.fullmatch(name):
         raise ToolError(
-            f"{name!r} cannot be an operator's name: fleet, homeassistant, reader, or reader-NAME."
+            f"{name!r} cannot be an operator's name: fleet, enrolment, homeassistant, reader, or "
+            "reader-NAME."
         )
     return name
 
@@ -81,7 +86,7 @@ def authority(name: str, days: int = AUTHORITY_DAYS) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
-        _builder(subject, subject, key, days)
+        _builder(subject, subject, key.public_key(), days)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(_authority_key(key.public_key()), critical=False)
@@ -89,9 +94,50 @@ def authority(name: str, days: int = AUTHORITY_DAYS) -> Pair:
     return Pair(builder.sign(key, hashes.SHA256()), key)
 
 
-def client(signer: Pair, name: str, days: int = DEVICE_DAYS) -> Pair:
+def client(signer: Pair, name: str, days: float = DEVICE_DAYS) -> Pair:
     """A certificate for a device or an operator; `name`, checked before, becomes its CN."""
     return _leaf(signer, name, days, ExtendedKeyUsageOID.CLIENT_AUTH, ())
+
+
+def certify(
+    signer: Pair, key: ec.EllipticCurvePublicKey, name: str, days: float
+) -> x509.Certificate:
+    """As `client`, for a key that somebody else made."""
+    return _sign(signer, key, name, days, ExtendedKeyUsageOID.CLIENT_AUTH, ())
+
+
+def issued_at(certificate: x509.Certificate) -> int:
+    """Unix seconds at which one of these was made."""
+    return int((certificate.not_valid_before_utc + _EARLIER).timestamp())
+
+
+def revocations(
+    signer: Pair, revoked: Mapping[int, tuple[int, x509.ReasonFlags]], number: int
+) -> bytes:
+    """A certificate revocation list, PEM. `revoked`: serial number -> (Unix seconds, reason);
+    `number`: greater than that of the list before.
+
+    It is good until the authority ends: OpenSSL lets nobody in at all under a list that is over.
+    """
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(signer.certificate.subject)
+        .last_update(now - _EARLIER)
+        .next_update(max(signer.certificate.not_valid_after_utc, now + _EARLIER))
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .add_extension(_authority_key(signer.key.public_key()), critical=False)
+    )
+    for serial, (at, reason) in sorted(revoked.items()):
+        entry = (
+            x509.RevokedCertificateBuilder()
+            .serial_number(serial)
+            .revocation_date(dt.datetime.fromtimestamp(at, dt.UTC))
+        )
+        if reason is not x509.ReasonFlags.unspecified:
+            entry = entry.add_extension(x509.CRLReason(reason), critical=False)
+        builder = builder.add_revoked_certificate(entry.build())
+    return builder.sign(signer.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 def server(signer: Pair, hosts: Sequence[str], days: int = DEVICE_DAYS) -> Pair:
@@ -122,9 +168,20 @@ def load(certificate: Path, key: Path) -> Pair:
 
 
 def _leaf(
-    signer: Pair, name: str, days: int, purpose: x509.ObjectIdentifier, hosts: Sequence[str]
+    signer: Pair, name: str, days: float, purpose: x509.ObjectIdentifier, hosts: Sequence[str]
 ) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
+    return Pair(_sign(signer, key.public_key(), name, days, purpose, hosts), key)
+
+
+def _sign(
+    signer: Pair,
+    key: ec.EllipticCurvePublicKey,
+    name: str,
+    days: float,
+    purpose: x509.ObjectIdentifier,
+    hosts: Sequence[str],
+) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
         _builder(subject, signer.certificate.subject, key, days)
@@ -136,22 +193,22 @@ def _leaf(
     if hosts:
         names = x509.SubjectAlternativeName([_host(host) for host in hosts])
         builder = builder.add_extension(names, critical=False)
-    return Pair(builder.sign(signer.key, hashes.SHA256()), key)
+    return builder.sign(signer.key, hashes.SHA256())
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: float
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _EARLIER)
         .not_valid_after(now + dt.timedelta(days=days))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 

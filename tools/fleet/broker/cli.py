@@ -16,7 +16,9 @@ from tools.fleet.broker import certificates, folder
 def _run(args: argparse.Namespace) -> None:
     if args.verb == "ca":
         made = folder.make_authorities(args.folder, args.days)
-        print(f"{made}: two authorities. Whoever has a .key of them can make devices: lock it up.")
+        print(
+            f"{made}: three authorities. Whoever has a .key of them can make devices: lock it up."
+        )
     elif args.verb == "device":
         made = folder.add_device(
             args.folder,
@@ -42,6 +44,7 @@ def _run(args: argparse.Namespace) -> None:
             bind=args.bind,
             port=args.port,
             operator_port=args.operator_port,
+            bootstrap_port=args.bootstrap_port,
             days=args.days,
         )
         print(f"{made}: start it with fleeting-fleet serve {args.folder}")
@@ -79,8 +82,12 @@ def add(verbs: Any) -> None:
     )
     _days(device, certificates.DEVICE_DAYS)
 
-    operator = verbs.add_parser("operator", help="a certificate for fleet, homeassistant, reader")
-    operator.add_argument("name", metavar="NAME", help="fleet, homeassistant, reader, reader-NAME")
+    operator = verbs.add_parser(
+        "operator", help="a certificate for fleet, enrolment, homeassistant, reader"
+    )
+    operator.add_argument(
+        "name", metavar="NAME", help="fleet, enrolment, homeassistant, reader, reader-NAME"
+    )
     operator.add_argument("folder", type=Path, metavar="FOLDER")
     _days(operator, certificates.DEVICE_DAYS)
 
@@ -92,6 +99,7 @@ def add(verbs: Any) -> None:
     broker.add_argument("--bind", default="", metavar="ADDRESS", help="listen there only")
     broker.add_argument("--port", type=int, default=folder.DEVICE_PORT, help="of the devices")
     broker.add_argument("--operator-port", type=int, default=folder.OPERATOR_PORT)
+    broker.add_argument("--bootstrap-port", type=int, default=folder.BOOTSTRAP_PORT)
     _days(broker, certificates.DEVICE_DAYS)
 
     start = verbs.add_parser("serve", help="start that Mosquitto in the foreground")

@@ -1,12 +1,16 @@
 """A fleet's folder: the authorities, what they issued, a broker ready to start.
 
-    FOLDER/ca/                  ca.pem ca.key operators-ca.pem operators-ca.key
+    FOLDER/ca/                  ca.pem ca.key operators-ca.pem operators-ca.key bootstrap-ca.pem
+                                bootstrap-ca.key revoked.pem bootstrap-revoked.pem
     FOLDER/devices/ID/          device.pem device.key ca.pem mqtt.toml
+    FOLDER/bootstrap/ID.enrol   see `tools.fleet.enrolment`
     FOLDER/operators/NAME/      operator.pem operator.key ca.pem
-    FOLDER/broker/              mosquitto.conf acl-devices acl-operators broker.pem broker.key
-                                ca.pem operators-ca.pem data/
+    FOLDER/broker/              mosquitto.conf acl-devices acl-operators acl-bootstrap broker.pem
+                                broker.key ca.pem operators-ca.pem bootstrap-ca.pem revoked.pem
+                                bootstrap-revoked.pem data/
 
-Every one of these appears whole or not at all, and none is ever overwritten.
+Every one of these appears whole or not at all, and none is ever overwritten but the two revocation
+lists, which `fleeting-fleet revoke` replaces.
 """
 
 from __future__ import annotations
@@ -30,15 +34,19 @@ from tools.fleet.broker.certificates import Pair
 HERE = Path(__file__).resolve().parent
 DEVICE_PORT = 8883
 OPERATOR_PORT = 8884
+BOOTSTRAP_PORT = 8885
+LISTS = {"ca": "revoked.pem", "bootstrap-ca": "bootstrap-revoked.pem"}
+"""Authority -> its revocation list."""
 _INSTALLED = "/etc/mosquitto/fleeting/"
 """Where the example configuration expects its files."""
 _STORE = "/var/lib/mosquitto/"
 
 
 def make_authorities(folder: Path, days: int = certificates.AUTHORITY_DAYS) -> Path:
-    """Both authorities, in `folder`/ca. Raises `ToolError`."""
+    """The authorities and their empty revocation lists, in `folder`/ca. Raises `ToolError`."""
     devices = certificates.authority(f"Fleeting devices {secrets.token_hex(4)}", days)
     operators = certificates.authority(f"Fleeting operators {secrets.token_hex(4)}", days)
+    bootstrap = certificates.authority(f"Fleeting bootstrap {secrets.token_hex(4)}", days)
     return _appear(
         folder / "ca",
         {
@@ -46,6 +54,10 @@ def make_authorities(folder: Path, days: int = certificates.AUTHORITY_DAYS) -> P
             "ca.key": devices.key_pem,
             "operators-ca.pem": operators.certificate_pem,
             "operators-ca.key": operators.key_pem,
+            "bootstrap-ca.pem": bootstrap.certificate_pem,
+            "bootstrap-ca.key": bootstrap.key_pem,
+            LISTS["ca"]: certificates.revocations(devices, {}, 1),
+            LISTS["bootstrap-ca"]: certificates.revocations(bootstrap, {}, 1),
         },
     )
 
@@ -110,6 +122,7 @@ def make_broker(
     bind: str = "",
     port: int = DEVICE_PORT,
     operator_port: int = OPERATOR_PORT,
+    bootstrap_port: int = BOOTSTRAP_PORT,
     days: int = certificates.DEVICE_DAYS,
 ) -> Path:
     """A broker's certificate and a configuration that starts as it is. Raises `ToolError`.
@@ -124,22 +137,31 @@ def make_broker(
         {
             "broker.pem": pair.certificate_pem,
             "broker.key": pair.key_pem,
-            "ca.pem": _read(folder / "ca" / "ca.pem"),
-            "operators-ca.pem": _read(folder / "ca" / "operators-ca.pem"),
-            "acl-devices": _read(HERE / "acl-devices"),
-            "acl-operators": _read(HERE / "acl-operators"),
-            "mosquitto.conf": _configuration(target.resolve(), bind, port, operator_port).encode(),
+            **{
+                name: _read(folder / "ca" / name)
+                for name in ("ca.pem", "operators-ca.pem", "bootstrap-ca.pem", *LISTS.values())
+            },
+            **{
+                name: _read(HERE / name)
+                for name in ("acl-devices", "acl-operators", "acl-bootstrap")
+            },
+            "mosquitto.conf": _configuration(
+                target.resolve(), bind, (port, operator_port, bootstrap_port)
+            ).encode(),
         },
         empty="data",
     )
 
 
-def _configuration(target: Path, bind: str, port: int, operator_port: int) -> str:
+def _configuration(target: Path, bind: str, ports: tuple[int, int, int]) -> str:
     """The example, with this folder's paths and the ports and the user of whoever asks."""
     where = f" {bind}" if bind else ""
+    known = (DEVICE_PORT, OPERATOR_PORT, BOOTSTRAP_PORT)
     replaced = {
-        f"listener {DEVICE_PORT}\n": f"listener {port}{where}\n",
-        f"listener {OPERATOR_PORT}\n": f"listener {operator_port}{where}\n",
+        **{
+            f"listener {before}\n": f"listener {after}{where}\n"
+            for before, after in zip(known, ports, strict=True)
+        },
         _INSTALLED: f"{target}/",
         f"persistence_location {_STORE}\n": f"persistence_location {target}/data/\n",
     }

@@ -14,6 +14,8 @@ from agent.base.report import (
     ClosedModel,
     Event,
     Health,
+    Job,
+    JobExecution,
     Meta,
     Receipt,
     Summary,
@@ -29,6 +31,7 @@ KINDS: dict[str, type[ClosedModel]] = {
     "health": Health,
     "event": Event,
     "receipt": Receipt,
+    "job": JobExecution,
 }
 _MOST = 4096
 """Bytes; a device's broker lets no more through."""
@@ -40,14 +43,20 @@ def line(topic: str, body: bytes) -> str:
     What a stranger wrote is shown only once it is known to be what it should be.
     """
     parts = topic.split("/")
+    levels = 6 if parts[4:5] == ["job"] else 5
     if (
-        len(parts) != 5
+        len(parts) != levels
         or parts[:3] != ["fleeting", "1", "d"]
         or (parts[4] not in {*KINDS, "state"})
     ):
         return f"{topic!a}: not a topic of ours"
     device, kind = ascii(parts[3])[1:-1], parts[4]
-    return f"{device:<16} {kind:<8} {_verdict(kind, body)}"
+    if kind == "job" and parts[5] == "next":
+        kind = "job/next"
+    verdict = _verdict(kind, body)
+    if kind == "job" and verdict.startswith("ok ") and f'"job":"{parts[5]}"' not in verdict:
+        verdict = "REFUSED: of another job than its topic"
+    return f"{device:<16} {kind:<8} {verdict}"
 
 
 def _verdict(kind: str, body: bytes) -> str:
@@ -56,7 +65,9 @@ def _verdict(kind: str, body: bytes) -> str:
     if kind == "state":
         said = body in (b"online", b"offline", b"")
         return body.decode() if said else "REFUSED: neither online nor offline"
-    model = summary_form(body) if kind == "summary" else KINDS[kind]
+    if kind == "job/next" and not body:
+        return "taken back"
+    model = summary_form(body) if kind == "summary" else (KINDS | {"job/next": Job})[kind]
     try:
         if to_json(model.model_validate_json(body)) != body:
             return "REFUSED: not the one byte form of its message"
@@ -87,7 +98,8 @@ def watch(folder: Path, operator: str, host: str, port: int, device: str) -> Non
             refusal.append(str(code))
             client.disconnect()
         else:
-            client.subscribe([(f"fleeting/1/d/{device}/{kind}", 1) for kind in ("state", *KINDS)])
+            kinds = ["job/+" if kind == "job" else kind for kind in ("state", *KINDS)]
+            client.subscribe([(f"fleeting/1/d/{device}/{kind}", 1) for kind in kinds])
 
     client.on_connect = on_connect
     client.on_message = lambda _client, _data, message: print(

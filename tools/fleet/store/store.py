@@ -58,6 +58,33 @@ class Store:
             cursor = self._run(sql, params)
             return [] if cursor.description is None else cursor.fetchall()
 
+    def stream(
+        self, sql: str, params: Sequence[Any] = (), batch: int = 2000
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of one query as of one instant, at most `batch` at a time, over a connection of
+        its own: memory stays the same for any number, and writers are not held up."""
+        connection = None
+        try:
+            with self._errors():
+                connection = _connections.connect(self.dialect, self._url, self.name)
+                if self.dialect == "sqlite":
+                    cursor = connection.execute(sql, params)
+                else:
+                    connection.execute(
+                        "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+                    )
+                    cursor = connection.cursor("stream")  # held by the server
+                    cursor.execute(self._words(sql) if params else sql, params or None)
+            while True:
+                with self._errors():
+                    rows = cursor.fetchmany(batch)
+                if not rows:
+                    return
+                yield rows
+        finally:
+            if connection is not None:
+                connection.close()
+
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each of `rows`; all of them or none are stored."""
         with self.transaction(), self._errors():

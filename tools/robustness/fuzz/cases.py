@@ -10,6 +10,7 @@ from typing import Any
 
 DEVICE, GROUP = "box-7", "shop"
 BASE = f"fleeting/1/d/{DEVICE}"
+JOB = f"{BASE}/job/next"
 DESIRED, DEFAULTS = f"{BASE}/shadow/desired", f"fleeting/1/g/{GROUP}/desired"
 HOME_ASSISTANT = "homeassistant/status"
 COMMANDS = ("ping", "content", "pause", "resume", "report")
@@ -29,7 +30,7 @@ _BROKEN = (
 )  # fmt: skip
 _TOPICS: tuple[str | None, ...] = (
     None, "", "/", BASE, f"{BASE}/", f"{BASE}/shadow", f"{DESIRED}/", f"{DESIRED}/x", f"/{DESIRED}",
-    f"{BASE}/shadow/Desired", f"{BASE}/shadow/reported", f"{BASE}/job/next", f"{BASE}/state",
+    f"{BASE}/shadow/Desired", f"{BASE}/shadow/reported", f"{BASE}/job", f"{BASE}/state",
     f"{BASE}/summary", f"{BASE}/cmd", f"{BASE}/cmd/pause/x", f"{BASE}/res/ping", f"{BASE}/cmd/a/b",
     f"{BASE}x/shadow/desired", "fleeting/1/d/box-8/shadow/desired", "fleeting/1/d/+/shadow/desired",
     "fleeting/1/d/#", "fleeting/2/d/box-7/shadow/desired", "fleeting/1/d/../box-7/cmd/pause",
@@ -65,7 +66,7 @@ class Cases:
             (1, self._wish), (1, self._command), (10, self._replay), (20, self._mutated),
             (10, self._noise), (8, self._bomb), (15, self._wrong_type), (12, self._topic),
             (10, self._bad_command), (5, self._retained_command), (4, self._unknown_command),
-            (4, self._status),
+            (4, self._status), (8, self._job),
         )  # fmt: skip
 
     def draw(self) -> Case:
@@ -174,6 +175,19 @@ class Cases:
         name = self._random.choice(_NAMES)
         token = self._random.randbytes(self._random.randint(0, 64))
         return Case(f"{BASE}/cmd/{name}", b"", "unknown command", correlation=token, refused=True)
+
+    def _job(self) -> Case:
+        """A job in which one thing is wrong, or that is no job."""
+        draw = self._random
+        document: dict[str, Any] = {
+            "v": 1, "job": draw.randbytes(8).hex(), "kind": draw.choice(("app", "models")),
+            "version": f"{draw.randint(0, 9999)}.{draw.randint(0, 99)}.0", "expires": None,
+        }  # fmt: skip
+        if draw.random() < 0.5:
+            return Case(JOB, draw.choice(_BROKEN[1:]), "no job", draw.random() < 0.5, refused=True)
+        key = draw.choice([*document, "new"])
+        document[key] = draw.choice([each for each in _ODD if each not in (None, 1, True, 1.0)])
+        return Case(JOB, json.dumps(document).encode(), "bad job", True, refused=True)
 
     def _status(self) -> Case:
         body = self._random.choice((b"Online", b"online\0", b"on", b"{}", b"1", b"\xff"))

@@ -16,13 +16,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from agent.base.config import AgentConfig, parse
 from agent.base.report import Response
 from agent.base.report.device import Command
 from agent.uplink.connection import Message
 from agent.uplink.inbound import EventCounter, Inbound
+from agent.uplink.jobs import Jobs
 from agent.uplink.settings import RemoteControl
 from agent.uplink.topics import Topics
+from agent.uplink.warden.warden import Warden
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import read
 from tools.robustness.fuzz.cases import DEVICE, GROUP, Case, Cases
@@ -111,7 +115,9 @@ def _all(
     """Counted refusals, and events in the outbox at the end."""
     clock, tally = _Time(), EventCounter()
     control = RemoteControl(config, tally)
-    inbound = Inbound(Topics(config), control, tally, clock)
+    own = Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex()
+    jobs = Jobs(config.update, Warden(config, own, tally), outbox, clock=clock)
+    inbound = Inbound(Topics(config), control, tally, jobs.receive, clock)
     cases = Cases(seed, lambda: (control.settings.version, control.settings.defaults_version))
     tracemalloc.start()
     try:

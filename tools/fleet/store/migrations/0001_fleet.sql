@@ -239,9 +239,14 @@ CREATE TABLE enrolments (
     device TEXT NOT NULL,
     csr_sha256 TEXT NOT NULL,
     csr TEXT NOT NULL,              -- PEM
+    fingerprint TEXT NOT NULL,      -- of its key: SHA-256, 16 groups of 4 digits
+    kind TEXT NOT NULL,             -- bootstrap, renewal
+    voucher TEXT NOT NULL,          -- hex: serial of the certificate that vouches for it
     state TEXT NOT NULL,            -- waiting, approved, rejected, revoked
+    reason TEXT,                    -- of a rejection
     received BIGINT NOT NULL,
     decided_at BIGINT,
+    answered_at BIGINT,             -- NULL: the device is still to be told
     serial TEXT,                    -- hex
     certificate TEXT,               -- PEM
     not_after BIGINT,

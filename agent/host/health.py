@@ -1,0 +1,107 @@
+"""Is a service well? One answer, for the updater's soak and for `fleeting check`.
+
+Well is: started, ready within its time, its sandbox as closed as it was before, and progress made
+lately. Progress is what feeds the service manager's watchdog (`agent.host.heartbeat`). A perceive
+that is paused or in quiet hours still takes frames, and is well; an uplink whose broker is away
+knows that, and is well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agent.host import heartbeat
+from agent.host.heartbeat import Beat
+from agent.host.launch import MAX_STARTS, Starts, read_starts
+
+SERVICES = ("perceive", "uplink")
+READY_WITHIN = 900.0
+"""Seconds; as TimeoutStartSec= of the unit: kernels are compiled at the first start."""
+PROGRESS_WITHIN = 60.0
+"""Seconds; below WatchdogSec= of the units."""
+
+Condition = Literal[
+    "well", "absent", "starting", "ended", "crashed", "no_start", "stalled", "open", "other"
+]
+"""`absent`: never started, or not since the slot was switched; `starting`: not ready yet, still in
+time; `ended`: the last process is gone and no other was started; `crashed`: started too often;
+`no_start`: not ready in time; `stalled`: no progress; `open`: the sandbox refuses less than before;
+`other`: another version than expected runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a service has to be; None: not looked at."""
+
+    version: str | None = None
+    slot: str | None = None
+    """That it has to be started from."""
+    link: str | None = None
+    """The link it has to be started by (`agent.host.launch.link_of`)."""
+    known: Collection[str] = ()
+    """Openings that the version before looked for."""
+    allowed: Collection[str] | None = None
+    """Those of them that were open."""
+    max_starts: int | None = None
+    """As often as it may be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds."""
+
+    ready: float = READY_WITHIN
+    progress: float = PROGRESS_WITHIN
+
+
+def examine(
+    folder: Path,
+    name: str,
+    expected: Expected = Expected(),
+    limits: Limits = Limits(),
+) -> tuple[Condition, Beat | None]:
+    """The condition of the service `name` by what it left in `folder`, and its last record."""
+    starts, alive = read_starts(folder / f"{name}.starts")
+    beat = heartbeat.read(folder / name)
+    return judge(beat, starts, alive, heartbeat.boottime(), expected, limits), beat
+
+
+def judge(
+    beat: Beat | None,
+    starts: Starts | None,
+    alive: bool,
+    now: float,
+    expected: Expected,
+    limits: Limits,
+) -> Condition:
+    """The condition at `now`, seconds of CLOCK_BOOTTIME."""
+    if starts is None or starts.at > now:  # of a boot before
+        return "absent"
+    if expected.slot is not None and starts.slot != expected.slot:
+        return "absent"
+    if expected.link is not None and starts.link != expected.link:
+        return "absent"
+    most = expected.max_starts
+    if most is not None and starts.count >= most and (starts.count > most or not alive):
+        return "crashed"
+    if not alive:
+        return "ended"
+    if beat is None or beat.pid != starts.pid or beat.ready is None or beat.state == "starting":
+        return "starting" if now - starts.at <= limits.ready else "no_start"
+    if beat.state == "stopping":
+        return "ended"
+    if expected.version is not None and beat.version != expected.version:
+        return "other"
+    if expected.allowed is not None:
+        now_open = set(expected.known) if beat.openings is None else beat.openings
+        if (now_open & set(expected.known)) - set(expected.allowed):
+            return "open"
+    if beat.progress is None or not -1.0 <= now - beat.progress <= limits.progress:
+        return "stalled"
+    return "well"
+
+
+__all__ = ["MAX_STARTS", "SERVICES", "Condition", "Expected", "Limits", "examine", "judge"]

@@ -1,0 +1,117 @@
+"""What Prometheus is told of the controller (`--metrics`)."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from agent.base.report.job import JobState
+from tools.common.errors import ToolError
+from tools.fleet.controller.decide import RolloutStatus
+from tools.fleet.store import Store
+
+
+class Meters:
+    """One set of metrics; each controller has its own registry."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.devices = Gauge(
+            "fleet_devices", "Devices by what they said last.", ["state"], registry=self.registry
+        )
+        self.versions = Gauge(
+            "fleet_device_versions",
+            "Devices by version in force.",
+            ["kind", "version"],
+            registry=self.registry,
+        )
+        self.jobs = Gauge(
+            "fleet_jobs",
+            "Jobs by status and the device's reason.",
+            ["status", "reason"],
+            registry=self.registry,
+        )
+        self.rollouts = Gauge(
+            "fleet_rollouts", "Roll-outs by status.", ["status"], registry=self.registry
+        )
+        self.messages = Counter(
+            "fleet_controller_messages", "Messages taken from devices.", registry=self.registry
+        )
+        self.refused = Counter(
+            "fleet_controller_refused",
+            "Messages that were quarantined.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.published = Counter(
+            "fleet_controller_published",
+            "Messages that the broker took.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.not_taken = Counter(
+            "fleet_controller_publish_refused",
+            "Messages that the broker refused.",
+            registry=self.registry,
+        )
+        self.waiting = Gauge(
+            "fleet_controller_waiting",
+            "Messages that wait to be published.",
+            registry=self.registry,
+        )
+        self.sweep = Histogram(
+            "fleet_controller_sweep_seconds",
+            "Seconds to compare the whole fleet with the database.",
+            buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30),
+            registry=self.registry,
+        )
+        self.lease = Gauge(
+            "fleet_controller_lease", "1: this controller acts.", registry=self.registry
+        )
+        self.connected = Gauge(
+            "fleet_controller_connected", "1: the broker is reached.", registry=self.registry
+        )
+        self.store_errors = Counter(
+            "fleet_controller_store_errors",
+            "Times that the database was away.",
+            registry=self.registry,
+        )
+
+    def serve(self, address: str) -> None:
+        """Serve them at HOST:PORT. Raises `ToolError`."""
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit() or not 1 <= int(port) <= 65_535:
+            raise ToolError(f"{address!r} is no address for metrics. Give 127.0.0.1:9465.")
+        try:
+            start_http_server(int(port), host.strip("[]"), self.registry)
+        except OSError as error:
+            raise ToolError(
+                f"Metrics cannot be served at {address}: {error.strerror}. Give another address."
+            ) from None
+
+    def count(self, store: Store) -> None:
+        """The gauges that come from the database. Raises `StoreUnavailable`."""
+        for gauge in (self.devices, self.versions, self.jobs, self.rollouts):
+            gauge.clear()
+        for state in ("online", "offline", "unknown"):
+            self.devices.labels(state).set(0)
+        for status in get_args(RolloutStatus):
+            self.rollouts.labels(status).set(0)
+        for status in get_args(JobState):
+            self.jobs.labels(status, "none").set(0)
+        for state, number in store.tuples(
+            "SELECT COALESCE(state, 'unknown'), COUNT(*) FROM devices GROUP BY 1"
+        ):
+            self.devices.labels(state).set(number)
+        for kind in ("app", "models"):
+            for version, number in store.tuples(
+                f"SELECT COALESCE({kind}, 'unknown'), COUNT(*) FROM devices GROUP BY 1"
+            ):
+                self.versions.labels(kind, version).set(number)
+        for status, why, number in store.tuples(
+            "SELECT status, COALESCE(reason, 'none'), COUNT(*) FROM jobs GROUP BY 1, 2"
+        ):
+            self.jobs.labels(status, why).set(number)
+        for status, number in store.tuples("SELECT status, COUNT(*) FROM rollouts GROUP BY 1"):
+            self.rollouts.labels(status).set(number)

@@ -1,0 +1,1 @@
+"""Out of the database: tables for analysts, and receipts for whoever wants proof."""
