@@ -290,6 +290,7 @@ def _become_owner(folder: Path) -> None:
             f"{folder} belongs to nobody that is known here (number {owner}). Give it to the user "
             f"of the uplink: chown fleeting-uplink {folder}"
         ) from None
+    "localhost".encode("idna")  # loads what TLS needs, while Python's own files can be read
     os.initgroups(found.pw_name, found.pw_gid)
     os.setgid(found.pw_gid)
     os.setuid(owner)
