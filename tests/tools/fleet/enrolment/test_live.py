@@ -382,6 +382,12 @@ def load_settings(box: Box) -> Any:
     return box.identity.settings(site, box.identity.device)
 
 
+@pytest.mark.parametrize("wait", [-1.0, float("nan"), float("inf")])
+def test_a_wait_that_is_none(box: Box, wait: float) -> None:
+    with pytest.raises(EnrolError, match="no number of seconds"):
+        enrol(None, box.identity.folder, renew=False, early=False, wait=wait, as_json=False)
+
+
 def test_root_leaves_the_files_to_whom_the_folder_belongs(live: LiveFleet) -> None:
     """The bundle may lie where only root reads it; the uplink's user has to read the key."""
     if os.geteuid():
