@@ -19,6 +19,7 @@ MACHINE = {
     "tests/tools/test_install.py::test_without_systemd": "a machine that systemd does not run",
     "tests/tools/eval/test_micro.py::test_a_checkpoint_of_another_network": "the train extra",
     "tests/tools/eval/test_micro.py::test_false_alarms_are_those": "the train extra",
+    "tests/tools/fleet/seen/test_flow.py::test_the_functions": "Node.js",
     "tests/tools/train/test_start.py": "the train extra",
     "tests/tools/train/test_voice.py": "the train extra",
     "tests/tools/train/test_activity.py::test_the_network_answers": "the train extra",

@@ -7,15 +7,17 @@ usage() {
     cat <<'EOF'
 Usage: sudo sh tools/install.sh [OPTION...]
 
-Copies this clone to /opt/fleeting, makes the Python environment there, installs both units, their
+Copies this clone to /opt/fleeting, makes the Python environment there, installs the units, their
 users and folders, writes /etc/fleeting/fleeting.toml where there is none, and starts
-fleeting.target. Run it again at will, for instance after `git pull`.
+fleeting.target. Run it again at will, for instance after `git pull`: where the clone is not what
+was installed last, it is then in force, and not what an update had put into a slot.
 
   --dry-run           say what would be done; change nothing
   --no-start          enable the units, start nothing
   --no-venv           leave the Python environment alone
   --broker ADDRESS    let the uplink reach this IP address (or ADDRESS/BITS) and no other; with a
                       name in mqtt.host, this machine must look names up itself (systemd-resolved)
+  --updates ADDRESS   let the updater reach this IP address (or ADDRESS/BITS) and no other
   --root DIR          install into an image below DIR; no environment, no services
   --uninstall         stop and remove all but /etc/fleeting and what was measured and signed
   --purge             with --uninstall: that too
@@ -33,6 +35,7 @@ dry=
 start=yes
 venv=yes
 broker=
+updates=
 image=
 uninstall=
 purge=
@@ -43,9 +46,9 @@ while [ "$#" -gt 0 ]; do
         --no-venv) venv= ;;
         --uninstall) uninstall=yes ;;
         --purge) purge=yes ;;
-        --broker | --root)
+        --broker | --updates | --root)
             [ "$#" -ge 2 ] || fail "$1 needs a value; see --help"
-            case $1 in --broker) broker=$2 ;; --root) image=$2 ;; esac
+            case $1 in --broker) broker=$2 ;; --updates) updates=$2 ;; --root) image=$2 ;; esac
             shift
             ;;
         --help | -h) usage; exit 0 ;;
@@ -54,10 +57,12 @@ while [ "$#" -gt 0 ]; do
     shift
 done
 [ -z "$purge" ] || [ -n "$uninstall" ] || fail "--purge goes with --uninstall"
-case $broker in
-    *[!0-9A-Fa-f:./]*) fail "--broker takes an IP address, not '$broker': systemd filters packets,
-  and packets bear no names. Look it up: getent ahosts $broker" ;;
-esac
+for address in "$broker" "$updates"; do
+    case $address in
+        *[!0-9A-Fa-f:./]*) fail "--broker, as --updates, takes an IP address, not '$address': systemd
+  filters packets, and packets bear no names. Look it up: getent ahosts $address" ;;
+    esac
+done
 if [ -n "$image" ]; then
     image=$(CDPATH='' cd -- "$image" 2>/dev/null && pwd -P) || fail "--root: there is no such folder"
     start=''
@@ -67,6 +72,14 @@ fi
 home=$image/opt/fleeting
 settings=$image/etc/fleeting/fleeting.toml
 units=$image/etc/systemd/system
+update_filter=$units/fleeting-update.service.d/host.conf
+slots=$image/var/lib/fleeting-update
+names='fleeting-perceive.service fleeting-uplink.service fleeting.target fleeting-update.service
+fleeting-update.path fleeting-update.timer fleeting-restart.path fleeting-restart.service
+media-fleeting.mount fleeting-renew.service fleeting-renew.timer'
+# What is enabled, beside what fleeting.target pulls in.
+enabled='fleeting.target fleeting-update.service fleeting-update.path fleeting-update.timer
+fleeting-restart.path media-fleeting.mount fleeting-renew.timer'
 users=$image/etc/sysusers.d/fleeting.conf
 folders=$image/etc/tmpfiles.d/fleeting.conf
 list=$home/.installed-files
@@ -133,6 +146,22 @@ files() {
         (cd "$source" && find . -type f ! -path './.venv/*' ! -path './runs/*' ! -path './.*' \
             ! -path '*/__pycache__/*' | cut -c 3-)
     fi | LC_ALL=C sort
+}
+
+# One line that changes whenever what a slot would hold does.
+content() {
+    files | grep -E '^(agent|models)/|^requirements\.txt$' | while IFS= read -r name; do
+        cat "$source/$name"
+    done | cksum
+}
+
+# What is installed now is what is to run; floors and trusted metadata stay.
+take_back_updates() {
+    now=$(content)
+    [ "$(cat "$home/.installed-content" 2>/dev/null || true)" != "$now" ] || return 0
+    remove "$slots/current" "$slots/confirmed" "$slots/restart" "$slots/state.json" \
+        "$slots/a" "$slots/b"
+    [ -n "$dry" ] || printf '%s\n' "$now" >"$home/.installed-content"
 }
 
 copy_clone() {
@@ -206,8 +235,7 @@ EOF
 }
 
 install_settings() {
-    for name in fleeting-perceive.service fleeting-uplink.service fleeting.target \
-        fleeting-renew.service fleeting-renew.timer; do
+    for name in $names; do
         put "$units/$name" 644 <"$source/systemd/$name"
     done
     put "$users" 644 <"$source/systemd/sysusers.conf"
@@ -217,6 +245,11 @@ install_settings() {
             "[Service]" "IPAddressAllow=" "IPAddressAllow=localhost $broker" |
             put "$units/fleeting-$name.service.d/broker.conf" 644
     done
+    if [ -n "$updates" ]; then
+        printf '%s\n' "# Written by tools/install.sh --updates; names are looked up on this machine." \
+            "[Service]" "IPAddressAllow=" "IPAddressAllow=localhost $updates" | put "$update_filter" 644
+    fi
+    take_back_updates
     [ -e "$settings" ] || default_settings | put "$settings" 640
     live || return 0
     run systemd-sysusers "$users"
@@ -228,6 +261,10 @@ install_all() {
     check_machine
     check_space
     # Code must not change under a running process; stopping the target alone does not wait.
+    if live && [ -e "$units/fleeting-update.service" ]; then
+        run systemctl stop fleeting-update.path fleeting-update.timer fleeting-update \
+            fleeting-restart.path
+    fi
     if live && systemctl --quiet is-active fleeting.target 2>/dev/null; then
         run systemctl stop fleeting.target fleeting-perceive fleeting-uplink
     fi
@@ -236,8 +273,10 @@ install_all() {
     install_settings
     if live; then
         run systemctl daemon-reload
-        run systemctl enable fleeting.target fleeting-renew.timer
-        [ -z "$start" ] || run systemctl restart fleeting.target
+        # shellcheck disable=SC2086 - a list
+        run systemctl enable $enabled
+        [ -z "$start" ] || run systemctl restart fleeting.target fleeting-update.path \
+            fleeting-update.timer fleeting-restart.path
     fi
     [ -n "$dry" ] || say "installed. Configuration: $settings; status: systemctl status 'fleeting*'"
 }
@@ -245,14 +284,16 @@ install_all() {
 uninstall_all() {
     check_machine
     if live && [ -e "$units/fleeting.target" ]; then
-        run systemctl disable --now fleeting.target fleeting-perceive fleeting-uplink \
-            fleeting-renew.timer
+        # An older release had fewer.
+        for name in $enabled fleeting-perceive.service fleeting-uplink.service; do
+            [ ! -e "$units/$name" ] || run systemctl disable --now "$name"
+        done
     fi
-    remove "$units/fleeting.target" "$units/fleeting-perceive.service" \
-        "$units/fleeting-uplink.service" "$units/fleeting-uplink.service.d" "$users" "$folders" \
-        "$units/fleeting-renew.service" "$units/fleeting-renew.service.d" \
-        "$units/fleeting-renew.timer" \
-        "$image/var/cache/fleeting-perceive"
+    for name in $names; do remove "$units/$name" "$units/$name.d"; done
+    remove "$users" "$folders" "$image/var/cache/fleeting-perceive" "$image/run/fleeting"
+    # A package without its base installation is of no use; floors and trusted metadata stay.
+    remove "$slots/current" "$slots/confirmed" "$slots/restart" "$slots/state.json" \
+        "$slots/a" "$slots/b" "$slots/a.new" "$slots/b.new" "$slots/download" "$slots/tmp"
     if [ "$source" = "$home" ]; then
         say "$home is the clone that you run this from: remove it yourself"
     elif [ -f "$list" ]; then
@@ -260,15 +301,16 @@ uninstall_all() {
     fi
     if [ -n "$purge" ]; then
         remove "$image/etc/fleeting" "$image/var/lib/fleeting" "$image/var/lib/fleeting-uplink" \
-            "$image/var/lib/fleeting-enrol"
-        for name in fleeting-perceive fleeting-uplink; do
+            "$slots" "$image/var/lib/fleeting-jobs" "$image/var/lib/fleeting-enrol"
+        for name in fleeting-perceive fleeting-uplink fleeting-update; do
             ! live || ! id "$name" >/dev/null 2>&1 || run userdel "$name"
         done
-        for name in fleeting fleeting-kiosk; do
+        for name in fleeting fleeting-kiosk fleeting-jobs; do
             ! live || ! getent group "$name" >/dev/null || run groupdel "$name"
         done
     else
-        say "kept: $image/etc/fleeting and $image/var/lib/fleeting* (settings, measurements, keys)"
+        say "kept: $image/etc/fleeting and $image/var/lib/fleeting* (settings, measurements, keys," \
+            "which versions it may not go back to)"
     fi
     ! live || run systemctl daemon-reload
     [ -n "$dry" ] || say "uninstalled"

@@ -7,19 +7,10 @@ import contextlib
 from pathlib import Path
 
 from agent.base.files import read_regular_file, write_atomically
-from agent.base.report import from_json, to_json
-from agent.base.report.base import ClosedModel, Software
-from agent.base.report.job import Job, JobExecution
+from agent.base.report import Installed, Job, JobExecution, from_json, to_json
 
 JOB, PROGRESS, INSTALLED = "job.json", "progress.json", "installed.json"
 _MAX_BYTES = 4_096
-
-
-class Installed(ClosedModel):
-    """What is in force."""
-
-    app: Software
-    models: Software
 
 
 class Exchange:

@@ -8,7 +8,9 @@ then both services are restarted and waited for, and only then the job ends as F
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -18,10 +20,10 @@ from typing import Any, Protocol
 from agent.base.clock import WallClock
 from agent.base.files import read_regular_file, write_atomically
 from agent.base.report.job import Job, JobExecution, JobKind, JobReason
-from agent.update.errors import UpdateError
+from agent.update.errors import UpdateError, disk_error
 from agent.update.exchange import Exchange
 from agent.update.repository import Target
-from agent.update.slots import Slots, disk_error
+from agent.update.slots import Slots
 from agent.update.soak import Stopped, Timing, Wait, expectations, look, wait_until_well
 from agent.update.state import STEPS, SWITCHED, Before, Phase, Record, Release, Update, load, save
 
@@ -212,10 +214,6 @@ class Machine:
                 if self._wait(0.0):
                     raise Stopped
 
-        try:
-            (self.folder / _DOWNLOADS).mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise disk_error(error, "The update cannot be stored") from None
         source.download(target, self.folder / _DOWNLOADS, progress)
         return _at(update, "downloaded", release=release)
 
@@ -225,11 +223,8 @@ class Machine:
         release, job = update.release, update.job
         assert release is not None
         archive = self.folder / _DOWNLOADS / f"{job.kind}-{job.version}.tar.gz"
-        if not archive.is_file():
-            found = [*(self.folder / _DOWNLOADS).rglob(archive.name)]
-            if not found:
-                return _at(update, "downloading", release=None)
-            archive = found[0]
+        if not _is(archive, release):
+            return _at(update, "downloading", release=None)
         slot = self._slots.spare()
         tree = self._slots.fill(slot, archive, job.kind, job.version, release.base)
         return _at(update, "unpacked", slot=slot, tree=tree)
@@ -364,7 +359,7 @@ class Machine:
         try:
             write_atomically(path, text)
         except OSError as error:
-            raise disk_error(error, "The services cannot be asked to restart") from None
+            raise disk_error(error, str(path)) from None
 
     def _discard(self, update: Update) -> None:
         """What a job leaves that came to nothing. Never raises."""
@@ -421,25 +416,34 @@ class Machine:
         try:
             save(self.folder, self._record)
         except OSError as error:
-            raise disk_error(error, "The updater's record cannot be kept") from None
+            raise disk_error(error, str(self.folder / "state.json")) from None
 
     def _tell(self, execution: JobExecution) -> None:
         """What the fleet is told is said again by the next step; it holds nothing up."""
         try:
             self._exchange.tell(execution)
         except OSError as error:
-            log.warning("%s", disk_error(error, "The fleet cannot be told"))
+            log.warning("%s", disk_error(error, str(self._exchange.folder)))
 
     def _say_installed(self) -> None:
         try:
             self._exchange.installed(*self._slots.versions(self._slots.current))
         except OSError as error:
-            log.warning("%s", disk_error(error, "What is in force cannot be told"))
+            log.warning("%s", disk_error(error, str(self._exchange.folder)))
 
 
 def _at(update: Update, phase: Phase, **changes: Any) -> Update:
     """The update with its next step."""
     return Update.model_validate({**dict(update), "phase": phase, **changes})
+
+
+def _is(archive: Path, release: Release) -> bool:
+    """Whether what was downloaded, perhaps before a power cut, still is what was signed."""
+    try:
+        with open(os.open(archive, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == release.sha256
+    except OSError:
+        return False
 
 
 def _boot() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
+import hashlib
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from agent.base.clock import WallClock
 from agent.base.config import AgentConfig, UpdateConfig
 from agent.base.errors import ConfigError, StoreError
 from agent.base.report import to_json
@@ -23,12 +25,12 @@ from agent.host import heartbeat
 from agent.host.sandbox.enter import enter_updater
 from agent.update.errors import UpdateError
 from agent.update.exchange import Exchange
-from agent.update.helper import SelfTest
 from agent.update.machine import Machine, Source
 from agent.update.media import newest
 from agent.update.slots import Slots
 from agent.update.soak import Stopped, Timing, Wait
 from agent.update.state import load
+from agent.update.tester import SelfTest
 
 log = logging.getLogger(__name__)
 
@@ -61,17 +63,18 @@ def run_updater(
     *,
     media: Path | None = None,
     timing: Timing | None = None,
+    clock: WallClock | None = None,
 ) -> int:
     """Finish what was begun, do what `job.json` asks for, install what a stick holds; then end.
-    `media`: a stick to install from now, whatever was tried before. `timing`: only for tests.
+    `media`: a stick to install from now, whatever was tried before. `timing`, `clock`: only for
+    tests.
 
     Returns 0; 1 where it has to be started again. Raises `AgentError`, also where another updater
     is at work.
     """
     folder = _folder(config.update)
     with _alone(folder):
-        stick = media or config.update.media
-        present = stick if stick is not None and (stick / "metadata").is_dir() else None
+        present = _repository_on(media or config.update.media)
         if media is not None and present is None:
             raise StoreError(f"{media} holds no update repository: there is no metadata/ in it.")
         slots = Slots(folder, base_root())
@@ -81,12 +84,12 @@ def run_updater(
             machine = Machine(
                 slots,
                 Exchange(config.update.exchange),
-                source=functools.partial(_source, config.update, folder, present),
+                source=functools.partial(_source, config.update, folder, present, clock),
                 self_test=self_test,
                 heartbeat=heartbeat_folder(config.update),
                 timing=timing or Timing(soak=config.update.soak),
                 wait=_waiter(stop),
-                enabled=bool(config.update.url),
+                enabled=config.update.on,
             )
             machine.run(_media_jobs(machine, slots, present, again=media is not None))
         except Stopped:
@@ -99,11 +102,29 @@ def run_updater(
     return 0
 
 
-def _source(config: UpdateConfig, folder: Path, media: Path | None, from_media: bool) -> Source:
+def _source(
+    config: UpdateConfig,
+    folder: Path,
+    media: Path | None,
+    clock: WallClock | None,
+    from_media: bool,
+) -> Source:
     """The repository, opened when it is needed: TUF's libraries are large."""
     from agent.update.repository import Repository
 
-    return Repository(config, folder / "trust", media if from_media else None)
+    path = base_root() / "requirements.txt"
+    try:
+        base = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        base = None  # the repository says what that means
+    stick = media if from_media or not config.url else None
+    return Repository(config, folder / "trust", stick, clock, base=base)
+
+
+def _repository_on(media: Path | None) -> Path | None:
+    """The repository's folder on a stick, where there is one."""
+    folders = [] if media is None else [media, media / "repository"]
+    return next((each for each in folders if (each / "metadata").is_dir()), None)
 
 
 def _media_jobs(

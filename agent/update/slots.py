@@ -20,12 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from agent.base.errors import reason
 from agent.base.files import sync_folder
 from agent.base.report.job import JobKind
 from agent.host.launch import CONFIRMED, CURRENT, SLOTS, link_of, slot_of
-from agent.update.errors import UpdateError
-from agent.update.unpack import TOO_FULL, unpack
+from agent.update.errors import UpdateError, disk_error
+from agent.update.unpack import unpack
 
 Slot = Literal["a", "b", "base"]
 _VERSION = re.compile(r'^__version__ = "([0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4})"$', re.MULTILINE)
@@ -92,7 +91,7 @@ class Slots:
             raise
         except OSError as error:
             _remove(beside)
-            raise disk_error(error, "The update cannot be unpacked") from None
+            raise disk_error(error, str(beside)) from None
         return found
 
     def _copy_package(self, beside: Path) -> None:
@@ -144,7 +143,7 @@ class Slots:
                 os.unlink(path)
             sync_folder(self.folder)
         except OSError as error:
-            raise disk_error(error, f"The link {path} cannot be changed") from None
+            raise disk_error(error, f"The link {path}") from None
 
     def discard(self, slot: str) -> None:
         """Remove a slot that no link names. Never raises."""
@@ -166,13 +165,6 @@ def versions_of(root: Path) -> tuple[str, str]:
         raise UpdateError("unpack", f"{root} holds no package with a version.")
     models = _PLAIN_VERSION.fullmatch(_text(root / "models" / "VERSION") or "")
     return found[1], models[1] if models else found[1]
-
-
-def disk_error(error: OSError, what: str) -> UpdateError:
-    """The update's error for one of the file system's."""
-    if error.errno in TOO_FULL:
-        return UpdateError("disk_full", f"{what}: no space is left. Free some, then try again.")
-    return UpdateError("disk", f"{what}: {reason(error)}. Look after the disk.")
 
 
 def tree(root: Path) -> str:

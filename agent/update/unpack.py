@@ -9,7 +9,6 @@ is stricter.
 
 from __future__ import annotations
 
-import errno
 import gzip
 import os
 import re
@@ -26,7 +25,6 @@ MAX_FILE = 64 * 2**20
 """Bytes."""
 MAX_BYTES = 192 * 2**20
 """Bytes of all files."""
-TOO_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MAX_DEPTH = 12
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,99}")
 _HEADERS = 128 * 1024

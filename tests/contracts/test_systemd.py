@@ -7,33 +7,50 @@ from pathlib import Path
 
 import pytest
 
+from agent.base.config import AgentConfig
 from agent.cli import build_parser
+from agent.update.machine import RESTART
 
 FOLDER = Path(__file__).resolve().parents[2] / "systemd"
 UNITS = ("fleeting-perceive.service", "fleeting-uplink.service")
+UPDATE = "fleeting-update.service"
+ALL = (*UNITS, UPDATE)
 TARGET = "fleeting.target"
+HELPERS = (
+    "fleeting-update.path", "fleeting-update.timer", "fleeting-restart.path",
+    "fleeting-restart.service", "media-fleeting.mount",
+)  # fmt: skip
+LAUNCHER = "/opt/fleeting/agent/host/launch.py"
 RENEW = ("fleeting-renew.service", "fleeting-renew.timer")
-BOTH = """
+EACH = """
 NoNewPrivileges=yes ProtectSystem=strict ProtectHome=yes PrivateTmp=yes PrivateMounts=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes ProtectKernelLogs=yes ProtectControlGroups=yes ProtectHostname=yes
 ProtectProc=invisible RestrictNamespaces=yes RestrictRealtime=yes RestrictSUIDSGID=yes
 LockPersonality=yes RemoveIPC=yes KeyringMode=private CapabilityBoundingSet= AmbientCapabilities=
 SystemCallArchitectures=native SystemCallFilter=@system-service SystemCallErrorNumber=EPERM
-DevicePolicy=closed PrivateIPC=yes IPAddressDeny=any UMask=0007 LimitCORE=0 MemorySwapMax=0
+DevicePolicy=closed PrivateIPC=yes IPAddressDeny=any LimitCORE=0 MemorySwapMax=0
+RestartPreventExitStatus=78 Environment=FLEETING_HEARTBEAT=/run/fleeting
+"""
+BOTH = f"""
+{EACH} UMask=0007
 Type=notify NotifyAccess=main PartOf=fleeting.target WantedBy=fleeting.target
-RestartPreventExitStatus=78 ReadWritePaths=/var/lib/fleeting
 """
 PERCEIVE = """
 PrivateNetwork=yes SocketBindDeny=any WatchdogSec=90 LimitMEMLOCK=infinity
-RestrictAddressFamilies=AF_UNIX TemporaryFileSystem=/run:ro BindPaths=/run/fleeting-perceive
+RestrictAddressFamilies=AF_UNIX TemporaryFileSystem=/run:ro ReadWritePaths=/var/lib/fleeting
 CacheDirectory=fleeting-perceive CacheDirectoryMode=0700
 RuntimeDirectory=fleeting-perceive RuntimeDirectoryMode=0750 Group=fleeting-kiosk
 """
-GROWING = ("SystemCallFilter", "InaccessiblePaths")
+GROWING = ("SystemCallFilter", "InaccessiblePaths", "ReadWritePaths", "Environment")
 UPLINK = """
 PrivateDevices=yes PrivateUsers=yes MemoryDenyWriteExecute=yes ProcSubset=pid SocketBindDeny=any
 WatchdogSec=120 StateDirectory=fleeting-uplink StateDirectoryMode=0700 Group=fleeting
+"""
+UPDATER = """
+PrivateDevices=yes PrivateUsers=yes MemoryDenyWriteExecute=yes SocketBindDeny=any UMask=0027
+StateDirectory=fleeting-update StateDirectoryMode=2750 Group=fleeting User=fleeting-update
+ReadWritePaths=/var/lib/fleeting-jobs WantedBy=multi-user.target Restart=on-failure
 """
 
 
@@ -46,26 +63,34 @@ def settings(unit: str) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", ALL)
 def test_exec_start_is_a_command_we_have(unit: str) -> None:
+    """Begun by the launcher of the base installation, which imports nothing of ours."""
     words = shlex.split(dict(settings(unit))["ExecStart"])
-    assert words[0] == "/opt/fleeting/.venv/bin/fleeting"
-    args = build_parser().parse_args(words[1:])
+    assert words[:4] == ["/opt/fleeting/.venv/bin/python", "-I", "-S", LAUNCHER]
+    assert (FOLDER.parent / Path(LAUNCHER).relative_to("/opt/fleeting")).is_file()
+    assert (words[4] == "--confirmed") is (unit == UPDATE)
+    folder, *command = words[5:] if unit == UPDATE else words[4:]
+    assert Path(folder) == AgentConfig().update.folder
+    args = build_parser().parse_args(command)
     assert f"fleeting-{args.verb}.service" == unit
     assert args.config == Path("/etc/fleeting/fleeting.toml")
 
 
-@pytest.mark.parametrize(("unit", "own"), [(UNITS[0], PERCEIVE), (UNITS[1], UPLINK)])
+@pytest.mark.parametrize(
+    ("unit", "own"),
+    [(UNITS[0], BOTH + PERCEIVE), (UNITS[1], BOTH + UPLINK), (UPDATE, EACH + UPDATER)],
+)
 def test_every_hardening_setting_is_there(unit: str, own: str) -> None:
     found = settings(unit)
-    for line in (BOTH + own).split():
+    for line in own.split():
         key, _, value = line.partition("=")
         assert (key, value) in found, line
         # Given once: a later line would take it back. Lists grow.
         assert key in GROWING or [name for name, _ in found].count(key) == 1, key
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", ALL)
 def test_the_sandbox_of_the_process_is_permitted(unit: str) -> None:
     """Landlock's calls are in none of the groups that systemd 252 knows."""
     filters = [value for key, value in settings(unit) if key == "SystemCallFilter"]
@@ -87,7 +112,7 @@ def test_perceive_keeps_the_access_it_needs() -> None:
     assert devices == [f"char-{kind} rw" for kind in ("video4linux", "media", "dma_heap", "alsa")]
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", ALL)
 def test_the_synchronisation_of_the_clock_can_be_read(unit: str) -> None:
     """adjtimex(2) only reads where nobody holds CAP_SYS_TIME; ProtectClock= forbids even that."""
     found = settings(unit)
@@ -122,6 +147,49 @@ def test_perceive_has_no_network_and_uplink_no_devices() -> None:
     assert dict(perceive)["User"] != dict(uplink)["User"]
 
 
+def test_the_updater_sees_neither_devices_nor_what_was_measured() -> None:
+    found = settings(UPDATE)
+    hidden = " ".join(value for key, value in found if key == "InaccessiblePaths").split()
+    assert {"-/var/lib/fleeting", "-/var/lib/fleeting-uplink"} <= set(hidden)
+    assert ("PrivateDevices", "yes") in found
+    assert not any(key in ("DeviceAllow", "SupplementaryGroups") for key, _ in found)
+    users = {dict(settings(unit))["User"] for unit in ALL}
+    assert len(users) == 3
+    hidden = " ".join(v for k, v in settings(UNITS[0]) if k == "InaccessiblePaths").split()
+    assert "-/var/lib/fleeting-jobs" in hidden
+
+
+def test_each_service_writes_its_own_sign_of_life_and_no_other() -> None:
+    perceive = dict(settings(UNITS[0]))["BindPaths"].split()
+    own = "/run/fleeting-perceive -/run/fleeting/perceive -/run/fleeting/perceive.starts"
+    assert perceive == own.split()
+    uplink = " ".join(value for key, value in settings(UNITS[1]) if key == "ReadWritePaths")
+    assert "-/run/fleeting/uplink -/run/fleeting/uplink.starts" in uplink
+    assert "perceive" not in uplink
+    lines = (FOLDER / "tmpfiles.conf").read_text(encoding="utf-8")
+    assert "d /run/fleeting 0755 root root" in lines
+    for name in ("perceive", "uplink"):
+        for file in (name, f"{name}.starts"):
+            assert f"f /run/fleeting/{file} 0640 fleeting-{name} fleeting-update" in lines
+
+
+def test_what_restarts_the_services_reads_nothing_and_has_no_network() -> None:
+    found = dict(settings("fleeting-restart.service"))
+    assert found["ExecStart"] == "/usr/bin/systemctl try-restart fleeting.target"
+    assert found["PrivateNetwork"] == "yes"
+    assert found["CapabilityBoundingSet"] == ""
+    watched = dict(settings("fleeting-restart.path"))["PathChanged"]
+    assert Path(watched) == AgentConfig().update.folder / RESTART
+    jobs = dict(settings("fleeting-update.path"))["PathChanged"]
+    assert Path(jobs) == AgentConfig().update.exchange / "job.json"
+
+
+def test_a_stick_is_mounted_to_be_read_only() -> None:
+    found = dict(settings("media-fleeting.mount"))
+    assert set(found["Options"].split(",")) == {"ro", "nosuid", "nodev", "noexec"}
+    assert found["Wants"] == found["Before"] == UPDATE
+
+
 def test_perceive_sees_no_socket_of_another_service() -> None:
     """Not even by its name: /run is its own. What it is told and tells by socket is inherited or
     made before it enters its sandbox."""
@@ -146,14 +214,14 @@ def test_the_uplink_sees_name_services_and_no_other() -> None:
         assert f"-{path}" not in hidden
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", ALL)
 def test_what_is_said_to_the_journal_is_limited(unit: str) -> None:
     found = dict(settings(unit))
     assert found["LogRateLimitIntervalSec"] == "60s"
     assert int(found["LogRateLimitBurst"]) <= 200
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", ALL)
 def test_core_dumps_and_swapping_are_disabled(unit: str) -> None:
     assert {("LimitCORE", "0"), ("MemorySwapMax", "0")} <= set(settings(unit))
 
@@ -172,7 +240,7 @@ def test_the_renewal_is_shut_in_as_the_uplink_is() -> None:
     walls = [each for each in uplink if each[0] not in own]
     for each in ("PartOf", "StartLimitIntervalSec", "NotifyAccess", "WatchdogSec", "Restart",
                  "RestartSec", "RestartPreventExitStatus", "KillSignal", "TimeoutStopSec",
-                 "ReadWritePaths", "WantedBy"):  # fmt: skip
+                 "ReadWritePaths", "WantedBy", "Environment"):  # fmt: skip
         walls = [(key, value) for key, value in walls if key != each]
     assert len(walls) > 40
     assert [each for each in renewal if each[0] not in own] == walls
@@ -180,7 +248,8 @@ def test_the_renewal_is_shut_in_as_the_uplink_is() -> None:
     assert (found["StateDirectory"], found["UMask"]) == ("fleeting-enrol", "0077")
     assert found["SuccessExitStatus"] == "75"
     words = shlex.split(found["ExecStart"])
-    args = build_parser().parse_args(words[1:])
+    assert words[3:6] == [LAUNCHER, "--confirmed", "/var/lib/fleeting-update"]
+    args = build_parser().parse_args(words[6:])
     assert (args.verb, args.renew, args.wait) == ("enrol", True, None)
     assert args.folder == Path("/var/lib/fleeting-enrol")
     timer = dict(settings(RENEW[1]))
@@ -190,17 +259,18 @@ def test_the_renewal_is_shut_in_as_the_uplink_is() -> None:
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    for name in (*UNITS, TARGET, *RENEW):
+    for name in (*ALL, TARGET, *HELPERS, *RENEW):
         text = (FOLDER / name).read_text(encoding="utf-8")
         # The command is not installed where tests run; verify would stop at that.
-        text = text.replace("/opt/fleeting/.venv/bin/fleeting", "/bin/true")
+        text = text.replace("/opt/fleeting/.venv/bin/python", "/bin/true")
+        text = text.replace("/usr/bin/systemctl", "/bin/true")
         (tmp_path / name).write_text(text, encoding="utf-8")
-    copies = [str(tmp_path / name) for name in (*UNITS, TARGET, *RENEW)]
+    copies = [str(tmp_path / name) for name in (*ALL, TARGET, *HELPERS, *RENEW)]
     verify = ["systemd-analyze", "verify", "--recursive-errors=no", *copies]
     done = subprocess.run(verify, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "fleeting" not in done.stderr
-    for unit in (*UNITS, RENEW[0]):
+    for unit in (*ALL, "fleeting-restart.service", RENEW[0]):
         exposure = ["systemd-analyze", "security", "--offline=true", "--threshold=15"]
         done = subprocess.run(
             [*exposure, str(tmp_path / unit)],
@@ -219,9 +289,12 @@ def test_users_and_folders_are_made_as_written(tmp_path: Path) -> None:
     users = ["systemd-sysusers", "--dry-run", root, str(FOLDER / "sysusers.conf")]
     done = subprocess.run(users, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    for name in ("fleeting", "fleeting-kiosk", "fleeting-perceive", "fleeting-uplink"):
+    for name in ("fleeting", "fleeting-kiosk", "fleeting-perceive", "fleeting-uplink",
+                 "fleeting-update", "fleeting-jobs"):  # fmt: skip
         assert name in done.stdout + done.stderr
     lines = (FOLDER / "tmpfiles.conf").read_text(encoding="utf-8")
     assert "d /var/lib/fleeting 2770 fleeting-perceive fleeting" in lines
     assert "f /var/lib/fleeting/outbox.db 0660 fleeting-perceive fleeting" in lines
+    assert "d /var/lib/fleeting-update 2750 fleeting-update fleeting" in lines
+    assert "d /var/lib/fleeting-jobs 2770 fleeting-uplink fleeting-jobs" in lines
     assert "d /var/lib/fleeting-enrol 0700 fleeting-uplink fleeting" in lines

@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = "tools/install.sh"
 UNITS = (
     "fleeting-perceive.service", "fleeting-uplink.service", "fleeting.target",
+    "fleeting-update.service", "fleeting-update.path", "fleeting-update.timer",
+    "fleeting-restart.path", "fleeting-restart.service", "media-fleeting.mount",
     "fleeting-renew.service", "fleeting-renew.timer",
 )  # fmt: skip
 
@@ -92,14 +94,37 @@ def test_an_upgrade_keeps_the_settings_and_removes_what_is_gone(clone: Path, ima
     assert added.is_dir()
 
 
+def test_another_clone_takes_what_an_update_had_installed_out_of_force(
+    clone: Path, image: Path
+) -> None:
+    """Run again as it was, to change an address, it must not."""
+    install(clone, "--root", str(image))
+    slots = image / "var/lib/fleeting-update"
+    for name in ("a", "trust"):
+        (slots / name).mkdir(parents=True)
+    (slots / "current").symlink_to("a")
+    done = install(clone, "--root", str(image), "--updates", "192.0.2.8")
+    assert done.returncode == 0, done.stderr
+    assert (slots / "current").is_symlink()
+    unit = image / "etc/systemd/system/fleeting-update.service.d/host.conf"
+    assert "IPAddressAllow=localhost 192.0.2.8\n" in unit.read_text()
+    (clone / "agent/old.py").write_text("another release")
+    assert install(clone, "--root", str(image)).returncode == 0
+    assert [each.name for each in slots.iterdir()] == ["trust"]
+
+
 def test_uninstalled_leaves_settings_and_state_unless_purged(clone: Path, image: Path) -> None:
     install(clone, "--root", str(image), "--broker", "192.0.2.7")
-    for name in ("fleeting", "fleeting-uplink", "fleeting-enrol"):
+    for name in ("fleeting", "fleeting-uplink", "fleeting-enrol", "fleeting-update/trust",
+                 "fleeting-update/a"):  # fmt: skip
         (image / "var/lib" / name).mkdir(parents=True)
         (image / "var/lib" / name / "kept").touch()
+    (image / "var/lib/fleeting-update/current").symlink_to("a")
     done = install(clone, "--root", str(image), "--uninstall")
     assert done.returncode == 0, done.stderr
+    state = "var/lib/fleeting-update/trust/kept"  # not what ran, but what it may not go back to
     kept = {f"var/lib/{name}/kept" for name in ("fleeting", "fleeting-uplink", "fleeting-enrol")}
+    kept.add(state)
     assert set(snapshot(image)) == {"etc/fleeting/fleeting.toml", *kept}
     for more in ([], ["--purge"]):
         assert install(clone, "--root", str(image), "--uninstall", *more).returncode == 0

@@ -15,7 +15,9 @@ ROOMS = (
     "collector",
     "controller",
     "operate",
+    "repository",
     "export",
+    "seen",
 )
 """Rooms with a module `cli` whose `add(verbs)` puts verbs into argparse's subparsers; each sets
 `run`, which takes the arguments and returns the exit code, None meaning 0."""

@@ -170,8 +170,8 @@ def enter_updater(
     readable: Iterable[Path], writable: Iterable[Path], ports: Iterable[int]
 ) -> tuple[Layer, ...]:
     """Deny devices, reading except `readable`, Python and what the system's libraries read, writing
-    outside `writable` (where links may be made, too), TCP connections to other than `ports`, memory
-    that is written and executed, and new processes. Returns the layers in force.
+    outside `writable` (where links may be made and files moved, too), TCP connections to other than
+    `ports`, memory that is written and executed, and new processes. Returns the layers in force.
 
     Names are looked up in this process, so datagrams may go anywhere: only the address filter of
     the systemd unit holds them. Never raises; an unavailable layer is logged in one line.
@@ -185,7 +185,7 @@ def enter_updater(
         grants=(
             *landlock.existing(places.uplink_reads(readable), landlock.READING),
             *landlock.existing(places.plain_devices(), landlock.FILE),
-            *landlock.existing(folders, landlock.FOLDER | landlock.MAKE_SYM),
+            *landlock.existing(folders, landlock.FOLDER | landlock.MAKE_SYM | landlock.REFER),
         ),
         ports=tuple(ports) or (0,),
         scoped=landlock.SIGNAL | landlock.ABSTRACT_UNIX_SOCKET,

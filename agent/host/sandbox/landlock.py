@@ -27,11 +27,11 @@ _ALL_THREADS = 1 << 3
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _REMOVE_DIR, _REMOVE_FILE, _MAKE_CHAR, _MAKE_DIR = 1 << 4, 1 << 5, 1 << 6, 1 << 7
 _MAKE_REG, _MAKE_SOCK, _MAKE_FIFO, _MAKE_BLOCK, MAKE_SYM = (1 << each for each in range(8, 13))
-_REFER, TRUNCATE, IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
+REFER, TRUNCATE, IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
 READING = READ_FILE | READ_DIR
 CHANGING = (
     WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_CHAR | _MAKE_DIR | _MAKE_REG | _MAKE_SOCK
-    | _MAKE_FIFO | _MAKE_BLOCK | MAKE_SYM | _REFER | TRUNCATE | IOCTL_DEV
+    | _MAKE_FIFO | _MAKE_BLOCK | MAKE_SYM | REFER | TRUNCATE | IOCTL_DEV
 )  # fmt: skip
 """Rights that modify files or folders, or control a device."""
 FOLDER = READING | WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | TRUNCATE
@@ -40,7 +40,7 @@ folder to another."""
 FILE = READ_FILE | WRITE_FILE | TRUNCATE
 DEVICE = READING | WRITE_FILE | TRUNCATE | IOCTL_DEV
 _FILE_RIGHTS = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
-_MIN_ABI = {2: _REFER, 3: TRUNCATE, 5: IOCTL_DEV}
+_MIN_ABI = {2: REFER, 3: TRUNCATE, 5: IOCTL_DEV}
 
 _pinned: list[int] = []
 """Descriptors of granted paths below /proc. procfs makes a new inode for an entry that fell out of

@@ -11,7 +11,7 @@ from tools.fleet.controller.intake import Taken
 from tools.fleet.controller.wanted import Post
 from tools.fleet.enrolment import answers
 from tools.fleet.enrolment import intake as enrolment
-from tools.fleet.store import Store
+from tools.fleet.store import Store, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ class Desk:
             return None
         try:
             taken = self._intake.take(topic, body, now)
+        except StoreUnavailable:
+            raise
         except ToolError as error:  # a revocation list is gone: nothing is certified without it
             log.error("%s", error)
             return Taken(refused="authority")

@@ -17,6 +17,8 @@ AGAIN = 10
 SILENT = 900
 """Seconds after which a device that is online and behind is told again without having come back.
 New settings are reported when a window has begun, which may take that long."""
+UNKNOWN = "unknown"
+"""In place of a hash: the broker may hold this or that."""
 NOTHING = hashlib.sha256(b"").hexdigest()
 
 

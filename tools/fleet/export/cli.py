@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +68,14 @@ def _export(args: argparse.Namespace) -> None:
         None if args.since is None else select.instant(args.since),
         None if args.until is None else select.instant(args.until, end=True),
         tuple(args.device),
-        args.group,
     )
     path = args.out or Path(f"{args.kind}.{args.format}")
     write.check_target(path)
     with _open(args.fleet) as store:
-        select.refuse_unknown(store, selection)
+        select.refuse_unknown(store, selection.devices)
+        if args.group is not None:
+            among = select.members(store, args.group, selection.devices)
+            selection = replace(selection, devices=among)
         total = select.count(store, kind, selection)
         with bar(f"export {args.kind}", total or None) as tell:
             batches = select.rows(store, kind, selection)
@@ -108,7 +111,7 @@ def _receipts(args: argparse.Namespace) -> int:
     with _open(args.fleet) as store:
         known = receipts.known_devices(store)
         if missing := set(chosen.devices) - set(known):
-            select.refuse_unknown(store, select.Selection(devices=tuple(sorted(missing))))
+            select.refuse_unknown(store, sorted(missing))
         found = [
             receipts.verify(store, device, since, args.until)
             for device in along(list(dict.fromkeys(chosen.devices)) or known, "receipts")

@@ -13,7 +13,8 @@ from tools.fleet.export.columns import Kind
 from tools.fleet.store import Store
 
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MOST = 30_000
+"""Parameters of a statement: SQLite takes 32,766, PostgreSQL 65,535."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +26,13 @@ class Selection:
     until: int | None = None
     """UTC seconds, not included."""
     devices: tuple[str, ...] = ()
-    group: str | None = None
+    """Empty: all."""
 
     def __post_init__(self) -> None:
         """Raises `ToolError`."""
         for name in self.devices:
             if not _DEVICE.fullmatch(name):
                 raise ToolError(f"{name!a} is no device's id: letters, digits, - and _.")
-        if self.group is not None and not _NAME.fullmatch(self.group):
-            raise ToolError(f"{self.group!a} is no group's name.")
         if self.since is not None and self.until is not None and self.since >= self.until:
             raise ToolError("--from is not before --to. Exchange them.")
 
@@ -48,22 +47,34 @@ class Selection:
         if self.devices:
             parts.append(f"{table}.device IN ({', '.join('?' * len(self.devices))})")
             params += self.devices
-        if self.group is not None:
-            parts.append(f"{table}.device IN (SELECT device FROM devices WHERE grp = ?)")
-            params.append(self.group)
         return (f" WHERE {' AND '.join(parts)}" if parts else ""), params
 
 
-def refuse_unknown(store: Store, selection: Selection) -> None:
-    """Raises `ToolError` where a device or group is none of the fleet's: an empty file would look
-    like an answer."""
-    for name in selection.devices:
+def refuse_unknown(store: Store, devices: Sequence[str]) -> None:
+    """Raises `ToolError` where a device is none of the fleet's: an empty file would look like an
+    answer."""
+    for name in devices:
         if not store.tuples("SELECT 1 FROM devices WHERE device = ?", (name,)):
             raise ToolError(f"The database knows no device {name}. See: fleeting-fleet devices.")
-    if selection.group is not None and not store.tuples(
-        "SELECT 1 FROM devices WHERE grp = ?", (selection.group,)
-    ):
-        raise ToolError(f"No device is in the group {selection.group}.")
+
+
+def members(store: Store, group: str, devices: Sequence[str] = ()) -> tuple[str, ...]:
+    """Devices that are in a group, saved or their own, and of `devices` where there are some.
+    Raises `ToolError`."""
+    from tools.fleet.controller.rollouts import subjects
+
+    found = {subject.id for _, subject in subjects(store) if group in subject.groups}
+    found &= set(devices) or found
+    if not found:
+        raise ToolError(
+            f"No such device is in the group {group!a}. See: fleeting-fleet group list."
+        )
+    if len(found) > _MOST:
+        raise ToolError(
+            f"{len(found)} devices are in {group}, more than one query takes ({_MOST}). Leave "
+            "--group out, and choose from the file."
+        )
+    return tuple(sorted(found))
 
 
 def count(store: Store, kind: Kind, selection: Selection) -> int:
@@ -109,10 +120,3 @@ def instant(text: str, *, end: bool = False) -> int:
                 f"{text!a} is no time. Give a day such as 2026-11-28, or 2026-11-28T12:00 (UTC)."
             ) from None
     return int(found.timestamp())
-
-
-def devices_of(store: Store, selection: Selection) -> Sequence[str]:
-    """Ids of the chosen devices, ascending."""
-    where, params = selection.where("last_seen", "devices")
-    found = store.tuples(f"SELECT device FROM devices{where} ORDER BY device", params)
-    return [row[0] for row in found]

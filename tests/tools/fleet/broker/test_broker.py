@@ -22,7 +22,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from agent.base.config import load
-from agent.base.report import to_json
+from agent.base.report import Job, JobExecution, to_json
 from agent.uplink.process import run_uplink
 from agent.wall.outbox import Outbox
 from tests.summaries import meta, summary
@@ -40,8 +40,8 @@ WRITABLE = (
     "fleeting/1/d/{}/state", "fleeting/1/d/{}/meta", "fleeting/1/d/{}/summary",
     "fleeting/1/d/{}/health", "fleeting/1/d/{}/event", "fleeting/1/d/{}/receipt",
     "fleeting/1/d/{}/shadow/reported", "fleeting/1/d/{}/res/ping",
-    "fleeting/1/d/{}/job/0123456789abcdef", "homeassistant/device/{}/config",
-    "fleeting/1/p/{}/renew",
+    "fleeting/1/d/{}/job/0123456789abcdef",
+    "homeassistant/device/{}/config", "fleeting/1/p/{}/renew",
 )  # fmt: skip
 READABLE = (
     "fleeting/1/d/{}/shadow/desired", "fleeting/1/d/{}/cmd/ping", "fleeting/1/d/{}/job/next",
@@ -545,6 +545,17 @@ def test_the_watcher_shows_nothing_that_is_not_sound() -> None:
         assert "REFUSED" in shown
         assert "\x1b" not in shown
     assert "\x1b" not in line("fleeting/1/d/\x1b/state", b"online")
+    job, topic = Job(job="a" * 16, kind="app", version="2.0.0"), f"fleeting/1/d/{A}/job"
+    said = to_json(JobExecution(
+        job=job.job, status="QUEUED", step=None, reason=None, number=0, app="1.0.0", models="1.0.0"
+    ))  # fmt: skip
+    assert line(f"{topic}/{job.job}", said) == f"{A:<16} job      ok {said.decode()}"
+    assert line(f"{topic}/next", to_json(job)).startswith(f"{A:<16} job/next ok ")
+    assert line(f"{topic}/next", b"").endswith("taken back")
+    for last, bad in ((job.job, to_json(job)), ("next", said), ("b" * 16, said), (job.job, b"")):
+        assert "REFUSED" in line(f"{topic}/{last}", bad)
+    assert line(topic, said).endswith("not a topic of ours")
+    assert line(f"{topic}/a/b", said).endswith("not a topic of ours")
     assert line(f"fleeting/1/d/{A}/cmd", b"{}").endswith("not a topic of ours")
 
 

@@ -124,7 +124,7 @@ def test_metrics(fleet: Fleet) -> None:
         'fleet_jobs{reason="none",status="SUCCEEDED"} 9.0',
         'fleet_jobs{reason="unlisted",status="REJECTED"} 1.0',
         'fleet_rollouts{status="SUCCEEDED"} 1.0',
-        'fleet_controller_refused_total{reason="malformed"} 1.0',
+        'fleet_controller_refused_total{reason="fields"} 1.0',
         'fleet_controller_published_total{kind="next"} 20.0',
     }
     eventually(lambda: wanted <= {*read().splitlines()}, f"all of {wanted}")

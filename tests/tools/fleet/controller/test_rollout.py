@@ -207,8 +207,8 @@ def test_answers_about_others_jobs_are_quarantined(fleet: Fleet) -> None:
     eventually(lambda: len(fleet.rows("quarantine")) == 8, "all are kept")
     found = {(row["device"], row["reason"]) for row in fleet.rows("quarantine")}
     assert found == {
-        ("box-1", "another_device"), ("box-2", "unknown_job"), ("box-0", "malformed"),
-        ("box-0", "version"), ("box-1", "malformed"),
+        ("box-1", "another_device"), ("box-2", "unknown_job"), ("box-0", "fields"),
+        ("box-0", "version"), ("box-1", "fields"),
     }  # fmt: skip
     assert fleet.jobs()["box-0"]["status"] == "IN_PROGRESS"
     assert {row["app"] for row in fleet.rows("devices")} == {OLD}

@@ -11,7 +11,7 @@ import pytest
 from agent.base.report import Meta, Receipt, from_json, to_json
 from tests.desk.receipt.days import DAY, HOUR, Box
 from tests.summaries import meta
-from tests.tools.fleet.filled import add_device, add_receipt, add_summary
+from tests.tools.fleet.filled import add_device, say
 from tools.fleet.cli import main
 from tools.fleet.store import open_store
 
@@ -32,7 +32,7 @@ class Fleet:
         box.tick()
         for _ in range(days):
             for each in box.release(3):
-                add_summary(self.store, name, each, int(box.utc or 0))
+                say(self.store, name, each, int(box.utc or 0))
             box.pass_time(DAY, DAY / 2)
         self.receipts(name, box)
         add_device(self.store, name, meta=told(box) if vouch else None)
@@ -46,7 +46,7 @@ class Fleet:
                 (name, receipt.statement.key, receipt.statement.number),
             )
             if not known:
-                add_receipt(self.store, name, receipt, receipt.statement.end or 0)
+                say(self.store, name, receipt, receipt.statement.end or 0)
 
     def verify(self, *words: str) -> int:
         return main(["receipts", "verify", "--fleet", str(self.folder), *words])
@@ -198,7 +198,7 @@ def test_summaries_after_a_reset_of_the_outbox(fleet: Fleet, box: Box, capsys: R
     box.seq = 0
     box.start()
     for each in box.release(2):
-        add_summary(fleet.store, DEVICE, each, int(box.utc or 0))
+        say(fleet.store, DEVICE, each, int(box.utc or 0))
     box.pass_time(DAY, HOUR * 6)
     fleet.receipts(DEVICE, box)
     assert fleet.verify() == 2

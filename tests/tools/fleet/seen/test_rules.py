@@ -1,4 +1,4 @@
-"""The alert rules in a real Prometheus: each fires when it should, and is silent when all is well."""
+"""The alert rules in a real Prometheus: each fires when it should, and is silent otherwise."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from typing import Any
 
 import pytest
 
+from tests.tools.fleet.collector.conftest import Devices, Site, body, devices, make_site, site
 from tests.uplink.conftest import eventually
 from tools.common.mosquitto import die_with_parent, free_port, terminate
+from tools.fleet.collector.metrics import Metrics
+from tools.fleet.controller.meters import Meters
 from tools.fleet.seen.copy import RULES, prometheus_yml
+
+__all__ = ["devices", "make_site", "site"]  # fixtures
 
 WELL = {
     'up{job="fleeting-collector", instance="a"}': "1x600",
@@ -220,3 +225,53 @@ def test_a_real_prometheus_loads_every_rule(tmp_path: Path, servers: list[Promet
 
 def metrics_in(text: str) -> set[str]:
     return set(re.findall(r"\bfleet(?:ing)?_[a-z_]+", text))
+
+
+def test_every_metric_that_a_rule_reads_is_exposed() -> None:
+    """By collector and controller as they are, not as they were when the rules were written."""
+    exposed = {"up", "fleeting"}
+    for registry in (Metrics().registry, Meters().registry):
+        for family in registry.collect():
+            suffix = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+            exposed |= {family.name + each for each in suffix.get(family.type, ("",))}
+    read = {name for rule in expressions(RULES.read_text()) for name in metrics_in(rule)}
+    assert read <= exposed
+    assert len(read) > 15
+    made = {name.partition("{")[0] for name in (*WELL, *(n for each in ILL.values() for n in each))}
+    assert made <= exposed
+    assert read <= made, "an alert that is tried without its metric"
+
+
+def expressions(text: str) -> list[str]:
+    """What follows `expr:`, up to the next key."""
+    found = re.findall(r"expr: (?:>-\n)?(.*?)\n +(?:for|labels):", text, re.DOTALL)
+    assert len(found) == len(ILL)
+    return found
+
+
+@pytest.mark.slow
+def test_a_real_prometheus_watches_a_real_collector(
+    site: Site, devices: Devices, tmp_path: Path, servers: list[Prometheus]
+) -> None:
+    """What it stores is counted; when it is killed an alert begins to wait."""
+    process = site.collect()
+    folder = tmp_path / "prometheus"
+    folder.mkdir()
+    quick = prometheus_yml([f"127.0.0.1:{site.metrics_port}"], ["127.0.0.1:1"])
+    server = Prometheus(folder, quick.replace("15s", "1s"))
+    servers.append(server)
+    eventually(lambda: server.value('up{job="fleeting-collector"}') == 1, "a scrape")
+    for seq in range(20):
+        devices.say("box-1", body(seq))
+    devices.say("box-1", b"{}")
+    devices.settle()
+    stored = 'sum(fleeting_collector_stored_total{kind="summary"})'
+    eventually(lambda: server.value(stored) == 20, "20 summaries counted")
+    eventually(
+        lambda: server.value("sum(fleeting_collector_quarantined_total)") == 1, "the one refused"
+    )
+    assert server.value("fleeting_collector_database_up") == 1
+    waiting = 'ALERTS{alertname="FleetingNoCollector"}'
+    assert server.value(waiting) is None
+    process.kill()
+    eventually(lambda: server.value(waiting) == 1, "an alert")

@@ -9,7 +9,7 @@ const urgent = {
     microphone_stalled: "its microphone gives no sound",
     policy_refused: "its policy was refused; it publishes nothing",
     summaries_lost: "summaries were lost before they were sent",
-    update_rolled_back: "an update was taken back",
+    update_rolled_back: "an update was taken back; it works on the old version",
 };
 if (!level || e === null || typeof e !== "object" || e.v !== 1) return null;
 if (!Object.hasOwn(urgent, e.code) || !Number.isInteger(e.count)) return null;

@@ -1,0 +1,1 @@
+"""Updates that are killed at random instants, and releases that are no good."""
