@@ -125,6 +125,28 @@ def test_keys_that_wait_are_bounded(fleet: Fleet, store: Store, intake: Intake) 
     assert set(refusals(store)) == {"too_many"}
 
 
+def test_what_was_refused_for_the_time_being_is_decided_anew(
+    fleet: Fleet, store: Store, intake: Intake
+) -> None:
+    """The device asks again with the same key."""
+    first, secret = enrolled(fleet, store, intake), key()
+    der = csr_for(secret)
+    early, due = NOW + 100 * DAY, NOW + 250 * DAY
+    assert asked(intake, secret, first, renew=True, now=early, der=der).state == "rejected"
+    assert asked(intake, secret, first, renew=True, now=due, der=der).state == "approved"
+    (answer,) = heard(store)
+    assert answer.certificate is not None
+    voucher, last = pair_in(fleet.bundle("box-8")), key()
+    der = csr_for(last, "box-8")
+    body = request(der, voucher, "box-8")
+    for _ in range(MAX_WAITING):
+        other = request(csr_for(key(), "box-8"), voucher, "box-8")
+        intake.take("fleeting/1/p/box-8/csr", other, NOW)
+    assert intake.take("fleeting/1/p/box-8/csr", body, NOW).state == "rejected"
+    decide.refuse(store, "box-8", None, NOW)
+    assert intake.take("fleeting/1/p/box-8/csr", body, NOW).state == "waiting"
+
+
 def test_a_refusal_is_said_and_stays(fleet: Fleet, store: Store, intake: Intake) -> None:
     secret, voucher = key(), pair_in(fleet.bundle())
     der = csr_for(secret)
