@@ -134,10 +134,12 @@ def device(tmp_path: Path) -> Iterator[Device]:
 def test_an_update_is_confirmed_after_its_soak(device: Device) -> None:
     job = device.ask()
     steps: list[str | None] = []
+    numbers: list[int] = []
     tell = Exchange.tell
 
     def noting(self: Exchange, execution: JobExecution) -> None:
         steps.append(execution.step if execution.status == "IN_PROGRESS" else execution.status)
+        numbers.append(execution.number)
         tell(self, execution)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -147,6 +149,8 @@ def test_an_update_is_confirmed_after_its_soak(device: Device) -> None:
         job=job.job, status="SUCCEEDED", step="SOAKING", reason=None, number=found.number,
         app="0.2.0", models="0.2.0",
     )  # fmt: skip
+    assert numbers == sorted(numbers)
+    assert len(set(numbers)) == 7, "each report that differs has a number of its own"
     kept = list(dict.fromkeys(steps))
     assert kept == [
         "DOWNLOADING", "DOWNLOADED", "VERIFIED", "UPDATING", "UPDATED", "SOAKING", "SUCCEEDED",
