@@ -30,7 +30,7 @@ from tests.update.archives import BASE, install, models, pack, package
 from tools.robustness.update.device import Services
 
 TIMING = Timing(
-    soak=0.05, poll=0.005, limits=Limits(10.0, 2.0), absent=5.0, ended=2.0, recover=10.0
+    soak=0.05, poll=0.005, limits=Limits(20.0, 10.0), absent=10.0, ended=5.0, recover=20.0
 )
 
 
@@ -310,8 +310,8 @@ def test_a_machine_that_starts_too_often_takes_it_back(
 ) -> None:
     device.ask()
     boots = iter(f"{number:08x}" for number in range(1000))
-    monkeypatch.setattr(machine_module, "_boot", lambda: current)
     current = next(boots)
+    monkeypatch.setattr(machine_module, "_boot", lambda: current)
     monkeypatch.setattr(machine_module, "wait_until_well", stopped)
     for _ in range(3):
         with pytest.raises(Stopped):
@@ -427,7 +427,7 @@ def test_killed_at_every_change_of_a_file_it_ends_in_the_old_or_the_new(
                     assert tree(device.place / path.readlink()) == trees["0.2.0"]
             found = device.run()
         wanted = ("FAILED", "ROLLED_BACK", "0.1.0") if bad else ("SUCCEEDED", "SOAKING", "0.2.0")
-        assert (found.status, found.step, found.app) == wanted, number
+        assert (found.status, found.step, found.app) == wanted, (number, found)
         assert device.services.versions == {wanted[2]}
         assert device.slots.current == device.slots.confirmed
         shutil.rmtree(place)
