@@ -385,9 +385,10 @@ class Machine:
         self._record = self._record.end(execution)
         self._discard_download()
         self._write()
+        # Before the end is told: whoever hears of it may look at once.
+        self._say_installed()
         if not update.media:
             self._tell(execution)
-        self._say_installed()
         log.info("Job %s: %s%s.", update.job.job, status, f" ({reason})" if reason else "")
 
     def _save(self, update: Update) -> Update:
