@@ -14,7 +14,7 @@ def test_every_verb_has_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert caught.value.code == 0
     shown = capsys.readouterr().out
-    verbs = "run perceive uplink demo replay spot inspect check audit notice receipt config"
+    verbs = "run perceive uplink demo replay spot inspect check audit notice receipt enrol config"
     for verb in verbs.split():
         assert f"\n    {verb} " in shown
 

@@ -72,15 +72,14 @@ fi
 home=$image/opt/fleeting
 settings=$image/etc/fleeting/fleeting.toml
 units=$image/etc/systemd/system
-filter=$units/fleeting-uplink.service.d/broker.conf
 update_filter=$units/fleeting-update.service.d/host.conf
 slots=$image/var/lib/fleeting-update
 names='fleeting-perceive.service fleeting-uplink.service fleeting.target fleeting-update.service
 fleeting-update.path fleeting-update.timer fleeting-restart.path fleeting-restart.service
-media-fleeting.mount'
+media-fleeting.mount fleeting-renew.service fleeting-renew.timer'
 # What is enabled, beside what fleeting.target pulls in.
 enabled='fleeting.target fleeting-update.service fleeting-update.path fleeting-update.timer
-fleeting-restart.path media-fleeting.mount'
+fleeting-restart.path media-fleeting.mount fleeting-renew.timer'
 users=$image/etc/sysusers.d/fleeting.conf
 folders=$image/etc/tmpfiles.d/fleeting.conf
 list=$home/.installed-files
@@ -228,7 +227,7 @@ default_settings() {
 # port = 1883
 # username = ""
 # password_file = "/etc/fleeting/mqtt.password"
-# tls = false
+# tls = false               # or all of it from the fleet: sudo fleeting enrol BUNDLE
 # ca_file = "/etc/fleeting/ca.pem"
 # cert_file = "/etc/fleeting/device.pem"
 # key_file = "/run/credentials/fleeting-uplink.service/mqtt.key"
@@ -241,10 +240,11 @@ install_settings() {
     done
     put "$users" 644 <"$source/systemd/sysusers.conf"
     put "$folders" 644 <"$source/systemd/tmpfiles.conf"
-    if [ -n "$broker" ]; then
+    [ -z "$broker" ] || for name in uplink renew; do
         printf '%s\n' "# Written by tools/install.sh --broker; names are looked up on this machine." \
-            "[Service]" "IPAddressAllow=" "IPAddressAllow=localhost $broker" | put "$filter" 644
-    fi
+            "[Service]" "IPAddressAllow=" "IPAddressAllow=localhost $broker" |
+            put "$units/fleeting-$name.service.d/broker.conf" 644
+    done
     if [ -n "$updates" ]; then
         printf '%s\n' "# Written by tools/install.sh --updates; names are looked up on this machine." \
             "[Service]" "IPAddressAllow=" "IPAddressAllow=localhost $updates" | put "$update_filter" 644
@@ -301,7 +301,7 @@ uninstall_all() {
     fi
     if [ -n "$purge" ]; then
         remove "$image/etc/fleeting" "$image/var/lib/fleeting" "$image/var/lib/fleeting-uplink" \
-            "$slots" "$image/var/lib/fleeting-jobs"
+            "$slots" "$image/var/lib/fleeting-jobs" "$image/var/lib/fleeting-enrol"
         for name in fleeting-perceive fleeting-uplink fleeting-update; do
             ! live || ! id "$name" >/dev/null 2>&1 || run userdel "$name"
         done
@@ -309,8 +309,8 @@ uninstall_all() {
             ! live || ! getent group "$name" >/dev/null || run groupdel "$name"
         done
     else
-        say "kept: $image/etc/fleeting, $image/var/lib/fleeting, $image/var/lib/fleeting-uplink," \
-            "$image/var/lib/fleeting-jobs and $slots (which versions it may not go back to)"
+        say "kept: $image/etc/fleeting and $image/var/lib/fleeting* (settings, measurements, keys," \
+            "which versions it may not go back to)"
     fi
     ! live || run systemctl daemon-reload
     [ -n "$dry" ] || say "uninstalled"

@@ -34,7 +34,7 @@ class Credentials:
     password: str | None
     tls: ssl.SSLContext | None
     certificate: tuple[Path, tuple[int, ...]] | None = None
-    """The certificate's file, and which one it was when it was read."""
+    """The file that holds certificate and key, and which one it was when it was read."""
 
     @property
     def replaced(self) -> bool:
@@ -59,7 +59,9 @@ def load_credentials(params: MqttConfig) -> Credentials:
     would cross the internet in the clear."""
     refuse_plaintext(params)
     password = read_password(params.password_file) if params.password_file else None
-    certificate = params.cert_file if params.tls else None
+    # Two files cannot be replaced at one instant: whoever does that starts this process again.
+    one = params.cert_file == params.key_file
+    certificate = params.cert_file if params.tls and one else None
     before = None if certificate is None else (certificate, _which(certificate))
     return Credentials(password, _tls(params) if params.tls else None, before)
 

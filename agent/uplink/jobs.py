@@ -41,7 +41,7 @@ SETTLE = 30.0
 retained: the job was taken back while this device was away."""
 GRACE = 5.0
 """Seconds that an updater which has just begun a job has to say so, once the job is taken back."""
-_BURST, _RATE = 3, 0.1
+_BURST, _RATE = 6, 0.1
 """Different jobs taken over at once, and per second on average; of more, the newest waits."""
 _LAST_NUMBER = 255
 _BEFORE_UPDATING = frozenset({None, "DOWNLOADING", "DOWNLOADED", "VERIFIED"})
@@ -159,7 +159,8 @@ class Jobs:
             self._fresh, self._known = False, True
             if not same:
                 self._taken, self._asked = self._received, self._judged(self._received)
-        if not self._known or self._is_switching():
+        # Where updates are off the folder is not looked at: it may be another configuration's.
+        if not self._on or not self._known:
             return
         try:
             self._exchange.keep(self._to_be_done())
@@ -169,21 +170,17 @@ class Jobs:
                 log.error("%s", error)
             self._trouble = str(error)
 
-    def _is_switching(self) -> bool:
-        """Whether a job is finished before the updater learns of another wish: so its end is seen
-        before the next one's progress takes its place."""
-        said = self._said
-        begun = said is not None and said.status not in TERMINAL
-        return self._on and begun and said is not None and said.step not in _BEFORE_UPDATING
-
     def _to_be_done(self) -> Job | None:
-        """The job for the updater; none that has ended without it."""
+        """The job for the updater: none that has ended without it, and none while another one is
+        beyond return, whose end is to be seen before the next one's progress takes its place."""
         asked, said = self._asked, self._said
         if asked is None:
             return None
         if said is not None and said.job == asked.id and said.status in TERMINAL:
             progress = self._progress()
             return asked.job if progress is not None and progress.job == asked.id else None
+        if said is not None and said.job != asked.id and _is_switching(said):
+            return None
         return asked.job
 
     def _progress(self) -> JobExecution | None:
@@ -254,7 +251,7 @@ class Jobs:
         if now - self._gone_since < GRACE:
             return None
         self._gone_since = None
-        begun = said.step not in _BEFORE_UPDATING
+        begun = _is_switching(said)
         end = self._own(
             said.job, "FAILED" if begun else "CANCELED", "internal" if begun else "canceled"
         )
@@ -272,6 +269,11 @@ class Jobs:
             job=job, status=status, step=None, reason=why, number=0,
             app=installed.app, models=installed.models,
         )  # fmt: skip
+
+
+def _is_switching(said: JobExecution) -> bool:
+    """Whether it is finished, whatever the fleet wishes by now."""
+    return said.status not in TERMINAL and said.step not in _BEFORE_UPDATING
 
 
 def _name_of(parsed: Any) -> str:

@@ -380,7 +380,7 @@ def _enter_sandbox(config: AgentConfig) -> UplinkCage:
             config.store.outbox.parent,
             key_path(config.store).parent,
             state_path(config.store).parent,
-            config.update.exchange,
+            *([config.update.exchange] if config.update.on else []),
         ),
         broker_port=config.mqtt.port,
     )

@@ -68,7 +68,7 @@ def test_every_tool_is_known() -> None:
 
 
 def test_every_script_and_link_exists() -> None:
-    scripts = re.findall(r"sh (?:/opt/fleeting/)?(tools/[\w.-]+)", README)
+    scripts = re.findall(r"sh (?:/opt/fleeting/)?(tools/[\w./-]+)", README)
     assert {"tools/run-demo", "tools/run-tests", "tools/setup-venv"} <= set(scripts)
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert "tools/demo/timeline.png" in links

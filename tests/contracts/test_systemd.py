@@ -21,6 +21,7 @@ HELPERS = (
     "fleeting-restart.service", "media-fleeting.mount",
 )  # fmt: skip
 LAUNCHER = "/opt/fleeting/agent/host/launch.py"
+RENEW = ("fleeting-renew.service", "fleeting-renew.timer")
 EACH = """
 NoNewPrivileges=yes ProtectSystem=strict ProtectHome=yes PrivateTmp=yes PrivateMounts=yes
 ProtectKernelTunables=yes
@@ -231,20 +232,45 @@ def test_kernels_have_a_place_for_their_cache() -> None:
     assert ("CacheDirectory", "fleeting-perceive") in perceive
 
 
+def test_the_renewal_is_shut_in_as_the_uplink_is() -> None:
+    """The same user and the same walls; its own folder, and no other, may be written."""
+    renewal, uplink = settings(RENEW[0]), settings(UNITS[1])
+    own = {"Description", "After", "ConditionPathExists", "Type", "ExecStart", "UMask",
+           "StateDirectory", "SuccessExitStatus", "TimeoutStartSec"}  # fmt: skip
+    walls = [each for each in uplink if each[0] not in own]
+    for each in ("PartOf", "StartLimitIntervalSec", "NotifyAccess", "WatchdogSec", "Restart",
+                 "RestartSec", "RestartPreventExitStatus", "KillSignal", "TimeoutStopSec",
+                 "ReadWritePaths", "WantedBy", "Environment"):  # fmt: skip
+        walls = [(key, value) for key, value in walls if key != each]
+    assert len(walls) > 40
+    assert [each for each in renewal if each[0] not in own] == walls
+    found = dict(renewal)
+    assert (found["StateDirectory"], found["UMask"]) == ("fleeting-enrol", "0077")
+    assert found["SuccessExitStatus"] == "75"
+    words = shlex.split(found["ExecStart"])
+    assert words[3:6] == [LAUNCHER, "--confirmed", "/var/lib/fleeting-update"]
+    args = build_parser().parse_args(words[6:])
+    assert (args.verb, args.renew, args.wait) == ("enrol", True, None)
+    assert args.folder == Path("/var/lib/fleeting-enrol")
+    timer = dict(settings(RENEW[1]))
+    assert (timer["OnCalendar"], timer["Persistent"]) == ("daily", "yes")
+    assert timer["WantedBy"] == TARGET
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    for name in (*ALL, TARGET, *HELPERS):
+    for name in (*ALL, TARGET, *HELPERS, *RENEW):
         text = (FOLDER / name).read_text(encoding="utf-8")
         # The command is not installed where tests run; verify would stop at that.
         text = text.replace("/opt/fleeting/.venv/bin/python", "/bin/true")
         text = text.replace("/usr/bin/systemctl", "/bin/true")
         (tmp_path / name).write_text(text, encoding="utf-8")
-    copies = [str(tmp_path / name) for name in (*ALL, TARGET, *HELPERS)]
+    copies = [str(tmp_path / name) for name in (*ALL, TARGET, *HELPERS, *RENEW)]
     verify = ["systemd-analyze", "verify", "--recursive-errors=no", *copies]
     done = subprocess.run(verify, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "fleeting" not in done.stderr
-    for unit in (*ALL, "fleeting-restart.service"):
+    for unit in (*ALL, "fleeting-restart.service", RENEW[0]):
         exposure = ["systemd-analyze", "security", "--offline=true", "--threshold=15"]
         done = subprocess.run(
             [*exposure, str(tmp_path / unit)],
@@ -271,3 +297,4 @@ def test_users_and_folders_are_made_as_written(tmp_path: Path) -> None:
     assert "f /var/lib/fleeting/outbox.db 0660 fleeting-perceive fleeting" in lines
     assert "d /var/lib/fleeting-update 2750 fleeting-update fleeting" in lines
     assert "d /var/lib/fleeting-jobs 2770 fleeting-uplink fleeting-jobs" in lines
+    assert "d /var/lib/fleeting-enrol 0700 fleeting-uplink fleeting" in lines

@@ -332,3 +332,37 @@ def test_a_day_is_said_and_where_it_is_counted(settings: dict[str, Any], tmp_pat
     assert "366 summaries of 3 content slots" in found.detail
     settings["store"]["warden"] = str(Path(settings["store"]["outbox"]).with_name("warden.json"))
     assert not line(settings, "day").ok
+
+
+def test_updates_are_off_or_lack_something_or_are_ready(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    found = line(settings, "updates")
+    assert found.ok
+    assert "rejected" in found.detail
+    root, exchange, folder = (tmp_path / each for each in ("root.json", "jobs", "slots"))
+    settings["update"] = {
+        "url": "https://updates.example/", "root": str(root), "exchange": str(exchange),
+        "folder": str(folder),
+    }  # fmt: skip
+    found = line(settings, "updates")
+    assert not found.ok
+    assert f"{root} cannot be read" in found.detail
+    root.write_text("{}")
+    found = line(settings, "updates")
+    assert not found.ok
+    assert f"{exchange} is not there" in found.detail
+    exchange.mkdir()
+    found = line(settings, "updates")
+    assert found == PartStatus(True, "from https://updates.example/")
+    folder.mkdir()
+    assert "the base installation is in use" in line(settings, "updates").detail
+    (folder / "confirmed").symlink_to("a")
+    (folder / "current").symlink_to("b")
+    assert "slot b is in use and not confirmed yet" in line(settings, "updates").detail
+    (folder / "confirmed").unlink()
+    (folder / "confirmed").symlink_to("b")
+    assert line(settings, "updates").detail.endswith("slot b is in use")
+    (folder / "current").unlink()
+    (folder / "current").symlink_to("\x1b[31m")
+    assert "\x1b" not in line(settings, "updates").detail

@@ -19,6 +19,7 @@ UNITS = (
     "fleeting-perceive.service", "fleeting-uplink.service", "fleeting.target",
     "fleeting-update.service", "fleeting-update.path", "fleeting-update.timer",
     "fleeting-restart.path", "fleeting-restart.service", "media-fleeting.mount",
+    "fleeting-renew.service", "fleeting-renew.timer",
 )  # fmt: skip
 
 pytestmark = pytest.mark.skipif(
@@ -114,14 +115,16 @@ def test_another_clone_takes_what_an_update_had_installed_out_of_force(
 
 def test_uninstalled_leaves_settings_and_state_unless_purged(clone: Path, image: Path) -> None:
     install(clone, "--root", str(image), "--broker", "192.0.2.7")
-    for name in ("fleeting", "fleeting-uplink", "fleeting-update/trust", "fleeting-update/a"):
+    for name in ("fleeting", "fleeting-uplink", "fleeting-enrol", "fleeting-update/trust",
+                 "fleeting-update/a"):  # fmt: skip
         (image / "var/lib" / name).mkdir(parents=True)
         (image / "var/lib" / name / "kept").touch()
     (image / "var/lib/fleeting-update/current").symlink_to("a")
     done = install(clone, "--root", str(image), "--uninstall")
     assert done.returncode == 0, done.stderr
     state = "var/lib/fleeting-update/trust/kept"  # not what ran, but what it may not go back to
-    kept = {"var/lib/fleeting/kept", "var/lib/fleeting-uplink/kept", state}
+    kept = {f"var/lib/{name}/kept" for name in ("fleeting", "fleeting-uplink", "fleeting-enrol")}
+    kept.add(state)
     assert set(snapshot(image)) == {"etc/fleeting/fleeting.toml", *kept}
     for more in ([], ["--purge"]):
         assert install(clone, "--root", str(image), "--uninstall", *more).returncode == 0

@@ -83,6 +83,22 @@ def test_files_as_they_should_be_pass(place: Path) -> None:
     assert load_credentials(tls(place, cert_file=both, key_file=both)).tls is not None
 
 
+def test_a_certificate_that_was_replaced_with_its_key_is_noticed(place: Path) -> None:
+    """Where they lie in one file, as `fleeting enrol` leaves them; not between two files."""
+    both = place / "both"
+    held = load_credentials(tls(place, cert_file=str(both), key_file=str(both)))
+    assert not held.replaced
+    both.write_bytes(both.read_bytes())
+    assert held.replaced
+    again = load_credentials(tls(place, cert_file=str(both), key_file=str(both)))
+    both.unlink()
+    assert not again.replaced, "nothing is there to start again with"
+    apart = load_credentials(tls(place))
+    (place / "cert").write_bytes((place / "cert").read_bytes())
+    assert not apart.replaced
+    assert not load_credentials(password(place)).replaced
+
+
 @pytest.mark.parametrize("mode", [0o400, 0o600, 0o440, 0o640])
 def test_roots_files_may_be_read_by_its_group_as_systemd_shows_credentials(
     place: Path, mode: int

@@ -13,6 +13,7 @@ import pytest
 
 from agent import __version__
 from agent.base.config import AgentConfig, parse
+from agent.base.files import write_atomically
 from agent.base.quotas import JOBS_RESERVED
 from agent.base.report import Installed, Job, JobExecution, from_json, to_json
 from agent.uplink import jobs as module
@@ -226,11 +227,13 @@ def test_where_updates_are_off_a_job_is_rejected(tmp_path: Path) -> None:
         assert brief(site.run()) == [("a", "REJECTED", None, "off")]
         assert not site.exchange.exists()
         site.exchange.mkdir()
-        (site.exchange / "job.json").write_bytes(job(A))  # left from when they were on
+        (site.exchange / "job.json").write_bytes(job(B))  # of a device on the same machine
         site.tell(word(A, "IN_PROGRESS", "DOWNLOADING", 1))
         site.start()
-        assert brief(site.run()) == [("a", "REJECTED", None, "off")]
-        assert site.handed_over is None
+        assert brief(site.run(60)) == [("a", "REJECTED", None, "off")]
+        site.ask(b"")
+        site.run(60)
+        assert site.handed_over == B
 
 
 def test_a_stick_alone_is_enough_for_updates_to_be_on(tmp_path: Path) -> None:
@@ -351,13 +354,33 @@ def test_from_updating_on_a_job_is_finished_first(site: Site) -> None:
     site.run()
     site.ask(job(B))
     assert site.run(600) == []
-    assert site.handed_over == A, "the next one waits, so that the end of this one is seen"
+    assert site.handed_over is None, "the next one waits, so that the end of this one is seen"
     site.start()
     assert brief(site.run(60)) == [("a", "IN_PROGRESS", "UPDATING", None)], "also after a kill"
-    assert site.handed_over == A
+    assert site.handed_over is None
     site.tell(word(A, "SUCCEEDED", "SOAKING", 7))
     assert brief(site.run()) == [
         ("a", "SUCCEEDED", "SOAKING", None),
+        ("b", "QUEUED", None, None),
+    ]
+    assert site.handed_over == B
+
+
+def test_a_job_that_passes_the_point_of_no_return_meanwhile(site: Site) -> None:
+    """The updater looked just before the other job came."""
+    site.ask(job(A))
+    site.run()
+    site.tell(word(A, "IN_PROGRESS", "VERIFIED", 3))
+    site.run()
+    site.ask(job(B))
+    site.run(0)
+    assert site.handed_over == B
+    site.tell(word(A, "IN_PROGRESS", "UPDATING", 4))
+    site.run()
+    assert site.handed_over is None
+    site.tell(word(A, "FAILED", "ROLLED_BACK", 5, reason="crashed"))
+    assert brief(site.run()) == [
+        ("a", "FAILED", "ROLLED_BACK", "crashed"),
         ("b", "QUEUED", None, None),
     ]
     assert site.handed_over == B
@@ -412,18 +435,20 @@ def test_an_update_whose_updater_is_lost_has_failed(site: Site) -> None:
 def test_a_flood_of_jobs_wears_out_nothing_and_the_newest_wins(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = []
-    write = module.Exchange.keep
-    monkeypatch.setattr(
-        module.Exchange, "keep", lambda own, wanted: (written.append(wanted), write(own, wanted))
-    )
+    written: list[bytes] = []
+
+    def write(path: Path, data: bytes) -> None:
+        written.append(data)
+        write_atomically(path, data)
+
+    monkeypatch.setattr("agent.uplink.exchange.write_atomically", write)
     for number in range(2000):
         site.ask(job(f"{number:016x}"))
         site.jobs.step(site._publish, 20, subscribed=0.0, idle=True)
         site.now += 0.01
     last = f"{1999:016x}"
     said = site.run(60)
-    assert len({each.job for each in written if each}) <= 3 + 20 * 0.1 + 2
+    assert len(written) <= 6 + (20 + 60) * 0.1
     assert site.handed_over == last
     assert said[-1].job == last
     assert said[-1].status == "QUEUED"

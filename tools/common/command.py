@@ -87,7 +87,7 @@ def _store(
     package: str, what: str, given: Sequence[str], report: Mapping[str, Any], text: str
 ) -> Path:
     """`<board>-<what>-<peer>.md`: the command, the table, and the line of JSON."""
-    words = [_public(word) for word in given if word != "--save"]
+    words = [public(word) for word in given if word != "--save"]
     command = shlex.join(["python", "-m", package, *words])
     peer = words_of(report["peer"].partition(",")[0]) if report.get("peer") else ""
     target = REFERENCE / f"{'-'.join(filter(None, (slug(report['machine']), what, peer)))}.md"
@@ -99,8 +99,8 @@ def _store(
     return target
 
 
-def _public(word: str) -> str:
-    """The word without a path of this machine."""
+def public(word: str) -> str:
+    """A word of a command line without a path of this machine."""
     path = Path(word)
     if not path.is_absolute():
         return word

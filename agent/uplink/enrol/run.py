@@ -5,41 +5,28 @@ Every step leaves files from which the next run goes on, with the same key.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pwd
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from pydantic import ValidationError
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from agent.base.clock import WallClock
 from agent.base.errors import PublishError, StoreError
-from agent.base.report import to_json
 from agent.uplink.enrol.bundle import Site, read_bundle
+from agent.uplink.enrol.converse import NO_CLOCK, Means, ask
 from agent.uplink.enrol.errors import EnrolError, WaitingError
 from agent.uplink.enrol.examine import Wanted, examine, parse
-from agent.uplink.enrol.identity import Identity, Pair, Pending, renewal
-from agent.uplink.enrol.link import AwayError, DatesError, Link
-from agent.uplink.enrol.messages import (
-    MAX_BYTES,
-    Answer,
-    Request,
-    answer_topic,
-    decode,
-    encode,
-    fingerprint,
-    request_topic,
-    vouched,
-)
+from agent.uplink.enrol.identity import Identity, Pair, renewal
+from agent.uplink.enrol.link import AwayError, Link
+from agent.uplink.enrol.messages import decode, fingerprint
 from agent.uplink.resolver.lookup import Lookup
 
 RENEWAL_WAIT = 120.0
@@ -48,10 +35,6 @@ _REPEAT = 60.0
 """Seconds after which a request is published again: the fleet's side may only now be listening."""
 _PAUSES = (2.0, 60.0)
 """Seconds before the next attempt to connect: at first, and at most."""
-_NO_CLOCK = (
-    "This machine's clock is not set (no NTP, no battery-backed clock), so that no certificate's "
-    "dates can be judged here"
-)
 _REFUSED = {
     "operator": "An operator refused it",
     "used": "The bootstrap certificate has already served another key. If that was not you, tell "
@@ -97,7 +80,7 @@ class Session:
                 )
             if pair is not None:
                 self._forget(pair)
-            certificate = self._ask(site, voucher, None, renewing=False)
+            certificate = self._ask(site, voucher, None)
             self.identity.install(site)
             return self._result(site, certificate, "enrolled")
 
@@ -119,7 +102,7 @@ class Session:
             trusted = self.clock()
             now = self.wall() if trusted is None else trusted
             if trusted is None:
-                self.say(f"{_NO_CLOCK}. Whether a renewal is due goes by it all the same.")
+                self.say(f"{NO_CLOCK}. Whether a renewal is due goes by it all the same.")
             if now < renewal(pair.certificate).timestamp() and not early:
                 return self._result(site, pair.certificate, "not due")
             if self._over(pair):
@@ -128,36 +111,37 @@ class Session:
                     "be renewed. Have a bundle made: fleeting-fleet bootstrap "
                     f"{site.device}. Then: fleeting enrol BUNDLE."
                 )
-            waiting = self.identity.pair(self.identity.next)
-            certificate = waiting.certificate if waiting else None
-            if certificate is None or self._over(waiting):
-                certificate = self._ask(site, pair, pair, renewing=True)
+            certificate = self._ask(site, pair, pair.certificate)
             self._try(site)
             self.identity.install(site)
             return self._result(site, certificate, "renewed")
 
-    def _ask(
-        self, site: Site, voucher: Pair, before: Pair | None, *, renewing: bool
-    ) -> x509.Certificate:
-        """Ask, wait, examine the answer and keep it in `next.pem`."""
+    def _ask(self, site: Site, voucher: Pair, before: x509.Certificate | None) -> x509.Certificate:
+        """Ask, wait, examine the answer and keep it in `next.pem`. `before`: the certificate to
+        follow; None: this is the first."""
         pending = self.identity.request(site.device)
-        key = pending.key.public_key()
-        now = self.clock()
+        key, now = pending.key.public_key(), self.clock()
+        wanted = Wanted(site.device, key, self.identity.trusted(), now, before)
+        resumed = self._resumed(wanted)
+        if resumed is not None:
+            return resumed
         if now is None:
-            self.say(f"{_NO_CLOCK}. The broker judges them when the device connects.")
+            self.say(f"{NO_CLOCK}. The broker judges them when the device connects.")
         elif now >= voucher.certificate.not_valid_after_utc.timestamp():
             raise EnrolError(
                 f"The bootstrap certificate ended on {_day(voucher.certificate)}. Have a new "
                 f"bundle made: fleeting-fleet bootstrap {site.device}. The key stays the same."
             )
-        if not renewing:
+        if before is None:
             self.say(
                 f"Device {site.device}, key {fingerprint(key)}\nCompare it with what "
                 "`fleeting-fleet enrolments` shows; then, there: fleeting-fleet approve "
                 f"{site.device}"
             )
-        path = self.identity.device if renewing else self.identity.bootstrap
-        answer = self._exchange(site, voucher, path, pending, renewal=renewing)
+        path = self.identity.bootstrap if before is None else self.identity.device
+        settings = self.identity.settings(site, path, bootstrap=before is None)
+        means = Means(self.wait, self.clock, self.say, self.sleep)
+        answer = ask(site.device, settings, pending, voucher, means, renewing=before is not None)
         if answer.refused is not None or answer.certificate is None:
             if answer.refused not in ("too_many", "too_early"):
                 self.identity.pending.unlink(missing_ok=True)  # this key gets none any more
@@ -166,71 +150,20 @@ class Session:
             certificate = parse(decode(answer.certificate))
         except ValueError:
             raise EnrolError("The answer holds no certificate. Nothing was installed.") from None
-        later_than = before.certificate if renewing and before is not None else None
-        examine(
-            certificate,
-            Wanted(site.device, key, self.identity.trusted(), self.clock(), later_than),
-        )
+        examine(certificate, replace(wanted, now=self.clock()))
         self.identity.keep(pending, certificate)
         return certificate
 
-    def _exchange(
-        self, site: Site, voucher: Pair, path: Path, pending: Pending, *, renewing: bool
-    ) -> Answer:
-        """Until there is an answer to this very request, over as many connections as it takes."""
-        settings = self.identity.settings(site, path, bootstrap=not renewing)
-        deadline = None if self.wait is None else time.monotonic() + self.wait
-        asked = _request(site.device, pending, voucher)
-        progress = _Progress(self.say)
-        lookup, pause = Lookup(site.host), _PAUSES[0]
+    def _resumed(self, wanted: Wanted) -> x509.Certificate | None:
+        """The certificate that an earlier run examined and could not install any more."""
+        found = self.identity.pair(self.identity.next)
+        if found is None or found.key.public_key() != wanted.key:
+            return None
         try:
-            while True:
-                try:
-                    with Link(settings, site.device, lookup.addresses()) as link:
-                        pause = _PAUSES[0]
-                        found = self._converse(
-                            link, site.device, asked, pending.der, deadline, progress, renewing
-                        )
-                        if found is not None:
-                            return found
-                except (AwayError, PublishError) as error:
-                    progress.note(str(error))
-                except DatesError as error:
-                    if self.clock() is not None:
-                        raise EnrolError(
-                            f"{error} Have the broker's certificate renewed."
-                        ) from None
-                    progress.note(f"{error} {_NO_CLOCK}: waiting for it.")
-                left = pause if deadline is None else deadline - time.monotonic()
-                if left <= 0:
-                    raise WaitingError(
-                        "There is no answer yet. Run the same command again: it goes on with the "
-                        f"same key, {fingerprint(pending.key.public_key())}."
-                    )
-                self.sleep(min(pause, left))
-                pause = min(2 * pause, _PAUSES[1])
-        finally:
-            lookup.close()
-
-    def _converse(
-        self, link: Link, device: str, asked: bytes, csr: bytes, deadline: float | None,
-        progress: _Progress, renewing: bool,
-    ) -> Answer | None:  # fmt: skip
-        """One connection's worth; None where time ran out."""
-        topic, number = request_topic(device, renewal=renewing), hashlib.sha256(csr).hexdigest()
-        link.subscribe(answer_topic(device))
-        repeat = 0.0
-        while deadline is None or time.monotonic() < deadline:
-            if time.monotonic() >= repeat:
-                link.publish(topic, asked)
-                repeat = time.monotonic() + _REPEAT
-            body = link.receive(1.0)
-            answer = None if not body else _read(body)
-            if answer is not None and answer.request == number:
-                link.publish(topic, b"")  # nobody need look at it again
-                return answer
-            progress.tick()
-        return None
+            examine(found.certificate, wanted)
+        except EnrolError:
+            return None
+        return found.certificate
 
     def _try(self, site: Site) -> None:
         """Connect with `next.pem`. Raises `WaitingError` where the broker is away."""
@@ -296,30 +229,6 @@ class Session:
         }
 
 
-class _Progress:
-    """A line that moves on a terminal, and now and then one that stays elsewhere."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._begun = time.monotonic()
-        self._next = self._begun
-        self._moving = sys.stderr.isatty()
-        self._last = ""
-
-    def tick(self) -> None:
-        waited = int(time.monotonic() - self._begun)
-        if self._moving:
-            print(f"\rwaiting for approval, {waited} s ", end="", file=sys.stderr, flush=True)
-        elif time.monotonic() >= self._next:
-            self._say(f"waiting for approval, {waited} s")
-            self._next = time.monotonic() + 60.0
-
-    def note(self, text: str) -> None:
-        if text != self._last:
-            self._say(text)
-        self._last = text
-
-
 def enrol(
     bundle: Path | None,
     folder: Path,
@@ -350,32 +259,11 @@ def enrol(
     end, due = (time.strftime("%Y-%m-%d", time.gmtime(found[k])) for k in ("not_after", "renewal"))  # type: ignore[arg-type]
     print(f"{found['device']}: {found['state']}; valid until {end}, to be renewed from {due} on.")
     if not found["dates_judged"]:
-        print(f"{_NO_CLOCK}; the broker judges them when the device connects.")
+        print(f"{NO_CLOCK}; the broker judges them when the device connects.")
     if found["state"] != "not due" and not renew:
         print(f"The lines for the configuration are in {found['settings']}:\n")
         print(Path(str(found["settings"])).read_text(encoding="utf-8"), end="")
     return 0
-
-
-def _request(device: str, pending: Pending, voucher: Pair) -> bytes:
-    proof = voucher.key.sign(vouched(device, pending.der), ec.ECDSA(hashes.SHA256()))
-    certificate = voucher.certificate.public_bytes(Encoding.DER)
-    return to_json(
-        Request(csr=encode(pending.der), certificate=encode(certificate), proof=encode(proof))
-    )
-
-
-def _read(body: bytes) -> Answer:
-    """Raises `EnrolError`."""
-    try:
-        if len(body) > MAX_BYTES:
-            raise ValueError("too long")
-        return Answer.model_validate_json(body)
-    except (ValidationError, ValueError):
-        raise EnrolError(
-            "What came as an answer is none. Whoever runs the broker or the fleet should look into "
-            "it; nothing was installed."
-        ) from None
 
 
 def _same_key(path: Path, pair: Pair) -> bool:

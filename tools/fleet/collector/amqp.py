@@ -80,6 +80,7 @@ class AmqpSource:
     def close(self, retire: bool = False) -> None:
         """The queue stays, for others of the group."""
         self._closing = True
+        self.inbox.close()
         if self._thread.ident is not None:
             self._thread.join(_ANSWER)
 
@@ -142,9 +143,7 @@ class AmqpSource:
     def _on_message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         topic = str(method.routing_key).replace(".", "/")
         incoming = Incoming(topic, body, int(time.time()), (self._number, method.delivery_tag))
-        if not self.inbox.put(incoming):
-            # An acknowledgement of later ones would cover it.
-            raise self._pika.exceptions.AMQPError("more messages than were asked for")
+        self.inbox.put(incoming)
 
     def _cancel(self) -> None:
         self._channel.basic_cancel(self._name)

@@ -39,23 +39,27 @@ def add(verbs: Any) -> None:
 
 
 def _collect(args: argparse.Namespace) -> None:
+    from tools.fleet.collector.alone import alone
     from tools.fleet.collector.metrics import Metrics, serve
 
     metrics = Metrics()
     collector = _collector(args, metrics)
-    server = serve(metrics, args.metrics) if args.metrics else None
-    try:
-        collector.run()
-    finally:
-        if server is not None:
-            server.shutdown()
+    with alone(args.fleet, f"reader-{args.name}"):
+        server = serve(metrics, args.metrics) if args.metrics else None
+        try:
+            collector.run()
+        finally:
+            if server is not None:
+                server.shutdown()
 
 
 def _retire(args: argparse.Namespace) -> int:
+    from tools.fleet.collector.alone import alone
     from tools.fleet.collector.metrics import Metrics
 
     collector = _collector(args, Metrics())
-    stored = collector.retire()
+    with alone(args.fleet, f"reader-{args.name}"):
+        stored = collector.retire()
     if collector.stopped:
         print(f"reader-{args.name} was interrupted: its session stays. Run retire again.")
         return 1

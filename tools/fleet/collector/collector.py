@@ -100,7 +100,7 @@ class Collector:
         self._count_gaps()
 
     def _store_batch(self, batch: list[Incoming]) -> None:
-        self._metrics.begin(batch)
+        self._metrics.begin(batch, self._source.inbox)
 
         def write() -> None:
             start = time.perf_counter()

@@ -55,10 +55,10 @@ class Metrics:
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"fleeting_collector_{name}", text, registry=self.registry)
 
-    def begin(self, batch: list[Incoming]) -> None:
+    def begin(self, batch: list[Incoming], inbox: Inbox) -> None:
         """A batch is to be stored."""
         self._in_hand, self._begun = batch, time.monotonic()
-        self._unacknowledged.set(len(batch))
+        self._unacknowledged.set_function(lambda: len(self._in_hand) + len(inbox))
 
     def stored(self, outcome: Outcome, seconds: float) -> None:
         """A batch is on disk."""
@@ -85,7 +85,6 @@ class Metrics:
             self._counted[index] = now
         self._up["broker"] = inbox.connected
         self._broker.set(inbox.connected)
-        self._unacknowledged.set(len(inbox))
         oldest = inbox.oldest()
         self._age.set(0 if oldest is None else max(0.0, time.time() - oldest))
 

@@ -29,12 +29,18 @@ log = logging.getLogger(__name__)
 
 SESSION = 7 * 86_400
 """Seconds that the broker keeps the session of a collector that is away: as long as a summary."""
-_KEEPALIVE = 30
+_KEEPALIVE = 60
+"""Seconds. While there is no room for messages nothing is read: the broker then ends the connection
+after half as much again, and resumes the session when the database is back."""
 _RETRY = (1, 60)
 """Seconds between attempts to connect: first, most."""
 _ANSWER = 30.0
 """Seconds that the broker has to answer an UNSUBSCRIBE."""
 _TAKEN_OVER = 0x8E
+_SHORT = 10.0
+"""Seconds: `_CONTESTED` connections in a row that the broker ended sooner without a word were taken
+over by somebody else of this name. Mosquitto 2.0 does not say so."""
+_CONTESTED = 5
 _FINAL = {0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x9F}
 """Reason codes of a refused connection that trying again will not change: protocol version, client
 id, password, authorization, banned, authentication method; rate is in the hands of an operator."""
@@ -54,6 +60,9 @@ class MqttSource:
         self._where = f"{settings.host}:{settings.port}"
         self._connection = 0
         """Counts connections: message numbers hold for one."""
+        self._begun = 0.0
+        self._short = 0
+        """Connections in a row that ended soon."""
         self._taking = True
         self._unsubscribed = threading.Event()
         self._filters = [f"$share/{settings.group}/fleeting/1/d/+/{kind}" for kind in KINDS]
@@ -97,6 +106,7 @@ class MqttSource:
             )
 
     def close(self, retire: bool = False) -> None:
+        self.inbox.close()
         properties = None
         if retire:
             properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
@@ -132,6 +142,7 @@ class MqttSource:
                 self._where, kept,
             )  # fmt: skip
         self._connection += 1
+        self._begun = time.monotonic()
         log.info("Connected to %s as %s; session %s.", self._where, self._name,
                  "kept" if flags.session_present else "new")  # fmt: skip
         if self._taking:
@@ -145,11 +156,14 @@ class MqttSource:
     def _on_disconnect(
         self, client: Any, data: Any, flags: Any, code: Any, properties: Any
     ) -> None:
-        self.inbox.connected = False
+        was_connected, self.inbox.connected = self.inbox.connected, False
+        if was_connected:
+            self._short = self._short + 1 if time.monotonic() - self._begun < _SHORT else 0
         # What waits comes again, with numbers of another connection.
         self._connection += 1
         self.inbox.clear()
-        if code.value == _TAKEN_OVER and flags.is_disconnect_packet_from_server:
+        told = flags.is_disconnect_packet_from_server
+        if (told and code.value == _TAKEN_OVER) or self._short >= _CONTESTED:
             self._give_up(
                 f"Another collector has connected as {self._name}: this one ends. Give each its "
                 "own certificate and --name."

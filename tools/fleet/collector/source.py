@@ -34,8 +34,10 @@ class Inbox:
     """Filled by the connection's thread, emptied by the writer's."""
 
     def __init__(self, limit: int) -> None:
-        """`limit`: messages that wait; the broker is told to send no more unacknowledged ones."""
+        """`limit`: messages that wait. The broker is told to send no more unacknowledged ones;
+        Mosquitto 2.0.11 does so nevertheless once some are acknowledged."""
         self._limit = limit
+        self._closed = False
         self._waiting: collections.deque[Incoming] = collections.deque()
         self._changed = threading.Condition()
         self.connected = False
@@ -48,17 +50,27 @@ class Inbox:
         """When something last arrived."""
 
     def put(self, incoming: Incoming) -> bool:
-        """Whether there was room."""
+        """Whether it is taken. One that is to be acknowledged waits for room, which keeps its
+        connection from reading more; any other is dropped where there is none."""
         with self._changed:
             self.received += 1
             self.last = time.monotonic()
-            # Twice: messages that need no acknowledgement are not bounded by the broker.
-            if len(self._waiting) >= self._limit * (1 if incoming.token is None else 2):
+            if incoming.token is None and len(self._waiting) >= self._limit:
                 self.dropped += 1
                 return False
+            while len(self._waiting) >= self._limit and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                return False
             self._waiting.append(incoming)
-            self._changed.notify()
+            self._changed.notify_all()
         return True
+
+    def close(self) -> None:
+        """Nothing is taken any more; whoever waits for room is let go."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def take(self, most: int, patience: float, linger: float) -> list[Incoming]:
         """Up to `most`, oldest first: waits up to `patience` seconds for the first of them and
@@ -71,7 +83,9 @@ class Inbox:
             end = time.monotonic() + linger
             while len(self._waiting) < most and self._wait_until(end):
                 pass
-            return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+            taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+            self._changed.notify_all()
+            return taken
 
     def clear(self) -> None:
         """Forget what waits: the broker will send it again."""
@@ -83,11 +97,11 @@ class Inbox:
     def fail(self, error: ToolError) -> None:
         with self._changed:
             self.error = self.error or error
-            self._changed.notify()
+            self._changed.notify_all()
 
     def wake(self) -> None:
         with self._changed:
-            self._changed.notify()
+            self._changed.notify_all()
 
     def oldest(self) -> int | None:
         """Unix seconds at which the oldest of those that wait arrived."""

@@ -13,7 +13,7 @@ from tools.fleet import settings
 
 
 def _run(args: argparse.Namespace) -> None:
-    from tools.fleet.controller.intake import SUBSCRIPTIONS
+    from tools.fleet.controller import desk, intake
     from tools.fleet.controller.lease import Lease
     from tools.fleet.controller.link import open_link
     from tools.fleet.controller.meters import Meters
@@ -24,7 +24,8 @@ def _run(args: argparse.Namespace) -> None:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )
     loaded = settings.load(args.fleet)
-    open_link(args.fleet, loaded.broker, SUBSCRIPTIONS)  # tells now what is wrong
+    topics = (*intake.SUBSCRIPTIONS, *desk.SUBSCRIPTIONS)
+    open_link(args.fleet, loaded.broker, topics)  # tells now what is wrong
     meters = Meters()
     if args.metrics:
         meters.serve(args.metrics)
@@ -35,10 +36,11 @@ def _run(args: argparse.Namespace) -> None:
         controller = Controller(
             store,
             Lease(store, args.lease),
-            lambda: open_link(args.fleet, loaded.broker, SUBSCRIPTIONS),
+            lambda: open_link(args.fleet, loaded.broker, topics),
             meters,
             rate=args.rate,
             sweep=args.sweep,
+            desk=desk.open_desk(store, args.fleet),
         )
         run(controller, stop, meters)
 

@@ -39,7 +39,7 @@ class Taken:
     device: str = ""
     """Whose rows may have changed; empty: nobody's."""
     refused: str = ""
-    """Why it was not taken; empty: it was."""
+    """Why it was not taken, in the quarantine's words; empty: it was."""
     rollout: str = ""
     """Whose job moved."""
     birth: bool = False
@@ -55,7 +55,7 @@ def take(store: Store, topic: str, body: bytes, now: int) -> Taken:
     if job == "next" or not body:
         return Taken()  # our own, or a retained message that was removed
     if len(body) > MAX_BYTES:
-        return Taken(device, "too_long")
+        return Taken(device, "size")
     if kind == "state":
         return _state(store, device, body, now)
     if kind == "meta":
@@ -68,7 +68,7 @@ def take(store: Store, topic: str, body: bytes, now: int) -> Taken:
 def _state(store: Store, device: str, body: bytes, now: int) -> Taken:
     state = _STATES.get(body)
     if state is None:
-        return Taken(device, "malformed")
+        return Taken(device, "fields")
     _upsert(store, device, now, {"state": state, "state_at": now})
     return Taken(device, birth=state == "online")
 
@@ -76,7 +76,7 @@ def _state(store: Store, device: str, body: bytes, now: int) -> Taken:
 def _meta(store: Store, device: str, body: bytes, now: int) -> Taken:
     meta = from_json(Meta, body)
     if meta is None:
-        return Taken(device, "malformed")
+        return Taken(device, "fields")
     birth, uplink = meta.birth, meta.uplink
     openings = [f"perceive.{each}" for each in birth.cage.found_open]
     openings += [f"uplink.{each}" for each in uplink.found_open]
@@ -93,7 +93,7 @@ def _reported(store: Store, device: str, body: bytes, now: int) -> Taken:
     form: type[ClosedModel] = HeardReported if is_second_form(body) else Reported
     reported = from_json(form, body)
     if not isinstance(reported, Reported):
-        return Taken(device, "malformed")
+        return Taken(device, "fields")
     _upsert(store, device, now, {
         "reported": body.decode(), "reported_version": reported.version,
         "reported_defaults": reported.defaults, "reported_at": now,
@@ -104,7 +104,7 @@ def _reported(store: Store, device: str, body: bytes, now: int) -> Taken:
 def _answer(store: Store, device: str, name: str, body: bytes, now: int) -> Taken:
     said = from_json(JobExecution, body)
     if said is None or said.job != name:
-        return Taken(device, "malformed")
+        return Taken(device, "fields")
     rows = store.execute("SELECT * FROM jobs WHERE job = ?", (name,))
     job = rows[0] if rows else None
     refused = answers.refusal(job, device, said)

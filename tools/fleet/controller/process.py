@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterable
 
 from agent.uplink.inbound import TokenBucket
 from tools.common.errors import ToolError
-from tools.fleet.controller import intake, quarantine, rollouts, wanted
+from tools.fleet.collector import quarantine
+from tools.fleet.collector.intake import Incoming as Origin
+from tools.fleet.collector.intake import Refusal
+from tools.fleet.controller import intake, rollouts, wanted
+from tools.fleet.controller.desk import Certificate, Desk
 from tools.fleet.controller.lease import Lease, LeaseLostError
 from tools.fleet.controller.link import Incoming, Link
 from tools.fleet.controller.meters import Meters
@@ -46,11 +50,13 @@ class Controller:
         rate: float = 200.0,
         sweep: float = 60.0,
         clock: Callable[[], float] = time.time,
+        desk: Desk | None = None,
     ) -> None:
-        """`link`: makes a connection once the lease is held; `rate`: messages published a second;
-        `sweep`: seconds between comparisons of the whole fleet; `clock`: Unix seconds."""
+        """`link`: makes a connection once the lease is held; `desk`: takes requests for
+        certificates, null: nobody does here; `rate`: messages published a second; `sweep`: seconds
+        between comparisons of the whole fleet; `clock`: Unix seconds."""
         self._store, self._lease, self._make_link, self._meters = store, lease, link, meters
-        self._sweep, self._clock = sweep, clock
+        self._desk, self._sweep, self._clock = desk, sweep, clock
         self._bucket = TokenBucket(max(1, int(rate)), rate, time.monotonic)
         self._link: Link | None = None
         self._said_standby = False
@@ -149,12 +155,11 @@ class Controller:
         with self._store.transaction():
             self._lease.prove()
             for each in self._batch:
-                done = intake.take(self._store, each.topic, each.body, now)
-                if done.refused:
-                    quarantine.add(
-                        self._store, done.device, each.topic, done.refused, each.body, now
-                    )
+                done = self._desk.take(each.topic, each.body, now) if self._desk else None
+                if done is None:
+                    done = intake.take(self._store, each.topic, each.body, now)
                 taken.append(done)
+            self._quarantine(taken, now)
         for each, done in zip(self._batch, taken, strict=True):
             link.acknowledge(each)
             self._meters.messages.inc()
@@ -167,22 +172,43 @@ class Controller:
         self._batch = []
         self._next_rollouts = min(self._next_rollouts, time.monotonic() + SOON)
 
+    def _quarantine(self, taken: list[intake.Taken], now: int) -> None:
+        """Keep what was none beside the collectors' own."""
+        refused = [
+            Refusal(done.device, done.refused, Origin(each.topic, each.body, now))  # type: ignore[arg-type]  # the controller has reasons of its own
+            for each, done in zip(self._batch, taken, strict=True)
+            if done.refused
+        ]
+        if refused:
+            quarantine.keep(self._store, refused)
+            quarantine.count(self._store, [(each.device, each.reason) for each in refused], now)
+
     def _beat(self, now: float) -> None:
         """Show that it lives, and see whether an operator has asked for something."""
         with self._store.transaction():
             self._lease.prove()
             asked = self._store.tuples("SELECT number FROM asked WHERE name = 'controller'")[0][0]
         self._next_beat = now + 1.0
+        if self._desk is not None:
+            self._hand_out(self._desk)
         if asked != self._asked:
             self._asked = asked
             self._next_sweep = self._next_rollouts = 0.0
+
+    def _hand_out(self, desk: Desk) -> None:
+        """Decisions about certificates, whoever made them; of a device one after the other."""
+        busy = {post.topic for post in (*self._pending.values(), *self._in_flight.values())}
+        for post in desk.posts():
+            if post.topic not in busy:
+                self._pending[post.topic] = post
+                busy.add(post.topic)
 
     def _doubt(self, link: Link) -> None:
         """The broker has begun anew: it may hold nothing of what it was told, or something old."""
         link.new_session = False
         for topic, told in self._told.items():
             if told.sha256 != wanted.NOTHING:
-                self._told[topic] = Told("unknown", 0)
+                self._told[topic] = Told(wanted.UNKNOWN, 0)
         self._next_sweep = 0.0
 
     def _advance(self) -> None:
@@ -212,6 +238,7 @@ class Controller:
                     (now,),
                 )
                 posts = wanted.look(self._store, self._told, now, None, frozenset(self._births))
+                self._announce(posts, now)
         self._post(posts)
         self._next_sweep = time.monotonic() + self._sweep
         self._dirty.clear()
@@ -222,9 +249,22 @@ class Controller:
         with self._store.transaction():
             self._lease.prove()
             posts = wanted.look(self._store, self._told, now, names, frozenset(self._births))
+            self._announce(posts, now)
         self._post(posts)
         self._dirty.difference_update(names)
         self._births.clear()
+
+    def _announce(self, posts: Iterable[Post], now: int) -> None:
+        """Remember that the broker may hold something else from now on: whoever takes over after a
+        crash then publishes what it should hold, or takes it away."""
+        self._remember((post.topic, wanted.UNKNOWN, now) for post in posts)
+
+    def _remember(self, told: Iterable[tuple[str, str, int]]) -> None:
+        self._store.executemany(
+            "INSERT INTO told (topic, sha256, at) VALUES (?, ?, ?) ON CONFLICT (topic)"
+            " DO UPDATE SET sha256 = excluded.sha256, at = excluded.at",
+            told,
+        )
 
     def _post(self, posts: Iterable[Post]) -> None:
         now = int(self._clock())
@@ -234,7 +274,9 @@ class Controller:
 
     def _publish(self, link: Link) -> None:
         """As much as the rate allows; remember what the broker has taken."""
-        now, taken = int(self._clock()), []
+        now = int(self._clock())
+        taken: list[tuple[str, str, int]] = []
+        certificates: list[Certificate] = []
         for mid, code in link.answers():
             post = self._in_flight.pop(mid, None)
             if post is None:
@@ -243,23 +285,25 @@ class Controller:
                 log.error("The broker refuses %s: reason 0x%02x. See its ACL.", post.topic, code)
                 self._meters.not_taken.inc()
                 self._told.pop(post.topic, None)
+                continue
+            if isinstance(post, Certificate):
+                certificates.append(post)
             else:
                 taken.append((post.topic, post.sha256, now))
-                self._meters.published.labels(post.topic.rsplit("/", 1)[1]).inc()
+            self._meters.published.labels(post.topic.rsplit("/", 1)[1]).inc()
         while self._pending and link.connected and len(self._in_flight) < IN_FLIGHT:
             if not self._bucket.take():
                 break
             topic = next(iter(self._pending))
             post = self._pending.pop(topic)
             self._in_flight[link.publish(post)] = post
-        if taken:
+        if taken or certificates:
             with self._store.transaction():
                 self._lease.prove()
-                self._store.executemany(
-                    "INSERT INTO told (topic, sha256, at) VALUES (?, ?, ?) ON CONFLICT (topic)"
-                    " DO UPDATE SET sha256 = excluded.sha256, at = excluded.at",
-                    taken,
-                )
+                if self._desk is not None:
+                    for certificate in certificates:
+                        self._desk.told(certificate, now)
+                self._remember(taken)
 
 
 def run(controller: Controller, stop: threading.Event, meters: Meters) -> None:

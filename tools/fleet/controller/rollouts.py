@@ -115,7 +115,8 @@ def waiting(store: Store, row: Row, now: int) -> str:
     if row["status"] in ENDED:
         return row["reason"] or ""
     rollout = view(row)
-    return decide(rollout, members(store, rollout), now).waiting
+    decision = decide(rollout, members(store, rollout), now)
+    return "the controller" if decision.actions else decision.waiting
 
 
 def _apply(store: Store, rollout: RolloutView, action: Action, now: int) -> set[str]:

@@ -17,6 +17,8 @@ AGAIN = 10
 SILENT = 900
 """Seconds after which a device that is online and behind is told again without having come back.
 New settings are reported when a window has begun, which may take that long."""
+UNKNOWN = "unknown"
+"""In place of a hash: the broker may hold this or that."""
 NOTHING = hashlib.sha256(b"").hexdigest()
 
 
@@ -139,8 +141,8 @@ def _some(post: Post | None) -> list[Post]:
 
 
 def _groups(store: Store, told: Mapping[str, Told]) -> list[Post]:
-    """Defaults of groups that devices are configured to be in on site; what a saved query's group is
-    wished to have is part of its devices' own documents."""
+    """Defaults of groups that devices are configured to be in on site. What the group of a saved
+    query is wished to have is part of its devices' own documents."""
     posts = []
     for row in store.execute(
         "SELECT * FROM group_desired WHERE name NOT IN (SELECT name FROM groups) ORDER BY name"

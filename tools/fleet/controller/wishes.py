@@ -109,9 +109,10 @@ def renewed(
     said = reported.version if reported else 0
     if current is None:
         return Desired(next_version(said), dict(wanted), now) if wanted else None
-    newest = said if 0 < ahead(said, current.version) < VERSIONS // 2 else current.version
     if dict(current.config) != dict(wanted):
-        return Desired(next_version(newest), dict(wanted), now)
+        following = next_version(current.version)
+        reachable = reported is None or 0 < ahead(following, said) <= MAX_JUMP
+        return Desired(following if reachable else next_version(said), dict(wanted), now)
     if reported is None:
         return None
     distance = ahead(current.version, said)

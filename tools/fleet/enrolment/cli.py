@@ -207,8 +207,9 @@ def _revoke(args: argparse.Namespace) -> None:
     for path in done.written:
         print(f"    written: {path}")
     print(
-        "fleet: a broker elsewhere needs these lists too. In force once Mosquitto is started again "
-        "(it reads them at no signal): that also ends the connection the device may have now.",
+        "fleet: a broker elsewhere needs these lists too. `systemctl reload mosquitto` (SIGHUP) "
+        "lets it read them: the device cannot connect any more. A connection that it may have now "
+        "ends when Mosquitto is started again.",
         file=sys.stderr,
     )
 

@@ -51,12 +51,13 @@ class Comparison:
         return asdict(self) | {"passed": self.passed}
 
 
-def compare(truth: Path, url: str) -> Comparison:
-    """Raises `ToolError`; `StoreUnavailable` when the database is away."""
+def compare(truth: Path, url: str, prefix: str = "") -> Comparison:
+    """`prefix`: of the devices that are looked at, where others are in the database as well. Raises
+    `ToolError`; `StoreUnavailable` when the database is away."""
     found = Comparison()
     with open_store(url) as store:
         for kind, table in KINDS.items():
-            _compare_kind(found, truth, store, kind, table)
+            _compare_kind(found, truth, store, kind, table, prefix)
         found.quarantined = _number(store, "SELECT COUNT(*) FROM quarantine")
         found.duplicates = _number(
             store, "SELECT COALESCE(SUM(total), 0) FROM counts WHERE name = 'duplicate'"
@@ -70,11 +71,15 @@ def stored(url: str) -> int:
         return sum(_number(store, f"SELECT COUNT(*) FROM {table}") for table in KINDS.values())
 
 
-def _compare_kind(found: Comparison, truth: Path, store: Store, kind: str, table: str) -> None:
+def _compare_kind(
+    found: Comparison, truth: Path, store: Store, kind: str, table: str, prefix: str
+) -> None:
     # Not trusting the primary key: whether rows are doubled is what is asked.
     rows: dict[Key, tuple[str, int]] = {}
     numbers: dict[str, set[int]] = defaultdict(set)
     for device, boot, seq, sha256 in store.tuples(f"SELECT device, boot, seq, sha256 FROM {table}"):
+        if not device.startswith(prefix):
+            continue
         key = Key(device, kind, boot, seq)
         rows[key] = sha256, rows.get(key, ("", 0))[1] + 1
         numbers[device].add(seq)
@@ -100,11 +105,11 @@ def _compare_kind(found: Comparison, truth: Path, store: Store, kind: str, table
     for key in rows.keys() - made:
         found.invented += 1
         _example(found, "invented", key)
-    _compare_gaps(found, store, kind, numbers)
+    _compare_gaps(found, store, kind, numbers, prefix)
 
 
 def _compare_gaps(
-    found: Comparison, store: Store, kind: str, numbers: dict[str, set[int]]
+    found: Comparison, store: Store, kind: str, numbers: dict[str, set[int]], prefix: str
 ) -> None:  # fmt: skip
     """A device numbers on over its starts: what is missing between its first and last number must
     be what the open gaps name."""
@@ -112,7 +117,8 @@ def _compare_gaps(
     for device, first, last in store.tuples(
         "SELECT device, first_seq, last_seq FROM open_gaps WHERE stream = ?", (kind,)
     ):
-        named[device].update(range(first, last + 1))
+        if device.startswith(prefix):
+            named[device].update(range(first, last + 1))
     for device in numbers.keys() | named.keys():
         here = numbers.get(device, set())
         missing = set(range(min(here), max(here) + 1)) - here if here else set()

@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from tools.common.errors import ToolError
 from tools.common.files import ROOT
-from tools.common.mosquitto import die_with_parent, free_port, listens, program, terminate
+from tools.common.mosquitto import die_with_parent, listens, program, terminate
 from tools.common.postgresql import Postgres
 from tools.fleet.broker.folder import add_operator, make_authorities, make_broker
 from tools.fleet.simulate.meter import Meter
@@ -37,7 +40,7 @@ class Deployment:
         """The fleet's folder: authorities, broker, operators."""
         self.kind = store
         self.meter = Meter()
-        self.port, self.operator_port = free_port(), free_port()
+        self.port, self.operator_port, self._bootstrap_port = quiet_ports(3)
         self.url = f"sqlite:///{folder / 'fleet.db'}"
         self._collectors = collectors
         self._controller = controller
@@ -95,9 +98,15 @@ class Deployment:
         self._lock = sqlite3.connect(path, timeout=30, isolation_level=None)
         self._lock.execute("BEGIN EXCLUSIVE")
 
-    def start_collector(self, place: int) -> None:
-        """`place`: from 0."""
-        self._start(f"collector {place + 1}", *self._verb("collect", "--name", f"{place + 1}"))
+    def start_collector(self, place: int, *, again: bool = False) -> None:
+        """Start it and, unless it has been there before, wait until it has subscribed: until then
+        a broker throws away what it acknowledges. `place`: from 0."""
+        (port,) = quiet_ports(1)
+        name = f"collector {place + 1}"
+        self._start(name, *self._verb("collect", "--name", f"{place + 1}",
+                                      "--metrics", f"127.0.0.1:{port}"))  # fmt: skip
+        if not again:
+            self._wait_for(name, lambda: _is_well(port))
 
     def kill_collector(self, place: int) -> None:
         """kill -9."""
@@ -134,6 +143,7 @@ class Deployment:
         make_broker(
             self.fleet, ["localhost"], bind="127.0.0.1",
             port=self.port, operator_port=self.operator_port,
+            bootstrap_port=self._bootstrap_port,
         )  # fmt: skip
         for place in range(self._collectors):
             add_operator(self.fleet, f"reader-{place + 1}")
@@ -173,3 +183,24 @@ class Deployment:
             path = self.folder / f"{name.replace(' ', '-')}.log"
             text = path.read_text(encoding="utf-8", errors="replace")
         return " | ".join(text.strip().splitlines()[-3:]) or "no reason given"
+
+
+def _is_well(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def quiet_ports(number: int) -> list[int]:
+    """Ports of 127.0.0.1 that nothing uses, below those that thousands of outgoing connections
+    take (ip(7): ip_local_port_range begins at 32768)."""
+    found: list[int] = []
+    for port in random.sample(range(15_000, 32_000), 1000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == number:
+            return found
+    raise ToolError("No port of this machine is free.")

@@ -372,6 +372,8 @@ class Device(asyncio.Protocol):
             (key, body), _ = flown
             self._world.truth.acked(key, time.time())
             self._world.count("acknowledged")
+            if code == packets.NOBODY:
+                self._world.count("acknowledged with nobody subscribed")
             if self._chance.random() < self._afflictions.duplicates:
                 self._doubles.append((key, body))
         self._pump()

@@ -15,6 +15,8 @@ CONNACK, PUBLISH, PUBACK, SUBACK, PINGRESP, DISCONNECT = 2, 3, 4, 9, 13, 14
 """Packet types that a broker sends to a device (section 2.1.2)."""
 FAILED = 0x80
 """Reason codes from here on are failures (section 2.4)."""
+NOBODY = 0x10
+"""Reason of a PUBACK: the broker took the message and has nobody to give it to."""
 PINGREQ = b"\xc0\x00"
 BYE = b"\xe0\x00"
 """DISCONNECT, reason 0: the broker publishes no will."""

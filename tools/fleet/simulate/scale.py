@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tools.common.command import positive
+from tools.common.command import positive, public
 from tools.common.errors import ToolError
 from tools.common.files import ROOT, save_atomically
 from tools.common.machine import line, machine, slug
@@ -108,7 +108,7 @@ def main(args: argparse.Namespace, plan: Plan, given: list[str]) -> int:
         + "".join(f"{each.devices} devices: {'; '.join(each.incidents)}\n" for each in results)
     )  # fmt: skip
     if args.save:
-        words = [each for each in given if each != "--save"]
+        words = [public(each) for each in given if each != "--save"]
         command = shlex.join(["python", "-m", "tools.fleet.simulate", *words])
         target = REFERENCE / f"{slug(here)}-scale-{args.store}.md"
         content = (
@@ -182,7 +182,7 @@ def _incidents(args: argparse.Namespace, plan: Plan, side: Deployment) -> list[I
     third = plan.seconds / 3
     found = [
         Incident("collector 1 killed", 0.5 * third, min(30.0, 0.25 * third),
-                 lambda: side.kill_collector(0), lambda: side.start_collector(0)),
+                 lambda: side.kill_collector(0), lambda: side.start_collector(0, again=True)),
         Incident("database stopped", 1.25 * third, min(60.0, 0.5 * third),
                  side.stop_database, side.start_database),
     ]  # fmt: skip

@@ -25,6 +25,11 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
     parser.add_argument("--times", type=positive, default=500, metavar="N", help="default: 500")
     parser.add_argument("--seed", type=int, help="of the random instants; default: drawn")
     parser.add_argument(
+        "--power",
+        action="store_true",
+        help="instead of a kill: cut the power, by a copied ext4 image (root, for a loop mount)",
+    )
+    parser.add_argument(
         "--bad",
         action="store_true",
         help="instead: releases with a fault planted, in a real `fleeting run` on the bundled "
@@ -46,7 +51,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
             report = bad.run(tuple(args.only), tell)
         return report, bad_text(report)
     with bar("updates killed", args.times) as tell:
-        report, kept = kills.run(args.times, args.seed, args.keep, tell)
+        report, kept = kills.run(args.times, args.seed, args.keep, tell, power=args.power)
     if kept is not None:
         print(f"update: the evidence is in {kept}", file=sys.stderr)
     return report, text(report)
@@ -74,10 +79,15 @@ def text(report: dict[str, Any]) -> str:
     steps = "".join(f"  {name:<14} {count:>5}\n" for name, count in report["steps"].items())
     ends = ", ".join(f"{count} {name}" for name, count in report["ends"].items())
     verdict = "passed\n" if report["passed"] else "FAILED\n" + "".join(f"  {e}\n" for e in found)
+    how = (
+        "power cuts (ext4)"
+        if report["power"]
+        else f"kill -9, {report['group_kills']} of them of the whole process group,"
+    )
     return line(report["machine"]) + (
-        f"{report['updates']} updates killed, {report['kills']} kill -9 in "
-        f"{report['seconds'] / 60:.1f} minutes, seed {report['seed']}; {report['group_kills']} of "
-        f"them of the whole process group\nkills by the step that was going on:\n{steps}"
+        f"{report['updates']} updates interrupted, {report['kills']} {how} in "
+        f"{report['seconds'] / 60:.1f} minutes, seed {report['seed']}\n"
+        f"by the step that was going on:\n{steps}"
         f"ends: {ends}, {report['neither']} neither; the longest took {report['longest']:.1f} s, "
         f"kills and all\n{verdict}"
     )

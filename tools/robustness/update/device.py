@@ -97,7 +97,9 @@ class Services:
         self._beat(name)
 
     def _end(self, name: str) -> None:
-        os.close(self._locks.pop(name))
+        number = self._locks.pop(name, None)  # it may have ended by itself
+        if number is not None:
+            os.close(number)
 
     def _beat(self, name: str) -> None:
         version, pid = self._runs[name]

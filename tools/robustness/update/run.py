@@ -3,6 +3,9 @@
 The updater is the real one, in its sandbox, with a signed repository on a local web server; the two
 services only stand for themselves. After every kill, and at each end, what lies on the disk is
 examined: each link leads to a whole slot, file by file, or does not exist.
+
+With `power`, the updater's folders lie on an ext4 image, which is copied at the instant, as it is,
+and used instead from then on: what no fsync had put there is gone.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from tools.common.files import save_json
 from tools.common.machine import machine
 from tools.robustness.update import releases
 from tools.robustness.update.device import Services
+from tools.robustness.update.image import Image
 from tools.robustness.update.repository import SignedRepository
 from tools.robustness.update.updater import RunningUpdater
 
@@ -71,21 +75,24 @@ def run(
     seed: int | None = None,
     keep: Path | None = None,
     progress: Progress = lambda done, word: None,
+    *,
+    power: bool = False,
 ) -> tuple[dict[str, Any], Path | None]:
-    """Kill `times` updates; the report, in which `passed` is the verdict, and where the evidence
-    is, if it was kept. Raises `ToolError`."""
+    """Kill `times` updates, or cut their power; the report, in which `passed` is the verdict, and
+    where the evidence is, if it was kept. Raises `ToolError`."""
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     folder = keep or Path(tempfile.mkdtemp(prefix="fleeting-update-"))
     folder.mkdir(parents=True, exist_ok=True)
     place = machine()
     begun = time.monotonic()
-    with _Campaign(folder, random.Random(seed)) as campaign:
+    with _Campaign(folder, random.Random(seed), power) as campaign:
         while campaign.tally.updates < times and not campaign.tally.violations:
             campaign.update()
             progress(campaign.tally.updates, f"{campaign.tally.kills} kills")
     tally = campaign.tally
     report = {
         "what": "update",
+        "power": power,
         "machine": place,
         "seed": seed,
         "updates": tally.updates,
@@ -110,13 +117,14 @@ def run(
 class _Campaign:
     """A device, its repository, and the updates so far; a context manager."""
 
-    def __init__(self, folder: Path, chance: random.Random) -> None:
+    def __init__(self, folder: Path, chance: random.Random, power: bool) -> None:
         self.tally = _Tally()
         self._chance = chance
         self._stack = ExitStack()
-        self._place = folder / "device"
+        self._image = Image(folder) if power else None
+        disk = self._image.place if self._image is not None else folder
+        self._place, self._exchange = disk / "device", disk / "exchange"
         self._base, self._alive = folder / "base", folder / "alive"
-        self._exchange = folder / "exchange"
         for each in (self._place, self._base, self._alive, self._exchange):
             each.mkdir(mode=0o755)
         first = releases.small(_BASE, 0)
@@ -126,6 +134,8 @@ class _Campaign:
         self._archive = folder / "release.tar.gz"
         self._settings, self._log = folder / "fleeting.toml", folder / "updater.log"
         self._services = Services(self._place, self._base, self._alive)
+        self._before = 0
+        """Starts of services before the last power cut."""
         self._files: releases.Files = first
         """Of what is in force."""
         self._number = 0
@@ -134,7 +144,7 @@ class _Campaign:
 
     @property
     def starts(self) -> int:
-        return self._services.starts
+        return self._before + self._services.starts
 
     def __enter__(self) -> _Campaign:
         handler = functools.partial(_Quiet, directory=str(self._repository.folder))
@@ -151,7 +161,7 @@ class _Campaign:
             }
         }
         self._settings.write_text(as_toml(parse(settings, "the update test")), encoding="utf-8")
-        self._stack.enter_context(self._services)
+        self._services.__enter__()
         for _ in range(2):  # the first one loads libraries
             begun = time.monotonic()
             _, files, job = self._release(bad=False, kind="app")
@@ -164,6 +174,9 @@ class _Campaign:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._services.__exit__()
+        if self._image is not None:
+            self._image.close()
         self._stack.close()
 
     def update(self) -> None:
@@ -217,13 +230,29 @@ class _Campaign:
         if updater.ended:
             return 0
         phase = self._phase() or "before"
-        whole_group = self._chance.random() < 0.5
+        whole_group = self._image is not None or self._chance.random() < 0.5
+        if self._image is not None:
+            updater.stop()
+            self._image.copy()
         updater.kill(whole_group)
+        if self._image is not None:
+            self._start_again(self._image)
         self.tally.kills += 1
         self.tally.groups += whole_group
         self.tally.steps[phase] += 1
         self._examine((before, after), f"after a kill during {phase}")
         return 1
+
+    def _start_again(self, image: Image) -> None:
+        """The machine starts from the copied image; what was in memory is gone."""
+        self._services.__exit__()
+        image.use_copy()
+        for each in self._alive.iterdir():
+            each.unlink()
+        services = Services(self._place, self._base, self._alive)
+        services.bad = self._services.bad
+        self._before += self._services.starts
+        self._services = services.__enter__()
 
     def _finish(self, job: Job) -> None:
         """Start the updater again until the job has ended."""

@@ -65,6 +65,16 @@ class RunningUpdater:
         self._process.join(seconds)
         return self._process.exitcode
 
+    def stop(self) -> None:
+        """Hold it and what it started, as a power cut would."""
+        pid = self._process.pid
+        assert pid is not None
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(pid) == pid:
+                os.killpg(pid, signal.SIGSTOP)
+            else:
+                os.kill(pid, signal.SIGSTOP)
+
     def kill(self, whole_group: bool) -> None:
         """kill -9, of it alone or with the helper that it started."""
         pid = self._process.pid

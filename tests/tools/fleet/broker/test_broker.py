@@ -22,7 +22,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from agent.base.config import load
-from agent.base.report import to_json
+from agent.base.report import Job, JobExecution, to_json
 from agent.uplink.process import run_uplink
 from agent.wall.outbox import Outbox
 from tests.summaries import meta, summary
@@ -41,13 +41,12 @@ WRITABLE = (
     "fleeting/1/d/{}/health", "fleeting/1/d/{}/event", "fleeting/1/d/{}/receipt",
     "fleeting/1/d/{}/shadow/reported", "fleeting/1/d/{}/res/ping",
     "fleeting/1/d/{}/job/0123456789abcdef",
-    "homeassistant/device/{}/config",
+    "homeassistant/device/{}/config", "fleeting/1/p/{}/renew",
 )  # fmt: skip
 READABLE = (
-    "fleeting/1/d/{}/shadow/desired",
-    "fleeting/1/d/{}/cmd/ping",
-    "fleeting/1/d/{}/job/next",
-)
+    "fleeting/1/d/{}/shadow/desired", "fleeting/1/d/{}/cmd/ping", "fleeting/1/d/{}/job/next",
+    "fleeting/1/p/{}/cert",
+)  # fmt: skip
 SHARED = ("fleeting/1/g/shops/desired", "homeassistant/status")
 _numbers = itertools.count()
 
@@ -58,15 +57,15 @@ class Fleet:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.clients: list[Client] = []
-        self.port, self.operator_port = free_port(), free_port()
+        self.port, self.operator_port, self.bootstrap_port = (free_port() for _ in range(3))
         make_authorities(folder)
         make_broker(
-            folder, ["127.0.0.1"],
-            bind="127.0.0.1", port=self.port, operator_port=self.operator_port,
+            folder, ["127.0.0.1"], bind="127.0.0.1", port=self.port,
+            operator_port=self.operator_port, bootstrap_port=self.bootstrap_port,
         )  # fmt: skip
         for name in (A, B):
             add_device(folder, name, host="localhost", port=self.port)
-        for name in ("fleet", "reader", "homeassistant"):
+        for name in ("fleet", "reader", "homeassistant", "enrolment"):
             add_operator(folder, name)
 
     def context(self, kind: str, name: str) -> ssl.SSLContext:
@@ -78,6 +77,14 @@ class Fleet:
 
     def device(self, name: str, version: int = mqtt.MQTTv5, **options: Any) -> Client:
         self.clients.append(Client(self.context("device", name), self.port, version, **options))
+        return self.clients[-1]
+
+    def bootstrap(self, name: str, version: int = mqtt.MQTTv5) -> Client:
+        """A client with a bootstrap certificate of that name."""
+        ca = self.folder / "ca"
+        signer = certificates.load(ca / "bootstrap-ca.pem", ca / "bootstrap-ca.key")
+        context = _context(self.folder, self, certificates.client(signer, name, 3))
+        self.clients.append(Client(context, self.bootstrap_port, version))
         return self.clients[-1]
 
     def operator(self, name: str) -> Client:
@@ -157,7 +164,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         [sys.executable, "-m", "tools.fleet", "serve", str(made.folder)],
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    eventually(lambda: listens(made.operator_port) and listens(made.port), "Mosquitto listens")
+    ports = made.port, made.operator_port, made.bootstrap_port
+    eventually(lambda: all(map(listens, ports)), "Mosquitto listens")
     yield made
     broker.terminate()
     broker.wait(10)
@@ -312,6 +320,7 @@ def test_operators_have_different_rights(fleet: Fleet, watcher: Client) -> None:
         assert house.publish(f"fleeting/1/d/{A}/{topic}", b"x") == 0x87
     for topic in ("summary", "state", "shadow/reported", "job/0123456789abcdef"):
         assert watcher.publish(f"fleeting/1/d/{A}/{topic}", b"x") == 0x87, "not even the fleet"
+    assert watcher.publish(f"fleeting/1/p/{A}/csr", b"x") == 0x87
 
 
 def welcomed(context: ssl.SSLContext, port: int) -> bool:
@@ -352,6 +361,60 @@ def test_only_the_right_certificate_opens(fleet: Fleet, tmp_path: Path) -> None:
     ):
         assert not welcomed(_context(tmp_path, fleet, pair), fleet.port)
         assert not welcomed(_context(tmp_path, fleet, pair), fleet.operator_port)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.slow
+def test_a_bootstrap_certificate_opens_two_topics(
+    fleet: Fleet, watcher: Client, version: int
+) -> None:
+    box = fleet.bootstrap(A, version)
+    denied = [
+        *(topic.format(name) for name in (A, B) for topic in (*WRITABLE, *READABLE)),
+        f"fleeting/1/p/{B}/csr", f"fleeting/1/p/{A}/x", f"fleeting/1/p/{A}", "x", *SHARED,
+    ]  # fmt: skip
+    codes = [box.publish(topic, b"x") for topic in denied]
+    if version == mqtt.MQTTv5:
+        assert set(codes) == {0x87}
+    assert box.publish(f"fleeting/1/p/{A}/csr", b"mine") == 0
+    assert heard(watcher) == [f"fleeting/1/p/{A}/csr"]
+    box.subscribe("#", "fleeting/#", f"fleeting/1/d/{A}/#", f"fleeting/1/p/{B}/cert", "$SYS/#",
+                  f"fleeting/1/p/{A}/#", "$share/thieves/fleeting/#")  # fmt: skip
+    for topic in (*READABLE, *WRITABLE):
+        for name in (A, B):
+            watcher.publish(topic.format(name), b"secret")
+    device = fleet.device(B, version)
+    for topic in WRITABLE:
+        device.publish(topic.format(B), b"secret")
+    assert watcher.publish(f"fleeting/1/p/{A}/cert", b"last") in (0, 16)
+    eventually(lambda: (f"fleeting/1/p/{A}/cert", b"last") in box.messages, "its answer")
+    assert set(box.topics()) == {f"fleeting/1/p/{A}/cert"}
+
+
+def test_each_authority_opens_its_own_listener(fleet: Fleet, tmp_path: Path) -> None:
+    ca = fleet.folder / "ca"
+    ports = {"ca": fleet.port, "operators-ca": fleet.operator_port,
+             "bootstrap-ca": fleet.bootstrap_port}  # fmt: skip
+    for name in ports:
+        pair = certificates.client(certificates.load(ca / f"{name}.pem", ca / f"{name}.key"), A)
+        context = _context(tmp_path, fleet, pair)
+        assert {other for other, port in ports.items() if welcomed(context, port)} == {name}
+
+
+@pytest.mark.slow
+def test_whoever_takes_requests_in_hears_nothing_else(fleet: Fleet, watcher: Client) -> None:
+    desk, device = fleet.operator("enrolment"), fleet.device(A)
+    desk.subscribe("#", "fleeting/1/d/+/summary", "fleeting/1/p/+/csr", "fleeting/1/p/+/renew")
+    for topic in WRITABLE:
+        device.publish(topic.format(A), b"x")
+    fleet.bootstrap(B).publish(f"fleeting/1/p/{B}/csr", b"x")
+    wanted = {f"fleeting/1/p/{A}/renew", f"fleeting/1/p/{B}/csr"}
+    eventually(lambda: wanted <= set(desk.topics()), "both requests")
+    _settle(watcher)
+    assert set(desk.topics()) == wanted
+    assert desk.publish(f"fleeting/1/p/{A}/cert", b"x") in (0, 16)
+    for topic in ("shadow/desired", "cmd/ping"):
+        assert desk.publish(f"fleeting/1/d/{A}/{topic}", b"x") == 0x87
 
 
 def test_certificates_stand_the_strict_examination(fleet: Fleet) -> None:
@@ -428,7 +491,8 @@ def test_nothing_is_overwritten_and_keys_are_secret(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "+", "#", "a+", "..", "é", "x" * 65, "a\n", "fleet",
-                                  "reader", "reader-2", "homeassistant", "a b"])  # fmt: skip
+                                  "reader", "reader-2", "homeassistant", "enrolment",
+                                  "a b"])  # fmt: skip
 def test_no_certificate_for_a_name_that_could_pass_for_another(tmp_path: Path, name: str) -> None:
     make_authorities(tmp_path)
     assert main(["device", name, str(tmp_path)]) == 1
@@ -481,6 +545,17 @@ def test_the_watcher_shows_nothing_that_is_not_sound() -> None:
         assert "REFUSED" in shown
         assert "\x1b" not in shown
     assert "\x1b" not in line("fleeting/1/d/\x1b/state", b"online")
+    job, topic = Job(job="a" * 16, kind="app", version="2.0.0"), f"fleeting/1/d/{A}/job"
+    said = to_json(JobExecution(
+        job=job.job, status="QUEUED", step=None, reason=None, number=0, app="1.0.0", models="1.0.0"
+    ))  # fmt: skip
+    assert line(f"{topic}/{job.job}", said) == f"{A:<16} job      ok {said.decode()}"
+    assert line(f"{topic}/next", to_json(job)).startswith(f"{A:<16} job/next ok ")
+    assert line(f"{topic}/next", b"").endswith("taken back")
+    for last, bad in ((job.job, to_json(job)), ("next", said), ("b" * 16, said), (job.job, b"")):
+        assert "REFUSED" in line(f"{topic}/{last}", bad)
+    assert line(topic, said).endswith("not a topic of ours")
+    assert line(f"{topic}/a/b", said).endswith("not a topic of ours")
     assert line(f"fleeting/1/d/{A}/cmd", b"{}").endswith("not a topic of ours")
 
 

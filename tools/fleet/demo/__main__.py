@@ -1,0 +1,46 @@
+"""`python -m tools.fleet.demo`: the whole fleet's side, and devices, for a few minutes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from agent.base.errors import AgentError
+from tools.fleet.demo.run import play, table
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns the exit code: 0 where everything was as it should be, else 1."""
+    given = argparse.ArgumentParser(prog="tools/fleet/run-demo", description=__doc__)
+    given.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
+    given.add_argument("--keep", type=Path, metavar="FOLDER", help="leave logs and data there")
+    given.add_argument("--json", action="store_true", help="end with one line of JSON")
+    args = given.parse_args(argv)
+    began = time.monotonic()
+
+    def say(what: str) -> None:
+        print(f"[{time.monotonic() - began:4.0f} s] {what}", file=sys.stderr, flush=True)
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="fleeting-fleet-demo-") as made:
+            folder = args.keep or Path(made)
+            folder.mkdir(parents=True, exist_ok=True)
+            Path(made).chmod(0o711)
+            outcome = play(folder.resolve(), args.store, say)
+    except AgentError as error:
+        print(f"run-demo: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    print(table(outcome), end="")
+    if args.json:
+        print(json.dumps(outcome.as_dict()))
+    return 0 if outcome.passed else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,114 @@
+"""The real device of the demo: `fleeting run` on the bundled clip, with its updater."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from agent import __version__
+from agent.base.assets import CLIP
+from agent.base.config import as_toml, parse
+from tools.common.clock import with_trusted_clock
+from tools.common.errors import ToolError
+from tools.common.files import ROOT
+from tools.common.mosquitto import die_with_parent, terminate
+from tools.fleet.broker.folder import add_device
+
+NAME = "agent"
+"""Its id."""
+SOAK = 10.0
+"""Seconds; ten minutes by default, which no demo has."""
+_READY = '        sd_notify.ready("running")\n'
+_FAULT = '        raise RuntimeError("a fault, planted by the demo")\n'
+"""A release with this crashes at each start of the process that sees."""
+
+
+class Agent:
+    """Use as a context manager."""
+
+    def __init__(self, folder: Path, fleet: Path, port: int, url: str) -> None:
+        """`port`: of the broker's listener for devices; `url`: of the update repository."""
+        self.log = folder / "agent.log"
+        self._folder, self._fleet = folder / "device", fleet
+        self._port, self._url = port, url
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Agent:
+        for name in ("outbox", "update", "exchange"):
+            (self._folder / name).mkdir(parents=True)
+        settings = self._folder / "fleeting.toml"
+        settings.write_text(self._settings(), encoding="utf-8")
+        command = [sys.executable, "-P", "-m", "agent.cli", "run", "--config", str(settings)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                with_trusted_clock(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                preexec_fn=die_with_parent, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )  # fmt: skip
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            terminate(self._process)
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def check(self) -> None:
+        """Raises `ToolError` where it has ended."""
+        if self._process is None or self._process.poll() is None:
+            return
+        words = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise ToolError(f"The agent ended by itself: {' | '.join(words[-3:])}")
+
+    def _settings(self) -> str:
+        place = add_device(self._fleet, NAME, host="localhost", port=self._port)
+        return as_toml(parse({
+            "device": {"id": NAME},
+            "source": {"kind": "file", "target": str(CLIP), "pace": "realtime", "loop": True},
+            "privacy": {"policy": "demo", "window": 10},
+            "store": {"outbox": str(self._folder / "outbox" / "outbox.db")},
+            "mqtt": {
+                "host": "localhost", "port": self._port, "tls": True, "backoff_max": 2.0,
+                "ca_file": str(place / "ca.pem"), "cert_file": str(place / "device.pem"),
+                "key_file": str(place / "device.key"),
+            },
+            "update": {
+                "url": self._url, "root": str(self._fleet / "root.json"), "soak": SOAK,
+                "folder": str(self._folder / "update"),
+                "exchange": str(self._folder / "exchange"),
+            },
+        }, "the demo's device"))  # fmt: skip
+
+
+def next_versions() -> tuple[str, str]:
+    """Of a good and of a bad release after what runs here."""
+    major, minor, patch = (int(each) for each in __version__.split("."))
+    return f"{major}.{minor}.{patch + 1}", f"{major}.{minor}.{patch + 2}"
+
+
+def make_release(folder: Path, version: str, *, bad: bool) -> Path:
+    """This clone's package and models under another version; a bad one crashes at start. Raises
+    `ToolError`."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.nb[ci]")
+    for name in ("agent", "models"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    shutil.copy(ROOT / "requirements.txt", folder / "requirements.txt")
+    _change(folder / "agent/__init__.py", r'__version__ = "[^"]*"', f'__version__ = "{version}"')
+    if bad:
+        _change(folder / "agent/perceive/process.py", re.escape(_READY), _FAULT + _READY)
+    return folder
+
+
+def _change(path: Path, pattern: str, text: str) -> None:
+    before = path.read_text(encoding="utf-8")
+    after, times = re.subn(pattern, lambda _: text, before)
+    if times != 1:
+        raise ToolError(
+            f"{path.name} is not as the demo expects it: {pattern!r} is not in it once."
+        )
+    path.write_text(after, encoding="utf-8")
