@@ -183,6 +183,20 @@ def test_since_leaves_out_what_was_before(fleet: Fleet, box: Box, capsys: Report
     assert fleet.verify("--since", "2027-01-20") == 1
 
 
+def test_a_device_that_says_it_has_signed_must_have_receipts(
+    fleet: Fleet, box: Box, capsys: Reports
+) -> None:
+    box.tick()
+    for each in box.release(3):
+        say(fleet.store, DEVICE, each, int(time.time()))
+    add_device(fleet.store, DEVICE)
+    assert fleet.verify() == 0
+    assert "none yet" in capsys.readouterr().out
+    add_device(fleet.store, DEVICE, meta=told(box))
+    assert fleet.verify() == 1
+    assert "the device has signed receipts up to number 1" in capsys.readouterr().out
+
+
 def test_what_is_asked_wrongly_is_refused(fleet: Fleet, capsys: Reports) -> None:
     for words in (["--device", "nobody"], ["--device", "a/b"], ["--since", "soon"],
                   ["--until", "2027-02-30"]):  # fmt: skip
