@@ -26,6 +26,7 @@ MACHINE = {
     "tests/tools/train/test_activity.py::test_area_under_the_curve": "the train extra",
     "tests/tools/train/test_text.py::test_the_agent_computes": "the train extra",
     "tests/tools/train/test_text.py::test_languages_are_learnt": "the train extra",
+    "tests/tools/fleet/cluster/": "root, namespaces, and RabbitMQ in a root made by debootstrap",
     "tests/uplink/receipt/test_book.py::test_the_book_needs_no_memory": "Linux 6.3",
     "tests/inference/test_tflite.py::test_tflite_runtime": "Python 3.11, wheels' last",
     "tests/wall/test_outbox.py::test_a_full_disk": "the right to mount a small file system",
