@@ -30,7 +30,7 @@ TICK = 5.0
 """Seconds between looks at roll-outs in which nothing seems to happen: deadlines, soaks."""
 SOON = 1.0
 """Seconds from a job's news to the next look at its roll-out: news come in crowds."""
-COUNT = 15.0
+COUNT = 5.0
 """Seconds between counts for Prometheus."""
 _WAIT = 0.2
 _BACKOFF = 10.0

@@ -16,6 +16,8 @@ from tools.fleet.controller import intake, rollouts
 from tools.fleet.operate.watch import line, picture, state
 from tools.fleet.store import Store, open_store
 
+pytestmark = pytest.mark.slow
+
 NOW = 1_790_000_000
 
 
@@ -210,7 +212,7 @@ def test_a_rollout_from_start_to_end(five: Desk) -> None:
     )  # fmt: skip
     assert (made["devices"], made["already"]) == (5, 0)
     name = made["rollout"]
-    assert five.advance(name) == "1 devices, 0 of them at work"
+    assert five.advance(name) == "1 device, 0 at work"
     (first,) = five.store.execute("SELECT device FROM jobs")
     five.answer(first["device"], "IN_PROGRESS", step="DOWNLOADING")
     five.answer(first["device"], "SUCCEEDED", step="SOAKING")
@@ -311,7 +313,19 @@ def test_health_after_the_update_is_compared_with_health_before(five: Desk) -> N
         "3 of 4 updated devices are well, 90% wanted, 100 s left"
     )
     health("box-0", NOW + 250, "running")
-    assert five.advance(name, NOW + 260) == "1 devices that are offline"
+    assert five.advance(name, NOW + 260) == "1 device to come online"
+
+
+def test_a_device_that_gives_every_job_back_is_given_up(five: Desk) -> None:
+    name = five.json("rollout", "start", "app", "0.2.0", "--device", "box-0", "--waves", "100%")[
+        "rollout"
+    ]
+    for _ in range(rollouts.MAX_TRIES):
+        assert five.advance(name) == "1 device, 0 at work"
+        five.answer("box-0", "CANCELED", reason="canceled")
+    five.advance(name)
+    assert five.json("rollout", "list")[0]["status"] == "HALTED"
+    assert len(five.store.execute("SELECT * FROM jobs")) == rollouts.MAX_TRIES
 
 
 def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
