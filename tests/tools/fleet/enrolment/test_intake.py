@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from agent.base.report import from_json
 from agent.uplink.enrol.messages import Answer, decode, fingerprint
 from tests.tools.fleet.enrolment.conftest import ID, Fleet, csr_for, key, pair_in, request
+from tests.tools.fleet.postgres import Postgres
 from tools.common.errors import ToolError
 from tools.fleet.broker.certificates import Pair
 from tools.fleet.broker.folder import add_device
@@ -23,6 +25,16 @@ from tools.fleet.store import Store
 
 DAY = 86_400
 NOW = int(time.time())
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Fleet:
+    """With a database of each kind."""
+    made = Fleet(tmp_path / "fleet")
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres")
+        (made.folder / "fleet.toml").write_text(f'[store]\nurl = "{server.url()}"\n')
+    return made
 
 
 @pytest.fixture
