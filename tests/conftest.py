@@ -26,8 +26,13 @@ MACHINE = {
     "tests/tools/train/test_activity.py::test_area_under_the_curve": "the train extra",
     "tests/tools/train/test_text.py::test_the_agent_computes": "the train extra",
     "tests/tools/train/test_text.py::test_languages_are_learnt": "the train extra",
+    "tests/tools/fleet/cluster/": "root, namespaces, and RabbitMQ in a root made by debootstrap",
     "tests/uplink/receipt/test_book.py::test_the_book_needs_no_memory": "Linux 6.3",
     "tests/inference/test_tflite.py::test_tflite_runtime": "Python 3.11, wheels' last",
+    "tests/update/test_slots.py::test_a_full_disk": "the right to mount a small file system",
+    "tests/update/test_process.py::test_a_folder_of_somebody": "root",
+    "tests/tools/robustness/test_update.py::test_power": "the right to mount an ext4 image",
+    "tests/tools/robustness/test_update.py::test_a_command": "the right to make a mount namespace",
     "tests/wall/test_outbox.py::test_a_full_disk": "the right to mount a small file system",
 }
 """Tests that CI may skip, by the beginning of their node id, each with what it needs of the

@@ -22,9 +22,9 @@ NAME = "agent"
 """Its id."""
 SOAK = 10.0
 """Seconds; ten minutes by default, which no demo has."""
-_READY = '        sd_notify.ready("running")\n'
-_FAULT = '        raise RuntimeError("a fault, planted by the demo")\n'
-"""A release with this crashes at each start of the process that sees."""
+_SEALED = "    # Imported here, so that threads of NumPy"
+_FAULT = '    raise RuntimeError("a fault, planted by the demo")\n'
+"""A release with this crashes whenever the process that sees starts."""
 
 
 class Agent:
@@ -100,7 +100,7 @@ def make_release(folder: Path, version: str, *, bad: bool) -> Path:
     shutil.copy(ROOT / "requirements.txt", folder / "requirements.txt")
     _change(folder / "agent/__init__.py", r'__version__ = "[^"]*"', f'__version__ = "{version}"')
     if bad:
-        _change(folder / "agent/perceive/process.py", re.escape(_READY), _FAULT + _READY)
+        _change(folder / "agent/perceive/start.py", re.escape(_SEALED), _FAULT + _SEALED)
     return folder
 
 

@@ -110,7 +110,8 @@ def main(args: argparse.Namespace, plan: Plan, given: list[str]) -> int:
     if args.save:
         words = [public(each) for each in given if each != "--save"]
         command = shlex.join(["python", "-m", "tools.fleet.simulate", *words])
-        target = REFERENCE / f"{slug(here)}-scale-{args.store}.md"
+        calm = "-calm" if args.calm else ""
+        target = REFERENCE / f"{slug(here)}-scale-{args.store}{calm}.md"
         content = (
             f"# {here['name']}: a fleet's side, {args.store}\n\n    {command}\n\n"
             f"```\n{shown}```\n\n```json\n{json.dumps(report)}\n```\n"
