@@ -29,6 +29,10 @@ MACHINE = {
     "tests/tools/fleet/cluster/": "root, namespaces, and RabbitMQ in a root made by debootstrap",
     "tests/uplink/receipt/test_book.py::test_the_book_needs_no_memory": "Linux 6.3",
     "tests/inference/test_tflite.py::test_tflite_runtime": "Python 3.11, wheels' last",
+    "tests/update/test_slots.py::test_a_full_disk": "the right to mount a small file system",
+    "tests/update/test_process.py::test_a_folder_of_somebody": "root",
+    "tests/tools/robustness/test_update.py::test_power": "the right to mount an ext4 image",
+    "tests/tools/robustness/test_update.py::test_a_command": "the right to make a mount namespace",
     "tests/wall/test_outbox.py::test_a_full_disk": "the right to mount a small file system",
 }
 """Tests that CI may skip, by the beginning of their node id, each with what it needs of the

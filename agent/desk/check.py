@@ -22,7 +22,8 @@ from agent.base.errors import AgentError
 from agent.base.quotas import quotas
 from agent.desk.check_broker import connect
 from agent.desk.check_updates import updates
-from agent.host import swap
+from agent.host import heartbeat, swap
+from agent.host.health import SERVICES, Condition, examine
 from agent.host.supervise import child_environment
 from agent.inference.manifest import load_manifest, models_folder
 from agent.inference.tflite import open_model, runtime_name
@@ -44,6 +45,19 @@ LISTENING = 12
 MIN_RATE = 0.9
 """Share of the configured frame rate that must be reached."""
 REQUIRED_MODELS = ("detector", "landmarks", "expression")
+
+
+_CONDITIONS: dict[Condition, str] = {
+    "well": "is well",
+    "absent": "is not seen",
+    "starting": "is starting",
+    "ended": "has ended",
+    "crashed": "crashed",
+    "no_start": "is not ready in time",
+    "stalled": "makes no progress",
+    "open": "is not closed as before",
+    "other": "is of another version",
+}
 
 
 class PartStatus(NamedTuple):
@@ -311,6 +325,18 @@ def _opened(cage: dict[str, Any]) -> str:
     return layers + (f", open: {', '.join(cage['found_open'])}" if cage["found_open"] else "")
 
 
+def _services(config: AgentConfig) -> PartStatus:
+    """As the updater judges them after an update."""
+    folder = heartbeat.place(config.update.folder)
+    found = {name: examine(folder, name)[0] for name in SERVICES}
+    if set(found.values()) == {"absent"}:
+        return PartStatus(True, "none runs here, or this user may not see it")
+    detail = ", ".join(f"{name} {_CONDITIONS[each]}" for name, each in found.items())
+    bad = [name for name, each in found.items() if each not in ("well", "starting", "absent")]
+    advice = f"journalctl -u fleeting-{bad[0]} says why." if bad else ""
+    return PartStatus(not bad, detail, advice)
+
+
 PARTS: dict[str, Callable[[AgentConfig], PartStatus]] = {
     "camera": _camera,
     "microphone": _microphone,
@@ -321,6 +347,7 @@ PARTS: dict[str, Callable[[AgentConfig], PartStatus]] = {
     "swap": _swap,
     "day": _day,
     "updates": _updates,
+    "services": _services,
     "walls": _sandbox,  # part of the --json format
 }
 

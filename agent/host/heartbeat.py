@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "FLEETING_HEARTBEAT"
 """Environment variable: the folder."""
+_UNITS = Path("/run/fleeting")
 SIZE = 512
 """Bytes of a record."""
 _INTERVAL = 1.0
@@ -115,6 +116,15 @@ def read(path: Path) -> Beat | None:
             return found
         time.sleep(0.01)
     return None
+
+
+def place(update_folder: Path) -> Path:
+    """The folder that services write to: as the environment says, else the units', else that of
+    `fleeting run`. `update_folder`: `update.folder`."""
+    named = os.environ.get(FOLDER, "")
+    if named.startswith("/"):
+        return Path(named)
+    return _UNITS if _UNITS.is_dir() else update_folder / "alive"
 
 
 def boottime() -> float:

@@ -12,12 +12,16 @@ import; a temporary folder is used instead, and each start compiles again.
 from __future__ import annotations
 
 import atexit
+import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
 _NOWHERE = Path("/nonexistent")
+_KEPT = 3
+"""Places whose machine code is kept when another one comes."""
 
 
 def _writable(folder: Path) -> bool:
@@ -38,6 +42,32 @@ def user_cache() -> Path:
 def has_home() -> bool:
     """Whether there is a folder for `user_cache`, perhaps yet to be made."""
     return user_cache().parent != _NOWHERE
+
+
+def adopt(cache: Path) -> None:
+    """Take over the machine code that the same kernels left in the cache folder from another place,
+    such as the slot before an update: Numba keeps it by the folder of its source, and looks at each
+    file's content before it uses any. Never raises."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    name = f"{os.path.basename(folder)}_"
+    own = cache / f"{name}{hashlib.sha1(folder.encode(), usedforsecurity=False).hexdigest()}"
+    with contextlib.suppress(OSError):
+        if own.exists():
+            return
+        others = [each for each in cache.glob(f"{name}*") if each.is_dir()]
+        if not others:
+            return
+        others.sort(key=lambda each: each.stat().st_mtime, reverse=True)
+        for old in others[_KEPT:]:
+            shutil.rmtree(old, ignore_errors=True)
+        beside = Path(tempfile.mkdtemp(prefix=".adopted-", dir=cache))
+        try:
+            for file in others[0].iterdir():
+                if file.suffix in (".nbi", ".nbc"):
+                    shutil.copyfile(file, beside / file.name)
+            beside.rename(own)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
 
 def _provide_cache() -> None:

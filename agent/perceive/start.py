@@ -118,6 +118,7 @@ def kernel_cache() -> Path:
     made = _made([Path(chosen)] if chosen else folders)
     folder = made[0] if made else Path(tempfile.mkdtemp(prefix="fleeting-kernels-"))
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    kernels.adopt(folder)
     return folder
 
 

@@ -165,10 +165,10 @@ class Machine:
         while going is not None:
             update = going
             try:
-                self._count_boots(update)
+                update = self._count_boots(update)
                 going = self._steps[update.phase](update)
                 if going is not None:
-                    self._save(going)
+                    going = self._save(going)
             except _CanceledError:
                 self._discard(update)
                 self._end(update, "CANCELED", "canceled")
@@ -186,8 +186,7 @@ class Machine:
             assert update.before is not None
             self._slots.switch(update.before.slot)
             back = update.model_copy(update={"phase": "rolling_back", "reason": error.reason})
-            self._save(back)
-            return back
+            return self._save(back)
         self._discard(update)
         self._end(update, "REJECTED" if error.rejected else "FAILED", error.reason)
         return None
@@ -332,14 +331,15 @@ class Machine:
             and self._slots.whole(update.slot, update.tree)
         )
 
-    def _count_boots(self, update: Update) -> None:
-        """Raises `UpdateError` where the machine was started too often since the switch."""
+    def _count_boots(self, update: Update) -> Update:
+        """The update with this start of the machine counted. Raises `UpdateError` where there were
+        too many since the switch."""
         if update.phase not in ("updating", "updated", "soaking") or update.boot == _boot():
-            return
-        again = update.model_copy(update={"boot": _boot(), "boots": update.boots + 1})
-        self._save(again, quietly=True)
+            return update
+        again = self._save(update.model_copy(update={"boot": _boot(), "boots": update.boots + 1}))
         if again.boots >= _MAX_BOOTS:
             raise UpdateError("crashed", "The machine restarted too often under the new version.")
+        return again
 
     def _stop_where_canceled(self, update: Update) -> None:
         """Raises `_CanceledError`."""
@@ -385,20 +385,22 @@ class Machine:
         self._record = self._record.end(execution)
         self._discard_download()
         self._write()
+        # Before the end is told: whoever hears of it may look at once.
+        self._say_installed()
         if not update.media:
             self._tell(execution)
-        self._say_installed()
         log.info("Job %s: %s%s.", update.job.job, status, f" ({reason})" if reason else "")
 
-    def _save(self, update: Update, *, quietly: bool = False) -> None:
-        """Write down what is begun, then tell. Raises `UpdateError`."""
+    def _save(self, update: Update) -> Update:
+        """Write down what is begun, then tell; the update, with the number of that report. Raises
+        `UpdateError`."""
         before = self._record.update
         new = before is None or STEPS[before.phase] != STEPS[update.phase]
         if new and before is not None:
             update = update.model_copy(update={"number": min(update.number + 1, 255)})
         self._record = self._record.model_copy(update={"update": update})
         self._write()
-        if not (quietly or update.media):
+        if not update.media:
             app, models = self._slots.versions(self._slots.current)
             self._tell(
                 JobExecution(
@@ -411,6 +413,7 @@ class Machine:
                     models=models,
                 )
             )
+        return update
 
     def _write(self) -> None:
         try:

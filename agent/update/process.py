@@ -36,19 +36,9 @@ log = logging.getLogger(__name__)
 
 BASE = Path(__file__).resolve().parents[2]
 """Root of the package that runs this: with `agent/`, and `requirements.txt` beside it."""
-UNIT_HEARTBEAT = Path("/run/fleeting")
 _LOCK = "lock"
 _TEMPORARY = "tmp"
 _DNS = 53
-
-
-def heartbeat_folder(config: UpdateConfig) -> Path:
-    """Where the services leave their sign of life: as the environment says, else as the units have
-    it, else as `fleeting run` has it."""
-    named = os.environ.get(heartbeat.FOLDER, "")
-    if named.startswith("/"):
-        return Path(named)
-    return UNIT_HEARTBEAT if UNIT_HEARTBEAT.is_dir() else config.folder / "alive"
 
 
 def base_root() -> Path:
@@ -86,7 +76,7 @@ def run_updater(
                 Exchange(config.update.exchange),
                 source=functools.partial(_source, config.update, folder, present, clock),
                 self_test=self_test,
-                heartbeat=heartbeat_folder(config.update),
+                heartbeat=heartbeat.place(config.update.folder),
                 timing=timing or Timing(soak=config.update.soak),
                 wait=_waiter(stop),
                 enabled=config.update.on,
@@ -235,7 +225,7 @@ def _seal(config: AgentConfig, folder: Path, media: Path | None) -> None:
     except ValueError:
         port = None
     ports = {port or (443 if url.scheme == "https" else 80), _DNS} if url.netloc else set()
-    named = (config.update.root, base_root(), BASE, heartbeat_folder(config.update), media)
+    named = (config.update.root, base_root(), BASE, heartbeat.place(config.update.folder), media)
     layers = enter_updater(
         readable=[each for each in named if each is not None],
         writable=[folder, config.update.exchange],

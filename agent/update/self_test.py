@@ -60,7 +60,8 @@ def check_models(folder: Path, which: str) -> None:
     """Run every model and network of one set against its golden vectors. Raises `ModelError`."""
     manifest = load_manifest(folder, which)
     for name, entry in manifest.models.items():
-        golden.verify(name, golden.path_of(entry.file), answers(manifest, name))
+        ranges = {output.name: output.range for output in entry.outputs}
+        golden.verify(name, golden.path_of(entry.file), answers(manifest, name), ranges)
     for name, network in manifest.weights.items():
         golden.verify(name, golden.path_of(network.file), answers(manifest, name))
 

@@ -7,7 +7,7 @@ that is not well yet still may become so.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, get_args
@@ -87,9 +87,12 @@ def wait_until_well(
     connected: bool = False,
     within: float | None = None,
 ) -> JobReason | None:
-    """Wait until both services have been well for `seconds` without a break; why they will not be,
-    where that is so. `connected`: the uplink must have its broker, at least at the end. `within`:
-    seconds after which to give up in any case. Raises `Stopped`."""
+    """Wait until both services have been well for `seconds` without a break, and moved on in the
+    second half of it; why they will not be, where that is so.
+
+    `connected`: the uplink must have its broker, at least at the end. `within`: seconds after which
+    to give up in any case. Raises `Stopped`.
+    """
     begun = boottime()
     longest = timing.limits.ready + 3 * seconds + timing.absent if within is None else within
     well_since: float | None = None
@@ -118,7 +121,12 @@ def wait_until_well(
                     ask_again()
         if all(condition == "well" for condition, _ in found.values()):
             well_since = now if well_since is None else well_since
-            if now - well_since >= seconds and (not connected or _online(found["uplink"][1])):
+            beats = [beat for _, beat in found.values()]
+            if (
+                now - well_since >= seconds
+                and (not seconds or _advanced(beats, well_since + seconds / 2))
+                and (not connected or _online(found["uplink"][1]))
+            ):
                 return None
         else:
             well_since = None
@@ -127,6 +135,14 @@ def wait_until_well(
             return "unhealthy"
         if wait(timing.poll):
             raise Stopped
+
+
+def _advanced(beats: Iterable[Beat | None], since: float) -> bool:
+    """Whether each made progress after `since`. A soak may be shorter than the time that a service
+    has for it, and none counts that a standstill outlasts."""
+    return all(
+        beat is not None and beat.progress is not None and beat.progress >= since for beat in beats
+    )
 
 
 def _online(beat: Beat | None) -> bool:

@@ -62,6 +62,9 @@ def unpack(archive: Path, into: Path, kind: JobKind) -> None:
             bounded = _Bounded(stream)  # type: ignore[arg-type]
             with tarfile.open(fileobj=bounded, mode="r|", tarinfo=tarfile.TarInfo) as tar:  # type: ignore[call-overload]
                 _unpack(tar, bounded, into, kind)
+            bounded.allow(0)
+            while bounded.read():  # to the end, where the checksum is
+                pass
     except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile) as error:
         raise _refused(f"it is cut off or damaged ({type(error).__name__})") from None
     except (ValueError, OverflowError, RecursionError) as error:

@@ -48,7 +48,7 @@ PrivateDevices=yes PrivateUsers=yes MemoryDenyWriteExecute=yes ProcSubset=pid So
 WatchdogSec=120 StateDirectory=fleeting-uplink StateDirectoryMode=0700 Group=fleeting
 """
 UPDATER = """
-PrivateDevices=yes PrivateUsers=yes MemoryDenyWriteExecute=yes SocketBindDeny=any UMask=0027
+PrivateDevices=yes PrivateUsers=yes SocketBindDeny=any UMask=0027
 StateDirectory=fleeting-update StateDirectoryMode=2750 Group=fleeting User=fleeting-update
 ReadWritePaths=/var/lib/fleeting-jobs WantedBy=multi-user.target Restart=on-failure
 """

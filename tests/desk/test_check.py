@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from agent.base.clock import ClockReading
 from agent.base.config import AgentConfig, parse
 from agent.desk import check, check_broker
 from agent.desk.check import PARTS, PartStatus, main, run_check
+from agent.host import heartbeat
+from agent.host.launch import Starts
 from agent.host.swap import SwapAreas
 from tools.common.mosquitto import Mosquitto, free_port, installed
 
@@ -57,6 +61,29 @@ def settings(tmp_path: Path) -> dict[str, Any]:
     }
 
 
+def test_services_are_judged_as_after_an_update(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(heartbeat.FOLDER, str(tmp_path))
+    assert line(settings, "services") == PartStatus(
+        True, "none runs here, or this user may not see it"
+    )
+    now = heartbeat.boottime()
+    with ExitStack() as stack:
+        for name, progress in (("perceive", now - 100), ("uplink", now)):
+            record = Starts("base", "-", 1, 7, now - 200).encode()
+            (tmp_path / f"{name}.starts").write_bytes(record)
+            alive = stack.enter_context((tmp_path / f"{name}.starts").open("r+b"))
+            fcntl.flock(alive, fcntl.LOCK_EX)
+            beat = heartbeat.Beat(
+                7, "0.1.0", "ready", frozenset(), None, now - 190, now - 180, progress
+            )
+            (tmp_path / name).write_bytes(beat.encode())
+        ok, detail, advice = line(settings, "services")
+    assert (ok, detail) == (False, "perceive makes no progress, uplink is well")
+    assert "fleeting-perceive" in advice
+
+
 def line(settings: dict[str, Any], name: str) -> PartStatus:
     return run_check(parse(settings, "test"), [name])[name]
 
@@ -73,6 +100,7 @@ def test_every_part_of_a_working_configuration(settings: dict[str, Any]) -> None
         "swap",
         "day",
         "updates",
+        "services",
         "walls",
     ]
     assert found["camera"].ok

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from agent.host import supervise as supervise_module
-from agent.host.supervise import supervise
+from agent.host.supervise import Updates, supervise
 
 
 @pytest.fixture(autouse=True)
@@ -59,14 +59,16 @@ def dead(process: int) -> bool:
 
 
 class Running:
-    def __init__(self, perceive: list[str], uplink: list[str]) -> None:
+    def __init__(
+        self, perceive: list[str], uplink: list[str], updates: Updates | None = None
+    ) -> None:
         self.stop = threading.Event()
         self.code: int | None = None
-        self._thread = threading.Thread(target=self._run, args=(perceive, uplink))
+        self._thread = threading.Thread(target=self._run, args=(perceive, uplink, updates))
         self._thread.start()
 
-    def _run(self, perceive: list[str], uplink: list[str]) -> None:
-        self.code = supervise(perceive, uplink, self.stop)
+    def _run(self, perceive: list[str], uplink: list[str], updates: Updates | None) -> None:
+        self.code = supervise(perceive, uplink, self.stop, updates=updates)
 
     def end(self) -> int | None:
         self.stop.set()
@@ -160,6 +162,89 @@ def test_sigterm_ends_all_and_a_killed_supervisor_leaves_no_orphans(tmp_path: Pa
         process.stdout.close()
         for each in children:
             eventually(partial(dead, each))
+
+
+def updates(folder: Path, body: str = "") -> Updates:
+    return Updates(folder, folder / "job.json", child(folder, "updater", body))
+
+
+def test_both_are_restarted_each_time_the_updater_asks(tmp_path: Path) -> None:
+    """Not for what was asked before this supervisor began."""
+    (tmp_path / "restart").write_text("before")
+    sleep = "time.sleep(60)"
+    run = Running(
+        child(tmp_path, "perceive", sleep), child(tmp_path, "uplink", sleep), updates(tmp_path)
+    )
+    try:
+        for count in (1, 2, 3):
+            eventually(
+                lambda n=count: (
+                    len(starts(tmp_path, "perceive")) == n  # type: ignore[misc]
+                    and len(starts(tmp_path, "uplink")) == n
+                )
+            )
+            time.sleep(0.3)
+            (tmp_path / "new").write_text(f"request {count}")
+            (tmp_path / "new").replace(tmp_path / "restart")
+        eventually(lambda: len(starts(tmp_path, "uplink")) == 4)
+    finally:
+        assert run.end() == 0
+    assert len(starts(tmp_path, "perceive")) in (3, 4)
+    assert not any(map(alive, starts(tmp_path, "perceive") + starts(tmp_path, "uplink")))
+
+
+def test_the_updater_is_started_at_first_and_with_each_job(tmp_path: Path) -> None:
+    sleep = "time.sleep(60)"
+    run = Running(
+        child(tmp_path, "perceive", sleep), child(tmp_path, "uplink", sleep), updates(tmp_path)
+    )
+    try:
+        eventually(lambda: len(starts(tmp_path, "updater")) == 1)
+        time.sleep(0.5)
+        assert len(starts(tmp_path, "updater")) == 1
+        for count in (2, 3):
+            (tmp_path / "new").write_text(f"job {count}")
+            (tmp_path / "new").replace(tmp_path / "job.json")
+            eventually(lambda n=count: len(starts(tmp_path, "updater")) == n)  # type: ignore[misc]
+            time.sleep(0.3)
+    finally:
+        assert run.end() == 0
+
+
+def test_an_updater_that_failed_or_was_killed_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise_module, "_UPDATER_RETRY", 0.1)
+    sleep = "time.sleep(60)"
+    run = Running(
+        child(tmp_path, "perceive", sleep), child(tmp_path, "uplink", sleep),
+        updates(tmp_path, "os.kill(os.getpid(), 9)"),
+    )  # fmt: skip
+    try:
+        eventually(lambda: len(starts(tmp_path, "updater")) >= 3)
+    finally:
+        assert run.end() == 0
+    assert not any(map(alive, starts(tmp_path, "updater")))
+
+
+@pytest.mark.parametrize("code", [0, 1, 78])
+def test_what_has_yet_to_prove_itself_is_started_again_however_it_ends(
+    code: int, tmp_path: Path
+) -> None:
+    """Confirmed, a refused configuration ends all, and so does the end of the source."""
+    (tmp_path / "current").symlink_to("a")
+    run = Running(
+        child(tmp_path, "perceive", f"sys.exit({code})"),
+        child(tmp_path, "uplink", "time.sleep(60)"),
+        updates(tmp_path),
+    )
+    try:
+        eventually(lambda: len(starts(tmp_path, "perceive")) >= 3)
+        (tmp_path / "confirmed").symlink_to("a")
+        if code != 1:
+            eventually(lambda: run.code is not None)
+    finally:
+        assert run.end() == (0 if code == 1 else code)
 
 
 needs_namespaces = pytest.mark.skipif(

@@ -35,6 +35,8 @@ _REPEAT = 60.0
 """Seconds after which a request is published again: the fleet's side may only now be listening."""
 _PAUSES = (2.0, 60.0)
 """Seconds before the next attempt to connect: at first, and at most."""
+_LONGEST = 366 * 86_400
+"""Seconds."""
 _REFUSED = {
     "operator": "An operator refused it",
     "used": "The bootstrap certificate has already served another key. If that was not you, tell "
@@ -243,6 +245,8 @@ def enrol(
         raise EnrolError("A renewal needs no bundle: fleeting enrol --renew.")
     if early and not renew:
         raise EnrolError("--early goes with --renew.")
+    if wait is not None and not 0 <= wait <= _LONGEST:
+        raise EnrolError(f"--wait {wait} is no number of seconds from 0 to {_LONGEST}.")
     if renew and wait is None:
         wait = RENEWAL_WAIT
     session = Session(Identity(folder), wait)
@@ -290,6 +294,7 @@ def _become_owner(folder: Path) -> None:
             f"{folder} belongs to nobody that is known here (number {owner}). Give it to the user "
             f"of the uplink: chown fleeting-uplink {folder}"
         ) from None
+    "localhost".encode("idna")  # loads what TLS needs, while Python's own files can be read
     os.initgroups(found.pw_name, found.pw_gid)
     os.setgid(found.pw_gid)
     os.setuid(owner)

@@ -112,18 +112,25 @@ def issued_at(certificate: x509.Certificate) -> int:
 
 
 def revocations(
-    signer: Pair, revoked: Mapping[int, tuple[int, x509.ReasonFlags]], number: int
+    signer: Pair,
+    revoked: Mapping[int, tuple[int, x509.ReasonFlags]],
+    before: x509.CertificateRevocationList | None = None,
 ) -> bytes:
     """A certificate revocation list, PEM. `revoked`: serial number -> (Unix seconds, reason);
-    `number`: greater than that of the list before.
+    `before`: the list that it takes the place of.
 
     It is good until the authority ends: OpenSSL lets nobody in at all under a list that is over.
     """
-    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    now, number = dt.datetime.now(dt.UTC).replace(microsecond=0), 1
+    begin = now - _EARLIER
+    if before is not None:
+        number += before.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+        # Of two that it has read OpenSSL believes the later one.
+        begin = max(begin, before.last_update_utc + dt.timedelta(seconds=1))
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(signer.certificate.subject)
-        .last_update(now - _EARLIER)
+        .last_update(begin)
         .next_update(max(signer.certificate.not_valid_after_utc, now + _EARLIER))
         .add_extension(x509.CRLNumber(number), critical=False)
         .add_extension(_authority_key(signer.key.public_key()), critical=False)

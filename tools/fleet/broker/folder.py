@@ -56,8 +56,8 @@ def make_authorities(folder: Path, days: int = certificates.AUTHORITY_DAYS) -> P
             "operators-ca.key": operators.key_pem,
             "bootstrap-ca.pem": bootstrap.certificate_pem,
             "bootstrap-ca.key": bootstrap.key_pem,
-            LISTS["ca"]: certificates.revocations(devices, {}, 1),
-            LISTS["bootstrap-ca"]: certificates.revocations(bootstrap, {}, 1),
+            LISTS["ca"]: certificates.revocations(devices, {}),
+            LISTS["bootstrap-ca"]: certificates.revocations(bootstrap, {}),
         },
     )
 

@@ -72,6 +72,7 @@ def _collector(args: argparse.Namespace, metrics: Any) -> Collector:
     from tools.fleet.store import Store
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # we say it ourselves, in one line
     chosen = settings.load(args.fleet)
     store = Store(settings.store_url(args.fleet, chosen))
     collector = Collector(_source(args, chosen.broker), store, metrics, batch=args.batch)

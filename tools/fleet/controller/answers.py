@@ -16,6 +16,8 @@ Refusal = Literal["unknown_job", "another_device", "ended", "version"]
 it claims success while another version is in force."""
 _SURE = frozenset({"SUCCEEDED", "FAILED", "REJECTED"})
 """Ends that only a device can know."""
+_LAST_NUMBER = 255
+"""Further reports of a job all have this number."""
 
 
 def refusal(job: Mapping[str, Any] | None, device: str, said: JobExecution) -> Refusal | None:
@@ -36,7 +38,9 @@ def refusal(job: Mapping[str, Any] | None, device: str, said: JobExecution) -> R
 
 def _is_old(job: Mapping[str, Any], said: JobExecution) -> bool:
     number = job["number"]
-    return number is not None and said.number <= number
+    if number is None or number == said.number == _LAST_NUMBER:
+        return False
+    return bool(said.number <= number)
 
 
 def changes(
@@ -60,8 +64,10 @@ def changes(
             if status == "QUEUED":
                 new |= {"status": "IN_PROGRESS"} | _begun(job, now)
             return new
+        # Nobody took it back: the broker had lost it, and the device drew its conclusion.
+        status = "REMOVED" if said.status == "CANCELED" else said.status
         return new | {
-            "status": said.status,
+            "status": status,
             "started_at": job["started_at"] or now,
             "ended_at": now,
         }

@@ -209,7 +209,7 @@ def _advance(
     going = sum(each.job is not None and each.job.open for each in pool)
     if going:
         begun = going - len(queued)
-        return Decision((), f"{going} devices, {begun} of them at work")
+        return Decision((), f"{_devices(going)}, {begun} at work")
     wave = [each for each in pool if each.job and _issued(each) and each.job.wave == rollout.wave]
     last = rollout.wave + 1 == len(plan.waves)
     if missing > 0 and not wave and not last:
@@ -229,7 +229,7 @@ def _advance(
 def _gate(rollout: RolloutView, wave: Sequence[Member], now: int) -> Decision | None:
     """What holds the next wave up; all jobs of this one have ended."""
     gates = rollout.plan.gates
-    jobs = [each.job for each in wave if each.job and each.job.status not in _TAKEN_BACK]
+    jobs = [each.job for each in wave if each.job]
     if not jobs:
         return None
     for failure, most in sorted(gates.failed.items()):
@@ -254,9 +254,13 @@ def _gate(rollout: RolloutView, wave: Sequence[Member], now: int) -> Decision | 
 def _absent(free: Sequence[Member]) -> str:
     busy = sum(each.online for each in free)
     offline = len(free) - busy
-    parts = [f"{offline} devices that are offline"] * bool(offline)
-    parts += [f"{busy} devices with another job"] * bool(busy)
+    parts = [f"{_devices(offline)} to come online"] * bool(offline)
+    parts += [f"{_devices(busy)} to end another job"] * bool(busy)
     return " and ".join(parts)
+
+
+def _devices(number: int) -> str:
+    return f"{number} device{'s' * (number != 1)}"
 
 
 def _halt(reason: str) -> Decision:

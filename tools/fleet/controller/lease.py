@@ -33,11 +33,12 @@ class Lease:
         name: str = NAME,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store, self._expiry, self._name, self._clock = store, expiry, name, clock
+        self._store, self.expiry, self._name, self._clock = store, expiry, name, clock
         self._holder = f"{socket.gethostname()}:{os.getpid()}"
         self._seen: tuple[int, int] | None = None
         """Token and beat of the other holder, when last looked at."""
         self._seen_at = 0.0
+        self._proven_at = 0.0
         self.token: int | None = None
         """Null: not held."""
 
@@ -45,10 +46,17 @@ class Lease:
     def held(self) -> bool:
         return self.token is not None
 
+    @property
+    def fresh(self) -> bool:
+        """Whether it was proven so lately that nobody can have taken over since. What cannot be
+        fenced by the database, publishing, needs this: a process may have been stopped for long."""
+        return self.held and self._clock() - self._proven_at < self.expiry / 2
+
     def acquire(self) -> bool:
         """Whether it is held now. Call again and again. Raises `StoreUnavailable`."""
         if self.token is not None:
             return True
+        asked_at = self._clock()
         row = self._store.execute(
             "SELECT holder, token, beat FROM lease WHERE name = ?", (self._name,)
         )[0]
@@ -57,7 +65,7 @@ class Lease:
             if seen != self._seen:
                 self._seen, self._seen_at = seen, self._clock()
                 return False
-            if self._clock() - self._seen_at < self._expiry:
+            if self._clock() - self._seen_at < self.expiry:
                 return False
         taken = self._store.execute(
             "UPDATE lease SET holder = ?, token = token + 1, beat = beat + 1"
@@ -65,15 +73,17 @@ class Lease:
             (self._holder, self._name, *seen),
         )
         if taken:
-            self.token = taken[0]["token"]
+            self.token, self._proven_at = taken[0]["token"], asked_at
         return self.held
 
     def prove(self) -> None:
         """First in each transaction: locks the row. Raises `LeaseLostError`, `StoreUnavailable`."""
+        asked_at = self._clock()
         if self.token is not None and self._store.execute(
             "UPDATE lease SET beat = beat + 1 WHERE name = ? AND token = ? RETURNING beat",
             (self._name, self.token),
         ):
+            self._proven_at = asked_at
             return
         self.token = self._seen = None
         raise LeaseLostError(

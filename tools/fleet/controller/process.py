@@ -30,7 +30,7 @@ TICK = 5.0
 """Seconds between looks at roll-outs in which nothing seems to happen: deadlines, soaks."""
 SOON = 1.0
 """Seconds from a job's news to the next look at its roll-out: news come in crowds."""
-COUNT = 15.0
+COUNT = 5.0
 """Seconds between counts for Prometheus."""
 _WAIT = 0.2
 _BACKOFF = 10.0
@@ -188,7 +188,7 @@ class Controller:
         with self._store.transaction():
             self._lease.prove()
             asked = self._store.tuples("SELECT number FROM asked WHERE name = 'controller'")[0][0]
-        self._next_beat = now + 1.0
+        self._next_beat = now + min(1.0, self._lease.expiry / 5)
         if self._desk is not None:
             self._hand_out(self._desk)
         if asked != self._asked:
@@ -292,7 +292,7 @@ class Controller:
                 taken.append((post.topic, post.sha256, now))
             self._meters.published.labels(post.topic.rsplit("/", 1)[1]).inc()
         while self._pending and link.connected and len(self._in_flight) < IN_FLIGHT:
-            if not self._bucket.take():
+            if not self._lease.fresh or not self._bucket.take():
                 break
             topic = next(iter(self._pending))
             post = self._pending.pop(topic)

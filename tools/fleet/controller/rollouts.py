@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -37,6 +38,8 @@ _RULES = TypeAdapter(tuple[AbortRule, ...])
 _OPTIONS = ("timeout", "away", "continuous")
 _WORSE = {"running": 0, "paused": 0, "quiet": 0, "stalled": 1, "absent": 2}
 """How bad a state of perception is; the first three are somebody's wish."""
+MAX_TRIES = 20
+"""Jobs of one roll-out that a device may lose or give back; then it counts as not updated."""
 ALIVE = "('RUNNING', 'PAUSED')"
 
 
@@ -165,12 +168,17 @@ def members(store: Store, rollout: RolloutView) -> list[Member]:
     plan = rollout.plan
     selects = query.parse(plan.selection)
     jobs: dict[str, Row] = {}
+    tries: Counter[str] = Counter()
     for row in store.execute(
         "SELECT * FROM jobs WHERE rollout = ? ORDER BY created_at", (rollout.rollout,)
     ):
         before = jobs.get(row["device"])
         if before is None or before["status"] == "REMOVED" or row["status"] != "REMOVED":
             jobs[row["device"]] = row
+        tries[row["device"]] += 1
+    for device, row in jobs.items():
+        if row["status"] == "REMOVED" and tries[device] >= MAX_TRIES:
+            row["status"] = "CANCELED"
     busy = {
         row["device"]
         for row in store.execute(

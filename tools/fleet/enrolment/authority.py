@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography import x509
@@ -79,18 +82,18 @@ class Authority:
         """Put certificates on the list, and the list beside the broker; those that are on it stay
         as they are. Returns the files written. Raises `ToolError`."""
         try:
-            listed = self._read()
-            number = listed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-            revoked = {each.serial_number: _entry(each) for each in listed}
-            for serial in serials:
-                revoked.setdefault(serial, (now, REASONS[reason]))
-            content = certificates.revocations(self._pair(), revoked, number + 1)
-            written = [self._list]
-            write_atomically(self._list, content, 0o644)
-            broker = self._folder / "broker"
-            if broker.is_dir():
-                written.append(broker / self._list.name)
-                write_atomically(written[-1], content, 0o644)
+            with _alone(self._list.parent):
+                listed = self._read()
+                revoked = {each.serial_number: _entry(each) for each in listed}
+                for serial in serials:
+                    revoked.setdefault(serial, (now, REASONS[reason]))
+                content = certificates.revocations(self._pair(), revoked, listed)
+                written = [self._list]
+                write_atomically(self._list, content, 0o644)
+                broker = self._folder / "broker"
+                if broker.is_dir():
+                    written.append(broker / self._list.name)
+                    write_atomically(written[-1], content, 0o644)
         except OSError as error:
             raise ToolError(
                 f"{error.filename or self._list} cannot be written: {error.strerror}. Nothing is "
@@ -114,6 +117,17 @@ class Authority:
     def _pair(self) -> certificates.Pair:
         place = self._folder / "ca"
         return certificates.load(place / f"{self._name}.pem", place / f"{self._name}.key")
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Whoever else changes a list waits (flock(2)). Raises `OSError`."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
 
 
 def _entry(listed: x509.RevokedCertificate) -> tuple[int, x509.ReasonFlags]:

@@ -163,10 +163,14 @@ def _approve(args: argparse.Namespace) -> int:
             wanted = [(certificates.check_device(args.id), args.fingerprint)]
         else:
             wanted, bad = decide.matching(store, _lines(args.all_matching))
-        rows = [
-            decide.approve(store, args.fleet, name, key, args.days, decide.now())
-            for name, key in wanted
-        ]
+        rows = []
+        for name, digits in wanted:
+            try:
+                rows.append(
+                    decide.approve(store, args.fleet, name, digits, args.days, decide.now())
+                )
+            except ToolError as error:
+                bad.append(str(error))
     for problem in bad:
         print(f"fleet: {problem}", file=sys.stderr)
     if args.json:

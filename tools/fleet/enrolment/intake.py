@@ -20,6 +20,8 @@ MAX_WAITING = 5
 """Keys of one device that may wait for approval at a time."""
 _KEPT = 20
 """Requests of one device that were rejected and are remembered."""
+_FOR_NOW = frozenset({"too_many", "too_early"})
+"""Reasons that time takes away: the same request is decided anew."""
 RENEW_FROM = 0.5
 """Share of a certificate's life before which it is not renewed; devices ask at two thirds."""
 
@@ -61,12 +63,15 @@ class Intake:
     def _decide(self, asked: Asked, now: int) -> str:
         number = hashlib.sha256(asked.der).hexdigest()
         known = records.one(self._store, asked.device, number)
-        if known is not None and known["state"] != "waiting":
+        for_now = known is not None and known["reason"] in _FOR_NOW
+        if known is not None and known["state"] != "waiting" and not for_now:
             records.tell_again(self._store, asked.device, number)
             return str(known["state"])
-        refusal = self._refusal(asked, known is None, now)
+        refusal = self._refusal(asked, known is None or for_now, now)
         if known is None:
             self._store_new(asked, number, now)
+        elif for_now:
+            records.reopen(self._store, asked.device, number, now)
         if refusal is not None:
             records.reject(self._store, asked.device, number, refusal, now)
             records.forget(self._store, asked.device, _KEPT)

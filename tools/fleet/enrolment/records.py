@@ -95,6 +95,14 @@ def reject(store: Store, device: str, number: str, reason: str, now: int) -> Non
     )
 
 
+def reopen(store: Store, device: str, number: str, now: int) -> None:
+    """A request that was rejected for the time being waits again."""
+    store.execute(
+        f"UPDATE enrolments SET state = 'waiting', reason = NULL, received = ? {_OF}",
+        (now, device, number),
+    )
+
+
 def forget(store: Store, device: str, kept: int) -> None:
     """Delete all but the newest `kept` of a device's rejected requests."""
     store.execute(

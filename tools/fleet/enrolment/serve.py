@@ -16,7 +16,7 @@ from tools.fleet.broker import certificates
 from tools.fleet.enrolment import answers
 from tools.fleet.enrolment.intake import SUBSCRIPTIONS, Intake
 from tools.fleet.settings import FleetSettings
-from tools.fleet.store import Store
+from tools.fleet.store import Store, StoreUnavailable
 
 OPERATOR = "enrolment"
 _TICK = 0.5
@@ -54,8 +54,8 @@ class Service:
         self._refusal = ""
 
     def run(self, stop: Callable[[], bool]) -> None:
-        """Until `stop` says so. Raises `ToolError` where the broker refuses this operator,
-        `StoreUnavailable`."""
+        """Until `stop` says so; waits for a broker and a database that are away. Raises `ToolError`
+        where the broker refuses this operator."""
         while not stop():
             try:
                 self._client.connect(self._broker.host, self._broker.port)
@@ -65,6 +65,9 @@ class Service:
                     self._hand_out()
             except OSError as error:
                 self._say(f"The broker at {self._broker.host}:{self._broker.port}: {error}")
+            except StoreUnavailable as error:
+                self._say(str(error))  # devices ask again
+                self._client.disconnect()
             if self._refusal:
                 raise ToolError(f"The broker refuses {OPERATOR}: {self._refusal}.")
             self._sent.clear()

@@ -164,7 +164,7 @@ def _days(cover: Any) -> tuple[str, str]:
 
 
 def _problems(each: Any) -> list[str]:
-    told = list(each.problems)
+    told = [*each.problems, *each.conflicts]
     if each.examined is not None:
         told += each.examined.problems
         told += [

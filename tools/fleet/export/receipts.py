@@ -36,12 +36,15 @@ class Verified:
     key: str | None
     problems: list[str] = field(default_factory=list)
     """Of the database's rows."""
+    conflicts: list[str] = field(default_factory=list)
+    """Of what a collector refused."""
 
     @property
     def verdict(self) -> Verdict:
         if self.problems:
             return "invalid"
-        return "valid" if self.examined is None else self.examined.verdict
+        found: Verdict = "valid" if self.examined is None else self.examined.verdict
+        return "incomplete" if found == "valid" and self.conflicts else found
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
@@ -54,6 +57,7 @@ class Verified:
             "valid": self.verdict == "valid",
             "verdict": self.verdict,
             "rows": self.problems,
+            "conflicts": self.conflicts,
         }
 
 
@@ -81,12 +85,34 @@ def verify(
     receipts = list(rows.receipts(store, device, since))
     metas = list(rows.metas(store, device))
     key = metas[0][1].key if metas else None
-    if not receipts and not rows.problems and not _overdue(store, device, since):
-        return Verified(device, None, 0, key)
+    signed = since is None and any(meta.receipt is not None for _, meta in metas)
+    if not (receipts or rows.problems or signed or _overdue(store, device, since)):
+        sql = "SELECT COUNT(*) FROM summaries WHERE device = ? AND received >= ?"
+        return Verified(device, None, int(store.tuples(sql, (device, since or 0))[0][0]), key)
     oldest = _first_summary(receipts) if since is not None else None
     summaries = list(rows.summaries(store, device, oldest))
     examined = examine(receipts, summaries=summaries, metas=metas, until=until, earlier_keys=True)
-    return Verified(device, examined, len(summaries), key, rows.told())
+    conflicts = _conflicts(store, device, since)
+    return Verified(device, examined, len(summaries), key, rows.told(), conflicts)
+
+
+def _conflicts(store: Store, device: str, since: int | None) -> list[str]:
+    """Receipts and summaries with a number that is taken, and other bytes: a copy of the device
+    counts and signs on by itself."""
+    found = []
+    for kind in ("receipt", "summary"):
+        sql = (
+            "SELECT COUNT(*) FROM quarantine WHERE device = ? AND reason = 'conflict'"
+            " AND topic = ? AND received >= ?"
+        )
+        topic = f"fleeting/1/d/{device}/{kind}"
+        number = store.tuples(sql, (device, topic, since or 0))[0][0]
+        if number:
+            found.append(
+                f"{number} messages of kind {kind} came with a number that another one has; they "
+                "are in quarantine: is there a copy of this device?"
+            )
+    return found
 
 
 def _overdue(store: Store, device: str, since: int | None) -> bool:
@@ -147,7 +173,7 @@ class _Rows:
         while page := store.tuples(sql, (device, oldest or 0, *last, _PAGE)):
             for boot, seq, body, digest in page:
                 where = f"{device}: summary {boot}/{seq}"
-                found = self._message(where, summary_form(body.encode()), body, digest)
+                found = self._message(where, summary_form(_bytes(body)), body, digest)
                 if found is None:
                     continue
                 if (found[1].boot, found[1].seq) != (boot, seq):
@@ -157,9 +183,9 @@ class _Rows:
             last = (page[-1][0], page[-1][1])
 
     def _message(
-        self, where: str, kind: type[Message], body: str, digest: str | None
+        self, where: str, kind: type[Message], body: object, digest: str | None
     ) -> tuple[Line, Message] | None:
-        raw = body.encode()
+        raw = _bytes(body)
         if digest is not None and hashlib.sha256(raw).hexdigest() != digest:
             self.problems.append(f"{where}: the row was changed after it had been stored.")
             return None
@@ -168,3 +194,10 @@ class _Rows:
             self.problems.append(f"{where}: no {kind.__name__.lower()}, or not byte for byte.")
             return None
         return Line(where, raw), message
+
+
+def _bytes(body: object) -> bytes:
+    """Of a column that should be text; whoever changed the file may have put anything there."""
+    if isinstance(body, str):
+        return body.encode(errors="surrogatepass")
+    return body if isinstance(body, bytes) else b""

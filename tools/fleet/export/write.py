@@ -16,7 +16,7 @@ from tools.fleet.export.columns import Column, Kind
 Batches = Iterable[Sequence[Sequence[Any]]]
 Written = Callable[[int], None]
 """Told the number of rows so far."""
-_GROUP = 50_000
+_GROUP = 20_000
 """Rows of a row group of Parquet."""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from tools.common.errors import ToolError
 from tools.fleet.controller import query, rollouts, wishes
 from tools.fleet.operate.look import device
-from tools.fleet.operate.output import ago, as_json, console, shown, table
+from tools.fleet.operate.output import ago, as_json, console, many, shown, table
 from tools.fleet.store import Store
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -53,7 +53,7 @@ def tag(args: argparse.Namespace, store: Store) -> None:
         as_json({"devices": chosen, "added": add, "removed": drop})
     else:
         said = " ".join([*(f"+{each}" for each in add), *(f"-{each}" for each in drop)])
-        print(f"{len(chosen)} devices: {said}")
+        print(f"{many(len(chosen))}: {said}")
 
 
 def _devices(store: Store, named: Sequence[str]) -> list[str]:
@@ -90,7 +90,7 @@ def group(args: argparse.Namespace, store: Store) -> None:
         if args.json:
             as_json({"name": args.name, "query": args.query, "devices": sorted(now)})
         else:
-            print(f"{args.name}: {len(now)} devices match {args.query} now")
+            print(f"{args.name}: {many(len(now))} now for {args.query}")
     elif args.act == "remove":
         with store.transaction():
             gone = store.execute("DELETE FROM groups WHERE name = ? RETURNING name", (args.name,))
@@ -136,7 +136,7 @@ def config(args: argparse.Namespace, store: Store) -> None:
         return
     text = ", ".join(f"{key} = {_text(value)}" for key, value in values.items())
     if args.device:
-        print(f"{len(said['devices'])} devices: {text}")
+        print(f"{many(len(said['devices']))}: {text}")
     elif said["saved"]:
         print(f"group {args.group}: {text}; for every device that matches its query, now or later")
     else:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tools.common.errors import ToolError
 from tools.fleet.controller import lease, query, rollouts, wishes
-from tools.fleet.operate.output import ago, as_json, console, shown, table
+from tools.fleet.operate.output import ago, as_json, console, many, shown, table
 from tools.fleet.store import Row, Store
 
 DAY = 86_400
@@ -24,7 +24,7 @@ def status(args: argparse.Namespace, store: Store) -> None:
     out = console()
     devices = found["devices"]
     out.print(
-        f"{devices['all']} devices: "
+        f"{many(devices['all'])}: "
         + ", ".join(f"{number} {name}" for name, number in devices.items() if name != "all")
     )
     controller = found["controller"]
@@ -40,7 +40,8 @@ def status(args: argparse.Namespace, store: Store) -> None:
         f"({found['quarantined']['last_day']} kept of the last day)"
     )
     if found["enrolments_waiting"]:
-        out.print(f"{found['enrolments_waiting']} devices wait for approval")
+        waiting = many(found["enrolments_waiting"])
+        out.print(f"To be approved: {waiting} (fleeting-fleet enrolments)")
     versions = table("\nVersions", "kind", "version", "devices", right=("devices",))
     for row in found["versions"]:
         versions.add_row(row["kind"], shown(row["version"]), str(row["devices"]))
@@ -171,7 +172,7 @@ def devices(args: argparse.Namespace, store: Store) -> None:
         )  # fmt: skip
     out = console()
     out.print(made)
-    out.print(f"{len(found)} devices")
+    out.print(many(len(found)))
 
 
 def device(store: Store, name: str) -> Row:

@@ -40,6 +40,11 @@ def ago(at: int | None, now: float | None = None) -> str:
     return f"{seconds} s ago"
 
 
+def many(devices: int) -> str:
+    """`1 device`, `2 devices`."""
+    return f"{devices} device{'s' * (devices != 1)}"
+
+
 def shown(value: object) -> str:
     """A cell."""
     return "-" if value is None or value == "" else str(value)

@@ -13,7 +13,7 @@ from tools.fleet.controller import query, rollouts
 from tools.fleet.controller.plan import Plan, parse_rule, parse_waves, read_plan
 from tools.fleet.operate.change import ask
 from tools.fleet.operate.look import summary
-from tools.fleet.operate.output import ago, as_json, console, table
+from tools.fleet.operate.output import ago, as_json, console, many, table
 from tools.fleet.store import Row, Store
 
 _MOVES = {
@@ -120,7 +120,7 @@ def _start(args: argparse.Namespace, store: Store) -> int:
             file=sys.stderr,
         )
     print(
-        f"Roll-out {made}: {wanted.kind} {wanted.version} for {len(chosen)} devices "
+        f"Roll-out {made}: {wanted.kind} {wanted.version} for {many(len(chosen))} "
         f"({done} have it already), in waves of {', '.join(map(str, wanted.waves))}"
     )
     print(f"See it: fleeting-fleet rollout watch {made}")
@@ -128,20 +128,24 @@ def _start(args: argparse.Namespace, store: Store) -> int:
 
 
 def _check_target(folder: Path, wanted: Plan, force: bool) -> None:
-    """A release that the repository lacks would be rejected by every device."""
-    targets = folder / "repository" / "targets" / wanted.kind
-    name = f"{wanted.kind}-{wanted.version}.tar.gz"
+    """A release that is not published would be rejected by every device. Raises `ToolError`."""
+    from tools.fleet.repository.metadata import Layout, load
+
     if not (folder / "repository").is_dir():
         print(
             f"fleet: {folder / 'repository'} is not there, so nobody has looked whether "
             f"{wanted.kind} {wanted.version} exists",
             file=sys.stderr,
         )
-    elif not any(targets.glob(f"*{name}")) and not force:
+        return
+    if force:
+        return
+    target = f"{wanted.kind}/{wanted.kind}-{wanted.version}.tar.gz"
+    if target not in load(Layout(folder)).delegated[wanted.kind].signed.targets:
         raise ToolError(
-            f"{wanted.kind} {wanted.version} is not in {folder / 'repository'}: no device could "
-            "get it. Add and publish it (fleeting-fleet repo), or give --force where the "
-            "repository lies elsewhere."
+            f"{wanted.kind} {wanted.version} is not published in {folder / 'repository'}: no "
+            "device could get it. See fleeting-fleet repo list, then repo add, sign and publish; "
+            "or give --force where devices use another repository."
         )
 
 

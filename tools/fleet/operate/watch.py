@@ -14,7 +14,7 @@ from rich.text import Text
 from tools.fleet.controller import rollouts
 from tools.fleet.controller.decide import ENDED
 from tools.fleet.operate.look import summary
-from tools.fleet.operate.output import as_json, console
+from tools.fleet.operate.output import as_json, console, many
 from tools.fleet.store import Store, StoreUnavailable
 
 _EVERY = 1.0
@@ -108,7 +108,7 @@ def picture(now: dict[str, Any]) -> Group:
     """The bars."""
     bars = Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=40),
+        BarColumn(bar_width=40, finished_style="green"),
         MofNCompleteColumn(),
         TextColumn("{task.fields[more]}"),
     )
@@ -125,6 +125,6 @@ def picture(now: dict[str, Any]) -> Group:
     style = {"SUCCEEDED": "green", "HALTED": "red", "CANCELED": "red"}.get(now["status"], "bold")
     head = Text(
         f"{now['rollout']}  {now['kind']} {now['version']}  {now['selection']}: "
-        f"{now['devices']} devices, {now['already']} had it already"
+        f"{many(now['devices'])}, {now['already']} had it already"
     )
     return Group(head, bars, Text(f"{now['status']}  {now['waiting']}", style=style))

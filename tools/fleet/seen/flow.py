@@ -107,7 +107,7 @@ class _Rows:
         self._x, self._y, self._below = 0, self._y + 200, 0
 
     def heard(self, name: str, topic: str) -> Node:
-        """Text from the broker, then JSON; what is none goes nowhere."""
+        """Text from the broker, then JSON. Empty messages take retained ones back, and end here."""
         source = self._node(
             "mqtt in",
             name,
@@ -120,8 +120,9 @@ class _Rows:
             rh=0,
             inputs=0,
         )
+        something = self.switch("something?", "payload", [("nempty", None)], after=source)
         parsed = self._node("json", "parse", property="payload", action="obj", pretty=False)
-        self.wire(source, 0, parsed)
+        self.wire(something, 0, parsed)
         return parsed
 
     def function(self, name: str, file: str, after: Node, outputs: int = 1) -> Node:
@@ -174,7 +175,7 @@ class _Rows:
             statusVal="",
             statusType="auto",
         )
-        made["x"], made["y"], made["wires"] = 1330, self._y + 60 * (self._below - 1), []
+        made["x"], made["y"], made["wires"] = 1520, self._y + 60 * (self._below - 1), []
         self.wire(after, output, made)
 
     def wire(self, source: Node, output: int, target: Node) -> None:

@@ -59,8 +59,7 @@ def test_two_collectors_share_and_one_is_killed(site: Site, devices: Devices) ->
     site.collect("b")
     for seq in range(N // 2):
         devices.say(f"box-{seq % 7}", body(seq // 7))
-    eventually(lambda: site.count("summaries") > 100, "some rows")
-    shared = site.metric("stored_total")
+    eventually(lambda: 0 < site.metric("stored_total") < site.count("summaries"), "both store")
     first.kill()
     first.wait()
     for seq in range(N // 2, N):
@@ -68,7 +67,6 @@ def test_two_collectors_share_and_one_is_killed(site: Site, devices: Devices) ->
     devices.settle()
     site.collect("a")
     eventually(lambda: site.count("summaries") >= N, f"{N} rows")
-    assert 0 < shared < N
     assert site.count("summaries") == N
     assert site.count("open_gaps") == 0
 

@@ -48,6 +48,15 @@ def test_what_is_said_twice_or_late_in_the_wrong_order_changes_nothing() -> None
     assert refusal(job, "box", says("IN_PROGRESS", 3)) is None
 
 
+def test_numbers_end_and_reports_go_on() -> None:
+    job = row()
+    job |= changes(job, says("IN_PROGRESS", 255), 200)
+    job |= changes(job, says("SUCCEEDED", 255), 300)
+    assert job["status"] == "SUCCEEDED"
+    job |= changes(job, says("SUCCEEDED", 255), 400)
+    assert job["ended_at"] == 300
+
+
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED", "REJECTED"])
 @pytest.mark.parametrize("given_up", ["TIMED_OUT", "CANCELED", "REMOVED"])
 def test_the_truth_counts_however_late(status: str, given_up: str) -> None:
@@ -60,6 +69,11 @@ def test_a_device_that_stops_when_told_does_not_hide_the_time_out() -> None:
     job = row(status="TIMED_OUT", ended_at=400, number=1)
     assert "status" not in changes(job, says("CANCELED", 2, reason="canceled"), 900)
     assert "status" not in changes(job, says("IN_PROGRESS", 2), 900)
+
+
+def test_a_device_that_gives_a_job_back_may_get_another_one() -> None:
+    new = changes(row(), says("CANCELED", 0, reason="canceled"), 900)
+    assert (new["status"], new["reason"]) == ("REMOVED", "canceled")
 
 
 def test_a_job_taken_back_too_late_is_open_again_unless_there_is_another() -> None:

@@ -55,10 +55,10 @@ class Broker:
             name = post.topic.split("/")[3]
             self.given[name].add(job.job)
             for number, status in enumerate(("IN_PROGRESS", "SUCCEEDED")):
-                said = JobExecution(
-                    job=job.job, status=status, step=None, reason=None, number=number,
-                    app=NEW, models=NEW,
-                )  # type: ignore[arg-type]  # fmt: skip
+                said = JobExecution.model_validate(
+                    {"job": job.job, "status": status, "step": None, "reason": None,
+                     "number": number, "app": NEW, "models": NEW}
+                )  # fmt: skip
                 self.session.append((f"fleeting/1/d/{name}/job/{job.job}", to_json(said)))
 
 

@@ -71,6 +71,20 @@ def test_of_two_that_take_over_at_once_one_does(stores: tuple[Store, Store]) -> 
     assert [one.acquire(), other.acquire()] == [True, False]
 
 
+def test_one_that_slept_has_to_prove_it_again(stores: tuple[Store, Store]) -> None:
+    clock = Clock()
+    lease = Lease(stores[0], 10, clock=clock)
+    assert not lease.fresh
+    assert lease.acquire()
+    assert lease.fresh
+    clock.now += 5
+    assert not lease.fresh
+    lease.prove()
+    assert lease.fresh
+    lease.release()
+    assert not lease.fresh
+
+
 def test_given_back_it_is_free_at_once(stores: tuple[Store, Store]) -> None:
     first, second = (Lease(store, 10) for store in stores)
     assert first.acquire()

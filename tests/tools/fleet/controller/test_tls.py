@@ -53,8 +53,8 @@ def test_a_job_goes_out_and_its_answer_comes_back(secured: Fleet) -> None:
     base = f"fleeting/1/d/{A}"
     device = secured.device(A)
     device.subscribe(f"{base}/job/next", f"{base}/shadow/desired")
-    assert device.publish(f"{base}/state", b"online", retain=True) == 0
-    assert device.publish(f"{base}/meta", to_json(meta()), retain=True) == 0
+    assert device.publish(f"{base}/state", b"online", retain=True) in (0, 16)
+    assert device.publish(f"{base}/meta", to_json(meta()), retain=True) in (0, 16)
     with open_store(f"sqlite:///{secured.folder / 'fleet.db'}") as store:
         eventually(lambda: store.execute("SELECT 1 AS one FROM devices"), "the device is known")
         run("config", "set", "privacy.k=9", "--device", A)

@@ -57,11 +57,8 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, store_url: str) -> Fleet:
-    """With a database of each kind."""
-    made = Fleet(tmp_path / "fleet")
-    (made.folder / "fleet.toml").write_text(f'[store]\nurl = "{store_url}"\n')
-    return made
+def fleet(tmp_path: Path) -> Fleet:
+    return Fleet(tmp_path / "fleet")
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def main() -> int:
                 _die_at(attempt)
             _run(folder, verb, bundle)
         if how != "steps":
-            time.sleep(random.uniform(0, min(float(how), 0.01 * (attempt + 1))))
+            time.sleep(random.uniform(0, min(float(how), 0.02 * (attempt + 1))))
             os.kill(child, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         found = problem(folder)

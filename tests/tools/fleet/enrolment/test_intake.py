@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -12,15 +14,27 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from agent.base.report import from_json
 from agent.uplink.enrol.messages import Answer, decode, fingerprint
 from tests.tools.fleet.enrolment.conftest import ID, Fleet, csr_for, key, pair_in, request
+from tests.tools.fleet.postgres import Postgres
 from tools.common.errors import ToolError
 from tools.fleet.broker.certificates import Pair
 from tools.fleet.broker.folder import add_device
 from tools.fleet.enrolment import answers, decide, records
+from tools.fleet.enrolment.authority import Authority
 from tools.fleet.enrolment.intake import MAX_WAITING, Intake, Taken
 from tools.fleet.store import Store
 
 DAY = 86_400
 NOW = int(time.time())
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Fleet:
+    """With a database of each kind."""
+    made = Fleet(tmp_path / "fleet")
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres")
+        (made.folder / "fleet.toml").write_text(f'[store]\nurl = "{server.url()}"\n')
+    return made
 
 
 @pytest.fixture
@@ -121,6 +135,28 @@ def test_keys_that_wait_are_bounded(fleet: Fleet, store: Store, intake: Intake) 
     assert states == ["waiting"] * MAX_WAITING + ["rejected"] * (60 - MAX_WAITING)
     assert len(store.execute("SELECT * FROM enrolments")) <= MAX_WAITING + 20
     assert set(refusals(store)) == {"too_many"}
+
+
+def test_what_was_refused_for_the_time_being_is_decided_anew(
+    fleet: Fleet, store: Store, intake: Intake
+) -> None:
+    """The device asks again with the same key."""
+    first, secret = enrolled(fleet, store, intake), key()
+    der = csr_for(secret)
+    early, due = NOW + 100 * DAY, NOW + 250 * DAY
+    assert asked(intake, secret, first, renew=True, now=early, der=der).state == "rejected"
+    assert asked(intake, secret, first, renew=True, now=due, der=der).state == "approved"
+    (answer,) = heard(store)
+    assert answer.certificate is not None
+    voucher, last = pair_in(fleet.bundle("box-8")), key()
+    der = csr_for(last, "box-8")
+    body = request(der, voucher, "box-8")
+    for _ in range(MAX_WAITING):
+        other = request(csr_for(key(), "box-8"), voucher, "box-8")
+        intake.take("fleeting/1/p/box-8/csr", other, NOW)
+    assert intake.take("fleeting/1/p/box-8/csr", body, NOW).state == "rejected"
+    decide.refuse(store, "box-8", None, NOW)
+    assert intake.take("fleeting/1/p/box-8/csr", body, NOW).state == "waiting"
 
 
 def test_a_refusal_is_said_and_stays(fleet: Fleet, store: Store, intake: Intake) -> None:
@@ -245,6 +281,22 @@ def test_a_list_of_fingerprints_approves_those_that_match(
         decide.matching(store, ["box-0"])
 
 
+def test_revocations_at_the_same_time_lose_none(fleet: Fleet) -> None:
+    authorities = [Authority(fleet.folder, "ca") for _ in range(8)]
+
+    def work(number: int) -> None:
+        for serial in range(5):
+            authorities[number].revoke([100 * number + serial + 1], "superseded", NOW)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(60)
+    found = x509.load_pem_x509_crl((fleet.folder / "ca" / "revoked.pem").read_bytes())
+    assert len(found) == 40
+
+
 def test_nobody_hears_of_a_request_that_is_none(store: Store, intake: Intake) -> None:
     assert intake.take(f"fleeting/1/p/{ID}/csr", b"{}", NOW) == Taken(refused="malformed")
     assert intake.take(f"fleeting/1/p/{ID}/csr", b"", NOW) == Taken()
@@ -254,7 +306,7 @@ def test_nobody_hears_of_a_request_that_is_none(store: Store, intake: Intake) ->
 
 def test_the_revocation_list_only_grows(fleet: Fleet, store: Store, intake: Intake) -> None:
     path = fleet.folder / "ca" / "revoked.pem"
-    numbers, counts = [], []
+    numbers, counts, begins = [], [], []
     for serial in (5, 6, 5):
         intake.devices.revoke([serial], "key_compromise", NOW)
         found = x509.load_pem_x509_crl(path.read_bytes())
@@ -262,9 +314,11 @@ def test_the_revocation_list_only_grows(fleet: Fleet, store: Store, intake: Inta
         extension = found.extensions.get_extension_for_class(x509.CRLNumber)
         numbers.append(extension.value.crl_number)
         counts.append(len(found))
+        begins.append(found.last_update_utc)
         assert found.next_update_utc == intake.devices.certificate.not_valid_after_utc
     assert numbers == [2, 3, 4]
     assert counts == [1, 2, 2]
+    assert sorted(set(begins)) == begins, "of two in one second the later is told"
     path.write_bytes(b"x")
     with pytest.raises(ToolError, match="damaged"):
         intake.devices.revoked(5)

@@ -18,7 +18,7 @@ from tools.fleet.enrolment import decide
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[4]
-HOW = ("steps", "0.15")
+HOW = ("steps", "5")
 
 
 def killed(box: Box, *words: str) -> tuple[int, int]:

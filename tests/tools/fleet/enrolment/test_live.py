@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import ssl
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +37,7 @@ from tools.fleet.cli import main
 from tools.fleet.enrolment import decide, records
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[4]
 
 
 class Run:
@@ -59,12 +64,13 @@ class Run:
         return self.found
 
 
-def waits(live: LiveFleet, number: int = 1) -> None:
-    def there() -> bool:
-        with live.store() as store:
-            return len(records.undecided(store)) >= number
+def waiting(live: LiveFleet) -> bool:
+    with live.store() as store:
+        return bool(records.undecided(store))
 
-    eventually(there, "a request that waits")
+
+def waits(live: LiveFleet) -> None:
+    eventually(lambda: waiting(live), "a request that waits")
 
 
 def approved(live: LiveFleet, box: Box, days: float = 365) -> dict[str, object]:
@@ -374,3 +380,33 @@ def load_settings(box: Box) -> Any:
     site = box.identity.site()
     assert site is not None
     return box.identity.settings(site, box.identity.device)
+
+
+@pytest.mark.parametrize("wait", [-1.0, float("nan"), float("inf")])
+def test_a_wait_that_is_none(box: Box, wait: float) -> None:
+    with pytest.raises(EnrolError, match="no number of seconds"):
+        enrol(None, box.identity.folder, renew=False, early=False, wait=wait, as_json=False)
+
+
+def test_root_leaves_the_files_to_whom_the_folder_belongs(live: LiveFleet) -> None:
+    """The bundle may lie where only root reads it; the uplink's user has to read the key."""
+    if os.geteuid():
+        pytest.skip("needs root")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
+        Path(place).chmod(0o755)
+        folder = Path(place) / "enrol"
+        folder.mkdir(mode=0o700)
+        os.chown(folder, 65534, 65534)
+        command = [sys.executable, "-m", "agent.cli", "enrol", str(live.bundle()), "--folder",
+                   str(folder), "--wait", "60"]  # fmt: skip
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as child:
+            run = Run(lambda: {"said": child.communicate(timeout=90)[1]})
+            eventually(lambda: child.poll() is not None or waiting(live), "a request")
+            if child.poll() is None:
+                with live.store() as store:
+                    decide.approve(store, live.folder, ID, None, 365, int(time.time()))
+            said = run.result()["said"]
+        assert child.returncode == 0, said
+        names = {path.name for path in folder.iterdir()}
+        assert names == {"enrol.toml", "ca.pem", "device.pem", "mqtt.toml"}
+        assert {path.stat().st_uid for path in folder.iterdir()} == {65534}

@@ -11,8 +11,10 @@ import pytest
 from agent.base.report import Meta, Receipt, from_json, to_json
 from tests.desk.receipt.days import DAY, HOUR, Box
 from tests.summaries import meta
-from tests.tools.fleet.filled import add_device, say
+from tests.tools.fleet.filled import NOW, add_device, say
 from tools.fleet.cli import main
+from tools.fleet.collector.intake import Incoming
+from tools.fleet.collector.writer import Writer
 from tools.fleet.store import open_store
 
 Reports = pytest.CaptureFixture[str]
@@ -104,6 +106,8 @@ ATTACKS: dict[str, tuple[str, int, str]] = {
         "receipt 2 of key"),
     "a receipt was renumbered": (
         "UPDATE receipts SET number = 60 WHERE number = 6", 1, "holds another receipt"),
+    "a row is no text": (
+        "UPDATE summaries SET body = '' WHERE seq = 6", 1, "the row was changed"),
     "all receipts are gone": ("DELETE FROM receipts", 1, "No receipt was found"),
     "nothing was done": ("DELETE FROM summaries WHERE seq = 999", 0, "0 not valid"),
 }  # fmt: skip
@@ -181,6 +185,47 @@ def test_since_leaves_out_what_was_before(fleet: Fleet, box: Box, capsys: Report
     assert [each["statement"]["number"] for each in found["receipts"]] == [6, 7, 8, 9]
     fleet.store.execute("DELETE FROM summaries WHERE seq = 22")
     assert fleet.verify("--since", "2027-01-20") == 1
+
+
+def test_a_device_that_says_it_has_signed_must_have_receipts(
+    fleet: Fleet, box: Box, capsys: Reports
+) -> None:
+    box.tick()
+    for each in box.release(3):
+        say(fleet.store, DEVICE, each, int(time.time()))
+    add_device(fleet.store, DEVICE)
+    assert fleet.verify() == 0
+    assert "none yet" in capsys.readouterr().out
+    add_device(fleet.store, DEVICE, meta=told(box))
+    assert fleet.verify() == 1
+    assert "the device has signed receipts up to number 1" in capsys.readouterr().out
+
+
+def test_a_copy_of_a_device_shows_in_quarantine(fleet: Fleet, box: Box, capsys: Reports) -> None:
+    """It signs with the same key and counts as the first does, and the first's are stored."""
+    fleet.device(DEVICE, box, days=3)
+    (row,) = fleet.store.execute("SELECT body FROM receipts WHERE number = 2")
+    receipt = from_json(Receipt, row["body"].encode())
+    assert receipt is not None
+    other = receipt.model_copy(
+        update={"statement": receipt.statement.model_copy(update={"messages": 77})}
+    )
+    incoming = Incoming(f"fleeting/1/d/{DEVICE}/receipt", to_json(other), NOW)
+    assert Writer(fleet.store).write([incoming]).refused == {"conflict": 1}
+    assert fleet.verify() == 2
+    assert "is there a copy of this device?" in capsys.readouterr().out
+    assert fleet.verify("--json") == 2
+    assert len(json.loads(capsys.readouterr().out)["devices"][0]["conflicts"]) == 1
+
+
+def test_rows_of_other_types_are_no_crash(tmp_path: Path, box: Box, capsys: Reports) -> None:
+    """SQLite's columns take anything."""
+    fleet = Fleet(tmp_path, f"sqlite:///{tmp_path / 'fleet.db'}")
+    fleet.device(DEVICE, box, days=2)
+    for value in ("x'00ff'", "7"):
+        fleet.store.execute(f"UPDATE summaries SET body = {value} WHERE seq = 1")
+        assert fleet.verify() == 1
+        assert "the row was changed" in capsys.readouterr().out
 
 
 def test_what_is_asked_wrongly_is_refused(fleet: Fleet, capsys: Reports) -> None:

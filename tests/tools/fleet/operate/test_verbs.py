@@ -11,10 +11,13 @@ import pytest
 
 from agent.base.report import JobExecution, to_json
 from tests.summaries import meta
+from tests.tools.fleet.repository.conftest import Fleet as Repository
 from tools.fleet.cli import main
 from tools.fleet.controller import intake, rollouts
 from tools.fleet.operate.watch import line, picture, state
 from tools.fleet.store import Store, open_store
+
+pytestmark = pytest.mark.slow
 
 NOW = 1_790_000_000
 
@@ -144,7 +147,7 @@ def test_tags(five: Desk) -> None:
 
 
 def test_groups(five: Desk) -> None:
-    assert "5 devices match" in five.run("group", "set", "all-of-them", "id=box-?")
+    assert "5 devices now" in five.run("group", "set", "all-of-them", "id=box-?")
     assert five.json("group", "list") == [
         {"name": "all-of-them", "query": "id=box-?", "devices": 5}
     ]
@@ -210,7 +213,7 @@ def test_a_rollout_from_start_to_end(five: Desk) -> None:
     )  # fmt: skip
     assert (made["devices"], made["already"]) == (5, 0)
     name = made["rollout"]
-    assert five.advance(name) == "1 devices, 0 of them at work"
+    assert five.advance(name) == "1 device, 0 at work"
     (first,) = five.store.execute("SELECT device FROM jobs")
     five.answer(first["device"], "IN_PROGRESS", step="DOWNLOADING")
     five.answer(first["device"], "SUCCEEDED", step="SOAKING")
@@ -266,14 +269,21 @@ def test_what_cannot_be_rolled_out(desk: Desk, words: tuple[str, ...], why: str)
     assert not desk.store.execute("SELECT * FROM rollouts")
 
 
-def test_a_release_that_the_repository_lacks(five: Desk) -> None:
-    targets = five.folder / "repository" / "targets" / "app"
-    targets.mkdir(parents=True)
-    assert "no device could get it" in five.fails("rollout", "start", "app", "0.2.0")
-    five.run("rollout", "start", "app", "0.2.0", "--force")
-    (targets / f"{'0a' * 32}.app-0.3.0.tar.gz").touch()
+def test_only_what_is_published_is_rolled_out(five: Desk, tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    repository.folder.mkdir()
+    url = (five.folder / "fleet.toml").read_text()
+    (repository.folder / "fleet.toml").write_text(url)
+    five.folder = repository.folder
+    repository.run("keys", "init")
+    repository.run("repo", "init")
+    assert "no device could get it" in five.fails("rollout", "start", "app", "0.3.0")
+    repository.release("app", "0.3.0")
     five.run("rollout", "start", "app", "0.3.0")
     assert "no device could get it" in five.fails("rollout", "start", "models", "0.3.0")
+    five.run("rollout", "start", "models", "0.3.0", "--force")
+    (repository.folder / "repository" / "metadata" / "timestamp.json").write_text("{}")
+    assert "timestamp.json" in five.fails("rollout", "start", "app", "0.3.0")
 
 
 def test_selections_join(five: Desk) -> None:
@@ -311,7 +321,19 @@ def test_health_after_the_update_is_compared_with_health_before(five: Desk) -> N
         "3 of 4 updated devices are well, 90% wanted, 100 s left"
     )
     health("box-0", NOW + 250, "running")
-    assert five.advance(name, NOW + 260) == "1 devices that are offline"
+    assert five.advance(name, NOW + 260) == "1 device to come online"
+
+
+def test_a_device_that_gives_every_job_back_is_given_up(five: Desk) -> None:
+    name = five.json("rollout", "start", "app", "0.2.0", "--device", "box-0", "--waves", "100%")[
+        "rollout"
+    ]
+    for _ in range(rollouts.MAX_TRIES):
+        assert five.advance(name) == "1 device, 0 at work"
+        five.answer("box-0", "CANCELED", reason="canceled")
+    five.advance(name)
+    assert five.json("rollout", "list")[0]["status"] == "HALTED"
+    assert len(five.store.execute("SELECT * FROM jobs")) == rollouts.MAX_TRIES
 
 
 def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:

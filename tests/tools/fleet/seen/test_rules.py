@@ -123,7 +123,8 @@ def program(name: str) -> str:
     return found
 
 
-def case(alert: str, changed: dict[str, str | None], firing: int) -> dict[str, Any]:
+def case(changed: dict[str, str | None], firing: dict[str, int]) -> dict[str, Any]:
+    """Made series, and how many of each alert fire then."""
     series = {name: values for name, values in {**WELL, **changed}.items() if values}
     return {
         "interval": "1m",
@@ -132,8 +133,9 @@ def case(alert: str, changed: dict[str, str | None], firing: int) -> dict[str, A
             {
                 "expr": f'sum(ALERTS{{alertname="{alert}", alertstate="firing"}}) or vector(0)',
                 "eval_time": AT,
-                "exp_samples": [{"labels": "{}", "value": firing}],
+                "exp_samples": [{"labels": "{}", "value": number}],
             }
+            for alert, number in firing.items()
         ],
     }
 
@@ -141,7 +143,7 @@ def case(alert: str, changed: dict[str, str | None], firing: int) -> dict[str, A
 def promtool(folder: Path, cases: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
     file = folder / "test.yml"  # JSON is YAML
     file.write_text(
-        json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": cases})
+        json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "5m", "tests": cases})
     )
     return subprocess.run(
         [program("promtool"), "test", "rules", str(file)],
@@ -149,16 +151,16 @@ def promtool(folder: Path, cases: list[dict[str, Any]]) -> subprocess.CompletedP
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_each_alert_fires_and_is_silent_when_all_is_well(tmp_path: Path) -> None:
-    cases = [case(alert, changed, 1) for alert, changed in ILL.items()]
-    cases += [case(alert, {}, 0) for alert in ILL]
-    done = promtool(tmp_path, cases)
+    cases = [case(changed, {alert: 1}) for alert, changed in ILL.items()]
+    done = promtool(tmp_path, [case({}, dict.fromkeys(ILL, 0)), *cases])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SUCCESS" in done.stdout
 
 
 def test_a_rule_that_does_not_fire_would_be_seen(tmp_path: Path) -> None:
-    done = promtool(tmp_path, [case("FleetingNoController", {}, 1)])
+    done = promtool(tmp_path, [case({}, {"FleetingNoController": 1})])
     assert done.returncode != 0
 
 
