@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tools.common.errors import ToolError
-from tools.common.mosquitto import free_port, listens
+from tools.common.mosquitto import die_with_parent, free_port, listens
 
 _START = 60.0
 """Seconds that a server has to take connections."""
@@ -75,7 +75,8 @@ class Postgres:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(self._programs / "postgres"), "-D", str(self._data)],
-                cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._as_user(),
+                cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                preexec_fn=die_with_parent, **self._as_user(),
             )  # fmt: skip
         deadline = time.monotonic() + _START
         while not (listens(self.port) and self._answers()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     """Returns the exit code: 1 where anything was lost, doubled or altered."""
     given = sys.argv[1:] if argv is None else argv
     args = _parser().parse_args(given)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _run(args, given)
     except AgentError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -20,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     given.add_argument("--keep", type=Path, metavar="FOLDER", help="leave logs and data there")
     given.add_argument("--json", action="store_true", help="end with one line of JSON")
     args = given.parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
 
     def say(what: str) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -162,7 +161,7 @@ class _Simulator:
 
     def stop(self) -> None:
         """Let what they still have to say be acknowledged. Raises `ToolError`."""
-        self._process.send_signal(signal.SIGINT)
+        self._process.terminate()
         try:
             code = self._process.wait(120)
         except subprocess.TimeoutExpired:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import resource
 import signal
@@ -38,11 +39,13 @@ class Report:
 
 def work(plan: Plan, start: int, step: int, parent: Connection) -> None:
     """Run in a process of its own; sends `Report` objects, stops when told anything."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the parent's to answer
+        signal.signal(number, signal.SIG_IGN)
     try:
         asyncio.run(_work(plan, start, step, parent))
     except (AgentError, OSError) as error:
-        parent.send(Report(0, 0, 0, error=str(error), done=True))
+        with contextlib.suppress(OSError):  # the parent itself may be gone
+            parent.send(Report(0, 0, 0, error=str(error), done=True))
 
 
 async def _work(plan: Plan, start: int, step: int, parent: Connection) -> None:
