@@ -1,4 +1,4 @@
-"""The private keys of an update repository: Ed25519, one PKCS #8 file each.
+"""The private keys of an update repository: Ed25519, one file each, PKCS #8 in PEM.
 
 Offline keys (root-1 to root-3, targets, app, models) are encrypted with a passphrase and belong on
 sticks in a drawer; online ones (snapshot, timestamp) sign by themselves, unencrypted, mode 0600. A
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from securesystemslib.exceptions import KeyMismatchError
 from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
@@ -31,11 +32,16 @@ OFFLINE = (*ROOTS, "targets", *DELEGATED)
 NAME = "x-fleeting-name"
 """Field of a key in the metadata: what its file is called."""
 SHORTEST = 12
-"""Characters of a passphrase. PKCS #8 files are slow to try, but not that slow."""
+"""Characters of a passphrase."""
 _MAX_BYTES = 65_536
 _HEAD = "Fleeting key"
-_SAYS = re.compile(rb"Fleeting key \S+ ([0-9a-f]{64})\n")
-"""First line of a file, before what PEM (RFC 7468) begins with: which key it is, unopened."""
+_SAYS = re.compile(rb"Fleeting key \S+ ([0-9a-f]{64})(?: scrypt ([0-9]{1,8}))?\n")
+"""First line of a file, before what PEM (RFC 7468) begins with: which key it is, and how its
+passphrase is stretched."""
+COST = 2**17
+"""scrypt's N, with r = 8 and p = 1: 128 MiB for each guess (OWASP, Password Storage). PKCS #8 as
+the library writes it has 2,048 rounds of PBKDF2, which is little for a stick that is stolen."""
+_MOST = 2**20
 _ENCRYPTED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 
 Passphrase = Callable[[str, bool], bytes]
@@ -98,6 +104,17 @@ def asked() -> Passphrase:
     return ask
 
 
+def _stretched(passphrase: bytes, keyid: str, cost: int) -> bytes:
+    """What a file is encrypted with: scrypt (RFC 7914) of the passphrase, salted with the id."""
+    try:
+        key = Scrypt(salt=keyid.encode(), length=32, n=cost, r=8, p=1).derive(passphrase)
+    except ValueError:
+        raise ToolError(
+            "A key file says a cost of scrypt that is none. Restore the file."
+        ) from None
+    return key.hex().encode()
+
+
 def _check(passphrase: bytes) -> None:
     if len(passphrase.decode(errors="replace")) < SHORTEST:
         raise ToolError(f"A passphrase needs at least {SHORTEST} characters. Choose a longer one.")
@@ -116,15 +133,19 @@ class KeyFolders:
         of that name is kept beside it. Raises `ToolError`."""
         signer = CryptoSigner.generate_ed25519()
         private = serialization.load_pem_private_key(signer.private_bytes, None)
+        public = signer.public_key
+        public.unrecognized_fields[NAME] = name
+        head = f"{_HEAD} {name} {public.keyid}"
         encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
         if name in OFFLINE:
-            encryption = serialization.BestAvailableEncryption(self._passphrase(name, True))
+            head += f" scrypt {COST}"
+            encryption = serialization.BestAvailableEncryption(
+                _stretched(self._passphrase(name, True), public.keyid, COST)
+            )
         data = private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
         )
-        public = signer.public_key
-        public.unrecognized_fields[NAME] = name
-        data = f"{_HEAD} {name} {public.keyid}\n".encode() + data
+        data = f"{head}\n".encode() + data
         folder = self._folders[-1 if name in ONLINE else 0]
         path = folder / f"{name}.pem"
         try:
@@ -163,6 +184,9 @@ class KeyFolders:
         passphrase = None
         if self.is_encrypted(path):
             passphrase = self._passphrase(path.stem, False)
+            said = _SAYS.match(data)
+            if said is not None and said[2] is not None:
+                passphrase = _stretched(passphrase, said[1].decode(), min(int(said[2]), _MOST))
         try:
             private = serialization.load_pem_private_key(data, passphrase or None)
         except (ValueError, TypeError):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from agent.base.config import UpdateConfig
 from agent.base.report.job import JobKind
 from agent.update.repository import Repository
 from tools.fleet import cli
+from tools.fleet.repository import keys
 
 PASSPHRASE = "correct horse battery staple"
 REQUIREMENTS = b"numpy==2.4.1\n"
@@ -105,6 +107,14 @@ class Device:
         return repository.download(repository.find(kind, version), self.place / "downloads")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passphrases() -> Iterator[None]:
+    """128 MiB for each key that is opened would take minutes in all."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(keys, "COST", 2**8)
+        yield
+
+
 @pytest.fixture
 def ceremony(tmp_path: Path) -> Fleet:
     """Keys are made, nothing is published."""
@@ -114,7 +124,7 @@ def ceremony(tmp_path: Path) -> Fleet:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+def made(_quick_passphrases: None, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     """Published, with one release: made once, to be copied."""
     fleet = Fleet(tmp_path_factory.mktemp("made"))
     fleet.run("keys", "init")

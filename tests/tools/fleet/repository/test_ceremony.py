@@ -7,12 +7,13 @@ import stat
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from agent.update.errors import UpdateError
-from tests.tools.fleet.repository.conftest import Device, Fleet
+from tests.tools.fleet.repository.conftest import PASSPHRASE, Device, Fleet
 from tools.common.errors import ToolError
 from tools.fleet import cli
-from tools.fleet.repository import metadata
+from tools.fleet.repository import keys, metadata
 from tools.fleet.repository.keys import OFFLINE, ONLINE, KeyFolders, from_file
 from tools.fleet.repository.metadata import Layout
 from tools.fleet.repository.publishing import publish
@@ -68,6 +69,58 @@ def test_without_a_terminal_nothing_is_asked(
 ) -> None:
     assert cli.main(["keys", "init", "--fleet", str(tmp_path / "fleet")]) == 1
     assert "--passphrase-file" in capsys.readouterr().err
+
+
+def test_passphrases_are_asked_for_each_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key each, or none to take that of before; then signing asks for those that it needs."""
+    answers = iter(
+        ["the first passphrase"] * 2  # root-1
+        + ["another passphrase"] * 2  # root-2
+        + ["", "", "", ""]  # root-3, targets, app, models
+    )
+    asked: list[str] = []
+
+    def answer(prompt: str) -> str:
+        asked.append(prompt)
+        return next(answers)
+
+    monkeypatch.setattr("getpass.getpass", answer)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    folder = tmp_path / "fleet"
+    assert cli.main(["keys", "init", "--fleet", str(folder)]) == 0
+    assert [each.split()[2].rstrip(":") for each in asked if each.startswith("Pass")] == list(
+        OFFLINE
+    )
+    answers = iter(["another passphrase"] * 3)
+    asked.clear()
+    assert cli.main(["repo", "init", "--fleet", str(folder)]) == 0
+    assert asked == [f"Passphrase of {name}: " for name in ("targets", "app", "models")]
+    answers = iter(["the first passphrase", "another passphrase"])
+    assert cli.main(["keys", "renew", "root", "--fleet", str(folder)]) == 0
+    answers = iter(["one passphrase", "not the same one"])
+    assert cli.main(["keys", "rotate", "app", "--fleet", str(folder)]) == 1
+    assert "not the same" in capsys.readouterr().err
+    assert not list((folder / "keys").glob("*.replaced-*"))
+
+
+@pytest.mark.slow
+def test_a_stolen_stick_is_slow_to_try(tmp_path: Path) -> None:
+    """The passphrase itself does not open the file: 128 MiB of scrypt lie between."""
+    fleet = Fleet(tmp_path)
+    folders = workshop(fleet, fleet.keys).keys
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(keys, "COST", 2**17)
+        key = folders.make("app")
+    data = (fleet.keys / "app.pem").read_bytes()
+    assert data.split(b"\n", 1)[0].endswith(b" scrypt 131072")
+    with pytest.raises(ValueError, match=r"[Pp]assword|[Dd]ecrypt"):
+        load_pem_private_key(data, PASSPHRASE.encode())
+    assert folders.signer(key) is not None
+    (fleet.keys / "app.pem").write_bytes(data.replace(b"scrypt 131072", b"scrypt 3"))
+    with pytest.raises(ToolError, match="cost"):
+        folders.signer(key)
 
 
 def test_a_passphrase_file_that_others_may_read_is_refused(
@@ -205,6 +258,7 @@ def test_between_rotating_and_publishing_the_old_key_goes_on(fleet: Fleet, devic
     device.fetches("app", "0.2.0")
 
 
+@pytest.mark.slow
 def test_a_rotation_that_was_interrupted_is_begun_again(
     fleet: Fleet, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,7 +288,8 @@ def test_another_key_under_a_name_is_not_taken(
     found = fleet.told(capsys, "keys", "renew", "app")
     assert found["staged"][0]["missing"] == ["app"]
     # Without the line that says which key it is, only opening it tells.
-    (fleet.keys / "app.pem").write_bytes(stranger.split(b"\n", 1)[1])
+    online = (fleet.keys / "timestamp.pem").read_bytes()
+    (fleet.keys / "app.pem").write_bytes(online.split(b"\n", 1)[1])
     fleet.run("repo", "sign", code=1)
     assert "another key than the metadata names" in capsys.readouterr().err
     (fleet.keys / "app.pem").write_bytes(b"no key at all")
