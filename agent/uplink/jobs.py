@@ -41,7 +41,7 @@ SETTLE = 30.0
 retained: the job was taken back while this device was away."""
 GRACE = 5.0
 """Seconds that an updater which has just begun a job has to say so, once the job is taken back."""
-_BURST, _RATE = 3, 0.1
+_BURST, _RATE = 6, 0.1
 """Different jobs taken over at once, and per second on average; of more, the newest waits."""
 _LAST_NUMBER = 255
 _BEFORE_UPDATING = frozenset({None, "DOWNLOADING", "DOWNLOADED", "VERIFIED"})

@@ -181,7 +181,7 @@ def test_a_flood_of_jobs_ends_with_the_newest(
     assert handed_over(config) == last
     assert uplink.ended() is None
     topics = {each.topic for each in fleet.messages if "/job/" in each.topic} - {NEXT}
-    assert len(topics) < 20, "the others were passed over"
+    assert len(topics) < 40, "the others were passed over"
 
 
 @pytest.mark.slow
