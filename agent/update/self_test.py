@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    # Machine code is the services' own, in a folder that only they write: here weights are looked at.
+    # Machine code is the services' own, in a folder that only they write.
     os.environ["NUMBA_DISABLE_JIT"] = "1"
 
 import numpy as np
