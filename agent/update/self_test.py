@@ -1,4 +1,4 @@
-"""`python -P -m agent.update.self_test [MODEL_SET]`: a release tests itself, before it is run.
+"""`python -P -m agent.update.self_test`: a release tests itself, before it is run.
 
 Run with the code of the new slot: that everything can be imported; that every model is the file its
 manifest names, and answers as its golden vectors say. One line of JSON tells what failed. What the
@@ -13,8 +13,9 @@ import os
 import sys
 from pathlib import Path
 
-# Machine code is the services' own, in a folder that only they write: here weights are looked at.
-os.environ["NUMBA_DISABLE_JIT"] = "1"
+if __name__ == "__main__":
+    # Machine code is the services' own, in a folder that only they write.
+    os.environ["NUMBA_DISABLE_JIT"] = "1"
 
 import numpy as np
 
@@ -41,7 +42,7 @@ _STEPS = 12
 _LINES = ("Where is the exit?", "This was wonderful, thank you!", "Das war leider sehr schlecht.")
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Print the verdict; returns 0 where the release passed, else 1."""
     try:
         _import_all()
@@ -97,4 +98,4 @@ def _verdict(why: str | None, text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -18,62 +18,62 @@ class Meters:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.devices = Gauge(
-            "fleet_devices", "Devices by what they said last.", ["state"], registry=self.registry
+            "fleeting_devices", "Devices by what they said last.", ["state"], registry=self.registry
         )
         self.versions = Gauge(
-            "fleet_device_versions",
+            "fleeting_device_versions",
             "Devices by version in force.",
             ["kind", "version"],
             registry=self.registry,
         )
         self.jobs = Gauge(
-            "fleet_jobs",
+            "fleeting_jobs",
             "Jobs by status and the device's reason.",
             ["status", "reason"],
             registry=self.registry,
         )
         self.rollouts = Gauge(
-            "fleet_rollouts", "Roll-outs by status.", ["status"], registry=self.registry
+            "fleeting_rollouts", "Roll-outs by status.", ["status"], registry=self.registry
         )
         self.messages = Counter(
-            "fleet_controller_messages", "Messages taken from devices.", registry=self.registry
+            "fleeting_controller_messages", "Messages taken from devices.", registry=self.registry
         )
         self.refused = Counter(
-            "fleet_controller_refused",
+            "fleeting_controller_refused",
             "Messages that were quarantined.",
             ["reason"],
             registry=self.registry,
         )
         self.published = Counter(
-            "fleet_controller_published",
+            "fleeting_controller_published",
             "Messages that the broker took.",
             ["kind"],
             registry=self.registry,
         )
         self.not_taken = Counter(
-            "fleet_controller_publish_refused",
+            "fleeting_controller_publish_refused",
             "Messages that the broker refused.",
             registry=self.registry,
         )
         self.waiting = Gauge(
-            "fleet_controller_waiting",
+            "fleeting_controller_waiting",
             "Messages that wait to be published.",
             registry=self.registry,
         )
         self.sweep = Histogram(
-            "fleet_controller_sweep_seconds",
+            "fleeting_controller_sweep_seconds",
             "Seconds to compare the whole fleet with the database.",
             buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30),
             registry=self.registry,
         )
         self.lease = Gauge(
-            "fleet_controller_lease", "1: this controller acts.", registry=self.registry
+            "fleeting_controller_lease", "1: this controller acts.", registry=self.registry
         )
         self.connected = Gauge(
-            "fleet_controller_connected", "1: the broker is reached.", registry=self.registry
+            "fleeting_controller_connected", "1: the broker is reached.", registry=self.registry
         )
         self.store_errors = Counter(
-            "fleet_controller_store_errors",
+            "fleeting_controller_store_errors",
             "Times that the database was away.",
             registry=self.registry,
         )

@@ -122,7 +122,13 @@ def summary(store: Store, row: Row, now: int) -> dict[str, Any]:
 
 
 def _counts(jobs: dict[str, int]) -> str:
-    return ", ".join(f"{number} {name}" for name, number in sorted(jobs.items())) or "-"
+    said = [f"{number} {name}" for name, number in sorted(jobs.items()) if name != "ROLLED_BACK"]
+    if "ROLLED_BACK" in jobs:
+        said = [
+            f"{each} ({jobs['ROLLED_BACK']} ROLLED_BACK)" if each.endswith(" FAILED") else each
+            for each in said
+        ]
+    return ", ".join(said) or "-"
 
 
 def devices(args: argparse.Namespace, store: Store) -> None:

@@ -46,6 +46,8 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from tools.robustness.update import bad
     from tools.robustness.update import run as kills
 
+    if args.bad or args.power:
+        args.what = "update-bad" if args.bad else "update-power"  # stored by itself
     if args.bad:
         with bar("releases", len(bad.CASES)) as tell:
             report = bad.run(tuple(args.only), tell)

@@ -49,6 +49,11 @@ class Services:
             self._end(name)
 
     @property
+    def locks(self) -> tuple[int, ...]:
+        """Descriptors that are held as long as the services live."""
+        return tuple(self._locks.values())
+
+    @property
     def versions(self) -> set[str]:
         return {version for version, _ in self._runs.values()}
 

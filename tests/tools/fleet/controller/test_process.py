@@ -117,15 +117,15 @@ def test_metrics(fleet: Fleet) -> None:
             return str(answer.read().decode())
 
     wanted = {
-        "fleet_controller_lease 1.0",
-        "fleet_controller_connected 1.0",
-        'fleet_devices{state="online"} 10.0',
-        f'fleet_device_versions{{kind="app",version="{NEW}"}} 9.0',
-        'fleet_jobs{reason="none",status="SUCCEEDED"} 9.0',
-        'fleet_jobs{reason="unlisted",status="REJECTED"} 1.0',
-        'fleet_rollouts{status="SUCCEEDED"} 1.0',
-        'fleet_controller_refused_total{reason="fields"} 1.0',
-        'fleet_controller_published_total{kind="next"} 20.0',
+        "fleeting_controller_lease 1.0",
+        "fleeting_controller_connected 1.0",
+        'fleeting_devices{state="online"} 10.0',
+        f'fleeting_device_versions{{kind="app",version="{NEW}"}} 9.0',
+        'fleeting_jobs{reason="none",status="SUCCEEDED"} 9.0',
+        'fleeting_jobs{reason="unlisted",status="REJECTED"} 1.0',
+        'fleeting_rollouts{status="SUCCEEDED"} 1.0',
+        'fleeting_controller_refused_total{reason="fields"} 1.0',
+        'fleeting_controller_published_total{kind="next"} 20.0',
     }
     eventually(lambda: wanted <= {*read().splitlines()}, f"all of {wanted}")
 

@@ -35,27 +35,27 @@ WELL = {
     'fleeting_collector_numbers_filled_total{instance="a"}': "0+1x600",
     'fleeting_collector_quarantined_total{reason="schema", instance="a"}': "0x600",
     'fleeting_collector_dropped_total{instance="a"}': "0x600",
-    'fleet_controller_lease{instance="c"}': "1x600",
-    'fleet_controller_lease{instance="d"}': "0x600",
-    'fleet_controller_connected{instance="c"}': "1x600",
-    'fleet_controller_store_errors_total{instance="c"}': "0x600",
-    'fleet_controller_publish_refused_total{instance="c"}': "0x600",
-    'fleet_controller_waiting{instance="c"}': "20x600",
-    'fleet_controller_sweep_seconds_bucket{instance="c", le="1"}': "0+1x600",
-    'fleet_controller_sweep_seconds_bucket{instance="c", le="30"}': "0+1x600",
-    'fleet_controller_sweep_seconds_bucket{instance="c", le="+Inf"}': "0+1x600",
-    'fleet_controller_refused_total{reason="schema", instance="c"}': "0x600",
-    'fleet_devices{state="online", instance="c"}': "95x600",
-    'fleet_devices{state="offline", instance="c"}': "5x600",
-    'fleet_devices{state="unknown", instance="c"}': "0x600",
-    'fleet_rollouts{status="HALTED", instance="c"}': "2x600",
-    'fleet_jobs{status="FAILED", reason="none", instance="c"}': "0x600",
-    'fleet_jobs{status="FAILED", reason="crashed", instance="c"}': "7x600",
-    'fleet_jobs{status="TIMED_OUT", reason="none", instance="c"}': "0x600",
-    'fleet_jobs{status="SUCCEEDED", reason="none", instance="c"}': "0+1x600",
-    'fleet_jobs{status="REJECTED", reason="floor", instance="c"}': "3x600",
-    'fleet_jobs{status="REJECTED", reason="expired", instance="c"}': "3x600",
-    'fleet_jobs{status="REJECTED", reason="base", instance="c"}': "0+1x600",
+    'fleeting_controller_lease{instance="c"}': "1x600",
+    'fleeting_controller_lease{instance="d"}': "0x600",
+    'fleeting_controller_connected{instance="c"}': "1x600",
+    'fleeting_controller_store_errors_total{instance="c"}': "0x600",
+    'fleeting_controller_publish_refused_total{instance="c"}': "0x600",
+    'fleeting_controller_waiting{instance="c"}': "20x600",
+    'fleeting_controller_sweep_seconds_bucket{instance="c", le="1"}': "0+1x600",
+    'fleeting_controller_sweep_seconds_bucket{instance="c", le="30"}': "0+1x600",
+    'fleeting_controller_sweep_seconds_bucket{instance="c", le="+Inf"}': "0+1x600",
+    'fleeting_controller_refused_total{reason="schema", instance="c"}': "0x600",
+    'fleeting_devices{state="online", instance="c"}': "95x600",
+    'fleeting_devices{state="offline", instance="c"}': "5x600",
+    'fleeting_devices{state="unknown", instance="c"}': "0x600",
+    'fleeting_rollouts{status="HALTED", instance="c"}': "2x600",
+    'fleeting_jobs{status="FAILED", reason="none", instance="c"}': "0x600",
+    'fleeting_jobs{status="FAILED", reason="crashed", instance="c"}': "7x600",
+    'fleeting_jobs{status="TIMED_OUT", reason="none", instance="c"}': "0x600",
+    'fleeting_jobs{status="SUCCEEDED", reason="none", instance="c"}': "0+1x600",
+    'fleeting_jobs{status="REJECTED", reason="floor", instance="c"}': "3x600",
+    'fleeting_jobs{status="REJECTED", reason="expired", instance="c"}': "3x600",
+    'fleeting_jobs{status="REJECTED", reason="base", instance="c"}': "0+1x600",
 }
 """Some days in a fleet that has seen things, a sample a minute."""
 ILL: dict[str, dict[str, str | None]] = {
@@ -81,35 +81,35 @@ ILL: dict[str, dict[str, str | None]] = {
         'fleeting_collector_quarantined_total{reason="schema", instance="a"}': "0x100 0+5x500"
     },
     "FleetingHealthDropped": {'fleeting_collector_dropped_total{instance="a"}': "0x100 0+1x500"},
-    "FleetingNoController": {'fleet_controller_lease{instance="c"}': "1x100 0x500"},
-    "FleetingTwoControllers": {'fleet_controller_lease{instance="d"}': "0x100 1x500"},
-    "FleetingControllerBrokerAway": {'fleet_controller_connected{instance="c"}': "1x100 0x500"},
+    "FleetingNoController": {'fleeting_controller_lease{instance="c"}': "1x100 0x500"},
+    "FleetingTwoControllers": {'fleeting_controller_lease{instance="d"}': "0x100 1x500"},
+    "FleetingControllerBrokerAway": {'fleeting_controller_connected{instance="c"}': "1x100 0x500"},
     "FleetingControllerDatabaseAway": {
-        'fleet_controller_store_errors_total{instance="c"}': "0x100 0+1x500"
+        'fleeting_controller_store_errors_total{instance="c"}': "0x100 0+1x500"
     },
     "FleetingPublishRefused": {
-        'fleet_controller_publish_refused_total{instance="c"}': "0x195 1x400"
+        'fleeting_controller_publish_refused_total{instance="c"}': "0x195 1x400"
     },
-    "FleetingPublishBacklog": {'fleet_controller_waiting{instance="c"}': "20x100 2000x500"},
+    "FleetingPublishBacklog": {'fleeting_controller_waiting{instance="c"}': "20x100 2000x500"},
     "FleetingSweepSlow": {
-        'fleet_controller_sweep_seconds_bucket{instance="c", le="1"}': "0x600",
+        'fleeting_controller_sweep_seconds_bucket{instance="c", le="1"}': "0x600",
     },
     "FleetingControllerQuarantine": {
-        'fleet_controller_refused_total{reason="schema", instance="c"}': "0x100 0+5x500"
+        'fleeting_controller_refused_total{reason="schema", instance="c"}': "0x100 0+5x500"
     },
     "FleetingManyOffline": {
-        'fleet_devices{state="online", instance="c"}': "95x100 70x500",
-        'fleet_devices{state="offline", instance="c"}': "5x100 30x500",
+        'fleeting_devices{state="online", instance="c"}': "95x100 70x500",
+        'fleeting_devices{state="offline", instance="c"}': "5x100 30x500",
     },
-    "FleetingRolloutHalted": {'fleet_rollouts{status="HALTED", instance="c"}': "2x180 3x420"},
+    "FleetingRolloutHalted": {'fleeting_rollouts{status="HALTED", instance="c"}': "2x180 3x420"},
     "FleetingJobsFail": {
-        'fleet_jobs{status="FAILED", reason="crashed", instance="c"}': "7x170 15x430"
+        'fleeting_jobs{status="FAILED", reason="crashed", instance="c"}': "7x170 15x430"
     },
     "FleetingUpdateUntrusted": {
-        'fleet_jobs{status="REJECTED", reason="untrusted", instance="c"}': "_x180 1x420"
+        'fleeting_jobs{status="REJECTED", reason="untrusted", instance="c"}': "_x180 1x420"
     },
     "FleetingUpdateExpired": {
-        'fleet_jobs{status="REJECTED", reason="expired", instance="c"}': "3x180 4x420"
+        'fleeting_jobs{status="REJECTED", reason="expired", instance="c"}': "3x180 4x420"
     },
 }
 """What of `WELL` changes, and what comes with that; null: it is not there at all."""
