@@ -13,8 +13,9 @@ import os
 import sys
 from pathlib import Path
 
-# Machine code is the services' own, in a folder that only they write: here weights are looked at.
-os.environ["NUMBA_DISABLE_JIT"] = "1"
+if __name__ == "__main__":
+    # Machine code is the services' own, in a folder only they write: here weights are looked at.
+    os.environ["NUMBA_DISABLE_JIT"] = "1"
 
 import numpy as np
 
