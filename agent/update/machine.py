@@ -182,11 +182,14 @@ class Machine:
         if update.phase in ("confirming", "rolling_back"):
             raise error  # done again by the next start
         if update.phase in SWITCHED:
-            # Whatever the disk does: what was in force before comes first.
             assert update.before is not None
-            self._slots.switch(update.before.slot)
             back = update.model_copy(update={"phase": "rolling_back", "reason": error.reason})
-            return self._save(back)
+            try:
+                return self._save(back)
+            except UpdateError:
+                # Whatever the disk does: what was in force before is in force again.
+                self._slots.switch(update.before.slot)
+                raise
         self._discard(update)
         self._end(update, "REJECTED" if error.rejected else "FAILED", error.reason)
         return None
@@ -278,6 +281,8 @@ class Machine:
         """Raises `UpdateError` with what is wrong with the new version."""
         assert update.slot is not None
         assert update.before is not None
+        if self._slots.current != update.slot:
+            raise UpdateError("internal", "Another slot is in force than the one that is watched.")
         app, _ = self._slots.versions(update.slot)
         found = wait_until_well(
             self._heartbeat,
