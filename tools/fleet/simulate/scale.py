@@ -105,7 +105,11 @@ def main(args: argparse.Namespace, plan: Plan, given: list[str]) -> int:
     report = {"machine": here, "store": args.store, "results": [each.as_dict() for each in results]}
     shown = (
         line(here) + f"database: {args.store}\n" + _table(results)
-        + "".join(f"{each.devices} devices: {'; '.join(each.incidents)}\n" for each in results)
+        + "".join(
+            f"{each.devices} devices: {'; '.join(each.incidents)}\n"
+            for each in results
+            if each.incidents
+        )
     )  # fmt: skip
     if args.save:
         words = [public(each) for each in given if each != "--save"]
