@@ -100,7 +100,7 @@ class Connection:
         self._params = config.mqtt
         self.version5 = protocol == "5"
         self._topics = Topics(config)
-        self._acknowledged: list[int] = []
+        self._acknowledged: list[tuple[int, int]] = []
         self._untagged = (0, 0)
         """Number and bytes of the delivered messages without a tag."""
         self._inbox: list[Message] = []
@@ -133,8 +133,8 @@ class Connection:
         """Whether everything sent was acknowledged."""
         return not self._unacknowledged
 
-    def drain_acknowledged(self) -> list[int]:
-        """Tags of the messages whose PUBACK came since the last call."""
+    def drain_acknowledged(self) -> list[tuple[int, int]]:
+        """Tags of the messages whose PUBACK came since the last call, with its reason code."""
         drained, self._acknowledged = self._acknowledged, []
         return drained
 
@@ -328,7 +328,7 @@ class Connection:
             if sent.tag is None:
                 self._count_untagged(sent.size)
             else:
-                self._acknowledged.append(sent.tag)
+                self._acknowledged.append((sent.tag, code.value))
         elif sent.required:
             self._refusal = code
         else:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from agent.base.report import EventCode
+from agent.uplink.audience import RETRY, Audience
 from agent.uplink.connection import Connection
 from agent.uplink.topics import Topics, message_kind
 from agent.uplink.warden.warden import Warden
@@ -26,8 +27,8 @@ _BATCH = 200
 
 
 class OutboxSender:
-    """At-least-once delivery: a row is removed on PUBACK; unacknowledged rows are sent again on a
-    new connection. (boot, seq) identifies duplicates.
+    """At-least-once delivery: a row is removed on PUBACK, unless nobody reads now (`Audience`);
+    unacknowledged rows are sent again on a new connection. (boot, seq) identifies duplicates.
 
     Rows are judged as they appear, also while the broker is away; what was admitted is sent
     whenever it can be.
@@ -61,8 +62,11 @@ class OutboxSender:
         self._sent: set[int] = set()
         """Rows sent over this connection and still remembered: never twice, whatever the outbox
         says."""
-        self._tags: dict[int, int] = {}
-        """Ids of the rows in flight by the connection's tag."""
+        self._tags: dict[int, tuple[int, str]] = {}
+        """Ids and kinds of the rows in flight by the connection's tag."""
+        self._audience = Audience()
+        self._send_at = 0.0
+        """Monotonic seconds before which nothing is sent: readers are waited for."""
         self._next_tag = 0
         self._acknowledged: list[int] = []
         """Acknowledged rows to be removed from the outbox."""
@@ -81,6 +85,7 @@ class OutboxSender:
         self._last_id = 0
         self._sent.clear()
         self._tags.clear()
+        self._send_at = 0.0
         self._busy = True
 
     def check_file(self) -> None:
@@ -99,9 +104,19 @@ class OutboxSender:
 
     def collect(self, connection: Connection) -> bool:
         """Take over the connection's acknowledgements; returns whether there were any."""
-        delivered = connection.drain_acknowledged()
-        self._acknowledged += [self._tags.pop(tag) for tag in delivered if tag in self._tags]
-        return bool(delivered)
+        answers = connection.drain_acknowledged()
+        now = time.monotonic()
+        for tag, code in answers:
+            row, kind = self._tags.pop(tag, (None, ""))
+            if row is None:
+                continue
+            if self._audience.is_delivered(kind, code, now):
+                self._acknowledged.append(row)
+            else:
+                self._sent.discard(row)
+                self._last_id = min(self._last_id, row - 1)
+                self._send_at = now + RETRY
+        return bool(answers)
 
     def remove(self) -> bool:
         """Remove acknowledged and refused rows; returns whether there were any. Raises
@@ -150,7 +165,7 @@ class OutboxSender:
 
     def send_pending(self, connection: Connection) -> None:
         """Send admitted rows within the send quota. Raises `PublishError`, `StoreError`."""
-        if connection.send_quota == 0:
+        if connection.send_quota == 0 or time.monotonic() < self._send_at:
             return
         self._warden.save()  # nothing is sent that could be granted again
         rows = [
@@ -161,7 +176,7 @@ class OutboxSender:
         for row in rows:
             if row.id not in self._sent and self._warden.remembers(row):
                 self._next_tag += 1
-                self._tags[self._next_tag] = row.id
+                self._tags[self._next_tag] = row.id, row.kind
                 self._sent.add(row.id)
                 kind, topic = message_kind(row.kind, row.body), self._topics.of(row.kind)
                 connection.publish(kind, topic, row.body, tag=self._next_tag)

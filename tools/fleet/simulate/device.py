@@ -17,6 +17,7 @@ from typing import Protocol, cast
 
 from agent.base.report import SEQ_LIMIT, Response, to_json
 from agent.base.vocabulary import Trust, WindowLength
+from agent.uplink.audience import RETRY, Audience
 from tools.fleet.simulate import bodies, packets
 from tools.fleet.simulate.faults import Afflictions
 from tools.fleet.simulate.jobs import JobRunner, Outcomes
@@ -65,10 +66,11 @@ class World(Protocol):
 class Device(asyncio.Protocol):
     """A device, and the protocol of its connection of the moment."""
 
-    __slots__ = ("_afflictions", "_base", "_birth", "_boot", "_buffer", "_chance", "_connected_at",
-                 "_doubles", "_event_seq", "_failures", "_flying", "_jobs", "_most", "_offset",
-                 "_packet_id", "_ready", "_said", "_seq", "_shadow", "_stopped", "_timers",
-                 "_transport", "_unacked", "_waiting", "_world", "id", "turn")  # fmt: skip
+    __slots__ = ("_afflictions", "_audience", "_base", "_birth", "_boot", "_buffer", "_chance",
+                 "_connected_at", "_doubles", "_event_seq", "_failures", "_flying", "_jobs",
+                 "_most", "_offset", "_packet_id", "_ready", "_said", "_send_at", "_seq",
+                 "_shadow", "_stopped", "_timers", "_transport", "_unacked", "_waiting",
+                 "_world", "id", "turn")  # fmt: skip
 
     def __init__(
         self, world: World, number: int, name: str, afflictions: Afflictions, chance: random.Random
@@ -92,6 +94,9 @@ class Device(asyncio.Protocol):
         """Other messages."""
         self._doubles: deque[Waiting] = deque()
         """Acknowledged ones that are sent again."""
+        self._audience = Audience()
+        self._send_at = 0.0
+        """Before which nothing of the outbox is sent, as the agent waits for readers."""
         self._said = b""
         self._timers: dict[str, asyncio.TimerHandle] = {}
         """By what they do: each is there once."""
@@ -370,6 +375,12 @@ class Device(asyncio.Protocol):
             self._unacked.pop(packet_id, None)
         elif code < packets.FAILED:
             (key, body), _ = flown
+            if not self._audience.is_delivered(key.kind, code, self._world.now()):
+                self._world.count("kept, since nobody was subscribed")
+                self._waiting.appendleft((key, body))
+                self._send_at = self._world.now() + RETRY
+                self._later("audience", RETRY, self._pump)
+                return
             self._world.truth.acked(key, time.time())
             self._world.count("acknowledged")
             if code == packets.NOBODY:
@@ -381,6 +392,8 @@ class Device(asyncio.Protocol):
     def _pump(self) -> None:
         """Send what the window of unacknowledged messages has room for."""
         while self._ready and len(self._flying) + len(self._unacked) < self._most:
+            if self._world.now() < self._send_at:
+                return
             if self._doubles:
                 item, again = self._doubles.popleft(), True
             elif self._waiting:
