@@ -1,4 +1,5 @@
-"""The command line `fleeting`; each subcommand imports its own libraries."""
+"""The command line `fleeting`; each subcommand imports its own libraries. Where a verb takes many
+arguments, its room says them, in `arguments.py`."""
 
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 from agent import __version__
 from agent.base.config import AgentConfig, as_toml, load
 from agent.base.errors import AgentError, ConfigError, StoreError
+from agent.desk.receipt import arguments as receipt_arguments
+from agent.update import arguments as update_arguments
+from agent.uplink.enrol import arguments as enrol_arguments
 
 if TYPE_CHECKING:
     from agent.host.supervise import Updates
@@ -124,70 +128,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_config(notice)
 
     receipt = verbs.add_parser("receipt", help="the daily signed receipts")
-    receipt.add_argument("action", choices=("verify",), help="check receipts, without a network")
-    receipt.add_argument("files", type=Path, nargs="+", metavar="FILE", help="receipts, as sent")
-    receipt.add_argument("--key", metavar="HEX", help="the public key, from the device's meta")
-    receipt.add_argument(
-        "--summaries",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="summaries that arrived, one per line: are they all, and unaltered?",
-    )
-    receipt.add_argument(
-        "--until",
-        metavar="DAY",
-        help="the chain must account for every day to the end of this one (UTC), as 2026-11-28",
-    )
-    receipt.add_argument(
-        "--meta",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="the device's meta messages: is this the chain it goes on with, to its end?",
-    )
-    receipt.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    receipt_arguments.add_arguments(receipt)
 
     update = verbs.add_parser("update", help="signed updates of the package and its models")
-    update.add_argument(
-        "action",
-        choices=("run", "install", "status"),
-        help="run: do what the fleet asks for, finish what was begun, then end; install: the "
-        "newest release on a stick; status: what is in force",
-    )
-    update.add_argument(
-        "--media", type=Path, metavar="FOLDER", help="where the stick is (default: update.media)"
-    )
-    update.add_argument("--json", action="store_true", help="with status: as JSON")
+    update_arguments.add_arguments(update)
     _add_config(update)
+
     enrol = verbs.add_parser("enrol", help="get this device its certificate, from its fleet")
-    enrol.add_argument(
-        "bundle", type=Path, nargs="?", metavar="BUNDLE", help="as the operator gave it; once"
-    )
-    enrol.add_argument(
-        "--renew", action="store_true", help="the next certificate, if two thirds are over"
-    )
-    enrol.add_argument(
-        "--early",
-        action="store_true",
-        help="with --renew: now, which the fleet grants from the half on",
-    )
-    enrol.add_argument(
-        "--folder",
-        type=Path,
-        default=Path("/var/lib/fleeting-enrol"),
-        metavar="FOLDER",
-        help="where key and certificate lie (default: /var/lib/fleeting-enrol)",
-    )
-    enrol.add_argument(
-        "--wait",
-        type=float,
-        metavar="SECONDS",
-        help="for approval; then exit 75, to be run again (default: for ever; --renew: 120)",
-    )
-    enrol.add_argument("--json", action="store_true")
+    enrol_arguments.add_arguments(enrol)
 
     config = verbs.add_parser("config", help="the configuration")
     config.add_argument("action", choices=("show",), help="print every key with its value as TOML")

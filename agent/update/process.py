@@ -25,11 +25,12 @@ from agent.host import heartbeat
 from agent.host.sandbox.enter import enter_updater
 from agent.update.errors import UpdateError
 from agent.update.exchange import Exchange
-from agent.update.machine import Machine, Source
+from agent.update.machine import Machine
 from agent.update.media import newest
 from agent.update.slots import Slots
 from agent.update.soak import Stopped, Timing, Wait
 from agent.update.state import load
+from agent.update.steps import Source
 from agent.update.tester import SelfTest
 
 log = logging.getLogger(__name__)

@@ -145,6 +145,15 @@ class Slots:
         except OSError as error:
             raise disk_error(error, f"The link {path}") from None
 
+    @property
+    def downloads(self) -> Path:
+        """Where a release is kept until a slot is made of it."""
+        return self.folder / "download"
+
+    def discard_download(self) -> None:
+        """Never raises."""
+        shutil.rmtree(self.downloads, ignore_errors=True)
+
     def discard(self, slot: str) -> None:
         """Remove a slot that no link names. Never raises."""
         if slot in SLOTS and slot not in (self.current, self.confirmed):

@@ -9,7 +9,7 @@ import pytest
 
 from agent.base.config import AgentConfig
 from agent.cli import build_parser
-from agent.update.machine import RESTART
+from agent.update.bookkeeper import RESTART
 
 FOLDER = Path(__file__).resolve().parents[2] / "systemd"
 UNITS = ("fleeting-perceive.service", "fleeting-uplink.service")

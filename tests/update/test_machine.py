@@ -18,8 +18,8 @@ from agent.base.clock import ClockReading, WallClock
 from agent.base.files import write_atomically
 from agent.base.report import Installed, Job, JobExecution, from_json, to_json
 from agent.host.health import Limits
-from agent.update import machine as machine_module
 from agent.update import state
+from agent.update import steps as steps_module
 from agent.update.errors import UpdateError
 from agent.update.exchange import Exchange
 from agent.update.machine import Machine
@@ -311,13 +311,13 @@ def test_a_machine_that_starts_too_often_takes_it_back(
     device.ask()
     boots = iter(f"{number:08x}" for number in range(1000))
     current = next(boots)
-    monkeypatch.setattr(machine_module, "_boot", lambda: current)
-    monkeypatch.setattr(machine_module, "wait_until_well", stopped)
+    monkeypatch.setattr(steps_module, "_boot", lambda: current)
+    monkeypatch.setattr(steps_module, "wait_until_well", stopped)
     for _ in range(3):
         with pytest.raises(Stopped):
             device.machine().run()
         current = next(boots)
-    monkeypatch.setattr(machine_module, "wait_until_well", lambda *_, **__: None)
+    monkeypatch.setattr(steps_module, "wait_until_well", lambda *_, **__: None)
     found = device.run()
     assert (found.status, found.step, found.reason) == ("FAILED", "ROLLED_BACK", "crashed")
     assert device.slots.current == "base"
@@ -363,7 +363,7 @@ def test_a_slot_that_the_disk_lost_is_made_again(device: Device) -> None:
 
     del test
     machine = device.machine()
-    machine._self_test = lose
+    machine._steps._self_test = lose
     machine.run()
     assert device.told is not None
     assert device.told.status == "SUCCEEDED"

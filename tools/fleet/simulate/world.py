@@ -17,6 +17,7 @@ from tools.common.errors import ToolError
 from tools.fleet.simulate import packets
 from tools.fleet.simulate.bodies import Software, SummaryTemplates, window_length
 from tools.fleet.simulate.certificates import Wallet
+from tools.fleet.simulate.connection import Connection
 from tools.fleet.simulate.device import Device
 from tools.fleet.simulate.faults import Faults, afflict
 from tools.fleet.simulate.jobs import Outcomes
@@ -156,24 +157,24 @@ class World:
             self._properties[kind] = packed
         return packed
 
-    def connect(self, device: Device) -> None:
-        """Open a connection for a device, which hears of it."""
-        task = self.loop.create_task(self._open(device))
+    def connect(self, connection: Connection) -> None:
+        """Open a device's connection, which hears of it."""
+        task = self.loop.create_task(self._open(connection))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _open(self, device: Device) -> None:
-        host, port = self.plan.brokers[device.turn % len(self.plan.brokers)]
+    async def _open(self, connection: Connection) -> None:
+        host, port = self.plan.brokers[connection.turn % len(self.plan.brokers)]
         try:
             async with self._opening:
-                context = self._wallet.context(device.id) if self._wallet else None
+                context = self._wallet.context(connection.id) if self._wallet else None
                 async with asyncio.timeout(_OPEN_TIMEOUT):
                     await self.loop.create_connection(
-                        lambda: device, host, port, ssl=context,
+                        lambda: connection, host, port, ssl=context,
                         server_hostname=host if context else None,
                     )  # fmt: skip
         except OSError as error:
-            device.refused(error)
+            connection.refused(error)
 
 
 def resolve(broker: str) -> tuple[str, int]:
