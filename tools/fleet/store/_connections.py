@@ -41,7 +41,10 @@ def connect(dialect: str, url: str, name: str) -> Any:
 
 def _sqlite(path: Path) -> sqlite3.Connection:
     if not path.parent.is_dir():
-        raise ToolError(f"The folder {path.parent} of the database is not there. Make it first.")
+        raise ToolError(
+            f"The folder {path.parent} of the database is not there. Make it first: "
+            "fleeting-fleet ca FOLDER."
+        )
     # Numbers of a shop's visitors are nobody else's business.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
