@@ -40,9 +40,10 @@ def programs() -> Path | None:
 class Postgres:
     """One server; its data stay over restarts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: str = "") -> None:
         """Makes its data in `folder`, which another user must be able to reach where root asks:
-        the server refuses to run as root. Raises `ToolError`."""
+        the server refuses to run as root. `settings`: further lines of postgresql.conf. Raises
+        `ToolError`."""
         found = programs()
         if found is None:
             raise ToolError("PostgreSQL is not installed. Install it: apt install postgresql.")
@@ -63,7 +64,7 @@ class Postgres:
             words = done.stderr.decode(errors="replace").strip().splitlines()
             raise ToolError(f"initdb fails: {words[-1] if words else 'no reason given'}.")
         with (self._data / "postgresql.conf").open("a", encoding="utf-8") as file:
-            file.write(f"{_SETTINGS}port = {self.port}\n")
+            file.write(f"{_SETTINGS}port = {self.port}\n{settings}\n")
 
     @property
     def pid(self) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from agent.base.report import (
     to_json,
 )
 from tools.common.errors import ToolError
-from tools.fleet.broker import certificates
+from tools.fleet.broker import certificates, reach
 
 KINDS: dict[str, type[ClosedModel]] = {
     "meta": Meta,
@@ -82,15 +81,7 @@ def watch(folder: Path, operator: str, host: str, port: int, device: str) -> Non
     if device != "+":
         certificates.check_device(device)
     client = mqtt.Client(CallbackAPIVersion.VERSION2, operator, protocol=mqtt.MQTTv5)
-    try:
-        context = ssl.create_default_context(cafile=str(place / "ca.pem"))
-        context.load_cert_chain(place / "operator.pem", place / "operator.key")
-    except (OSError, ssl.SSLError) as error:
-        raise ToolError(
-            f"The certificate in {place} cannot be used: {error}. "
-            f"Make one: fleeting-fleet operator {operator} {folder}."
-        ) from None
-    client.tls_set_context(context)
+    client.tls_set_context(reach.context(place))
     refusal: list[str] = []
 
     def on_connect(client: mqtt.Client, data: Any, flags: Any, code: Any, more: Any) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.common.errors import ToolError
-from tools.fleet.collector import reach
+from tools.fleet.broker import reach
 from tools.fleet.collector.intake import KINDS, Incoming
 from tools.fleet.collector.source import Inbox
 from tools.fleet.settings import BrokerSettings

@@ -20,7 +20,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tools.common.errors import ToolError
-from tools.fleet.collector import reach
+from tools.fleet.broker import reach
 from tools.fleet.collector.intake import KINDS, Incoming
 from tools.fleet.collector.source import Inbox
 from tools.fleet.settings import BrokerSettings

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import queue
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from agent.base.errors import reason
-from tools.common.errors import ToolError
-from tools.fleet.broker import certificates
+from tools.fleet.broker import certificates, reach
 from tools.fleet.controller.wanted import Post
 from tools.fleet.settings import BrokerSettings
 
@@ -158,25 +154,7 @@ def open_link(folder: Path, settings: BrokerSettings, topics: Sequence[str]) -> 
     )
     if settings.tls:
         place = folder / "operators" / certificates.check_operator(settings.operator)
-        try:
-            context = ssl.create_default_context(cafile=str(place / "ca.pem"))
-            context.load_cert_chain(place / "operator.pem", place / "operator.key")
-        except (OSError, ssl.SSLError) as error:
-            raise ToolError(
-                f"The certificate in {place} cannot be used: {reason(error)}. "
-                f"Make one: fleeting-fleet operator {settings.operator} {folder}."
-            ) from None
-        client.tls_set_context(context)
-    elif not _is_here(settings.host):
-        raise ToolError(
-            f"broker.tls = false is for a broker on this machine, not for {settings.host}. "
-            "Set broker.tls = true in fleet.toml."
-        )
+        client.tls_set_context(reach.context(place))
+    else:
+        reach.check_plain(settings.host, "broker.host")
     return Link(client, settings.host, settings.port, topics)
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tools.common.errors import ToolError
-from tools.fleet.broker import certificates
+from tools.fleet.broker import certificates, reach
 from tools.fleet.enrolment import answers
 from tools.fleet.enrolment.intake import SUBSCRIPTIONS, Intake
 from tools.fleet.settings import FleetSettings
@@ -37,15 +36,7 @@ class Service:
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2, OPERATOR, protocol=mqtt.MQTTv5, reconnect_on_failure=False
         )
-        try:
-            context = ssl.create_default_context(cafile=str(place / "ca.pem"))
-            context.load_cert_chain(place / "operator.pem", place / "operator.key")
-        except (OSError, ssl.SSLError) as error:
-            raise ToolError(
-                f"The certificate in {place} cannot be used: {error}. "
-                f"Make one: fleeting-fleet operator {OPERATOR} {folder}."
-            ) from None
-        client.tls_set_context(context)
+        client.tls_set_context(reach.context(place))
         client.on_connect = self._on_connect
         client.on_message = self._on_message
         client.on_publish = self._on_publish

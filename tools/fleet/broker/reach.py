@@ -6,6 +6,7 @@ import ipaddress
 import ssl
 from pathlib import Path
 
+from agent.base.errors import reason
 from tools.common.errors import ToolError
 
 
@@ -21,7 +22,10 @@ def is_near(host: str) -> bool:
 def check_plain(host: str, setting: str) -> None:
     """Raises `ToolError` where TLS is off and the broker is elsewhere."""
     if not is_near(host):
-        raise ToolError(f"{setting} is without TLS, but {host} is another machine. Use TLS.")
+        raise ToolError(
+            f"{setting} is without TLS, but {host} is another machine. Use TLS (in fleet.toml: "
+            "broker.tls = true, or amqps)."
+        )
 
 
 def context(place: Path) -> ssl.SSLContext:
@@ -31,7 +35,7 @@ def context(place: Path) -> ssl.SSLContext:
         made.load_cert_chain(place / "operator.pem", place / "operator.key")
     except (OSError, ssl.SSLError) as error:
         raise ToolError(
-            f"The certificate in {place} cannot be used: {error}. "
+            f"The certificate in {place} cannot be used: {reason(error)}. "
             f"Make one: fleeting-fleet operator {place.name} {place.parents[1]}."
         ) from None
     return made
