@@ -126,7 +126,7 @@ check_machine() {
 
 check_space() {
     needed=100000
-    [ -z "$venv" ] || [ -e "$home/.venv/.fleeting-complete" ] || needed=1200000
+    [ -z "$venv" ] || [ -e "$home/.venv/.fleeting-complete" ] || needed=1400000
     place=$home
     while [ ! -d "$place" ]; do place=$(dirname -- "$place"); done
     free=$(df -Pk "$place" | awk 'NR == 2 { print $4 }')
