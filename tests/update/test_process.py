@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -20,6 +21,12 @@ from agent.update.media import newest
 from agent.update.process import run_updater, status
 from tests.update.archives import install, package
 from tools.common.files import ROOT
+
+
+@pytest.fixture(autouse=True)
+def temporary_files_where_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The updater moves its process's into its own folder, for good."""
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.tempdir)
 
 
 def configuration(tmp_path: Path, **more: object) -> AgentConfig:
