@@ -26,7 +26,7 @@ def _run(args: argparse.Namespace) -> None:
     loaded = settings.load(args.fleet)
     topics = (*intake.SUBSCRIPTIONS, *desk.SUBSCRIPTIONS)
     open_link(args.fleet, loaded.broker, topics)  # tells now what is wrong
-    meters = Meters()
+    meters = Meters(args.fleet / "repository" / "metadata")
     if args.metrics:
         meters.serve(args.metrics)
     stop = threading.Event()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -9,13 +11,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from agent.base.report.job import JobState
 from tools.common.errors import ToolError
 from tools.fleet.controller.decide import RolloutStatus
+from tools.fleet.repository.expiry import ends
 from tools.fleet.store import Store
 
 
 class Meters:
     """One set of metrics; each controller has its own registry."""
 
-    def __init__(self) -> None:
+    def __init__(self, repository: Path | None = None) -> None:
+        """`repository`: the update repository's folder `metadata`, if it is on this machine."""
+        self._repository = repository
         self.registry = CollectorRegistry()
         self.devices = Gauge(
             "fleeting_devices", "Devices by what they said last.", ["state"], registry=self.registry
@@ -72,6 +77,12 @@ class Meters:
         self.connected = Gauge(
             "fleeting_controller_connected", "1: the broker is reached.", registry=self.registry
         )
+        self.repository = Gauge(
+            "fleeting_repository_seconds_left",
+            "Until signed metadata of the update repository ends.",
+            ["role"],
+            registry=self.registry,
+        )
         self.store_errors = Counter(
             "fleeting_controller_store_errors",
             "Times that the database was away.",
@@ -91,7 +102,12 @@ class Meters:
             ) from None
 
     def count(self, store: Store) -> None:
-        """The gauges that come from the database. Raises `StoreUnavailable`."""
+        """The gauges that come from the database and the update repository. Raises
+        `StoreUnavailable`."""
+        self.repository.clear()
+        if self._repository is not None:
+            for role, end in ends(self._repository).items():
+                self.repository.labels(role).set(end - time.time())
         for gauge in (self.devices, self.versions, self.jobs, self.rollouts):
             gauge.clear()
         for state in ("online", "offline", "unknown"):

@@ -45,6 +45,8 @@ WELL = {
     'fleeting_controller_sweep_seconds_bucket{instance="c", le="30"}': "0+1x600",
     'fleeting_controller_sweep_seconds_bucket{instance="c", le="+Inf"}': "0+1x600",
     'fleeting_controller_refused_total{reason="schema", instance="c"}': "0x600",
+    'fleeting_repository_seconds_left{role="timestamp", instance="c"}': "600000-60x600",
+    'fleeting_repository_seconds_left{role="root", instance="c"}': "9000000-60x600",
     'fleeting_devices{state="online", instance="c"}': "95x600",
     'fleeting_devices{state="offline", instance="c"}': "5x600",
     'fleeting_devices{state="unknown", instance="c"}': "0x600",
@@ -81,6 +83,12 @@ ILL: dict[str, dict[str, str | None]] = {
         'fleeting_collector_quarantined_total{reason="schema", instance="a"}': "0x100 0+5x500"
     },
     "FleetingHealthDropped": {'fleeting_collector_dropped_total{instance="a"}': "0x100 0+1x500"},
+    "FleetingTimestampEnds": {
+        'fleeting_repository_seconds_left{role="timestamp", instance="c"}': "180000-60x600"
+    },
+    "FleetingOfflineRoleEnds": {
+        'fleeting_repository_seconds_left{role="root", instance="c"}': "2600000-60x600"
+    },
     "FleetingNoController": {'fleeting_controller_lease{instance="c"}': "1x100 0x500"},
     "FleetingTwoControllers": {'fleeting_controller_lease{instance="d"}': "0x100 1x500"},
     "FleetingControllerBrokerAway": {'fleeting_controller_connected{instance="c"}': "1x100 0x500"},
