@@ -152,7 +152,7 @@ def test_the_updater_sees_neither_devices_nor_what_was_measured() -> None:
     hidden = " ".join(value for key, value in found if key == "InaccessiblePaths").split()
     assert {"-/var/lib/fleeting", "-/var/lib/fleeting-uplink"} <= set(hidden)
     assert ("PrivateDevices", "yes") in found
-    assert not any(key in ("DeviceAllow", "SupplementaryGroups") for key, _ in found)
+    assert not any(key == "DeviceAllow" for key, _ in found)
     users = {dict(settings(unit))["User"] for unit in ALL}
     assert len(users) == 3
     hidden = " ".join(v for k, v in settings(UNITS[0]) if k == "InaccessiblePaths").split()
@@ -171,6 +171,20 @@ def test_each_service_writes_its_own_sign_of_life_and_no_other() -> None:
     for name in ("perceive", "uplink"):
         for file in (name, f"{name}.starts"):
             assert f"f /run/fleeting/{file} 0640 fleeting-{name} fleeting-update" in lines
+
+
+def test_the_updater_may_read_the_signs_of_life() -> None:
+    """A user's own group is not among a service's where `Group=` names another one."""
+    found = dict(settings(UPDATE))
+    members = [line.split() for line in (FOLDER / "sysusers.conf").read_text().splitlines()]
+    groups = {group for kind, user, group, *_ in (each for each in members if len(each) > 2)
+              if kind == "m" and user == found["User"]}  # fmt: skip
+    groups |= {found["Group"], *found["SupplementaryGroups"].split()}
+    lines = (FOLDER / "tmpfiles.conf").read_text(encoding="utf-8").splitlines()
+    read_by = {line.split()[4] for line in lines if line.startswith("f /run/fleeting/")}
+    assert len(read_by) == 1
+    assert read_by <= groups
+    assert groups == {"fleeting", "fleeting-jobs", "fleeting-update"}
 
 
 def test_what_restarts_the_services_reads_nothing_and_has_no_network() -> None:
