@@ -189,13 +189,22 @@ def test_the_updater_may_read_the_signs_of_life() -> None:
 
 def test_what_restarts_the_services_reads_nothing_and_has_no_network() -> None:
     found = dict(settings("fleeting-restart.service"))
-    assert found["ExecStart"] == "/usr/bin/systemctl try-restart fleeting.target"
+    # Nothing is waited for: a request meanwhile, such as that of a roll-back, would be lost. And a
+    # target whose services still start is not active: try-restart of it alone does nothing.
+    each = " ".join((*UNITS, TARGET))
+    assert found["ExecStart"] == f"/usr/bin/systemctl --no-block try-restart {each}"
     assert found["PrivateNetwork"] == "yes"
     assert found["CapabilityBoundingSet"] == ""
     watched = dict(settings("fleeting-restart.path"))["PathChanged"]
     assert Path(watched) == AgentConfig().update.folder / RESTART
     jobs = dict(settings("fleeting-update.path"))["PathChanged"]
     assert Path(jobs) == AgentConfig().update.exchange / "job.json"
+
+
+def test_the_updater_is_started_now_and_then_even_where_it_has_not_run() -> None:
+    found = dict(settings("fleeting-update.timer"))
+    assert found["OnUnitInactiveSec"] == "1h"
+    assert "OnActiveSec" in found
 
 
 def test_a_stick_is_mounted_to_be_read_only() -> None:
