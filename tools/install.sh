@@ -77,8 +77,9 @@ slots=$image/var/lib/fleeting-update
 names='fleeting-perceive.service fleeting-uplink.service fleeting.target fleeting-update.service
 fleeting-update.path fleeting-update.timer fleeting-restart.path fleeting-restart.service
 media-fleeting.mount fleeting-renew.service fleeting-renew.timer'
-# What is enabled, beside what fleeting.target pulls in.
-enabled='fleeting.target fleeting-update.service fleeting-update.path fleeting-update.timer
+# What is enabled, beside what fleeting.target pulls in; what starts the updater before itself, so
+# that nothing starts it again when one after the other is stopped.
+enabled='fleeting.target fleeting-update.path fleeting-update.timer fleeting-update.service
 fleeting-restart.path media-fleeting.mount fleeting-renew.timer'
 users=$image/etc/sysusers.d/fleeting.conf
 folders=$image/etc/tmpfiles.d/fleeting.conf

@@ -26,7 +26,8 @@ _KEPT = 3
 
 def _writable(folder: Path) -> bool:
     """Whether `folder` is writable or can be created."""
-    while not folder.exists() and folder != folder.parent:
+    # Path.exists() raises where a folder may not be looked into.
+    while not os.path.exists(folder) and folder != folder.parent:
         folder = folder.parent
     return os.access(folder, os.W_OK)
 

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 _MAX_BOOTS = 3
 """Starts of the machine after which a slot that has not proved itself is taken back."""
 _CANCEL_INTERVAL = 0.5
+_STOP_WITHIN = 1.0
+"""Seconds from the end of the self-test's processes to the updater's own signal."""
 
 
 class Source(Protocol):
@@ -144,7 +146,14 @@ class Steps:
         if not self._is_whole(update):
             return _at(update, "downloaded", slot=None, tree=None)
         assert update.slot is not None
-        self._self_test(self._slots.root(update.slot), self._slots.root(self._slots.current))
+        try:
+            self._self_test(self._slots.root(update.slot), self._slots.root(self._slots.current))
+        except UpdateError:
+            # A service manager ends the test's processes in the same instant as the updater: that
+            # says nothing about the release.
+            if self._wait(_STOP_WITHIN):
+                raise Stopped from None
+            raise
         return _at(update, "verified")
 
     def _verified(self, update: Update) -> Update:

@@ -152,7 +152,7 @@ def test_the_updater_sees_neither_devices_nor_what_was_measured() -> None:
     hidden = " ".join(value for key, value in found if key == "InaccessiblePaths").split()
     assert {"-/var/lib/fleeting", "-/var/lib/fleeting-uplink"} <= set(hidden)
     assert ("PrivateDevices", "yes") in found
-    assert not any(key in ("DeviceAllow", "SupplementaryGroups") for key, _ in found)
+    assert not any(key == "DeviceAllow" for key, _ in found)
     users = {dict(settings(unit))["User"] for unit in ALL}
     assert len(users) == 3
     hidden = " ".join(v for k, v in settings(UNITS[0]) if k == "InaccessiblePaths").split()
@@ -173,15 +173,38 @@ def test_each_service_writes_its_own_sign_of_life_and_no_other() -> None:
             assert f"f /run/fleeting/{file} 0640 fleeting-{name} fleeting-update" in lines
 
 
+def test_the_updater_may_read_the_signs_of_life() -> None:
+    """A user's own group is not among a service's where `Group=` names another one."""
+    found = dict(settings(UPDATE))
+    members = [line.split() for line in (FOLDER / "sysusers.conf").read_text().splitlines()]
+    groups = {group for kind, user, group, *_ in (each for each in members if len(each) > 2)
+              if kind == "m" and user == found["User"]}  # fmt: skip
+    groups |= {found["Group"], *found["SupplementaryGroups"].split()}
+    lines = (FOLDER / "tmpfiles.conf").read_text(encoding="utf-8").splitlines()
+    read_by = {line.split()[4] for line in lines if line.startswith("f /run/fleeting/")}
+    assert len(read_by) == 1
+    assert read_by <= groups
+    assert groups == {"fleeting", "fleeting-jobs", "fleeting-update"}
+
+
 def test_what_restarts_the_services_reads_nothing_and_has_no_network() -> None:
     found = dict(settings("fleeting-restart.service"))
-    assert found["ExecStart"] == "/usr/bin/systemctl try-restart fleeting.target"
+    # Nothing is waited for: a request meanwhile, such as that of a roll-back, would be lost. And a
+    # target whose services still start is not active: try-restart of it alone does nothing.
+    each = " ".join((*UNITS, TARGET))
+    assert found["ExecStart"] == f"/usr/bin/systemctl --no-block try-restart {each}"
     assert found["PrivateNetwork"] == "yes"
     assert found["CapabilityBoundingSet"] == ""
     watched = dict(settings("fleeting-restart.path"))["PathChanged"]
     assert Path(watched) == AgentConfig().update.folder / RESTART
     jobs = dict(settings("fleeting-update.path"))["PathChanged"]
     assert Path(jobs) == AgentConfig().update.exchange / "job.json"
+
+
+def test_the_updater_is_started_now_and_then_even_where_it_has_not_run() -> None:
+    found = dict(settings("fleeting-update.timer"))
+    assert found["OnUnitInactiveSec"] == "1h"
+    assert "OnActiveSec" in found
 
 
 def test_a_stick_is_mounted_to_be_read_only() -> None:

@@ -151,6 +151,15 @@ def test_a_dry_run_on_this_machine_needs_no_privileges(clone: Path) -> None:
         assert command in done.stdout
 
 
+def test_nothing_is_left_that_starts_the_updater_when_it_is_stopped(clone: Path) -> None:
+    done = install(clone, "--dry-run")
+    (line,) = (each for each in done.stdout.splitlines() if "systemctl enable " in each)
+    names = line.split()
+    service = names.index("fleeting-update.service")
+    assert names.index("fleeting-update.path") < service
+    assert names.index("fleeting-update.timer") < service
+
+
 @pytest.mark.skipif(not (ROOT / ".git").exists() or not shutil.which("git"), reason="no Git here")
 def test_what_git_tracks_is_what_is_copied(image: Path) -> None:
     done = install(ROOT, "--root", str(image), "--dry-run")

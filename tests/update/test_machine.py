@@ -209,6 +209,28 @@ def test_what_fails_its_self_test_is_never_run(why: Any, device: Device) -> None
     assert [each.name for each in device.place.iterdir()] == ["state.json"]
 
 
+@pytest.mark.parametrize("why", ["internal", "no_start"])
+def test_a_self_test_that_was_ended_with_the_updater_says_nothing(
+    why: Any, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service manager, as Ctrl-C, signals all of its processes."""
+
+    def end(*_: Path) -> None:
+        device.stop_at = 0
+        raise UpdateError(why, "Ended.")
+
+    device.ask()
+    machine = device.machine()
+    monkeypatch.setattr(machine._steps, "_self_test", end)
+    with pytest.raises(Stopped):
+        machine.run()
+    assert device.stop_at == 0
+    assert device.told is not None
+    assert device.told.status == "IN_PROGRESS"
+    device.stop_at = sys.maxsize
+    assert device.run().status == "SUCCEEDED"
+
+
 @pytest.mark.parametrize("why", ["untrusted", "clock", "floor", "base", "unlisted", "expired"])
 def test_what_the_repository_refuses_is_rejected(why: Any, device: Device) -> None:
     device.source.error = UpdateError(why, "Refused.")
