@@ -8,8 +8,8 @@ from pathlib import Path
 
 from agent.base.files import read_regular_file, write_atomically
 from agent.base.report import Installed, Job, JobExecution, from_json, to_json
+from agent.base.report.job import INSTALLED, JOB, PROGRESS
 
-JOB, PROGRESS, INSTALLED = "job.json", "progress.json", "installed.json"
 _MAX_BYTES = 4_096
 
 

@@ -17,10 +17,10 @@ from agent import __version__
 from agent.base.errors import StoreError, reason
 from agent.base.files import read_regular_file, sync_folder, write_atomically
 from agent.base.report import ClosedModel, Installed, Job, JobExecution, from_json, to_json
+from agent.base.report.job import INSTALLED, JOB, PROGRESS
 
 log = logging.getLogger(__name__)
 
-JOB, PROGRESS, INSTALLED = "job.json", "progress.json", "installed.json"
 _MAX_BYTES = 1024
 """Of one of these files; the longest has 167."""
 

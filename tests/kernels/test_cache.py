@@ -84,7 +84,9 @@ def test_a_folder_that_can_be_made_counts_as_writable(
     assert not kernels._writable(tmp_path / "not" / "there")
 
 
-def test_another_users_home_does_not_count_as_writable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_users_home_does_not_count_as_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As under `setpriv --reuid`, which keeps HOME."""
 
     def refuse(*_: object, **__: object) -> None:
@@ -92,4 +94,4 @@ def test_another_users_home_does_not_count_as_writable(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(os, "stat", refuse)
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert not kernels._writable(Path("/root/.cache/numba"))
+    assert not kernels._writable(tmp_path / ".cache" / "numba")

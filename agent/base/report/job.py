@@ -63,6 +63,11 @@ must be; a model fails its golden vectors; the sandbox does not hold; a process 
 crashed, made no progress, is not well. Canceled: the fleet took the job back in time."""
 
 
+JOB, PROGRESS, INSTALLED = "job.json", "progress.json", "installed.json"
+"""Files in `update.exchange` that hold a `Job`, a `JobExecution` and an `Installed`: the first is
+the uplink's, the others are the updater's."""
+
+
 class Job(ClosedModel):
     """What `job/next` holds, retained; the fleet writes it. An empty message takes it back.
 
