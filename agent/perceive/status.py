@@ -65,7 +65,9 @@ class StatusReporter:
             log.error("The event %s is lost: %s", code, error)
 
     def publish_vitals(
-        self, perception: Literal["running", "paused", "quiet", "stalled"], at_once: bool = False
+        self,
+        perception: Literal["running", "paused", "quiet", "stalled", "hot"],
+        at_once: bool = False,
     ) -> None:
         """At most once per `VITALS_INTERVAL` unless `at_once`; also checks the wall clock."""
         now = time.monotonic()

@@ -47,9 +47,13 @@ UplinkOpening = Literal[
 ]
 """The same of the talking half. Address, port: a TCP connection to an address, or a port, that is
 not the broker's."""
-Perception = Literal["running", "paused", "quiet", "stalled", "absent"]
+Perception = Literal["running", "paused", "quiet", "stalled", "hot", "absent"]
 EventCode = Literal[
     "cage_open",
+    "camera_black",
+    "camera_covered",
+    "camera_frozen",
+    "camera_green",
     "camera_stalled",
     "camera_restarted",
     "microphone_stalled",
@@ -57,6 +61,8 @@ EventCode = Literal[
     "clock_stepped",
     "command_refused",
     "content_refused",
+    "cooled",
+    "hot",
     "inbound_refused",
     "outbox_altered",
     "outbox_damaged",
@@ -64,6 +70,7 @@ EventCode = Literal[
     "paused",
     "policy_refused",
     "quota_exceeded",
+    "reboot_asked",
     "resumed",
     "row_refused",
     "settings_applied",
@@ -71,6 +78,7 @@ EventCode = Literal[
     "store_failed",
     "summaries_lost",
     "transcriber_failed",
+    "undervolt",
     "update_installed",
     "update_rolled_back",
     "words_refused",
@@ -196,7 +204,7 @@ class Meta(ClosedModel):
 class Vitals(ClosedModel):
     """How the seeing half is doing. Crosses the wall; `Health` carries it on."""
 
-    perception: Literal["running", "paused", "quiet", "stalled"]
+    perception: Literal["running", "paused", "quiet", "stalled", "hot"]
     fps: Annotated[int, Field(ge=0, le=240, multiple_of=5)]
 
 

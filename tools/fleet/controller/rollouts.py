@@ -36,7 +36,7 @@ from tools.fleet.store import Row, Store
 _WAVES = TypeAdapter(tuple[Wave, ...])
 _RULES = TypeAdapter(tuple[AbortRule, ...])
 _OPTIONS = ("timeout", "away", "continuous")
-_WORSE = {"running": 0, "paused": 0, "quiet": 0, "stalled": 1, "absent": 2}
+_WORSE = {"running": 0, "paused": 0, "quiet": 0, "hot": 1, "stalled": 1, "absent": 2}
 """How bad a state of perception is; the first three are somebody's wish."""
 MAX_TRIES = 20
 """Jobs of one roll-out that a device may lose or give back; then it counts as not updated."""
