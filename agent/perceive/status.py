@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 VITALS_INTERVAL = 60.0
 """Seconds."""
+_RECENT = 900.0
+"""Seconds for which what was said before a restart may still hold."""
 _CLOCK_STEP = 60
 """Change of the UTC offset, seconds, that counts as a step of the wall clock."""
 
@@ -63,6 +65,17 @@ class StatusReporter:
             self._outbox.events.record(code)
         except StoreError as error:
             log.error("The event %s is lost: %s", code, error)
+
+    def last(self) -> str | None:
+        """What the process before this one said last of its perception, where that is not long
+        ago."""
+        try:
+            found = self._outbox.latest.get(Vitals)
+        except StoreError as error:
+            log.error("%s", error)
+            return None
+        recent = found is not None and found[1] <= _RECENT
+        return found[0].perception if found is not None and recent else None
 
     def publish_vitals(
         self,
