@@ -11,8 +11,8 @@
   current (docs.nvidia.com/jetson, "Platform Power and Performance").
 - hwmon `ina3221` of a Jetson: alarms of the current that the supply gives.
 
-What is missing, damaged or out of all bounds counts as not there. A driver may also hang, so whoever
-must not wait asks a `Watch`.
+What is missing, damaged or out of all bounds counts as not there. A driver may also hang, so
+whoever must not wait asks a `Watch`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ _LOWEST, _HIGHEST = -40.0, 125.0
 """Degrees Celsius; what lies beyond is no temperature of a chip that runs."""
 _CHIP = re.compile(r"^(cpu|gpu|soc|tj|cv|ao|mcpu|bcpu|gcpu|dla|pll|x86_pkg)", re.IGNORECASE)
 """Types of zones that are the chip's own."""
-_NO_CHIP = re.compile(r"pmic|iwlwifi|batt|charger|fan|int340|wifi|nvme|tboard|tdiode", re.IGNORECASE)
+_NO_CHIP = re.compile(
+    r"pmic|iwlwifi|batt|charger|fan|int340|wifi|nvme|tboard|tdiode", re.IGNORECASE
+)
 """Types of zones that say nothing of the chip, or always the same."""
 _CHIP_MONITORS = ("cpu_thermal", "soc_thermal", "coretemp", "k10temp", "zenpower")
 """hwmon names, for machines that have no thermal zone."""
@@ -168,7 +170,7 @@ class Latest(NamedTuple):
 class Watch:
     """Reads a board in a thread of its own: a driver that hangs holds nobody else up.
 
-    Start it after the process has entered its sandbox, as all threads.
+    The thread starts with the first question, for a process enters its sandbox without threads.
     """
 
     def __init__(self, board: Board | None = None, interval: float = 5.0) -> None:
@@ -177,11 +179,13 @@ class Watch:
         self._changed = threading.Condition()
         self._latest = Latest(0, time.monotonic(), Reading())
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="board", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     def latest(self, wait: float = 0.0) -> Latest:
         """The newest reading; `wait`: seconds to wait for the first one."""
+        if self._thread is None and not self._stop.is_set():
+            self._thread = threading.Thread(target=self._run, name="board", daemon=True)
+            self._thread.start()
         with self._changed:
             if wait:
                 self._changed.wait_for(lambda: self._latest.number > 0, wait)
@@ -190,7 +194,8 @@ class Watch:
     def close(self) -> None:
         """End the thread; one that hangs in a driver is abandoned."""
         self._stop.set()
-        self._thread.join(0.5)
+        if self._thread is not None:
+            self._thread.join(0.5)
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -17,6 +17,7 @@ from agent.base.types import Frame, Perceived
 from agent.base.vocabulary import Flag
 from agent.host import sd_notify
 from agent.host.board import Watch
+from agent.host.health import REPORT_INTERVAL
 from agent.perceive.capture.resilient import resilient_frames
 from agent.perceive.content_socket import ContentSocket
 from agent.perceive.controls import Mode, RuntimeControls
@@ -24,7 +25,7 @@ from agent.perceive.ears import Ears
 from agent.perceive.heat import Heat
 from agent.perceive.slots import SlotQuota
 from agent.perceive.stages import Stages
-from agent.perceive.status import VITALS_INTERVAL, PerceiveReport, StatusReporter
+from agent.perceive.status import PerceiveReport, StatusReporter
 from agent.perceive.summary_store import SummaryStore
 from agent.perceive.warm_up import warm
 from agent.privacy.policy.rules import Policy, resolve
@@ -73,7 +74,7 @@ class Perceiver:
         self._controls = RuntimeControls(config, clock, self._live, content, self._slots.take)
         self._settings = self._controls.settings
         self._heat = Heat(
-            config.heat, watch, self._status.record_event, hot=self._status.last() == "hot"
+            config.heat, watch, self._status.record_event, hot=self._status.take_over() == "hot"
         )
         self._refused = 0
         self._mode: Mode = "hot" if self._heat.paused else "running"
@@ -85,6 +86,8 @@ class Perceiver:
         self._words_refused = 0
         self._words_due = 0.0
         self._mute = False
+        self._owed: set[Flag] = set()
+        """Flags of frames that were left out for heat."""
         self._controls.set_quiet_hours(self._stages.policy.quiet_hours)
         self._publish_birth()
         if sandbox.found_open and self._live:
@@ -102,6 +105,7 @@ class Perceiver:
         releaser, hearing = self._stages.releaser, self._stages.hearing
         if mode == "running" and not self._heat.takes(frame.time):
             self.report.unseen += 1
+            self._owed |= flags
             done = releaser.pass_time(frame.time)
         elif mode == "running":
             speech = hearing.listen(frame.time, releaser)
@@ -112,7 +116,7 @@ class Perceiver:
                 self._observer(perceived)
             slot = self._controls.slot
             self._slots.take(slot)
-            flags = flags | self._heat.flags
+            flags, self._owed = flags | self._owed | self._heat.flags, set()
             done = releaser.observe(perceived, slot=slot, dropped=dropped, flags=flags)
             hearing.attribute(perceived, releaser, slot)
             self._note_refused_words()
@@ -133,7 +137,7 @@ class Perceiver:
             and words.refused.total > self._words_refused
             and now >= self._words_due
         ):
-            self._words_refused, self._words_due = words.refused.total, now + VITALS_INTERVAL
+            self._words_refused, self._words_due = words.refused.total, now + REPORT_INTERVAL
             log.warning("%d lines of text were refused so far.", words.refused.total)
             self._status.record_event("words_refused")
         if transcriber is not None and transcriber.failed and not self._mute:
@@ -160,6 +164,7 @@ class Perceiver:
         self._controls.close()
         self._store.add(self._stages.finish(self._time))
         self._store.flush()
+        self._status.leave()
         self._ears.close()
         self._outbox.close()
 

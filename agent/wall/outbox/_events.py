@@ -23,8 +23,9 @@ _DAY = 86_400.0
 
 
 class EventThrottle:
-    """Stores one event per code and `EVENT_INTERVAL` (some: `RARE_INTERVAL`), and `EVENTS_STORED` a day; counts the rest.
-    Its state, table `spoken` (code, pending count, time of the last event), is persistent."""
+    """Stores one event per code and `EVENT_INTERVAL` (some: `RARE_INTERVAL`), and `EVENTS_STORED` a
+    day; counts the rest. Its state, table `spoken` (code, pending count, time of the last event),
+    is persistent."""
 
     def __init__(self, database: Database, boot: str, utc: Callable[[], float | None]) -> None:
         """`boot`: of the messages; `utc`: wall seconds, None while the clock is not trusted."""
