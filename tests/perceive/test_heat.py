@@ -17,7 +17,7 @@ from agent.base.config import AgentConfig, HeatConfig, parse
 from agent.base.report import Event, Summary, Vitals, summary_form
 from agent.base.types import Frame
 from agent.host.board import Latest, Reading, Watch
-from agent.perceive import controls, heat
+from agent.perceive import controls
 from agent.perceive.heat import STALE, Heat
 from agent.perceive.ladder import CLEAR_AFTER, Step
 from agent.perceive.process import Perceiver
@@ -52,7 +52,7 @@ class Told(Watch):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
-    monkeypatch.setattr(heat.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("agent.perceive.heat.time.monotonic", lambda: now[0])
     return now
 
 
@@ -231,7 +231,7 @@ def test_a_hot_day(tmp_path: Path) -> None:
     # The warmth of one window slows the next; the heat at 25 s ends the third in its middle.
     assert rates == [30, 20, 10, 0, 30]
     assert max(at for at in seen if at < 40) < 25.1
-    found = {s.window.offset: s.quality for s in stored(settings)}
+    found = {s.window.offset or 0: s.quality for s in stored(settings)}
     assert sorted(found) == [0, 10, 20, 40]
     flagged = [at for at, quality in found.items() if "throttled" in quality.flags]
     assert flagged == [10, 20]
