@@ -247,6 +247,17 @@ class MqttConfig(Section):
         return self
 
 
+class HeatConfig(Section):
+    """What is done while the board is hot or its supply is weak."""
+
+    ladder: bool = True
+    """Do less; false: only say so."""
+    pause: float = Field(85.0, ge=60, le=110)
+    """Degrees Celsius from which nothing is looked at, until 7 below. From 10 below: 20 frames per
+    second, no micro-expressions and no microphone; from 5 below: 10 frames per second and one face;
+    each until 5 degrees below its own."""
+
+
 class UpdateConfig(Section):
     """Updates of the package and its models; the operating system is not ours to update."""
 
@@ -291,6 +302,7 @@ class AgentConfig(Section):
     content: ContentConfig = ContentConfig()
     words: WordsConfig = WordsConfig()
     store: StoreConfig = StoreConfig()
+    heat: HeatConfig = HeatConfig()
     mqtt: MqttConfig = MqttConfig()
     update: UpdateConfig = UpdateConfig()
 

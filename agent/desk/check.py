@@ -21,6 +21,7 @@ from agent.base.config import AgentConfig
 from agent.base.errors import AgentError
 from agent.base.quotas import quotas
 from agent.desk.check_broker import connect
+from agent.desk.check_heat import heat
 from agent.desk.check_updates import updates
 from agent.host import heartbeat, swap
 from agent.host.health import SERVICES, Condition, examine
@@ -275,6 +276,11 @@ def _day(config: AgentConfig) -> PartStatus:
     return PartStatus(True, detail)
 
 
+def _heat(config: AgentConfig) -> PartStatus:
+    """What the board says of itself now."""
+    return PartStatus(*heat(config.heat))
+
+
 def _updates(config: AgentConfig) -> PartStatus:
     """Optional."""
     return PartStatus(*updates(config.update))
@@ -343,6 +349,7 @@ PARTS: dict[str, Callable[[AgentConfig], PartStatus]] = {
     "models": _models,
     "broker": _broker,
     "clock": _clock,
+    "heat": _heat,
     "disk": _disk,
     "swap": _swap,
     "day": _day,

@@ -13,7 +13,7 @@ import socket
 import time
 
 from agent.base.errors import reason
-from agent.host import heartbeat
+from agent.host import health, heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,8 @@ def stopping() -> None:
 
 
 def watchdog() -> None:
-    """Send a keep-alive (WatchdogSec=), at most four per watchdog timeout.
+    """Progress was made: send a keep-alive (WatchdogSec=), at most four per watchdog timeout, where
+    this process is well (`agent.host.health`).
 
     Call on progress only (a frame processed, the outbox drained), not from a timer.
     """
@@ -73,7 +74,7 @@ def watchdog() -> None:
     heartbeat.progress()
     timeout = _watchdog_timeout()
     now = time.monotonic()
-    if timeout is None or now < _next_keepalive:
+    if timeout is None or now < _next_keepalive or health.own() != "well":
         return
     _next_keepalive = now + timeout / 4
     _send("WATCHDOG=1")

@@ -371,6 +371,10 @@ class Releaser:
         if self._policy.listens:
             self._book.fuse(fused)
 
+    def flag(self, time: float, flags: Iterable[Flag]) -> None:
+        """Flag the window of this time without a frame: what follows in it will be missing."""
+        self._windows.flag(time, flags)
+
     def pass_time(self, time: float) -> list[Released]:
         """End visits and windows that are over at `time`, without a frame."""
         self._time = max(self._time, time)

@@ -275,6 +275,12 @@ class Windows:
         window.flags.update(flags)
         self._count_second(perceived, window)
 
+    def flag(self, time: float, flags: Iterable[Flag]) -> None:
+        """Flag the window of this time, where it has a frame."""
+        window = self._open.get(int(time // self._length))
+        if window is not None:
+            window.flags.update(flags)
+
     def add_visits(self, visits: Iterable[Visit]) -> None:
         """Count ended visits, each in the window of its last frame."""
         for visit in visits:

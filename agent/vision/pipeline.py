@@ -43,6 +43,7 @@ from agent.vision.micro.spotter import MicroSpotter
 
 WEAK = 0.1
 """Detection score from which the landmark network is asked whether there is a face."""
+_TOO_SLOW = MicroStatus(False, "fps_too_low", math.nan)
 A = TypeVar("A")
 B = TypeVar("B")
 Clock = Callable[[], float]
@@ -164,12 +165,21 @@ class Pipeline:
         if config.micro.enabled and expressions:
             network = SpotterNetwork.load(self.models.manifest.network("micro").read())
             self._spotter = MicroSpotter(config.micro, network)
+        self._spotting = True
         self._attention_cosine = math.cos(math.radians(config.tracking.attention_cone))
 
     @property
     def model_hash(self) -> str:
         """16 hex digits over all models, as published."""
         return self.models.manifest.hash16
+
+    def restrict(self, faces: int | None, *, spotting: bool) -> None:
+        """Follow at most so many faces, None: as many as configured; without `spotting` look for no
+        micro-expressions, as at a frame rate that is too low for them."""
+        self._tracker.limit(faces)
+        self._spotting = spotting
+        if self._spotter is not None and not spotting:
+            self._spotter.finish()
 
     @property
     def false_alarms_per_minute(self) -> float | None:
@@ -192,7 +202,9 @@ class Pipeline:
         tracked = self._clock()
         events: list[MicroExpression] = []
         micro: dict[int, MicroStatus] = {}
-        if self._spotter is not None:
+        if self._spotter is not None and not self._spotting:
+            micro = {track.track_id: _TOO_SLOW for track in tracks}
+        elif self._spotter is not None:
             updated = [(t.track_id, t.points, t.continuity) for t in tracks if t.updated]
             events, micro = self._spotter.update(frame.time, updated, speech)
         spotted = self._clock()

@@ -96,6 +96,7 @@ def test_every_part_of_a_working_configuration(settings: dict[str, Any]) -> None
         "models",
         "broker",
         "clock",
+        "heat",
         "disk",
         "swap",
         "day",

@@ -104,6 +104,7 @@ class FaceTracker:
         self._estimator = estimator
         self._detection = detection
         self._tracking = tracking
+        self._most = tracking.max_faces
         self._follow = Follower(estimator, presence_above, resting)
         self._presence_above = presence_above
         self._budget = budget
@@ -167,6 +168,16 @@ class FaceTracker:
         elif all(track.sure for track in active):
             return self._detection.interval
         return min(self._detection.interval, _TENTATIVE_INTERVAL)
+
+    def limit(self, most: int | None) -> None:
+        """Follow at most so many faces from now on, None: as many as configured. Of those in view
+        the largest stay."""
+        self._most = min(most or self._tracking.max_faces, self._tracking.max_faces)
+        if len(self._tracks) <= self._most:
+            return
+        largest = sorted(self._active(), key=lambda t: (t.doubtful, -float(t.box[2] - t.box[0])))
+        kept = largest[: self._most]
+        self._tracks = [track for track in self._tracks if track in kept]
 
     @property
     def tentative(self) -> list[Track]:
@@ -265,6 +276,8 @@ class FaceTracker:
     def _begin(self, frame: Frame, keypoints: Float, score: float) -> float:
         """Resume a lost track at this detection, or start a new one. Where it is no face: seconds
         for which the place is left alone, else 0."""
+        if len(self._active()) >= self._most:
+            return 0.0
         judge = self._judge
         leniency = 1.0 if judge is None else 0.5
         promising = 0.0
@@ -292,7 +305,7 @@ class FaceTracker:
             track.proven, track.sure = resumed.proven, resumed.sure or track.sure
             track.presence, track.frames = resumed.presence, resumed.frames
             self._tracks[self._tracks.index(resumed)] = track
-        elif len(active) < self._tracking.max_faces:
+        else:
             self._tracks.append(track)
             self._next_id += 1
         return 0.0
