@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from agent.base.config import SourceConfig
 from agent.base.errors import CaptureError
 from agent.base.types import Frame, Grey
 from agent.perceive.capture import silence_opencv
-from agent.perceive.capture.source import ThreadedCamera
+from agent.perceive.capture.camera import Camera
+
+if TYPE_CHECKING:  # the capture process does without pydantic
+    from agent.base.config import SourceConfig
 
 _MAX_CLOCK_DIFFERENCE = 2.0
 """Seconds by which a driver's timestamp may differ from the monotonic clock and still be used."""
 _APPSINK = "appsink drop=true max-buffers=1 sync=false"
 
 
-class OpenCvCamera(ThreadedCamera):
+class OpenCvCamera(Camera):
     """A V4L2 device or a GStreamer pipeline that ends in an appsink.
 
     Frame times are the driver's where it stamps buffers on the monotonic clock, else the moment of
@@ -30,14 +32,11 @@ class OpenCvCamera(ThreadedCamera):
     def __init__(self, config: SourceConfig) -> None:
         """Open it. Raises `CaptureError`."""
         gstreamer = config.kind == "gstreamer"
-        super().__init__(
-            "the GStreamer pipeline" if gstreamer else config.target or "/dev/video0", config
-        )
+        super().__init__("the GStreamer pipeline" if gstreamer else config.target or "/dev/video0")
         silence_opencv()
         self._size = (config.height, config.width)
         self._capture = _pipeline(config) if gstreamer else self._device(config)
         self._driver_time: bool | None = None
-        self.start()
 
     def _device(self, config: SourceConfig) -> Any:
         target: str | int = int(self.name) if self.name.isdecimal() else self.name
@@ -74,6 +73,7 @@ class OpenCvCamera(ThreadedCamera):
         stamp = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
         if self._driver_time is None:
             self._driver_time = math.isfinite(stamp) and abs(now - stamp) < _MAX_CLOCK_DIFFERENCE
+        self.raw = picture
         luma = to_luma(picture, self._size)
         if luma is None:
             raise CaptureError(

@@ -9,23 +9,25 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.base.config import SourceConfig
 from agent.base.errors import CaptureError, reason
 from agent.base.types import Frame
-from agent.perceive.capture.source import ThreadedCamera
+from agent.perceive.capture.camera import Camera
+
+if TYPE_CHECKING:  # the capture process does without pydantic
+    from agent.base.config import SourceConfig
 
 
-class PiCamera(ThreadedCamera):
+class PiCamera(Camera):
     """A camera on the CSI port; frame times are the sensor's, seconds since boot."""
 
     def __init__(self, config: SourceConfig) -> None:
         """Open and start it. Raises `CaptureError`."""
         number = _number(config.target)
-        super().__init__(f"Raspberry Pi camera {number}", config)
+        super().__init__(f"Raspberry Pi camera {number}")
         picamera2, libcamera = _libraries()
         found = len(picamera2.Picamera2.global_camera_info())
         if number >= found:
@@ -51,7 +53,6 @@ class PiCamera(ThreadedCamera):
                 f"{self.name} refuses {config.width}x{config.height} at {config.fps:g} frames/s: "
                 f"{reason(error)}. Choose a smaller size or a lower source.fps."
             ) from None
-        self.start()
 
     def _configure(self, config: SourceConfig, libcamera: Any) -> None:
         mode = sensor_mode(self._camera.sensor_modes, config)
@@ -77,7 +78,7 @@ class PiCamera(ThreadedCamera):
         width, height = self._size
         request = self._camera.capture_request()
         try:
-            rows = request.make_array("lores")
+            rows = self.raw = request.make_array("lores")
             # the first rows are luma; their stride may exceed the width
             luma = np.ascontiguousarray(rows[:height, :width])
             stamp = request.get_metadata().get("SensorTimestamp")

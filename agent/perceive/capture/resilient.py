@@ -14,8 +14,9 @@ from agent.base.config import SourceConfig
 from agent.base.errors import CaptureError
 from agent.base.types import Frame
 from agent.base.vocabulary import Flag
+from agent.perceive.capture.camera import Camera
 from agent.perceive.capture.handoff import Latest
-from agent.perceive.capture.source import Source, StuckError
+from agent.perceive.capture.source import Source, StuckError, ThreadedCamera
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +35,16 @@ def open_source(config: SourceConfig) -> Source:
     if config.kind == "picamera2":
         from agent.perceive.capture.picamera import PiCamera
 
-        return PiCamera(config)
+        return _started(PiCamera(config), config)
     from agent.perceive.capture.opencv_camera import OpenCvCamera
 
-    return OpenCvCamera(config)
+    return _started(OpenCvCamera(config), config)
+
+
+def _started(camera: Camera, config: SourceConfig) -> Source:
+    source = ThreadedCamera(camera, config)
+    source.start()
+    return source
 
 
 class CaptureListener(Protocol):

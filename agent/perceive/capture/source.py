@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from agent.base.config import SourceConfig
-from agent.base.errors import CaptureError, reason
+from agent.base.errors import CaptureError
 from agent.base.types import Frame
 from agent.base.vocabulary import Flag
+from agent.perceive.capture.camera import Camera
 from agent.perceive.capture.handoff import Latest
 
 MAX_STEP = 60.0
@@ -144,36 +144,34 @@ _hung: dict[str, list[threading.Thread]] = {}
 """Capture threads still in a driver after `close`, by camera name."""
 
 
-class ThreadedCamera(BaseSource, ABC):
+class ThreadedCamera(BaseSource):
     """A camera read in a thread of its own, so that a hang is detected.
 
-    Subclasses open the device in their constructor and call `start`. A late reader gets the newest
-    frame; the others are counted as dropped.
+    A late reader gets the newest frame; the others are counted as dropped.
     """
 
     live = True
 
-    def __init__(self, name: str, config: SourceConfig) -> None:
+    def __init__(self, camera: Camera, config: SourceConfig) -> None:
         """Raises `StuckError` while a thread of the same camera still hangs in the driver."""
+        name = camera.name
         if any(thread.is_alive() for thread in _hung.get(name, ())):
             raise StuckError(
                 f"{name} hung, and its driver still holds this process. Restart the agent; the "
                 "service does so by itself."
             )
         super().__init__(name, config.fps)
+        self._camera = camera
         self._stall = config.stall
+        self._interval = 0.0
         self._frames: Latest[Frame] = Latest()
         self._failure: CaptureError | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, name=f"capture {name}", daemon=True)
 
-    @abstractmethod
-    def _grab(self) -> Frame:
-        """Block for the next frame with the device's timestamp. Raises `CaptureError`."""
-
-    @abstractmethod
-    def _release(self) -> None:
-        """Close the device; called once, never while `_grab` runs."""
+    def limit(self, fps: float | None) -> None:
+        """Give at most this many frames a second, the others not even being copied; None: all."""
+        self._interval = 0.0 if fps is None else 1.0 / fps
 
     def start(self) -> None:
         """Start reading; called by the subclass once the device is open."""
@@ -200,18 +198,17 @@ class ThreadedCamera(BaseSource, ABC):
 
     def _read(self) -> None:
         try:
+            due = 0.0
             while not self._stop.is_set():
-                self._frames.put(self._grab())
+                frame = self._camera.grab()
+                if frame.time >= due:
+                    due = frame.time + 0.9 * self._interval
+                    self._frames.put(frame)
         except CaptureError as error:
             self._failure = error
-        except Exception as error:  # errors of the driver's Python binding
-            self._failure = CaptureError(
-                f"{self.name} failed: {reason(error)}. Check that nothing else "
-                "uses it and that it is still plugged in; the agent opens it again by itself."
-            )
         finally:
             self._frames.close()
-            self._release()
+            self._camera.close()
 
     def close(self) -> None:
         """Stop reading and close the device. A thread that hangs in the driver is abandoned; it
@@ -221,7 +218,7 @@ class ThreadedCamera(BaseSource, ABC):
         self._stop.set()
         self._frames.close()
         if self._thread.ident is None:
-            self._release()
+            self._camera.close()
         else:
             self._thread.join(1.0)
             if self._thread.is_alive():
