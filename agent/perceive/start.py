@@ -39,7 +39,7 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     sandbox = enter_perceive(
         [*folders, kernel_cache()],
         readable=_inputs(config),
-        cameras=[Path(config.source.target)] if config.source.kind == "v4l2" else [],
+        cameras=[config.source.device] if config.source.device is not None else [],
         local_clients=config.source.kind == "gstreamer",
         microphone=listens,
     )

@@ -16,8 +16,6 @@ from agent.base.errors import reason
 from agent.base.types import Grey
 from agent.perceive.capture.pixel_formats import MAX_SIDE, Bytes, DamagedError, Picture
 
-RANKS = {"JPEG": 4, "MJPG": 4, "H264": 8, "HEVC": 9}
-"""Formats of this module, ranked among the `pixel_formats.Layout.rank`s."""
 _DARK = 32
 """A picture whose luma nowhere exceeds this may be a green one."""
 _START, _SCAN, _END = 0xD8, 0xDA, b"\xff\xd9"

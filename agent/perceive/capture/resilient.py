@@ -36,9 +36,13 @@ def open_source(config: SourceConfig) -> Source:
         from agent.perceive.capture.picamera import PiCamera
 
         return _started(PiCamera(config), config)
-    from agent.perceive.capture.opencv_camera import OpenCvCamera
+    if config.kind == "gstreamer":
+        from agent.perceive.capture.gstreamer import GStreamerCamera
 
-    return _started(OpenCvCamera(config), config)
+        return _started(GStreamerCamera(config), config)
+    from agent.perceive.capture.v4l2_camera import V4l2Camera
+
+    return _started(V4l2Camera(config), config)
 
 
 def _started(camera: Camera, config: SourceConfig) -> Source:
