@@ -162,8 +162,9 @@ def _no_format(device: Device, offered: Sequence[Mode]) -> str:
     return (
         f"{device.path} ({device.card}) offers no pixel format that can be used "
         f"({names or 'none at all'}). YUYV, UYVY, NV12, I420, GREY, Y10 to Y16, RGB, MJPG, H264 "
-        "and their relatives can; raw Bayer where source.target names its device. Use another camera, "
-        'source.kind = "picamera2" on a Raspberry Pi, or "gstreamer" with a pipeline that converts.'
+        "and their relatives can; raw Bayer where source.target names its device. Use another "
+        'camera, source.kind = "picamera2" on a Raspberry Pi, or "gstreamer" with a pipeline that '
+        "converts."
     )
 
 
