@@ -7,13 +7,9 @@ capture process may hang in any of these calls, and is killed by the process tha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
 
 from agent.base.errors import CaptureError, reason
 from agent.base.types import Frame
-
-if TYPE_CHECKING:  # the capture process does without pydantic
-    import numpy as np
 
 
 class Camera(ABC):
@@ -25,9 +21,11 @@ class Camera(ABC):
         self.name = name
         self.damaged = 0
         """Frames that came damaged and were left out."""
-        self.raw: np.ndarray | None = None
-        """The buffer of the latest frame as the driver gave it, colour samples and all; None where
-        it is not kept. A uniform picture's colour tells zeros (green) from darkness."""
+        self.green = False
+        """Whether the latest frame has colour samples of zero all over, see
+        `pixel_formats.Picture.green`."""
+        self.mode = ""
+        """Pixel format and size as the camera delivers them, for messages."""
         self._open = True
 
     @abstractmethod

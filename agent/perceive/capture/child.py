@@ -10,14 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.base.errors import CaptureError, reason
 from agent.host import swap
 from agent.host.sandbox.camera import restrict_camera
 from agent.perceive.capture import ring
-from agent.perceive.capture.picture import is_green
 
 if TYPE_CHECKING:
     from agent.base.config import SourceConfig
@@ -27,15 +25,28 @@ _EARLY = 0.2
 """Share of the interval by which a frame may be early under a limit: cameras are not even."""
 
 
+def import_libraries(kind: str) -> None:
+    """What the configured camera needs, without touching a device or starting a thread."""
+    if kind == "v4l2":
+        from agent.perceive.capture import v4l2_camera  # noqa: F401
+    elif kind == "gstreamer":
+        from agent.perceive.capture import gstreamer  # noqa: F401
+    # libcamera may start threads: each child imports it for itself
+
+
 def open_camera(config: SourceConfig) -> Camera:
     """Open the configured camera, importing only its library. Raises `CaptureError`."""
     if config.kind == "picamera2":
         from agent.perceive.capture.picamera import PiCamera
 
         return PiCamera(config)
-    from agent.perceive.capture.opencv_camera import OpenCvCamera
+    if config.kind == "gstreamer":
+        from agent.perceive.capture.gstreamer import GStreamerCamera
 
-    return OpenCvCamera(config)
+        return GStreamerCamera(config)
+    from agent.perceive.capture.v4l2_camera import V4l2Camera
+
+    return V4l2Camera(config)
 
 
 def run(config: SourceConfig, frames: int, bell: int) -> int:
@@ -44,7 +55,7 @@ def run(config: SourceConfig, frames: int, bell: int) -> int:
     writer = ring.Writer(frames)
     try:
         swap.keep_out()
-        named = [Path(config.target)] if config.kind == "v4l2" and config.target else []
+        named = [] if config.device is None else [config.device]
         restrict_camera(named, local_clients=config.kind == "gstreamer")
         writer.say(ring.OPENING, "")
         _ring_the(bell)
@@ -71,7 +82,7 @@ def _read(camera: Camera, writer: ring.Writer, bell: int) -> None:
             if now < due - _EARLY / limit:
                 continue
             due = max(due, now - _EARLY / limit) + 1.0 / limit
-        marks = ring.GREEN if is_green(frame.luma, camera.raw) else 0
+        marks = ring.GREEN if camera.green else 0
         try:
             writer.put(frame.time, frame.luma, marks, camera.damaged)
         except ValueError as error:

@@ -29,6 +29,10 @@ RECOVERED_AFTER = 2
 """Times `source.stall` with pictures, after which a camera counts as well again."""
 _SLICE = 0.5
 """Seconds after which a waiting reader looks whether it is to stop."""
+_LATE = 0.8
+"""Share of `stall` without a frame, after which a camera that gives up counts as hung."""
+_LAST_WORD = 0.2
+"""Seconds more than `stall`, in which the camera's process may say itself what is wrong."""
 _GRACE = 0.1
 """Seconds to wait for a picture even where one is overdue: this process may have slept."""
 _MAX_DIFFERENCE = 2.0
@@ -84,7 +88,7 @@ class LiveCamera(BaseSource):
         self._timeline = Timeline(1.0 / self.fps_nominal)
         self._judge.restart()
         self._number = self._damaged = 0
-        self._phase = ring.STARTING
+        self._phase, self._was_open = ring.STARTING, False
         self._moved = self._first = time.monotonic()
 
     def end(self) -> None:
@@ -133,14 +137,16 @@ class LiveCamera(BaseSource):
         """Monotonic seconds at which the next sign of life is overdue."""
         phase = self._process.ring.phase
         if phase != self._phase:
-            self._phase, self._moved = phase, time.monotonic()
-            self._first = self._moved
+            self._phase = phase
+            if phase != ring.FAILED:
+                self._first = self._moved = time.monotonic()
             if phase == ring.OPEN:
+                self._was_open = True
                 self.name = self._process.ring.text or self.name
         if self._phase == ring.STARTING:
             return self._moved + STARTS_WITHIN
         return self._moved + (
-            self._stall if self._phase == ring.OPEN else max(OPENS_WITHIN, self._stall)
+            self._stall + _LAST_WORD if self._was_open else max(OPENS_WITHIN, self._stall)
         )
 
     def _take(self, picture: Picture) -> Frame | None:
@@ -195,7 +201,9 @@ class LiveCamera(BaseSource):
     def _ended(self) -> CameraError:
         said = self._process.ring.phase == ring.FAILED and self._process.ring.text
         if said:
-            return CameraError("gone", said)
+            # one that waited in vain says so itself, perhaps with more than could be seen from here
+            late = self._was_open and time.monotonic() - self._moved > _LATE * self._stall
+            return CameraError("hung" if late else "gone", said)
         return CameraError(
             "crashed",
             f"The process that reads {self.name} ended ({self._process.how_it_ended}). The agent "
@@ -203,7 +211,7 @@ class LiveCamera(BaseSource):
         )
 
     def _hung(self) -> CameraError:
-        if self._phase != ring.OPEN:
+        if not self._was_open:
             what = "did not open" if self._phase == ring.OPENING else "was not reached"
             return CameraError(
                 "hung",

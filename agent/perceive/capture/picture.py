@@ -42,35 +42,8 @@ _FLAT_STEP, _FLAT_EDGE = 2.5, 8.0
 picture stay below. It lets light through, softly; the edges of things are steeper."""
 _BLOCKS, _BLOCK = 32, 16
 """Blocks across at most, and pixels of a side at least: noise is averaged in them."""
-_UNIFORM = 8
-"""Grey levels between the darkest and the brightest pixel of a uniform picture."""
 _LOOK = 0.5
 """Seconds between looks at darkness and contrast."""
-
-
-def is_green(luma: NDArray[np.uint8], raw: NDArray[np.uint8] | None) -> bool:
-    """Whether a picture is uniform and green: its buffer is of zeros, colour samples too.
-
-    Parameters
-    ----------
-    luma
-        uint8[H, W].
-    raw
-        The driver's buffer: uint8 [H, W, 2] (4:2:2), [H * 3/2, W] (4:2:0), [H, W, 3] (BGR: zeros in
-        YUV are (0, 135, 0) or (0, 77, 0) there, by the matrix); others, without colour samples, are
-        never green.
-    """
-    if raw is None or raw.dtype.name != "uint8":
-        return False
-    if raw.ndim == 3 and raw.shape[2] == 3:
-        if int(luma.max()) - int(luma.min()) > _UNIFORM:
-            return False
-        blue, green, red = raw.reshape(-1, 3).mean(0)
-        return bool(green > 60 and blue < 12 and red < 12)
-    coloured = (raw.ndim == 3 and raw.shape[2] == 2) or (
-        raw.ndim == 2 and raw.shape[0] * 2 == luma.shape[0] * 3 and raw.shape[1] >= luma.shape[1]
-    )
-    return coloured and not luma[0, 0] and not raw.any()
 
 
 class Judge:

@@ -13,6 +13,7 @@ Nothing here waits for a process: a child that hangs in its driver is killed, ne
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -80,7 +81,8 @@ class CameraProcess:
         self._link, self._bell = link, bell
         self.ring = ring.Reader(frames)
         os.close(frames)
-        link.send(config.model_dump_json().encode())
+        device = None if config.device is None else str(config.device)
+        link.send(json.dumps({**config.model_dump(mode="json"), "device": device}).encode())
         link.setblocking(False)
         self._poll = select.poll()
         self._poll.register(link, select.POLLIN)

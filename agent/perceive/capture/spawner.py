@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -24,7 +25,7 @@ from agent.host.sandbox import kernel
 from agent.host.sandbox.camera import restrict_spawner
 from agent.perceive.capture.spawn import MAX_REQUEST
 
-if TYPE_CHECKING:  # pydantic would take as much memory as the rest
+if TYPE_CHECKING:
     from agent.base.config import SourceConfig
 
 _POLL = 0.2
@@ -46,18 +47,24 @@ def main(arguments: list[str]) -> int:
     received = link.recv(MAX_REQUEST)
     if not received:
         return 0
-    config = cast("SourceConfig", SimpleNamespace(**json.loads(received)))
+    config = _settings(received)
     restrict_spawner(local_clients=config.kind == "gstreamer")
-    if config.kind != "picamera2":  # that one may start threads, and is imported by each child
-        from agent.perceive.capture import opencv_camera  # noqa: F401
-    from agent.perceive.capture.child import run
+    from agent.perceive.capture.child import import_libraries, run
 
+    import_libraries(config.kind)
     gc.collect()
     gc.freeze()  # so that collecting in a child copies no pages
     with contextlib.suppress(OSError):
         link.send(b"R")
         _Spawner(link, lambda: run(config, frames, bell)).serve()
     return 0
+
+
+def _settings(received: bytes) -> SourceConfig:
+    """The section as `CameraProcess` sends it; pydantic would take as much memory as the rest."""
+    fields = json.loads(received)
+    fields["device"] = None if fields["device"] is None else Path(fields["device"])
+    return cast("SourceConfig", SimpleNamespace(**fields))
 
 
 class _Spawner:

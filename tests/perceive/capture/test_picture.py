@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.perceive.capture.picture import Judge, blindness, is_green
+from agent.perceive.capture.picture import Judge, blindness
 
 SIZE = (120, 160)
 STALL = 5.0
@@ -124,29 +124,3 @@ def test_green_is_a_stall_and_black_is_not() -> None:
     assert found is not None
     assert found[1] == "green"
     assert judge.blind is None
-
-
-def test_zeros_are_green_where_the_format_has_colour() -> None:
-    height, width = SIZE
-    luma = np.zeros(SIZE, np.uint8)
-    assert is_green(luma, np.zeros((height, width, 2), np.uint8))  # YUYV
-    assert is_green(luma, np.zeros((height * 3 // 2, width + 32), np.uint8))  # NV12, padded
-    for green in ((0, 135, 0), (0, 77, 0)):
-        shown = np.full((height, width, 3), green, np.uint8)
-        assert is_green(cv2.cvtColor(shown, cv2.COLOR_BGR2GRAY), shown)
-
-
-def test_other_uniform_pictures_are_not_green() -> None:
-    height, width = SIZE
-    luma = np.zeros(SIZE, np.uint8)
-    black = np.zeros((height, width, 2), np.uint8)
-    black[..., 1] = 128
-    assert not is_green(luma, black)
-    assert not is_green(luma, luma)  # GREY has no colour
-    assert not is_green(luma, None)
-    assert not is_green(luma, np.zeros((height, width, 3), np.uint8))  # black in BGR
-    assert not is_green(luma, np.zeros((1, 500), np.uint8))  # JPEG
-    assert not is_green(luma, np.zeros((height, width, 2), np.uint16))
-    lawn = np.zeros((height, width, 3), np.uint8)
-    lawn[..., 1] = noisy(scene())
-    assert not is_green(cv2.cvtColor(lawn, cv2.COLOR_BGR2GRAY), lawn)
