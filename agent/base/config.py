@@ -72,7 +72,11 @@ class SourceConfig(Section):
     loop: bool = False
     """Files only: begin again at the end."""
     stall: float = Field(5.0, ge=0.5, le=120)
-    """Seconds without a frame after which the camera counts as hung."""
+    """Seconds without a new picture after which the camera counts as hung, and its process is ended
+    and started anew."""
+    reboot: bool = False
+    """Restart the machine where the camera ended the service five times within an hour: at most
+    once in six hours and three times a day. As a service only."""
 
     @property
     def device(self) -> Path | None:

@@ -77,11 +77,9 @@ def _failure(error: AgentError) -> PartStatus:
 
 
 def _camera(config: AgentConfig) -> PartStatus:
-    source = open_source(config.source)
-    try:
+    """A camera is read by a process of its own, as the agent does: one that hangs is named."""
+    with contextlib.closing(open_source(config.source)) as source:
         return _measure_camera(source, config)
-    finally:
-        source.close()
 
 
 def _measure_camera(source: Source, config: AgentConfig) -> PartStatus:

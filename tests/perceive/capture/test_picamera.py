@@ -14,7 +14,6 @@ import pytest
 from agent.base.config import SourceConfig
 from agent.base.errors import CaptureError
 from agent.perceive.capture.picamera import PiCamera, sensor_mode
-from agent.perceive.capture.source import StuckError
 from tests.fakes import MODES, FakePicamera2, picamera2_modules
 
 
@@ -74,35 +73,6 @@ def test_configuration_asks_for_the_sensor_mode_and_full_range(fake: type[FakePi
 def test_sensor_mode(fps: float, width: int, height: int, expected: tuple[int, int]) -> None:
     config = SourceConfig(fps=fps, width=width, height=height)
     assert sensor_mode(list(MODES), config)["size"] == expected
-
-
-def test_a_slow_reader_gets_the_newest_and_the_rest_is_counted(fake: type[FakePicamera2]) -> None:
-    source = PiCamera(SourceConfig())
-    next(source)
-    time.sleep(0.1)
-    next(source)
-    assert source.counters.dropped > 5
-    assert source.flags == {"frames_dropped"}
-    source.close()
-
-
-@pytest.mark.slow
-def test_a_hang_is_noticed_and_never_opened_twice(fake: type[FakePicamera2]) -> None:
-    fake.hang_after = 3
-    source = PiCamera(SourceConfig().model_copy(update={"stall": 0.05}))
-    with pytest.raises(CaptureError, match=r"gave no frame for 0\.05 s"):
-        for _ in source:
-            pass
-    source.close()
-    with pytest.raises(StuckError, match="Restart the agent"):
-        PiCamera(SourceConfig())
-    fake.made[0].wake.set()  # the driver comes back after all
-    source._thread.join(5)
-    assert fake.made[0].closed
-    fake.hang_after = None
-    again = PiCamera(SourceConfig())
-    next(again)
-    again.close()
 
 
 def test_a_failing_driver_is_a_capture_error(fake: type[FakePicamera2]) -> None:
