@@ -60,7 +60,7 @@ def run(config: SourceConfig, frames: int, bell: int) -> int:
         writer.say(ring.OPENING, "")
         _ring_the(bell)
         camera = open_camera(config)
-        writer.say(ring.OPEN, camera.name)
+        writer.say(ring.OPEN, camera.title)
         _ring_the(bell)
         _read(camera, writer, bell)
     except CaptureError as error:
