@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ from agent.perceive.capture.pixel_formats import (
     Picture,
 )
 from agent.perceive.capture.v4l2_device import Buffer, Device
-from agent.perceive.capture.v4l2_modes import COMPRESSED, KNOWN, gives_pictures, suited
+from agent.perceive.capture.v4l2_modes import COMPRESSED, KNOWN, Mode, gives_pictures, suited
 
 if TYPE_CHECKING:  # the capture process does without pydantic
     from agent.base.config import SourceConfig
@@ -126,16 +127,23 @@ def _find(named: Path | None) -> Device:
             return Device(str(named))
         except OSError as error:
             raise CaptureError(_refusal(str(named), error)) from None
-    found = []
+    others, unknown = [], ""
     for device in _devices():
-        if device.captures and not device.needs_set_up and _readable(device):
-            return device
-        found.append(f"{device.path} ({device.card or device.driver})")
+        others.append(f"{device.path} ({device.card})")
+        if device.captures and not device.needs_set_up:
+            with contextlib.suppress(OSError):
+                modes = device.modes(640, 480)
+                if gives_pictures(modes):
+                    return device
+                if modes and not unknown:
+                    unknown = _no_format(device, modes)
         device.close()
-    others = f" ({', '.join(found)}: none gives pictures by itself)" if found else ""
+    if unknown:
+        raise CaptureError(unknown)
+    found = f" ({', '.join(others)}: none gives pictures by itself)" if others else ""
     raise CaptureError(
-        f"No V4L2 camera is there{others}. Plug one in, or check its cable and that this user is "
-        "in the group 'video'. A camera on a Raspberry Pi's ribbon cable needs source.kind = "
+        f"No V4L2 camera is there{found}. Plug one in, or check its cable and that this user is in "
+        "the group 'video'. A camera on a Raspberry Pi's ribbon cable needs source.kind = "
         '"picamera2".'
     )
 
@@ -149,11 +157,15 @@ def _devices() -> Iterator[Device]:
             continue
 
 
-def _readable(device: Device) -> bool:
-    try:
-        return gives_pictures(device.modes(640, 480))
-    except OSError:
-        return False
+def _no_format(device: Device, offered: Sequence[Mode]) -> str:
+    names = ", ".join(dict.fromkeys(abi.fourcc(mode.code).strip() for mode in offered))
+    return (
+        f"{device.path} ({device.card}) offers no pixel format that can be used "
+        f"({names or 'none at all'}). YUYV, UYVY, NV12, I420, GREY, Y10 to Y16, RGB, MJPG, H264 "
+        "and their relatives can; raw Bayer where source.target names its device. Use another "
+        'camera, source.kind = "picamera2" on a Raspberry Pi, or "gstreamer" with a pipeline that '
+        "converts."
+    )
 
 
 def _refusal(path: str, error: OSError) -> str:
@@ -196,13 +208,7 @@ def _start(device: Device, config: SourceConfig) -> tuple[str, Geometry]:
     except OSError as error:
         raise CaptureError(_refusal(device.path, error)) from None
     if not modes:
-        names = ", ".join(dict.fromkeys(abi.fourcc(mode.code).strip() for mode in offered))
-        raise CaptureError(
-            f"{device.path} offers no pixel format that is known ({names or 'none at all'}). "
-            "YUYV, UYVY, NV12, I420, GREY, Y10 to Y16, RGB, Bayer, MJPG, H264 and their relatives "
-            'are. Use another camera, or source.kind = "gstreamer" with a pipeline that '
-            "converts."
-        )
+        raise CaptureError(_no_format(device, offered))
     refusal: OSError | None = None
     for mode in modes:
         try:
