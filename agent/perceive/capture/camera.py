@@ -36,6 +36,11 @@ class Camera(ABC):
     def _release(self) -> None:
         """Close the device; called once."""
 
+    @property
+    def title(self) -> str:
+        """Its name, with pixel format and size where they are known."""
+        return f"{self.name} ({self.mode})" if self.mode else self.name
+
     def grab(self) -> Frame:
         """Block for the next frame: luma uint8[H, W], C-contiguous; time in seconds, of
         CLOCK_MONOTONIC unless the device's clock is another. Raises `CaptureError`."""

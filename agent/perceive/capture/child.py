@@ -60,7 +60,7 @@ def run(config: SourceConfig, frames: int, bell: int) -> int:
         writer.say(ring.OPENING, "")
         _ring_the(bell)
         with contextlib.closing(open_camera(config)) as camera:
-            writer.say(ring.OPEN, camera.name)
+            writer.say(ring.OPEN, camera.title)
             _ring_the(bell)
             why = _read(camera, writer, bell)
             writer.say(ring.FAILED, why)

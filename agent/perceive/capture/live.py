@@ -177,6 +177,7 @@ class LiveCamera(BaseSource):
         damaged = self._process.ring.damaged
         lost = min(max(0, damaged - self._damaged), _MAX_LOST)
         self._damaged = damaged
+        self.counters.damaged += lost
         now = time.monotonic()
         if self._number:
             lost += min(picture.number - self._number - 1, _MAX_LOST)

@@ -26,6 +26,8 @@ class Counters:
     """Frames not read in time."""
     bad_timestamps: int = 0
     """Frames whose timestamp was invalid and replaced."""
+    damaged: int = 0
+    """Frames that came damaged and were left out; they count as dropped too."""
     size_changes: int = 0
     truncated: int = 0
     """1 when a file ended before its stated length."""

@@ -34,6 +34,7 @@ _MAX_ANSWERS = 512
 _PROCESSORS = ("pispbe", "bcm2835-isp", "bcm2835-codec", "rpi-hevc-dec", "rpivid")
 """Drivers of nodes that capture what a program feeds them: the Raspberry Pi's image processors and
 codecs."""
+_RECEIVERS = ("unicam", "bm2835 mmal", "rp1-cfe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,9 @@ class Device:
 
     @property
     def needs_set_up(self) -> bool:
-        """Whether a media controller has to connect it to its sensor first."""
-        return bool(self._abilities & abi.CAP_IO_MC)
+        """Whether it receives what a sensor on a ribbon cable sends: raw, once a media controller
+        has been set up, whatever formats it lists."""
+        return bool(self._abilities & abi.CAP_IO_MC) or self.driver in _RECEIVERS
 
     def modes(self, width: int, height: int) -> list[Mode]:
         """All that it offers; of sizes that can be chosen in steps the nearest to this one, and

@@ -44,8 +44,9 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 def text(report: dict[str, Any]) -> str:
     """The report as a table."""
     lines = [
-        f"{report['recovered']} of {report['times']} faults: frames perceived again in under 15 s (*: all processes gone); "
-        f"{report['at_once']} processes at once, {report['seconds'] / 60:.0f} minutes, "
+        f"{report['recovered']} of {report['times']} faults: frames perceived again, or (*) all "
+        f"processes gone, in under 15 s; {report['at_once']} processes at once, "
+        f"{report['seconds'] / 60:.0f} minutes, "
         f"source.stall {report['stall']:g} s, seed {report['seed']}",
         f"{'fault':<32}{'times':>7}{'back':>7}{'median, s':>11}{'longest, s':>12}",
     ]
