@@ -59,10 +59,12 @@ def run(config: SourceConfig, frames: int, bell: int) -> int:
         restrict_camera(named, local_clients=config.kind == "gstreamer")
         writer.say(ring.OPENING, "")
         _ring_the(bell)
-        camera = open_camera(config)
-        writer.say(ring.OPEN, camera.title)
-        _ring_the(bell)
-        _read(camera, writer, bell)
+        with contextlib.closing(open_camera(config)) as camera:
+            writer.say(ring.OPEN, camera.title)
+            _ring_the(bell)
+            why = _read(camera, writer, bell)
+            writer.say(ring.FAILED, why)
+            _ring_the(bell)  # before closing, which may hang
     except CaptureError as error:
         writer.say(ring.FAILED, str(error))
     except Exception as error:
@@ -72,11 +74,14 @@ def run(config: SourceConfig, frames: int, bell: int) -> int:
     return 1
 
 
-def _read(camera: Camera, writer: ring.Writer, bell: int) -> None:
-    """For ever. Raises `CaptureError`."""
+def _read(camera: Camera, writer: ring.Writer, bell: int) -> str:
+    """Until the camera fails; returns why."""
     due = 0.0
     while True:
-        frame = camera.grab()
+        try:
+            frame = camera.grab()
+        except CaptureError as error:
+            return str(error)
         limit, now = writer.limit, time.monotonic()
         if limit > 0.0:
             if now < due - _EARLY / limit:
@@ -86,10 +91,10 @@ def _read(camera: Camera, writer: ring.Writer, bell: int) -> None:
         try:
             writer.put(frame.time, frame.luma, marks, camera.damaged)
         except ValueError as error:
-            raise CaptureError(
+            return (
                 f"{camera.name} gives pictures of {error}, which is too small or too large. Choose "
                 "another source.width and height."
-            ) from None
+            )
         _ring_the(bell)
 
 

@@ -23,7 +23,7 @@ from agent.perceive.capture.spawn import CameraProcess
 
 STARTS_WITHIN = 30.0
 """Seconds for importing the camera's library, from a cold card."""
-OPENS_WITHIN = 10.0
+OPENS_WITHIN = 8.0
 """Seconds for opening the camera; more where `source.stall` is."""
 RECOVERED_AFTER = 2
 """Times `source.stall` with pictures, after which a camera counts as well again."""
@@ -118,9 +118,9 @@ class LiveCamera(BaseSource):
                     return frame
                 waited = False
                 continue
-            if self._process.state == "idle":
-                raise self._ended()
             left = self._due() - time.monotonic()
+            if self._process.state == "idle" or self._phase == ring.FAILED:
+                raise self._ended()
             if left <= 0.0 and waited:
                 raise self._hung()
             self._process.wait(min(max(left, _GRACE), _SLICE))
@@ -200,7 +200,7 @@ class LiveCamera(BaseSource):
             self._blind = None
 
     def _ended(self) -> CameraError:
-        said = self._process.ring.phase == ring.FAILED and self._process.ring.text
+        said = self._phase == ring.FAILED and self._process.ring.text
         if said:
             # one that waited in vain says so itself, perhaps with more than could be seen from here
             late = self._was_open and time.monotonic() - self._moved > _LATE * self._stall

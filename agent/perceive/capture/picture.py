@@ -118,13 +118,14 @@ def blindness(luma: NDArray[np.uint8]) -> Blind | None:
     import numpy as np
 
     height, width = luma.shape
-    across = max(4, min(_BLOCKS, width // _BLOCK))
+    across = max(10, min(_BLOCKS, width // _BLOCK))
     down = max(2, min(height, round(across * height / width)))
     blocks = np.asarray(cv2.resize(luma, (across, down), interpolation=cv2.INTER_AREA), np.int16)
     if np.percentile(blocks, 99.5) <= _BLACK:
         return "black"
     steps = np.concatenate([np.abs(np.diff(blocks, axis=axis)).reshape(-1) for axis in (0, 1)])
-    if np.percentile(steps, 95) <= _FLAT_STEP and steps.max() <= _FLAT_EDGE:
+    wide = _BLOCKS / across  # the fewer blocks, the farther from one to the next
+    if np.percentile(steps, 95) <= wide * _FLAT_STEP and steps.max() <= wide * _FLAT_EDGE:
         return "covered" if np.median(blocks) > _NIGHT else "black"
     return None
 

@@ -35,7 +35,7 @@ _FAREWELL = 2.0
 
 
 def main(arguments: list[str]) -> int:
-    link = socket.socket(fileno=int(arguments[0]))
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=int(arguments[0]))
     frames, bell, parent = (int(each) for each in arguments[1:4])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends with the process that started it

@@ -29,6 +29,7 @@ struct control {
   uint32_t opens;      /* written here */
   uint32_t frames;     /* since the last open */
   uint32_t pid;        /* of the process that opened it last */
+  uint32_t lasting;    /* not 0: an open does not mend it */
 };
 enum { BUFFERS = 4 };
 
@@ -67,9 +68,9 @@ static void for_ever(void) {
 
 static int open_camera(void) {
   if (control->fault == UNPLUGGED) { errno = ENODEV; return -1; }
-  if (control->fault == HANG_OPEN) { control->fault = NONE; for_ever(); }
+  if (control->fault == HANG_OPEN) { if (!control->lasting) control->fault = NONE; for_ever(); }
   if (camera >= 0) { errno = EBUSY; return -1; }
-  control->fault = NONE;
+  if (!control->lasting) control->fault = NONE;
   camera = memfd_create("faulty camera", MFD_CLOEXEC);
   if (camera < 0 || ftruncate(camera, (off_t)(length * BUFFERS))) return -1;
   memory = mmap(NULL, length * BUFFERS, PROT_READ | PROT_WRITE, MAP_SHARED, camera, 0);
@@ -133,7 +134,7 @@ static int take(struct v4l2_buffer *buffer) {
   if (fault == CRASH) raise(SIGSEGV), _exit(1);
   if (fault == EXIT) _exit(0);
   if (fault == DESCRIPTORS) { while (dup(camera) >= 0) ; for_ever(); }
-  if (fault == HANG_CLOSE || fault == UNPLUGGED) { errno = ENODEV; return -1; }
+  if (fault == HANG_CLOSE || fault == HANG_OPEN || fault == UNPLUGGED) { errno = ENODEV; return -1; }
   if (queued == taken) { errno = EAGAIN; return -1; }
   unsigned index = queue[taken++ % 64], size = 2 * width * height;
   uint8_t *out = memory + index * length;
