@@ -64,14 +64,16 @@ def stopping() -> None:
     _send("STOPPING=1")
 
 
-def watchdog() -> None:
+def watchdog(*, progress: bool = True) -> None:
     """Progress was made: send a keep-alive (WatchdogSec=), at most four per watchdog timeout, where
     this process is well (`agent.host.health`).
 
-    Call on progress only (a frame processed, the outbox drained), not from a timer.
+    Call on progress only (a frame processed, the outbox drained), not from a timer; without
+    `progress` where the reason for none is known, and a restart would change nothing.
     """
     global _next_keepalive
-    heartbeat.progress()
+    if progress:
+        heartbeat.progress()
     timeout = _watchdog_timeout()
     now = time.monotonic()
     if timeout is None or now < _next_keepalive or health.own() != "well":
