@@ -41,8 +41,6 @@ class Shown:
     luma: Grey
     stated: float | None
     """Seconds after the start of the stream; None: the file does not say."""
-    duration: float
-    """Seconds, 0 where unknown."""
 
 
 class Pictures:
@@ -59,7 +57,7 @@ class Pictures:
         """Pictures left out so far."""
         self._container, self._file = open_media(path, "video", "H.264 in MKV")
         try:
-            self._stream = _best(self._container, printable(path))
+            self._stream = best_video(self._container, printable(path))
         except CaptureError:
             self.close()
             raise
@@ -73,16 +71,18 @@ class Pictures:
         if not self._stream.duration:  # only the whole file's length is stated
             self._read += self._container.streams.audio
         self._tick = float(self._stream.time_base or 0)
-        self._aspect = self._codec.sample_aspect_ratio
+        self._aspect: Any = None
+        """Of the first picture, by the decoder."""
         self._fields = Deinterlacer(self._codec.name)
         self._convert = Converter()
         self._ends: dict[int, float] = {}
-        """Seconds, on the file's clock, up to which each stream was read."""
+        """Seconds, on the file's clock, up to which streams were read: this one's whole pictures,
+        others' packets."""
         self._waiting = self._peeked()
         if any(each.has_sidedata("encryption_info") for each in self._waiting):
             self.close()
             raise CaptureError(_ENCRYPTED_FILE.format(printable(path)))
-        self.fps, self._steady = self._rate()
+        self.fps = self._rate()
         """Pictures per second: as stated, where that agrees with the first timestamps."""
         self._early: list[int] = []
         self._begun = self._keyed = False
@@ -110,13 +110,13 @@ class Pictures:
     @property
     def cut_short(self) -> bool:
         """At the end: whether the file ended clearly before its stated length."""
-        stream = self._stream.duration
-        if not self._ends or not self.seconds:
+        # a container's length is that of its longest stream
+        only = self._stream.index if self._stream.duration else None
+        ends = [end for index, end in self._ends.items() if only in (None, index)]
+        if not ends or not self.seconds:
             return False
-        # a container's length is that of the longest stream
-        ends = [self._ends.get(self._stream.index)] if stream else self._ends.values()
-        reached = max(each for each in ends if each is not None) - (self.origin or 0.0)
-        missing = self.seconds - max(reached, reached + (self.origin or 0.0))
+        # the length counts from the first timestamp or from zero
+        missing = self.seconds - max(ends) + min(0.0, self.origin or 0.0)
         return missing > max(2.5 / self.fps, _TRUNCATED * self.seconds)
 
     def why_empty(self) -> str:
@@ -148,18 +148,20 @@ class Pictures:
                     "Convert it to H.264 in MKV."
                 ) from None
             grey = upright(square_pixels(grey, self._pixel_aspect()), _matrix(frame))
-            stated = None if frame.pts is None else float(frame.pts * frame.time_base)
-            if stated is not None and self.origin is None:
-                self.origin = stated
-            if stated is not None:
-                stated -= self.origin or 0.0
-            length = float((frame.duration or 0) * (frame.time_base or 0))
-            yield Shown(grey, stated, length)
+            if frame.pts is None:
+                yield Shown(grey, None)
+                continue
+            stated = float(frame.pts * frame.time_base)
+            self._note_end(self._stream.index, stated + 1.0 / self.fps)
+            self.origin = stated if self.origin is None else self.origin
+            yield Shown(grey, stated - self.origin)
 
     def _pixel_aspect(self) -> float:
         """The container's, which players prefer, until the pictures change theirs."""
         own, stated = self._codec.sample_aspect_ratio, self._stream.sample_aspect_ratio
-        found = own if own != self._aspect and own else stated or own
+        if self._aspect is None:
+            self._aspect = own or 0
+        found = own if own and own != self._aspect else stated or own
         return float(found) if found else 1.0
 
     def _frames(self) -> Iterator[Any]:
@@ -216,9 +218,10 @@ class Pictures:
                     if packet.size == 0 and packet.pts is None:  # PyAV's own last packet
                         return
                     errors = 0
-                    self._note_end(packet)
                     if packet.stream_index == self._stream.index:
                         yield packet
+                    elif packet.pts is not None:
+                        self._note_end(packet.stream_index, packet.pts * packet.time_base)
                 return
             except Ended:
                 return
@@ -229,12 +232,8 @@ class Pictures:
                     f"{printable(self.path)} cannot be read further: {reason(error)}. Check the disk."
                 ) from None
 
-    def _note_end(self, packet: Any) -> None:
-        stamp = packet.pts if packet.pts is not None else packet.dts
-        if stamp is not None and packet.time_base:
-            end = float((stamp + (packet.duration or 0)) * packet.time_base)
-            index = packet.stream_index
-            self._ends[index] = max(end, self._ends.get(index, end))
+    def _note_end(self, index: int, end: Any) -> None:
+        self._ends[index] = max(float(end), self._ends.get(index, float(end)))
 
     def _peeked(self) -> deque[Any]:
         """The first packets, read before the first one is decoded."""
@@ -247,7 +246,7 @@ class Pictures:
                 break
         return found
 
-    def _rate(self) -> tuple[float, bool]:
+    def _rate(self) -> float:
         """Pictures per second."""
         stated = next(
             (
@@ -259,12 +258,12 @@ class Pictures:
         )
         stamps = sorted({each.pts for each in self._waiting if each.pts is not None})
         if len(stamps) < 2:
-            return stated or _DEFAULT_FPS, False
+            return stated or _DEFAULT_FPS
         steps = np.diff(stamps) * self._tick
         usual, mean = 1.0 / median(steps), 1.0 / float(steps.mean())
         near = [each for each in (usual, mean) if stated and abs(stated / each - 1.0) <= _CLOSE]
         fps = stated if stated and near else usual
-        return min(max(fps, _MIN_FPS), _MAX_FPS), True
+        return min(max(fps, _MIN_FPS), _MAX_FPS)
 
 
 def stream_start(stream: Any) -> float | None:
@@ -272,7 +271,7 @@ def stream_start(stream: Any) -> float | None:
     return None if stream.start_time is None else float(stream.start_time * stream.time_base)
 
 
-def _best(container: Any, shown: str) -> Any:
+def best_video(container: Any, shown: str) -> Any:
     """The video that a player would show: one that moves, the default one, the largest, the first."""
     from av.stream import Disposition
 
