@@ -52,7 +52,7 @@ class Converter:
         elif layout.plain and not hdr:
             plane = _plane(frame)
             full = not limited and (layout.full or frame.color_range == FULL)
-            return np.array(plane) if full else cv2.LUT(plane, _expansion())  # type: ignore[return-value]
+            return np.array(plane) if full else cv2.LUT(plane, _expansion())
         else:
             grey, alpha = _converted(frame, "gray16le" if hdr else "gray"), None
         if hdr:
@@ -162,7 +162,7 @@ def square_pixels(grey: Grey, aspect: float) -> Grey:
     size = (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
     if size == (width, height):
         return grey
-    return cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def upright(grey: Grey, matrix: tuple[int, ...] | None) -> Grey:

@@ -123,9 +123,9 @@ class Pictures:
         """Why there was no picture."""
         shown = printable(self.path)
         return (
-            f"{shown} holds no video frame that can be decoded. It may be damaged, cut off before "
-            f"its first key frame, or of a kind that FFmpeg lacks ({self._codec.name}): play it, or "
-            "convert it to H.264 in MP4 or MKV."
+            f"{shown} holds no video frame that can be decoded ({self._codec.name}). It may be "
+            "damaged, protected, or cut off before its first key frame: play it, or convert it to "
+            "H.264 in MP4 or MKV."
         )
 
     def close(self) -> None:
@@ -229,7 +229,8 @@ class Pictures:
                 errors += 1
             except OSError as error:
                 raise CaptureError(
-                    f"{printable(self.path)} cannot be read further: {reason(error)}. Check the disk."
+                    f"{printable(self.path)} cannot be read further: {reason(error)}. Check the "
+                    "disk."
                 ) from None
 
     def _note_end(self, index: int, end: Any) -> None:
@@ -272,7 +273,10 @@ def stream_start(stream: Any) -> float | None:
 
 
 def best_video(container: Any, shown: str) -> Any:
-    """The video that a player would show: one that moves, the default one, the largest, the first."""
+    """What a player would show: one that moves, the default one, the largest, the first.
+
+    `shown`: the file's name for the message. Raises `CaptureError` where there is none.
+    """
     from av.stream import Disposition
 
     covers = Disposition.attached_pic | Disposition.timed_thumbnails
