@@ -11,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
+from av.filter import Graph
 
 Grey = npt.NDArray[np.uint8]
 
@@ -46,10 +47,12 @@ def film(
     form: str | None = None,
     options: Mapping[str, str] | None = None,
     prepare: Callable[[Any], None] | None = None,
+    fields: str | None = None,
     container: Mapping[str, str] | None = None,
 ) -> Path:
     """Write grey pictures. `times`: in 1/`rate` seconds, else 0, 1, 2 …; `prepare`: is given the
-    stream before it is opened."""
+    stream before it is opened; `fields`: "tff" or "bff", which one is the earlier."""
+    marker: Graph | None = None
     with av.open(str(path), "w", format=form, options=dict(container or {})) as out:
         stream: Any = out.add_stream(codec, rate=rate, options=dict(options or {}))
         if times is not None:
@@ -63,9 +66,25 @@ def film(
             frame = av.VideoFrame.from_ndarray(picture, format="gray").reformat(format=pix_fmt)
             frame.pts = number if times is None else times[number]
             frame.time_base = 1 / Fraction(rate)
+            if fields:
+                marker = marker or _marker(frame, fields)
+                marker.vpush(frame)
+                frame = marker.vpull()
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return path
+
+
+def _marker(frame: av.VideoFrame, fields: str) -> Graph:
+    graph = Graph()
+    graph.link_nodes(
+        graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+        ),
+        graph.add("setfield", fields),
+        graph.add("buffersink"),
+    ).configure()
+    return graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +142,7 @@ KINDS = (
     Kind("MJPEG in AVI and MOV", "mov", "mjpeg", "yuvj422p"),
     Kind("MJPEG, bare", "mjpeg", "mjpeg", "yuvj420p"),
     Kind("ProRes in MOV", "mov", "prores_ks", "yuv422p10le"),
-    Kind("DNxHD in MXF and MOV", "mov", "dnxhd", "yuv422p", {"profile": "dnxhr_sq"}, size=(128, 256)),
+    Kind("DNxHD in MOV", "mov", "dnxhd", "yuv422p", {"profile": "dnxhr_sq"}, size=(128, 256)),
     Kind("DV in DV and AVI", "dv", "dvvideo", size=(576, 720), doubles=2),
     Kind("DV in DV and AVI", "avi", "dvvideo", size=(576, 720), doubles=2),
     Kind("JPEG 2000 in MOV", "mov", "jpeg2000"),

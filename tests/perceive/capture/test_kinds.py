@@ -30,7 +30,8 @@ def test_a_kind_is_read_as_it_was_written(kind: Kind, tmp_path: Path) -> None:
     )
     assert 0.0 <= times[0] <= 2 / 25
     for frame in frames:
-        assert frame.luma.dtype == np.uint8 and frame.luma.flags.c_contiguous
+        assert frame.luma.dtype == np.uint8
+        assert frame.luma.flags.c_contiguous
         np.testing.assert_allclose(seen(frame.luma), LEVELS, atol=kind.tolerance)
     assert source.flags == set()
     assert source.fps_nominal == pytest.approx(rate)
