@@ -25,7 +25,6 @@ STEPS: dict[str, Step] = {
     "environment": install.environment,
     "check": product.check,
     "models": product.models,
-    "imports": product.imports,
     "sandbox": product.sandbox,
     "units": install.units,
     "run": running.run,
@@ -33,6 +32,7 @@ STEPS: dict[str, Step] = {
     "calls": running.calls,
     "kernels": product.kernels,
     "microphone": install.microphone,
+    "imports": product.imports,
     "demo": product.demo,
 }
 """In order; each needs those of the README before it."""

@@ -63,9 +63,8 @@ def imports() -> dict[str, Any]:
         else:
             found[name] = str(getattr(module, "__version__", "imported"))
     if not found["libcamera"].startswith("-"):
-        import libcamera
-
-        cameras = libcamera.CameraManager.singleton().cameras
+        camera: Any = importlib.import_module("libcamera")
+        cameras = camera.CameraManager.singleton().cameras
         found["libcamera"] += f", {len(cameras)} cameras"
     import av
 

@@ -19,16 +19,21 @@ SUITES = {"bookworm": "12", "trixie": "13"}
 PACKAGES = ("python3", "python3-venv", "ca-certificates", "git", "systemd", "dbus", "iproute2")
 """Of the root itself; what the README asks for is installed as the README says."""
 _ENTER = """
-mount --rbind /dev "$1/dev" && mount -t proc proc "$1/proc" && mount -t sysfs -o ro sysfs "$1/sys" &&
-mount -t tmpfs tmpfs "$1/run" && mkdir -p "$1/run/lock" || exit 125
+mount --rbind /dev "$1/dev" && mount -t proc proc "$1/proc" &&
+mount -t sysfs -o ro sysfs "$1/sys" && mount -t tmpfs tmpfs "$1/run" && mkdir -p "$1/run/lock" || exit 125
 root=$1; shift
 exec chroot "$root" "$@"
 """
 """In namespaces of its own: mounts and processes end with the command."""
 _DEBOOTSTRAP = 3600.0
 CERTIFICATES = Path("etc/ssl/certs/ca-certificates.crt")
-KEPT = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_DEFAULT_TIMEOUT",
-        "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")  # fmt: skip
+KEPT = (
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_DEFAULT_TIMEOUT",
+    *(f"{kind}_proxy" for kind in ("http", "https", "no")),
+    *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "NO")),
+)
 """How this machine reaches package registries."""
 
 

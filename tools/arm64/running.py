@@ -90,8 +90,8 @@ def calls(trial: Trial) -> Iterator[Row]:
     started = time.monotonic()
     port = _settings(trial)
     trial.say("system calls")
-    for each in trial.place.glob("calls-*"):
-        each.unlink()
+    for old in trial.place.glob("calls-*"):
+        old.unlink()
     words = [
         f"QEMU_STRACE=1 QEMU_LOG_FILENAME=/{LEFT}/calls-{name}-%d {PYTHON} -P -m agent.cli {name} "
         f"--config /{LEFT}/fleeting.toml 2>>/{LEFT}/run.log"
@@ -107,15 +107,13 @@ def calls(trial: Trial) -> Iterator[Row]:
         )
         for name in ("perceive", "uplink")
     }
-    found = [
+    found: list[Comparison] = [
         *compare_log(logs["perceive"], ("perceive",)),
         *compare_log(logs["uplink"], ("uplink", "resolver")),
     ]
     for name in ("perceive", "uplink", "resolver"):
         if name not in [each.process for each in found]:
-            yield Row(
-                f"system calls of {name}", "failed", 0, "it installed no filter, or made none"
-            )
+            yield Row(f"system calls of {name}", "failed", 0, "it installed no filter")
     for each in found:
         yield Row(
             f"system calls of {each.process}",
