@@ -20,7 +20,8 @@ PACKAGES = ("python3", "python3-venv", "ca-certificates", "git", "systemd", "dbu
 """Of the root itself; what the README asks for is installed as the README says."""
 _ENTER = """
 mount --rbind /dev "$1/dev" && mount -t proc proc "$1/proc" &&
-mount -t sysfs -o ro sysfs "$1/sys" && mount -t tmpfs tmpfs "$1/run" && mkdir -p "$1/run/lock" || exit 125
+mount -t sysfs -o ro sysfs "$1/sys" && mount -t tmpfs tmpfs "$1/run" &&
+mkdir -p "$1/run/lock" || exit 125
 root=$1; shift
 exec chroot "$root" "$@"
 """
