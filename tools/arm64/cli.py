@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.base.errors import AgentError
-from tools.arm64 import emulator, install, product, running, table
+from tools.arm64 import emulator, image_trial, install, product, running, table
 from tools.arm64.root import SUITES, Root
 from tools.arm64.trial import Step, go, start
 from tools.common.errors import ToolError
@@ -33,6 +33,7 @@ STEPS: dict[str, Step] = {
     "kernels": product.kernels,
     "microphone": install.microphone,
     "imports": product.imports,
+    "image": image_trial.image,
     "demo": product.demo,
 }
 """In order; each needs those of the README before it."""
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     trial.add_argument("suite", nargs="*", choices=tuple(SUITES), help="default: all")
     trial.add_argument("--only", nargs="+", default=[], choices=tuple(STEPS), metavar="STEP",
                        help=f"of {', '.join(STEPS)}")  # fmt: skip
-    trial.add_argument("--again", action="store_true", help="also what this commit has passed")
+    trial.add_argument("--again", action="store_true", help="also what has been tried already")
     trial.add_argument("--fresh", action="store_true", help="make the environment anew")
     trial.add_argument("--save", action="store_true", help="store under tools/arm64/reference")
     shell = verbs.add_parser("shell", help="run a command in a root, for instance to look around")

@@ -31,7 +31,11 @@ def main(argv: list[str] | None = None) -> int:
     watched = verbs.add_parser("watched", help="a verb of fleeting, its memory map written down")
     watched.add_argument("file", type=Path, help="where the newest map is")
     watched.add_argument("words", nargs=argparse.REMAINDER, help="of `fleeting`")
+    verbs.add_parser("outbox", help="how many messages wait in the outbox of the default place")
     args = parser.parse_args(argv)
+    if args.verb == "outbox":
+        print(json.dumps(outbox()))
+        return 0
     if args.verb == "watched":
         return _watched(args.file, args.words)
     print(json.dumps(models() if args.verb == "models" else imports()))
@@ -75,6 +79,15 @@ def imports() -> dict[str, Any]:
         "libraries": found,
         "not_decoded": missing,
     }
+
+
+def outbox() -> dict[str, int]:
+    """Messages that wait, and the number of the next summary."""
+    from agent.base.config import StoreConfig
+    from agent.wall.outbox import Outbox
+
+    with Outbox(StoreConfig()) as box:
+        return {"depth": box.depth(), "next": box.next_seq}
 
 
 def _watched(file: Path, words: list[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -63,6 +64,9 @@ class Root:
         self.folder = folder / suite
         self.path = self.folder / "root"
         self._complete = self.folder / "complete"
+        self._before = ":"
+        """What is mounted before, as shell commands."""
+        self._below = [self.path]
 
     def make(self) -> bool:
         """Make it where it is not whole. Returns whether it was made now."""
@@ -99,6 +103,28 @@ class Root:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(own, target)
 
+    def above(self, folder: Path, *, memory: bool = False) -> Root:
+        """The same root under a layer of its own in `folder`, which takes all changes; `memory`: in
+        memory, and gone with each command."""
+        found = Root(self.folder, self.suite)
+        found.path = folder / "merged"
+        layer = folder / "layer"
+        for each in (found.path, layer / "upper", layer / "work"):
+            each.mkdir(parents=True, exist_ok=True)
+        found._below = [*self._below] if memory else [layer / "upper", *self._below]
+        at = {"l": layer, "below": ":".join(map(str, self._below)), "to": found.path}
+        quoted = {name: shlex.quote(str(value)) for name, value in at.items()}
+        in_memory = (
+            "mount -t tmpfs tmpfs {l} && mkdir {l}/upper {l}/work && ".format(**quoted)
+            if memory
+            else ""
+        )
+        found._before = in_memory + (
+            "mount -t overlay overlay -o "
+            "lowerdir={below},upperdir={l}/upper,workdir={l}/work {to}".format(**quoted)
+        )
+        return found
+
     def command(self, words: Sequence[str], env: Mapping[str, str] | None = None) -> list[str]:
         """Of this machine, that runs `words` in the root as root, with `/proc`, `/sys`, `/dev` and
         an empty `/run`, in a process namespace: what it started ends with it."""
@@ -115,7 +141,7 @@ class Root:
         return [
             "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
             "--", "/usr/bin/env", "-i", *(f"{name}={value}" for name, value in settings.items()),
-            "/bin/sh", "-c", _ENTER, "sh", str(self.path), *words,
+            "/bin/sh", "-c", f"{self._before} || exit 125\n{_ENTER}", "sh", str(self.path), *words,
         ]  # fmt: skip
 
     def run(

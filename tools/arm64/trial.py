@@ -1,7 +1,8 @@
-"""One suite's trial: its steps in order, each kept until the repository changes."""
+"""One suite's trial: its steps in order, each kept until the product changes."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -21,6 +22,13 @@ HOME = "/opt/fleeting"
 PYTHON = f"{HOME}/.venv/bin/python"
 FLEETING = f"{HOME}/.venv/bin/fleeting"
 HOUR = 3600.0
+PRODUCT = (
+    "agent", "models", "systemd", "requirements.txt", "pyproject.toml", "tools/setup-venv",
+    "tools/install.sh",
+)  # fmt: skip
+"""What results depend on."""
+ALWAYS = ("clone",)
+"""Steps that are never left out: they bring what else has changed."""
 LEFT = "root/trial"
 """Where steps leave their files, within the root."""
 
@@ -31,7 +39,8 @@ class Trial:
 
     root: Root
     readme: Commands
-    commit: str
+    product: str
+    """As `state` gives it."""
     fresh: bool
     """Whether the environment is made anew, though one is there."""
     facts: dict[str, str] = field(default_factory=dict)
@@ -72,47 +81,50 @@ def row(what: str, done: Done, note: str = "", *, passed: bool | None = None) ->
 
 
 def state(here: Path = ROOT) -> tuple[str, bool]:
-    """The commit of the clone, and whether all is committed. Raises `ToolError`."""
+    """What is tried, as one word that changes whenever the product does, and whether all of it is
+    committed. Raises `ToolError`."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(here), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        commit, changed = (
-            subprocess.run(
-                ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
-            ).stdout.strip()
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
-        )
+        trees = git("rev-parse", *(f"HEAD:{name}" for name in PRODUCT))
+        changed = git("status", "--porcelain", "-uno")
     except (OSError, subprocess.CalledProcessError) as error:
         raise ToolError(f"What is tried is a clean clone, and {here} is none: {error}.") from None
-    return commit, not changed
+    return hashlib.sha256(trees.encode()).hexdigest()[:12], not changed
 
 
 def start(root: Root, *, fresh: bool) -> Trial:
     """What the steps are given. Raises `ToolError`."""
-    commit, clean = state()
+    product, clean = state()
     if not clean:
         print(
             "arm64: what is not committed is not tried: a clean clone of the last commit is.",
             file=sys.stderr,
         )
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return Trial(root, commands(text), commit, fresh)
+    return Trial(root, commands(text), product, fresh)
 
 
 def go(
     trial: Trial, steps: Mapping[str, Step], only: Sequence[str], *, again: bool
 ) -> dict[str, list[Row]]:
-    """Run the steps that have no result for this commit yet, or `only` those; returns all results
-    of this commit by step. What is found is stored after each step."""
+    """Run the steps that have no result for this product yet, or `only` those; returns all results
+    by step. What is found is stored after each step."""
     store = trial.root.folder / "results.json"
-    kept = _load(store, trial.commit)
+    kept = _load(store, trial.product)
     trial.facts.update(kept.facts)
     for name, step in steps.items():
         wanted = name in only if only else again or name not in kept.parts
+        wanted |= name in ALWAYS
         if not wanted:
             continue
         trial.say(f"== {name}")
         kept.parts[name] = list(step(trial))
         content = {
-            "commit": trial.commit,
+            "product": trial.product,
             "facts": trial.facts,
             "parts": {key: [asdict(each) for each in rows] for key, rows in kept.parts.items()},
         }
@@ -126,11 +138,11 @@ class _Kept:
     parts: dict[str, list[Row]]
 
 
-def _load(store: Path, commit: str) -> _Kept:
-    """Results of an earlier run for the same commit; none where there are no such."""
+def _load(store: Path, product: str) -> _Kept:
+    """Results of an earlier run of the same product; none where there are no such."""
     try:
         content = json.loads(store.read_bytes())
-        if content["commit"] == commit:
+        if content["product"] == product:
             parts = {
                 name: [Row(**each) for each in rows] for name, rows in content["parts"].items()
             }
