@@ -14,9 +14,10 @@ from agent.base.errors import AgentError
 from tools.arm64 import emulator, image_trial, install, product, running, table
 from tools.arm64.root import SUITES, Root
 from tools.arm64.trial import Step, go, start
+from tools.arm64.wear import DAY, measure
 from tools.common.errors import ToolError
 from tools.common.files import ROOT
-from tools.common.machine import machine
+from tools.common.machine import line, machine
 
 FOLDER = ROOT / "runs" / "arm64"
 STEPS: dict[str, Step] = {
@@ -54,11 +55,15 @@ def main(argv: list[str] | None = None) -> int:
     trial.add_argument("--again", action="store_true", help="also what has been tried already")
     trial.add_argument("--fresh", action="store_true", help="make the environment anew")
     trial.add_argument("--save", action="store_true", help="store under tools/arm64/reference")
+    wear = verbs.add_parser("wear", help="bytes that the agent writes in a day; not emulated")
+    wear.add_argument("--windows", type=int, default=30, metavar="N", help="default: 30, 5 minutes")
     shell = verbs.add_parser("shell", help="run a command in a root, for instance to look around")
     shell.add_argument("suite", choices=tuple(SUITES))
     shell.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
     args = parser.parse_args(argv)
     try:
+        if args.verb == "wear":
+            return _wear(args.windows)
         with _entered(args.folder.resolve(), args.nice):
             if args.verb == "shell":
                 return _shell(args)
@@ -71,15 +76,31 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
-@contextlib.contextmanager
-def _entered(folder: Path, nice: int) -> Iterator[None]:
-    """Emulation is there. Raises `ToolError`."""
+def _wear(windows: int) -> int:
+    """Raises `ToolError`."""
+    _as_root()
+    found = measure(windows)
+    print(
+        f"{line(machine())}{found.windows} windows: {found.written / 1e6:.2f} MB in "
+        f"{found.requests} requests; of {DAY} windows a day at most {found.a_day / 1e6:.1f} MB"
+    )
+    return 0
+
+
+def _as_root() -> None:
+    """Raises `ToolError` for anybody else."""
     if os.geteuid() != 0:
         raise ToolError(
             "This makes system roots and mounts: only root can. Run it with sudo, in a clone whose "
             "environment is made (sh tools/setup-venv)."
         )
     os.environ["PATH"] += ":/usr/sbin:/sbin"
+
+
+@contextlib.contextmanager
+def _entered(folder: Path, nice: int) -> Iterator[None]:
+    """Emulation is there. Raises `ToolError`."""
+    _as_root()
     os.nice(nice)
     folder.mkdir(parents=True, exist_ok=True)
     program = emulator.find(folder / "qemu")
