@@ -19,6 +19,9 @@ SUITES = {"bookworm": "12", "trixie": "13"}
 """Debian's, on which Raspberry Pi OS of the same name is built."""
 PACKAGES = ("python3", "python3-venv", "ca-certificates", "git", "systemd", "dbus", "iproute2")
 """Of the root itself; what the README asks for is installed as the README says."""
+PROCESSORS = (("cortex-a72", "Raspberry Pi 4"), ("cortex-a76", "Raspberry Pi 5"))
+"""As QEMU calls them; the first is what is emulated. QEMU's own default has instructions that no
+board has, and the libraries would take them."""
 _ENTER = """
 mount --rbind /dev "$1/dev" && mount -t proc proc "$1/proc" &&
 mount -t sysfs -o ro sysfs "$1/sys" && mount -t tmpfs tmpfs "$1/run" &&
@@ -132,6 +135,7 @@ class Root:
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/root",
             "LANG": "C.UTF-8",
+            "QEMU_CPU": PROCESSORS[0][0],
             "DEBIAN_FRONTEND": "noninteractive",
             "PIP_ROOT_USER_ACTION": "ignore",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
