@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from agent.base.errors import AgentError
-from tools.arm64 import emulator, image_trial, install, product, running, table
+from tools.arm64 import boot, emulator, image_trial, install, product, running, table
 from tools.arm64.root import SUITES, Root
 from tools.arm64.trial import Step, go, start
 from tools.arm64.wear import DAY, measure
@@ -35,6 +36,7 @@ STEPS: dict[str, Step] = {
     "microphone": install.microphone,
     "imports": product.imports,
     "image": image_trial.image,
+    "kernel": boot.kernel,
     "demo": product.demo,
 }
 """In order; each needs those of the README before it."""
@@ -61,6 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     shell.add_argument("suite", choices=tuple(SUITES))
     shell.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
     args = parser.parse_args(argv)
+    # asked to end it still ends what it started
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if args.verb == "wear":
             return _wear(args.windows)

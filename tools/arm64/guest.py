@@ -31,10 +31,11 @@ def main(argv: list[str] | None = None) -> int:
     watched = verbs.add_parser("watched", help="a verb of fleeting, its memory map written down")
     watched.add_argument("file", type=Path, help="where the newest map is")
     watched.add_argument("words", nargs=argparse.REMAINDER, help="of `fleeting`")
-    verbs.add_parser("outbox", help="how many messages wait in the outbox of the default place")
+    waiting = verbs.add_parser("outbox", help="how many messages wait in an outbox")
+    waiting.add_argument("--file", type=Path, help="default: the product's own")
     args = parser.parse_args(argv)
     if args.verb == "outbox":
-        print(json.dumps(outbox()))
+        print(json.dumps(outbox(args.file)))
         return 0
     if args.verb == "watched":
         return _watched(args.file, args.words)
@@ -81,12 +82,12 @@ def imports() -> dict[str, Any]:
     }
 
 
-def outbox() -> dict[str, int]:
+def outbox(file: Path | None) -> dict[str, int]:
     """Messages that wait, and the number of the next summary."""
     from agent.base.config import StoreConfig
     from agent.wall.outbox import Outbox
 
-    with Outbox(StoreConfig()) as box:
+    with Outbox(StoreConfig() if file is None else StoreConfig(outbox=file)) as box:
         return {"depth": box.depth(), "next": box.next_seq}
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tools.arm64 import emulator
 from tools.common.errors import ToolError
+from tools.common.mosquitto import die_with_parent
 
 SUITES = {"bookworm": "12", "trixie": "13"}
 """Debian's, on which Raspberry Pi OS of the same name is built."""
@@ -184,6 +185,7 @@ class Root:
         process = subprocess.Popen(
             self.command(words, env),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            preexec_fn=die_with_parent,
         )  # fmt: skip
         try:
             yield process
