@@ -29,6 +29,7 @@ STEPS: dict[str, Step] = {
     "models": product.models,
     "sandbox": product.sandbox,
     "units": install.units,
+    "compile": product.compiled,
     "run": running.run,
     "memory": running.held,
     "calls": running.calls,

@@ -31,11 +31,15 @@ def main(argv: list[str] | None = None) -> int:
     watched = verbs.add_parser("watched", help="a verb of fleeting, its memory map written down")
     watched.add_argument("file", type=Path, help="where the newest map is")
     watched.add_argument("words", nargs=argparse.REMAINDER, help="of `fleeting`")
+    verbs.add_parser("compile", help="all kernels, into the cache that perceive uses")
     waiting = verbs.add_parser("outbox", help="how many messages wait in an outbox")
     waiting.add_argument("--file", type=Path, help="default: the product's own")
     args = parser.parse_args(argv)
     if args.verb == "outbox":
         print(json.dumps(outbox(args.file)))
+        return 0
+    if args.verb == "compile":
+        print(json.dumps(compile_kernels()))
         return 0
     if args.verb == "watched":
         return _watched(args.file, args.words)
@@ -80,6 +84,19 @@ def imports() -> dict[str, Any]:
         "libraries": found,
         "not_decoded": missing,
     }
+
+
+def compile_kernels() -> dict[str, Any]:
+    """As the first start of the perceive process does."""
+    from agent.base.config import AgentConfig
+    from agent.perceive.start import kernel_cache
+
+    folder = kernel_cache()
+    import agent.kernels.compiler  # noqa: F401
+    from agent.perceive.warm_up import warm
+
+    warm(AgentConfig(), hears=True)
+    return {"folder": str(folder), "compiled": len(list(folder.rglob("*.nbc")))}
 
 
 def outbox(file: Path | None) -> dict[str, int]:

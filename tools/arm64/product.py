@@ -74,6 +74,14 @@ def demo(trial: Trial) -> Iterator[Row]:
     yield row("`fleeting demo`", done, note, passed=passed)
 
 
+def compiled(trial: Trial) -> Iterator[Row]:
+    """Numba's kernels, compiled to aarch64 and kept: what a first start takes longer for."""
+    done = trial.run("kernels", f"cd {HOME} && {PYTHON} -P -m tools.arm64.guest compile")
+    found = _json(done.out)
+    yield row("all kernels are compiled, and kept", done, f"{found.get('compiled')} in the cache",
+              passed=not done.code and bool(found.get("compiled")))  # fmt: skip
+
+
 def sandbox(trial: Trial) -> Iterator[Row]:
     """The sandbox's self-test: what is refused even here, and what emulation cannot show."""
     done = trial.run("sandbox", f"cd {HOME} && {PYTHON} -P -m agent.host.sandbox --json")

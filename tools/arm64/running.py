@@ -16,7 +16,7 @@ from tools.common.mosquitto import free_port
 
 CLIP = f"{HOME}/agent/base/assets/clip.mp4"
 MINUTE = 60.0
-_START = 600.0
+_START = 1800.0
 """Seconds that emulated processes have to start, and to compile what is not compiled yet."""
 MOST = 200e6
 """Bytes that both processes may hold together."""
