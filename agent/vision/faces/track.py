@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from agent.base.config import DetectionConfig, TrackingConfig
 from agent.base.types import Detections, Float, Frame
 from agent.kernels.nms import pairwise_iou
+from agent.vision.faces.crossing import pass_by
 from agent.vision.faces.doubt import doubt
 from agent.vision.faces.follow import Estimator, Follower
 from agent.vision.faces.landmarks import face_box
@@ -127,6 +128,7 @@ class FaceTracker:
             self._last_detection = -np.inf
         self._shape = frame.luma.shape
         self._propagate(frame)
+        pass_by(self._active(), frame.time)
         active = self._active()
         interval = self._interval(active, frame.time)
         if not all(track.sure for track in active):
@@ -154,7 +156,7 @@ class FaceTracker:
                 for t in self._tracks
                 if t in active or (t.lost and not t.doubtful and t.last_seen >= oldest)
             ]
-        return [track for track in active if track.sure and not track.doubtful]
+        return [track for track in active if track.reported]
 
     def _interval(self, active: Sequence[Track], now: float) -> float:
         """Seconds between detections."""
@@ -285,7 +287,7 @@ class FaceTracker:
         now = frame.time
         track = Track(self._next_id, estimate, Stabiliser(estimate), score, now, now, now)
         track.sure = self._judge is None or self._judge.is_sure(estimate.presence, score)
-        resumed = self._nearest_lost(box)
+        resumed = self._nearest_lost(box, now)
         if resumed is not None:
             track.track_id, track.first = resumed.track_id, resumed.first
             track.looks, track.hits = resumed.looks + 1, resumed.hits + 1
@@ -297,19 +299,12 @@ class FaceTracker:
             self._next_id += 1
         return 0.0
 
-    def _nearest_lost(self, box: Float) -> Track | None:
-        """The nearest lost track of similar size and place, if any."""
+    def _nearest_lost(self, box: Float, now: float) -> Track | None:
+        """The lost track of similar size that is nearest to where it was, or would be by now."""
         best: Track | None = None
         best_distance = 1.0
-        size = float(box[2] - box[0])
         for track in self._tracks:
-            if not track.lost:
-                continue
-            old = track.box
-            ratio = size / max(float(old[2] - old[0]), 1.0)
-            shift = (box[:2] + box[2:] - old[:2] - old[2:]) / 2
-            distance = float(np.hypot(*shift)) / max(size, 1.0)
-            if 0.5 < ratio < 2.0 and distance < best_distance:
+            if track.lost and (distance := track.motion.distance(now, box)) < best_distance:
                 best, best_distance = track, distance
         return best
 
