@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from agent.base.config import DetectionConfig, TrackingConfig
 from agent.base.types import Detections, Float, Frame
 from agent.kernels.nms import pairwise_iou
-from agent.vision.faces.crossing import pass_by
+from agent.vision.faces.crossing import Motion, pass_by
 from agent.vision.faces.doubt import doubt
 from agent.vision.faces.follow import Estimator, Follower
-from agent.vision.faces.landmarks import face_box
+from agent.vision.faces.landmarks import LandmarkEstimate, face_box
 from agent.vision.faces.probability import FilmJudge, logit
 from agent.vision.faces.refused import RefusedPlaces
 from agent.vision.faces.stabilise import Stabiliser
@@ -62,6 +62,10 @@ _NOTHING = 0.1
 """Score that counts where a look did not find it."""
 _MIN_IOU = 0.2
 """Intersection over union from which a detection matches a track."""
+_RESIZED = 1.5
+"""Ratio of widths from which a track and a detection in its place are not of the same thing."""
+_SURER = 1.0
+"""Logits of presence by which the detection must then be the surer one."""
 _WITHIN = 0.7
 """Intersection over the smaller box from which a detection lies on a stronger one."""
 _WEAKER = 2.0
@@ -282,9 +286,12 @@ class FaceTracker:
             return _TRIED_AGAIN
         box = face_box(estimate.points)
         active = self._active()
-        if any(intersection_over_smaller(other.box, box) > 0.6 for other in active):
-            return 0.0
         now = frame.time
+        below = [t for t in active if intersection_over_smaller(t.box, box) > 0.6]
+        if below:
+            if len(below) == 1:
+                _reseat(below[0], estimate, box, now)
+            return 0.0
         track = Track(self._next_id, estimate, Stabiliser(estimate), score, now, now, now)
         track.sure = self._judge is None or self._judge.is_sure(estimate.presence, score)
         resumed = self._nearest_lost(box, now)
@@ -319,6 +326,17 @@ class FaceTracker:
                 track.lost = True
             else:
                 self._tracks.remove(track)
+
+
+def _reseat(track: Track, estimate: LandmarkEstimate, box: Float, now: float) -> None:
+    """Move a track to what was found in its place, where that is of another size and surer: one that
+    began on half a face, as it comes out from behind another, holds on to half a face."""
+    ratio = float(box[2] - box[0]) / max(float(track.box[2] - track.box[0]), 1.0)
+    surer = logit(estimate.presence) > logit(track.estimate.presence) + _SURER
+    if surer and not 1.0 / _RESIZED < ratio < _RESIZED:
+        track.estimate, track.stabiliser = estimate, Stabiliser(estimate)
+        track.last_seen = track.read = now
+        track.continuity, track.motion = 0.0, Motion(now, box)
 
 
 def _within(box: Float, score: float, found: Detections, row: int) -> bool:
