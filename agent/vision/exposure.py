@@ -6,13 +6,14 @@ the flag `low_light`) and the check of a camera.
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.base.types import Grey
+from agent.base.types import Frame, Grey
 
 DARK_BELOW = 48
 """Grey level: a picture is dark where 95 % of its pixels lie below. At an eighth of the light (95th
@@ -28,6 +29,11 @@ _LEAST_RANGE = 2
 """The same where there is nothing to stretch."""
 _PIXELS = 8192
 """About so many pixels are counted: the percentiles are then right to a level or two."""
+
+_EVERY = 0.5
+"""Seconds between two measurements of a film."""
+_STEADY = 0.15
+"""Share of the range by which its percentiles may wander before its levels are set anew."""
 
 State = Literal["good", "dark", "over", "flat"]
 
@@ -103,3 +109,62 @@ def _judged(counts: NDArray[np.int64]) -> Exposure:
 def adjusted(luma: Grey, table: Grey | None) -> Grey:
     """The picture at the levels of a table from `levels`; itself for None."""
     return luma if table is None else np.asarray(cv2.LUT(luma, table), np.uint8)
+
+
+class FilmLevels:
+    """Levels for the pictures of one film, held while its exposure stays much the same: a table
+    that changed with every picture would look like movement.
+
+    An overexposed film is looked at as it is and equalised in turn until somebody is in view, since
+    either may show more: a white wall behind a face that is well exposed, or a face in the sun.
+    """
+
+    def __init__(self) -> None:
+        self._due = -math.inf
+        self._table: Grey | None = None
+        self._found: Exposure | None = None
+        """What the table was made for."""
+        self._equalises = False
+        self.dark = False
+        """Whether the latest measured picture was dark."""
+
+    @property
+    def guessed(self) -> bool:
+        """Whether the pictures are equalised: what a face shows is then half lost."""
+        return self._equalises and self._table is not None
+
+    def __call__(self, frame: Frame, shown: Frame, in_view: bool) -> Frame:
+        """A frame at the levels of the film.
+
+        Parameters
+        ----------
+        frame : Frame
+            Is measured, every `_EVERY` seconds.
+        shown : Frame
+            The same with masks painted over; is returned with other levels.
+        in_view : bool
+            Whether somebody is.
+        """
+        if frame.time >= self._due or frame.time < self._due - _EVERY:
+            self._due = frame.time + _EVERY
+            self._measure(frame.luma, in_view)
+        return (
+            shown if self._table is None else Frame(shown.time, adjusted(shown.luma, self._table))
+        )
+
+    def _measure(self, luma: Grey, in_view: bool) -> None:
+        found, table = levels(luma)
+        self.dark = found.state == "dark"
+        if found.state == "over":
+            self._equalises = self._equalises if in_view else not self._equalises
+            if self._equalises and self._table is not None and in_view:
+                return
+            table = table if self._equalises else None
+        else:
+            self._equalises = False
+        before = self._found
+        if table is not None and self._table is not None and before is not None:
+            moved = abs(found.low - before.low) + abs(found.high - before.high)
+            if found.state == before.state and moved <= _STEADY * (before.high - before.low):
+                return
+        self._table, self._found = table, found

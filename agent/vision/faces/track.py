@@ -62,6 +62,11 @@ _NOTHING = 0.1
 """Score that counts where a look did not find it."""
 _MIN_IOU = 0.2
 """Intersection over union from which a detection matches a track."""
+_GAP_STEPS = 2.5
+"""Usual steps between frames from which a longer one is a gap, in which anything may have happened:
+the recording was triggered by motion, the camera was away. In time-lapse long steps are usual."""
+_LONGEST_GAP = 15.0
+"""Seconds that are a gap even there."""
 _RESIZED = 1.5
 """Ratio of widths from which a track and a detection in its place are not of the same thing."""
 _SURER = 1.0
@@ -121,16 +126,20 @@ class FaceTracker:
         self._next_id = 1
         self._last_detection = -np.inf
         self._shape: tuple[int, ...] | None = None
+        self._time = math.inf
+        self._step = 0.0
+        """Time of the latest frame and since the one before, seconds."""
         self.skipped = 0
         """Tracks skipped in the latest frame because of the budget."""
 
     def update(self, frame: Frame) -> list[Track]:
         """Visible tracks without the doubtful ones, oldest first. A change of frame size ends all
-        tracks."""
-        if self._shape not in (None, frame.luma.shape):
+        tracks, as does a gap of more than `tracking.lost_after`."""
+        if self._shape not in (None, frame.luma.shape) or self._is_gap(frame.time - self._time):
             self._tracks = []
             self._last_detection = -np.inf
         self._shape = frame.luma.shape
+        self._step, self._time = frame.time - self._time, frame.time
         self._propagate(frame)
         pass_by(self._active(), frame.time)
         active = self._active()
@@ -162,6 +171,11 @@ class FaceTracker:
             ]
         return [track for track in active if track.reported]
 
+    def _is_gap(self, elapsed: float) -> bool:
+        """Whether a face in the place of one before is looked for anew."""
+        usual = _GAP_STEPS * self._step
+        return elapsed > self._tracking.lost_after and elapsed > min(usual, _LONGEST_GAP)
+
     def _interval(self, active: Sequence[Track], now: float) -> float:
         """Seconds between detections."""
         if not active or any(track.cut for track in active):
@@ -173,6 +187,11 @@ class FaceTracker:
         elif all(track.sure for track in active):
             return self._detection.interval
         return min(self._detection.interval, _TENTATIVE_INTERVAL)
+
+    @property
+    def in_view(self) -> bool:
+        """Whether any track is followed."""
+        return any(not track.lost for track in self._tracks)
 
     @property
     def tentative(self) -> list[Track]:
@@ -329,12 +348,13 @@ class FaceTracker:
 
 
 def _reseat(track: Track, estimate: LandmarkEstimate, box: Float, now: float) -> None:
-    """Move a track to what was found in its place, where that is of another size and surer: one that
-    began on half a face, as it comes out from behind another, holds on to half a face."""
+    """Move a track to what was found in its place, where that is of another size and surer: one
+    that began on half a face, as it comes out from behind another, holds on to half a face."""
     ratio = float(box[2] - box[0]) / max(float(track.box[2] - track.box[0]), 1.0)
     surer = logit(estimate.presence) > logit(track.estimate.presence) + _SURER
     if surer and not 1.0 / _RESIZED < ratio < _RESIZED:
         track.estimate, track.stabiliser = estimate, Stabiliser(estimate)
+        track.clear = estimate.is_sure
         track.last_seen = track.read = now
         track.continuity, track.motion = 0.0, Motion(now, box)
 

@@ -50,6 +50,8 @@ class Track:
     """Its crop changed at once: the recording was cut, the face covered or moving fast."""
     updated: bool = True
     """Propagated in the current frame, not skipped by the budget."""
+    clear: bool = field(init=False)
+    """The landmarks of the network's latest answer are sure."""
     motion: Motion = field(init=False)
     """While it was in the clear."""
     continuity: float = 0.0
@@ -59,6 +61,7 @@ class Track:
     differences across such a frame are not facial movement."""
 
     def __post_init__(self) -> None:
+        self.clear = self.estimate.is_sure
         self.motion = Motion(self.last_seen, self.box)
 
     @property

@@ -29,8 +29,8 @@ _CHECK_INTERVAL = 6
 _MAX_AGE = 0.25
 """Seconds since the last valid landmarks beyond which a face is not analysable."""
 _BRIDGED = 0.15
-"""Seconds without valid landmarks (another face passes, a cut, blur) beyond which nothing is reported
-that reaches into them."""
+"""Seconds without valid landmarks (another face passes, a cut, blur) beyond which nothing is
+reported that reaches into them."""
 _MEDIAN = len(BROWS_AND_MOUTH) // 2
 
 
