@@ -219,8 +219,8 @@ class FaceDetector:
         )
         back = np.asarray(cv2.invertAffineTransform(matrix), np.float32)
         shrunk = np.array([across, down], np.float32)
-        half = (boxes[:, 2:] - boxes[:, :2]) / (2 * np.float32(scale) * shrunk)
-        middles = _turned_back((boxes[:, :2] + boxes[:, 2:]) / 2, back, shrunk)
+        half = (boxes[:, 2:] - boxes[:, :2]) / (np.float32(2 * scale) * shrunk)
+        middles = _turned_back((boxes[:, :2] + boxes[:, 2:]) * np.float32(0.5), back, shrunk)
         boxes = np.concatenate([middles - half, middles + half], 1).astype(np.float32)
         return boxes, scores, _turned_back(keypoints, back, shrunk)
 
