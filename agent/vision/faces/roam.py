@@ -59,7 +59,7 @@ class RoamingDetector:
         """Of the next turned look."""
         self._tilted: Float = np.empty((0, 4), np.float32)
         """What the latest one found, boxes."""
-        self._untilted = _TURN_EVERY // 2
+        self._untilted = 0
         """Looks since."""
 
     def aim(self, places: Sequence[Float]) -> None:
@@ -89,7 +89,7 @@ class RoamingDetector:
         self._debt += self._per_look * (0.5 if slow and self._per_look < 1.0 else 1.0)
         self._last = frame.time
         self._untilted += 1
-        if self._untilted > (2 if slow else 1) * _TURN_EVERY:
+        if self._untilted >= (2 if slow else 1) * _TURN_EVERY:
             parts.append(self._turned(luma))
         while self._debt >= 1.0:
             self._debt -= 1.0
@@ -111,7 +111,7 @@ class RoamingDetector:
         """A look at the turned frame."""
         found = self._detector.turned_candidates(luma, self._tilt)
         self._tilt, self._tilted, self._untilted = -self._tilt, found[0], 0
-        self._debt -= min(self._per_look, 1.0)
+        self._debt -= 1.0 if self._turn else 0.0
         return found
 
     def _start(self, shape: tuple[int, ...]) -> None:
