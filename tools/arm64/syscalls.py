@@ -231,7 +231,7 @@ def _number(call: Call, at: int) -> int | None:
 
 
 FILTERS: dict[str, Callable[[], list[Instruction]]] = {
-    "perceive": lambda: seccomp.perceive_filter(MACHINE, pid=PID, local_clients=False),
+    "perceive": lambda: seccomp.perceive_filter(MACHINE, pid=PID),
     "uplink": lambda: seccomp.uplink_filter(MACHINE, pid=PID),
     "resolver": lambda: seccomp.resolver_filter(MACHINE),
 }
