@@ -85,20 +85,20 @@ def measure(source: Source, config: AgentConfig) -> Report:
     if seen.damaged:
         detail += f", {seen.damaged} damaged frame{'s' * (seen.damaged > 1)}"
     damaged = seen.damaged / (len(times) + seen.damaged)
-    if damaged > MAX_DAMAGED:
-        return Report(False, detail, _DAMAGED)
-    if fps < MIN_RATE * expected:
-        return Report(False, detail, _SLOW)
+    slow = fps < MIN_RATE * expected
     advice = [_light(samples[-1], share), _turned(samples, config)]
-    if damaged > SOME_DAMAGED:
-        advice.insert(0, _DAMAGED)
-    if config.micro.enabled and fps < config.micro.min_fps:
+    if slow:
+        advice.insert(0, _SLOW)
+    elif config.micro.enabled and fps < config.micro.min_fps:
         advice.insert(
             0,
             f"Below {config.micro.min_fps:g} frames/s no micro-expressions are reported; raise "
             "source.fps if you want them.",
         )
-    return Report(True, detail, " ".join(each for each in advice if each))
+    if damaged > SOME_DAMAGED:
+        advice.insert(0, _DAMAGED)
+    good = not slow and damaged <= MAX_DAMAGED
+    return Report(good, detail, " ".join(each for each in advice if each))
 
 
 _SLOW = (
