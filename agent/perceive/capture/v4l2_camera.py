@@ -222,8 +222,9 @@ def _start(device: Device, config: SourceConfig) -> tuple[str, Geometry]:
             sides = (geometry.width, geometry.height)
             if not 0 < min(sides) <= max(sides) <= MAX_SIDE:
                 raise CaptureError(
-                    f"{device.path} gives pictures of {geometry.width}x{geometry.height}, not within "
-                    f"{MAX_SIDE} pixels. Choose another mode with `v4l2-ctl --set-fmt-video`."
+                    f"{device.path} gives pictures of {geometry.width}x{geometry.height}, not "
+                    f"within {MAX_SIDE} pixels. Choose another mode with `v4l2-ctl "
+                    "--set-fmt-video`."
                 )
             device.start()
         except OSError as error:
