@@ -219,10 +219,12 @@ def _start(device: Device, config: SourceConfig) -> tuple[str, Geometry]:
             name = abi.fourcc(code)
             if name not in KNOWN:
                 continue
-            if max(geometry.width, geometry.height) > MAX_SIDE:
+            sides = (geometry.width, geometry.height)
+            if not 0 < min(sides) <= max(sides) <= MAX_SIDE:
                 raise CaptureError(
-                    f"{device.path} gives pictures of {geometry.width}x{geometry.height}, beyond "
-                    f"{MAX_SIDE} pixels. Choose a smaller mode with `v4l2-ctl --set-fmt-video`."
+                    f"{device.path} gives pictures of {geometry.width}x{geometry.height}, not "
+                    f"within {MAX_SIDE} pixels. Choose another mode with `v4l2-ctl "
+                    "--set-fmt-video`."
                 )
             device.start()
         except OSError as error:

@@ -203,7 +203,7 @@ def test_padding_after_a_jpeg_is_no_damage(found: dict[str, Found]) -> None:
         ("unknown", r"no pixel format that can be used \(S920, Z16\)\. YUYV"),
         ("no bandwidth at all", "no bandwidth left"),
         ("busy", "used by another program"),
-        ("huge", "8000x100, beyond 4096 pixels"),
+        ("huge", "8000x100, not within 4096 pixels"),
         ("none", r"/dev/video5 \(Pretended\) offers no pixel format that can be used \(RG10\)\. "),
         ("codecs", r"No V4L2 camera is there \(/dev/video0 \(Pretended\), .*/dev/video4 "),
         ("nothing", "No V4L2 camera is there. Plug one in"),
