@@ -21,8 +21,9 @@ log = logging.getLogger(__name__)
 HeatEvent = Literal["hot", "cooled", "undervolt"]
 STALE = 60.0
 """Seconds after which a reading that no other has followed is none: a driver hangs."""
-_TOLERANCE = 0.002
-"""Seconds by which a frame may come before its time: the times of frames are rounded."""
+_EARLY = 0.25
+"""Share of the interval by which a frame may come before its time: cameras are not even, and the
+mean rate stays below the limit all the same."""
 
 
 class Heat:
@@ -102,9 +103,9 @@ class Heat:
         """Whether to look at a frame of this time, seconds, at the rate in force."""
         if self.fps is None:
             return True
-        if moment < self._due - _TOLERANCE:
-            return False
         period = 1.0 / self.fps
+        if moment < self._due - _EARLY * period:
+            return False
         late = moment - self._due
         self._due = self._due + period if late < period else moment + period
         return True

@@ -10,15 +10,17 @@ from typing import get_args
 
 from agent.base.clock import FILE_CLOCK, ClockReading, WallClock
 from agent.base.config import AgentConfig
-from agent.base.errors import ConfigError
-from agent.base.report import PerceiveCage
+from agent.base.errors import CaptureError, ConfigError
+from agent.base.report import EventCode, PerceiveCage
 from agent.base.report.device import PerceiveOpening
 from agent.base.types import Frame, Perceived
 from agent.base.vocabulary import Flag
 from agent.host import sd_notify
 from agent.host.board import Watch
 from agent.host.health import REPORT_INTERVAL
+from agent.perceive.camera_exits import CameraExits
 from agent.perceive.capture.resilient import resilient_frames
+from agent.perceive.capture.spawn import CameraProcess
 from agent.perceive.content_socket import ContentSocket
 from agent.perceive.controls import Mode, RuntimeControls
 from agent.perceive.ears import Ears
@@ -98,6 +100,11 @@ class Perceiver:
         """Whether the policy in force has voices read."""
         return self._stages.policy.hears
 
+    @property
+    def fps(self) -> float | None:
+        """Frames a second that are wanted at most, for heat; None: all."""
+        return self._heat.fps
+
     def step(self, frame: Frame, dropped: int, flags: set[Flag]) -> None:
         """Analyse one frame, unless paused or in quiet hours, and store completed summaries."""
         self._time = frame.time
@@ -146,17 +153,25 @@ class Perceiver:
                         transcriber.failed)  # fmt: skip
             self._status.record_event("transcriber_failed")
 
-    def stalled(self) -> None:
-        """The camera stopped; visits and windows still end by time."""
-        self._status.record_event("camera_stalled")
+    def stalled(self, *, away: bool) -> None:
+        """The camera stopped; visits and windows still end by time. `away`: as an absent one is
+        waited for, which no restart mends, the service manager is told that all is well; whoever
+        judges an update is not."""
+        if away:
+            sd_notify.watchdog(progress=False)
         self._status.publish_vitals("stalled", at_once=True)
         self._stages.hearing.forget()
         self._store.add(self._stages.releaser.pass_time(time.monotonic()))
 
+    def noticed(self, code: EventCode) -> None:
+        """Something of the camera is to be reported."""
+        self._status.record_event(code)
+
     def reopened(self) -> None:
-        """The camera was reopened."""
+        """The camera gives pictures again."""
         self.report.reopened += 1
         self._status.record_event("camera_restarted")
+        self._status.publish_vitals(self._mode, at_once=True)
 
     def finish(self) -> None:
         """End all visits and windows and store their summaries. Raises `StoreError`."""
@@ -253,16 +268,20 @@ def perceive(
     sandbox: PerceiveCage = _UNKNOWN_SANDBOX,
     content: ContentSocket | None = None,
     ears: Ears | None = None,
+    camera: CameraProcess | None = None,
+    exits: CameraExits | None = None,
     watch: Watch | None = None,
 ) -> PerceiveReport:
     """Run until the file ends or `stop` is set; a camera that stops is reopened.
 
     `observer`: called with each frame's result, must not block. `sandbox`: result of entering it.
     `content`: where the slot of the content on show is received. `ears`: where words are, and who
-    is told of what was heard and read. `watch`: of another board than this one.
+    is told of what was heard and read. `camera`: what reads it, started before the sandbox.
+    `exits`: told where this process ends because of its camera.
+    `watch`: of another board than this one.
 
-    Raises `ConfigError`, `ModelError`, `StoreError`; `CaptureError` only for a file, or for a
-    camera that cannot be opened at startup.
+    Raises `ConfigError`, `ModelError`, `StoreError`; `CaptureError` for a file, for a camera that
+    cannot be opened at startup, and for one that does not come back.
     """
     # A file at full speed is not to depend on how warm it makes the board.
     in_time = config.source.kind != "file" or config.source.pace == "realtime"
@@ -273,8 +292,12 @@ def perceive(
         if in_time:
             warm(config, perceiver.hears)
         sd_notify.ready("running")
-        for frame, dropped, flags in resilient_frames(config.source, stop, perceiver):
+        for frame, dropped, flags in resilient_frames(config.source, stop, perceiver, camera):
             perceiver.step(frame, dropped, flags)
+    except CaptureError:
+        if exits is not None and exits.add():
+            perceiver.noticed("reboot_asked")
+        raise
     finally:
         sd_notify.stopping()
         perceiver.finish()

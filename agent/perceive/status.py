@@ -90,13 +90,15 @@ class StatusReporter:
         perception: Literal["running", "paused", "quiet", "stalled", "hot"],
         at_once: bool = False,
     ) -> None:
-        """At most once per `REPORT_INTERVAL` unless `at_once`; also checks the wall clock."""
+        """At most once per `REPORT_INTERVAL` unless `at_once`; also checks the wall clock. Where
+        nothing is perceived the frame rate is 0 at once, not the average of the last minute."""
         now = time.monotonic()
         past = now - self._vitals_at
         if past < REPORT_INTERVAL and not at_once:
             return
         frames = self._report.frames
-        fps = (frames - self._frames_then) / past if self._vitals_at else 0.0
+        measured = perception == "running" and self._vitals_at > 0.0
+        fps = (frames - self._frames_then) / past if measured else 0.0
         self._vitals_at, self._frames_then = now, frames
         self._put(Vitals(perception=perception, fps=min(240, 5 * round(fps / 5))))
         self._check_clock()
