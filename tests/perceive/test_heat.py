@@ -52,7 +52,7 @@ class Told(Watch):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
-    monkeypatch.setattr("agent.perceive.heat.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(Heat.__init__, "__kwdefaults__", {"hot": False, "clock": lambda: now[0]})
     return now
 
 
