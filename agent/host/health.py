@@ -83,6 +83,12 @@ def own() -> Condition:
     return judge(beat, starts, True, heartbeat.boottime(), Expected(), Limits())
 
 
+def is_fit(condition: Condition, *, waits: bool = False) -> bool:
+    """Whether the service manager is to leave a service alone: it is well, or it `waits` for what
+    no restart would bring, such as a camera that was unplugged, and says so."""
+    return condition == "well" or (waits and condition == "stalled")
+
+
 def of_report(age: float | None, *, moves: bool) -> Condition:
     """The condition of perceive by its last report. `age`: seconds since it came, None where there
     is none; `moves`: whether frames came then.
@@ -136,6 +142,6 @@ def judge(
 
 
 __all__ = [
-    "MAX_STARTS", "SERVICES", "Condition", "Expected", "Limits", "examine", "judge", "of_report",
-    "own",
+    "MAX_STARTS", "SERVICES", "Condition", "Expected", "Limits", "examine", "is_fit", "judge",
+    "of_report", "own",
 ]  # fmt: skip

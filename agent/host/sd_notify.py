@@ -65,8 +65,8 @@ def stopping() -> None:
 
 
 def watchdog(*, progress: bool = True) -> None:
-    """Progress was made: send a keep-alive (WatchdogSec=), at most four per watchdog timeout, where
-    this process is well (`agent.host.health`).
+    """Send a keep-alive (WatchdogSec=), at most four per watchdog timeout, where this process is
+    fit (`agent.host.health`).
 
     Call on progress only (a frame processed, the outbox drained), not from a timer; without
     `progress` where the reason for none is known, and a restart would change nothing.
@@ -76,7 +76,9 @@ def watchdog(*, progress: bool = True) -> None:
         heartbeat.progress()
     timeout = _watchdog_timeout()
     now = time.monotonic()
-    if timeout is None or now < _next_keepalive or health.own() != "well":
+    if timeout is None or now < _next_keepalive:
+        return
+    if not health.is_fit(health.own(), waits=not progress):
         return
     _next_keepalive = now + timeout / 4
     _send("WATCHDOG=1")

@@ -21,8 +21,9 @@ log = logging.getLogger(__name__)
 HeatEvent = Literal["hot", "cooled", "undervolt"]
 STALE = 60.0
 """Seconds after which a reading that no other has followed is none: a driver hangs."""
-_TOLERANCE = 0.002
-"""Seconds by which a frame may come before its time: the times of frames are rounded."""
+_EARLY = 0.25
+"""Share of the interval by which a frame may come before its time: cameras are not even, and the
+mean rate stays below the limit all the same."""
 
 
 class Heat:
@@ -35,16 +36,19 @@ class Heat:
         notify: Callable[[HeatEvent], None] = lambda event: None,
         *,
         hot: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`watch`: closed by `close`; None: nothing is read, nothing done. `notify`: is told what
-        somebody should know. `hot`: the process before this one paused for heat."""
+        somebody should know. `hot`: the process before this one paused for heat. `clock`: monotonic
+        seconds, as the watch's."""
         self._config, self._watch, self._notify = config, watch, notify
         hot = hot and watch is not None and config.ladder
         self._ladder = Ladder(config.pause, hot=hot)
         self._reading = Reading()
         self._seen = 0
         """Number of the last reading that was taken."""
-        self._stale_at = time.monotonic()
+        self._clock = clock
+        self._stale_at = clock()
         self._low = False
         self._said: set[Literal["blind", "hung"]] = set()
         """What was said of sensors that say nothing: each once."""
@@ -73,7 +77,7 @@ class Heat:
         if self._watch is None:
             return
         number, at, reading = self._watch.latest()
-        now = time.monotonic()
+        now = self._clock()
         if number != self._seen:
             self._seen, self._stale_at = number, at
         elif now - self._stale_at >= STALE:
@@ -102,9 +106,9 @@ class Heat:
         """Whether to look at a frame of this time, seconds, at the rate in force."""
         if self.fps is None:
             return True
-        if moment < self._due - _TOLERANCE:
-            return False
         period = 1.0 / self.fps
+        if moment < self._due - _EARLY * period:
+            return False
         late = moment - self._due
         self._due = self._due + period if late < period else moment + period
         return True

@@ -100,6 +100,11 @@ class Perceiver:
         """Whether the policy in force has voices read."""
         return self._stages.policy.hears
 
+    @property
+    def fps(self) -> float | None:
+        """Frames a second that are wanted at most, for heat; None: all."""
+        return self._heat.fps
+
     def step(self, frame: Frame, dropped: int, flags: set[Flag]) -> None:
         """Analyse one frame, unless paused or in quiet hours, and store completed summaries."""
         self._time = frame.time
@@ -263,17 +268,17 @@ def perceive(
     sandbox: PerceiveCage = _UNKNOWN_SANDBOX,
     content: ContentSocket | None = None,
     ears: Ears | None = None,
-    watch: Watch | None = None,
     camera: CameraProcess | None = None,
     exits: CameraExits | None = None,
+    watch: Watch | None = None,
 ) -> PerceiveReport:
     """Run until the file ends or `stop` is set; a camera that stops is reopened.
 
     `observer`: called with each frame's result, must not block. `sandbox`: result of entering it.
     `content`: where the slot of the content on show is received. `ears`: where words are, and who
-    is told of what was heard and read. `watch`: of another board than this one. `camera`: what
-    reads it, started before the sandbox. `exits`: told where this process ends because of its
-    camera.
+    is told of what was heard and read. `camera`: what reads it, started before the sandbox.
+    `exits`: told where this process ends because of its camera.
+    `watch`: of another board than this one.
 
     Raises `ConfigError`, `ModelError`, `StoreError`; `CaptureError` for a file, for a camera that
     cannot be opened at startup, and for one that does not come back.

@@ -97,7 +97,7 @@ class StatusReporter:
         if past < REPORT_INTERVAL and not at_once:
             return
         frames = self._report.frames
-        measured = perception in ("running", "hot") and self._vitals_at > 0.0
+        measured = perception == "running" and self._vitals_at > 0.0
         fps = (frames - self._frames_then) / past if measured else 0.0
         self._vitals_at, self._frames_then = now, frames
         self._put(Vitals(perception=perception, fps=min(240, 5 * round(fps / 5))))

@@ -86,6 +86,9 @@ class Camera(BaseSource):
         self._given += 1
         return Frame(self._start + self._given / 30, np.full((120, 160), 90, np.uint8))
 
+    def limit(self, fps: float | None) -> None:
+        assert fps is None
+
     def close(self) -> None:
         self.closed = True
 

@@ -33,7 +33,11 @@ _EVENTS: dict[FailureKind, EventCode] = {"frozen": "camera_frozen", "green": "ca
 
 
 class CaptureListener(Protocol):
-    """Notified about the camera."""
+    """Notified about the camera, and asked how much of it is wanted."""
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second that are wanted at most; None: all."""
 
     def stalled(self, *, away: bool) -> None:
         """There is no picture now. Called at each failure. `away`: the camera is known not to be
@@ -111,6 +115,8 @@ def _frames_of_camera(
 ) -> Iterator[tuple[Frame, int, set[Flag]]]:
     episode = _Episode()
     opened = False
+    asked: float | None = None
+    camera.limit(asked)
     try:
         while not stop.is_set():
             restart_flags: set[Flag] = {"camera_restart"} if opened else set()
@@ -129,6 +135,9 @@ def _frames_of_camera(
                     dropped, lost = camera.counters.dropped - lost, camera.counters.dropped
                     yield frame, dropped, camera.drain_flags() | restart_flags
                     restart_flags = set()
+                    if listener.fps != asked:
+                        asked = listener.fps
+                        camera.limit(asked)
                     if camera.well:
                         episode = _Episode()
                 return

@@ -31,6 +31,7 @@ class Scripted(BaseSource):
         super().__init__("test camera", 30.0)
         self.script, self.well, self.starts, self.ends = list(script), well, 0, 0
         self.closed = False
+        self.limits: list[float | None] = []
         self._left = 0
         self._clock = 0.0
 
@@ -42,6 +43,9 @@ class Scripted(BaseSource):
 
     def end(self) -> None:
         self.ends += 1
+
+    def limit(self, fps: float | None) -> None:
+        self.limits.append(fps)
 
     def drain_notices(self) -> list[EventCode]:
         return []
@@ -67,6 +71,15 @@ class Listener:
         self.events: list[EventCode] = []
         self.stalls: list[bool] = []
         self.opened = 0
+
+    wanted: Sequence[float | None] = ()
+    """Frames a second that are wanted at most, in the order of asking; then None."""
+
+    @property
+    def fps(self) -> float | None:
+        first, *rest = self.wanted or (None,)
+        self.wanted = rest
+        return first
 
     def stalled(self, *, away: bool) -> None:
         self.stalls.append(away)
@@ -109,6 +122,15 @@ def test_a_camera_that_hangs_is_opened_again_and_flagged(monkeypatch: pytest.Mon
     assert played.listener.opened == 1
     assert played.camera.ends == 1
     assert played.camera.closed
+
+
+def test_the_camera_is_told_how_much_is_wanted_when_that_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wanted = (None, None, 20.0, 20.0, 20.0, 20.0, 10.0, 10.0)
+    monkeypatch.setattr(Listener, "wanted", wanted)
+    played = Played(monkeypatch, [8])
+    assert played.camera.limits == [None, 20.0, 10.0, None]
 
 
 def test_after_three_new_processes_in_a_row_this_one_ends(monkeypatch: pytest.MonkeyPatch) -> None:
