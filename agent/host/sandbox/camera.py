@@ -22,13 +22,14 @@ _CAPABILITIES = (kernel.CAP_DAC_OVERRIDE, kernel.CAP_DAC_READ_SEARCH, kernel.CAP
 """What root keeps: devices of other users, and memory that was locked and grows."""
 
 
-def restrict_spawner(*, local_clients: bool) -> tuple[str, ...]:
+def restrict_spawner(*, local_clients: bool, reads_all: bool = False) -> tuple[str, ...]:
     """Deny sockets, writing, programs, and reading except Python, the system's libraries and the
     hardware's description; allow devices, forking, and signals to its own children.
 
     `local_clients`: allow connections to local servers, which some GStreamer sources need
     (nvargus-daemon, PipeWire), and reading everything, since a pipeline may name any file. What a
-    local server is told is then its own affair: that no byte gets out does not hold.
+    local server is told is then its own affair: that no byte gets out does not hold. `reads_all`:
+    allow reading everything, as for a person who tries a camera, with a library preloaded perhaps.
 
     Returns the layers that this system does not support; never raises.
     """
@@ -39,7 +40,7 @@ def restrict_spawner(*, local_clients: bool) -> tuple[str, ...]:
             "no new privileges": lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1),
             "no core dumps": _disable_core_dumps,
             "no capabilities": lambda: kernel.keep_capabilities(*_CAPABILITIES),
-            "landlock": lambda: _confine(reads, [Path("/dev")], local_clients),
+            "landlock": lambda: _confine(reads, [Path("/dev")], local_clients or reads_all),
             "seccomp": lambda: seccomp.install(
                 seccomp.spawner_filter(_machine(), local_clients=local_clients)
             ),
@@ -47,14 +48,18 @@ def restrict_spawner(*, local_clients: bool) -> tuple[str, ...]:
     )
 
 
-def restrict_camera(named: Iterable[Path] = (), *, local_clients: bool) -> tuple[str, ...]:
+def restrict_camera(
+    named: Iterable[Path] = (), *, local_clients: bool, reads_all: bool = False
+) -> tuple[str, ...]:
     """In a child of a process in `restrict_spawner`: of the devices only the cameras that exist
     now, `named` among them; no new processes, no signals. Returns the layers that this system does
     not support; never raises."""
     devices = places.cameras(named, local_clients=local_clients)
     return _enter(
         {
-            "landlock": lambda: _confine(places.perceive_reads(()), devices, local_clients),
+            "landlock": lambda: _confine(
+                places.perceive_reads(()), devices, local_clients or reads_all
+            ),
             "seccomp": lambda: seccomp.install(
                 seccomp.camera_filter(_machine(), pid=os.getpid(), local_clients=local_clients)
             ),
@@ -78,11 +83,11 @@ def _disable_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _confine(readable: Iterable[Path], devices: Iterable[Path], local_clients: bool) -> None:
-    reads = () if local_clients else landlock.existing(readable, landlock.READING)
-    listed = () if local_clients else ((Path("/dev"), landlock.READ_DIR),)
+def _confine(readable: Iterable[Path], devices: Iterable[Path], reads_all: bool) -> None:
+    reads = () if reads_all else landlock.existing(readable, landlock.READING)
+    listed = () if reads_all else ((Path("/dev"), landlock.READ_DIR),)
     rules = Ruleset(
-        handled=landlock.CHANGING | (0 if local_clients else landlock.READING | landlock.EXECUTE),
+        handled=landlock.CHANGING | (0 if reads_all else landlock.READING | landlock.EXECUTE),
         grants=(
             *reads,
             *listed,

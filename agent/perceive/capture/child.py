@@ -49,14 +49,15 @@ def open_camera(config: SourceConfig) -> Camera:
     return V4l2Camera(config)
 
 
-def run(config: SourceConfig, frames: int, bell: int) -> int:
+def run(config: SourceConfig, frames: int, bell: int, reads_all: bool = False) -> int:
     """Until the camera fails; returns the exit code. `frames`, `bell`: descriptors of the shared
-    memory and of the eventfd(2) that says there is something new."""
+    memory and of the eventfd(2) that says there is something new. `reads_all`: every file may be
+    read."""
     writer = ring.Writer(frames)
     try:
         swap.keep_out()
         named = [] if config.device is None else [config.device]
-        restrict_camera(named, local_clients=config.kind == "gstreamer")
+        restrict_camera(named, local_clients=config.kind == "gstreamer", reads_all=reads_all)
         writer.say(ring.OPENING, "")
         _ring_the(bell)
         with contextlib.closing(open_camera(config)) as camera:

@@ -52,8 +52,9 @@ class CaptureListener(Protocol):
 
 def open_source(config: SourceConfig, process: CameraProcess | None = None) -> Source:
     """Open the configured camera or file, importing only its library. `process`: what reads a
-    camera; started here where it was not before, which the sandbox does not allow. A camera is
-    open with its first frame. Raises `CaptureError`."""
+    camera; started here where it was not before, which the sandbox does not allow, and free to read
+    every file, as this process then is. A camera is open with its first frame. Raises
+    `CaptureError`."""
     if config.kind == "file":
         from agent.perceive.capture.orientation import TurnedSource, Upright
         from agent.perceive.capture.video_file import VideoFile
@@ -64,7 +65,7 @@ def open_source(config: SourceConfig, process: CameraProcess | None = None) -> S
         if not config.rotate and not config.mirror:
             return film
         return TurnedSource(film, Upright(config.rotate, config.mirror))
-    camera = LiveCamera(config, process or CameraProcess(config))
+    camera = LiveCamera(config, process or CameraProcess(config, reads_all=True))
     camera.start()
     return camera
 

@@ -48,22 +48,24 @@ class CameraProcess:
     """Starts the spawner. Make it before the sandbox is entered, and before libraries that start
     threads are imported."""
 
-    def __init__(self, config: SourceConfig) -> None:
-        """Raises `CaptureError` where no process can be started."""
+    def __init__(self, config: SourceConfig, *, reads_all: bool = False) -> None:
+        """`reads_all`: the camera's process may read every file, as for a person who tries a
+        camera. Raises `CaptureError` where no process can be started."""
         self.state: State = "idle"
         """`lost`: the spawner is gone, and only a new perceive process helps."""
         self.status: int | None = None
         """How the last one ended, as wait(2) says it; None while it runs, or where it was not
         started."""
         try:
-            self._start(config)
+            # A library that somebody preloads, as one that stands for a camera, reads what it needs.
+            self._start(config, reads_all or "LD_PRELOAD" in os.environ)
         except OSError as error:
             raise CaptureError(
                 f"The process that reads the camera cannot be started: {reason(error)}. Allow "
                 "more processes and open files."
             ) from None
 
-    def _start(self, config: SourceConfig) -> None:
+    def _start(self, config: SourceConfig, reads_all: bool) -> None:
         frames, bell = ring.create(), os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environment = child_environment() | dict.fromkeys(_NEAR, "1")
@@ -82,7 +84,8 @@ class CameraProcess:
         self.ring = ring.Reader(frames)
         os.close(frames)
         device = None if config.device is None else str(config.device)
-        link.send(json.dumps({**config.model_dump(mode="json"), "device": device}).encode())
+        settings = {**config.model_dump(mode="json"), "device": device, "reads_all": reads_all}
+        link.send(json.dumps(settings).encode())
         link.setblocking(False)
         self._poll = select.poll()
         self._poll.register(link, select.POLLIN)

@@ -47,8 +47,8 @@ def main(arguments: list[str]) -> int:
     received = link.recv(MAX_REQUEST)
     if not received:
         return 0
-    config = _settings(received)
-    restrict_spawner(local_clients=config.kind == "gstreamer")
+    config, reads_all = _settings(received)
+    restrict_spawner(local_clients=config.kind == "gstreamer", reads_all=reads_all)
     from agent.perceive.capture.child import import_libraries, run
 
     import_libraries(config.kind)
@@ -56,15 +56,17 @@ def main(arguments: list[str]) -> int:
     gc.freeze()  # so that collecting in a child copies no pages
     with contextlib.suppress(OSError):
         link.send(b"R")
-        _Spawner(link, lambda: run(config, frames, bell)).serve()
+        _Spawner(link, lambda: run(config, frames, bell, reads_all)).serve()
     return 0
 
 
-def _settings(received: bytes) -> SourceConfig:
-    """The section as `CameraProcess` sends it; pydantic would take as much memory as the rest."""
+def _settings(received: bytes) -> tuple[SourceConfig, bool]:
+    """The section, and whether all may be read, as `CameraProcess` sends them; pydantic would take
+    as much memory as the rest."""
     fields = json.loads(received)
     fields["device"] = None if fields["device"] is None else Path(fields["device"])
-    return cast("SourceConfig", SimpleNamespace(**fields))
+    reads_all = bool(fields.pop("reads_all"))
+    return cast("SourceConfig", SimpleNamespace(**fields)), reads_all
 
 
 class _Spawner:
