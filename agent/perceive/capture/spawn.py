@@ -57,7 +57,7 @@ class CameraProcess:
         """How the last one ended, as wait(2) says it; None while it runs, or where it was not
         started."""
         try:
-            # A library that somebody preloads, as one that stands for a camera, reads what it needs.
+            # A library that somebody preloads, as one that stands for a camera, reads its files.
             self._start(config, reads_all or "LD_PRELOAD" in os.environ)
         except OSError as error:
             raise CaptureError(
