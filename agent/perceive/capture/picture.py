@@ -91,11 +91,6 @@ class Judge:
         stands = now - self._since > self._stall and self._repeats >= _REPEATS
         return "frozen" if stands and _has_content(luma) else None
 
-    @property
-    def repeats(self) -> bool:
-        """Whether the latest picture is that before it, with content."""
-        return self._repeats > 0 and self._last is not None and _has_content(self._last)
-
     def _is_repeated(self, luma: NDArray[np.uint8], checksum: int) -> bool:
         last = self._last
         return (

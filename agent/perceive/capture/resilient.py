@@ -125,7 +125,7 @@ def _frames_of_camera(
                     dropped, lost = camera.counters.dropped - lost, camera.counters.dropped
                     yield frame, dropped, camera.drain_flags() | restart_flags
                     restart_flags = set()
-                    if camera.well:
+                    if episode.said and camera.well:
                         episode = _Episode()
                 return
             except CameraError as failure:
@@ -197,6 +197,3 @@ def _paced(
     reader.join(5.0)
     if failure:
         raise failure[0]
-
-
-__all__ = ["CameraError", "StuckError", "open_source", "resilient_frames"]
