@@ -254,7 +254,7 @@ def _sandbox(config: AgentConfig) -> PartStatus:
             check=False,
         )
         halves = {each["half"]: each["cage"] for each in json.loads(done.stdout)}
-        perceive, uplink = halves["perceive"], halves["uplink"]
+        perceive, camera, uplink = (halves[each] for each in ("perceive", "camera", "uplink"))
     except (OSError, subprocess.TimeoutExpired) as error:
         return PartStatus(False, f"it could not be tried: {error}", "See the journal.")
     except (ValueError, KeyError, TypeError):
@@ -262,12 +262,13 @@ def _sandbox(config: AgentConfig) -> PartStatus:
         return PartStatus(False, f"it could not be tried: {reason}", "See the journal.")
     detail = (
         f"perceive: network {perceive['network']}, writing {perceive['writes']}"
-        f"{_opened(perceive)}; uplink: egress {uplink['egress']}, writing {uplink['writes']}"
-        f"{_opened(uplink)}"
+        f"{_opened(perceive)}; its camera{_opened(camera)}; uplink: egress {uplink['egress']}, "
+        f"writing {uplink['writes']}{_opened(uplink)}"
     )
     if perceive["network"] == "open":
         return PartStatus(False, detail, "Run it as the systemd units: they close the network.")
-    if set(perceive["found_open"]) | set(uplink["found_open"]) - {"address"}:
+    inside = {*perceive["found_open"], *camera["found_open"]}
+    if inside | set(uplink["found_open"]) - {"address"}:
         return PartStatus(
             True,
             detail,

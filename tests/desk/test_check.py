@@ -29,7 +29,7 @@ from agent.host.swap import SwapAreas
 from tools.common.mosquitto import Mosquitto, free_port, installed
 
 TINY = Path(__file__).parents[1] / "golden" / "tiny"
-HALVES = ("perceive", "uplink")
+HALVES = ("perceive", "camera", "uplink")
 SHIPPED = Path(__file__).parents[2] / "models"
 
 
@@ -158,6 +158,7 @@ def test_what_a_sandbox_found_open_is_said(
     network = "open" if "inet" in perceive else "closed"
     cages = [
         {"network": network, "writes": "confined", "found_open": perceive, "layers": ["seccomp"]},
+        {"found_open": [], "layers": ["seccomp"]},
         {"egress": "open", "writes": "confined", "found_open": uplink, "layers": []},
     ]
     halves = [{"half": half, "cage": cage} for half, cage in zip(HALVES, cages, strict=True)]

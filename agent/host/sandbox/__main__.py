@@ -1,5 +1,5 @@
-"""`python -m agent.host.sandbox [perceive|uplink] [--json]`: enter the sandbox of one process, or
-of each in a process of its own, try what should be refused, and print the result."""
+"""`python -m agent.host.sandbox [perceive|camera|uplink] [--json]`: enter the sandbox of one
+process, or of each in a process of its own, try what should be refused, and print the result."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from typing import Any, get_args
 
 from agent.base.report import PerceiveCage, UplinkCage, to_json
 from agent.base.report.device import PerceiveOpening, UplinkOpening
+from agent.host.sandbox import places, probe, refusals
+from agent.host.sandbox.camera import restrict_camera, restrict_spawner
 from agent.host.sandbox.enter import enter_perceive, enter_uplink
 from agent.host.sandbox.refusals import WORDS
 
-_NAMES = {"perceive": get_args(PerceiveOpening), "uplink": get_args(UplinkOpening)}
+_NAMES = {
+    "perceive": get_args(PerceiveOpening),
+    "camera": (*get_args(PerceiveOpening), "device"),
+    "uplink": get_args(UplinkOpening),
+}
 _TIMEOUT = 60.0
 """Seconds for one half."""
 
@@ -23,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Returns 0 where all was refused, 1 where something was open, 2 where a half could not be
     tried."""
     parser = argparse.ArgumentParser(prog="python -m agent.host.sandbox", description=__doc__)
-    parser.add_argument("half", nargs="?", choices=tuple(_NAMES), help="default: both")
+    parser.add_argument("half", nargs="?", choices=tuple(_NAMES), help="default: each")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--port", type=int, default=1883, help="the broker's (default: 1883)")
     args = parser.parse_args(arguments)
@@ -57,10 +63,22 @@ def table(tried: list[dict[str, Any]]) -> str:
 
 def _enter(half: str, port: int) -> dict[str, Any]:
     """In this process, for good."""
+    if half == "camera":
+        return _enter_camera()
     cage: PerceiveCage | UplinkCage = (
         enter_perceive([]) if half == "perceive" else enter_uplink([], [], port)
     )
     return {"half": half, "cage": json.loads(to_json(cage))}
+
+
+def _enter_camera() -> dict[str, Any]:
+    """As the spawner and then its child do (`agent.perceive.capture.spawner`)."""
+    cameras = {str(each) for each in places.cameras()}
+    devices = [each for each in probe.devices() if str(each.resolve()) not in cameras]
+    lacking = {*restrict_spawner(local_clients=False), *restrict_camera(local_clients=False)}
+    found = refusals.openings(refusals.of_camera(devices))
+    layers = [each for each in ("seccomp", "landlock") if each not in lacking]
+    return {"half": "camera", "cage": {"found_open": found, "layers": layers}}
 
 
 def _in_a_process(half: str, port: int) -> dict[str, Any]:

@@ -38,7 +38,7 @@ WORDS: dict[str, str] = {
     "udp": "make an IP socket that is not TCP's",
     "address": "connect to an address that is not the broker's",
     "port": "connect to a port that is not the broker's",
-    "device": "open a camera, a microphone or another device",
+    "device": "open a camera, a microphone or another device that is not its own",
 }
 """What is tried, for people."""
 
@@ -67,6 +67,12 @@ def of_perceive(folders: Iterable[Path]) -> dict[str, Attempt]:
         **_in_both(own),
         "shm": _shared_memory,
     }
+
+
+def of_camera(devices: Sequence[Path]) -> dict[str, Attempt]:
+    """What the process that reads the camera tries; it may write nowhere. `devices`: others than
+    cameras, listed before the sandbox was entered."""
+    return {**of_perceive(()), "device": lambda: not probe.no_device(devices)}
 
 
 def of_uplink(

@@ -74,13 +74,14 @@ class Judge:
         self, now: float, luma: NDArray[np.uint8], checksum: int, green: bool
     ) -> Stalled | None:
         """Take one picture. `now`: monotonic seconds; `checksum`: equal for equal pictures."""
+        first = self._last is None
         if self._is_repeated(luma, checksum):
             self._repeats += 1
         else:
-            self.changed = self.changed or self._last is not None
+            self.changed = self.changed or not first
             self._since, self._repeats = now, 0
         self._last, self._sum = luma, checksum
-        if not green:
+        if first or not green:
             self._green_since = now
         elif now - self._green_since > self._stall:
             return "green"
@@ -89,11 +90,6 @@ class Judge:
             self._look(now, luma, green)
         stands = now - self._since > self._stall and self._repeats >= _REPEATS
         return "frozen" if stands and _has_content(luma) else None
-
-    @property
-    def repeats(self) -> bool:
-        """Whether the latest picture is that before it, with content."""
-        return self._repeats > 0 and self._last is not None and _has_content(self._last)
 
     def _is_repeated(self, luma: NDArray[np.uint8], checksum: int) -> bool:
         last = self._last

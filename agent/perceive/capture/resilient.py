@@ -139,7 +139,7 @@ def _frames_of_camera(
                     if listener.fps != asked:
                         asked = listener.fps
                         camera.limit(asked)
-                    if camera.well:
+                    if episode.said and camera.well:
                         episode = _Episode()
                 return
             except CameraError as failure:
@@ -211,6 +211,3 @@ def _paced(
     reader.join(5.0)
     if failure:
         raise failure[0]
-
-
-__all__ = ["CameraError", "StuckError", "open_source", "resilient_frames"]

@@ -185,8 +185,7 @@ def _refusal(path: str, error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
         return (
             f"{path} may not be opened by this user. Add it to the group 'video': `sudo usermod "
-            "-aG video $USER`, then log in again. The agent opens no camera that was plugged in "
-            "after it started: restart it."
+            "-aG video $USER`, then log in again."
         )
     if error.errno == errno.EBUSY:
         return f"{path} is used by another program. Close that; `fuser {path}` names it."

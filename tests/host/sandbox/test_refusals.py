@@ -153,7 +153,8 @@ def test_the_command_tries_one_half_or_both() -> None:
     assert (found["half"], found["cage"]["found_open"]) == ("perceive", [])
     code, text = command("--json")
     halves = json.loads(text)
-    assert [each["half"] for each in halves] == ["perceive", "uplink"]
+    assert [each["half"] for each in halves] == ["perceive", "camera", "uplink"]
+    assert halves[1]["cage"]["found_open"] == []
     assert code == int(any(each["cage"]["found_open"] for each in halves))
     code, text = command("perceive")
     assert code == 0

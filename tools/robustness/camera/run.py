@@ -28,7 +28,7 @@ KINDS = (*(NAMES[each] for each in FAULTS), *(f"kill -9 of the {each}" for each 
 _WELL = 2
 """Times `stall` with frames, after which a camera counts as well again (`live.RECOVERED_AFTER`)."""
 _WARM = 0.2
-"""Share of the samples of each device that is left out: what is allocated once."""
+"""Share of the samples of each process that is left out: what is allocated once."""
 _MAX_SLOPE = 20.0
 """KiB a recovery."""
 
@@ -47,7 +47,8 @@ class Record:
 
     took: list[tuple[str, float | None]] = field(default_factory=list)
     """Kind, and seconds until a frame was perceived again; None: never."""
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[list[Sample]] = field(default_factory=list)
+    """After each recovery; a list for each perceive process."""
     left: list[str] = field(default_factory=list)
     """Processes that outlived the one that they served."""
     error: str = ""
@@ -97,11 +98,15 @@ def _play(
 ) -> None:
     """Raises `ToolError`."""
     device.start()
+    record.samples.append([])
     try:
         for kind in kinds:
             time.sleep(_WELL * stall + 1.5 + chance.random())
+            served = device.process
             record.took.append((kind, _strike(device, kind, record)))
-            record.samples.append(device.sample())
+            if device.process is not served:
+                record.samples.append([])
+            record.samples[-1].append(device.sample())
             count()
     finally:
         record.left += [f"{each} at the end" for each in device.stop()]
@@ -165,13 +170,12 @@ def _report(
                 "median": round(statistics.median(back), 1) if back else None,
                 "longest": round(max(back), 1) if back else None,
             }
-    samples = [each for record in records for each in record.samples]
+    series = [each for record in records for each in record.samples]
+    samples = [sample for each in series for sample in each]
     left = [each for record in records for each in record.left]
     errors = [record.error for record in records if record.error]
-    memory = _slope([[float(each.memory) for each in record.samples] for record in records])
-    descriptors = _slope(
-        [[float(each.descriptors) for each in record.samples] for record in records]
-    )
+    memory = _slope([[float(sample.memory) for sample in each] for each in series])
+    descriptors = _slope([[float(sample.descriptors) for sample in each] for each in series])
     recovered = sum(1 for _, each in took if each is not None and each < WITHIN)
     zombies = sum(each.zombies for each in samples)
     return {
@@ -188,7 +192,7 @@ def _report(
 
 def _slope(series: list[list[float]]) -> tuple[float, float]:
     """Growth per recovery, and twice its standard error: least squares with an intercept for each
-    device, its first samples left out."""
+    process, its first samples left out."""
     points: list[tuple[float, float]] = []
     for values in series:
         kept = values[int(_WARM * len(values)) :]
