@@ -11,7 +11,7 @@ from tools.robustness.__main__ import main
 from tools.robustness.heat import run
 from tools.robustness.heat.day import HOUR, surroundings
 
-CURVE = ((0, 54), (1, 54), (1.1, 24), (24, 24))
+CURVE = ((0, 24), (0.5, 54), (1.2, 54), (1.3, 24), (24, 24))
 """Hour and degrees Celsius."""
 
 
