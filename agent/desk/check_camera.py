@@ -2,7 +2,7 @@
 
 Light is judged by the grey levels of a few pictures, taken after automatic exposure had a second to
 settle. A level of 16 or less is black and one of 235 or more white in cameras of limited range, and
-nearly so in others. The limits below are where faces begin to be lost (`LIMITS`).
+nearly so in others.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ BLACK, WHITE = 16, 235
 
 
 class Limits(NamedTuple):
-    """Of the grey levels of a picture that faces can be found in."""
+    """Of the grey levels of a picture that faces can be found in: somewhat before the first are
+    lost in the bundled clip when it is darkened, lightened or flattened."""
 
-    dark: float = 40.0
-    """A quarter of all pixels must be brighter."""
-    white: float = 0.25
+    dark: float = 50.0
+    """A twentieth of all pixels must be brighter."""
+    white: float = 0.4
     """Largest share of white pixels: what is white has no features left."""
     contrast: float = 30.0
     """Least difference between the 5th and the 95th percentile."""
@@ -84,20 +85,20 @@ def measure(source: Source, config: AgentConfig) -> Report:
     if seen.damaged:
         detail += f", {seen.damaged} damaged frame{'s' * (seen.damaged > 1)}"
     damaged = seen.damaged / (len(times) + seen.damaged)
-    if damaged > MAX_DAMAGED:
-        return Report(False, detail, _DAMAGED)
-    if fps < MIN_RATE * expected:
-        return Report(False, detail, _SLOW)
+    slow = fps < MIN_RATE * expected
     advice = [_light(samples[-1], share), _turned(samples, config)]
-    if damaged > SOME_DAMAGED:
-        advice.insert(0, _DAMAGED)
-    if config.micro.enabled and fps < config.micro.min_fps:
+    if slow:
+        advice.insert(0, _SLOW)
+    elif config.micro.enabled and fps < config.micro.min_fps:
         advice.insert(
             0,
             f"Below {config.micro.min_fps:g} frames/s no micro-expressions are reported; raise "
             "source.fps if you want them.",
         )
-    return Report(True, detail, " ".join(each for each in advice if each))
+    if damaged > SOME_DAMAGED:
+        advice.insert(0, _DAMAGED)
+    good = not slow and damaged <= MAX_DAMAGED
+    return Report(good, detail, " ".join(each for each in advice if each))
 
 
 _SLOW = (
@@ -149,13 +150,13 @@ def _light(luma: Grey, share: np.ndarray) -> str:
         return "Very dark: remove the lens cap or add light."
     if blind == "covered":
         return "There is nothing to be seen: uncover the lens, clean it, and point it at the place."
-    low, upper, high = np.searchsorted(np.cumsum(share), (0.05, 0.75, 0.95))
+    low, high = np.searchsorted(np.cumsum(share), (0.05, 0.95))
     if share[WHITE:].sum() > LIMITS.white:
         return (
             "Overexposed: faces in white areas are lost. Turn the camera away from windows and "
             "lamps, or shorten its exposure."
         )
-    if upper < LIMITS.dark:
+    if high < LIMITS.dark:
         return "Dark: faces are lost. Add light, or let the camera expose longer."
     if high - low < LIMITS.contrast:
         return (

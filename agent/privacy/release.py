@@ -253,6 +253,9 @@ def _flags(
         flags.add("frames_dropped")
     if window.over_budget:
         flags.add("faces_skipped")
+    # most of the window's frames: the room, not somebody who stands before the camera for a moment
+    if 2 * window.dark > window.frames:
+        flags.add("low_light")
     if policy.noised:
         flags -= _LOAD_FLAGS
     if published and pending.windows > 1:

@@ -204,6 +204,8 @@ class Window:
     """Frames delivered by the source but not analysed."""
     over_budget: int = 0
     """Frames in which the time budget skipped faces."""
+    dark: int = 0
+    """Frames that were dark."""
     first: float = 0.0
     last: float = 0.0
     seconds: int = 0
@@ -271,6 +273,7 @@ class Windows:
         window.frames += 1
         window.dropped += dropped
         window.over_budget += perceived.skipped > 0
+        window.dark += perceived.dark
         window.last = perceived.time
         window.flags.update(flags)
         self._count_second(perceived, window)

@@ -1,5 +1,5 @@
 """`python -m tools.robustness SUBCOMMAND`: cameras that fail, crashes, floods, hostile messages,
-heat, leaks made on purpose, updates that are killed."""
+heat, leaks made on purpose, power cuts, updates that are killed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tools.robustness.flood import cli as flood
 from tools.robustness.fuzz import cli as fuzz
 from tools.robustness.heat import cli as heat
 from tools.robustness.leaks import cli as leaks
+from tools.robustness.power import cli as power
 from tools.robustness.update import cli as update
 
 SUBCOMMANDS: dict[str, command.Subcommand] = {
@@ -19,6 +20,7 @@ SUBCOMMANDS: dict[str, command.Subcommand] = {
     "fuzz": fuzz,
     "heat": heat,
     "leaks": leaks,
+    "power": power,
     "update": update,
 }
 

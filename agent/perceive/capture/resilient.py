@@ -55,11 +55,15 @@ def open_source(config: SourceConfig, process: CameraProcess | None = None) -> S
     camera; started here where it was not before, which the sandbox does not allow. A camera is
     open with its first frame. Raises `CaptureError`."""
     if config.kind == "file":
+        from agent.perceive.capture.orientation import TurnedSource, Upright
         from agent.perceive.capture.video_file import VideoFile
 
         if not config.target:
             raise CaptureError("source.kind is 'file' but source.target names none. Set its path.")
-        return VideoFile(Path(config.target), config.pace, config.loop)
+        film = VideoFile(Path(config.target), config.pace, config.loop)
+        if not config.rotate and not config.mirror:
+            return film
+        return TurnedSource(film, Upright(config.rotate, config.mirror))
     camera = LiveCamera(config, process or CameraProcess(config))
     camera.start()
     return camera

@@ -128,7 +128,8 @@ def _find(named: Path | None) -> Device:
         except OSError as error:
             raise CaptureError(_refusal(str(named), error)) from None
     others, unknown = [], ""
-    for device in _devices():
+    refused: list[tuple[str, OSError]] = []
+    for device in _devices(refused):
         others.append(f"{device.path} ({device.card})")
         if device.captures and not device.needs_set_up:
             with contextlib.suppress(OSError):
@@ -138,23 +139,25 @@ def _find(named: Path | None) -> Device:
                 if modes and not unknown:
                     unknown = _no_format(device, modes)
         device.close()
-    if unknown:
-        raise CaptureError(unknown)
+    if unknown or refused:
+        raise CaptureError(unknown or _refusal(*refused[0]))
     found = f" ({', '.join(others)}: none gives pictures by itself)" if others else ""
     raise CaptureError(
-        f"No V4L2 camera is there{found}. Plug one in, or check its cable and that this user is in "
-        "the group 'video'. A camera on a Raspberry Pi's ribbon cable needs source.kind = "
-        '"picamera2".'
+        f"No V4L2 camera is there{found}. Plug one in, or check its cable. A camera on a Raspberry "
+        'Pi\'s ribbon cable needs source.kind = "picamera2".'
     )
 
 
-def _devices() -> Iterator[Device]:
-    """Each that can be opened; the caller closes it."""
+def _devices(refused: list[tuple[str, OSError]] | None = None) -> Iterator[Device]:
+    """Each that can be opened; the caller closes it. `refused` takes those that are there and
+    cannot be."""
     for number in range(_NODES):
+        path = f"/dev/video{number}"
         try:
-            yield Device(f"/dev/video{number}")
-        except OSError:
-            continue
+            yield Device(path)
+        except OSError as error:
+            if refused is not None and error.errno not in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+                refused.append((path, error))
 
 
 def _no_format(device: Device, offered: Sequence[Mode]) -> str:
@@ -216,10 +219,12 @@ def _start(device: Device, config: SourceConfig) -> tuple[str, Geometry]:
             name = abi.fourcc(code)
             if name not in KNOWN:
                 continue
-            if max(geometry.width, geometry.height) > MAX_SIDE:
+            sides = (geometry.width, geometry.height)
+            if not 0 < min(sides) <= max(sides) <= MAX_SIDE:
                 raise CaptureError(
-                    f"{device.path} gives pictures of {geometry.width}x{geometry.height}, beyond "
-                    f"{MAX_SIDE} pixels. Choose a smaller mode with `v4l2-ctl --set-fmt-video`."
+                    f"{device.path} gives pictures of {geometry.width}x{geometry.height}, not "
+                    f"within {MAX_SIDE} pixels. Choose another mode with `v4l2-ctl "
+                    "--set-fmt-video`."
                 )
             device.start()
         except OSError as error:

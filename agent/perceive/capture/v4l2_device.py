@@ -34,7 +34,8 @@ _MAX_ANSWERS = 512
 _PROCESSORS = ("pispbe", "bcm2835-isp", "bcm2835-codec", "rpi-hevc-dec", "rpivid")
 """Drivers of nodes that capture what a program feeds them: the Raspberry Pi's image processors and
 codecs."""
-_RECEIVERS = ("unicam", "bm2835 mmal", "rp1-cfe")
+_RECEIVERS = ("unicam", "rp1-cfe")
+"""Drivers of the Raspberry Pi's ribbon cables."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class Played:
         self.now = 1000.0
         self.kills = self.starts = 0
         self.play: Callable[[], None] = lambda: None
-        monkeypatch.setattr(live.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(f"{live.__name__}.time.monotonic", lambda: self.now)
 
     def start(self) -> None:
         self.ring.clear()

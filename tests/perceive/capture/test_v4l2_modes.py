@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from agent.base.config import SourceConfig
 from agent.perceive.capture.v4l2_abi import code_of, fourcc
-from agent.perceive.capture.v4l2_modes import Mode, fitted, gives_pictures, suited
+from agent.perceive.capture.v4l2_modes import KNOWN, Mode, fitted, gives_pictures, suited
 
 VGA = SourceConfig(width=640, height=480, fps=30.0)
 
@@ -52,3 +55,9 @@ def test_which_devices_give_pictures() -> None:
 @pytest.mark.parametrize(("wanted", "side"), [(640, 640), (641, 656), (10, 32), (5000, 4096)])
 def test_sides_in_steps(wanted: int, side: int) -> None:
     assert fitted(wanted, 32, 4096, 16) == side
+
+
+def test_the_table_of_formats_is_whole() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "cameras.md").read_text()
+    table = text.partition("## Pixel formats")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`([^`]{4}|Y16 -BE)`", table)) == KNOWN
