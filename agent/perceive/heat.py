@@ -1,7 +1,8 @@
 """Heat and under-voltage of the perceive process: what the board says, and what is done about it.
 
 A pause begins at once; every other change waits for a window to begin, so that no visit is split in
-the midst of one and nobody learns when within a window the board grew warm.
+the midst of one and nobody learns when within a window the board grew warm. Steps are left one by
+one, a window each: a board that cooled while nothing was looked at would overheat again at once.
 """
 
 from __future__ import annotations
@@ -93,8 +94,10 @@ class Heat:
         self._take(reading, now)
 
     def begin_window(self) -> bool:
-        """Put in force what is asked for; whether that changes anything."""
-        before, self.step = self.step, self._wanted()
+        """Put in force what is asked for, or the next lower step; whether that changes anything."""
+        before = self.step
+        doing = Step.PAUSE if self.paused else before
+        self.step = max(self._wanted(), Step(max(doing - 1, Step.ALL)))
         if self.paused and self.step < Step.PAUSE:
             self.paused = False
             self._notify("cooled")

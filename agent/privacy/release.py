@@ -64,7 +64,6 @@ _NOT_ANALYSABLE = cast(tuple[Reason, ...], OUTCOMES[1:])
 _ROUNDING = 5
 _LOAD_FLAGS: frozenset[Flag] = frozenset({"frames_dropped", "faces_skipped"})
 """Suppressed where noise is added: they depend on the exact number of faces in view."""
-
 _VOICES_FLAGS: frozenset[SoundFlag] = frozenset({"sound_clipped", "sound_lost"})
 """Suppressed likewise: a loud voice clips, and load loses sound."""
 
@@ -319,6 +318,7 @@ class Releaser:
         self._windows = Windows(
             policy.window, config.privacy.visit_gap, config.micro, bounded=policy.noised
         )
+        self.flag = self._windows.flag
         self._rule = PublishingRule(policy)
         self._pending: dict[int, PendingRelease] = {}
         """By slot."""
@@ -373,10 +373,6 @@ class Releaser:
         """Add what the channels say together of one face."""
         if self._policy.listens:
             self._book.fuse(fused)
-
-    def flag(self, time: float, flags: Iterable[Flag]) -> None:
-        """Flag the window of this time without a frame: what follows in it will be missing."""
-        self._windows.flag(time, flags)
 
     def pass_time(self, time: float) -> list[Released]:
         """End visits and windows that are over at `time`, without a frame."""

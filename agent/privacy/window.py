@@ -279,7 +279,7 @@ class Windows:
         self._count_second(perceived, window)
 
     def flag(self, time: float, flags: Iterable[Flag]) -> None:
-        """Flag the window of this time, where it has a frame."""
+        """Flag the window of this time, where it has a frame: what follows in it is missing."""
         window = self._open.get(int(time // self._length))
         if window is not None:
             window.flags.update(flags)

@@ -102,7 +102,10 @@ def test_a_process_that_is_not_well_does_not_feed_its_watchdog(
     monkeypatch.setenv("WATCHDOG_USEC", "4000000")
     sent: list[str] = []
     monkeypatch.setattr(sd_notify, "_send", lambda *lines: sent.extend(lines))
-    for state, ready, feeds in (("starting", None, 0), ("ready", 1.0, 1), ("stopping", 1.0, 0)):
+    cases: tuple[tuple[heartbeat.State, float | None, int], ...] = (
+        ("starting", None, 0), ("ready", 1.0, 1), ("stopping", 1.0, 0),
+    )  # fmt: skip
+    for state, ready, feeds in cases:
         monkeypatch.setattr(sd_notify, "_next_keepalive", 0.0)
         beat = Beat(os.getpid(), __version__, state, frozenset(), None, 0.0, ready, ready)
         monkeypatch.setattr(heartbeat, "_beat", beat)

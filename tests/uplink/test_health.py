@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -147,3 +149,30 @@ def test_vitals_that_are_not_valid_count_as_none(tmp_path: Path) -> None:
                 (b'{"perception":"a face","fps":3}',),
             )
         assert HealthReporter(outbox, tmp_path)().perception == "absent"
+
+
+@pytest.mark.slow
+def test_a_sealed_process_still_reads_its_board_in_a_thread(tmp_path: Path) -> None:
+    root = boards.make(tmp_path / "root", boards.PI_5)
+    real = "devices/platform/soc/firmware/hwmon/hwmon3"
+    (root / "sys/class/hwmon/hwmon3").rename(root / "moved")
+    (root / "sys" / real).parent.mkdir(parents=True)
+    (root / "moved").rename(root / "sys" / real)
+    (root / "sys/class/hwmon/hwmon3").symlink_to(root / "sys" / real)
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from agent.host.board import Board, Watch\n"
+        "from agent.host.sandbox.enter import enter_uplink\n"
+        "board = Board(Path(sys.argv[1]))\n"
+        "found = enter_uplink(board.files(), [Path(sys.argv[2])], 1883)\n"
+        "assert 'landlock' not in found.layers or 'file' not in found.found_open\n"
+        "reading = Watch(board).latest(60).reading\n"
+        "print(reading.temperature, reading.undervolt)\n"
+    )
+    (tmp_path / "own").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(root), str(tmp_path / "own")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "52.7 False\n", done.stderr
