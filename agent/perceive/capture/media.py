@@ -71,7 +71,6 @@ def open_media(path: Path, what: str, convert: str) -> tuple[Any, MediaBytes]:
             container_options={
                 "protocol_whitelist": "",
                 "format_whitelist": _FORMATS,
-                "max_pixels": str(MAX_PIXELS),
             },
         )
     except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:

@@ -65,6 +65,8 @@ class Pictures:
         # a second thread costs more CPU than it saves, and frame threads delay pictures
         self._codec.thread_count = 1
         self._codec.thread_type = "NONE"
+        # sizes that change later are held to it, too
+        self._codec.options = {"max_pixels": str(MAX_PIXELS)}
         self.origin = stream_start(self._stream)
         """Seconds, on the file's own clock; None: unknown until the first picture."""
         self._read = [self._stream]
@@ -103,7 +105,10 @@ class Pictures:
     def seconds(self) -> float | None:
         """Length of the stream as the file states it."""
         if self._stream.duration and self._stream.duration > 0:
-            return float(self._stream.duration) * self._tick
+            stated = float(self._stream.duration) * self._tick
+            if self._container.format.name == "avi":  # FFmpeg shortens it to what is there
+                stated = max(stated, self._stream.frames / self.fps)
+            return stated
         whole = self._container.duration
         return whole / 1e6 if whole and whole > 0 else None
 
@@ -117,7 +122,8 @@ class Pictures:
             return False
         # the length counts from the first timestamp or from zero
         missing = self.seconds - max(ends) + min(0.0, self.origin or 0.0)
-        return missing > max(2.5 / self.fps, _TRUNCATED * self.seconds)
+        pictures = 2.5 if only is None else 1.5
+        return missing > max(pictures / self.fps, _TRUNCATED * self.seconds)
 
     def why_empty(self) -> str:
         """Why there was no picture."""
@@ -294,6 +300,12 @@ def best_video(container: Any, shown: str) -> Any:
     if not known:
         raise CaptureError(
             f"{shown} holds video of a kind that FFmpeg cannot decode. Convert it to H.264 in MKV."
+        )
+
+    known = [each for each in known if (each.width or 0) * (each.height or 0) <= MAX_PIXELS]
+    if not known:
+        raise CaptureError(
+            f"{shown} has pictures of more than 8192 x 4608 pixels. Convert it to a smaller size."
         )
 
     def rank(stream: Any) -> tuple[bool, bool, int, int]:

@@ -82,7 +82,7 @@ def test_a_truncated_file_is_read_as_far_as_it_goes_and_flagged(
     source = VideoFile(cut)
     flags = [set(source.flags) for _ in source]
     assert 0 < len(flags) < 30
-    assert flags[-1] == {"source_truncated"}
+    assert flags[-1] - {"frames_dropped"} == {"source_truncated"}  # the last one may be cut
     assert flags[:-1] == [set()] * (len(flags) - 1)
     assert source.counters.truncated == 1
 
@@ -156,42 +156,16 @@ def test_a_bare_stream_is_timed_by_its_rate(tmp_path: Path) -> None:
     assert source.flags == set()
 
 
-class Stamped:
-    """OpenCV's capture with other timestamps."""
-
-    def __init__(self, path: str, backend: int) -> None:
-        self._inner = ORIGINAL(path, backend)
-        self._count = -1
-
-    def read(self) -> tuple[bool, np.ndarray]:
-        self._count += 1
-        return self._inner.read()
-
-    def get(self, key: int) -> float:
-        if key == cv2.CAP_PROP_POS_MSEC:
-            return STAMPS[min(self._count, len(STAMPS) - 1)] * 1000
-        return float(self._inner.get(key))
-
-    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
-        return bool(self._inner.isOpened())
-
-    def release(self) -> None:
-        self._inner.release()
-
-
-ORIGINAL = cv2.VideoCapture
-STAMPS = [0.0, 0.033, 0.067, 0.067, 0.133, 0.02, 0.2, 0.233, 0.05, 0.083, 0.117]
-
-
-def test_timestamps_that_repeat_or_go_back_are_replaced_and_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cv2, "VideoCapture", Stamped)
-    source = VideoFile(film(tmp_path / "a.mkv", "FFV1", frames=len(STAMPS)))
+def test_a_clock_that_is_set_back_goes_on(tmp_path: Path) -> None:
+    """Two recordings in one file, as a recorder joins them."""
+    parts = [film(tmp_path / f"{n}.ts", "mpg2", frames=10).read_bytes() for n in range(2)]
+    path = tmp_path / "a.ts"
+    path.write_bytes(b"".join(parts))
+    source = VideoFile(path)
     times = [frame.time for frame in source]
-    assert np.all(np.diff(times) > 0.02)
-    np.testing.assert_allclose(times, np.arange(len(STAMPS)) / 30, atol=0.005)
-    assert source.counters.bad_timestamps == 3
+    assert len(times) == 20
+    np.testing.assert_allclose(np.diff(times), 1 / 30, atol=0.02)
+    assert source.counters.bad_timestamps == 1
     assert source.flags == {"bad_timestamps"}
 
 
