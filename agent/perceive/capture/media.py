@@ -15,8 +15,6 @@ from typing import Any, NoReturn
 
 from agent.base.errors import CaptureError
 
-MAX_PIXELS = 8192 * 4608
-"""Of one picture, 8K with room: more memory is not given to what a file states."""
 _PICTURES = (
     "amv apng asf av1 avi avs2 avs3 cavsvideo cine dhav dirac dnxhd dv flv gif gxf h261 h263 h264 "
     "hevc ifv ivf kux live_flv lmlm4 m4v matroska mjpeg mov mpeg mpegts mpegvideo mpjpeg mtv mxf "

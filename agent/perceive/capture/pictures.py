@@ -13,8 +13,8 @@ import numpy as np
 
 from agent.base.errors import CaptureError, reason
 from agent.perceive.capture.fields import Deinterlacer
-from agent.perceive.capture.luma import Converter, Grey, square_pixels, upright
-from agent.perceive.capture.media import MAX_PIXELS, open_media, printable
+from agent.perceive.capture.luma import MAX_PIXELS, Converter, Grey, square_pixels, upright
+from agent.perceive.capture.media import open_media, printable
 
 _DEFAULT_FPS = 25.0
 """Frames per second of a file that states none: FFmpeg's default for raw streams."""
@@ -73,8 +73,8 @@ class Pictures:
         if not self._stream.duration:  # only the whole file's length is stated
             self._read += self._container.streams.audio
         self._tick = float(self._stream.time_base or 0)
-        self._aspect: Any = None
-        """Of the first picture, by the decoder."""
+        self._shape = _PixelShape(self._stream)
+        self._aspect = 1.0
         self._fields = Deinterlacer(self._codec.name)
         self._convert = Converter()
         self._ends: dict[int, float] = {}
@@ -141,6 +141,10 @@ class Pictures:
 
     def _pictures(self) -> Iterator[Shown]:
         for frame in self._frames():
+            aspect = self._shape.of_next()
+            if aspect != self._aspect:  # frames that still wait have the old one
+                yield from self._show(self._fields.finish())
+                self._aspect = aspect
             yield from self._show(self._fields(frame))
         yield from self._show(self._fields.finish())
 
@@ -153,7 +157,7 @@ class Pictures:
                     f"{printable(self.path)} has pixels of a kind that cannot be shown ({error}). "
                     "Convert it to H.264 in MKV."
                 ) from None
-            grey = upright(square_pixels(grey, self._pixel_aspect()), _matrix(frame))
+            grey = upright(square_pixels(grey, self._aspect), _matrix(frame))
             if frame.pts is None:
                 yield Shown(grey, None)
                 continue
@@ -161,14 +165,6 @@ class Pictures:
             self._note_end(self._stream.index, stated + 1.0 / self.fps)
             self.origin = stated if self.origin is None else self.origin
             yield Shown(grey, stated - self.origin)
-
-    def _pixel_aspect(self) -> float:
-        """The container's, which players prefer, until the pictures change theirs."""
-        own, stated = self._codec.sample_aspect_ratio, self._stream.sample_aspect_ratio
-        if self._aspect is None:
-            self._aspect = own or 0
-        found = own if own and own != self._aspect else stated or own
-        return float(found) if found else 1.0
 
     def _frames(self) -> Iterator[Any]:
         """Decoded frames that are whole."""
@@ -182,11 +178,13 @@ class Pictures:
                 self._early.append(packet.pts)
             try:
                 frames = packet.decode()
+                self._shape.fed(packet.size > 0)
             except FFmpegError:
                 self.damaged += packet.size > 0 and not packet.is_discard and self._begun
                 continue
             for frame in frames:
                 if frame.is_corrupt or frame.width * frame.height > MAX_PIXELS:
+                    self._shape.of_next()
                     self.damaged += 1
                     continue
                 if not self._begun and frame.pts is not None:
@@ -271,6 +269,43 @@ class Pictures:
         near = [each for each in (usual, mean) if stated and abs(stated / each - 1.0) <= _CLOSE]
         fps = stated if stated and near else usual
         return min(max(fps, _MIN_FPS), _MAX_FPS)
+
+
+class _PixelShape:
+    """The pixel aspect ratio of each frame of the decoder.
+
+    The container's, which players prefer, until the pictures change theirs. The decoder tells when
+    it reads a change, which is some frames before it gives the first one that has it.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._waiting = 0
+        """Frames in the decoder."""
+        self._changes: deque[tuple[int, Any]] = deque()
+        """How many frames come before it, and the new ratio."""
+        self._newest: Any = None
+        self._first: Any = None
+        self._own: Any = None
+
+    def fed(self, holds_frame: bool) -> None:
+        """After a packet was decoded, before its frames are taken."""
+        own = self._stream.codec_context.sample_aspect_ratio or 0
+        if own != self._newest:
+            self._newest = own
+            self._changes.append((self._waiting, own))
+        self._waiting += holds_frame
+
+    def of_next(self) -> float:
+        """Of the next frame in turn: width of a pixel over its height."""
+        while self._changes and self._changes[0][0] <= 0:
+            self._own = self._changes.popleft()[1]
+        self._changes = deque((count - 1, own) for count, own in self._changes)
+        self._waiting = max(0, self._waiting - 1)
+        self._first = self._own if self._first is None else self._first
+        stated = self._stream.sample_aspect_ratio
+        found = self._own if self._own and self._own != self._first else stated or self._own
+        return float(found) if found else 1.0
 
 
 def stream_start(stream: Any) -> float | None:

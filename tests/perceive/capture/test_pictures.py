@@ -77,9 +77,33 @@ def test_pixels_become_square(
     np.testing.assert_allclose(seen(picture), LEVELS, atol=3)
 
 
+def test_the_pixel_aspect_changes_with_the_right_picture(tmp_path: Path) -> None:
+    data = b""
+    for part, aspect in enumerate((1, 2)):
+
+        def prepare(stream: Any, aspect: int = aspect) -> None:
+            stream.codec_context.sample_aspect_ratio = Fraction(aspect)
+
+        times = [12 * part + n for n in range(12)]
+        options = {"preset": "veryfast", "bf": "3"}
+        one = film(
+            tmp_path / f"{part}.ts", "libx264", [quarters()] * 12, times=times, options=options,
+            prepare=prepare,
+        )  # fmt: skip
+        data += one.read_bytes()
+    path = tmp_path / "a.ts"
+    path.write_bytes(data)
+    source = VideoFile(path)
+    shapes = [frame.luma.shape for frame in source]
+    assert shapes == [(HEIGHT, WIDTH)] * 12 + [(HEIGHT, 2 * WIDTH)] * 12
+    assert "frame_size_changed" in source.flags
+
+
 def test_an_impossible_pixel_aspect_is_ignored() -> None:
     for aspect in (0.0, 1e-3, 500.0, float("nan"), float("inf")):
         assert square_pixels(quarters(), aspect).shape == (HEIGHT, WIDTH)
+    # what would be too large is shrunk instead
+    assert square_pixels(np.zeros((4096, 8000), np.uint8), 2.0).shape == (2048, 8000)
 
 
 @pytest.mark.parametrize("form", ["yuv420p", "nv12", "yuv422p10le", "p010le", "yuyv422"])
