@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import socket
 import struct
 import zlib
 from pathlib import Path
 
+import av
 import pytest
 
 from agent.base.errors import CaptureError
@@ -43,6 +45,21 @@ def test_a_name_is_only_a_name(tmp_path: Path, small: bytes, name: bytes) -> Non
     with pytest.raises(CaptureError) as caught:
         VideoFile(path.with_name(path.name + "-"))
     str(caught.value).encode()
+
+
+def test_a_title_may_be_in_any_encoding(tmp_path: Path, small: bytes) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(io.BytesIO(small)) as source, av.open(str(path), "w") as out:
+        out.metadata["title"] = "cafe, cafe"
+        copy = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = copy
+                out.mux(packet)
+    data = path.read_bytes()
+    assert b"cafe, cafe" in data
+    path.write_bytes(data.replace(b"cafe, cafe", b"caf\xe9, caf\xe9"))
+    assert len(list(VideoFile(path))) == 2
 
 
 def test_a_relative_name_that_looks_like_an_address(
