@@ -75,6 +75,8 @@ class Pictures:
         self._tick = float(self._stream.time_base or 0)
         self._shape = _PixelShape(self._stream)
         self._aspect = 1.0
+        self._turned: tuple[int, tuple[int, ...] | None] | None = None
+        """Rotation of the last picture, and its display matrix."""
         self._fields = Deinterlacer(self._codec.name)
         self._convert = Converter()
         self._ends: dict[int, float] = {}
@@ -157,7 +159,7 @@ class Pictures:
                     f"{printable(self.path)} has pixels of a kind that cannot be shown ({error}). "
                     "Convert it to H.264 in MKV."
                 ) from None
-            grey = upright(square_pixels(grey, self._aspect), _matrix(frame))
+            grey = upright(square_pixels(grey, self._aspect), self._matrix(frame))
             if frame.pts is None:
                 yield Shown(grey, None)
                 continue
@@ -165,6 +167,13 @@ class Pictures:
             self._note_end(self._stream.index, stated + 1.0 / self.fps)
             self.origin = stated if self.origin is None else self.origin
             yield Shown(grey, stated - self.origin)
+
+    def _matrix(self, frame: Any) -> tuple[int, ...] | None:
+        """The display matrix, read anew only where the rotation changes: reading it ties a frame
+        and its side data to one another, and so to Python's garbage collector."""
+        if self._turned is None or frame.rotation != self._turned[0]:
+            self._turned = frame.rotation, _matrix(frame)
+        return self._turned[1]
 
     def _frames(self) -> Iterator[Any]:
         """Decoded frames that are whole."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -250,3 +251,26 @@ def test_a_changing_frame_size_is_flagged_and_nothing_is_stretched(tmp_path: Pat
         width = frame.luma.shape[1]
         assert abs(float(frame.luma[:, : width // 2 - 4].mean()) - 200) < 4
         assert abs(float(frame.luma[:, width // 2 + 4 :].mean()) - 60) < 4
+
+
+def test_frames_are_given_back_at_once(tmp_path: Path) -> None:
+    """Not when the garbage collector comes by, or memory would grow by a hundred pictures."""
+    path = tmp_path / "a.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (640, 480))
+    for _ in range(100):
+        writer.write(np.full((480, 640, 3), 90, np.uint8))
+    writer.release()
+
+    def resident() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+    source = VideoFile(path)
+    for _ in range(10):
+        next(source)
+    gc.disable()
+    try:
+        before = resident()
+        assert sum(1 for _ in source) == 90
+        assert resident() - before < 15  # megabytes; all pictures are 41
+    finally:
+        gc.enable()
