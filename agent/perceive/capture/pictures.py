@@ -228,7 +228,7 @@ class Pictures:
         while errors < _MAX_ERRORS:
             try:
                 for packet in self._container.demux(*self._read):
-                    if packet.size == 0 and packet.pts is None:  # PyAV's own last packet
+                    if not packet.size and packet.pts is packet.dts is None:  # PyAV's own, last
                         return
                     errors = 0
                     if packet.stream_index == self._stream.index:

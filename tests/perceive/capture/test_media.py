@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
 import os
@@ -14,7 +15,7 @@ import av
 import pytest
 
 from agent.base.errors import CaptureError
-from agent.perceive.capture.media import printable
+from agent.perceive.capture.media import MediaBytes, printable
 from agent.perceive.capture.sound_file import SoundFile
 from agent.perceive.capture.video_file import VideoFile
 from tests.perceive.capture.films import film, quarters
@@ -180,6 +181,32 @@ def test_descriptors_are_given_back(tmp_path: Path, small: bytes) -> None:
         with pytest.raises(CaptureError):
             SoundFile(path)
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_a_disk_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = film(tmp_path / "a.avi", "rawvideo", [quarters(240, 320)] * 40)
+    read = MediaBytes.read
+    given = 0
+
+    def failing(self: MediaBytes, size: int) -> bytes:
+        nonlocal given
+        given += size
+        if given > limit:
+            self.failure = OSError(errno.EIO, "Input/output error")
+            raise self.failure
+        return read(self, size)
+
+    limit = path.stat().st_size // 2 + (1 << 17)
+    monkeypatch.setattr(MediaBytes, "read", failing)
+    source = VideoFile(path)
+    seen = 0
+    with pytest.raises(CaptureError, match="cannot be read further"):
+        for _ in source:
+            seen += 1
+    assert seen > 10
+    limit = 0
+    with pytest.raises(CaptureError, match="cannot be read: Input/output error"):
+        VideoFile(path)
 
 
 def test_one_thread_decodes(tmp_path: Path) -> None:
