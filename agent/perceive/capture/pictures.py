@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -55,6 +55,7 @@ class Pictures:
         self.path = path
         self.damaged = 0
         """Pictures left out so far."""
+        self._shown = self._pictures()
         self._container, self._file = open_media(path, "video", "H.264 in MKV")
         try:
             self._stream = best_video(self._container, printable(path))
@@ -90,7 +91,6 @@ class Pictures:
         """Pictures per second: as stated, where that agrees with the first timestamps."""
         self._early: list[int] = []
         self._begun = self._keyed = False
-        self._shown = self._pictures()
 
     def __iter__(self) -> Iterator[Shown]:
         return self
@@ -137,11 +137,12 @@ class Pictures:
         )
 
     def close(self) -> None:
-        """Close the file. Idempotent."""
+        """Close the file. Idempotent; not while a picture is being read."""
+        self._shown.close()  # lets go of decoder and frames, which would wait for each other
         self._container.close()
         self._file.close()
 
-    def _pictures(self) -> Iterator[Shown]:
+    def _pictures(self) -> Generator[Shown, None, None]:
         for frame in self._frames():
             aspect = self._shape.of_next()
             if aspect != self._aspect:  # frames that still wait have the old one
