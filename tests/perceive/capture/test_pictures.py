@@ -188,6 +188,20 @@ def test_each_field_is_a_picture_at_its_own_time(
         assert np.abs(np.diff(middle, axis=0)).mean() < 3
 
 
+def test_video_coded_in_fields(tmp_path: Path) -> None:
+    """H.265 holds each field as a picture of half the height."""
+    fields = [np.tile(bar(n), (HEIGHT // 2, 1)) for n in range(16)]
+    options = {"x265-params": "log-level=none:interlace=1:qp=12"}
+    source = VideoFile(film(tmp_path / "a.mkv", "libx265", fields, rate=50, options=options))
+    frames = list(source)
+    assert len(frames) == 16
+    np.testing.assert_allclose(np.diff([f.time for f in frames]), 0.02, atol=0.002)
+    for n, frame in enumerate(frames):
+        assert frame.luma.shape == (HEIGHT, WIDTH)
+        place = np.flatnonzero(frame.luma[16:-16].mean(0) > 130)
+        assert abs(float(place.mean()) - (31.5 + 4 * n)) < 1.5
+
+
 def test_progressive_video_is_not_doubled(tmp_path: Path) -> None:
     source = VideoFile(film(tmp_path / "a.mpg", "mpeg2video", [quarters()] * 5))
     assert source.fps_nominal == pytest.approx(25)
