@@ -83,3 +83,19 @@ def test_a_file_keeps_its_times_and_says_its_rate(
     np.testing.assert_allclose(found, (np.array(times) - times[0]) / rate, atol=0.002)
     assert source.fps_nominal == pytest.approx(fps, rel=0.02)
     assert source.flags == set()
+
+
+def test_what_an_edit_list_cuts_away_is_not_shown(tmp_path: Path) -> None:
+    """A phone trims a clip by an edit list and leaves the pictures before it in the file."""
+    pictures = [np.full((64, 64), 40 + 5 * n, np.uint8) for n in range(30)]
+    path = film(
+        tmp_path / "a.mp4", "mpeg4", pictures, times=list(range(-10, 20)),
+        container={"avoid_negative_ts": "disabled"},
+    )  # fmt: skip
+    source = VideoFile(path)
+    frames = list(source)
+    assert len(frames) == 20
+    np.testing.assert_allclose([f.time for f in frames], np.arange(20) / 25, atol=0.002)
+    for n, frame in enumerate(frames):
+        assert abs(float(frame.luma.mean()) - (40 + 5 * (n + 10))) <= 3
+    assert source.flags == set()
