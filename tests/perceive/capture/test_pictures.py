@@ -244,6 +244,7 @@ def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
         VideoFile(with_cover(tmp_path / "b.mp4", sound_only=True))
 
 
+@pytest.mark.slow
 def test_pictures_before_the_first_key_frame_are_left_out_and_counted(tmp_path: Path) -> None:
     for codec, options in (
         ("libx264", {"preset": "ultrafast"}),
