@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.bench import models, voice
+from tools.bench import decode, models, voice
 from tools.bench.micro import cli as micro
 from tools.bench.micro_images import cli as micro_images
 from tools.bench.pipeline import cli as pipeline
@@ -24,6 +24,7 @@ SUBCOMMANDS: dict[str, command.Subcommand] = {
     "worlds": worlds,
     "empty": empty,
     "voice": voice,
+    "decode": decode,
 }
 
 
