@@ -10,7 +10,9 @@ import numpy as np
 
 from agent.base.errors import CaptureError
 from agent.base.types import SOUND_RATE, Float, Sound
+from agent.perceive.capture.media import MediaBytes, open_media, printable
 from agent.perceive.capture.mono import Resampler
+from agent.perceive.capture.pictures import best_video, stream_start
 
 BLOCK = SOUND_RATE // 10
 """Samples of every stretch but the last."""
@@ -30,17 +32,20 @@ class SoundFile:
     def __init__(self, path: Path, loop: bool = False) -> None:
         """`loop`: begin again at the end. Raises `CaptureError` where the file cannot be opened or
         holds no sound."""
-        self.name = path.name
+        self.name = printable(Path(path.name))
         self.damaged = 0
         """Packets that could not be decoded."""
         self.lost = 0.0
         """Seconds: a file loses nothing."""
         self.ended = False
         self._path, self._loop = path, loop
-        self._container, self._stream = _open(path)
-        video = next(iter(self._container.streams.video), None)
-        origin = video if video is not None and video.start_time is not None else self._stream
-        self._origin = float((origin.start_time or 0) * origin.time_base)
+        self._container, self._stream, self._file = _open(path)
+        try:
+            video = best_video(self._container, self.name)
+        except CaptureError:
+            video = None
+        begins = None if video is None else stream_start(video)
+        self._origin = (stream_start(self._stream) or 0.0) if begins is None else begins
         self.seconds = self._length(self._stream)
         """Length as the file states it; None: unknown."""
         self._round = self._length(video) if video is not None else self.seconds
@@ -68,6 +73,7 @@ class SoundFile:
     def close(self) -> None:
         self.ended = True
         self._container.close()
+        self._file.close()
 
     def _again(self) -> None:
         """At the end: begin again, where that is wanted and possible."""
@@ -75,7 +81,8 @@ class SoundFile:
             self.ended = True
             return
         self._container.close()
-        self._container, self._stream = _open(self._path)
+        self._file.close()
+        self._container, self._stream, self._file = _open(self._path)
         self._shift += self._round
         self._blocks = self._cut()
 
@@ -130,7 +137,7 @@ class SoundFile:
                     yield from packet.decode()
                 except FFmpegError:
                     self.damaged += 1
-        except FFmpegError:  # the file ends within a packet
+        except (FFmpegError, OSError):  # the file ends within a packet, or its disk fails
             self.damaged += 1
 
     def _length(self, stream: Any) -> float | None:
@@ -140,26 +147,12 @@ class SoundFile:
         return None if whole is None else whole / 1e6
 
 
-def _open(path: Path) -> tuple[Any, Any]:
-    """The file and its sound. Raises `CaptureError`."""
-    try:
-        import av
-    except ImportError:
-        raise CaptureError(
-            "PyAV, which decodes sound, is not installed. Run `pip install av`."
-        ) from None
-    if not path.is_file():
-        what = "does not exist" if not path.exists() else "is not a file"
-        raise CaptureError(f"{path} {what}. Check the path.")
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-    except (av.error.FFmpegError, OSError, ValueError):
-        raise CaptureError(
-            f"{path} is not a sound or video file that can be opened: it is another kind of file, "
-            "or damaged at its start. Play it, or convert it to WAV or FLAC."
-        ) from None
+def _open(path: Path) -> tuple[Any, Any, MediaBytes]:
+    """The file, its sound, and what it is read from. Raises `CaptureError`."""
+    container, file = open_media(path, "sound or video file", "WAV or FLAC")
     for stream in container.streams.audio:
         if stream.codec_context is not None and stream.rate:
-            return container, stream
+            return container, stream, file
     container.close()
-    raise CaptureError(f"{path} holds no sound that can be decoded. Name another file.")
+    file.close()
+    raise CaptureError(f"{printable(path)} holds no sound that can be decoded. Name another file.")

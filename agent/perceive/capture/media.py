@@ -1,0 +1,180 @@
+"""Opens video and sound files for FFmpeg (PyAV): that one file and nothing else.
+
+FFmpeg takes names for protocols and patterns, and playlists open whatever they name. So Python
+opens the file, FFmpeg gets the bytes, no protocol is allowed, and only demuxers are that need no
+second file.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from pathlib import Path
+from typing import Any, NoReturn
+
+from agent.base.errors import CaptureError
+
+MAX_PIXELS = 8192 * 4608
+"""Of one picture, 8K with room: more memory is not given to what a file states."""
+_PICTURES = (
+    "amv apng asf av1 avi avs2 avs3 cavsvideo cine dhav dirac dnxhd dv flv gif gxf h261 h263 h264 "
+    "hevc ifv ivf kux live_flv lmlm4 m4v matroska mjpeg mov mpeg mpegts mpegvideo mpjpeg mtv mxf "
+    "nsv nut nuv obu ogg pva rm smjpeg ty vc1 vvc webm wtv yuv4mpegpipe"
+)
+_SOUNDS = (
+    "aac ac3 aiff amr ape au caf dsf dts dtshd eac3 flac gsm iff loas mp3 mpc mpc8 oma tak truehd "
+    "tta voc w64 wav wv xwma"
+)
+_FORMATS = ",".join(f"{_PICTURES} {_SOUNDS}".split())
+"""Names of demuxers in FFmpeg; all read one file. Those of playlists, patterns of names, scripts,
+devices and text are left out."""
+_BUFFER = 1 << 16
+"""Bytes of one read."""
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".thm")
+"""Of one picture, not of a stream of them."""
+_STILL_BRANDS = (b"avif", b"mif1", b"heic", b"heix", b"heim", b"heis")
+_STILLS = (
+    *(b"II*\0", b"MM\0*", b"P1\n", b"P2\n", b"P3\n", b"P4\n", b"P5\n", b"P6\n", b"P5 ", b"P6 "),
+    *(b"\0\0\0\x0cjP", b"\xff\x0a", b"\0\0\0\x0cJXL", b"qoif", b"8BPS", b"v/1\x01", b"#?RAD"),
+)
+"""How files of one picture begin."""
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"[playlist]", b"v=0", b"[Reference]")
+
+
+def open_media(path: Path, what: str, convert: str) -> tuple[Any, MediaBytes]:
+    """An `av.container.InputContainer` of a regular file, and what it reads from, to be closed
+    after it. `what` a file should be ("video") and `convert` ("H.264 in MKV") are for the messages.
+    Raises `CaptureError`."""
+    try:
+        import av
+    except ImportError:
+        raise CaptureError(
+            "PyAV, which decodes video and sound, is not installed. Run `pip install av`."
+        ) from None
+    file = MediaBytes(path)
+    if not file.head:
+        file.close()
+        raise CaptureError(f"{printable(path)} is empty. Copy or record it again.")
+    if is_still(file.head, path.suffix.lower()):
+        file.close()
+        raise CaptureError(
+            f"{printable(path)} is a single image, not a {what}. Use `fleeting inspect` for images."
+        )
+    try:
+        container = av.open(
+            file,
+            metadata_errors="replace",
+            buffer_size=_BUFFER,
+            io_open=_refuse,
+            container_options={
+                "protocol_whitelist": "",
+                "format_whitelist": _FORMATS,
+                "max_pixels": str(MAX_PIXELS),
+            },
+        )
+    except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
+        file.close()
+        raise CaptureError(_why_not(path, file, what, convert, error)) from None
+    # FFmpeg takes any file that contains JPEG data, such as an archive, for a raw MJPEG stream
+    if container.format.name == "mjpeg" and not file.head.startswith(_JPEG):
+        container.close()
+        file.close()
+        raise CaptureError(_why_not(path, file, what, convert, None))
+    return container, file
+
+
+def is_still(head: bytes, ending: str) -> bool:
+    """Whether a file that begins so is one picture. `ending`: with its dot, in small letters."""
+    if head.startswith(_JPEG):
+        return ending in _JPEG_ENDINGS
+    if head[4:8] == b"ftyp":
+        return head[8:12] in _STILL_BRANDS
+    if head.startswith(b"RIFF"):
+        moves = head[12:16] == b"VP8X" and len(head) > 20 and bool(head[20] & 2)
+        return head[8:12] == b"WEBP" and not moves
+    if head.startswith(_PNG):
+        return ending not in (".png", ".apng") or b"acTL" not in head
+    bitmap = head.startswith(b"BM") and head[6:10] == bytes(4)
+    return bitmap or head.startswith(_STILLS)
+
+
+class MediaBytes:
+    """A regular file as FFmpeg reads it. Its name says no more than the ending, which FFmpeg knows
+    bare streams by."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `CaptureError`."""
+        shown = printable(path)
+        try:
+            # a pipe would block here, a device could do anything
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            kind = os.fstat(descriptor).st_mode
+        except (OSError, ValueError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise CaptureError(f"{shown} does not exist. Check the path.") from None
+            if path.is_dir() or (path.exists() and not path.is_file()):
+                _refuse_kind(shown, path.is_dir())
+            said = getattr(error, "strerror", None) or error
+            raise CaptureError(f"{shown} cannot be read: {said}. Check its permissions.") from None
+        if not stat.S_ISREG(kind):
+            os.close(descriptor)
+            _refuse_kind(shown, stat.S_ISDIR(kind))
+        self._file = io.FileIO(descriptor, "rb")
+        ending = path.suffix.lower()
+        self.name = "file" + (ending if ending[1:].isascii() and ending[1:].isalnum() else "")
+        self.head = self._file.read(128) or b""
+        """First bytes."""
+        self._file.seek(0)
+        self.failure: OSError | None = None
+        """Why the disk gave nothing."""
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size) or b""
+        except OSError as error:
+            self.failure = error
+            raise
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def printable(path: Path) -> str:
+    """A path for a message, on one line and in UTF-8, whatever bytes it has."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise PermissionError("a media file names another file or address")
+
+
+def _refuse_kind(shown: str, folder: bool) -> NoReturn:
+    if folder:
+        raise CaptureError(f"{shown} is a folder. Name one video file in it.")
+    raise CaptureError(f"{shown} is a device or pipe, not a file. Record it to a file first.")
+
+
+def _why_not(path: Path, file: MediaBytes, what: str, convert: str, error: Exception | None) -> str:
+    shown, head = printable(path), file.head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if file.failure is not None:
+        return f"{shown} cannot be read: {file.failure.strerror}. Check the disk, or copy it again."
+    if head.startswith(_PLAYLISTS) or b"<MPD" in head or head.startswith(b"<?xml"):
+        return f"{shown} is a list of other files, and no {what}. Name the {what} itself."
+    if head[8:12] == b"WEBP":
+        return f"{shown} is an animated WebP, which FFmpeg lacks. Convert it to {convert}."
+    if isinstance(error, MemoryError):
+        return f"{shown} needs more memory than there is. Convert it to a smaller size."
+    return (
+        f"{shown} is not a {what} that can be opened: it is another kind of file, or damaged at "
+        "its start or, for an MP4 that was cut short, at its end. Play it, or convert it to "
+        f"{convert}."
+    )

@@ -1,0 +1,315 @@
+"""The pictures of a video file, one after the other, with the times that it states."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from agent.base.errors import CaptureError, reason
+from agent.perceive.capture.fields import Deinterlacer
+from agent.perceive.capture.luma import Converter, Grey, square_pixels, upright
+from agent.perceive.capture.media import MAX_PIXELS, open_media, printable
+
+_DEFAULT_FPS = 25.0
+"""Frames per second of a file that states none: FFmpeg's default for raw streams."""
+_MIN_FPS, _MAX_FPS = 1e-5, 2000.0
+_PEEKED, _PEEKED_BYTES = 48, 16_000_000
+"""Packets, and their bytes, whose times are read before the first one is decoded."""
+_CLOSE = 0.05
+"""A stated rate this near to the measured one is the true one: containers round times."""
+_TRUNCATED = 0.02
+"""Fraction of a file's stated length that may be missing: containers estimate it."""
+_MAX_ERRORS = 1000
+"""Failures of the demuxer in a row after which the rest of a file is given up."""
+_ENCRYPTED = ("encv", "drmi")
+"""Codec tags of encrypted tracks in MP4 (ISO/IEC 14496-12, 8.12)."""
+_ENCRYPTED_FILE = "{} is encrypted. Name a copy without protection."
+_RECOVERS = ("h264", "hevc", "mpeg1video", "mpeg2video", "vvc")
+"""Decoders that show nothing until a picture needs none from before; others fill it with grey."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """One picture as a viewer shows it."""
+
+    luma: Grey
+    stated: float | None
+    """Seconds after the start of the stream; None: the file does not say."""
+
+
+class Pictures:
+    """An iterator over the best video stream of a file, in the order of presentation.
+
+    Damaged pictures, and those that need one from before the file's beginning, are left out and
+    counted.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises `CaptureError` where there is no video that can be decoded."""
+        self.path = path
+        self.damaged = 0
+        """Pictures left out so far."""
+        self._container, self._file = open_media(path, "video", "H.264 in MKV")
+        try:
+            self._stream = best_video(self._container, printable(path))
+        except CaptureError:
+            self.close()
+            raise
+        self._codec = self._stream.codec_context
+        # a second thread costs more CPU than it saves, and frame threads delay pictures
+        self._codec.thread_count = 1
+        self._codec.thread_type = "NONE"
+        self.origin = stream_start(self._stream)
+        """Seconds, on the file's own clock; None: unknown until the first picture."""
+        self._read = [self._stream]
+        if not self._stream.duration:  # only the whole file's length is stated
+            self._read += self._container.streams.audio
+        self._tick = float(self._stream.time_base or 0)
+        self._aspect: Any = None
+        """Of the first picture, by the decoder."""
+        self._fields = Deinterlacer(self._codec.name)
+        self._convert = Converter()
+        self._ends: dict[int, float] = {}
+        """Seconds, on the file's clock, up to which streams were read: this one's whole pictures,
+        others' packets."""
+        self._waiting = self._peeked()
+        if any(each.has_sidedata("encryption_info") for each in self._waiting):
+            self.close()
+            raise CaptureError(_ENCRYPTED_FILE.format(printable(path)))
+        self.fps = self._rate()
+        """Pictures per second: as stated, where that agrees with the first timestamps."""
+        self._early: list[int] = []
+        self._begun = self._keyed = False
+        self._shown = self._pictures()
+
+    def __iter__(self) -> Iterator[Shown]:
+        return self
+
+    def __next__(self) -> Shown:
+        return next(self._shown)
+
+    @property
+    def doubles(self) -> int:
+        """Pictures per frame of the file: 2 where interlaced ones were met."""
+        return self._fields.doubles
+
+    @property
+    def seconds(self) -> float | None:
+        """Length of the stream as the file states it."""
+        if self._stream.duration and self._stream.duration > 0:
+            return float(self._stream.duration) * self._tick
+        whole = self._container.duration
+        return whole / 1e6 if whole and whole > 0 else None
+
+    @property
+    def cut_short(self) -> bool:
+        """At the end: whether the file ended clearly before its stated length."""
+        # a container's length is that of its longest stream
+        only = self._stream.index if self._stream.duration else None
+        ends = [end for index, end in self._ends.items() if only in (None, index)]
+        if not ends or not self.seconds:
+            return False
+        # the length counts from the first timestamp or from zero
+        missing = self.seconds - max(ends) + min(0.0, self.origin or 0.0)
+        return missing > max(2.5 / self.fps, _TRUNCATED * self.seconds)
+
+    def why_empty(self) -> str:
+        """Why there was no picture."""
+        shown = printable(self.path)
+        return (
+            f"{shown} holds no video frame that can be decoded ({self._codec.name}). It may be "
+            "damaged, protected, or cut off before its first key frame: play it, or convert it to "
+            "H.264 in MP4 or MKV."
+        )
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        self._container.close()
+        self._file.close()
+
+    def _pictures(self) -> Iterator[Shown]:
+        for frame in self._frames():
+            yield from self._show(self._fields(frame))
+        yield from self._show(self._fields.finish())
+
+    def _show(self, pictures: Iterator[tuple[Any, bool]]) -> Iterator[Shown]:
+        for frame, limited in pictures:
+            try:
+                grey = self._convert(frame, limited)
+            except ValueError as error:
+                raise CaptureError(
+                    f"{printable(self.path)} has pixels of a kind that cannot be shown ({error}). "
+                    "Convert it to H.264 in MKV."
+                ) from None
+            grey = upright(square_pixels(grey, self._pixel_aspect()), _matrix(frame))
+            if frame.pts is None:
+                yield Shown(grey, None)
+                continue
+            stated = float(frame.pts * frame.time_base)
+            self._note_end(self._stream.index, stated + 1.0 / self.fps)
+            self.origin = stated if self.origin is None else self.origin
+            yield Shown(grey, stated - self.origin)
+
+    def _pixel_aspect(self) -> float:
+        """The container's, which players prefer, until the pictures change theirs."""
+        own, stated = self._codec.sample_aspect_ratio, self._stream.sample_aspect_ratio
+        if self._aspect is None:
+            self._aspect = own or 0
+        found = own if own and own != self._aspect else stated or own
+        return float(found) if found else 1.0
+
+    def _frames(self) -> Iterator[Any]:
+        """Decoded frames that are whole."""
+        from av.error import FFmpegError
+
+        for packet in self._packets():
+            if self._unusable(packet):
+                self.damaged += 1
+                continue
+            if not self._begun and packet.pts is not None and not packet.is_discard:
+                self._early.append(packet.pts)
+            try:
+                frames = packet.decode()
+            except FFmpegError:
+                self.damaged += packet.size > 0 and not packet.is_discard and self._begun
+                continue
+            for frame in frames:
+                if frame.is_corrupt or frame.width * frame.height > MAX_PIXELS:
+                    self.damaged += 1
+                    continue
+                if not self._begun and frame.pts is not None:
+                    self.damaged += sum(stamp < frame.pts for stamp in self._early)
+                self._begun = True
+                self._early.clear()
+                yield frame
+
+    def _unusable(self, packet: Any) -> bool:
+        """Whether its picture would need one from before the beginning."""
+        if self._keyed or not packet.size or self._codec.name in _RECOVERS:
+            return False
+        self._keyed = bool(packet.is_keyframe)
+        return not self._keyed
+
+    def _packets(self) -> Iterator[Any]:
+        """What was peeked at, the rest, and the empty packet that empties the decoder."""
+        from av.packet import Packet
+
+        while self._waiting:
+            yield self._waiting.popleft()
+        yield from self._demuxed()
+        last = Packet()
+        last.stream, last.time_base = self._stream, self._stream.time_base
+        yield last
+
+    def _demuxed(self) -> Iterator[Any]:
+        from av.error import EOFError as Ended
+        from av.error import FFmpegError
+
+        errors = 0
+        while errors < _MAX_ERRORS:
+            try:
+                for packet in self._container.demux(*self._read):
+                    if packet.size == 0 and packet.pts is None:  # PyAV's own last packet
+                        return
+                    errors = 0
+                    if packet.stream_index == self._stream.index:
+                        yield packet
+                    elif packet.pts is not None:
+                        self._note_end(packet.stream_index, packet.pts * packet.time_base)
+                return
+            except Ended:
+                return
+            except FFmpegError:
+                errors += 1
+            except OSError as error:
+                raise CaptureError(
+                    f"{printable(self.path)} cannot be read further: {reason(error)}. Check the "
+                    "disk."
+                ) from None
+
+    def _note_end(self, index: int, end: Any) -> None:
+        self._ends[index] = max(float(end), self._ends.get(index, float(end)))
+
+    def _peeked(self) -> deque[Any]:
+        """The first packets, read before the first one is decoded."""
+        found: deque[Any] = deque()
+        size = 0
+        for packet in self._demuxed():
+            found.append(packet)
+            size += packet.size
+            if len(found) >= _PEEKED or size >= _PEEKED_BYTES:
+                break
+        return found
+
+    def _rate(self) -> float:
+        """Pictures per second."""
+        stated = next(
+            (
+                float(each)
+                for each in (self._stream.average_rate, self._stream.guessed_rate)
+                if each and _MIN_FPS <= float(each) <= _MAX_FPS
+            ),
+            None,
+        )
+        stamps = sorted({each.pts for each in self._waiting if each.pts is not None})
+        if len(stamps) < 2:
+            return stated or _DEFAULT_FPS
+        steps = np.diff(stamps) * self._tick
+        usual, mean = 1.0 / median(steps), 1.0 / float(steps.mean())
+        near = [each for each in (usual, mean) if stated and abs(stated / each - 1.0) <= _CLOSE]
+        fps = stated if stated and near else usual
+        return min(max(fps, _MIN_FPS), _MAX_FPS)
+
+
+def stream_start(stream: Any) -> float | None:
+    """Seconds on the file's clock at which a stream begins; None where the file does not say."""
+    return None if stream.start_time is None else float(stream.start_time * stream.time_base)
+
+
+def best_video(container: Any, shown: str) -> Any:
+    """What a player would show: one that moves, the default one, the largest, the first.
+
+    `shown`: the file's name for the message. Raises `CaptureError` where there is none.
+    """
+    from av.stream import Disposition
+
+    covers = Disposition.attached_pic | Disposition.timed_thumbnails
+    films = [each for each in container.streams.video if not each.disposition & covers]
+    if not films:
+        cover = " with a cover picture" if container.streams.video else ""
+        if not len(container.streams.audio):
+            raise CaptureError(f"{shown} holds no video. Name another file.")
+        raise CaptureError(
+            f"{shown} holds no video, only sound{cover}. `fleeting listen` reads sound files."
+        )
+    known = [each for each in films if each.codec_context is not None]
+    if any(_tag(each) in _ENCRYPTED for each in known or films):
+        raise CaptureError(_ENCRYPTED_FILE.format(shown))
+    if not known:
+        raise CaptureError(
+            f"{shown} holds video of a kind that FFmpeg cannot decode. Convert it to H.264 in MKV."
+        )
+
+    def rank(stream: Any) -> tuple[bool, bool, int, int]:
+        chosen = bool(stream.disposition & Disposition.default)
+        size = (stream.width or 0) * (stream.height or 0)
+        return stream.frames != 1, chosen, size, -stream.index
+
+    return max(known, key=rank)
+
+
+def _tag(stream: Any) -> str:
+    return str(getattr(stream.codec_context, "codec_tag", ""))
+
+
+def _matrix(frame: Any) -> tuple[int, ...] | None:
+    found = frame.side_data.get("DISPLAYMATRIX")
+    if found is None:
+        return None
+    return tuple(int(each) for each in np.frombuffer(found, np.int32, 9))
