@@ -27,7 +27,7 @@ def candidates(paths: Iterable[Path]) -> Iterator[Candidate]:
     Hidden ones (`.DS_Store`, `._IMG.jpg`) are left out, links to folders not followed.
     """
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             yield Candidate(path, named=True)
             continue
         problems: list[Candidate] = []

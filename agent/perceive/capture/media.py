@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from agent.base.errors import CaptureError
+from agent.base.names import one_line
 
 MAX_PIXELS = 8192 * 4608
 """Of one picture, 8K with room: more memory is not given to what a file states."""
@@ -149,8 +150,7 @@ class MediaBytes:
 
 def printable(path: Path) -> str:
     """A path for a message, on one line and in UTF-8, whatever bytes it has."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return one_line(path)
 
 
 def _refuse(*_: object) -> NoReturn:
