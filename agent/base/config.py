@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
 import json
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from agent.base.errors import ConfigError
+from agent.base.settings_file import read_toml
+from agent.base.values import FilePath, Host, Hours, Share, TopicLevel, WebAddress, whole_path
 from agent.base.vocabulary import Place, PolicyName, Region, WindowLength
 
-TopicLevel = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
-FilePath = Annotated[Path, Field(strict=False)]
-"""Text in TOML, which has no path type."""
-Share = Annotated[float, Field(ge=0, le=1)]
 Polygon = Annotated[
     tuple[Annotated[tuple[Share, Share], Field(strict=False)], ...],
     Field(min_length=3, max_length=32, strict=False),
@@ -41,7 +45,8 @@ class DeviceConfig(Section):
     """Identity and location of this device."""
 
     id: TopicLevel = "fleeting"
-    """One MQTT topic level; equals the certificate's common name."""
+    """One MQTT topic level; equals the certificate's common name. No other box may have it: the
+    default is refused where the broker is not this machine."""
     group: TopicLevel | None = None
     """Devices that share default settings; null: none."""
     region: Region = "eu"
@@ -54,6 +59,12 @@ class SourceConfig(Section):
     kind: Literal["picamera2", "v4l2", "gstreamer", "file"] = "picamera2"
     target: str = ""
     """Camera number, `/dev/videoN`, GStreamer pipeline or video file; empty: the first camera."""
+
+    @field_validator("target")
+    @classmethod
+    def _at_home(cls, target: str) -> str:
+        return whole_path(target) if target.startswith("~") else target
+
     width: int = Field(640, ge=64, le=4096)
     """Pixels."""
     height: int = Field(480, ge=64, le=4096)
@@ -212,7 +223,8 @@ class StoreConfig(Section):
 class MqttConfig(Section):
     """The broker."""
 
-    host: str = Field("localhost", min_length=1, max_length=255)
+    host: Host = "localhost"
+    """Name or address alone, without scheme and port."""
     port: int = Field(1883, ge=1, le=65_535)
     protocol: Literal["5", "3.1.1"] = "5"
     username: str = Field("", max_length=255)
@@ -232,7 +244,8 @@ class MqttConfig(Section):
     in_flight: int = Field(20, ge=1, le=20)
     """Maximum number of unacknowledged messages."""
     backoff_max: float = Field(60.0, ge=0.1, le=3600)
-    """Maximum delay between attempts to connect, seconds."""
+    """Maximum delay between attempts to connect, seconds; up to ten minutes where another box has
+    the same `device.id`."""
     health_interval: int = Field(900, ge=300, le=86_400)
     """Seconds between health messages."""
     discovery: Annotated[bool, REMOTE] = False
@@ -250,7 +263,7 @@ class MqttConfig(Section):
 class UpdateConfig(Section):
     """Updates of the package and its models; the operating system is not ours to update."""
 
-    url: str = Field("", max_length=300, pattern=r"^(https?://[!-~]+)?$")
+    url: WebAddress = ""
     """Of the update repository, a TUF repository with `metadata/` and `targets/`; empty: updates by
     jobs are refused. `http` only to this machine and private addresses: signatures protect what is
     fetched, not who sees that it is."""
@@ -324,14 +337,7 @@ def parse(data: dict[str, Any], origin: str) -> AgentConfig:
 
 def load(path: Path) -> AgentConfig:
     """Read a TOML file. Raises `ConfigError`."""
-    try:
-        with path.open("rb") as file:
-            data = tomllib.load(file)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}. Correct that line.") from None
-    return parse(data, str(path))
+    return parse(read_toml(path), str(path))
 
 
 _REMOVED = {
@@ -345,12 +351,35 @@ def _problem(error: ErrorDetails) -> str:
     if path in _REMOVED:
         return f"{path} {_REMOVED[path]}"
     if kind == "extra_forbidden":
-        advice = "unknown key"
+        advice = "unknown key" + _near_miss([str(each) for each in error["loc"]], value)
+    elif kind == "value_error":
+        advice = error["msg"].removeprefix("Value error, ")  # a sentence of ours
+    elif kind == "tuple_type":
+        advice = f"is a list; write it in brackets (got {value!r})"
+    elif kind in ("model_type", "model_attributes_type"):
+        advice = f"is a section; write [{path}] and its keys below"
     elif isinstance(value, str) and kind in ("float_type", "int_type"):
         advice = f"{value!r} is text; give a plain number in the documented unit (seconds, pixels)"
     else:
-        advice = f"{error['msg'].removeprefix('Value error, ')} (got {value!r})"
+        advice = f"{error['msg']} (got {value!r})"
     return f"{path or 'file'}: {advice}"
+
+
+def _near_miss(path: list[str], value: object) -> str:
+    """What an unknown key, or a section with keys, may have been meant to be."""
+    *section, key = path
+    sections = {
+        name: set(type(each).model_fields)
+        for name, each in AgentConfig()
+        if isinstance(each, Section)
+    }
+    known = sections.get(section[0], set()) if section else set(AgentConfig.model_fields)
+    meant = difflib.get_close_matches(key.lower(), known, 1, 0.7)
+    found = [".".join((*section, name)) for name in meant]
+    if not found and isinstance(value, dict):
+        found = [name for name, keys in sections.items() if keys.intersection(value)]
+    found = found or [f"{name}.{key}" for name, keys in sections.items() if key in keys]
+    return f"; perhaps {' or '.join(found)}" if found else ""
 
 
 def as_toml(config: AgentConfig) -> str:
