@@ -64,8 +64,12 @@ class OversizeError(PublishError):
     """The broker sent a packet longer than `MAX_PACKET_BYTES`."""
 
 
-class TakenOverError(PublishError):
-    """The broker ended the connection because another client with the same id has come."""
+class CutError(PublishError):
+    """The broker ended an accepted connection without saying why."""
+
+
+class TakenOverError(CutError):
+    """The broker said that another client with the same id has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +293,7 @@ class Connection:
         try:
             return self._client.exchange(timeout)
         except OSError as error:
-            raise PublishError(f"{self._broker} went away: {reason(error)}.") from None
+            raise CutError(f"{self._broker} went away: {reason(error)}.") from None
         except Exception as error:
             # paho does not validate packets fully: struct.error, IndexError, KeyError …
             raise PublishError(
@@ -310,7 +314,7 @@ class Connection:
             return TakenOverError(f"{self._broker} has let in another client with this device.id.")
         reason = str(self._disconnected or mqtt.error_string(MQTTErrorCode(code or 0))).rstrip(".")
         if reason == "Unspecified error":  # paho: closed without DISCONNECT
-            reason = "the connection was cut"
+            return CutError(f"{self._broker} went away: the connection was cut.")
         return PublishError(f"{self._broker} went away: {reason}.")
 
     def _count_untagged(self, size: int) -> None:

@@ -20,8 +20,12 @@ _MACHINE = Path("/etc/machine-id")
 _WINDOW = 3600.0
 """Seconds in which takeovers belong together."""
 _REPEATED = 2
+"""Takeovers that the broker named as such, from which they are no accident."""
+_BRIEF, _CUTS = 60.0, 4
+"""Seconds of a connection that was cut without a word, and how many of them in `_WINDOW` are no
+accident: MQTT 3.1.1 has no word for a takeover, and some brokers do not use that of 5.0."""
 _FIRST, _LONGEST = 5.0, 600.0
-"""Seconds to stay away after the first takeover, and at most."""
+"""Seconds to stay away at first, and at most."""
 
 
 def suggested(machine: Path = _MACHINE) -> str:
@@ -50,21 +54,37 @@ class Takeovers:
 
     def __init__(self, device: str) -> None:
         self._device = device
-        self._times: deque[float] = deque()
+        self._named: deque[float] = deque()
+        self._cut: deque[float] = deque()
         self._said = False
 
-    def note(self, now: float) -> float:
-        """One more, at `now`, monotonic seconds. Returns the seconds to stay away, doubled each
-        time; the second time the log says why, once."""
-        self._times.append(now)
-        while now - self._times[0] > _WINDOW:
-            self._times.popleft()
-        count = len(self._times)
-        if count >= _REPEATED and not self._said:
+    def note(self, now: float, *, named: bool, lived: float) -> float:
+        """A connection ended at `now`, monotonic seconds, after `lived` seconds. `named`: the
+        broker said that it was taken over, else nothing. Returns the seconds to stay away, 0 where
+        that may be an accident, else doubled each time; the log says why, once."""
+        for times in (self._named, self._cut):
+            while times and now - times[0] > _WINDOW:
+                times.popleft()
+        if named:
+            self._named.append(now)
+        elif lived < _BRIEF or len(self._cut) >= _CUTS:
+            self._cut.append(now)
+        beyond = max(len(self._named) - _REPEATED, len(self._cut) - _CUTS)
+        if beyond < 0:
+            return 0.0
+        if not self._said:
             self._said = True
-            log.error(
-                "Another client has the same device.id, %s: they put each other off. Give each box "
-                "an id of its own under [device] of its settings.",
-                self._device,
-            )
-        return min(_FIRST * 2.0 ** min(count - 1, 16), _LONGEST)
+            if self._named:
+                log.error(
+                    "Another client has the same device.id, %s: they put each other off. Give each "
+                    "box an id of its own under [device] of its settings.",
+                    self._device,
+                )
+            else:
+                log.error(
+                    "The broker accepts this device and cuts it off soon, again and again: another "
+                    "client may have the same device.id, %s. Give each box an id of its own under "
+                    "[device] of its settings.",
+                    self._device,
+                )
+        return min(_FIRST * 2.0 ** min(beyond, 16), _LONGEST)

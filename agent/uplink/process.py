@@ -22,6 +22,7 @@ from agent.uplink import sender
 from agent.uplink.client import load_credentials
 from agent.uplink.connection import (
     Connection,
+    CutError,
     OversizeError,
     TakenOverError,
     VersionNegotiator,
@@ -338,8 +339,11 @@ class Uplink:
         """Exponential backoff with jitter; longer where another client has this id."""
         longest = self._config.mqtt.backoff_max
         delay = min(longest, _MIN_BACKOFF * 2 ** min(self._failures, 16))
-        if isinstance(error, TakenOverError):
-            delay = max(delay, self._takeovers.note(time.monotonic()))
+        if isinstance(error, CutError) and self._connected_at:
+            now = time.monotonic()
+            named, lived = isinstance(error, TakenOverError), now - self._connected_at
+            delay = max(delay, self._takeovers.note(now, named=named, lived=lived))
+        self._connected_at = 0.0
         delay *= random.uniform(0.5, 1.0)
         self._failures += 1
         log.warning("%s Next try in %.1f s; summaries wait in the outbox.", error, delay)
