@@ -118,7 +118,7 @@ def test_two_boxes_with_one_id_say_so_and_back_off(
     assert len(said) == 2, "once by each box"
     assert all(config.device.id in each for config, each in zip(configs, said, strict=True))
     longest = max(waits["a"])
-    assert longest >= 8.0, "the pause has grown beyond backoff_max"
+    assert longest >= 5.0, "the pause has grown beyond backoff_max"
 
 
 def test_a_takeover_that_the_broker_names(tmp_path: Path) -> None:
