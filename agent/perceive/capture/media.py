@@ -115,8 +115,8 @@ class MediaBytes:
         except (OSError, ValueError) as error:
             if isinstance(error, FileNotFoundError):
                 raise CaptureError(f"{shown} does not exist. Check the path.") from None
-            if path.is_dir() or (path.exists() and not path.is_file()):
-                _refuse_kind(shown, path.is_dir())
+            if os.path.isdir(path) or (os.path.exists(path) and not os.path.isfile(path)):
+                _refuse_kind(shown, os.path.isdir(path))
             said = getattr(error, "strerror", None) or error
             raise CaptureError(f"{shown} cannot be read: {said}. Check its permissions.") from None
         if not stat.S_ISREG(kind):
