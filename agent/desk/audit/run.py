@@ -21,7 +21,7 @@ from agent.base.errors import CaptureError
 from agent.base.names import as_utf8, one_line
 from agent.desk.audit._artifacts import Artifact, AuditError, Evidence, Finding
 from agent.desk.audit._detect import Detected, detect
-from agent.desk.audit._reference import Reference, read_frames, stride_for
+from agent.desk.audit._reference import Frames, Reference, read_frames, stride_for
 from agent.desk.audit._sound import MIN_SCORE as MIN_SOUND
 from agent.desk.audit._spectrum import MIN_SCORE as MIN_SPECTRUM
 from agent.desk.audit.recording import Processes, record
@@ -138,17 +138,24 @@ def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
         bar.update(searching, total=1, completed=1)
         if evidence.played != video:
             evidence.played.unlink()
-    if reference.read != frames:  # what was searched for is not what was played
-        evidence.unseen.append(
-            "the video gives other pictures each time it is read, so that nobody knows what the "
-            "agent saw; convert it to H.264 in MKV"
-        )
+    evidence.unseen += doubtful(reference, frames)
     undelivered = {each.detector for each in detected.findings} == {"delivery"}
     if undelivered and not evidence.arrived:  # nobody sent anything: no leak, but no proof either
         evidence.unseen.append(f"none of {evidence.released} summaries arrived over MQTT")
         detected = replace(detected, findings=[])
     searched = time.monotonic() - started - recorded
     return Outcome(video, evidence, detected, reference, recorded, searched)
+
+
+def doubtful(reference: Reference, frames: Frames) -> list[str]:
+    """Why what was searched for may not be what the agent saw. `frames`: those of the video, when
+    it was read before it was played."""
+    if reference.read == frames:
+        return []
+    return [
+        "the video gives other pictures each time it is read, so that nobody knows what the agent "
+        "saw; convert it to H.264 in MKV"
+    ]
 
 
 @contextlib.contextmanager
