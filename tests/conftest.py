@@ -28,6 +28,7 @@ MACHINE = {
     "tests/tools/train/test_text.py::test_languages_are_learnt": "the train extra",
     "tests/tools/fleet/cluster/": "root, namespaces, and RabbitMQ in a root made by debootstrap",
     "tests/uplink/receipt/test_book.py::test_the_book_needs_no_memory": "Linux 6.3",
+    "tests/perceive/capture/test_v4l2_camera.py": "a C compiler",
     "tests/inference/test_tflite.py::test_tflite_runtime": "Python 3.11, wheels' last",
     "tests/update/test_slots.py::test_a_full_disk": "the right to mount a small file system",
     "tests/update/test_process.py::test_a_folder_of_somebody": "root",

@@ -29,6 +29,10 @@ class FakePicamera2:
     hang_after: int | None = None
     fail_after: int | None = None
     refuse: str | None = None
+    aligned: int = 2
+    """What libcamera makes widths a multiple of."""
+    fill: int = 128
+    """Chroma."""
     stamps: Callable[[int], int | None]
     """Nanoseconds of frame n."""
 
@@ -44,7 +48,10 @@ class FakePicamera2:
 
     @staticmethod
     def global_camera_info() -> list[dict[str, Any]]:
-        return [{"Num": 0, "Model": "imx708"}]
+        return [
+            {"Num": 0, "Model": "C920", "Id": "/base/scb/pcie@7d500000/usb@0,0-1.4:1.0-046d:0892"},
+            {"Num": 1, "Model": "imx708", "Id": "/base/soc/i2c0mux/i2c@1/imx708@1a"},
+        ]
 
     def create_video_configuration(self, **config: Any) -> dict[str, Any]:
         return config
@@ -53,6 +60,10 @@ class FakePicamera2:
         if self.refuse == "configure":
             raise RuntimeError("Failed to configure camera")
         self.config = config
+
+    def camera_configuration(self) -> dict[str, Any]:
+        width, height = self.config["lores"]["size"]
+        return {**self.config, "lores": {"size": (width - width % self.aligned, height)}}
 
     def start(self) -> None:
         self.started = True
@@ -82,8 +93,8 @@ class FakeRequest:
         self.camera, self.count, self.stamp = camera, count, stamp
 
     def make_array(self, stream: str) -> np.ndarray:
-        width, height = self.camera.config[stream]["size"]
-        rows = np.full((height * 3 // 2, width + 32), 128, np.uint8)
+        width, height = self.camera.camera_configuration()[stream]["size"]
+        rows = np.full((height * 3 // 2, width + 32), self.camera.fill, np.uint8)
         rows[:height, :width] = (10 + np.arange(height) % 200)[:, None]
         return rows
 
@@ -104,6 +115,7 @@ def picamera2_modules() -> tuple[type[FakePicamera2], dict[str, ModuleType]]:
 
     picamera2, libcamera = ModuleType("picamera2"), ModuleType("libcamera")
     picamera2.Picamera2 = Fresh  # type: ignore[attr-defined]
+    libcamera.Transform = lambda **flips: flips  # type: ignore[attr-defined]
     libcamera.ColorSpace = SimpleNamespace(Sycc=lambda: "sYCC")  # type: ignore[attr-defined]
     return Fresh, {"picamera2": picamera2, "libcamera": libcamera}
 

@@ -76,11 +76,12 @@ update_filter=$units/fleeting-update.service.d/host.conf
 slots=$image/var/lib/fleeting-update
 names='fleeting-perceive.service fleeting-uplink.service fleeting.target fleeting-update.service
 fleeting-update.path fleeting-update.timer fleeting-restart.path fleeting-restart.service
-media-fleeting.mount fleeting-renew.service fleeting-renew.timer'
+media-fleeting.mount fleeting-renew.service fleeting-renew.timer fleeting-reboot.path
+fleeting-reboot.service'
 # What is enabled, beside what fleeting.target pulls in; what starts the updater before itself, so
 # that nothing starts it again when one after the other is stopped.
 enabled='fleeting.target fleeting-update.path fleeting-update.timer fleeting-update.service
-fleeting-restart.path media-fleeting.mount fleeting-renew.timer'
+fleeting-restart.path media-fleeting.mount fleeting-renew.timer fleeting-reboot.path'
 users=$image/etc/sysusers.d/fleeting.conf
 folders=$image/etc/tmpfiles.d/fleeting.conf
 list=$home/.installed-files
@@ -278,6 +279,7 @@ install_all() {
     if live && [ -e "$units/fleeting-update.service" ]; then
         run systemctl stop fleeting-update.path fleeting-update.timer fleeting-update \
             fleeting-restart.path
+        [ ! -e "$units/fleeting-reboot.path" ] || run systemctl stop fleeting-reboot.path
     fi
     if live && systemctl --quiet is-active fleeting.target 2>/dev/null; then
         run systemctl stop fleeting.target fleeting-perceive fleeting-uplink
@@ -290,7 +292,7 @@ install_all() {
         # shellcheck disable=SC2086 - a list
         run systemctl enable $enabled
         [ -z "$start" ] || run systemctl restart fleeting.target fleeting-update.path \
-            fleeting-update.timer fleeting-restart.path
+            fleeting-update.timer fleeting-restart.path fleeting-reboot.path
     fi
     [ -n "$dry" ] || say "installed. Configuration: $settings; status: systemctl status 'fleeting*'"
 }
@@ -315,7 +317,8 @@ uninstall_all() {
     fi
     if [ -n "$purge" ]; then
         remove "$image/etc/fleeting" "$image/var/lib/fleeting" "$image/var/lib/fleeting-uplink" \
-            "$slots" "$image/var/lib/fleeting-jobs" "$image/var/lib/fleeting-enrol"
+            "$slots" "$image/var/lib/fleeting-jobs" "$image/var/lib/fleeting-enrol" \
+            "$image/var/lib/fleeting-perceive" "$image/var/lib/fleeting-reboot"
         for name in fleeting-perceive fleeting-uplink fleeting-update; do
             ! live || ! id "$name" >/dev/null 2>&1 || run userdel "$name"
         done

@@ -58,7 +58,8 @@ class SourceConfig(Section):
 
     kind: Literal["picamera2", "v4l2", "gstreamer", "file"] = "picamera2"
     target: str = ""
-    """Camera number, `/dev/videoN`, GStreamer pipeline or video file; empty: the first camera."""
+    """Camera number, `/dev/videoN`, GStreamer pipeline or video file; empty: the first camera that
+    gives pictures."""
 
     @field_validator("target")
     @classmethod
@@ -66,9 +67,15 @@ class SourceConfig(Section):
         return whole_path(target) if target.startswith("~") else target
 
     width: int = Field(640, ge=64, le=4096)
-    """Pixels."""
+    """Pixels, as the camera delivers them, before `rotate`."""
     height: int = Field(480, ge=64, le=4096)
-    """Pixels."""
+    """Pixels, likewise."""
+    rotate: Literal[0, 90, 180, 270] = 0
+    """Degrees clockwise by which the picture is turned to be upright; of a file, on top of the
+    rotation it states itself. Everything else, `privacy.staff_zones` too, means the upright
+    picture."""
+    mirror: bool = False
+    """Swap left and right of the upright picture, for a camera that sees a mirror."""
     fps: float = Field(30.0, ge=1, le=240)
     """Frames per second to ask the camera for."""
     pace: Literal["realtime", "fast"] = "realtime"
@@ -76,7 +83,19 @@ class SourceConfig(Section):
     loop: bool = False
     """Files only: begin again at the end."""
     stall: float = Field(5.0, ge=0.5, le=120)
-    """Seconds without a frame after which the camera counts as hung."""
+    """Seconds without a new picture after which the camera counts as hung, and its process is ended
+    and started anew."""
+    reboot: bool = False
+    """Restart the machine where the camera ended the service five times within an hour: at most
+    once in six hours and three times a day. As a service only."""
+
+    @property
+    def device(self) -> Path | None:
+        """The device file of a V4L2 camera; None: not V4L2, or the first is used."""
+        if self.kind != "v4l2" or not self.target:
+            return None
+        numbered = self.target.isascii() and self.target.isdecimal()
+        return Path(f"/dev/video{int(self.target)}" if numbered else self.target)
 
 
 class SoundConfig(Section):
@@ -172,8 +191,8 @@ class PrivacyConfig(Section):
     quiet_hours: tuple[Hours, ...] = Field((), max_length=8, strict=False)
     """Local times such as "22:00-06:30" in which no frame is analysed."""
     staff_zones: tuple[Polygon, ...] = Field((), max_length=16, strict=False)
-    """Polygons of [x, y] corners, fractions of the picture's width and height, that are masked
-    before any model runs."""
+    """Polygons of [x, y] corners, fractions of the upright picture's width and height (after
+    `source.rotate` and `source.mirror`), that are masked before any model runs."""
 
 
 class ContentConfig(Section):
@@ -260,6 +279,17 @@ class MqttConfig(Section):
         return self
 
 
+class HeatConfig(Section):
+    """What is done while the board is hot or its supply is weak."""
+
+    ladder: bool = True
+    """Do less; false: only say so."""
+    pause: float = Field(85.0, ge=60, le=110)
+    """Degrees Celsius from which nothing is looked at, until 7 below. From 10 below: 20 frames per
+    second, no micro-expressions and no microphone; from 5 below: 10 frames per second and one face;
+    each until 5 degrees below its own."""
+
+
 class UpdateConfig(Section):
     """Updates of the package and its models; the operating system is not ours to update."""
 
@@ -304,6 +334,7 @@ class AgentConfig(Section):
     content: ContentConfig = ContentConfig()
     words: WordsConfig = WordsConfig()
     store: StoreConfig = StoreConfig()
+    heat: HeatConfig = HeatConfig()
     mqtt: MqttConfig = MqttConfig()
     update: UpdateConfig = UpdateConfig()
 

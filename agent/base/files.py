@@ -29,7 +29,7 @@ def write_atomically(
     `data`: the content, or a function that writes it. `mode`: permissions; None: 0666 less the
     umask. The sandbox lets none be changed: there None or 0600. Raises `OSError` and leaves `path`
     unchanged; where only the folder's fsync fails, `path` holds the new content, which a power loss
-    may undo. A power loss may leave the temporary file.
+    may undo. A power loss may leave the temporary file (`remove_leftovers`).
     """
     number, temporary = _make_beside(path, 0o666 if mode is None else 0o600)
     try:
@@ -49,6 +49,15 @@ def write_atomically(
             os.unlink(temporary)
         raise
     sync_folder(path.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what power cuts in the middle of `write_atomically` have left beside `path`, which
+    would be one file more with each. For the file's only writer, before it writes. Never raises."""
+    with contextlib.suppress(OSError):
+        for each in path.parent.glob(f".{path.name}.????????.tmp"):
+            with contextlib.suppress(OSError):
+                each.unlink()
 
 
 def read_regular_file(path: Path, max_bytes: int) -> bytes:

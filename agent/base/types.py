@@ -237,6 +237,8 @@ class Perceived:
     """Wall seconds per stage; `model.*`: inside the inference runtime."""
     speech: float | None = None
     """Probability that somebody spoke in the last .3 s; None: nobody listens."""
+    dark: bool = False
+    """The picture was dark (`agent.vision.exposure`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

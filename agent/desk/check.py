@@ -20,7 +20,9 @@ from agent.base.clock import WallClock
 from agent.base.config import AgentConfig
 from agent.base.errors import AgentError
 from agent.base.quotas import quotas
+from agent.desk import check_camera
 from agent.desk.check_broker import connect, is_online
+from agent.desk.check_heat import heat
 from agent.desk.check_updates import updates
 from agent.host import heartbeat, swap
 from agent.host.health import SERVICES, Condition, examine
@@ -29,7 +31,6 @@ from agent.inference.manifest import load_manifest, models_folder
 from agent.inference.tflite import open_model, runtime_name
 from agent.perceive.capture.portaudio import Input, open_input
 from agent.perceive.capture.resilient import open_source
-from agent.perceive.capture.source import Source
 from agent.privacy.policy.hearing import switched_on
 from agent.privacy.policy.rules import resolve
 from agent.text.sentiment import Sentiment
@@ -40,12 +41,8 @@ from agent.vision.micro.network import NetworkState, SpotterNetwork
 from agent.vision.micro.stream import INPUTS
 from agent.voice.level import Fault, Level, summed_up
 
-MEASUREMENT = 2.0
-"""Seconds over which the frame rate is measured."""
 LISTENING = 12
 """Reads of a tenth of a second each; the first ones tell how the microphone wakes up."""
-MIN_RATE = 0.9
-"""Share of the configured frame rate that must be reached."""
 REQUIRED_MODELS = ("detector", "landmarks", "expression")
 
 
@@ -79,49 +76,9 @@ def _failure(error: AgentError) -> PartStatus:
 
 
 def _camera(config: AgentConfig) -> PartStatus:
-    source = open_source(config.source)
-    try:
-        return _measure_camera(source, config)
-    finally:
-        source.close()
-
-
-def _measure_camera(source: Source, config: AgentConfig) -> PartStatus:
-    """Frame rate by frame timestamps, independent of the speed of this loop."""
-    times: list[float] = []
-    shape: tuple[int, ...] = ()
-    mean = 0.0
-    end = time.monotonic() + MEASUREMENT + config.source.stall
-    for frame in source:
-        times.append(frame.time)
-        shape, mean = frame.luma.shape, float(frame.luma.mean())
-        if frame.time - times[0] >= MEASUREMENT or time.monotonic() > end:
-            break
-    if len(times) < 2:
-        return PartStatus(
-            False, f"{source.name} gave only {len(times)} frame", "Use a longer video."
-        )
-    lost = source.counters.dropped
-    fps = (len(times) - 1 + lost) / (times[-1] - times[0])
-    expected = config.source.fps if source.live else source.fps_nominal
-    detail = (
-        f"{source.name}: {shape[1]}x{shape[0]}, {fps:.1f} frames/s of {expected:g} asked, "
-        f"mean brightness {mean:.0f} of 255"
-    )
-    if fps < MIN_RATE * expected:
-        return PartStatus(
-            False, detail, "Add light (long exposures slow a camera) or lower source.fps."
-        )
-    if config.micro.enabled and fps < config.micro.min_fps:
-        return PartStatus(
-            True,
-            detail,
-            f"Below {config.micro.min_fps:g} frames/s no micro-expressions are reported; raise "
-            "source.fps if you want them.",
-        )
-    if mean < 16:
-        return PartStatus(True, detail, "Very dark: remove the lens cap or add light.")
-    return PartStatus(True, detail)
+    """A camera is read by a process of its own, as the agent does: one that hangs is named."""
+    with contextlib.closing(open_source(config.source)) as source:
+        return PartStatus(*check_camera.measure(source, config))
 
 
 def _microphone(config: AgentConfig) -> PartStatus:
@@ -286,6 +243,11 @@ def _day(config: AgentConfig) -> PartStatus:
     return PartStatus(True, detail)
 
 
+def _heat(config: AgentConfig) -> PartStatus:
+    """What the board says of itself now."""
+    return PartStatus(*heat(config.heat))
+
+
 def _updates(config: AgentConfig) -> PartStatus:
     """Optional."""
     return PartStatus(*updates(config.update))
@@ -354,6 +316,7 @@ PARTS: dict[str, Callable[[AgentConfig], PartStatus]] = {
     "models": _models,
     "broker": _broker,
     "clock": _clock,
+    "heat": _heat,
     "disk": _disk,
     "swap": _swap,
     "day": _day,

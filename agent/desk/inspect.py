@@ -17,11 +17,14 @@ from agent.base.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Frame
 from agent.desk.still.folder import Candidate, candidates
 from agent.desk.still.read import read_still
 from agent.inference.manifest import load_manifest, models_folder
+from agent.vision.exposure import adjusted, levels
 from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, five_points
-from agent.vision.faces.landmarks import LandmarkEstimate
+from agent.vision.faces.landmarks import LandmarkEstimate, face_box
 from agent.vision.faces.looks import LOWEST, Looks
 from agent.vision.faces.pose import measure_head
 from agent.vision.faces.probability import FaceProbability, logit
+from agent.vision.faces.readable import is_readable
+from agent.vision.faces.tilted import tilted
 from agent.vision.faces.track_state import intersection_over_smaller
 from agent.vision.pipeline import Models
 
@@ -73,7 +76,14 @@ class Inspector:
         landmark network (`agent.vision.faces.probability`).
         """
         kept: list[dict[str, Any]] = []
-        for face in sorted(self._faces(luma), key=lambda face: -float(face["score"])):
+        exposed, table = levels(luma)
+        if table is not None and exposed.state != "over":
+            luma = adjusted(luma, table)
+        faces = self._faces(luma)
+        if table is not None and exposed.state == "over" and not faces:
+            # what is clipped is lost: where the face is can be told, its expression cannot
+            faces = [{**face, "unsure": True} for face in self._faces(adjusted(luma, table))]
+        for face in sorted(faces, key=lambda face: -float(face["score"])):
             box = np.array(face["box"], np.float32)
             # a weaker face inside a stronger one is a part of it, or a duplicate from a tile
             if all(
@@ -85,7 +95,8 @@ class Inspector:
 
     def _faces(self, luma: Grey) -> list[dict[str, Any]]:
         found = self._looks(luma)
-        faces = []
+        faces: list[dict[str, Any]] = []
+        sure: list[Float] = []
         for box, keypoints, best, mean in zip(
             found.boxes, found.keypoints, found.best.tolist(), found.mean.tolist(), strict=True
         ):
@@ -96,6 +107,12 @@ class Inspector:
             if score >= self._score_above:
                 expression = self._models.expression.still(luma, estimate.points)
                 faces.append(_record(box, score, keypoints, estimate, expression))
+                if estimate.is_sure:
+                    sure.append(face_box(estimate.points))
+        for face in tilted(self._models.detector, self._models.landmarks, luma, sure):
+            score = self._probability(logit(face.estimate.presence), *2 * [logit(face.score)])
+            expression = self._models.expression.still(luma, face.estimate.points)
+            faces.append(_record(face.box, score, face.keypoints, face.estimate, expression))
         return faces
 
     def crop(self, luma: Grey) -> list[dict[str, Any]]:
@@ -176,6 +193,7 @@ def _record(
     expression: Expression,
 ) -> dict[str, Any]:
     pose = measure_head(estimate.points).pose
+    readable = is_readable(estimate.is_sure, pose.roll)
     return {
         "box": _rounded(box),
         "score": round(score, 4),
@@ -191,7 +209,7 @@ def _record(
             name: round(float(p), 4)
             for name, p in zip(EXPRESSIONS, expression.probabilities, strict=True)
         },
-        "unsure": expression.unsure,
+        "unsure": expression.unsure or not readable,
         "valence": round(expression.valence, 3),
         "arousal": round(expression.arousal, 3),
         "action_units": {

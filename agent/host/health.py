@@ -1,9 +1,13 @@
-"""Is a service well? One answer, for the updater's soak and for `fleeting check`.
+"""Is a service well? One answer, `judge`, for whoever asks: the watchdog (`own`), the updater's
+soak and `fleeting check` (`examine`), and the uplink's health message (`of_report`).
 
 Well is: started, ready within its time, its sandbox as closed as it was before, and progress made
-lately. Progress is what feeds the service manager's watchdog (`agent.host.heartbeat`). A perceive
-that is paused or in quiet hours still takes frames, and is well; an uplink whose broker is away
+lately. Progress is said by what made it (`agent.host.heartbeat`), never by a clock. A perceive that
+is paused, too hot or in quiet hours still takes frames, and is well; an uplink whose broker is away
 knows that, and is well.
+
+The uplink may not read perceive's sign of life: the wall between the two carries reports only. It
+judges by the age of the last one.
 """
 
 from __future__ import annotations
@@ -13,15 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from agent import __version__
 from agent.host import heartbeat
 from agent.host.heartbeat import Beat
-from agent.host.launch import MAX_STARTS, Starts, read_starts
+from agent.host.launch import BASE, MAX_STARTS, Starts, read_starts
 
 SERVICES = ("perceive", "uplink")
 READY_WITHIN = 900.0
 """Seconds; as TimeoutStartSec= of the unit: kernels are compiled at the first start."""
 PROGRESS_WITHIN = 60.0
 """Seconds; below WatchdogSec= of the units."""
+REPORT_INTERVAL = 60.0
+"""Seconds between two reports of a perceive that makes progress, at most."""
 
 Condition = Literal[
     "well", "absent", "starting", "ended", "crashed", "no_start", "stalled", "open", "other"
@@ -69,6 +76,36 @@ def examine(
     return judge(beat, starts, alive, heartbeat.boottime(), expected, limits), beat
 
 
+def own() -> Condition:
+    """The condition of this process, by what it would say of itself."""
+    beat = heartbeat.own()
+    starts = Starts(BASE, "-", 1, beat.pid, beat.started)
+    return judge(beat, starts, True, heartbeat.boottime(), Expected(), Limits())
+
+
+def is_fit(condition: Condition, *, waits: bool = False) -> bool:
+    """Whether the service manager is to leave a service alone: it is well, or it `waits` for what
+    no restart would bring, such as a camera that was unplugged, and says so."""
+    return condition == "well" or (waits and condition == "stalled")
+
+
+def of_report(age: float | None, *, moves: bool) -> Condition:
+    """The condition of perceive by its last report. `age`: seconds since it came, None where there
+    is none; `moves`: whether frames came then.
+
+    A process that is looked after does not stay silent for longer than it may take to start: it was
+    started again, or is gone.
+    """
+    if age is None:
+        return "absent"
+    now = heartbeat.boottime()
+    at = now - min(age, now)
+    starts = Starts(BASE, "-", 1, 1, at)
+    beat = Beat(1, __version__, "ready", None, None, at, at, at if moves else None)
+    limits = Limits(progress=REPORT_INTERVAL + PROGRESS_WITHIN)
+    return judge(beat, starts, age <= READY_WITHIN, now, Expected(), limits)
+
+
 def judge(
     beat: Beat | None,
     starts: Starts | None,
@@ -104,4 +141,7 @@ def judge(
     return "well"
 
 
-__all__ = ["MAX_STARTS", "SERVICES", "Condition", "Expected", "Limits", "examine", "judge"]
+__all__ = [
+    "MAX_STARTS", "SERVICES", "Condition", "Expected", "Limits", "examine", "is_fit", "judge",
+    "of_report", "own",
+]  # fmt: skip

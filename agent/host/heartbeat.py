@@ -134,6 +134,7 @@ def boottime() -> float:
 
 _file: int | None = None
 _beat: Beat | None = None
+"""Of this process; kept without a folder, too, for what it says of itself."""
 _next = 0.0
 """Seconds of CLOCK_BOOTTIME before which no progress is written."""
 
@@ -142,7 +143,8 @@ def open_file(name: str) -> None:
     """Begin to write the record of the service `name`, where a folder is named. Call it before the
     process enters its sandbox."""
     global _file, _beat, _next
-    before, _file, _beat, _next = _file, None, None, 0.0
+    before, _file, _next = _file, None, 0.0
+    _beat = Beat(os.getpid(), __version__, started=boottime())
     if before is not None:
         os.close(before)
     folder = os.environ.get(FOLDER, "")
@@ -162,41 +164,46 @@ def open_file(name: str) -> None:
         log.warning("No sign of life can be left in %s: %s.", folder, reason(error))
         return
     _file = number
-    _write(Beat(os.getpid(), __version__, started=boottime()))
+    _write(_beat)
+
+
+def own() -> Beat:
+    """What this process would say of itself."""
+    global _beat
+    if _beat is None:
+        _beat = Beat(os.getpid(), __version__, started=boottime())
+    return _beat
 
 
 def sandboxed(found_open: Iterable[str]) -> None:
     """The sandbox has been entered; what it should refuse and does not."""
-    if _beat is not None:
-        _write(replace(_beat, openings=frozenset(found_open)))
+    _write(replace(own(), openings=frozenset(found_open)))
 
 
 def connected(is_connected: bool) -> None:
     """Whether there is a connection to the broker now."""
-    if _beat is not None and _beat.connected is not is_connected:
-        _write(replace(_beat, connected=is_connected))
+    if own().connected is not is_connected:
+        _write(replace(own(), connected=is_connected))
 
 
 def ready() -> None:
     """Start-up is complete, which is progress too."""
-    if _beat is not None:
-        now = boottime()
-        _write(replace(_beat, state="ready", ready=now, progress=now))
+    now = boottime()
+    _write(replace(own(), state="ready", ready=now, progress=now))
 
 
 def progress() -> None:
     """Something was done; written once a second at most."""
     global _next
-    if _beat is None or (now := boottime()) < _next:
-        return
-    _next = now + _INTERVAL
-    _write(replace(_beat, progress=now))
+    now = boottime()
+    if now >= _next:
+        _next = now + _INTERVAL
+        _write(replace(own(), progress=now))
 
 
 def stopping() -> None:
     """Shutdown has begun."""
-    if _beat is not None:
-        _write(replace(_beat, state="stopping"))
+    _write(replace(own(), state="stopping"))
 
 
 def _write(beat: Beat) -> None:

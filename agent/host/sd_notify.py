@@ -13,7 +13,7 @@ import socket
 import time
 
 from agent.base.errors import reason
-from agent.host import heartbeat
+from agent.host import health, heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -64,16 +64,21 @@ def stopping() -> None:
     _send("STOPPING=1")
 
 
-def watchdog() -> None:
-    """Send a keep-alive (WatchdogSec=), at most four per watchdog timeout.
+def watchdog(*, progress: bool = True) -> None:
+    """Send a keep-alive (WatchdogSec=), at most four per watchdog timeout, where this process is
+    fit (`agent.host.health`).
 
-    Call on progress only (a frame processed, the outbox drained), not from a timer.
+    Call on progress only (a frame processed, the outbox drained), not from a timer; without
+    `progress` where the reason for none is known, and a restart would change nothing.
     """
     global _next_keepalive
-    heartbeat.progress()
+    if progress:
+        heartbeat.progress()
     timeout = _watchdog_timeout()
     now = time.monotonic()
     if timeout is None or now < _next_keepalive:
+        return
+    if not health.is_fit(health.own(), waits=not progress):
         return
     _next_keepalive = now + timeout / 4
     _send("WATCHDOG=1")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -78,11 +79,43 @@ def record(answer: Answer) -> bytes:
     return buffer.getvalue()
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Of one output from its golden values, in shares of their spread."""
+
+    output: str
+    mean: float
+    worst: float
+
+    @property
+    def passed(self) -> bool:
+        """Within `TOLERANCE` and `WORST`; not where a value is not finite."""
+        return bool(self.mean <= TOLERANCE and self.worst <= WORST)
+
+
 def verify(
     name: str, golden: Path, answer: Answer, ranges: Mapping[str, tuple[float, float]] | None = None
 ) -> None:
     """Compare what the model called `name` answers with its golden vectors. `ranges`: least and
     greatest value of each output, where they are known. Raises `ModelError`."""
+    judge(name, differences(name, golden, answer, ranges))
+
+
+def judge(name: str, found: Iterable[Difference]) -> None:
+    """Raises `ModelError` where an output of the model called `name` is off by too much."""
+    for each in found:
+        if not each.passed:
+            raise ModelError(
+                f"Model {name!r} fails its golden vectors: output {each.output!r} is off by "
+                f"{each.mean:.2f} of its spread, at most {TOLERANCE} may be."
+            )
+
+
+def differences(
+    name: str, golden: Path, answer: Answer, ranges: Mapping[str, tuple[float, float]] | None = None
+) -> list[Difference]:
+    """As `verify`, with the differences of every output instead of a verdict on them. Raises
+    `ModelError` where there is nothing to compare."""
     try:
         with open(golden, "rb") as file:
             content = file.read(_MAX_BYTES + 1)
@@ -102,20 +135,27 @@ def verify(
     }
     if not wanted or found.keys() != wanted.keys():
         raise ModelError(f"Model {name!r} has other outputs than its golden vectors.")
-    outputs = {key.partition(".")[2] for key in wanted}
-    for output in sorted(outputs):
-        keys = [f"{number}.{output}" for number in range(PATTERNS)]
-        if any(found[key].shape != wanted[key].shape for key in keys):
+    for key, value in found.items():
+        if value.shape != wanted[key].shape:
+            output = key.partition(".")[2]
             raise ModelError(f"Model {name!r}: output {output!r} has another shape than golden.")
-        ours = np.concatenate([found[key] for key in keys])
-        theirs = np.concatenate([wanted[key] for key in keys])
-        low, high = (ranges or {}).get(output, (0.0, 0.0))
-        # Patterns may move an output by less than rounding does.
-        least = max(_LEAST * (high - low), _LEAST * float(np.abs(theirs).max()), 1e-6)
-        spread = max(float(np.ptp(theirs)), least)
-        off = np.abs(ours - theirs) / spread
-        if not (np.isfinite(off).all() and off.mean() <= TOLERANCE and off.max() <= WORST):
-            raise ModelError(
-                f"Model {name!r} fails its golden vectors: output {output!r} is off by "
-                f"{float(off.mean()):.2f} of its spread, at most {TOLERANCE} may be."
-            )
+    return [
+        _difference(output, found, wanted, (ranges or {}).get(output, (0.0, 0.0)))
+        for output in sorted({key.partition(".")[2] for key in wanted})
+    ]
+
+
+def _difference(
+    output: str,
+    found: Mapping[str, Float],
+    wanted: Mapping[str, Float],
+    between: tuple[float, float],
+) -> Difference:
+    keys = [f"{number}.{output}" for number in range(PATTERNS)]
+    ours = np.concatenate([found[key] for key in keys])
+    theirs = np.concatenate([wanted[key] for key in keys])
+    low, high = between
+    # Patterns may move an output by less than rounding does.
+    least = max(_LEAST * (high - low), _LEAST * float(np.abs(theirs).max()), 1e-6)
+    off = np.abs(ours - theirs) / max(float(np.ptp(theirs)), least)
+    return Difference(output, float(off.mean()), float(off.max()))

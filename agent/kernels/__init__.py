@@ -1,4 +1,5 @@
-"""All Numba kernels. May import NumPy, Numba and llvmlite only, and not each other.
+"""All Numba kernels. May import NumPy, Numba and llvmlite only, and not each other; only
+`machine_code`, which compiles and keeps them, and is no kernel.
 
 Numba's cache does not notice a change in another file: stale machine code would run, with old
 values of imported constants. A few lines (the least-squares similarity, the columns of the flow)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from agent.kernels.machine_code import kernel
 
 Float = NDArray[np.float32]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def softmax_at_temperature(
     logits: Float, temperature: float, valence: Float, arousal: Float, probabilities: Float
 ) -> tuple[float, float, float]:  # pragma: no cover
@@ -49,7 +50,7 @@ def softmax_at_temperature(
     return highest, v, a
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def subtract_baseline(
     units: Float, neutral: float, sums: Float, weight: float, out: Float
 ) -> float:  # pragma: no cover

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from agent.kernels.machine_code import kernel
 
 Float = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 
 # Sums may be reordered, but NaN must propagate.
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
+@kernel(fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
 def face_channels(
     points: Float, inverse: Float, weights: Float, vertical: Flags, values: Float
 ) -> float:  # pragma: no cover

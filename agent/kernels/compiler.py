@@ -15,7 +15,9 @@ import mmap
 from pathlib import Path
 
 from llvmlite.binding.ffi import get_library_name  # type: ignore[import-untyped]
-from numba import config, njit
+from numba import config
+
+from agent.kernels.machine_code import kernel
 
 _SEGMENT = 1
 _WRITABLE = 2
@@ -94,7 +96,7 @@ def release() -> int:
     return offered
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _nothing(number: float) -> float:  # pragma: no cover
     return number
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import config, njit, types
+from numba import config, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from agent.kernels.machine_code import kernel
 
 Float = NDArray[np.float32]
 i32 = np.int32
@@ -42,7 +44,7 @@ if config.DISABLE_JIT:
     _load_pair = _load_pair_plain
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _index_range(
     start: int, step: int, limit: int, count: int
 ) -> tuple[int, int]:  # pragma: no cover
@@ -53,7 +55,7 @@ def _index_range(
     return _ascending_range(start, step, limit, count)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _ascending_range(
     start: int, step: int, limit: int, count: int
 ) -> tuple[int, int]:  # pragma: no cover
@@ -64,7 +66,7 @@ def _ascending_range(
     return (first, last) if first < last else (0, 0)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _block_means(sums: Any, step: int, means: Grey) -> None:  # pragma: no cover
     """Means of square blocks from their column sums."""
     # slightly above the reciprocal, or exact means would be rounded down
@@ -76,7 +78,7 @@ def _block_means(sums: Any, step: int, means: Grey) -> None:  # pragma: no cover
         means[x] = np.uint8(i32(np.float32(total) * share))
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def halve(image: Grey, x0: int, y0: int, out: Grey) -> None:  # pragma: no cover
     """Means of 2 x 2 pixels, rounded half up, as OpenCV's resizing to the half gives them.
 
@@ -99,7 +101,7 @@ def halve(image: Grey, x0: int, y0: int, out: Grey) -> None:  # pragma: no cover
             means[x] = np.uint8(u16(total + u16(2)) >> u16(2))
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _downscaled(
     image: Grey, x0: int, y0: int, columns: int, rows: int, step: int
 ) -> Grey:  # pragma: no cover
@@ -125,7 +127,7 @@ def _downscaled(
     return out
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def cut_crop(image: Grey, matrix: Float, crop: Grey) -> None:  # pragma: no cover
     """Warp an image into a crop, black outside.
 
@@ -254,7 +256,7 @@ def cut_crop(image: Grey, matrix: Float, crop: Grey) -> None:  # pragma: no cove
             crop[y, k] = _edge_pixel(image, start_x + k * dx, start_y + k * dy)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _edge_pixel(image: Grey, u: int, v: int) -> int:  # pragma: no cover
     """Bilinear grey level at fixed-point (u, v), with pixels outside black."""
     height, width = image.shape
@@ -273,7 +275,7 @@ def _edge_pixel(image: Grey, u: int, v: int) -> int:  # pragma: no cover
     return total >> 16
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def correlation(a: Grey, b: Grey, step: int) -> float:  # pragma: no cover
     """Pearson's correlation of two images of the same size, of every `step`-th pixel.
 

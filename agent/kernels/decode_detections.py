@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from agent.kernels.machine_code import kernel
 
 Float = NDArray[np.float32]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def decode_detections(
     score: Float,
     box: Float,

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import config, njit, types
+from numba import config, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from agent.kernels.machine_code import kernel
 
 Float = NDArray[np.float32]
 Grey = NDArray[np.uint8]
@@ -232,7 +234,7 @@ else:
     _compare = _patch_intrinsic(_emit_compare, 9)
 
 
-@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@kernel(fastmath=True, error_model="numpy")
 def lucas_kanade(
     before: Grey, after: Grey, start: Float, guess: Float, ridge: float, iterations: int
 ) -> Float:  # pragma: no cover

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from agent.kernels.machine_code import kernel
 
 Float = NDArray[np.float32]
 Double = NDArray[np.float64]
@@ -30,7 +31,7 @@ _TRANSITION = 0.08
 """IODs over which the network's weight rises to 1 beyond the trusted distance."""
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _solve(system: Double, right: Double) -> None:  # pragma: no cover
     """Solve `system` x = `right` in place by Cholesky decomposition; reads the lower triangle."""
     n = right.size
@@ -51,7 +52,7 @@ def _solve(system: Double, right: Double) -> None:  # pragma: no cover
         right[i] /= system[i, i]
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+@kernel(fastmath={"reassoc", "contract", "nsz", "arcp"})
 def _put_block(
     weight: Double, terms: Double, system: Double, row: int, column: int
 ) -> None:  # pragma: no cover
@@ -81,7 +82,7 @@ def _put_block(
             system[row + k, column + m] = sums[k][m]
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+@kernel(fastmath={"reassoc", "contract", "nsz", "arcp"})
 def _put_target(target: Double, terms: Double, right: Double, row: int) -> None:  # pragma: no cover
     """Put the sums of `target` times each term into four elements of `right`."""
     s0 = s1 = s2 = s3 = 0.0
@@ -96,7 +97,7 @@ def _put_target(target: Double, terms: Double, right: Double, row: int) -> None:
     right[row + 3] = s3
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def fit_rigid_motion(
     flow: Float, in_crop: Float, face: Float, ridge: float, iod: float
 ) -> Float:  # pragma: no cover
@@ -213,7 +214,7 @@ def fit_rigid_motion(
     return out
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def fuse_landmarks(
     flow: Float,
     in_crop: Float,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from agent.kernels.machine_code import kernel
 
 Float = NDArray[np.float32]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def fit_similarity(source: Float, target: Float) -> Float:  # pragma: no cover
     """Least-squares similarity (rotation, uniform scale, shift) between matched points.
 
@@ -66,7 +67,7 @@ def fit_similarity(source: Float, target: Float) -> Float:  # pragma: no cover
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def landmarks_in_frame(
     matrix: Float, relative: Float, logit: Float, size: float, points: Float
 ) -> float:  # pragma: no cover
@@ -104,7 +105,7 @@ def landmarks_in_frame(
     return 1.0 / (1.0 + np.exp(-float(logit[0, 0])))
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def extent(points: Float) -> Float:  # pragma: no cover
     """Axis-aligned bounding box float32[4], xyxy, of points float32[N, 2], N >= 1. O(N)."""
     out = np.empty(4, np.float32)

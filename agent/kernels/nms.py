@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from agent.kernels.machine_code import kernel
 
-@njit(nogil=True, cache=True)
+
+@kernel()
 def nms(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], iou_above: float
 ) -> NDArray[np.int64]:
@@ -63,7 +64,7 @@ def nms(
     return kept[:total].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def pairwise_iou(
     a: NDArray[np.float32], b: NDArray[np.float32]
 ) -> NDArray[np.float32]:  # pragma: no cover

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from agent.kernels.machine_code import kernel
 
 Float = NDArray[np.float32]
 Count = NDArray[np.int64]
@@ -24,7 +25,7 @@ _MIN_NOISE = 0.04
 """Per cent of the inter-ocular distance."""
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def normalise(
     step: Float,
     length: float,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from agent.kernels.machine_code import kernel
 
 Float = NDArray[np.float32]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def perturbation(
     frames: Float, pitch: Float, rate: float, jitter: Float, shimmer: Float
 ) -> None:  # pragma: no cover
@@ -82,7 +83,7 @@ def perturbation(
             shimmer[n] = total / (count - 1) / (level / count)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _highest(samples: Float, start: float, end: float) -> int:  # pragma: no cover
     """Where the highest sample lies from `start` to `end`."""
     best = int(start)

@@ -7,13 +7,14 @@ of a sampled sound", Proc. Institute of Phonetic Sciences 17, 1993.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from agent.kernels.machine_code import kernel
 
 Float = NDArray[np.float32]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def pitch_candidates(
     correlation: Float,
     window: Float,
@@ -83,7 +84,7 @@ def pitch_candidates(
                 harmonicity[n] = height
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def pitch_path(
     frequency: Float,
     strength: Float,

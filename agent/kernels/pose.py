@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from agent.kernels.machine_code import kernel
 
 Float = NDArray[np.float32]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def scaled_orthographic_pose(
     points: Float, inverse: Float
 ) -> tuple[float, float, float, float]:  # pragma: no cover
@@ -84,7 +85,7 @@ def scaled_orthographic_pose(
     return yaw, pitch, roll, facing
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def measure_head(
     points: Float, inverse: Float, forehead: float, box: Float
 ) -> tuple[float, float, float, float, float]:  # pragma: no cover

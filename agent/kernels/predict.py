@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from agent.kernels.machine_code import kernel
 
 Float = NDArray[np.float32]
 
@@ -13,7 +14,7 @@ EARLIER, NETWORK, GUESS, START = range(4)
 # Duplicated in `kernels.fusion` (see the package docstring); a test compares them.
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _transformed(matrix: Float, points: Float) -> Float:  # pragma: no cover
     out = np.empty((points.shape[0], 2), np.float32)
     for i in range(points.shape[0]):
@@ -24,7 +25,7 @@ def _transformed(matrix: Float, points: Float) -> Float:  # pragma: no cover
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _moved_by_similarity(source: Float, target: Float) -> Float:  # pragma: no cover
     """`source` transformed by the least-squares similarity to `target`, see `kernels.geometry`."""
     n = source.shape[0]
@@ -63,7 +64,7 @@ def _moved_by_similarity(source: Float, target: Float) -> Float:  # pragma: no c
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def predict_landmarks(
     matrix_before: Float,
     matrix_after: Float,
@@ -111,7 +112,7 @@ def predict_landmarks(
     return moved / (iod * n) if apart <= 0.25 * iod * n else -1.0
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def carry_landmarks(
     network: Float, answered: Float, before: Float, latest: Float, ahead: float
 ) -> Float:  # pragma: no cover

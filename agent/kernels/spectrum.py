@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from agent.kernels.machine_code import kernel
 
 Float = NDArray[np.float32]
 Count = NDArray[np.int64]
@@ -14,12 +15,12 @@ _FLOOR = 1e-6
 _LEAST = 1e-20
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _decibels(power: float, floor: float) -> float:  # pragma: no cover
     return 10.0 * np.log10(max(power, floor))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _slope(
     spectrum: Float, width: float, low: float, high: float, floor: float
 ) -> float:  # pragma: no cover
@@ -33,7 +34,7 @@ def _slope(
     return product / square / width * 1000.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def band_powers(
     power: Float, first: Count, weights: Float, bands: Float
 ) -> None:  # pragma: no cover
@@ -59,7 +60,7 @@ def band_powers(
             bands[n, m] = total
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def voice_quality(
     power: Float, width: float, pitch: Float, measures: Float
 ) -> None:  # pragma: no cover

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from agent.kernels.machine_code import kernel
 
 Float = NDArray[np.float32]
 Count = NDArray[np.int64]
 
 
-@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@kernel(fastmath=True, error_model="numpy")
 def _dot(weights: Float, window: Float) -> np.float32:  # pragma: no cover
     total = np.float32(0)
     for k in range(window.size):
@@ -18,7 +19,7 @@ def _dot(weights: Float, window: Float) -> np.float32:  # pragma: no cover
     return total
 
 
-@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@kernel(fastmath=True, error_model="numpy")
 def network_step(
     inputs: Float,
     first: Float,

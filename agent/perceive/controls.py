@@ -17,7 +17,7 @@ from agent.wall.remote_settings import Settings, read
 
 log = logging.getLogger(__name__)
 
-Mode = Literal["running", "paused", "quiet"]
+Mode = Literal["running", "paused", "quiet", "hot"]
 
 _POLL_INTERVAL = 0.2
 """Seconds between checks of the settings file and the clock."""
@@ -47,7 +47,7 @@ class RuntimeControls:
         self._content_count = 0
         self.slot = 0
         """Content on show, 0-255."""
-        self.mode: Mode = "running"
+        self.mode: Literal["running", "paused", "quiet"] = "running"
         self.settings = Settings()
         """The newest valid settings; initially the defaults."""
         self.refused = 0

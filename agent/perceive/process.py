@@ -10,19 +10,24 @@ from typing import get_args
 
 from agent.base.clock import FILE_CLOCK, ClockReading, WallClock
 from agent.base.config import AgentConfig
-from agent.base.errors import ConfigError
-from agent.base.report import PerceiveCage
+from agent.base.errors import CaptureError, ConfigError
+from agent.base.report import EventCode, PerceiveCage
 from agent.base.report.device import PerceiveOpening
 from agent.base.types import Frame, Perceived
 from agent.base.vocabulary import Flag
 from agent.host import sd_notify
+from agent.host.board import Watch
+from agent.host.health import REPORT_INTERVAL
+from agent.perceive.camera_exits import CameraExits
 from agent.perceive.capture.resilient import resilient_frames
+from agent.perceive.capture.spawn import CameraProcess
 from agent.perceive.content_socket import ContentSocket
 from agent.perceive.controls import Mode, RuntimeControls
 from agent.perceive.ears import Ears
+from agent.perceive.heat import Heat
 from agent.perceive.slots import SlotQuota
 from agent.perceive.stages import Stages
-from agent.perceive.status import VITALS_INTERVAL, PerceiveReport, StatusReporter
+from agent.perceive.status import PerceiveReport, StatusReporter
 from agent.perceive.summary_store import SummaryStore
 from agent.perceive.warm_up import warm
 from agent.privacy.policy.rules import Policy, resolve
@@ -49,8 +54,10 @@ class Perceiver:
         sandbox: PerceiveCage = _UNKNOWN_SANDBOX,
         content: ContentSocket | None = None,
         ears: Ears | None = None,
+        watch: Watch | None = None,
     ) -> None:
-        """Raises `ConfigError` where the policy forbids running, `ModelError`, `StoreError`."""
+        """`watch`: of this board, where frames come in real time; closed by `finish`. Raises
+        `ConfigError` where the policy forbids running, `ModelError`, `StoreError`."""
         self._local = config
         self._observer = observer
         self._live = config.source.kind != "file"
@@ -68,8 +75,11 @@ class Perceiver:
         )
         self._controls = RuntimeControls(config, clock, self._live, content, self._slots.take)
         self._settings = self._controls.settings
+        self._heat = Heat(
+            config.heat, watch, self._status.record_event, hot=self._status.take_over() == "hot"
+        )
         self._refused = 0
-        self._mode: Mode = "running"
+        self._mode: Mode = "hot" if self._heat.paused else "running"
         self._window: int | None = None
         desired = self._desired(self._settings) or local
         self._ears = ears or Ears()
@@ -78,6 +88,8 @@ class Perceiver:
         self._words_refused = 0
         self._words_due = 0.0
         self._mute = False
+        self._owed: set[Flag] = set()
+        """Flags of frames that were left out for heat."""
         self._controls.set_quiet_hours(self._stages.policy.quiet_hours)
         self._publish_birth()
         if sandbox.found_open and self._live:
@@ -88,12 +100,21 @@ class Perceiver:
         """Whether the policy in force has voices read."""
         return self._stages.policy.hears
 
+    @property
+    def fps(self) -> float | None:
+        """Frames a second that are wanted at most, for heat; None: all."""
+        return self._heat.fps
+
     def step(self, frame: Frame, dropped: int, flags: set[Flag]) -> None:
         """Analyse one frame, unless paused or in quiet hours, and store completed summaries."""
         self._time = frame.time
         mode = self._update_mode(frame.time)
         releaser, hearing = self._stages.releaser, self._stages.hearing
-        if mode == "running":
+        if mode == "running" and not self._heat.takes(frame.time):
+            self.report.unseen += 1
+            self._owed |= flags
+            done = releaser.pass_time(frame.time)
+        elif mode == "running":
             speech = hearing.listen(frame.time, releaser)
             perceived = self._stages.pipeline(frame, speech)
             self.report.frames += 1
@@ -102,6 +123,7 @@ class Perceiver:
                 self._observer(perceived)
             slot = self._controls.slot
             self._slots.take(slot)
+            flags, self._owed = flags | self._owed | self._heat.flags, set()
             done = releaser.observe(perceived, slot=slot, dropped=dropped, flags=flags)
             hearing.attribute(perceived, releaser, slot)
             self._note_refused_words()
@@ -122,7 +144,7 @@ class Perceiver:
             and words.refused.total > self._words_refused
             and now >= self._words_due
         ):
-            self._words_refused, self._words_due = words.refused.total, now + VITALS_INTERVAL
+            self._words_refused, self._words_due = words.refused.total, now + REPORT_INTERVAL
             log.warning("%d lines of text were refused so far.", words.refused.total)
             self._status.record_event("words_refused")
         if transcriber is not None and transcriber.failed and not self._mute:
@@ -131,45 +153,61 @@ class Perceiver:
                         transcriber.failed)  # fmt: skip
             self._status.record_event("transcriber_failed")
 
-    def stalled(self) -> None:
-        """The camera stopped; visits and windows still end by time."""
-        self._status.record_event("camera_stalled")
+    def stalled(self, *, away: bool) -> None:
+        """The camera stopped; visits and windows still end by time. `away`: as an absent one is
+        waited for, which no restart mends, the service manager is told that all is well; whoever
+        judges an update is not."""
+        if away:
+            sd_notify.watchdog(progress=False)
         self._status.publish_vitals("stalled", at_once=True)
         self._stages.hearing.forget()
         self._store.add(self._stages.releaser.pass_time(time.monotonic()))
 
+    def noticed(self, code: EventCode) -> None:
+        """Something of the camera is to be reported."""
+        self._status.record_event(code)
+
     def reopened(self) -> None:
-        """The camera was reopened."""
+        """The camera gives pictures again."""
         self.report.reopened += 1
         self._status.record_event("camera_restarted")
+        self._status.publish_vitals(self._mode, at_once=True)
 
     def finish(self) -> None:
         """End all visits and windows and store their summaries. Raises `StoreError`."""
+        self._heat.close()
         self._controls.close()
         self._store.add(self._stages.finish(self._time))
         self._store.flush()
+        self._status.leave()
         self._ears.close()
         self._outbox.close()
 
     def _update_mode(self, now: float) -> Mode:
-        """Follow the controls: new settings, pause, quiet hours.
+        """Follow the controls and the board: new settings, pause, quiet hours, heat.
 
         A pause begins at once. It ends, and settings change, only when a window begins: both end
         open visits, and otherwise repeated commands could split one visit into many, each with its
         own epsilon.
         """
         self._controls.poll()
+        self._heat.poll()
         window = int(now // self._stages.policy.window)
         begins, self._window = window != self._window, window
         desired, known = self._controls.settings, self._settings
         if begins and (desired.version, desired.patch) != (known.version, known.patch):
             self._apply(desired)
+        if begins and self._heat.begin_window():
+            self._stages.restrict(self._heat.step, now)
         if self._controls.refused != self._refused:
             self._refused = self._controls.refused
             self._status.record_event("settings_refused")
-        mode = self._controls.mode
+        mode: Mode = self._controls.mode
         if self._mode == "paused" and not begins:
             mode = "paused"
+        if mode == "running" and self._heat.paused:
+            mode = "hot"
+            self._stages.releaser.flag(now, ("throttled",))
         if mode != self._mode:
             if "paused" in (mode, self._mode):
                 self._status.record_event("paused" if mode == "paused" else "resumed")
@@ -230,23 +268,36 @@ def perceive(
     sandbox: PerceiveCage = _UNKNOWN_SANDBOX,
     content: ContentSocket | None = None,
     ears: Ears | None = None,
+    camera: CameraProcess | None = None,
+    exits: CameraExits | None = None,
+    watch: Watch | None = None,
 ) -> PerceiveReport:
     """Run until the file ends or `stop` is set; a camera that stops is reopened.
 
     `observer`: called with each frame's result, must not block. `sandbox`: result of entering it.
     `content`: where the slot of the content on show is received. `ears`: where words are, and who
-    is told of what was heard and read.
+    is told of what was heard and read. `camera`: what reads it, started before the sandbox.
+    `exits`: told where this process ends because of its camera.
+    `watch`: of another board than this one.
 
-    Raises `ConfigError`, `ModelError`, `StoreError`; `CaptureError` only for a file, or for a
-    camera that cannot be opened at startup.
+    Raises `ConfigError`, `ModelError`, `StoreError`; `CaptureError` for a file, for a camera that
+    cannot be opened at startup, and for one that does not come back.
     """
-    perceiver = Perceiver(config, observer, sandbox, content, ears)
+    # A file at full speed is not to depend on how warm it makes the board.
+    in_time = config.source.kind != "file" or config.source.pace == "realtime"
+    if watch is None and in_time:
+        watch = Watch()
+    perceiver = Perceiver(config, observer, sandbox, content, ears, watch)
     try:
-        if config.source.kind != "file" or config.source.pace == "realtime":
+        if in_time:
             warm(config, perceiver.hears)
         sd_notify.ready("running")
-        for frame, dropped, flags in resilient_frames(config.source, stop, perceiver):
+        for frame, dropped, flags in resilient_frames(config.source, stop, perceiver, camera):
             perceiver.step(frame, dropped, flags)
+    except CaptureError:
+        if exits is not None and exits.add():
+            perceiver.noticed("reboot_asked")
+        raise
     finally:
         sd_notify.stopping()
         perceiver.finish()

@@ -13,6 +13,7 @@ from agent.perceive.capture.microphone import Event, Microphone
 from agent.perceive.capture.sound_file import SoundFile
 from agent.perceive.ears import Ears
 from agent.perceive.hearing import Hearing, SoundSource
+from agent.perceive.ladder import Step
 from agent.privacy.policy.rules import Policy
 from agent.privacy.release import Released, Releaser
 from agent.privacy.zones import StaffZones
@@ -41,6 +42,7 @@ class Stages:
         self._clock = clock
         self._ears, self._notify = ears, notify
         self._sound: SoundSource | None = None
+        self._step = Step.ALL
         self.pipeline = self._new_pipeline()
         self.hearing = self._new_hearing()
         self.releaser = self._new_releaser(outbox.next_seq)
@@ -61,6 +63,22 @@ class Stages:
         self.releaser = self._new_releaser(self.releaser.seq)
         return done
 
+    def restrict(self, step: Step, time: float) -> None:
+        """Do no more than this step of the ladder permits, from a frame's time on: no visit ends,
+        but what was being said is read as far as it was heard."""
+        mute, self._step = self._mute, step
+        self._restrict(self.pipeline)
+        if mute == self._mute:
+            return
+        self.hearing.finish(time, self.releaser)
+        self.hearing = self._new_hearing()
+        if self._ears.transcriber is not None:  # what was said before is not read later
+            self._ears.transcriber.stop()
+            self._ears.transcriber.poll()
+        if self._sound is not None:  # a file's sound went on meanwhile
+            for _ in self._sound.until(time):
+                pass
+
     def finish(self, time: float) -> list[Released]:
         """End everything at a frame's time; returns the last summaries."""
         done = self._end(time)
@@ -72,27 +90,44 @@ class Stages:
         self.hearing.finish(time, self.releaser)
         return self.releaser.finish()
 
+    @property
+    def _mute(self) -> bool:
+        """Whether the microphone stays closed for heat."""
+        return self._step > Step.ALL
+
+    @property
+    def _keeps_sound(self) -> bool:
+        """Whether it stays open while nobody listens: a file would begin anew."""
+        return self.policy.hears and self._config.source.kind == "file"
+
     def _new_pipeline(self) -> Pipeline:
-        return Pipeline(
+        pipeline = Pipeline(
             self._config,
             expressions=self.policy.infers_emotion,
             limited=self._config.source.kind != "file",
             zones=StaffZones(self.policy.zones),
         )
+        self._restrict(pipeline)
+        return pipeline
+
+    def _restrict(self, pipeline: Pipeline) -> None:
+        one = self._step > Step.SLOW
+        pipeline.restrict(1 if one else None, spotting=self._step == Step.ALL)
 
     def _new_hearing(self) -> Hearing:
         """The same microphone goes on where it may."""
-        if not self.policy.hears and self._sound is not None:
+        hears = self.policy.hears and not self._mute
+        if self._sound is not None and not (hears or self._keeps_sound):
             self._sound.close()
             self._sound = None
-        elif self.policy.hears and self._sound is None:
+        elif hears and self._sound is None:
             self._sound = self._open_sound()
         ears, reads = self._ears, self.policy.reads
         return Hearing(
             self.pipeline.models.manifest,
-            sound=self._sound,
+            sound=self._sound if hears else None,
             lines=[ears.words] if reads and ears.words is not None else [],
-            transcriber=ears.transcriber if reads and self.policy.hears else None,
+            transcriber=ears.transcriber if reads and hears else None,
             observer=ears.observer,
         )
 

@@ -15,6 +15,8 @@ from agent.base.errors import StoreError
 from agent.host import heartbeat, sd_notify, swap
 from agent.host.sandbox.enter import enter_perceive, restrict_perceive
 from agent.perceive import content_socket, words_socket
+from agent.perceive.camera_exits import CameraExits, state_folder
+from agent.perceive.capture.spawn import CameraProcess
 from agent.perceive.content_socket import ContentSocket
 from agent.perceive.ears import import_sound, open_ears
 from agent.perceive.local_socket import socket_path
@@ -25,7 +27,8 @@ log = logging.getLogger(__name__)
 
 def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     """Enter the sandbox, then run `process.perceive`. Returns the exit code; raises as that
-    does. What the sandbox refuses is made before: the sockets, the lock on memory."""
+    does. What the sandbox refuses is made before: the sockets, the process that reads the camera,
+    the lock on memory."""
     folders = _own_folders(config)
     sd_notify.connect()
     heartbeat.open_file("perceive")
@@ -33,14 +36,15 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     path = socket_path(config.content.socket, content_socket.NAME)
     content = ContentSocket(path) if path is not None else None
     ears = open_ears(config)
-    listens = config.source.kind != "file" and "microphone" in switched_on(config)
+    live = config.source.kind != "file"
+    camera = CameraProcess(config.source) if live else None
+    state = state_folder() if live else None
+    listens = live and "microphone" in switched_on(config)
     if listens:
         import_sound(config.sound)
     sandbox = enter_perceive(
-        [*folders, kernel_cache()],
+        [*folders, kernel_cache(), *([state] if state else [])],
         readable=_inputs(config),
-        cameras=[Path(config.source.target)] if config.source.kind == "v4l2" else [],
-        local_clients=config.source.kind == "gstreamer",
         microphone=listens,
     )
     heartbeat.sandboxed(sandbox.found_open)
@@ -57,7 +61,16 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     import agent.kernels.compiler  # noqa: F401
     from agent.perceive.process import perceive
 
-    perceive(config, stop=stop, sandbox=sandbox, content=content, ears=ears)
+    exits = CameraExits(state, allowed=config.source.reboot) if live else None
+    perceive(
+        config,
+        stop=stop,
+        sandbox=sandbox,
+        content=content,
+        ears=ears,
+        camera=camera,
+        exits=exits,
+    )
     return 0
 
 

@@ -12,13 +12,14 @@ from agent import __version__
 from agent.base.clock import ClockReading
 from agent.base.errors import StoreError
 from agent.base.report import Birth, EventCode, PerceiveCage, Vitals
+from agent.host.health import REPORT_INTERVAL
 from agent.privacy.policy.rules import Policy
 from agent.wall.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
-VITALS_INTERVAL = 60.0
-"""Seconds."""
+_RECENT = 900.0
+"""Seconds for which what was said before a restart may still hold."""
 _CLOCK_STEP = 60
 """Change of the UTC offset, seconds, that counts as a step of the wall clock."""
 
@@ -64,18 +65,40 @@ class StatusReporter:
         except StoreError as error:
             log.error("The event %s is lost: %s", code, error)
 
+    def take_over(self) -> str | None:
+        """What the process before this one said last of its perception, where that is not long ago.
+        It is removed: what is said from now on is this process's own."""
+        try:
+            found = self._outbox.latest.get(Vitals)
+            self._outbox.latest.remove(Vitals)
+        except StoreError as error:
+            log.error("%s", error)
+            return None
+        return found[0].perception if found is not None and found[1] <= _RECENT else None
+
+    def leave(self) -> None:
+        """Say that nothing is looked at any more, unless the next process has to know of a heat."""
+        try:
+            found = self._outbox.latest.get(Vitals)
+            if found is not None and found[0].perception != "hot":
+                self._outbox.latest.remove(Vitals)
+        except StoreError as error:
+            log.error("%s", error)
+
     def publish_vitals(
         self,
         perception: Literal["running", "paused", "quiet", "stalled", "hot"],
         at_once: bool = False,
     ) -> None:
-        """At most once per `VITALS_INTERVAL` unless `at_once`; also checks the wall clock."""
+        """At most once per `REPORT_INTERVAL` unless `at_once`; also checks the wall clock. Where
+        nothing is perceived the frame rate is 0 at once, not the average of the last minute."""
         now = time.monotonic()
         past = now - self._vitals_at
-        if past < VITALS_INTERVAL and not at_once:
+        if past < REPORT_INTERVAL and not at_once:
             return
         frames = self._report.frames
-        fps = (frames - self._frames_then) / past if self._vitals_at else 0.0
+        measured = perception == "running" and self._vitals_at > 0.0
+        fps = (frames - self._frames_then) / past if measured else 0.0
         self._vitals_at, self._frames_then = now, frames
         self._put(Vitals(perception=perception, fps=min(240, 5 * round(fps / 5))))
         self._check_clock()

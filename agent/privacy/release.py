@@ -254,6 +254,9 @@ def _flags(
         flags.add("frames_dropped")
     if window.over_budget:
         flags.add("faces_skipped")
+    # most of the window's frames: the room, not somebody who stands before the camera for a moment
+    if 2 * window.dark > window.frames:
+        flags.add("low_light")
     if policy.noised:
         flags -= _LOAD_FLAGS
     if published and pending.windows > 1:
@@ -370,6 +373,10 @@ class Releaser:
         """Add what the channels say together of one face."""
         if self._policy.listens:
             self._book.fuse(fused)
+
+    def flag(self, time: float, flags: Iterable[Flag]) -> None:
+        """Flag the window of this time without a frame: what follows in it will be missing."""
+        self._windows.flag(time, flags)
 
     def pass_time(self, time: float) -> list[Released]:
         """End visits and windows that are over at `time`, without a frame."""

@@ -204,6 +204,8 @@ class Window:
     """Frames delivered by the source but not analysed."""
     over_budget: int = 0
     """Frames in which the time budget skipped faces."""
+    dark: int = 0
+    """Frames that were dark."""
     first: float = 0.0
     last: float = 0.0
     seconds: int = 0
@@ -271,9 +273,16 @@ class Windows:
         window.frames += 1
         window.dropped += dropped
         window.over_budget += perceived.skipped > 0
+        window.dark += perceived.dark
         window.last = perceived.time
         window.flags.update(flags)
         self._count_second(perceived, window)
+
+    def flag(self, time: float, flags: Iterable[Flag]) -> None:
+        """Flag the window of this time, where it has a frame."""
+        window = self._open.get(int(time // self._length))
+        if window is not None:
+            window.flags.update(flags)
 
     def add_visits(self, visits: Iterable[Visit]) -> None:
         """Count ended visits, each in the window of its last frame."""

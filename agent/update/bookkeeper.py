@@ -7,12 +7,12 @@ import contextlib
 import logging
 from typing import Literal
 
-from agent.base.files import read_regular_file, write_atomically
+from agent.base.files import read_regular_file, remove_leftovers, write_atomically
 from agent.base.report.job import JobExecution, JobReason, JobStep
 from agent.update.errors import disk_error
 from agent.update.exchange import Exchange
 from agent.update.slots import Slots
-from agent.update.state import STEPS, Record, Update, load, save
+from agent.update.state import FILE, STEPS, Record, Update, load, save
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,9 @@ class Bookkeeper:
         """A record that cannot be used is given up."""
         self._slots = slots
         self._exchange = exchange
+        for name in (FILE, RESTART):
+            remove_leftovers(slots.folder / name)
+        exchange.remove_leftovers()
         record = load(slots.folder)
         if record is None:
             log.error("The updater's record is damaged: what is not confirmed is taken back.")

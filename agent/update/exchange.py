@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from agent.base.files import read_regular_file, write_atomically
+from agent.base.files import read_regular_file, remove_leftovers, write_atomically
 from agent.base.report import Installed, Job, JobExecution, from_json, to_json
 from agent.base.report.job import INSTALLED, JOB, PROGRESS
 
@@ -33,6 +33,11 @@ class Exchange:
     def installed(self, app: str, models: str) -> None:
         """What is in force. Raises `OSError`."""
         self._put(INSTALLED, to_json(Installed(app=app, models=models)))
+
+    def remove_leftovers(self) -> None:
+        """What a power cut in the middle of writing has left."""
+        for name in (PROGRESS, INSTALLED):
+            remove_leftovers(self.folder / name)
 
     def _put(self, name: str, data: bytes) -> None:
         path = self.folder / name

@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -59,12 +60,21 @@ def main() -> int:
 
 def check_models(folder: Path, which: str) -> None:
     """Run every model and network of one set against its golden vectors. Raises `ModelError`."""
+    for name, found in compare_models(folder, which):
+        golden.judge(name, found)
+
+
+def compare_models(folder: Path, which: str) -> Iterator[tuple[str, list[golden.Difference]]]:
+    """How far every model and network of one set is from its golden vectors, by its name. Raises
+    `ModelError`."""
     manifest = load_manifest(folder, which)
     for name, entry in manifest.models.items():
         ranges = {output.name: output.range for output in entry.outputs}
-        golden.verify(name, golden.path_of(entry.file), answers(manifest, name), ranges)
+        vectors = golden.path_of(entry.file)
+        yield name, golden.differences(name, vectors, answers(manifest, name), ranges)
     for name, network in manifest.weights.items():
-        golden.verify(name, golden.path_of(network.file), answers(manifest, name))
+        vectors = golden.path_of(network.file)
+        yield name, golden.differences(name, vectors, answers(manifest, name))
 
 
 def answers(manifest: Manifest, name: str) -> golden.Answer:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import time
 from pathlib import Path
 from typing import Literal
 
 from agent.base.clock import WallClock
 from agent.base.report import Birth, Health, Vitals
+from agent.base.report.device import Perception
+from agent.host.board import Board, Reading, Watch
+from agent.host.health import Condition, of_report
 from agent.wall.outbox import Outbox
 
-ABSENT_AFTER = 180.0
-"""Seconds without vitals of the perceive process after which it counts as absent."""
-THERMAL = Path("/sys/class/thermal")
-THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
-"""Raspberry Pi firmware: hex bits 0-3 about now, 16-19 since boot
-(raspberrypi.com/documentation/computers/os.html#get_throttled)."""
-SENSOR_PATHS = (THERMAL, Path("/sys/devices/virtual/thermal"), THROTTLED)
-"""Files that this module reads beside /proc."""
-_UNDERVOLT, _SLOWED = 0x10001, 0xE000E
+_READ_INTERVAL = 60.0
+"""Seconds between two looks at the board."""
+_WAIT = 2.0
+"""Seconds to wait for the first one."""
 _AMPLE, _LOW = 0.10, 0.02
 """Free fractions of the disk."""
 _BUCKETS: tuple[Literal[0, 1, 10, 100, 1000, 10_000], ...] = (0, 1, 10, 100, 1000, 10_000)
@@ -29,23 +28,27 @@ _BUCKETS: tuple[Literal[0, 1, 10, 100, 1000, 10_000], ...] = (0, 1, 10, 100, 100
 class HealthReporter:
     """Reads the current values when called."""
 
-    def __init__(
-        self, outbox: Outbox, folder: Path, *, thermal: Path = THERMAL, throttled: Path = THROTTLED
-    ) -> None:
-        """`folder`: of the outbox."""
+    def __init__(self, outbox: Outbox, folder: Path, board: Board | None = None) -> None:
+        """`folder`: of the outbox; `board`: this machine's, if none is given."""
         self._outbox, self._folder = outbox, folder
-        self._thermal, self._throttled = thermal, throttled
+        self.board = board or Board()
+        self._watch = Watch(self.board, _READ_INTERVAL)
         self._clock = WallClock()
 
     def __call__(self) -> Health:
         """Raises `StoreError`."""
-        boot, vitals = self.boot, fresh_vitals(self._outbox)
+        condition, vitals = perceive(self._outbox)
+        birth = self._outbox.latest.get(Birth)
+        present = condition in ("well", "stalled")
+        number, at, reading = self._watch.latest(_WAIT)
+        if not number or time.monotonic() - at > 3 * _READ_INTERVAL:
+            reading = Reading()  # a driver hangs
         return Health(
-            boot=boot,
-            perception=vitals.perception if vitals else "absent",
-            fps=vitals.fps if vitals else 0,
-            temperature=temperature(self._thermal),
-            power=power(self._throttled),
+            boot=birth[0].boot if birth is not None and present else None,
+            perception=perception(condition, vitals),
+            fps=vitals.fps if vitals and condition == "well" else 0,
+            temperature=temperature(reading),
+            power=power(reading),
             memory=min(64 * round(_resident() / 2**26), 1024),
             disk=disk(self._folder),
             waiting=waiting(self._outbox.depth()),
@@ -53,40 +56,42 @@ class HealthReporter:
             clock=self._clock().trust,
         )
 
-    @property
-    def boot(self) -> str | None:
-        """Boot id of the perceive process; None while it is absent. Raises `StoreError`."""
-        birth = self._outbox.latest.get(Birth)
-        present = fresh_vitals(self._outbox) is not None
-        return birth[0].boot if birth is not None and present else None
 
-
-def fresh_vitals(outbox: Outbox) -> Vitals | None:
-    """The vitals of the perceive process, None while it is absent. Raises `StoreError`."""
+def perceive(outbox: Outbox) -> tuple[Condition, Vitals | None]:
+    """Whether the perceive process is well, by what it said last, and that. Raises `StoreError`."""
     found = outbox.latest.get(Vitals)
-    return found[0] if found is not None and found[1] <= ABSENT_AFTER else None
+    if found is None:
+        return of_report(None, moves=False), None
+    vitals, age = found
+    return of_report(age, moves=vitals.perception != "stalled"), vitals
 
 
-def temperature(folder: Path) -> int | None:
-    """Of the hottest thermal zone, degrees Celsius in tens; None where there is none."""
-    found = []
-    for zone in sorted(folder.glob("thermal_zone*/temp")):
-        try:
-            found.append(int(zone.read_text()) / 1000)
-        except (OSError, ValueError):
-            continue
-    return min(max(10 * round(max(found) / 10), -40), 120) if found else None
+def is_present(outbox: Outbox) -> bool:
+    """Whether there is a perceive process that will read its settings. Raises `StoreError`."""
+    return perceive(outbox)[0] in ("well", "stalled")
 
 
-def power(file: Path) -> Literal["good", "undervolt", "throttled", "unknown"]:
+def perception(condition: Condition, vitals: Vitals | None) -> Perception:
+    """As a health message names it."""
+    if condition == "well" and vitals is not None:
+        return vitals.perception
+    return "stalled" if condition == "stalled" else "absent"
+
+
+def temperature(reading: Reading) -> int | None:
+    """Degrees Celsius in tens; None where it is unknown."""
+    if reading.temperature is None:
+        return None
+    return min(max(10 * round(reading.temperature / 10), -40), 120)
+
+
+def power(reading: Reading) -> Literal["good", "undervolt", "throttled", "unknown"]:
     """The worst state since boot; `unknown` where it is not measured."""
-    try:
-        bits = int(file.read_text().strip().removeprefix("0x"), 16)
-    except (OSError, ValueError):
+    if reading.undervolt is None and reading.throttled is None:
         return "unknown"
-    if bits & _UNDERVOLT:
+    if reading.undervolt_before:
         return "undervolt"
-    return "throttled" if bits & _SLOWED else "good"
+    return "throttled" if reading.throttled_before else "good"
 
 
 def disk(folder: Path) -> Literal["ample", "low", "full", "unknown"]:

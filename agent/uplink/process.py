@@ -7,8 +7,9 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 
 from agent.base.clock import WallClock
 from agent.base.config import AgentConfig
@@ -28,7 +29,7 @@ from agent.uplink.connection import (
     VersionNegotiator,
 )
 from agent.uplink.device_id import Takeovers, refuse_default
-from agent.uplink.health import SENSOR_PATHS, HealthReporter
+from agent.uplink.health import HealthReporter
 from agent.uplink.inbound import EventCounter, Inbound, Reply
 from agent.uplink.jobs import Jobs
 from agent.uplink.receipt.book import UNIT_FOLDERS, ReceiptBook
@@ -122,6 +123,11 @@ class Uplink:
         self._credentials_replaced = False
         self._next_housekeeping = 0.0
         self._lookup = Lookup(config.mqtt.host)
+
+    @property
+    def sensors(self) -> list[Path]:
+        """Files of the board's temperature and power."""
+        return self._health.board.files()
 
     @property
     def connected(self) -> bool:
@@ -370,7 +376,7 @@ def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
     with Outbox(config.store) as outbox:
         uplink = Uplink(config, outbox, stop.wait)
         if threading.current_thread() is threading.main_thread():
-            found = uplink.identity.sandbox = _enter_sandbox(config)
+            found = uplink.identity.sandbox = _enter_sandbox(config, uplink.sensors)
             heartbeat.sandboxed(found.found_open)
             if found.found_open:
                 log.warning("Not closed to this process: %s.", ", ".join(found.found_open))
@@ -385,11 +391,11 @@ def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
         return int(uplink.lost)
 
 
-def _enter_sandbox(config: AgentConfig) -> UplinkCage:
+def _enter_sandbox(config: AgentConfig, sensors: Iterable[Path]) -> UplinkCage:
     """Files that are open or read by now (outbox, certificates, password) need no grant."""
     policy = [each for each in (config.privacy.profile, config.privacy.profile_key) if each]
     return enter_uplink(
-        readable=(*SENSOR_PATHS, *UNIT_FOLDERS, *policy),
+        readable=(*sensors, *UNIT_FOLDERS, *policy),
         writable=(
             config.store.outbox.parent,
             key_path(config.store).parent,

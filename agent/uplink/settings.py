@@ -23,6 +23,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from agent.base.config import AgentConfig, remote_fields
 from agent.base.errors import ConfigError, StoreError
+from agent.base.files import remove_leftovers
 from agent.base.report import (
     EventCode,
     HeardReported,
@@ -197,6 +198,7 @@ class RemoteControl:
         self._listens = resolve(config, live=False).listens
         self._path = config.store.settings
         self._count = count
+        remove_leftovers(self._path)
         self.settings = self._load()
         self.config = config
         self.changed_at: float | None = None

@@ -20,7 +20,7 @@ from agent.base.report import (
     to_json,
 )
 from agent.base.report.device import UplinkOpening
-from agent.uplink.health import HealthReporter, fresh_vitals
+from agent.uplink.health import HealthReporter, is_present
 from agent.uplink.settings import RemoteControl
 from agent.uplink.topics import Topics
 from agent.uplink.warden.warden import Retained, Warden
@@ -110,7 +110,7 @@ class StatePublisher:
         absent. Raises `StoreError`."""
         body = self._published.get("meta")
         meta = from_json(Meta, body) if body else None
-        return meta.birth.boot if meta and fresh_vitals(self._outbox) else None
+        return meta.birth.boot if meta and is_present(self._outbox) else None
 
     def connected(self) -> None:
         """Republish all on a new connection, except health that is not due."""
@@ -192,7 +192,7 @@ class StatePublisher:
         if changed is None:
             return True
         since = now - changed
-        if birth is None or fresh_vitals(self._outbox) is None:
+        if birth is None or not is_present(self._outbox):
             return since >= APPLY_TIMEOUT_ABSENT
         message, age = birth
         # Ages are in whole seconds, rounded up.

@@ -27,6 +27,7 @@ from agent.base.types import (
 )
 from agent.inference.manifest import Manifest, load_manifest, models_folder
 from agent.inference.tflite import open_model
+from agent.vision.exposure import FilmLevels
 from agent.vision.expression.classifier import ExpressionClassifier, NeutralBaseline
 from agent.vision.expression.speaking import SpeechFilter
 from agent.vision.faces.detect import FaceDetector
@@ -34,6 +35,7 @@ from agent.vision.faces.follow import RESTING
 from agent.vision.faces.landmarks import LandmarkEstimator
 from agent.vision.faces.pose import Head, measure_head
 from agent.vision.faces.probability import FilmJudge
+from agent.vision.faces.readable import is_readable
 from agent.vision.faces.roam import RoamingDetector
 from agent.vision.faces.track import ExcludedZones, FaceTracker
 from agent.vision.faces.track_state import Track
@@ -43,6 +45,7 @@ from agent.vision.micro.spotter import MicroSpotter
 
 WEAK = 0.1
 """Detection score from which the landmark network is asked whether there is a face."""
+_TOO_SLOW = MicroStatus(False, "fps_too_low", math.nan)
 A = TypeVar("A")
 B = TypeVar("B")
 Clock = Callable[[], float]
@@ -157,6 +160,7 @@ class Pipeline:
             looking.aim,
             RESTING,
         )
+        self._levels = FilmLevels()
         self._infers_expression = expressions
         self._states: dict[int, _ExpressionState] = {}
         """By track id."""
@@ -164,12 +168,21 @@ class Pipeline:
         if config.micro.enabled and expressions:
             network = SpotterNetwork.load(self.models.manifest.network("micro").read())
             self._spotter = MicroSpotter(config.micro, network)
+        self._spotting = True
         self._attention_cosine = math.cos(math.radians(config.tracking.attention_cone))
 
     @property
     def model_hash(self) -> str:
         """16 hex digits over all models, as published."""
         return self.models.manifest.hash16
+
+    def restrict(self, faces: int | None, *, spotting: bool) -> None:
+        """Follow at most so many faces, None: as many as configured; without `spotting` look for no
+        micro-expressions, as at a frame rate that is too low for them."""
+        self._tracker.limit(faces)
+        self._spotting = spotting
+        if self._spotter is not None and not spotting:
+            self._spotter.finish()
 
     @property
     def false_alarms_per_minute(self) -> float | None:
@@ -185,20 +198,30 @@ class Pipeline:
         seconds = self.models.seconds
         seconds.clear()
         started = self._clock()
-        if self._zones is not None:
-            frame = self._zones.mask(frame)
+        shown = frame if self._zones is None else self._zones.mask(frame)
+        frame = self._levels(frame, shown, self._tracker.in_view)
         tracks = self._tracker.update(frame)
         heads = [measure_head(track.points) for track in tracks]
+        readable = [
+            is_readable(track.clear and not self._levels.guessed, head.pose.roll)
+            for track, head in zip(tracks, heads, strict=True)
+        ]
         tracked = self._clock()
         events: list[MicroExpression] = []
         micro: dict[int, MicroStatus] = {}
-        if self._spotter is not None:
-            updated = [(t.track_id, t.points, t.continuity) for t in tracks if t.updated]
+        if self._spotter is not None and not self._spotting:
+            micro = {track.track_id: _TOO_SLOW for track in tracks}
+        elif self._spotter is not None:
+            updated = [
+                (track.track_id, track.points, track.continuity if clear else 0.0)
+                for track, clear in zip(tracks, readable, strict=True)
+                if track.updated
+            ]
             events, micro = self._spotter.update(frame.time, updated, speech)
         spotted = self._clock()
         faces = [
-            self._face(track, head, frame, micro.get(track.track_id, NOT_ANALYSED), speech)
-            for track, head in zip(tracks, heads, strict=True)
+            self._face(track, head, clear, frame, micro.get(track.track_id, NOT_ANALYSED), speech)
+            for track, head, clear in zip(tracks, heads, readable, strict=True)
         ]
         if len(self._states) > 2 * len(tracks) + 8:
             active = {track.track_id for track in tracks}
@@ -221,6 +244,7 @@ class Pipeline:
             (width, height),
             stages,
             speech,
+            self._levels.dark,
         )
 
     def finish(self) -> tuple[MicroExpression, ...]:
@@ -228,10 +252,18 @@ class Pipeline:
         return tuple(self._spotter.finish()) if self._spotter is not None else ()
 
     def _face(
-        self, track: Track, head: Head, frame: Frame, micro: MicroStatus, speech: float | None
+        self,
+        track: Track,
+        head: Head,
+        readable: bool,
+        frame: Frame,
+        micro: MicroStatus,
+        speech: float | None,
     ) -> Face:
         estimate = track.estimate
-        expression, is_new = self._expression(track, head, frame, speech)
+        expression, is_new = (
+            self._expression(track, head, frame, speech) if readable else (None, False)
+        )
         return Face(
             track.track_id,
             head.box,
@@ -239,7 +271,7 @@ class Pipeline:
             Landmarks(head.points, estimate.presence),
             estimate.points,
             head.pose,
-            head.facing >= self._attention_cosine,
+            track.clear and head.facing >= self._attention_cosine,
             expression,
             is_new,
             micro,

@@ -9,6 +9,7 @@ import pytest
 
 from agent.base.config import AgentConfig
 from agent.cli import build_parser
+from agent.host.reboot import REQUEST
 from agent.update.bookkeeper import RESTART
 
 FOLDER = Path(__file__).resolve().parents[2] / "systemd"
@@ -18,7 +19,8 @@ ALL = (*UNITS, UPDATE)
 TARGET = "fleeting.target"
 HELPERS = (
     "fleeting-update.path", "fleeting-update.timer", "fleeting-restart.path",
-    "fleeting-restart.service", "media-fleeting.mount",
+    "fleeting-restart.service", "media-fleeting.mount", "fleeting-reboot.path",
+    "fleeting-reboot.service",
 )  # fmt: skip
 LAUNCHER = "/opt/fleeting/agent/host/launch.py"
 RENEW = ("fleeting-renew.service", "fleeting-renew.timer")
@@ -41,6 +43,7 @@ PrivateNetwork=yes SocketBindDeny=any WatchdogSec=90 LimitMEMLOCK=infinity
 RestrictAddressFamilies=AF_UNIX TemporaryFileSystem=/run:ro ReadWritePaths=/var/lib/fleeting
 CacheDirectory=fleeting-perceive CacheDirectoryMode=0700
 RuntimeDirectory=fleeting-perceive RuntimeDirectoryMode=0750 Group=fleeting-kiosk
+StateDirectory=fleeting-perceive StateDirectoryMode=0700
 """
 GROWING = ("SystemCallFilter", "InaccessiblePaths", "ReadWritePaths", "Environment")
 UPLINK = """
@@ -185,6 +188,24 @@ def test_the_updater_may_read_the_signs_of_life() -> None:
     assert len(read_by) == 1
     assert read_by <= groups
     assert groups == {"fleeting", "fleeting-jobs", "fleeting-update"}
+
+
+def test_what_restarts_the_machine_is_roots_and_has_a_record_of_its_own() -> None:
+    found = dict(settings("fleeting-reboot.service"))
+    words = shlex.split(found["ExecStart"])
+    assert words[:3] == ["/opt/fleeting/.venv/bin/python", "-I", "-S"]
+    program, asked, state, site = words[3:]
+    assert (FOLDER.parent / Path(program).relative_to("/opt/fleeting")).is_file()
+    assert Path(state) == Path("/var/lib") / found["StateDirectory"]
+    assert found["StateDirectoryMode"] == "0700"
+    assert site == "/etc/fleeting/fleeting.toml"
+    perceive = dict(settings(UNITS[0]))
+    assert Path(asked) == Path("/var/lib") / perceive["StateDirectory"] / REQUEST
+    assert dict(settings("fleeting-reboot.path"))["PathChanged"] == asked
+    assert found["PrivateNetwork"] == "yes"
+    assert found["CapabilityBoundingSet"] == "CAP_DAC_OVERRIDE"
+    written = " ".join(value for key, value in settings(UNITS[0]) if key == "ReadWritePaths")
+    assert found["StateDirectory"] not in written
 
 
 def test_what_restarts_the_services_reads_nothing_and_has_no_network() -> None:

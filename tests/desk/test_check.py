@@ -21,7 +21,7 @@ import pytest
 
 from agent.base.clock import ClockReading
 from agent.base.config import AgentConfig, parse
-from agent.desk import check, check_broker
+from agent.desk import check, check_broker, check_camera
 from agent.desk.check import PARTS, PartStatus, main, run_check
 from agent.host import heartbeat
 from agent.host.launch import Starts
@@ -96,6 +96,7 @@ def test_every_part_of_a_working_configuration(settings: dict[str, Any]) -> None
         "models",
         "broker",
         "clock",
+        "heat",
         "disk",
         "swap",
         "day",
@@ -187,7 +188,7 @@ def test_a_camera_below_its_rate_fails(settings: dict[str, Any]) -> None:
     source = VideoFile(Path(settings["source"]["target"]))
     source.live = True
     settings["source"]["fps"] = 60.0
-    found = check._measure_camera(source, parse(settings, "test"))
+    found = check_camera.measure(source, parse(settings, "test"))
     assert not found.ok
     assert "30.0 frames/s of 60 asked" in found.detail
     assert "light" in found.advice

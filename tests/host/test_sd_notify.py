@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.host import sd_notify
+from agent.host import heartbeat, sd_notify
 
 
 class Manager:
@@ -75,6 +75,8 @@ def test_an_abstract_address_is_understood(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_keep_alives_are_rate_limited(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    sd_notify.ready()
+    manager.received()
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setenv("WATCHDOG_USEC", "8000000")
@@ -100,6 +102,23 @@ def test_without_a_watchdog_for_this_process_none_is_sent(
             monkeypatch.setenv(key, value)
     sd_notify.watchdog()
     assert manager.received() == []
+
+
+def test_only_a_process_that_is_well_feeds_the_watchdog(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither one that is not ready, nor one that hangs in its end."""
+    monkeypatch.setenv("WATCHDOG_USEC", "8000000")
+    monkeypatch.setattr(heartbeat, "_beat", None)
+    sd_notify.watchdog()
+    assert manager.received() == []
+    sd_notify.ready()
+    sd_notify.watchdog()
+    assert manager.received() == ["READY=1", "WATCHDOG=1"]
+    monkeypatch.setattr(sd_notify, "_next_keepalive", 0.0)
+    sd_notify.stopping()
+    sd_notify.watchdog()
+    assert manager.received() == ["STOPPING=1"]
 
 
 @pytest.mark.parametrize("address", [None, "", "relative", "/no/such/socket", "@" + "x" * 300])

@@ -15,12 +15,14 @@ from agent.base.assets import CLIP
 from agent.base.clock import FILE_CLOCK
 from agent.base.config import AgentConfig, parse
 from agent.base.errors import CaptureError, ConfigError, StoreError
-from agent.base.report import Birth, Event, Summary, Vitals, summary_form
+from agent.base.report import Birth, Event, EventCode, Summary, Vitals, summary_form
 from agent.base.report.base import Message
 from agent.base.types import Frame, Perceived
 from agent.perceive import controls, process, summary_store
 from agent.perceive.capture import resilient
+from agent.perceive.capture.live import CameraError
 from agent.perceive.capture.source import BaseSource
+from agent.perceive.capture.spawn import StuckError
 from agent.perceive.process import Perceiver, perceive
 from agent.perceive.status import PerceiveReport, StatusReporter
 from agent.perceive.summary_store import SummaryStore
@@ -53,15 +55,25 @@ def _stored(config: AgentConfig) -> list[Summary]:
 
 
 class Camera(BaseSource):
-    """A live source that gives grey frames and then fails or ends."""
+    """A live source that gives grey frames and then fails, once, or ends."""
 
     live = True
 
     def __init__(self, start: float, frames: int, fails: bool) -> None:
         super().__init__("test camera", 30.0)
-        self.closed = False
-        self._start, self._frames, self._fails = start, frames, fails
+        self.closed, self.well = False, False
+        self._start, self._frames, self._fails = start - 60.0, frames, fails
         self._given = 0
+
+    def start(self) -> None:
+        self._start += 60.0
+        self._timeline.restart()
+
+    def end(self) -> None:
+        self._fails, self._given = False, 0
+
+    def drain_notices(self) -> list[EventCode]:
+        return []
 
     def __iter__(self) -> Iterator[Frame]:
         return self
@@ -69,10 +81,13 @@ class Camera(BaseSource):
     def __next__(self) -> Frame:
         if self._given == self._frames:
             if self._fails:
-                raise CaptureError("The camera stopped.")
+                raise CameraError("hung", "The camera stopped.")
             raise StopIteration
         self._given += 1
         return Frame(self._start + self._given / 30, np.full((120, 160), 90, np.uint8))
+
+    def limit(self, fps: float | None) -> None:
+        assert fps is None
 
     def close(self) -> None:
         self.closed = True
@@ -88,17 +103,44 @@ def _live(folder: Path) -> AgentConfig:
 def test_a_camera_that_stops_is_opened_again_and_flagged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = time.monotonic()
-    cameras = [Camera(start, 20, True), Camera(start + 60, 20, False)]
-    opened = list(cameras)
+    camera = Camera(time.monotonic(), 40, True)
     monkeypatch.setattr(process, "warm", lambda config, hears: None)
-    monkeypatch.setattr(resilient, "open_source", lambda config: opened.pop(0))
+    monkeypatch.setattr(resilient, "LiveCamera", lambda *_: camera)
+    monkeypatch.setattr(resilient, "CameraProcess", lambda config: None)
     report = perceive(_live(tmp_path), stop=threading.Event())
-    assert report.frames == 40
+    assert report.frames == 80
     assert report.reopened == 1
-    assert all(camera.closed for camera in cameras)
+    assert camera.closed
     flags = {flag for summary in _stored(_live(tmp_path)) for flag in summary.quality.flags}
     assert "camera_restart" in flags
+
+
+class Exits:
+    """In place of `CameraExits`."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self) -> bool:
+        self.count += 1
+        return True
+
+
+def test_a_process_that_ends_because_of_its_camera_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exits = Exits()
+    monkeypatch.setattr(process, "warm", lambda config, hears: None)
+
+    def frames(*_: object) -> Iterator[Any]:
+        raise StuckError("The camera does not come back.")
+        yield
+
+    monkeypatch.setattr(process, "resilient_frames", frames)
+    with pytest.raises(StuckError):
+        perceive(_live(tmp_path), stop=threading.Event(), exits=exits)  # type: ignore[arg-type]
+    assert exits.count == 1
+    assert _events(_live(tmp_path))[-1] == "reboot_asked"
 
 
 @pytest.mark.parametrize(("openings", "expected"), [((), False), (("unix",), True)])
@@ -112,8 +154,7 @@ def test_a_wall_that_was_found_open_is_an_event(
 
 
 def test_a_file_is_not_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Camera(0.0, 3, True)
-    source.live = False
+    source = Camera(60.0, 3, True)
     monkeypatch.setattr(resilient, "open_source", lambda config: source)
     with pytest.raises(CaptureError, match="stopped"):
         perceive(_config(tmp_path), stop=threading.Event())
@@ -322,10 +363,17 @@ def test_a_slot_beyond_the_days_is_refused_and_said(tmp_path: Path) -> None:
 def test_a_stalled_camera_is_reported(tmp_path: Path) -> None:
     config = _config(tmp_path)
     perceiver = Perceiver(config)
-    perceiver.stalled()
-    assert _latest(config, Vitals).perception == "stalled"
+    luma = np.full((120, 160), 90, np.uint8)
+    perceiver.step(Frame(0.0, luma), 0, set())  # vitals begin
+    for n in range(1, 200):
+        perceiver.step(Frame(n / 30, luma), 0, set())
+    perceiver.stalled(away=False)
+    vitals = _latest(config, Vitals)
+    assert (vitals.perception, vitals.fps) == ("stalled", 0), "at once"
+    perceiver.noticed("camera_frozen")
     perceiver.reopened()
-    assert _events(config) == ["camera_stalled", "camera_restarted"]
+    assert _latest(config, Vitals).perception == "running"
+    assert _events(config) == ["camera_frozen", "camera_restarted"]
     perceiver.finish()
 
 

@@ -19,7 +19,8 @@ UNITS = (
     "fleeting-perceive.service", "fleeting-uplink.service", "fleeting.target",
     "fleeting-update.service", "fleeting-update.path", "fleeting-update.timer",
     "fleeting-restart.path", "fleeting-restart.service", "media-fleeting.mount",
-    "fleeting-renew.service", "fleeting-renew.timer",
+    "fleeting-renew.service", "fleeting-renew.timer", "fleeting-reboot.path",
+    "fleeting-reboot.service",
 )  # fmt: skip
 
 pytestmark = pytest.mark.skipif(

@@ -2,62 +2,50 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.base.report import Vitals, from_json, to_json
+from agent.host.board import Board, Reading
 from agent.uplink.health import (
-    ABSENT_AFTER,
     HealthReporter,
     disk,
+    is_present,
     power,
     temperature,
     waiting,
 )
 from agent.wall.outbox import Outbox
+from tests import boards
 from tests.summaries import birth, summary
 from tests.uplink.conftest import agent_config
 
 
 @pytest.mark.parametrize(
-    ("zones", "expected"),
-    [
-        ({}, None),
-        ({"thermal_zone0": "41300\n"}, 40),
-        ({"thermal_zone0": "45100\n", "thermal_zone1": "71200"}, 70),
-        ({"thermal_zone0": "-3000"}, 0),
-        ({"thermal_zone0": "999000"}, 120),
-        ({"thermal_zone0": "-90000"}, -40),
-        ({"thermal_zone0": "hot"}, None),
-        ({"thermal_zone0": "hot", "thermal_zone1": "20000"}, 20),
-    ],
+    ("degrees", "expected"),
+    [(None, None), (41.3, 40), (71.2, 70), (-3.0, 0), (124.0, 120), (-39.0, -40)],
 )
-def test_temperature_in_tens(tmp_path: Path, zones: dict[str, str], expected: int | None) -> None:
-    for name, text in zones.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "temp").write_text(text)
-    assert temperature(tmp_path) == expected
+def test_temperature_in_tens(degrees: float | None, expected: int | None) -> None:
+    assert temperature(Reading(degrees)) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("reading", "expected"),
     [
-        ("0\n", "good"),
-        ("0x0", "good"),
-        ("50005", "undervolt"),
-        ("0x10000", "undervolt"),
-        ("80008", "throttled"),
-        ("e0000", "throttled"),
-        ("", "unknown"),
-        ("yes", "unknown"),
+        (Reading(), "unknown"),
+        (Reading(50.0, "cpu-thermal"), "unknown"),
+        (Reading(None, "", False, False), "good"),
+        (Reading(None, "", False, None), "good"),
+        (Reading(None, "", True, True, True, True), "undervolt"),
+        (Reading(None, "", False, False, True, True), "undervolt"),
+        (Reading(None, "", False, False, False, True), "throttled"),
     ],
 )
-def test_power_by_the_firmwares_bits(tmp_path: Path, text: str, expected: str) -> None:
-    (tmp_path / "get_throttled").write_text(text)
-    assert power(tmp_path / "get_throttled") == expected
-    assert power(tmp_path / "nowhere") == "unknown"
+def test_power_says_the_worst_since_boot(reading: Reading, expected: str) -> None:
+    assert power(reading) == expected
 
 
 @pytest.mark.parametrize(
@@ -84,9 +72,26 @@ def test_disk_that_cannot_be_asked(tmp_path: Path) -> None:
     assert disk(tmp_path / "nowhere") == "unknown"
 
 
-def test_perceive_is_absent_before_its_first_and_after_its_last_vitals(
+def test_the_board_is_read_for_each_message(tmp_path: Path) -> None:
+    board = Board(boards.make(tmp_path / "root", boards.PI_4))
+    with Outbox(agent_config(tmp_path, 1).store) as outbox:
+        found = HealthReporter(outbox, tmp_path, board)()
+    assert (found.temperature, found.power) == (50, "good")
+
+
+def test_a_board_that_hangs_holds_no_message_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("agent.uplink.health._WAIT", 0.01)
+    hangs = threading.Event()
+    monkeypatch.setattr(Board, "read", lambda board: hangs.wait() and Reading(50.0))
+    with Outbox(agent_config(tmp_path, 1).store) as outbox:
+        found = HealthReporter(outbox, tmp_path)()
+    hangs.set()
+    assert (found.temperature, found.power) == (None, "unknown")
+
+
+def test_perceive_is_absent_before_its_first_vitals_and_named_as_they_say(tmp_path: Path) -> None:
     with Outbox(agent_config(tmp_path, 1).store) as outbox:
         health = HealthReporter(outbox, tmp_path)
         assert (health().perception, health().boot, health().fps) == ("absent", None, 0)
@@ -98,12 +103,40 @@ def test_perceive_is_absent_before_its_first_and_after_its_last_vitals(
         assert expected.waiting == 1
         assert expected.memory % 64 == 0
         assert from_json(type(expected), to_json(expected)) == expected
-        found: Any = outbox.latest.get(Vitals)
+
+
+@pytest.mark.parametrize(
+    ("said", "age", "expected", "present"),
+    [
+        ("running", 0, "running", True),
+        ("hot", 60, "hot", True),
+        ("quiet", 119, "quiet", True),
+        ("running", 121, "stalled", True),
+        ("hot", 121, "stalled", True),
+        ("stalled", 0, "stalled", True),
+        ("stalled", 300, "stalled", True),
+        ("running", 901, "absent", False),
+        ("stalled", 901, "absent", False),
+        ("running", float("inf"), "absent", False),  # before the last boot
+    ],
+)
+def test_silence_is_a_standstill_and_then_an_absence(
+    said: Any,
+    age: float,
+    expected: str,
+    present: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Outbox(agent_config(tmp_path, 1).store) as outbox:
         monkeypatch.setattr(
             outbox.latest, "get",
-            lambda kind: (found[0], ABSENT_AFTER + 1) if kind is Vitals else (birth(), 9),
+            lambda kind: (Vitals(perception=said, fps=30), age) if kind is Vitals else (birth(), 9),
         )  # fmt: skip
-        assert (health().perception, health().boot) == ("absent", None)
+        found = HealthReporter(outbox, tmp_path)()
+        assert is_present(outbox) is present
+    assert (found.perception, found.boot is not None) == (expected, present)
+    assert found.fps == (30 if expected == said and said != "stalled" else 0)
 
 
 def test_vitals_that_are_not_valid_count_as_none(tmp_path: Path) -> None:

@@ -175,6 +175,30 @@ def _seen(speech: float | None, seconds: float) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_while_restricted_one_face_is_read_and_no_movement_looked_for() -> None:
+    """Two visitors are in view from 13.7 to 17.6 s."""
+    pipeline = Pipeline(AgentConfig())
+    counts: dict[bool, list[int]] = {True: [], False: []}
+    reasons: set[str | None] = set()
+    for frame in VideoFile(CLIP):
+        if frame.time < 14.0:
+            continue
+        if frame.time > 15.4:
+            break
+        restricted = frame.time >= 15.0
+        if restricted and not counts[True]:
+            pipeline.restrict(1, spotting=False)
+        found = pipeline(frame)
+        counts[restricted].append(len(found.faces))
+        if restricted:
+            reasons |= {face.micro.reason for face in found.faces}
+            assert found.faces[0].box[2] - found.faces[0].box[0] > 150, "the first, who is nearer"
+    assert counts[False][-1] == 2
+    assert set(counts[True]) == {1}
+    assert reasons == {"fps_too_low"}
+
+
 def test_only_speech_changes_what_is_seen() -> None:
     unheard = _seen(None, 9)
     assert _seen(0.0, 9) == unheard

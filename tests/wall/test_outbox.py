@@ -156,6 +156,22 @@ def test_counted_events_are_stored_later(tmp_path: Path, monkeypatch: pytest.Mon
         assert [_count(row.body) for row in outbox.peek(9)] == [1, 4]
 
 
+def test_heat_is_said_rarely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board on the edge for a day neither says when nor hides what else happens."""
+    now = 1_000_000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    with box(tmp_path) as outbox:
+        for _ in range(96):
+            for code in ("hot", "cooled", "undervolt"):
+                outbox.events.record(code)
+            outbox.events.flush()
+            now += 900.0
+        outbox.events.record("cage_open")
+        found = codes(outbox)
+        assert [found.count(each) for each in ("hot", "cooled", "undervolt")] == [4, 4, 4]
+        assert found[-1] == "cage_open"
+
+
 def test_there_are_only_so_many_events_a_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

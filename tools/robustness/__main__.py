@@ -1,20 +1,26 @@
-"""`python -m tools.robustness SUBCOMMAND`: crashes, floods, hostile messages, leaks
-made on purpose, updates that are killed."""
+"""`python -m tools.robustness SUBCOMMAND`: cameras that fail, crashes, floods, hostile messages,
+heat, leaks made on purpose, power cuts, updates that are killed."""
 
 from __future__ import annotations
 
 from tools.common import command
+from tools.robustness.camera import cli as camera
 from tools.robustness.crash import cli as crash
 from tools.robustness.flood import cli as flood
 from tools.robustness.fuzz import cli as fuzz
+from tools.robustness.heat import cli as heat
 from tools.robustness.leaks import cli as leaks
+from tools.robustness.power import cli as power
 from tools.robustness.update import cli as update
 
 SUBCOMMANDS: dict[str, command.Subcommand] = {
+    "camera": camera,
     "crash": crash,
     "flood": flood,
     "fuzz": fuzz,
+    "heat": heat,
     "leaks": leaks,
+    "power": power,
     "update": update,
 }
 

@@ -26,11 +26,16 @@ _SEGMENTS = (1024, 4096, 16_384)
 """Lengths of the parts that are compared, samples."""
 _MOST = 3
 """Parts of each length that are compared: those with most of a sound's spectrum."""
-_LONGEST, _SHORTEST = 0.6, 0.03
+_LONGEST, _SHORTEST = 0.6, 0.05
 """Seconds of a part."""
-MIN_SCORE = 0.55
-"""Least correlation times steadiness. Counters, chirps and random walks of all formats reach 0.5;
-the voice itself 0.65 in any of them, also after Opus at 6 kbit/s."""
+MIN_SCORE = 0.58
+"""Least correlation times steadiness. Counters, chirps, square and random waves stay below it; the
+loudest second of a voice lies above it, as PCM and as Opus from 8 kbit/s on."""
+_SCREEN = 0.35
+"""Least correlation at whole samples of `_RATE`: a part that lies half a sample beside them keeps
+two thirds of its own."""
+_SHIFTS = (-0.5, -0.25, 0.0, 0.25, 0.5)
+"""Fractions of a sample by which the parts above are moved."""
 _BLOCKS = 8
 """Parts of a match that each have to correlate: a click meets one in any voice."""
 _MAX_FLATNESS = 0.5
@@ -126,14 +131,19 @@ class SoundMatcher:
         power = self._power[count : count + self._count] - self._power[: self._count]
         found = np.abs(found) / np.sqrt(np.maximum(power, _MIN_POWER * count))
         place = int(found.argmax())
-        correlation = float(found[place])
-        if correlation < MIN_SCORE:
+        if found[place] < _SCREEN:
             return None
         there = self._white[place : place + count]
+        scale = size * float(np.sqrt(max(power[place], _MIN_POWER * count)))
+        moved = _moved(samples)
+        nearest = moved[np.abs(moved @ there).argmax()]
+        correlation = abs(float(nearest @ there)) / scale
+        if correlation < MIN_SCORE:
+            return None
         each = [
             abs(float(one @ other)) / (float(np.linalg.norm(one) * np.linalg.norm(other)) + 1e-9)
             for one, other in zip(
-                np.array_split(samples, _BLOCKS), np.array_split(there, _BLOCKS), strict=True
+                np.array_split(nearest, _BLOCKS), np.array_split(there, _BLOCKS), strict=True
             )
         ]
         if correlation * sorted(each)[1] < MIN_SCORE:
@@ -164,6 +174,13 @@ def _tapered(part: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     samples[:edge] *= rise
     samples[-edge:] *= rise[::-1]
     return samples
+
+
+def _moved(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """float32[S, N]: the samples, float32[N], moved by each of `_SHIFTS`."""
+    turns = np.outer(_SHIFTS, np.arange(len(samples) // 2 + 1)) / len(samples)
+    moved = np.fft.rfft(samples) * np.exp(-2j * np.pi * turns)
+    return np.fft.irfft(moved, len(samples), axis=1).astype(np.float32)
 
 
 def _ranked(view: npt.NDArray[np.float32], starts: list[int]) -> list[tuple[float, int, int]]:

@@ -43,29 +43,17 @@ def enter_perceive(
     writable: Iterable[Path],
     *,
     readable: Iterable[Path] = (),
-    cameras: Iterable[Path] = (),
-    local_clients: bool = False,
     microphone: bool = False,
 ) -> PerceiveCage:
     """Deny new sockets and connections, writing outside `writable`, which must exist, and reading
     except there, `readable`, Python, the system's libraries and the hardware's description; devices
-    except the cameras that exist now, `cameras` among them, and with `microphone` the inputs of
-    sound cards; new processes.
-
-    `local_clients`: allow connections to local servers, which some GStreamer sources need
-    (nvargus-daemon, PipeWire), and reading everything, since a pipeline may name any file. What a
-    local server is told is then its own affair: that no byte gets out does not hold.
+    except, with `microphone`, the inputs of sound cards; new processes. Its camera is read by
+    another process (`agent.host.sandbox.camera`).
 
     Never raises; an unavailable layer is logged in one line.
     """
     folders = [each.resolve() for each in writable]
-    layers = restrict_perceive(
-        folders,
-        readable=readable,
-        cameras=cameras,
-        local_clients=local_clients,
-        microphone=microphone,
-    )
+    layers = restrict_perceive(folders, readable=readable, microphone=microphone)
     found = refusals.perceive_openings(folders)
     return PerceiveCage(
         network="open" if "inet" in found else "closed",
@@ -80,26 +68,22 @@ def restrict_perceive(
     *,
     files: Iterable[Path] = (),
     readable: Iterable[Path] = (),
-    cameras: Iterable[Path] = (),
-    local_clients: bool = False,
     microphone: bool = False,
 ) -> tuple[Layer, ...]:
     """As `enter_perceive` without probing, so that not even a socket is attempted. For recorded
     video. `files`: existing ones that may be written. Returns the layers in force."""
     outer = _outer_layers()
     _give_up_privileges()
-    reads: tuple[tuple[Path, int], ...] = ()
-    if not local_clients:
-        reads = (
-            *landlock.existing(places.perceive_reads(readable), landlock.READING),
-            (Path("/dev"), landlock.READ_DIR),
-        )
-    devices = places.cameras(cameras, local_clients=local_clients)
+    reads = (
+        *landlock.existing(places.perceive_reads(readable), landlock.READING),
+        (Path("/dev"), landlock.READ_DIR),
+    )
+    devices: list[Path] = []
     if microphone:
         devices += places.microphones()
         reads += landlock.existing(places.microphone_reads(), landlock.READING)
     rules = Ruleset(
-        handled=landlock.CHANGING | (0 if local_clients else landlock.READING | landlock.EXECUTE),
+        handled=landlock.CHANGING | landlock.READING | landlock.EXECUTE,
         grants=(
             *reads,
             *landlock.existing(folders, landlock.FOLDER),
@@ -113,9 +97,7 @@ def restrict_perceive(
     filtered = _attempt(
         "seccomp",
         lambda: _seccomp(
-            lambda machine: seccomp.perceive_filter(
-                machine, pid=os.getpid(), local_clients=local_clients, microphone=microphone
-            )
+            lambda machine: seccomp.perceive_filter(machine, pid=os.getpid(), microphone=microphone)
         ),
     )
     return _layers_in_force(outer, seccomp=filtered, landlock=confined)

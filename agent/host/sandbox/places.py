@@ -48,7 +48,7 @@ def plain_devices() -> list[Path]:
 
 def cameras(named: Iterable[Path] = (), *, local_clients: bool = False) -> list[Path]:
     """The cameras that are there now: `named`, and those found. One that is plugged in later is
-    another file, and out of reach."""
+    another file, and needs another process."""
     patterns = (*_CAMERAS, *_DAEMONS) if local_clients else _CAMERAS
     found = {path.resolve() for pattern in patterns for path in Path("/dev").glob(pattern)}
     return sorted(path for path in {*found, *(each.resolve() for each in named)} if _device(path))

@@ -49,7 +49,10 @@ _SOCKETS = "recvfrom getsockname getpeername getsockopt"
 """On sockets that are open. Not recvmsg, which could receive a file of another process."""
 _PERCEIVE = (
     "dup dup2 dup3 memfd_create "  # the model runtime's messages are kept from stderr in memory
-    "sysinfo "  # how much memory there is
+    "sysinfo"  # how much memory there is
+)
+_CAMERA = (
+    "dup dup2 dup3 memfd_create sysinfo "
     # libcamera and picamera2: their event loops, and a look at their own capabilities
     "epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2 capget"
 )
@@ -58,6 +61,11 @@ _LOCAL_CLIENTS = (
     "connect sendmsg recvmsg setsockopt shutdown socketpair "
     # PipeWire's and GStreamer's event loops
     "timerfd_create timerfd_settime timerfd_gettime eventfd"
+)
+_SPAWNER = (
+    "wait4 waitid kill pidfd_open "  # its child, of which there is one at a time
+    "seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self "  # the child's own
+    "mlockall"  # the child's pictures stay out of swap
 )
 _UPLINK = "wait4 waitid"
 """For the resolver, which was started before."""
@@ -104,32 +112,68 @@ _INJECTING = (0x5412, 0x541C)
 """ioctl(2): TIOCSTI, TIOCLINUX."""
 
 
-def perceive_filter(
-    machine: str, *, pid: int, local_clients: bool, microphone: bool = False
-) -> list[Instruction]:
+def perceive_filter(machine: str, *, pid: int, microphone: bool = False) -> list[Instruction]:
     """For the perceive process, whose sockets are open by now: none can be made, named or
-    connected, nothing be sent to an address, no descriptor be received.
+    connected, nothing be sent to an address, no descriptor be received. Its camera is read by
+    another process.
 
-    `pid`: its own. `local_clients`: GStreamer, for which some cameras need a daemon: it may connect
-    to local servers, and its drivers' ioctls are not known. `microphone`: ALSA's ioctls too.
+    `pid`: its own. `microphone`: ALSA's ioctls too.
     """
-    devices = (*_DEVICES, *(_SOUND if microphone else ()))
+    sound = (*_a_direction(1), *_bpf.require_masked(1, 0xFF00, *_SOUND), *ALLOW)
     rules = {
         **_common(pid),
         **_allowed(_PERCEIVE),
+        "fcntl": _bpf.only(1, *_FCNTL, _F_DUPFD, _F_DUPFD_CLOEXEC),
+        "ioctl": (
+            _bpf.either(1, (*_TERMINAL, *_SOUND_ALONE), sound)
+            if microphone
+            else _bpf.only(1, *_TERMINAL)
+        ),
+    }
+    return _bpf.assemble(machine, rules)
+
+
+def camera_filter(machine: str, *, pid: int, local_clients: bool) -> list[Instruction]:
+    """For the process that reads the camera: no process, no program, no signal, no socket.
+
+    `pid`: its own. `local_clients`: GStreamer, for which some cameras need a daemon: it may connect
+    to local servers, and its drivers' ioctls are not known.
+    """
+    return _bpf.assemble(machine, _camera_rules(pid, local_clients=local_clients))
+
+
+def spawner_filter(machine: str, *, local_clients: bool) -> list[Instruction]:
+    """For the process that starts, ends and starts again the one that reads the camera: what that
+    may, and to fork and to kill; Landlock says whom. Its children give up the rest themselves."""
+    rules = {
+        **_camera_rules(0, local_clients=local_clients),
+        **_allowed(_SPAWNER),
+        "clone": (*_bpf.refuse_bits(0, _NEW_NAMESPACES), *ALLOW),
+        "fork": ALLOW,
+        "set_tid_address": ALLOW,
+        "tgkill": ALLOW,  # raise(3) in a child, whose number is not known yet
+        "prctl": _bpf.only(0, *_PRCTL, PR_SET_PDEATHSIG),
+    }
+    return _bpf.assemble(machine, rules)
+
+
+def _camera_rules(pid: int, *, local_clients: bool) -> dict[str, Rule]:
+    rules = {
+        **_common(pid),
+        **_allowed(_CAMERA),
         "fcntl": _bpf.only(1, *_FCNTL, _F_DUPFD, _F_DUPFD_CLOEXEC, _F_ADD_SEALS, _F_GET_SEALS),
         "ioctl": _bpf.either(
             1,
-            (*_TERMINAL, *(_SOUND_ALONE if microphone else ())),
+            _TERMINAL,
             # every request of a camera has a direction; those of the console's `V` have none
-            (*_a_direction(1), *_bpf.require_masked(1, 0xFF00, *devices), *ALLOW),
+            (*_a_direction(1), *_bpf.require_masked(1, 0xFF00, *_DEVICES), *ALLOW),
         ),
     }
     if local_clients:
         rules |= _allowed(_LOCAL_CLIENTS)
         rules["socket"] = rules["socketpair"] = _bpf.only(0, _AF_UNIX)
         rules["ioctl"] = (*_bpf.refuse_values(1, _INJECTING), *ALLOW)
-    return _bpf.assemble(machine, rules)
+    return rules
 
 
 def uplink_filter(machine: str, *, pid: int, sockets: Iterable[int] = ()) -> list[Instruction]:

@@ -1,10 +1,13 @@
-"""Opening the configured source, and reopening a camera that stopped."""
+"""Frames of the configured source, and of a camera that stopped once it is there again.
+
+A camera that hangs is ended at once and opened by a new process after 1, 2 and 4 s. Where three in
+a row did not help, this process ends, so that the service manager starts everything anew. One that
+says itself that it is not there, as after it was unplugged, is waited for.
+"""
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,115 +15,169 @@ from typing import Protocol
 
 from agent.base.config import SourceConfig
 from agent.base.errors import CaptureError
+from agent.base.report import EventCode
 from agent.base.types import Frame
 from agent.base.vocabulary import Flag
 from agent.perceive.capture.handoff import Latest
-from agent.perceive.capture.source import Source, StuckError
+from agent.perceive.capture.live import CameraError, FailureKind, LiveCamera
+from agent.perceive.capture.source import Source
+from agent.perceive.capture.spawn import CameraProcess, StuckError
 
 log = logging.getLogger(__name__)
 
-_MAX_BACKOFF = 60.0
-_DEVICES = Path("/dev")
+TRIES = 3
+"""New processes in a row, after which a camera that hangs is given up."""
+_MAX_WAIT = 30.0
+"""Seconds between tries to open a camera that is not there; below half of the watchdog's time."""
+_EVENTS: dict[FailureKind, EventCode] = {"frozen": "camera_frozen", "green": "camera_green"}
 
 
-def open_source(config: SourceConfig) -> Source:
-    """Open the configured camera or file, importing only its library. Raises `CaptureError`."""
+class CaptureListener(Protocol):
+    """Notified about the camera, and asked how much of it is wanted."""
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second that are wanted at most; None: all."""
+
+    def stalled(self, *, away: bool) -> None:
+        """There is no picture now. Called at each failure. `away`: the camera is known not to be
+        there, and is waited for."""
+
+    def noticed(self, code: EventCode) -> None:
+        """Something to report, once in each episode."""
+
+    def reopened(self) -> None:
+        """There are pictures again."""
+
+
+def open_source(config: SourceConfig, process: CameraProcess | None = None) -> Source:
+    """Open the configured camera or file, importing only its library. `process`: what reads a
+    camera; started here where it was not before, which the sandbox does not allow. A camera is
+    open with its first frame. Raises `CaptureError`."""
     if config.kind == "file":
+        from agent.perceive.capture.orientation import TurnedSource, Upright
         from agent.perceive.capture.video_file import VideoFile
 
         if not config.target:
             raise CaptureError("source.kind is 'file' but source.target names none. Set its path.")
-        return VideoFile(Path(config.target), config.pace, config.loop)
-    if config.kind == "picamera2":
-        from agent.perceive.capture.picamera import PiCamera
-
-        return PiCamera(config)
-    from agent.perceive.capture.opencv_camera import OpenCvCamera
-
-    return OpenCvCamera(config)
-
-
-class CaptureListener(Protocol):
-    """Notified about camera failures."""
-
-    def stalled(self) -> None:
-        """The camera stopped, or could not be reopened."""
-
-    def reopened(self) -> None:
-        """The camera was reopened."""
+        film = VideoFile(Path(config.target), config.pace, config.loop)
+        if not config.rotate and not config.mirror:
+            return film
+        return TurnedSource(film, Upright(config.rotate, config.mirror))
+    camera = LiveCamera(config, process or CameraProcess(config))
+    camera.start()
+    return camera
 
 
 def resilient_frames(
-    params: SourceConfig, stop: threading.Event, listener: CaptureListener
+    params: SourceConfig,
+    stop: threading.Event,
+    listener: CaptureListener,
+    process: CameraProcess | None = None,
 ) -> Iterator[tuple[Frame, int, set[Flag]]]:
     """Frames with the number dropped before each and the source's flags, until the file ends or
-    `stop` is set. A failed camera is reopened with backoff, without limit.
+    `stop` is set. `process`: as in `open_source`.
 
-    Raises `CaptureError` for a file, for a camera that cannot be opened at startup, for one whose
-    driver hangs, and for one that was plugged in again: to the sandbox it is another.
+    Raises `CaptureError` for a file, and for a camera that cannot be opened at startup;
+    `StuckError` for one that does not come back though it was opened again and again.
     """
-    known = out_of_reach()
-    source = open_source(params)
-    backoff = 1.0
-    restart_flags: set[Flag] = set()
-    while True:
-        try:
-            for frame, dropped in _paced(params, source, stop):
-                backoff = 1.0
-                yield frame, dropped, source.drain_flags() | restart_flags
-                restart_flags = set()
-                if stop.is_set():
-                    break
-            return
-        except StuckError:
-            raise  # only a restart of the process helps
-        except CaptureError as error:
-            if not source.live:
-                raise
-            log.warning("%s Opening it again in %.0f s.", error, backoff)
-        finally:
-            source.close()
-        listener.stalled()
-        while not stop.wait(backoff):
-            backoff = min(2 * backoff, _MAX_BACKOFF)
-            try:
-                source = open_source(params)
-            except StuckError:
-                raise
-            except CaptureError as error:
-                for camera in sorted(out_of_reach() - known):
-                    raise StuckError(
-                        f"{camera} was plugged in after this process gave up the right to open "
-                        "more. Restart the agent; the service does so by itself."
-                    ) from None
-                log.warning("%s Trying again in %.0f s.", error, backoff)
-                listener.stalled()
-                continue
-            listener.reopened()
-            restart_flags = {"camera_restart"}
-            break
-        if stop.is_set():
-            return
+    if params.kind == "file":
+        return _frames_of_file(params, stop)
+    camera = LiveCamera(params, process or CameraProcess(params), stop)
+    return _frames_of_camera(camera, stop, listener)
 
 
-def out_of_reach(folder: Path = _DEVICES) -> set[Path]:
-    """Cameras that this process may not open."""
-    return {path for path in folder.glob("video*") if _forbidden(path)}
+class _Episode:
+    """What happened since the camera was last well."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        """Of a kind that a new process may mend."""
+        self.absences = 0
+        self.said: set[EventCode] = set()
+
+    def add(self, kind: FailureKind) -> tuple[float, EventCode | None]:
+        """Seconds to wait, and what is to be reported."""
+        if kind == "gone":
+            self.absences += 1
+            wait = min(2.0 ** min(self.absences - 1, 10), _MAX_WAIT)
+        else:
+            self.failures += 1
+            wait = 2.0 ** (self.failures - 1)
+        code = _EVENTS.get(kind, "camera_stalled")
+        new = None if code in self.said else code
+        self.said.add(code)
+        return wait, new
 
 
-def _forbidden(path: Path) -> bool:
+def _frames_of_camera(
+    camera: LiveCamera, stop: threading.Event, listener: CaptureListener
+) -> Iterator[tuple[Frame, int, set[Flag]]]:
+    episode = _Episode()
+    opened = False
+    asked: float | None = None
+    camera.limit(asked)
     try:
-        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
-    except OSError as error:
-        return error.errno == errno.EACCES
-    return False
+        while not stop.is_set():
+            restart_flags: set[Flag] = {"camera_restart"} if opened else set()
+            away = opened or episode.failures > 0
+            lost = camera.counters.dropped
+            try:
+                camera.start()
+                for frame in camera:
+                    if away:
+                        away = False
+                        listener.reopened()
+                    opened = True
+                    for code in camera.drain_notices():
+                        log.warning("%s shows nothing (%s).", camera.name, code)
+                        listener.noticed(code)
+                    dropped, lost = camera.counters.dropped - lost, camera.counters.dropped
+                    yield frame, dropped, camera.drain_flags() | restart_flags
+                    restart_flags = set()
+                    if listener.fps != asked:
+                        asked = listener.fps
+                        camera.limit(asked)
+                    if camera.well:
+                        episode = _Episode()
+                return
+            except CameraError as failure:
+                camera.end()
+                if failure.kind == "gone" and not opened and not episode.failures:
+                    raise
+                wait, event = episode.add(failure.kind)
+                listener.stalled(away=failure.kind == "gone")
+                if event is not None:
+                    listener.noticed(event)
+                if episode.failures > TRIES:
+                    raise StuckError(
+                        f"{failure} It was opened again {TRIES} times in a row; this process ends, "
+                        "so that the service starts anew."
+                    ) from None
+                log.warning("%s Opening it again in %.0f s.", failure, wait)
+            stop.wait(wait)
+    finally:
+        camera.close()
+
+
+def _frames_of_file(
+    params: SourceConfig, stop: threading.Event
+) -> Iterator[tuple[Frame, int, set[Flag]]]:
+    source = open_source(params)
+    try:
+        for frame, dropped in _paced(params, source, stop):
+            yield frame, dropped, source.drain_flags()
+            if stop.is_set():
+                break
+    finally:
+        source.close()
 
 
 def _paced(
     params: SourceConfig, source: Source, stop: threading.Event
 ) -> Iterator[tuple[Frame, int]]:
-    """Frames with the number dropped before each; a file at `realtime` pace drops late frames."""
-    if source.live or params.pace == "fast":
+    """Frames with the number dropped before each; at `realtime` pace late ones are dropped."""
+    if params.pace == "fast":
         lost = source.counters.dropped
         for frame in source:
             yield frame, source.counters.dropped - lost
@@ -153,3 +210,6 @@ def _paced(
     reader.join(5.0)
     if failure:
         raise failure[0]
+
+
+__all__ = ["CameraError", "StuckError", "open_source", "resilient_frames"]

@@ -1,19 +1,14 @@
-"""Common to all frame sources: protocol, monotonic timestamps, capture thread."""
+"""Common to all frame sources: protocol, monotonic timestamps."""
 
 from __future__ import annotations
 
 import math
-import threading
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.base.config import SourceConfig
-from agent.base.errors import CaptureError, reason
 from agent.base.types import Frame
 from agent.base.vocabulary import Flag
-from agent.perceive.capture.handoff import Latest
 
 MAX_STEP = 60.0
 """Seconds; a larger step between two frames is an invalid timestamp."""
@@ -31,13 +26,11 @@ class Counters:
     """Frames not read in time."""
     bad_timestamps: int = 0
     """Frames whose timestamp was invalid and replaced."""
+    damaged: int = 0
+    """Frames that came damaged and were left out; they count as dropped too."""
     size_changes: int = 0
     truncated: int = 0
     """1 when a file ended before its stated length."""
-
-
-class StuckError(CaptureError):
-    """A driver hangs: only a new process can reopen the camera."""
 
 
 class Source(Protocol):
@@ -138,91 +131,3 @@ class BaseSource:
             self.flags.add("bad_timestamps")
         self.counters.frames += 1
         return Frame(time, frame.luma)
-
-
-_hung: dict[str, list[threading.Thread]] = {}
-"""Capture threads still in a driver after `close`, by camera name."""
-
-
-class ThreadedCamera(BaseSource, ABC):
-    """A camera read in a thread of its own, so that a hang is detected.
-
-    Subclasses open the device in their constructor and call `start`. A late reader gets the newest
-    frame; the others are counted as dropped.
-    """
-
-    live = True
-
-    def __init__(self, name: str, config: SourceConfig) -> None:
-        """Raises `StuckError` while a thread of the same camera still hangs in the driver."""
-        if any(thread.is_alive() for thread in _hung.get(name, ())):
-            raise StuckError(
-                f"{name} hung, and its driver still holds this process. Restart the agent; the "
-                "service does so by itself."
-            )
-        super().__init__(name, config.fps)
-        self._stall = config.stall
-        self._frames: Latest[Frame] = Latest()
-        self._failure: CaptureError | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._read, name=f"capture {name}", daemon=True)
-
-    @abstractmethod
-    def _grab(self) -> Frame:
-        """Block for the next frame with the device's timestamp. Raises `CaptureError`."""
-
-    @abstractmethod
-    def _release(self) -> None:
-        """Close the device; called once, never while `_grab` runs."""
-
-    def start(self) -> None:
-        """Start reading; called by the subclass once the device is open."""
-        self._thread.start()
-
-    def __iter__(self) -> Iterator[Frame]:
-        return self
-
-    def __next__(self) -> Frame:
-        frame = self._frames.get(self._stall)
-        if frame is not None:
-            if self._frames.dropped > self.counters.dropped:
-                self.counters.dropped = self._frames.dropped
-                self.flags.add("frames_dropped")
-            return self._retimed(frame)
-        if self._failure is not None:
-            raise self._failure
-        if self._stop.is_set():
-            raise StopIteration
-        raise CaptureError(
-            f"{self.name} gave no frame for {self._stall:g} s. Check its cable and power; the "
-            "agent opens it again by itself. If it happens often, lower source.fps or the size."
-        )
-
-    def _read(self) -> None:
-        try:
-            while not self._stop.is_set():
-                self._frames.put(self._grab())
-        except CaptureError as error:
-            self._failure = error
-        except Exception as error:  # errors of the driver's Python binding
-            self._failure = CaptureError(
-                f"{self.name} failed: {reason(error)}. Check that nothing else "
-                "uses it and that it is still plugged in; the agent opens it again by itself."
-            )
-        finally:
-            self._frames.close()
-            self._release()
-
-    def close(self) -> None:
-        """Stop reading and close the device. A thread that hangs in the driver is abandoned; it
-        releases the device when it returns."""
-        if self._stop.is_set():
-            return
-        self._stop.set()
-        self._frames.close()
-        if self._thread.ident is None:
-            self._release()
-        else:
-            self._thread.join(1.0)
-            if self._thread.is_alive():
-                _hung.setdefault(self.name, []).append(self._thread)

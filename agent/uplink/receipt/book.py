@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.base.config import AgentConfig
 from agent.base.device_time import machine_start
-from agent.base.files import read_regular_file, write_atomically
+from agent.base.files import read_regular_file, remove_leftovers, write_atomically
 from agent.base.report import (
     Birth,
     LastReceipt,
@@ -80,6 +80,7 @@ class ReceiptBook:
         self.public_key = public_hex(self._key)
         """64 hex digits, for `Meta.key`."""
         self._checkpoint_path = path.with_name(path.name + ".last")
+        remove_leftovers(self._checkpoint_path)
         self._machine = machine_start()
         self._checkpoint = _read_checkpoint(self._checkpoint_path)
         self._own_checkpoint = False

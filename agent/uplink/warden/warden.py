@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from agent.base.clock import WallClock
 from agent.base.config import AgentConfig
 from agent.base.device_time import MAX_GAP, DeviceTime
+from agent.base.files import remove_leftovers
 from agent.base.quotas import DAY, EVENTS_RESERVED, JOBS_RESERVED, quotas
 from agent.base.report import (
     Event,
@@ -90,6 +91,7 @@ class Warden:
                 "start. Set store.warden to a file in a folder of the uplink's own.",
                 self.path,
             )
+        remove_leftovers(self.path)
         self._state = load(self.path)
         self._time = time(self._state.time)
         self._started = self._time()

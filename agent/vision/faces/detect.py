@@ -149,6 +149,8 @@ class FaceDetector:
         self._nms_above = nms_above
         self._tiles = tiles
         self._input: Grey = np.zeros((INPUT[1], INPUT[0]), np.uint8)
+        self._upright = self._input.copy()
+        """The picture before it is turned."""
         self._room: Float = np.empty((_CELLS, _ROOM), np.float32)
 
     def __call__(self, frame: Frame, tiles: int | None = None) -> Detections:
@@ -198,6 +200,30 @@ class FaceDetector:
         keypoints[..., 0] = width - 1 - keypoints[..., 0]
         return turned, scores, keypoints
 
+    def turned_candidates(self, luma: Grey, degrees: float) -> tuple[Float, Float, Float]:
+        """As `candidates`, of the picture turned clockwise by so much and fitted into the input: of
+        heads that are tilted the other way. Boxes are as upright as others, about the same middle.
+        """
+        across, down = letterbox(luma, self._upright)
+        width, height = luma.shape[1] * across, luma.shape[0] * down
+        angle = math.radians(degrees)
+        cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
+        scale = min(
+            INPUT[0] / (width * cos + height * sin), INPUT[1] / (width * sin + height * cos)
+        )
+        matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -degrees, scale)
+        matrix[:, 2] += (INPUT[0] - width) / 2, (INPUT[1] - height) / 2
+        cv2.warpAffine(self._upright, matrix, INPUT, self._input, cv2.INTER_LINEAR)
+        boxes, scores, keypoints = decode(
+            self._infer(self._input), self._score_above, room=self._room
+        )
+        back = np.asarray(cv2.invertAffineTransform(matrix), np.float32)
+        shrunk = np.array([across, down], np.float32)
+        half = (boxes[:, 2:] - boxes[:, :2]) / (np.float32(2 * scale) * shrunk)
+        middles = _turned_back((boxes[:, :2] + boxes[:, 2:]) * np.float32(0.5), back, shrunk)
+        boxes = np.concatenate([middles - half, middles + half], 1).astype(np.float32)
+        return boxes, scores, _turned_back(keypoints, back, shrunk)
+
     def tile_candidates(self, luma: Grey, tile: Rectangle) -> tuple[Float, Float, Float]:
         """Candidates of one tile in frame pixels, without those cut by an inner edge, which the
         neighbouring tile or the whole frame contains."""
@@ -207,6 +233,12 @@ class FaceDetector:
         boxes += np.tile(shift, 2)
         whole = uncut(boxes, tile, luma.shape)
         return boxes[whole], scores[whole], keypoints[whole] + shift
+
+
+def _turned_back(points: Float, back: Float, shrunk: Float) -> Float:
+    """Points float32[..., 2] of the turned input, frame pixels."""
+    upright = points @ back[:, :2].T + back[:, 2]
+    return np.asarray((upright + 0.5) / shrunk - 0.5, np.float32)
 
 
 def uncut(boxes: Float, tile: Rectangle, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -81,7 +81,7 @@ class Follower:
             step = logit(estimate.presence) - track.later_presence
             track.later_presence += step / track.frames
         track.presence += (estimate.presence - track.presence) / track.frames
-        track.estimate = estimate
+        track.estimate, track.clear = estimate, estimate.is_sure
         track.last_seen = track.read = frame.time
         track.updated = True
 

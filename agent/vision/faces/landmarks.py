@@ -17,6 +17,10 @@ _MIRROR = np.array([-1, 1], np.float32)
 _ACROSS = np.array([(LANDMARK_CROP.size - 1) / LANDMARK_CROP.size, 0], np.float32)
 """A mirrored crop's points, in shares of its width, in the crop: `_MIRROR` times them and this."""
 
+UNSURE_ERROR = math.log(0.045)
+"""Logarithm of the expected error of a face's landmarks, inter-ocular distances, above which they
+may lie on anything. Of 600 held-out faces none was above .035, most were at .018; of faces upside
+down, on which a face can be seen the wrong way up, none was below .054."""
 FOREHEAD = 0.28
 """Extension of a box above the landmarks, which end at the brows, share of their height."""
 
@@ -36,6 +40,11 @@ class LandmarkEstimate:
     log_spread: Float | None = None
     """float32[1, 68], logarithm of each point's expected error, inter-ocular distances; None where
     the model has no such output."""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the landmarks are where they seem to be; True where the model does not say."""
+        return self.log_spread is None or float(self.log_spread.mean()) <= UNSURE_ERROR
 
     @property
     def spread(self) -> Float | None:

@@ -1,4 +1,5 @@
-"""Looks at a film: the whole frame each time, and tiles in turn for faces far away."""
+"""Looks at a film: the whole frame each time, tiles in turn for faces far away, and now and then
+the frame turned for tilted heads."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.base.types import Detections, Float, Frame
-from agent.kernels.nms import nms
+from agent.base.types import Detections, Float, Frame, Grey
+from agent.kernels.nms import nms, pairwise_iou
 from agent.vision.faces.detect import INPUT, FaceDetector, Rectangle, tiles_of
 
 _COARSE = 1.25
@@ -24,6 +25,12 @@ _SLOW = 0.3
 """Seconds between looks from which few tiles come half as often: somebody is in view then."""
 _SAME = 0.4
 """IoU above which two boxes are one face."""
+TILT = 45.0
+"""Degrees by which the frame is turned, to one side and the other: the detector finds heads that
+are tilted by up to some 45."""
+_TURN_EVERY = 10
+"""Looks between two turned ones, twice as many while somebody is in view; each takes a tile's
+turn."""
 
 
 class RoamingDetector:
@@ -48,10 +55,21 @@ class RoamingDetector:
         """Tiles that are due."""
         self._per_look = 0.0
         self._last = math.inf
+        self._tilt = TILT
+        """Of the next turned look."""
+        self._tilted: Float = np.empty((0, 4), np.float32)
+        """What the latest one found, boxes."""
+        self._untilted = 0
+        """Looks since."""
 
     def aim(self, places: Sequence[Float]) -> None:
-        """Let the tiles that show these boxes float32[4] best have the next turn."""
+        """Let the tiles that show these boxes float32[4] best have the next turn, or the turned
+        frame where it has shown them."""
         for place in places:
+            if len(self._tilted) and pairwise_iou(place[None], self._tilted).max() > _SAME:
+                self._tilt, self._untilted = -self._tilt, 2 * _TURN_EVERY
+                self._tilted = self._tilted[:0]
+                continue
             if self._turn:
                 x, y = (place[:2] + place[2:]) / 2
                 best = min(
@@ -67,9 +85,12 @@ class RoamingDetector:
         if luma.shape != self._shape:
             self._start(luma.shape)
         parts: list[tuple[Float, Float, Float]] = [self._detector.candidates(luma)]
-        slow = frame.time - self._last > _SLOW and self._per_look < 1.0
-        self._debt += self._per_look * (0.5 if slow else 1.0)
+        slow = frame.time - self._last > _SLOW
+        self._debt += self._per_look * (0.5 if slow and self._per_look < 1.0 else 1.0)
         self._last = frame.time
+        self._untilted += 1
+        if self._untilted >= (2 if slow else 1) * _TURN_EVERY:
+            parts.append(self._turned(luma))
         while self._debt >= 1.0:
             self._debt -= 1.0
             tile = self._turn.pop(0)
@@ -86,9 +107,17 @@ class RoamingDetector:
         np.clip(boxes, 0, np.array([width, height, width, height], np.float32) - 1, out=boxes)
         return Detections(boxes, scores[kept], keypoints[kept])
 
+    def _turned(self, luma: Grey) -> tuple[Float, Float, Float]:
+        """A look at the turned frame."""
+        found = self._detector.turned_candidates(luma, self._tilt)
+        self._tilt, self._tilted, self._untilted = -self._tilt, found[0], 0
+        self._debt -= 1.0 if self._turn else 0.0
+        return found
+
     def _start(self, shape: tuple[int, ...]) -> None:
         """Plan the tiles of frames of this (height, width)."""
         self._shape = shape
+        self._tilted = self._tilted[:0]
         count = grid_for(shape) if self._tiles is None else self._tiles
         tiles = tiles_of(shape, count) if count > 1 else []
         # every second column and row first: neighbours show much the same

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from agent.base.config import DetectionConfig, TrackingConfig
 from agent.base.types import Detections, Float, Frame
 from agent.kernels.nms import pairwise_iou
+from agent.vision.faces.crossing import Motion, pass_by
 from agent.vision.faces.doubt import doubt
 from agent.vision.faces.follow import Estimator, Follower
-from agent.vision.faces.landmarks import face_box
+from agent.vision.faces.landmarks import LandmarkEstimate, face_box
 from agent.vision.faces.probability import FilmJudge, logit
 from agent.vision.faces.refused import RefusedPlaces
 from agent.vision.faces.stabilise import Stabiliser
@@ -61,6 +62,15 @@ _NOTHING = 0.1
 """Score that counts where a look did not find it."""
 _MIN_IOU = 0.2
 """Intersection over union from which a detection matches a track."""
+_GAP_STEPS = 2.5
+"""Usual steps between frames from which a longer one is a gap, in which anything may have happened:
+the recording was triggered by motion, the camera was away. In time-lapse long steps are usual."""
+_LONGEST_GAP = 15.0
+"""Seconds that are a gap even there."""
+_RESIZED = 1.5
+"""Ratio of widths from which a track and a detection in its place are not of the same thing."""
+_SURER = 1.0
+"""Logits of presence by which the detection must then be the surer one."""
 _WITHIN = 0.7
 """Intersection over the smaller box from which a detection lies on a stronger one."""
 _WEAKER = 2.0
@@ -104,6 +114,7 @@ class FaceTracker:
         self._estimator = estimator
         self._detection = detection
         self._tracking = tracking
+        self._most = tracking.max_faces
         self._follow = Follower(estimator, presence_above, resting)
         self._presence_above = presence_above
         self._budget = budget
@@ -116,17 +127,22 @@ class FaceTracker:
         self._next_id = 1
         self._last_detection = -np.inf
         self._shape: tuple[int, ...] | None = None
+        self._time = math.inf
+        self._step = 0.0
+        """Time of the latest frame and since the one before, seconds."""
         self.skipped = 0
         """Tracks skipped in the latest frame because of the budget."""
 
     def update(self, frame: Frame) -> list[Track]:
         """Visible tracks without the doubtful ones, oldest first. A change of frame size ends all
-        tracks."""
-        if self._shape not in (None, frame.luma.shape):
+        tracks, as does a gap of more than `tracking.lost_after`."""
+        if self._shape not in (None, frame.luma.shape) or self._is_gap(frame.time - self._time):
             self._tracks = []
             self._last_detection = -np.inf
         self._shape = frame.luma.shape
+        self._step, self._time = frame.time - self._time, frame.time
         self._propagate(frame)
+        pass_by(self._active(), frame.time)
         active = self._active()
         interval = self._interval(active, frame.time)
         if not all(track.sure for track in active):
@@ -154,7 +170,12 @@ class FaceTracker:
                 for t in self._tracks
                 if t in active or (t.lost and not t.doubtful and t.last_seen >= oldest)
             ]
-        return [track for track in active if track.sure and not track.doubtful]
+        return [track for track in active if track.reported]
+
+    def _is_gap(self, elapsed: float) -> bool:
+        """Whether a face in the place of one before is looked for anew."""
+        usual = _GAP_STEPS * self._step
+        return elapsed > self._tracking.lost_after and elapsed > min(usual, _LONGEST_GAP)
 
     def _interval(self, active: Sequence[Track], now: float) -> float:
         """Seconds between detections."""
@@ -167,6 +188,21 @@ class FaceTracker:
         elif all(track.sure for track in active):
             return self._detection.interval
         return min(self._detection.interval, _TENTATIVE_INTERVAL)
+
+    def limit(self, most: int | None) -> None:
+        """Follow at most so many faces from now on, None: as many as configured. Of those in view
+        the largest stay."""
+        self._most = min(most or self._tracking.max_faces, self._tracking.max_faces)
+        if len(self._tracks) <= self._most:
+            return
+        largest = sorted(self._active(), key=lambda t: (t.doubtful, -float(t.box[2] - t.box[0])))
+        kept = largest[: self._most]
+        self._tracks = [track for track in self._tracks if track in kept]
+
+    @property
+    def in_view(self) -> bool:
+        """Whether any track is followed."""
+        return any(not track.lost for track in self._tracks)
 
     @property
     def tentative(self) -> list[Track]:
@@ -265,6 +301,8 @@ class FaceTracker:
     def _begin(self, frame: Frame, keypoints: Float, score: float) -> float:
         """Resume a lost track at this detection, or start a new one. Where it is no face: seconds
         for which the place is left alone, else 0."""
+        if len(self._active()) >= self._most:
+            return 0.0
         judge = self._judge
         leniency = 1.0 if judge is None else 0.5
         promising = 0.0
@@ -280,36 +318,32 @@ class FaceTracker:
             return _TRIED_AGAIN
         box = face_box(estimate.points)
         active = self._active()
-        if any(intersection_over_smaller(other.box, box) > 0.6 for other in active):
-            return 0.0
         now = frame.time
+        below = [t for t in active if intersection_over_smaller(t.box, box) > 0.6]
+        if below:
+            if len(below) == 1:
+                _reseat(below[0], estimate, box, now)
+            return 0.0
         track = Track(self._next_id, estimate, Stabiliser(estimate), score, now, now, now)
         track.sure = self._judge is None or self._judge.is_sure(estimate.presence, score)
-        resumed = self._nearest_lost(box)
+        resumed = self._nearest_lost(box, now)
         if resumed is not None:
             track.track_id, track.first = resumed.track_id, resumed.first
             track.looks, track.hits = resumed.looks + 1, resumed.hits + 1
             track.proven, track.sure = resumed.proven, resumed.sure or track.sure
             track.presence, track.frames = resumed.presence, resumed.frames
             self._tracks[self._tracks.index(resumed)] = track
-        elif len(active) < self._tracking.max_faces:
+        else:
             self._tracks.append(track)
             self._next_id += 1
         return 0.0
 
-    def _nearest_lost(self, box: Float) -> Track | None:
-        """The nearest lost track of similar size and place, if any."""
+    def _nearest_lost(self, box: Float, now: float) -> Track | None:
+        """The lost track of similar size that is nearest to where it was, or would be by now."""
         best: Track | None = None
         best_distance = 1.0
-        size = float(box[2] - box[0])
         for track in self._tracks:
-            if not track.lost:
-                continue
-            old = track.box
-            ratio = size / max(float(old[2] - old[0]), 1.0)
-            shift = (box[:2] + box[2:] - old[:2] - old[2:]) / 2
-            distance = float(np.hypot(*shift)) / max(size, 1.0)
-            if 0.5 < ratio < 2.0 and distance < best_distance:
+            if track.lost and (distance := track.motion.distance(now, box)) < best_distance:
                 best, best_distance = track, distance
         return best
 
@@ -324,6 +358,18 @@ class FaceTracker:
                 track.lost = True
             else:
                 self._tracks.remove(track)
+
+
+def _reseat(track: Track, estimate: LandmarkEstimate, box: Float, now: float) -> None:
+    """Move a track to what was found in its place, where that is of another size and surer: one
+    that began on half a face, as it comes out from behind another, holds on to half a face."""
+    ratio = float(box[2] - box[0]) / max(float(track.box[2] - track.box[0]), 1.0)
+    surer = logit(estimate.presence) > logit(track.estimate.presence) + _SURER
+    if surer and not 1.0 / _RESIZED < ratio < _RESIZED:
+        track.estimate, track.stabiliser = estimate, Stabiliser(estimate)
+        track.clear = estimate.is_sure
+        track.last_seen = track.read = now
+        track.continuity, track.motion = 0.0, Motion(now, box)
 
 
 def _within(box: Float, score: float, found: Detections, row: int) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.base.types import Float
+from agent.vision.faces.crossing import Motion
 from agent.vision.faces.landmarks import LandmarkEstimate, face_box
 from agent.vision.faces.stabilise import Stabiliser
 
@@ -49,11 +50,24 @@ class Track:
     """Its crop changed at once: the recording was cut, the face covered or moving fast."""
     updated: bool = True
     """Propagated in the current frame, not skipped by the budget."""
+    clear: bool = field(init=False)
+    """The landmarks of the network's latest answer are sure."""
+    motion: Motion = field(init=False)
+    """While it was in the clear."""
     continuity: float = 0.0
     """Confidence in [0, 1] that `points` continue those of the previous frame: presence times the
     share of points tracked by optical flow, allowing for blinks and speech. 0 in the first frame,
-    on resumption, and after a scene cut, gap, heavy blur or occlusion: differences across such a
-    frame are not facial movement."""
+    on resumption, after a scene cut, gap, heavy blur or occlusion, and while another face passes:
+    differences across such a frame are not facial movement."""
+
+    def __post_init__(self) -> None:
+        self.clear = self.estimate.is_sure
+        self.motion = Motion(self.last_seen, self.box)
+
+    @property
+    def reported(self) -> bool:
+        """Whether it is taken for a face of its own."""
+        return self.sure and not self.doubtful
 
     @property
     def points(self) -> Float:

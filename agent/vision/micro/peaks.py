@@ -24,6 +24,8 @@ _REMEMBERED = 48
 """Steps of the head's speed: the longest movement and the delay of the outputs."""
 _SPOKEN = 24
 """Steps over which the logit of speech is averaged."""
+_SETTLING = 0.15
+"""Seconds after landmarks are back in which a movement may be theirs."""
 _BROWS_LIDS_NOSE = {"AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09"}
 """Units that are looked for while the mouth speaks, or somebody is heard; its own movements are not
 told from speech."""
@@ -46,6 +48,7 @@ class PeakPicker:
         "_last_offset",
         "_latest",
         "_limit",
+        "_missing",
         "_pending",
         "_pending_spoken",
         "_previous_score",
@@ -75,6 +78,8 @@ class PeakPicker:
         """Not reported yet."""
         self._pending_spoken: MicroExpression | None = None
         """What is left of it if there was speech."""
+        self._missing = -math.inf, -math.inf
+        """Start and end of the latest stretch without landmarks, seconds."""
         self._last_offset = -math.inf
         """Offset of the last reported event, seconds."""
         self._in_progress = [False] * len(KINDS)
@@ -119,6 +124,17 @@ class PeakPicker:
         if analysable:
             self._count_others(outputs)
 
+    def miss(self, start: float, end: float) -> None:
+        """There are no landmarks between two times, seconds; `end` is infinite while they are not
+        back. Of what reaches into that nobody knows what it was: it is not reported."""
+        self._missing = start, end
+        if self._pending is not None and self._is_missing(self._pending):
+            self._pending = None
+
+    def _is_missing(self, event: MicroExpression) -> bool:
+        start, end = self._missing
+        return event.offset > start and event.onset < end + _SETTLING
+
     def pop_due(self, track_id: int, until: float, now: float) -> list[MicroExpression]:
         """The pending event if it is due by `until`, emitted at `now`; seconds."""
         event = self._pending
@@ -138,6 +154,8 @@ class PeakPicker:
         event = MicroExpression(-1, *decode(time, outputs), _polarity(units), units, score)
         turn = self._turn(event)
         if event.onset < self._last_offset - _MAX_OVERLAP or turn > MAX_TURN:
+            return
+        if self._is_missing(event):
             return
         spoken = self._spoken(event, outputs, turn) if self._heard.known else None
         if self._heard.during(event.onset, event.offset):

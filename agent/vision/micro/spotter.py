@@ -28,6 +28,9 @@ _CHECK_INTERVAL = 6
 """Frames between checks of whether a face is analysable."""
 _MAX_AGE = 0.25
 """Seconds since the last valid landmarks beyond which a face is not analysable."""
+_BRIDGED = 0.15
+"""Seconds without valid landmarks (another face passes, a cut, blur) beyond which nothing is
+reported that reaches into them."""
 _MEDIAN = len(BROWS_AND_MOUTH) // 2
 
 
@@ -150,6 +153,8 @@ class MicroSpotter:
         count = stream.push(time, points, confidence)
         if count >= 0 and continued:
             face.intervals.append(time - previous)
+            if time - previous > _BRIDGED:
+                face.picker.miss(previous, time)
         face.since_check += 1
         if face.since_check >= _CHECK_INTERVAL or face.reason == "no_evidence":
             if stream.noise_known:
@@ -169,6 +174,8 @@ class MicroSpotter:
             found += face.picker.pop_due(track_id, math.inf, time)
             del self._faces[track_id]
             return
+        if time - face.stream.last > _BRIDGED:
+            face.picker.miss(face.stream.last, math.inf)
         self._run(track_id, face, face.stream.tick(time), time, found)
         found += face.picker.pop_due(track_id, time, time)
 

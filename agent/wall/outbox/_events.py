@@ -14,12 +14,18 @@ from agent.wall.outbox._database import Database, add_to_counter, counter, inser
 
 EVENT_INTERVAL = 3600.0
 """Seconds between two events of one code; occurrences in between are counted."""
+_RARELY: tuple[EventCode, ...] = ("hot", "cooled", "undervolt")
+"""Said every `RARE_INTERVAL` at most: work warms a board, and people in view are work; and a board
+on the edge would use up a day's events."""
+RARE_INTERVAL = 6 * 3600.0
+"""Seconds."""
 _DAY = 86_400.0
 
 
 class EventThrottle:
-    """Stores one event per code and `EVENT_INTERVAL`, and `EVENTS_STORED` a day; counts the rest.
-    Its state, table `spoken` (code, pending count, time of the last event), is persistent."""
+    """Stores one event per code and `EVENT_INTERVAL` (some: `RARE_INTERVAL`), and `EVENTS_STORED` a
+    day; counts the rest. Its state, table `spoken` (code, pending count, time of the last event),
+    is persistent."""
 
     def __init__(self, database: Database, boot: str, utc: Callable[[], float | None]) -> None:
         """`boot`: of the messages; `utc`: wall seconds, None while the clock is not trusted."""
@@ -46,10 +52,10 @@ class EventThrottle:
         database.execute(
             "INSERT INTO spoken VALUES (?, ?, ?) ON CONFLICT (code)"
             " DO UPDATE SET pending = pending + excluded.pending",
-            (code, times, -EVENT_INTERVAL),
+            (code, times, -RARE_INTERVAL),
         )
         # A time in the future was written before the last reboot.
-        database.execute("UPDATE spoken SET said = ? WHERE said > ?", (-EVENT_INTERVAL, now))
+        database.execute("UPDATE spoken SET said = ? WHERE said > ?", (-RARE_INTERVAL, now))
         pending, sent_at = database.execute(
             "SELECT pending, said FROM spoken WHERE code = ?", (code,)
         ).fetchone()
@@ -57,7 +63,8 @@ class EventThrottle:
         if not 0 <= now - day < _DAY:
             add_to_counter(database, "event_day", int(now) - day)
             add_to_counter(database, "events_today", -counter(database, "events_today"))
-        if now - sent_at < EVENT_INTERVAL or counter(database, "events_today") >= EVENTS_STORED:
+        interval = RARE_INTERVAL if code in _RARELY else EVENT_INTERVAL
+        if now - sent_at < interval or counter(database, "events_today") >= EVENTS_STORED:
             return
         count = counter(database, "event_seq")
         seq = count % SEQ_LIMIT  # the file is not trusted

@@ -19,7 +19,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-from agent.base.files import write_atomically
+from agent.base.files import remove_leftovers, write_atomically
 
 _RESERVED_BYTE = 0x40000001
 """sqlite.org/src, os.h: PENDING_BYTE + 1."""
@@ -81,4 +81,5 @@ def create(path: Path, script: str) -> None:
     for suffix in ("-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{path}{suffix}")
+    remove_leftovers(path)
     write_atomically(path, bytes(content))

@@ -22,6 +22,11 @@ class LatestValues:
         with self._database.transaction("write to") as database:
             put_latest(database, type(message).__name__, to_json(message))
 
+    def remove(self, kind: type[Message]) -> None:
+        """Leave none of its kind."""
+        with self._database.transaction("write to") as database:
+            database.execute("DELETE FROM latest WHERE kind = ?", (kind.__name__,))
+
     def get(self, kind: type[Message]) -> tuple[Message, float] | None:
         """The value and its age in seconds; None where absent or not canonical JSON (the file is
         not trusted)."""

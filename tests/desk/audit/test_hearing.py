@@ -22,6 +22,7 @@ from agent.desk.audit._artifacts import Artifact, Finding
 from agent.desk.audit._canary import PERIOD, RATE, Canary, make
 from agent.desk.audit._contents import _A_LAW, _MU_LAW
 from agent.desk.audit._hearing import HearingSearch
+from agent.desk.audit._sound import SoundMatcher
 from agent.desk.audit._voice_controls import compressed, log_mel
 from agent.voice.frames import measure
 from tests.summaries import summary
@@ -144,6 +145,31 @@ SOUNDS: dict[str, Callable[[], bytes]] = {
 def test_sound_is_found_in_every_form(name: str) -> None:
     found = {each.detector for each in search(SOUNDS[name]())}
     assert "sound" in found
+
+
+@pytest.mark.parametrize("start", [0, 1, 2, 3])
+def test_sound_is_found_wherever_it_begins(start: int) -> None:
+    """Also half a sample beside those that are compared, for voices of any run."""
+    for seed in (34, 39, 49):
+        canary = make(seed)
+        matcher = SoundMatcher(canary.sound)
+        found = matcher(canary.sound[RATE + start : 2 * RATE + start])
+        assert found is not None, seed
+        assert found.correlation > 0.7, seed
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_other_series_are_not_the_voice(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    matcher = SoundMatcher(make(seed).sound)
+    time = np.arange(RATE) / RATE
+    for series in (
+        rng.standard_normal(RATE).cumsum(),
+        np.sin(2 * np.pi * (rng.uniform(50, 3000) * time + rng.uniform(-2000, 2000) * time**2)),
+        np.arange(RATE) % rng.integers(3, 300),
+        np.sign(np.sin(2 * np.pi * rng.uniform(50, 400) * time)),
+    ):
+        assert matcher(series.astype(np.float32)) is None
 
 
 FILES: dict[str, Callable[[], bytes]] = {

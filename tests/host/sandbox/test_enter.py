@@ -112,22 +112,51 @@ def test_no_file_moves_from_one_folder_to_another(inside: Inside) -> None:
 
 
 @needs_landlock
-def test_cameras_that_are_there_may_be_used_and_no_others(inside: Inside) -> None:
-    """/dev/full and /dev/zero stand for a camera: they take no harm."""
+def test_perceive_opens_no_device(inside: Inside) -> None:
     found = inside(
-        "enter_perceive([own], cameras=[Path('/dev/full'), Path('/dev/absent'), own])\n"
-        "emit(named=code(lambda: os.open('/dev/full', os.O_RDWR)),\n"
-        "    other=code(lambda: os.open('/dev/ptmx', os.O_RDWR)))"
+        "enter_perceive([own])\nemit(code=code(lambda: os.open('/dev/ptmx', os.O_RDWR)))"
     )
-    assert found["named"] == 0
-    assert found["other"] == errno.EACCES
+    assert found["code"] == errno.EACCES
+
+
+@needs_landlock
+def test_each_reader_of_a_camera_has_the_cameras_that_are_there_and_nothing_else(
+    inside: Inside,
+) -> None:
+    """/dev/ptmx stands for a camera that is plugged in later; it takes no harm."""
+    found = inside(
+        "from agent.host.sandbox.camera import restrict_camera, restrict_spawner\n"
+        "restrict_spawner(local_clients=False)\n"
+        "def forked(named):\n"
+        "    reading, writing = os.pipe()\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        restrict_camera(named, local_clients=False)\n"
+        "        os.write(writing, bytes([code(lambda: os.open('/dev/ptmx', os.O_RDWR)),\n"
+        "            code(os.fork), code(lambda: os.kill(os.getppid(), 0)),\n"
+        "            code(lambda: open(own / 'file', 'w'))]))\n"
+        "        os._exit(0)\n"
+        "    os.waitpid(child, 0)\n"
+        "    return list(os.read(reading, 9))\n"
+        "emit(without=forked([Path('/dev/absent'), own]), later=forked([Path('/dev/ptmx')]),\n"
+        "    file=code(lambda: open(own / 'file', 'w')),\n"
+        "    program=code(lambda: os.execv('/bin/true', ['true'])))"
+    )
+    assert found["without"][0] == errno.EACCES
+    assert found["later"][0] == 0
+    for _, fork, signal, file in (found["without"], found["later"]):
+        assert fork == errno.EPERM
+        assert signal in (errno.EPERM, errno.EACCES)
+        assert file == errno.EACCES
+    assert found["file"] == errno.EACCES
+    assert found["program"] in (errno.EPERM, errno.EACCES)
 
 
 @needs_scopes
 def test_perceive_reaches_no_other_process(inside: Inside) -> None:
     found = inside(
         "import threading\n"
-        "parent = os.getppid()\nrestrict_perceive([own], local_clients=True)\n"
+        "parent = os.getppid()\nrestrict_perceive([own])\n"
         "emit(signal=code(lambda: os.kill(parent, 0)),\n"
         "    own=code(lambda: signal.pthread_kill(threading.get_ident(), 0)),\n"
         "    memory=code(lambda: open(f'/proc/{parent}/mem', 'rb')))"
@@ -171,13 +200,14 @@ def test_a_camera_stack_may_be_let_talk_to_its_daemon(inside: Inside) -> None:
     found = inside(
         "server = socket.socket(socket.AF_UNIX)\n"
         "server.bind(str(own / 'daemon'))\nserver.listen()\n"
-        "found = enter_perceive([own], local_clients=True)\n"
+        "from agent.host.sandbox.camera import restrict_camera, restrict_spawner\n"
+        "restrict_spawner(local_clients=True)\nrestrict_camera(local_clients=True)\n"
         "client = socket.socket(socket.AF_UNIX)\n"
         "emit(code=code(lambda: client.connect(str(own / 'daemon'))),\n"
-        "    closed=found.network == 'closed')"
+        "    inet=code(lambda: socket.socket(socket.AF_INET)))"
     )
     assert found["code"] == 0
-    assert found["closed"] or not seccomp.known(processor())
+    assert found["inet"] == errno.EPERM or not seccomp.known(processor())
 
 
 @needs_seccomp

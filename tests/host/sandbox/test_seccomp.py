@@ -14,7 +14,13 @@ import pytest
 
 from agent.host.sandbox._bpf import Instruction
 from agent.host.sandbox._numbers import NEWEST, NUMBERS
-from agent.host.sandbox.seccomp import perceive_filter, resolver_filter, uplink_filter
+from agent.host.sandbox.seccomp import (
+    camera_filter,
+    perceive_filter,
+    resolver_filter,
+    spawner_filter,
+    uplink_filter,
+)
 
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
 NOT_THERE = 0x00050000 | errno.ENOSYS
@@ -39,9 +45,13 @@ getpid getppid getpgid getpgrp getsid getuid geteuid getgid getegid getgroups ge
 uname getrandom getrusage times getrlimit
 poll ppoll select pselect6 pipe pipe2 recvfrom getsockname getpeername getsockopt
 """
+CAMERA = """dup dup2 dup3 memfd_create sysinfo capget
+epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2"""
 ALWAYS = {
-    "perceive": f"""{BOTH} dup dup2 dup3 memfd_create sysinfo capget
-        epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2""",
+    "perceive": f"{BOTH} dup dup2 dup3 memfd_create sysinfo",
+    "camera": f"{BOTH} {CAMERA}",
+    "spawner": f"""{BOTH} {CAMERA} wait4 waitid kill pidfd_open seccomp mlockall fork
+        landlock_create_ruleset landlock_add_rule landlock_restrict_self set_tid_address tgkill""",
     "clients": f"""{BOTH} dup dup2 dup3 memfd_create sysinfo capget
         epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2
         connect sendmsg recvmsg setsockopt shutdown
@@ -53,6 +63,8 @@ ALWAYS = {
 """Allowed whatever the arguments."""
 JUDGED = {
     "perceive": "clone fcntl ioctl prctl prlimit64 renameat2 sendto tgkill",
+    "camera": "clone fcntl ioctl prctl prlimit64 renameat2 sendto tgkill",
+    "spawner": "clone fcntl ioctl prctl prlimit64 renameat2 sendto",
     "clients": "clone fcntl ioctl prctl prlimit64 renameat2 sendto tgkill socket socketpair",
     "uplink": "clone fcntl ioctl prctl prlimit64 renameat2 sendto tgkill socket connect setsockopt",
     "resolver": "clone fcntl ioctl prctl prlimit64 renameat2 tgkill socket",
@@ -92,8 +104,10 @@ def trace(program: list[Instruction], arch: int, number: int, *arguments: int) -
 
 def filters(machine: str) -> dict[str, list[Instruction]]:
     return {
-        "perceive": perceive_filter(machine, pid=PID, local_clients=False),
-        "clients": perceive_filter(machine, pid=PID, local_clients=True),
+        "perceive": perceive_filter(machine, pid=PID),
+        "camera": camera_filter(machine, pid=PID, local_clients=False),
+        "clients": camera_filter(machine, pid=PID, local_clients=True),
+        "spawner": spawner_filter(machine, local_clients=False),
         "uplink": uplink_filter(machine, pid=PID, sockets=[MANAGER]),
         "resolver": resolver_filter(machine),
     }
@@ -174,10 +188,13 @@ class Judge:
 def test_sockets(machine: str) -> None:
     perceive, clients = Judge(machine, "perceive"), Judge(machine, "clients")
     uplink, resolver = Judge(machine, "uplink"), Judge(machine, "resolver")
+    camera, spawner = Judge(machine, "camera"), Judge(machine, "spawner")
     flags = 0o2004000  # SOCK_CLOEXEC | SOCK_NONBLOCK
     for family, kind, protocol in itertools.product(range(64), range(8), (0, 1, 6, 15, 17, 262)):
         asked = (family, kind | flags, protocol)
         assert not perceive("socket", *asked)
+        assert not camera("socket", *asked)
+        assert not spawner("socket", *asked)
         assert clients("socket", *asked) == (family == 1)
         stream = family in (2, 10) and kind == 1 and protocol in (0, 6)
         assert uplink("socket", *asked) == stream
@@ -197,7 +214,7 @@ def test_sockets(machine: str) -> None:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_nothing_is_sent_to_an_address(machine: str) -> None:
-    for half in ("perceive", "clients", "uplink"):
+    for half in ("perceive", "camera", "spawner", "clients", "uplink"):
         judge = Judge(machine, half)
         assert judge("sendto", 3, 1, 1, 0x4000, 0, 0)
         for address in (1, 1 << 31, 1 << 32, 0x7FFF00000000, 1 << 63):
@@ -208,7 +225,7 @@ def test_nothing_is_sent_to_an_address(machine: str) -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_calls_judged_by_their_arguments(machine: str) -> None:
     thread, fork = 0x003D0F00, 0x01200011
-    for half in ("perceive", "clients", "uplink"):
+    for half in ("perceive", "camera", "clients", "uplink"):
         judge = Judge(machine, half)
         assert judge("clone", thread)
         assert not judge("clone", fork)
@@ -230,10 +247,15 @@ def test_calls_judged_by_their_arguments(machine: str) -> None:
         half: Judge(machine, half)("fcntl", 3, 1030) for half in ("perceive", "uplink", "resolver")
     }
     assert duplicates == {"perceive": True, "uplink": False, "resolver": True}
-    resolver = Judge(machine, "resolver")
-    assert resolver("clone", fork)
-    for bit in (17, 25, 26, 27, 28, 29, 30):
-        assert not resolver("clone", fork | 1 << bit)
+    for half in ("resolver", "spawner"):
+        judge = Judge(machine, half)
+        assert judge("clone", fork)
+        for bit in (17, 25, 26, 27, 28, 29, 30):
+            assert not judge("clone", fork | 1 << bit)
+        setting = {option for option in range(200) if judge("prctl", option)}
+        assert setting == {1, 3, 16, 21, 23, 39, 51, 64}  # PR_SET_PDEATHSIG
+        for call in ("execve", "execveat", "ptrace", "process_vm_readv", "pidfd_send_signal"):
+            assert not judge(call)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -246,16 +268,17 @@ def test_requests_to_devices(machine: str) -> None:
              "FIOASYNC": 0x5452, "TIOCSWINSZ": 0x5414, "FICLONE": 0x40049409,
              "SNDRV_CTL_IOCTL_ELEM_WRITE": 0xC4C85513, "BTRFS": 0x5000940E}  # fmt: skip
     perceive, clients = Judge(machine, "perceive"), Judge(machine, "clients")
-    uplink = Judge(machine, "uplink")
+    reads, uplink = Judge(machine, "camera"), Judge(machine, "uplink")
     for request in camera.values():
-        assert perceive("ioctl", 3, request)
+        assert reads("ioctl", 3, request)
+        assert not perceive("ioctl", 3, request)
         assert not uplink("ioctl", 3, request)
     for name, request in other.items():
-        for judge in (perceive, uplink):
+        for judge in (perceive, reads, uplink):
             assert not judge("ioctl", 3, request), name
             assert not judge("ioctl", 3, 1 << 32 | request), name
         assert clients("ioctl", 3, request) == (name not in ("TIOCSTI", "TIOCLINUX"))
-    for judge in (perceive, uplink):
+    for judge in (perceive, reads, uplink):
         assert judge("ioctl", 3, 0x5401)
         assert judge("ioctl", 3, 0x5421)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,7 @@ import pytest
 
 from agent.base.config import SourceConfig
 from agent.base.errors import CaptureError
-from agent.perceive.capture.picamera import PiCamera, sensor_mode
-from agent.perceive.capture.source import StuckError
+from agent.perceive.capture.picamera import PiCamera, chosen, sensor_mode
 from tests.fakes import MODES, FakePicamera2, picamera2_modules
 
 
@@ -30,7 +28,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FakePicamera2]]:
 
 def test_frames_are_luma_at_the_sensors_time(fake: type[FakePicamera2]) -> None:
     source = PiCamera(SourceConfig(width=320, height=240))
-    frames = list(islice(source, 5))
+    frames = [source.grab() for _ in range(5)]
     source.close()
     made = fake.made[0]
     for frame in frames:
@@ -44,7 +42,6 @@ def test_frames_are_luma_at_the_sensors_time(fake: type[FakePicamera2]) -> None:
     assert made.closed
     assert not made.started
     assert made.released == made.requests
-    assert source.live
 
 
 def test_configuration_asks_for_the_sensor_mode_and_full_range(fake: type[FakePicamera2]) -> None:
@@ -73,63 +70,89 @@ def test_configuration_asks_for_the_sensor_mode_and_full_range(fake: type[FakePi
 )
 def test_sensor_mode(fps: float, width: int, height: int, expected: tuple[int, int]) -> None:
     config = SourceConfig(fps=fps, width=width, height=height)
-    assert sensor_mode(list(MODES), config)["size"] == expected
+    mode = sensor_mode(list(MODES), config)
+    assert mode is not None
+    assert mode["size"] == expected
 
 
-def test_a_slow_reader_gets_the_newest_and_the_rest_is_counted(fake: type[FakePicamera2]) -> None:
-    source = PiCamera(SourceConfig())
-    next(source)
-    time.sleep(0.1)
-    next(source)
-    assert source.counters.dropped > 5
-    assert source.flags == {"frames_dropped"}
-    source.close()
+def test_a_sensor_without_modes_is_left_to_libcamera(fake: type[FakePicamera2]) -> None:
+    assert sensor_mode([], SourceConfig()) is None
+    fake.modes = [{"format": "UYVY", "size": (640, 480)}]
+    PiCamera(SourceConfig()).close()
+    assert fake.made[0].config["sensor"] is None
 
 
-@pytest.mark.slow
-def test_a_hang_is_noticed_and_never_opened_twice(fake: type[FakePicamera2]) -> None:
-    fake.hang_after = 3
-    source = PiCamera(SourceConfig().model_copy(update={"stall": 0.05}))
-    with pytest.raises(CaptureError, match=r"gave no frame for 0\.05 s"):
-        for _ in source:
-            pass
-    source.close()
-    with pytest.raises(StuckError, match="Restart the agent"):
-        PiCamera(SourceConfig())
-    fake.made[0].wake.set()  # the driver comes back after all
-    source._thread.join(5)
-    assert fake.made[0].closed
-    fake.hang_after = None
-    again = PiCamera(SourceConfig())
-    next(again)
-    again.close()
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+def test_the_picture_is_turned_once(fake: type[FakePicamera2], rotate: int, mirror: bool) -> None:
+    """By libcamera where it can, else here."""
+    camera = PiCamera(
+        SourceConfig.model_validate(
+            {"width": 320, "height": 240, "rotate": rotate, "mirror": mirror}
+        )
+    )
+    luma = camera.grab().luma
+    camera.close()
+    flips = fake.made[0].config["transform"]
+    turned = np.broadcast_to((10 + np.arange(240) % 200)[:, None], (240, 320))
+    turned = turned[:, ::-1] if flips["hflip"] else turned
+    turned = turned[::-1] if flips["vflip"] else turned
+    if rotate % 180:
+        assert not any(flips.values())
+        turned = np.rot90(turned, -rotate // 90)
+        turned = turned[:, ::-1] if mirror else turned
+        np.testing.assert_array_equal(luma, turned)
+    else:
+        assert (flips["hflip"], flips["vflip"]) == ((rotate == 180) != mirror, rotate == 180)
+
+
+def test_the_size_is_the_one_libcamera_made(fake: type[FakePicamera2]) -> None:
+    fake.aligned = 32
+    camera = PiCamera(SourceConfig(width=645, height=481))
+    assert fake.made[0].config["lores"]["size"] == (644, 480)
+    assert camera.grab().luma.shape == (480, 640)
+    assert camera.title == "Raspberry Pi camera 1 (imx708 640x480)"
+    camera.close()
+
+
+@pytest.mark.parametrize("fill", [0, 128])
+def test_empty_buffers_are_green(fake: type[FakePicamera2], fill: int) -> None:
+    fake.fill = fill
+    camera = PiCamera(SourceConfig())
+    camera.grab()
+    assert camera.green == (fill == 0)
+    camera.close()
+
+
+def test_cameras_on_ribbon_cables_are_chosen() -> None:
+    ribbon, usb = {"Model": "imx219", "Id": "/base/i2c"}, {"Model": "x", "Id": "/base/usb@0"}
+    assert chosen(None, [usb, ribbon]) == (1, "imx219")
+    assert chosen(0, [ribbon, ribbon]) == (0, "imx219")
+    assert chosen(1, [ribbon, {"Id": "/base/i2c"}]) == (1, "")
+    with pytest.raises(CaptureError, match=r"camera 0 is a USB camera\. .*there is: 1 \(imx219\)"):
+        chosen(0, [usb, ribbon])
+    with pytest.raises(CaptureError, match=r'USB camera.*"v4l2".*none'):
+        chosen(None, [usb])
+    with pytest.raises(CaptureError, match=r"camera 0 is not there \(found: none\)"):
+        chosen(None, [])
 
 
 def test_a_failing_driver_is_a_capture_error(fake: type[FakePicamera2]) -> None:
     fake.fail_after = 2
     source = PiCamera(SourceConfig())
+    source.grab()
+    source.grab()
     with pytest.raises(CaptureError, match="failed: RuntimeError"):
-        for _ in source:
-            pass
+        source.grab()
     source.close()
     assert fake.made[0].closed
-
-
-def test_repeated_sensor_timestamps_are_replaced_and_counted(fake: type[FakePicamera2]) -> None:
-    fake.stamps = staticmethod(lambda count: 1_000_000_000)
-    source = PiCamera(SourceConfig(fps=30.0))
-    times = [frame.time for frame in islice(source, 4)]
-    source.close()
-    np.testing.assert_allclose(np.diff(times), 1 / 30, atol=1e-9)
-    assert source.counters.bad_timestamps == 3
-    assert "bad_timestamps" in source.flags
 
 
 def test_without_sensor_timestamps_the_clock_is_read(fake: type[FakePicamera2]) -> None:
     fake.stamps = staticmethod(lambda count: None)
     before = time.monotonic()
     source = PiCamera(SourceConfig())
-    times = [frame.time for frame in islice(source, 3)]
+    times = [source.grab().time for _ in range(3)]
     source.close()
     assert before <= times[0] < times[1] < times[2] <= time.monotonic()
 
@@ -139,14 +162,14 @@ def test_without_sensor_timestamps_the_clock_is_read(fake: type[FakePicamera2]) 
 )
 def test_a_camera_that_refuses_is_named(fake: type[FakePicamera2], step: str, message: str) -> None:
     fake.refuse = step
-    with pytest.raises(CaptureError, match=f"Raspberry Pi camera 0 {message}"):
+    with pytest.raises(CaptureError, match=f"Raspberry Pi camera 1 {message}"):
         PiCamera(SourceConfig())
     assert all(made.closed for made in fake.made)
 
 
 def test_a_camera_that_is_not_there(fake: type[FakePicamera2]) -> None:
-    with pytest.raises(CaptureError, match=r"camera 1 is not there \(1 found\)"):
-        PiCamera(SourceConfig(target="1"))
+    with pytest.raises(CaptureError, match=r"camera 2 is not there \(found: 1 \(imx708\)\)"):
+        PiCamera(SourceConfig(target="2"))
     with pytest.raises(CaptureError, match="'front' is no camera number"):
         PiCamera(SourceConfig(target="front"))
 

@@ -168,6 +168,42 @@ def test_forty_faces_are_held_and_no_more_than_allowed() -> None:
     assert len(set(_ids(tracks))) == 40
 
 
+def test_a_limit_keeps_the_largest_faces_until_it_is_lifted() -> None:
+    world = World()
+    for name, x, size in (("a", 80, 20.0), ("b", 250, 40.0), ("c", 450, 25.0)):
+        world.put(name, x, 200, size)
+    tracker = _tracker(world, max_faces=2)
+    seen = []
+    for i in range(90):
+        if i == 30:
+            tracker.limit(1)
+        if i == 60:
+            tracker.limit(None)
+        seen.append(_ids(tracker.update(Frame(i / 30, LUMA))))
+    assert seen[29] == [1, 2]
+    assert seen[30] == seen[59] == [2]
+    assert seen[89][0] == 2
+    assert len(seen[89]) == 2, "no more than configured"
+    assert seen[89][1] not in seen[29], "who comes back is somebody new"
+
+
+def test_a_lost_face_does_not_come_back_beyond_the_limit() -> None:
+    world = World()
+    world.put("a", 150, 200)
+    tracker = _tracker(world)
+    tracker.limit(1)
+    for i in range(60):
+        if i == 10:
+            world.put("b", 450, 200, 30.0)
+        if i == 20:
+            hidden = world.faces.pop("a")
+        if i == 40:
+            world.faces["a"] = hidden
+        tracks = tracker.update(Frame(i / 30, LUMA))
+        assert len(tracks) <= 1
+    assert tracks
+
+
 def test_a_small_budget_rotates_and_counts_skipped_tracks() -> None:
     world = World()
     for i in range(6):

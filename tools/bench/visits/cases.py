@@ -34,6 +34,8 @@ class Case:
     """Why another number is to be expected, where it is."""
     expected: int | None = None
     """That number; None: `stays`."""
+    events: int | None = None
+    """Most micro-expressions to be reported; None: they are not looked for."""
 
     @property
     def visits(self) -> int:

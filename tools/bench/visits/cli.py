@@ -27,9 +27,10 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Report and text. Raises `ToolError`."""
     from tools.bench.visits.cases import cases
+    from tools.bench.visits.crossing import crossing
     from tools.bench.visits.measure import measure
 
-    scripted = cases(args.videos)
+    scripted = [*cases(args.videos), *crossing()]
     if args.rendered:
         from tools.bench.visits.turning import turning
 
@@ -41,12 +42,15 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def visits_text(report: dict[str, Any]) -> str:
     """The report as a table."""
-    table = columns("case", "stays", "visits", "tracks", "", words=("",))
+    table = columns("case", "stays", "visits", "tracks", "micro", "", words=("",))
     for row in report["cases"]:
-        right = row["visits"] == row["expected"]
+        wrong = [f"expected {row['expected']}"] if row["visits"] != row["expected"] else []
+        if row["micro"] is not None and row["micro"] > row["micro_expected"]:
+            wrong.append(f"{row['micro_expected']} micro-expressions expected")
         table.add_row(
             row["case"], str(row["stays"]), str(row["visits"]), str(row["tracks"]),
-            (row["note"] if right else f"expected {row['expected']}"),
+            "" if row["micro"] is None else str(row["micro"]),
+            ", ".join(wrong) or row["note"],
         )  # fmt: skip
     head = line(report["machine"]) + f"visit_gap {report['visit_gap']:g} s\n"
     tables = [table]

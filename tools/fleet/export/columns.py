@@ -250,7 +250,7 @@ KINDS: dict[str, Kind] = {
                 _DEVICE,
                 _RECEIVED,
                 Column("boot", "text", "", "Start of the seeing half; empty while there is none."),
-                Column("perception", "text", "", "running, paused, quiet, stalled, absent."),
+                Column("perception", "text", "", "running, paused, quiet, stalled, hot, absent."),
                 Column("fps", "integer", "Hz", "Analysed frames, in fives."),
                 Column("temperature", "integer", "degC", "In tens; empty: unknown."),
                 Column("power", "text", "", "good, undervolt, throttled, unknown."),

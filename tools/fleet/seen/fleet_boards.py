@@ -69,8 +69,8 @@ def overview() -> Board:
         "Perception",
         "SELECT perception, COUNT(*) AS devices FROM latest_health GROUP BY 1 ORDER BY 1",
         width=8,
-        about="Of the newest message of health. quiet: quiet hours; stalled: no pictures come; "
-        "absent: the seeing half does not run.",
+        about="Of the newest message of health. quiet: quiet hours; hot: it waits until the board "
+        "has cooled; stalled: no pictures come; absent: the seeing half does not run.",
     )
     board.table(
         "Devices that need somebody",
@@ -78,13 +78,13 @@ def overview() -> Board:
         " s.heard_at * 1000 AS heard, s.certificate_end * 1000 AS certificate_ends"
         " FROM device_status s LEFT JOIN latest_health h ON h.device = s.device"
         f" WHERE s.status <> 'revoked' AND {chosen('grp', 's.grp')} AND (s.status <> 'online'"
-        " OR h.perception IN ('stalled', 'absent') OR h.power IN ('undervolt', 'throttled')"
+        " OR h.perception IN ('hot', 'stalled', 'absent') OR h.power IN ('undervolt', 'throttled')"
         " OR h.disk IN ('low', 'full') OR COALESCE(s.openings, '[]') <> '[]'"
         f" OR s.certificate_end < {TO} + {_MONTH}) ORDER BY s.heard_at, s.device LIMIT 500",
         height=10,
         units={"heard": "dateTimeAsIso", "certificate_ends": "dateTimeAsIso"},
-        about="Not online, sees nothing, short of power or disk, a wall of its sandbox open, or a "
-        "certificate that ends within 30 days.",
+        about="Not online, sees nothing, too hot, short of power or disk, a wall of its sandbox "
+        "open, or a certificate that ends within 30 days.",
     )
     return board
 

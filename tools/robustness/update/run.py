@@ -36,9 +36,9 @@ from agent.update.slots import tree
 from tools.common.errors import ToolError
 from tools.common.files import save_json
 from tools.common.machine import machine
+from tools.robustness.power.image import Image
 from tools.robustness.update import releases
 from tools.robustness.update.device import Services
-from tools.robustness.update.image import Image
 from tools.robustness.update.repository import SignedRepository
 from tools.robustness.update.updater import RunningUpdater
 

@@ -173,6 +173,12 @@ def test_the_functions_pass_urgent_events_on() -> None:
     assert (calm, odd, none) == (None, None, None)
 
 
+def test_every_urgent_event_is_one_that_devices_send() -> None:
+    named = set(re.findall(r"^    (\w+): \"", (HERE / "event.js").read_text(), re.MULTILINE))
+    assert {"hot", "undervolt", "camera_frozen", "reboot_asked", "cage_open"} <= named
+    assert named <= set(get_args(EventCode))
+
+
 def test_no_file_is_left_over() -> None:
     assert {path.name for path in Path(HERE).iterdir()} == {
         "flow.json", *(f"{name}.js" for name in

@@ -1,0 +1,1 @@
+"""A camera that hangs, lies and crashes, under the running perceive process."""
