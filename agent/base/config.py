@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,9 +15,9 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
 from agent.base.errors import ConfigError
+from agent.base.explain import explain
 from agent.base.settings_file import read_toml
 from agent.base.values import FilePath, Host, Hours, Share, TopicLevel, WebAddress, whole_path
 from agent.base.vocabulary import Place, PolicyName, Region, WindowLength
@@ -359,7 +358,13 @@ def parse(data: dict[str, Any], origin: str) -> AgentConfig:
     try:
         return AgentConfig.model_validate(data)
     except ValidationError as error:
-        problems = "; ".join(map(_problem, error.errors()))
+        sections = {
+            name: set(type(each).model_fields)
+            for name, each in AgentConfig()
+            if isinstance(each, Section)
+        }
+        others = AgentConfig.model_fields.keys() - sections
+        problems = "; ".join(explain(each, sections, others) for each in error.errors())
         raise ConfigError(
             f"{origin} cannot be used: {problems}. "
             "Correct it; `fleeting config show` prints every key with its default."
@@ -369,48 +374,6 @@ def parse(data: dict[str, Any], origin: str) -> AgentConfig:
 def load(path: Path) -> AgentConfig:
     """Read a TOML file. Raises `ConfigError`."""
     return parse(read_toml(path), str(path))
-
-
-_REMOVED = {
-    "privacy.engine": "is gone: noise always comes from the built-in sampler; remove the key",
-}
-
-
-def _problem(error: ErrorDetails) -> str:
-    """One validation error as text: the key, what is wrong and what to do."""
-    path, kind, value = ".".join(map(str, error["loc"])), error["type"], error["input"]
-    if path in _REMOVED:
-        return f"{path} {_REMOVED[path]}"
-    if kind == "extra_forbidden":
-        advice = "unknown key" + _near_miss([str(each) for each in error["loc"]], value)
-    elif kind == "value_error":
-        advice = error["msg"].removeprefix("Value error, ")  # a sentence of ours
-    elif kind == "tuple_type":
-        advice = f"is a list; write it in brackets (got {value!r})"
-    elif kind in ("model_type", "model_attributes_type"):
-        advice = f"is a section; write [{path}] and its keys below"
-    elif isinstance(value, str) and kind in ("float_type", "int_type"):
-        advice = f"{value!r} is text; give a plain number in the documented unit (seconds, pixels)"
-    else:
-        advice = f"{error['msg']} (got {value!r})"
-    return f"{path or 'file'}: {advice}"
-
-
-def _near_miss(path: list[str], value: object) -> str:
-    """What an unknown key, or a section with keys, may have been meant to be."""
-    *section, key = path
-    sections = {
-        name: set(type(each).model_fields)
-        for name, each in AgentConfig()
-        if isinstance(each, Section)
-    }
-    known = sections.get(section[0], set()) if section else set(AgentConfig.model_fields)
-    meant = difflib.get_close_matches(key.lower(), known, 1, 0.7)
-    found = [".".join((*section, name)) for name in meant]
-    if not found and isinstance(value, dict):
-        found = [name for name, keys in sections.items() if keys.intersection(value)]
-    found = found or [f"{name}.{key}" for name, keys in sections.items() if key in keys]
-    return f"; perhaps {' or '.join(found)}" if found else ""
 
 
 def as_toml(config: AgentConfig) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from agent.base.addresses import is_loopback
 from agent.base.config import AgentConfig, DeviceConfig
-from agent.base.errors import ConfigError
+from agent.base.errors import AgentError, ConfigError
+from agent.uplink.connection import CutError, TakenOverError
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +59,16 @@ class Takeovers:
         self._cut: deque[float] = deque()
         self._said = False
 
-    def note(self, now: float, *, named: bool, lived: float) -> float:
-        """A connection ended at `now`, monotonic seconds, after `lived` seconds. `named`: the
-        broker said that it was taken over, else nothing. Returns the seconds to stay away, 0 where
-        that may be an accident, else doubled each time; the log says why, once."""
+    def note(self, error: AgentError, now: float, lived: float) -> float:
+        """A connection ended by `error` at `now`, monotonic seconds, after `lived` seconds. Returns
+        the seconds to stay away: 0 where that may be an accident, else doubled each time; the log
+        says why, once."""
+        if not isinstance(error, CutError):
+            return 0.0
         for times in (self._named, self._cut):
             while times and now - times[0] > _WINDOW:
                 times.popleft()
-        if named:
+        if isinstance(error, TakenOverError):
             self._named.append(now)
         elif lived < _BRIEF or len(self._cut) >= _CUTS:
             self._cut.append(now)

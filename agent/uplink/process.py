@@ -21,13 +21,7 @@ from agent.host.sandbox.enter import enter_uplink
 from agent.privacy.policy.rules import resolve
 from agent.uplink import sender
 from agent.uplink.client import load_credentials
-from agent.uplink.connection import (
-    Connection,
-    CutError,
-    OversizeError,
-    TakenOverError,
-    VersionNegotiator,
-)
+from agent.uplink.connection import Connection, OversizeError, VersionNegotiator
 from agent.uplink.device_id import Takeovers, refuse_default
 from agent.uplink.health import HealthReporter
 from agent.uplink.inbound import EventCounter, Inbound, Reply
@@ -345,10 +339,9 @@ class Uplink:
         """Exponential backoff with jitter; longer where another client has this id."""
         longest = self._config.mqtt.backoff_max
         delay = min(longest, _MIN_BACKOFF * 2 ** min(self._failures, 16))
-        if isinstance(error, CutError) and self._connected_at:
+        if self._connected_at:
             now = time.monotonic()
-            named, lived = isinstance(error, TakenOverError), now - self._connected_at
-            delay = max(delay, self._takeovers.note(now, named=named, lived=lived))
+            delay = max(delay, self._takeovers.note(error, now, now - self._connected_at))
         self._connected_at = 0.0
         delay *= random.uniform(0.5, 1.0)
         self._failures += 1

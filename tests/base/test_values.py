@@ -100,7 +100,7 @@ def test_ids_addresses_lists_and_sections_are_refused_in_words() -> None:
         ({"host": "a"}, "perhaps mqtt.host"),
         ({"mqtt": {"hots": "a"}}, "perhaps mqtt.host"),
         ({"mqtt": {"TLS": True}}, "perhaps mqtt.tls"),
-        ({"source": {"rate": 3}}, "unknown key."),
+        ({"source": {"xyzzy": 3}}, "unknown key."),
     ],
 )
 def test_a_near_miss_is_named(data: dict[str, object], meant: str) -> None:

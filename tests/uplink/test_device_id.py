@@ -14,14 +14,16 @@ from pathlib import Path
 import pytest
 
 from agent.base.config import parse
-from agent.base.errors import ConfigError
+from agent.base.errors import ConfigError, PublishError
 from agent.desk.check import run_check
+from agent.uplink.connection import CutError, TakenOverError
 from agent.uplink.device_id import Takeovers, refuse_default, suggested
 from agent.uplink.process import Uplink
 from agent.wall.outbox import Outbox
 from tests.uplink.conftest import agent_config, until
 from tools.common.mosquitto import Mosquitto
 
+TAKEN, CUT = TakenOverError("taken over"), CutError("cut")
 INSTALL = Path(__file__).parents[2] / "tools" / "install.sh"
 
 
@@ -63,23 +65,24 @@ def test_the_suggestion_is_the_machines_own_and_the_installers(tmp_path: Path) -
 def test_the_pauses_grow_and_the_log_says_it_once(caplog: pytest.LogCaptureFixture) -> None:
     taken = Takeovers("box-7")
     with caplog.at_level(logging.ERROR):
-        pauses = [taken.note(float(now), named=True, lived=300.0) for now in range(0, 1200, 100)]
+        pauses = [taken.note(TAKEN, float(now), 300.0) for now in range(0, 1200, 100)]
     assert pauses[:4] == [0.0, 5.0, 10.0, 20.0]
     assert pauses[-1] == 600.0
     said = [record.message for record in caplog.records]
     assert len(said) == 1
     assert "Another client has the same device.id, box-7" in said[0]
-    assert taken.note(1e6, named=True, lived=1.0) == 0.0, "an hour later it begins anew"
+    assert taken.note(TAKEN, 1e6, 1.0) == 0.0, "an hour later it begins anew"
 
 
 def test_brokers_that_do_not_name_it(caplog: pytest.LogCaptureFixture) -> None:
     """Four brief connections that were cut; long ones are accidents of the network."""
     taken = Takeovers("box-7")
     with caplog.at_level(logging.ERROR):
-        assert not any(taken.note(100.0 * n, named=False, lived=90.0) for n in range(20))
-        pauses = [taken.note(2000.0 + n, named=False, lived=4.0) for n in range(6)]
+        assert not any(taken.note(CUT, 100.0 * n, 90.0) for n in range(20))
+        pauses = [taken.note(CUT, 2000.0 + n, 4.0) for n in range(6)]
     assert pauses == [0.0, 0.0, 0.0, 5.0, 10.0, 20.0]
-    assert taken.note(2100.0, named=False, lived=500.0) == 40.0, "the pauses make it longer"
+    assert taken.note(CUT, 2100.0, 500.0) == 40.0, "the pauses make it longer"
+    assert not taken.note(PublishError("refused"), 2200.0, 1.0)
     assert caplog.text.count("another client may have the same device.id, box-7") == 1
 
 
@@ -135,9 +138,9 @@ def test_a_takeover_that_the_broker_names(tmp_path: Path) -> None:
         config = agent_config(tmp_path, server.getsockname()[1])
         with Outbox(config.store) as outbox:
             uplink = Uplink(config, outbox, wait)
-            for _ in range(2):
-                before = len(pauses)
-                until(uplink, lambda before=before: len(pauses) > before, "put off")
+            until(uplink, lambda: pauses, "put off")
+            once = len(pauses)
+            until(uplink, lambda: len(pauses) > once, "put off again")
             uplink.stop()
     assert max(pauses) >= 2.5
 
