@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig, Section, parse
 from agent.base.errors import ConfigError
 
 
@@ -129,7 +129,7 @@ def test_a_home_folder_is_put_in_wherever_a_path_is_meant(
     every = {
         (name, key)
         for name, section in AgentConfig()
-        if hasattr(section, "model_fields")
+        if isinstance(section, Section)
         for key, field in type(section).model_fields.items()
         if "Path" in str(field.annotation)
     }
