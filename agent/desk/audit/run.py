@@ -14,9 +14,11 @@ from typing import Literal
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from agent.base.errors import CaptureError
+from agent.base.names import as_utf8, one_line
 from agent.desk.audit._artifacts import Artifact, AuditError, Evidence, Finding
 from agent.desk.audit._detect import Detected, detect
 from agent.desk.audit._reference import Frames, Reference, read_frames, stride_for
@@ -162,6 +164,11 @@ def _workspace(keep: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="fleeting-audit-") as folder:
             yield Path(folder).resolve()
         return
+    if as_utf8(keep.absolute()) != str(keep.absolute()):
+        raise AuditError(
+            f"{keep} has bytes that are no UTF-8, and the settings of an audit must name it. Name "
+            "another folder for the evidence."
+        )
     try:
         keep.mkdir(parents=True, exist_ok=True)
         if any(keep.iterdir()):
@@ -178,7 +185,7 @@ def as_dict(outcome: Outcome) -> dict[str, object]:
     evidence, detected, reference = outcome.evidence, outcome.detected, outcome.reference
     return {
         "verdict": outcome.verdict,
-        "video": str(outcome.video),
+        "video": as_utf8(outcome.video),
         "frames": reference.frames,
         "frames_searched": reference.searched,
         "frames_with_texture": reference.textured,
@@ -300,7 +307,9 @@ def _findings(findings: Sequence[Finding]) -> Table:
     table = _table("Findings", "where", "offset", "what")
     for each in findings[:_MAX_PRINTED]:
         offset = "-" if each.offset is None else str(each.offset)
-        table.add_row(each.detector, each.where, offset, each.what)
+        table.add_row(
+            each.detector, *(escape(one_line(t)) for t in (each.where, offset, each.what))
+        )
     return table
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from agent.base.errors import CaptureError
+from agent.base.names import one_line
 
 _PICTURES = (
     "amv apng asf av1 avi avs2 avs3 cavsvideo cine dhav dirac dnxhd dv flv gif gxf h261 h263 h264 "
@@ -118,8 +119,8 @@ class MediaBytes:
         except (OSError, ValueError) as error:
             if isinstance(error, FileNotFoundError):
                 raise CaptureError(f"{shown} does not exist. Check the path.") from None
-            if path.is_dir() or (path.exists() and not path.is_file()):
-                _refuse_kind(shown, path.is_dir())
+            if os.path.isdir(path) or (os.path.exists(path) and not os.path.isfile(path)):
+                _refuse_kind(shown, os.path.isdir(path))
             said = getattr(error, "strerror", None) or error
             raise CaptureError(f"{shown} cannot be read: {said}. Check its permissions.") from None
         if not stat.S_ISREG(kind):
@@ -153,8 +154,7 @@ class MediaBytes:
 
 def printable(path: Path) -> str:
     """A path for a message, on one line and in UTF-8, whatever bytes it has."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return one_line(path)
 
 
 def _refuse(*_: object) -> NoReturn:
