@@ -26,10 +26,15 @@ _OVERLAPPED = 0.1
 _APPROACH = 0.25
 """Widths of the smaller face per second of relative motion above which heads that touch pass one
 another; people who sit side by side do not."""
+_NARROWER = 0.94
+"""Share of its width to which a face shrinks when it slides behind another: it is no longer in the
+clear then."""
 _ON = 0.6
 """Intersection over the smaller box from which two tracks are one face, or one hides the other."""
 _SLIPPED = 2.0
 """Logits by which presence falls below its mean while a face is covered by another."""
+_ASTRAY = 0.3
+"""Widths of a face from where its own motion leads, from which a track has left it."""
 _MEMORY = 0.3
 """Time constant of the velocity, seconds."""
 _FURTHEST = 1.5
@@ -56,14 +61,12 @@ class Motion:
         left, top, right, bottom = box.tolist()
         x, y = (left + right) / 2, (top + bottom) / 2
         elapsed = time - self.time
-        if 0.0 < elapsed <= _FURTHEST:
+        if elapsed > 0.0:
             gain = 1.0 - math.exp(-elapsed / _MEMORY)
             across, down = self.velocity
             across += gain * ((x - self.x) / elapsed - across)
             down += gain * ((y - self.y) / elapsed - down)
             self.velocity = across, down
-        else:
-            self.velocity = 0.0, 0.0
         self.time, self.x, self.y, self.size = time, x, y, right - left
 
     def ahead(self, time: float) -> tuple[float, float]:
@@ -114,22 +117,24 @@ def pass_by(active: Sequence[Track], now: float) -> None:
     for index, track in enumerate(active):
         if near[index]:
             track.continuity = 0.0
-            if now - track.motion.time <= _FURTHEST:
+            narrower = corners[index][2] - corners[index][0] < _NARROWER * track.motion.size
+            if now - track.motion.time <= _FURTHEST and (narrower or not track.clear):
                 continue
         if not track.lost and track.updated:
             track.motion.follow(now, boxes[index])
 
 
 def _behind(one: Track, other: Track, share: float, now: float) -> Track | None:
-    """Which of two tracks that touch has slipped off its face; None: neither, or it is for
-    `FaceTracker` to say, since one may be no face at all."""
+    """Which of two tracks that touch has slipped off its face; None: neither. In a crowd that
+    stands close together nobody is behind: one of them must be on its way."""
     if not (one.reported and other.reported):
+        return None  # one may be no face at all: see `agent.vision.faces.doubt`
+    strays = [track.motion.astray(now, track.box) for track in (one, other)]
+    if max(strays) < _ASTRAY and not _meet(one, other):
         return None
     slips = [_slip(track) for track in (one, other)]
     if share > _ON:
-        strays = [track.motion.astray(now, track.box) for track in (one, other)]
-        first = (strays[0], slips[0]) > (strays[1], slips[1])
-        return one if first else other
+        return one if (strays[0], slips[0]) > (strays[1], slips[1]) else other
     if max(slips) < _SLIPPED:
         return None
     return one if slips[0] > slips[1] else other

@@ -260,6 +260,9 @@ class FaceTracker:
                 # a weak answer keeps a track; it is no proof of one on a person's clothes
                 judge = self._judge
                 track.hits += judge is None or judge.is_sure(track.estimate.presence, score)
+            if not track.clear:
+                estimate = self._estimator.refine(frame.luma, found.keypoints[row])
+                _reseat(track, estimate, face_box(estimate.points), frame.time)
             overlap[row, :] = 0
             overlap[:, column] = 0
         for track in active:
@@ -352,7 +355,8 @@ def _reseat(track: Track, estimate: LandmarkEstimate, box: Float, now: float) ->
     that began on half a face, as it comes out from behind another, holds on to half a face."""
     ratio = float(box[2] - box[0]) / max(float(track.box[2] - track.box[0]), 1.0)
     surer = logit(estimate.presence) > logit(track.estimate.presence) + _SURER
-    if surer and not 1.0 / _RESIZED < ratio < _RESIZED:
+    clearer = estimate.is_sure and not track.clear
+    if (clearer or surer) and not 1.0 / _RESIZED < ratio < _RESIZED:
         track.estimate, track.stabiliser = estimate, Stabiliser(estimate)
         track.clear = estimate.is_sure
         track.last_seen = track.read = now
