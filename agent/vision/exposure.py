@@ -156,8 +156,10 @@ class FilmLevels:
         found, table = levels(luma)
         self.dark = found.state == "dark"
         if found.state == "over":
-            self._equalises = self._equalises if in_view else not self._equalises
-            if self._equalises and self._table is not None and in_view:
+            again = self._found is not None and self._found.state == "over"
+            if not in_view:
+                self._equalises = again and not self._equalises
+            elif self._equalises and self._table is not None:
                 return
             table = table if self._equalises else None
         else:
