@@ -37,6 +37,8 @@ _ASTRAY = 0.3
 """Widths of a face from where its own motion leads, from which a track has left it."""
 _MEMORY = 0.3
 """Time constant of the velocity, seconds."""
+_ALONE = 0.1
+"""Seconds between two samples of the motion of somebody who is alone in view."""
 _FURTHEST = 1.5
 """Seconds for which a velocity says where a face is; who is beside another for longer stands."""
 
@@ -97,10 +99,11 @@ class Motion:
 def pass_by(active: Sequence[Track], now: float) -> None:
     """Look at the tracks of a frame that were followed into it: those that touch another one get no
     `continuity`, those behind another are `lost`, the others' motion is learnt."""
-    boxes = [track.box for track in active]
     if len(active) == 1:
-        active[0].motion.follow(now, boxes[0])
+        if now - active[0].motion.time >= _ALONE:
+            active[0].motion.follow(now, active[0].box)
         return
+    boxes = [track.box for track in active]
     corners = [box.tolist() for box in boxes]
     near = [False] * len(active)
     for i in range(len(active)):
