@@ -27,8 +27,8 @@ FLAT_BELOW = 48
 smeared lens, ten bits read as sixteen. Faces were missed from 31 downwards."""
 _LEAST_RANGE = 2
 """The same where there is nothing to stretch."""
-_PIXELS = 8192
-"""About so many pixels are counted: the percentiles are then right to a level or two."""
+_PIXELS = 2048
+"""About so many pixels are counted: the percentiles are then right to a level or two of 255."""
 
 _EVERY = 0.5
 """Seconds between two measurements of a film."""
