@@ -151,3 +151,20 @@ def test_no_size_of_frame_and_no_change_of_it_ends_the_pipeline() -> None:
             seen = pipeline(Frame(1.2 * number + repeat / 10, np.ascontiguousarray(picture)))
         assert len(seen.faces) == (min(picture.shape) >= 240 and max(picture.shape) < 700)
         assert len(inspector().picture(picture)) == len(seen.faces)
+
+
+def numbers(times: list[float]) -> list[int]:
+    """The track's number in each frame of a film of one face."""
+    pipeline = Pipeline(AgentConfig(), expressions=False)
+    return [pipeline(Frame(time, portrait())).faces[0].track_id for time in times]
+
+
+@pytest.mark.slow
+def test_a_track_does_not_outlast_a_gap_and_time_lapse_is_none() -> None:
+    for step in (1.0, 3.0, 10.0):
+        assert set(numbers([step * n for n in range(5)])) == {1}
+    assert numbers([120.0 * n for n in range(4)]) == [1, 2, 3, 4]
+    triggered = numbers([n / 30 for n in range(9)] + [600 + n / 30 for n in range(9)])
+    assert triggered == [1] * 9 + [2] * 9
+    away = numbers([n / 30 for n in range(9)] + [5 + n / 30 for n in range(9)])
+    assert away == [1] * 9 + [2] * 9, "5 s are a gap at 30 frames per second"

@@ -173,7 +173,7 @@ class FaceTracker:
 
     def _is_gap(self, elapsed: float) -> bool:
         """Whether a face in the place of one before is looked for anew."""
-        usual = _GAP_STEPS * self._step
+        usual = _GAP_STEPS * self._step if self._step > 0.0 else math.inf
         return elapsed > self._tracking.lost_after and elapsed > min(usual, _LONGEST_GAP)
 
     def _interval(self, active: Sequence[Track], now: float) -> float:
