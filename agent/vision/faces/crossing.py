@@ -106,14 +106,19 @@ def pass_by(active: Sequence[Track], now: float) -> None:
     boxes = [track.box for track in active]
     corners = [box.tolist() for box in boxes]
     near = [False] * len(active)
-    for i in range(len(active)):
-        for j in range(i):
-            if active[i].lost or active[j].lost or not _touch(corners[i], corners[j], _MARGIN):
+    heads = [_grown(box) for box in corners]
+    order = sorted(range(len(active)), key=lambda index: heads[index][0])
+    for place, i in enumerate(order):
+        for j in order[place + 1 :]:
+            if heads[j][0] >= heads[i][2]:
+                break  # this one and those that follow begin further to the right
+            beside = heads[j][1] >= heads[i][3] or heads[i][1] >= heads[j][3]
+            # what is not reported may be no face: see `agent.vision.faces.doubt`
+            if beside or not (_counts(active[i]) and _counts(active[j])):
                 continue
             share = _share(corners[i], corners[j])
-            near[i] = near[j] = (
-                near[i] or near[j] or share > _OVERLAPPED or _meet(active[i], active[j])
-            )
+            if share > _OVERLAPPED or _meet(active[i], active[j]):
+                near[i] = near[j] = True
             behind = _behind(active[i], active[j], share, now)
             if behind is not None:
                 behind.lost = True
@@ -130,8 +135,6 @@ def pass_by(active: Sequence[Track], now: float) -> None:
 def _behind(one: Track, other: Track, share: float, now: float) -> Track | None:
     """Which of two tracks that touch has slipped off its face; None: neither. In a crowd that
     stands close together nobody is behind: one of them must be on its way."""
-    if not (one.reported and other.reported):
-        return None  # one may be no face at all: see `agent.vision.faces.doubt`
     strays = [track.motion.astray(now, track.box) for track in (one, other)]
     if max(strays) < _ASTRAY and not _meet(one, other):
         return None
@@ -141,6 +144,10 @@ def _behind(one: Track, other: Track, share: float, now: float) -> Track | None:
     if max(slips) < _SLIPPED:
         return None
     return one if slips[0] > slips[1] else other
+
+
+def _counts(track: Track) -> bool:
+    return track.reported and not track.lost
 
 
 def _slip(track: Track) -> float:
@@ -155,13 +162,11 @@ def _meet(one: Track, other: Track) -> bool:
     return math.hypot(ax - bx, ay - by) > _APPROACH * least
 
 
-def _touch(a: Sequence[float], b: Sequence[float], margin: float) -> bool:
-    """Whether two boxes meet that are each larger by a share of their sides."""
-    across = margin * (a[2] - a[0] + b[2] - b[0])
-    down = margin * (a[3] - a[1] + b[3] - b[1])
-    return (
-        a[0] < b[2] + across and b[0] < a[2] + across and a[1] < b[3] + down and b[1] < a[3] + down
-    )
+def _grown(box: Sequence[float]) -> tuple[float, float, float, float]:
+    """The head that a box is of: larger by `_MARGIN` of its sides on each."""
+    left, top, right, bottom = box
+    across, down = _MARGIN * (right - left), _MARGIN * (bottom - top)
+    return left - across, top - down, right + across, bottom + down
 
 
 def _share(a: Sequence[float], b: Sequence[float]) -> float:
