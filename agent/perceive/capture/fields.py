@@ -7,7 +7,6 @@ from typing import Any
 
 from agent.perceive.capture.luma import FULL
 
-
 class Deinterlacer:
     """FFmpeg's bwdif on luma; frames that are not marked as interlaced pass unchanged.
 

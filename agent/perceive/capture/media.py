@@ -36,19 +36,7 @@ _JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".thm")
 """Of one picture, not of a stream of them."""
 _STILL_BRANDS = (b"avif", b"mif1", b"heic", b"heix", b"heim", b"heis")
 _STILLS = (
-    *(
-        b"BM",
-        b"II*\0",
-        b"MM\0*",
-        b"P1\n",
-        b"P2\n",
-        b"P3\n",
-        b"P4\n",
-        b"P5\n",
-        b"P6\n",
-        b"P5 ",
-        b"P6 ",
-    ),
+    *(b"BM", b"II*\0", b"MM\0*", b"P1\n", b"P2\n", b"P3\n", b"P4\n", b"P5\n", b"P6\n", b"P5 ", b"P6 "),
     *(b"\0\0\0\x0cjP", b"\xff\x0a", b"\0\0\0\x0cJXL", b"qoif", b"8BPS", b"v/1\x01", b"#?RAD"),
 )
 """How files of one picture begin."""
