@@ -164,8 +164,13 @@ def _print_events(perceived: Perceived) -> None:
 
 def _refuse_camera(video: Path) -> None:
     text = str(video)
-    camera = text.isdigit() or text.startswith("/dev/") or video.is_char_device()
-    if camera or re.match(r"[a-z]+:/", text):
+    camera = (
+        (text.isdigit() and not video.is_file())
+        or text.startswith("/dev/")
+        or video.is_char_device()
+        or (re.match(r"[a-z]+:/", text) and not video.is_file())
+    )
+    if camera:
         raise CaptureError(
             f"{text} is a live source; replay and its traces take video files only, so that no "
             "trace of a passer-by is ever written. Use `fleeting run` for a camera."

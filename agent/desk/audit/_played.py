@@ -5,13 +5,19 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 
+from agent.base.errors import CaptureError
 from agent.desk.audit._canary import RATE, Canary
+from agent.desk.audit._reference import Frames, read_frames
+from agent.perceive.capture.media import open_media, printable
+from agent.perceive.capture.pictures import best_video
+from agent.perceive.capture.video_file import VideoFile
 
 _BLOCK = RATE // 10
 """Samples per frame of sound."""
@@ -21,12 +27,58 @@ _MAX_ADDRESS = 100
 """Bytes of a socket's path (unix(7): 108)."""
 
 
-def with_voice(video: Path, canary: Canary, target: Path) -> str | None:
-    """Copy the pictures of `video`, as they are coded, to the new Matroska file `target`, with the
-    voice in place of whatever sound it has. Returns why it could not be done, or None."""
+def with_voice(video: Path, frames: Frames, canary: Canary, target: Path) -> str | None:
+    """Write the pictures of `video` to the new Matroska file `target`, with the voice in place of
+    whatever sound it has. Returns why it could not be done, or None.
+
+    They are copied as they are coded; where the agent would see other pictures in the copy than
+    `frames`, those of the video, they are coded anew, without loss, as the agent sees them.
+    """
+    for write in (_copied, _coded):
+        why = write(video, canary, target)
+        try:
+            if why is None and read_frames(target) == frames:
+                return None
+        except CaptureError:
+            pass
+        target.unlink(missing_ok=True)
+    return why or "its copy would show other pictures"
+
+
+def _coded(video: Path, canary: Canary, target: Path) -> str | None:
     try:
-        with av.open(str(video), options={"fflags": "+genpts"}) as source:
-            pictures = source.streams.video[0]
+        with (
+            contextlib.closing(VideoFile(video)) as source,
+            av.open(str(target), "w", format="matroska") as out,
+        ):
+            pictures: Any = out.add_stream("ffv1", rate=1000)
+            pictures.time_base = pictures.codec_context.time_base = Fraction(1, 1000)
+            pictures.pix_fmt = "gray"
+            sound = out.add_stream("pcm_s16le", rate=RATE, layout="mono")
+            said, last = 0, -1
+            for frame in source:
+                if last < 0:
+                    pictures.height, pictures.width = frame.luma.shape
+                elif frame.luma.shape != (pictures.height, pictures.width):
+                    return "its pictures change their size"
+                picture = av.VideoFrame.from_ndarray(frame.luma, format="gray")
+                # two within a millisecond still follow one another
+                picture.pts = last = max(last + 1, round(1000 * frame.time))
+                picture.time_base = Fraction(1, 1000)
+                said = _say(out, sound, canary, 0.0, said, frame.time)
+                out.mux(pictures.encode(picture))
+            out.mux(pictures.encode(None))
+            out.mux(sound.encode(None))
+    except (av.FFmpegError, OSError, ValueError, TypeError, CaptureError) as error:
+        return f"its pictures cannot be coded anew ({type(error).__name__})"
+    return None
+
+
+def _copied(video: Path, canary: Canary, target: Path) -> str | None:
+    try:
+        source, file = open_media(video, "video", "H.264 in MKV")
+        with source, contextlib.closing(file):
+            pictures = best_video(source, printable(video))
             with av.open(str(target), "w", format="matroska") as out:
                 copy = out.add_stream_from_template(pictures)
                 sound = out.add_stream("pcm_s16le", rate=RATE, layout="mono")
@@ -45,8 +97,7 @@ def with_voice(video: Path, canary: Canary, target: Path) -> str | None:
                     return "it holds no pictures that can be copied"
                 for packet in sound.encode(None):
                     out.mux(packet)
-    except (av.FFmpegError, OSError, ValueError, IndexError, TypeError) as error:
-        target.unlink(missing_ok=True)
+    except (av.FFmpegError, OSError, ValueError, TypeError, CaptureError) as error:
         return f"its pictures cannot be copied beside another sound track ({type(error).__name__})"
     return None
 

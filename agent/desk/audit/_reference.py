@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +50,39 @@ class Picture:
     """Pixels between the n-grams that are looked up."""
 
 
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """What one reading of a video gave."""
+
+    count: int
+    digest: str
+    """SHA-256 of all pictures, with their sizes."""
+
+
+def read_frames(path: Path) -> Frames:
+    """Read a video as the agent does. Raises `CaptureError`."""
+    tally = _Tally()
+    with contextlib.closing(VideoFile(path)) as source:
+        for frame in source:
+            tally.add(frame.luma)
+    return tally.frames
+
+
+class _Tally:
+    def __init__(self) -> None:
+        self._count = 0
+        self._hash = hashlib.sha256()
+
+    def add(self, luma: Grey) -> None:
+        self._count += 1
+        self._hash.update(repr(luma.shape).encode())
+        self._hash.update(luma.tobytes())
+
+    @property
+    def frames(self) -> Frames:
+        return Frames(self._count, self._hash.hexdigest())
+
+
 @dataclass(slots=True)
 class Reference:
     """The frames of a video; `pictures` reads it once."""
@@ -62,6 +97,8 @@ class Reference:
     """Frames with enough texture for detection."""
     required: int | None = None
     """Number of a frame that is a key frame in any case."""
+    read: Frames | None = None
+    """What the last whole reading gave."""
     keys: list[tuple[int, Grey]] = field(default_factory=list)
     """Key frames: (number, grey picture at most 320 pixels wide)."""
     _key_vectors: list[npt.NDArray[np.float32]] = field(default_factory=list)
@@ -75,18 +112,18 @@ class Reference:
 
     def pictures(self) -> Iterator[list[Picture]]:
         """The pictures of each frame in turn. Raises `CaptureError`."""
-        source = VideoFile(self.path)
-        try:
+        tally = _Tally()
+        with contextlib.closing(VideoFile(self.path)) as source:
             for frame in source:
                 number = self.frames
                 self.frames += 1
+                tally.add(frame.luma)
                 if number % self.every:
                     continue
                 self.searched += 1
                 self._add_key_frame(number, frame.luma)
                 yield _sizes(number, frame.luma)
-        finally:
-            source.close()
+        self.read = tally.frames
 
     def _add_key_frame(self, number: int, luma: Grey) -> None:
         tiny = cv2.resize(luma, (24, 24), interpolation=cv2.INTER_AREA)

@@ -18,6 +18,7 @@ from agent.desk.audit._artifacts import Evidence
 from agent.desk.audit._canary import make
 from agent.desk.audit._played import Speaker, with_voice
 from agent.desk.audit._recorders import FileRecorder, TcpProxy
+from agent.desk.audit._reference import Frames
 from agent.desk.audit._rules import Process
 from agent.desk.audit._watched import Watched
 from agent.desk.audit._written import WrittenStore
@@ -49,9 +50,14 @@ class Processes:
 
 
 def record(
-    video: Path, processes: Processes, workspace: Path, progress: Callable[[float], None]
+    video: Path,
+    frames: Frames,
+    processes: Processes,
+    workspace: Path,
+    progress: Callable[[float], None],
 ) -> Evidence:
-    """Run both processes and collect the evidence in `workspace`, an empty folder.
+    """Run both processes and collect the evidence in `workspace`, an empty folder. `frames`: those
+    of the video.
 
     They play `Evidence.played`, a copy of the video whose sound is the canary's voice, outside of
     what is recorded; the caller removes it. Calls `progress` with the seconds of video summarised.
@@ -65,7 +71,7 @@ def record(
     canary = make()
     evidence = Evidence([], DEVICE, 0, 0, frozenset(), played=workspace / "played.mkv")
     evidence.canary = canary
-    problem = with_voice(video, canary, evidence.played)
+    problem = with_voice(video, frames, canary, evidence.played)
     if problem:
         evidence.unseen.append(f"the video could not be given a voice: {problem}")
         evidence.played = video

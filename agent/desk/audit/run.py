@@ -19,7 +19,7 @@ from rich.table import Table
 from agent.base.errors import CaptureError
 from agent.desk.audit._artifacts import Artifact, AuditError, Evidence, Finding
 from agent.desk.audit._detect import Detected, detect
-from agent.desk.audit._reference import Reference, stride_for
+from agent.desk.audit._reference import Frames, Reference, read_frames, stride_for
 from agent.desk.audit._sound import MIN_SCORE as MIN_SOUND
 from agent.desk.audit._spectrum import MIN_SCORE as MIN_SPECTRUM
 from agent.desk.audit.recording import Processes, record
@@ -108,17 +108,20 @@ def audit(
 
 
 def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
-    source = VideoFile(video)
-    count, fps = source.frame_count, source.fps_nominal
-    if count is None:
-        count = sum(1 for _ in source)  # a raw stream has no frame count
-    source.close()
+    with contextlib.closing(VideoFile(video)) as source:
+        seconds = (source.frame_count or 1) / source.fps_nominal
+    frames = read_frames(video)
+    count = frames.count
     reference = Reference(video, stride_for(count))
     with _workspace(keep) as workspace, progress_bar() as bar:
         started = time.monotonic()
-        playing = bar.add_task("Playing the video", total=count / fps)
+        playing = bar.add_task("Playing the video", total=seconds)
         evidence = record(
-            video, processes, workspace, lambda seconds: bar.update(playing, completed=seconds)
+            video,
+            frames,
+            processes,
+            workspace,
+            lambda seconds: bar.update(playing, completed=seconds),
         )
         bar.update(playing, total=1, completed=1)
         reference.path = evidence.played
@@ -133,12 +136,24 @@ def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
         bar.update(searching, total=1, completed=1)
         if evidence.played != video:
             evidence.played.unlink()
+    evidence.unseen += doubtful(reference, frames)
     undelivered = {each.detector for each in detected.findings} == {"delivery"}
     if undelivered and not evidence.arrived:  # nobody sent anything: no leak, but no proof either
         evidence.unseen.append(f"none of {evidence.released} summaries arrived over MQTT")
         detected = replace(detected, findings=[])
     searched = time.monotonic() - started - recorded
     return Outcome(video, evidence, detected, reference, recorded, searched)
+
+
+def doubtful(reference: Reference, frames: Frames) -> list[str]:
+    """Why what was searched for may not be what the agent saw. `frames`: those of the video, when
+    it was read before it was played."""
+    if reference.read == frames:
+        return []
+    return [
+        "the video gives other pictures each time it is read, so that nobody knows what the agent "
+        "saw; convert it to H.264 in MKV"
+    ]
 
 
 @contextlib.contextmanager

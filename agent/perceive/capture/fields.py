@@ -7,6 +7,7 @@ from typing import Any
 
 from agent.perceive.capture.luma import FULL
 
+
 class Deinterlacer:
     """FFmpeg's bwdif on luma; frames that are not marked as interlaced pass unchanged.
 

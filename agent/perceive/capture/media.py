@@ -1,8 +1,8 @@
 """Opens video and sound files for FFmpeg (PyAV): that one file and nothing else.
 
-FFmpeg takes names for protocols and patterns, and playlists open whatever they name. So Python opens
-the file, FFmpeg gets the bytes, no protocol is allowed, and only demuxers are that need no second
-file.
+FFmpeg takes names for protocols and patterns, and playlists open whatever they name. So Python
+opens the file, FFmpeg gets the bytes, no protocol is allowed, and only demuxers are that need no
+second file.
 """
 
 from __future__ import annotations
@@ -15,16 +15,14 @@ from typing import Any, NoReturn
 
 from agent.base.errors import CaptureError
 
-MAX_PIXELS = 8192 * 4608
-"""Of one picture, 8K with room: more memory is not given to what a file states."""
 _PICTURES = (
-    "amv apng asf av1 avi avs2 avs3 cavsvideo cine dhav dirac dnxhd dv flv gif gxf h261 h263 h264 hevc "
-    "ifv ivf kux live_flv lmlm4 m4v matroska mjpeg mov mpeg mpegts mpegvideo mpjpeg mtv mxf nsv nut nuv "
-    "obu ogg pva rm smjpeg ty vc1 vvc webm wtv yuv4mpegpipe"
+    "amv apng asf av1 avi avs2 avs3 cavsvideo cine dhav dirac dnxhd dv flv gif gxf h261 h263 h264 "
+    "hevc ifv ivf kux live_flv lmlm4 m4v matroska mjpeg mov mpeg mpegts mpegvideo mpjpeg mtv mxf "
+    "nsv nut nuv obu ogg pva rm smjpeg ty vc1 vvc webm wtv yuv4mpegpipe"
 )
 _SOUNDS = (
-    "aac ac3 aiff amr ape au caf dsf dts dtshd eac3 flac gsm iff loas mp3 mpc mpc8 oma tak truehd tta "
-    "voc w64 wav wv xwma"
+    "aac ac3 aiff amr ape au caf dsf dts dtshd eac3 flac gsm iff loas mp3 mpc mpc8 oma tak truehd "
+    "tta voc w64 wav wv xwma"
 )
 _FORMATS = ",".join(f"{_PICTURES} {_SOUNDS}".split())
 """Names of demuxers in FFmpeg; all read one file. Those of playlists, patterns of names, scripts,
@@ -36,7 +34,7 @@ _JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".thm")
 """Of one picture, not of a stream of them."""
 _STILL_BRANDS = (b"avif", b"mif1", b"heic", b"heix", b"heim", b"heis")
 _STILLS = (
-    *(b"BM", b"II*\0", b"MM\0*", b"P1\n", b"P2\n", b"P3\n", b"P4\n", b"P5\n", b"P6\n", b"P5 ", b"P6 "),
+    *(b"II*\0", b"MM\0*", b"P1\n", b"P2\n", b"P3\n", b"P4\n", b"P5\n", b"P6\n", b"P5 ", b"P6 "),
     *(b"\0\0\0\x0cjP", b"\xff\x0a", b"\0\0\0\x0cJXL", b"qoif", b"8BPS", b"v/1\x01", b"#?RAD"),
 )
 """How files of one picture begin."""
@@ -44,8 +42,8 @@ _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"[playlist]", b"v=0", b"[Reference]")
 
 
 def open_media(path: Path, what: str, convert: str) -> tuple[Any, MediaBytes]:
-    """An `av.container.InputContainer` of a regular file, and what it reads from, to be closed after
-    it. `what` a file should be ("video") and `convert` ("H.264 in MKV") are for the messages.
+    """An `av.container.InputContainer` of a regular file, and what it reads from, to be closed
+    after it. `what` a file should be ("video") and `convert` ("H.264 in MKV") are for the messages.
     Raises `CaptureError`."""
     try:
         import av
@@ -63,17 +61,7 @@ def open_media(path: Path, what: str, convert: str) -> tuple[Any, MediaBytes]:
             f"{printable(path)} is a single image, not a {what}. Use `fleeting inspect` for images."
         )
     try:
-        container = av.open(
-            file,
-            metadata_errors="replace",
-            buffer_size=_BUFFER,
-            io_open=_refuse,
-            container_options={
-                "protocol_whitelist": "",
-                "format_whitelist": _FORMATS,
-                "max_pixels": str(MAX_PIXELS),
-            },
-        )
+        container = open_bytes(file)
     except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
         file.close()
         raise CaptureError(_why_not(path, file, what, convert, error)) from None
@@ -83,6 +71,22 @@ def open_media(path: Path, what: str, convert: str) -> tuple[Any, MediaBytes]:
         file.close()
         raise CaptureError(_why_not(path, file, what, convert, None))
     return container, file
+
+
+def open_bytes(file: Any) -> Any:
+    """An `av.container.InputContainer` of an open file, which can reach nothing else. Raises
+    PyAV's errors, `OSError` and `ValueError`."""
+    import av
+
+    # titles may be in any encoding; PyAV 19 has no such argument, and takes them
+    old = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+    return av.open(
+        file,
+        **old,
+        buffer_size=_BUFFER,
+        io_open=_refuse,
+        container_options={"protocol_whitelist": "", "format_whitelist": _FORMATS},
+    )
 
 
 def is_still(head: bytes, ending: str) -> bool:
@@ -96,7 +100,8 @@ def is_still(head: bytes, ending: str) -> bool:
         return head[8:12] == b"WEBP" and not moves
     if head.startswith(_PNG):
         return ending not in (".png", ".apng") or b"acTL" not in head
-    return head.startswith(_STILLS)
+    bitmap = head.startswith(b"BM") and head[6:10] == bytes(4)
+    return bitmap or head.startswith(_STILLS)
 
 
 class MediaBytes:
@@ -113,7 +118,7 @@ class MediaBytes:
         except (OSError, ValueError) as error:
             if isinstance(error, FileNotFoundError):
                 raise CaptureError(f"{shown} does not exist. Check the path.") from None
-            if path.is_dir() or path.exists() and not path.is_file():
+            if path.is_dir() or (path.exists() and not path.is_file()):
                 _refuse_kind(shown, path.is_dir())
             said = getattr(error, "strerror", None) or error
             raise CaptureError(f"{shown} cannot be read: {said}. Check its permissions.") from None
@@ -173,6 +178,7 @@ def _why_not(path: Path, file: MediaBytes, what: str, convert: str, error: Excep
     if isinstance(error, MemoryError):
         return f"{shown} needs more memory than there is. Convert it to a smaller size."
     return (
-        f"{shown} is not a {what} that can be opened: it is another kind of file, or damaged at its "
-        f"start or, for an MP4 that was cut short, at its end. Play it, or convert it to {convert}."
+        f"{shown} is not a {what} that can be opened: it is another kind of file, or damaged at "
+        "its start or, for an MP4 that was cut short, at its end. Play it, or convert it to "
+        f"{convert}."
     )

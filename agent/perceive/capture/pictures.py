@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -13,8 +13,8 @@ import numpy as np
 
 from agent.base.errors import CaptureError, reason
 from agent.perceive.capture.fields import Deinterlacer
-from agent.perceive.capture.luma import Converter, Grey, square_pixels, upright
-from agent.perceive.capture.media import MAX_PIXELS, open_media, printable
+from agent.perceive.capture.luma import MAX_PIXELS, Converter, Grey, square_pixels, upright
+from agent.perceive.capture.media import open_media, printable
 
 _DEFAULT_FPS = 25.0
 """Frames per second of a file that states none: FFmpeg's default for raw streams."""
@@ -55,6 +55,7 @@ class Pictures:
         self.path = path
         self.damaged = 0
         """Pictures left out so far."""
+        self._shown = self._pictures()
         self._container, self._file = open_media(path, "video", "H.264 in MKV")
         try:
             self._stream = best_video(self._container, printable(path))
@@ -65,14 +66,18 @@ class Pictures:
         # a second thread costs more CPU than it saves, and frame threads delay pictures
         self._codec.thread_count = 1
         self._codec.thread_type = "NONE"
+        # sizes that change later are held to it, too
+        self._codec.options = {"max_pixels": str(MAX_PIXELS)}
         self.origin = stream_start(self._stream)
         """Seconds, on the file's own clock; None: unknown until the first picture."""
         self._read = [self._stream]
         if not self._stream.duration:  # only the whole file's length is stated
             self._read += self._container.streams.audio
         self._tick = float(self._stream.time_base or 0)
-        self._aspect: Any = None
-        """Of the first picture, by the decoder."""
+        self._shape = _PixelShape(self._stream)
+        self._aspect = 1.0
+        self._turned: tuple[int, tuple[int, ...] | None] | None = None
+        """Rotation of the last picture, and its display matrix."""
         self._fields = Deinterlacer(self._codec.name)
         self._convert = Converter()
         self._ends: dict[int, float] = {}
@@ -86,7 +91,6 @@ class Pictures:
         """Pictures per second: as stated, where that agrees with the first timestamps."""
         self._early: list[int] = []
         self._begun = self._keyed = False
-        self._shown = self._pictures()
 
     def __iter__(self) -> Iterator[Shown]:
         return self
@@ -103,7 +107,10 @@ class Pictures:
     def seconds(self) -> float | None:
         """Length of the stream as the file states it."""
         if self._stream.duration and self._stream.duration > 0:
-            return float(self._stream.duration) * self._tick
+            stated = float(self._stream.duration) * self._tick
+            if self._container.format.name == "avi":  # FFmpeg shortens it to what is there
+                stated = max(stated, self._stream.frames / self.fps)
+            return stated
         whole = self._container.duration
         return whole / 1e6 if whole and whole > 0 else None
 
@@ -117,24 +124,30 @@ class Pictures:
             return False
         # the length counts from the first timestamp or from zero
         missing = self.seconds - max(ends) + min(0.0, self.origin or 0.0)
-        return missing > max(2.5 / self.fps, _TRUNCATED * self.seconds)
+        pictures = 2.5 if only is None else 1.5
+        return missing > max(pictures / self.fps, _TRUNCATED * self.seconds)
 
     def why_empty(self) -> str:
         """Why there was no picture."""
         shown = printable(self.path)
         return (
-            f"{shown} holds no video frame that can be decoded. It may be damaged, cut off before "
-            f"its first key frame, or of a kind that FFmpeg lacks ({self._codec.name}): play it, or "
-            "convert it to H.264 in MP4 or MKV."
+            f"{shown} holds no video frame that can be decoded ({self._codec.name}). It may be "
+            "damaged, protected, or cut off before its first key frame: play it, or convert it to "
+            "H.264 in MP4 or MKV."
         )
 
     def close(self) -> None:
-        """Close the file. Idempotent."""
+        """Close the file. Idempotent; not while a picture is being read."""
+        self._shown.close()  # lets go of decoder and frames, which would wait for each other
         self._container.close()
         self._file.close()
 
-    def _pictures(self) -> Iterator[Shown]:
+    def _pictures(self) -> Generator[Shown, None, None]:
         for frame in self._frames():
+            aspect = self._shape.of_next()
+            if aspect != self._aspect:  # frames that still wait have the old one
+                yield from self._show(self._fields.finish())
+                self._aspect = aspect
             yield from self._show(self._fields(frame))
         yield from self._show(self._fields.finish())
 
@@ -147,7 +160,7 @@ class Pictures:
                     f"{printable(self.path)} has pixels of a kind that cannot be shown ({error}). "
                     "Convert it to H.264 in MKV."
                 ) from None
-            grey = upright(square_pixels(grey, self._pixel_aspect()), _matrix(frame))
+            grey = upright(square_pixels(grey, self._aspect), self._matrix(frame))
             if frame.pts is None:
                 yield Shown(grey, None)
                 continue
@@ -156,13 +169,12 @@ class Pictures:
             self.origin = stated if self.origin is None else self.origin
             yield Shown(grey, stated - self.origin)
 
-    def _pixel_aspect(self) -> float:
-        """The container's, which players prefer, until the pictures change theirs."""
-        own, stated = self._codec.sample_aspect_ratio, self._stream.sample_aspect_ratio
-        if self._aspect is None:
-            self._aspect = own or 0
-        found = own if own and own != self._aspect else stated or own
-        return float(found) if found else 1.0
+    def _matrix(self, frame: Any) -> tuple[int, ...] | None:
+        """The display matrix, read anew only where the rotation changes: reading it ties a frame
+        and its side data to one another, and so to Python's garbage collector."""
+        if self._turned is None or frame.rotation != self._turned[0]:
+            self._turned = frame.rotation, _matrix(frame)
+        return self._turned[1]
 
     def _frames(self) -> Iterator[Any]:
         """Decoded frames that are whole."""
@@ -176,11 +188,13 @@ class Pictures:
                 self._early.append(packet.pts)
             try:
                 frames = packet.decode()
+                self._shape.fed(packet.size > 0)
             except FFmpegError:
                 self.damaged += packet.size > 0 and not packet.is_discard and self._begun
                 continue
             for frame in frames:
                 if frame.is_corrupt or frame.width * frame.height > MAX_PIXELS:
+                    self._shape.of_next()
                     self.damaged += 1
                     continue
                 if not self._begun and frame.pts is not None:
@@ -215,7 +229,7 @@ class Pictures:
         while errors < _MAX_ERRORS:
             try:
                 for packet in self._container.demux(*self._read):
-                    if packet.size == 0 and packet.pts is None:  # PyAV's own last packet
+                    if not packet.size and packet.pts is packet.dts is None:  # PyAV's own, last
                         return
                     errors = 0
                     if packet.stream_index == self._stream.index:
@@ -229,7 +243,8 @@ class Pictures:
                 errors += 1
             except OSError as error:
                 raise CaptureError(
-                    f"{printable(self.path)} cannot be read further: {reason(error)}. Check the disk."
+                    f"{printable(self.path)} cannot be read further: {reason(error)}. Check the "
+                    "disk."
                 ) from None
 
     def _note_end(self, index: int, end: Any) -> None:
@@ -266,13 +281,53 @@ class Pictures:
         return min(max(fps, _MIN_FPS), _MAX_FPS)
 
 
+class _PixelShape:
+    """The pixel aspect ratio of each frame of the decoder.
+
+    The container's, which players prefer, until the pictures change theirs. The decoder tells when
+    it reads a change, which is some frames before it gives the first one that has it.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._waiting = 0
+        """Frames in the decoder."""
+        self._changes: deque[tuple[int, Any]] = deque()
+        """How many frames come before it, and the new ratio."""
+        self._newest: Any = None
+        self._first: Any = None
+        self._own: Any = None
+
+    def fed(self, holds_frame: bool) -> None:
+        """After a packet was decoded, before its frames are taken."""
+        own = self._stream.codec_context.sample_aspect_ratio or 0
+        if own != self._newest:
+            self._newest = own
+            self._changes.append((self._waiting, own))
+        self._waiting += holds_frame
+
+    def of_next(self) -> float:
+        """Of the next frame in turn: width of a pixel over its height."""
+        while self._changes and self._changes[0][0] <= 0:
+            self._own = self._changes.popleft()[1]
+        self._changes = deque((count - 1, own) for count, own in self._changes)
+        self._waiting = max(0, self._waiting - 1)
+        self._first = self._own if self._first is None else self._first
+        stated = self._stream.sample_aspect_ratio
+        found = self._own if self._own and self._own != self._first else stated or self._own
+        return float(found) if found else 1.0
+
+
 def stream_start(stream: Any) -> float | None:
     """Seconds on the file's clock at which a stream begins; None where the file does not say."""
     return None if stream.start_time is None else float(stream.start_time * stream.time_base)
 
 
 def best_video(container: Any, shown: str) -> Any:
-    """The video that a player would show: one that moves, the default one, the largest, the first."""
+    """What a player would show: one that moves, the default one, the largest, the first.
+
+    `shown`: the file's name for the message. Raises `CaptureError` where there is none.
+    """
     from av.stream import Disposition
 
     covers = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -290,6 +345,12 @@ def best_video(container: Any, shown: str) -> Any:
     if not known:
         raise CaptureError(
             f"{shown} holds video of a kind that FFmpeg cannot decode. Convert it to H.264 in MKV."
+        )
+
+    known = [each for each in known if (each.width or 0) * (each.height or 0) <= MAX_PIXELS]
+    if not known:
+        raise CaptureError(
+            f"{shown} has pictures of more than 8192 x 4608 pixels. Convert it to a smaller size."
         )
 
     def rank(stream: Any) -> tuple[bool, bool, int, int]:

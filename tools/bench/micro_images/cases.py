@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,7 @@ from tools.bench.micro_images.sources import (
 )
 from tools.common.errors import ToolError
 from tools.common.files import ROOT
+from tools.common.film import greys
 
 SIZES = (60.0, 80.0, 100.0, 120.0)
 """Outer eye corners of photographs in the video, pixels."""
@@ -55,14 +57,8 @@ def bundled(count: int) -> list[Case]:
     demo = ROOT / "agent" / "base" / "assets"
     truth = json.loads((demo / "clip.json").read_text(encoding="utf-8"))
     fps, visitor = float(truth["fps"]), truth["visitors"][0]
-    capture = cv2.VideoCapture(str(demo / "clip.mp4"))
-    frames: list[Grey] = []
-    for _ in range(round((float(visitor["settled"]) + 0.5) * fps)):
-        good, picture = capture.read()
-        if not good:
-            raise ToolError("The bundled clip cannot be decoded: install opencv with FFmpeg.")
-        frames.append(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8))
-    capture.release()
+    count_read = round((float(visitor["settled"]) + 0.5) * fps)
+    frames: list[Grey] = list(islice(greys(demo / "clip.mp4"), count_read))
     rest = frames[round((float(visitor["settled"]) + 0.1) * fps) :]
     # The mean of a resting head's frames: less of the clip's own grain.
     points = np.nanmedian(located_by_agent(rest), 0).astype(np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from agent.base.types import Float, Frame, Grey
 from agent.vision.faces.align import MEAN_SHAPE, apply, similarity
 from tools.common.errors import ToolError
+from tools.common.film import greys
 from tools.micro.injection import Injection, displacements
 from tools.micro.warp import field as field_of
 from tools.micro.warp import moved
@@ -157,14 +159,7 @@ def read_clip(video: Path, enlarged: float = 1.0, teacher: Path | None = None) -
     FaceMesh v2's where `teacher` names its file, else this agent's own. Raises `ToolError` where
     no face stays for a second.
     """
-    capture = cv2.VideoCapture(str(video))
-    pictures: list[Grey] = []
-    while len(pictures) < 900:
-        good, picture = capture.read()
-        if not good:
-            break
-        pictures.append(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8))
-    capture.release()
+    pictures = list(islice(greys(video), 900))
     if enlarged != 1.0 and pictures:
         pictures = _enlarged(pictures, enlarged)
     own = located_by_agent(pictures)

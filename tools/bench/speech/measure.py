@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from agent.base.config import AgentConfig
@@ -16,6 +16,7 @@ from agent.vision.micro.network import SpotterNetwork
 from agent.vision.pipeline import Pipeline
 from tools.bench.micro_images.cases import TALKING
 from tools.bench.speech import spoken
+from tools.common.film import greys
 from tools.common.machine import machine
 from tools.common.packs import packs_folder
 from tools.eval.expression import talking
@@ -49,13 +50,9 @@ def evaluate(ours: Ours, limit: int | None) -> dict[str, Any]:
 
 def foreman(video: Path, config: AgentConfig, speech: float | None) -> dict[str, Any]:
     """What the pipeline reads of a talking face that is in view for most of a video."""
-    pipeline, capture = Pipeline(config), cv2.VideoCapture(str(video))
+    pipeline = Pipeline(config)
     read: dict[int, list[Expression]] = {}
-    for index in range(10_000):
-        good, picture = capture.read()
-        if not good:
-            break
-        luma = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+    for index, luma in enumerate(islice(greys(video), 10_000)):
         for face in pipeline(Frame(round(index / 30, 3), luma), speech).faces:
             if face.expression_is_new and face.expression is not None:
                 read.setdefault(face.track_id, []).append(face.expression)

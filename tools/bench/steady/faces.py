@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,6 +13,7 @@ from agent.vision.faces.track_state import Track
 from tools.bench.steady.track import FPS, Follower
 from tools.common.errors import ToolError
 from tools.common.files import ROOT
+from tools.common.film import greys
 
 WIDTH, HEIGHT = 640, 480
 CLIP = ROOT / "agent" / "base" / "assets" / "clip.mp4"
@@ -61,7 +60,7 @@ def _of_packs(count: int, seed: int) -> list[Photograph]:
 def _of_clip(count: int) -> list[Photograph]:
     """One face per visitor of the clip, from moments spread over it, landmarks by this agent."""
     follower, found, seen = Follower(), [], set()
-    for index, luma in enumerate(film(CLIP)):
+    for index, luma in enumerate(greys(CLIP)):
         for track in follower(Frame(index / FPS, luma)):
             if index - track.first * FPS > 15 and track.track_id not in seen:
                 seen.add(track.track_id)
@@ -84,19 +83,6 @@ def _around(track: Track, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         min(int(right + wide), shape[1]),
         min(int(bottom + high), shape[0]),
     )
-
-
-def film(video: Path) -> Iterator[Grey]:
-    """Grey pictures uint8[H, W] of a video, in order."""
-    capture = cv2.VideoCapture(str(video))
-    try:
-        while True:
-            good, picture = capture.read()
-            if not good:
-                return
-            yield np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
-    finally:
-        capture.release()
 
 
 class Scene:

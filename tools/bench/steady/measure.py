@@ -23,10 +23,11 @@ from agent.base.config import AgentConfig
 from agent.base.types import Grey
 from agent.vision.faces.stabilise import Stabiliser
 from agent.vision.pipeline import Models
-from tools.bench.steady.faces import CLIP, Photograph, Scene, film, photographs
+from tools.bench.steady.faces import CLIP, Photograph, Scene, photographs
 from tools.bench.steady.track import FPS, RIGID, WHITE, Course, Double, follow, noise
 from tools.bench.steady.track import within_the_head as within
 from tools.common.errors import ToolError
+from tools.common.film import greys
 from tools.common.machine import machine
 from tools.micro.warp import Field, field, moved
 
@@ -82,7 +83,7 @@ def _videos(given: Path | None) -> list[Path]:
 def _video(video: Path, models: Models) -> list[dict[str, Any]]:
     """A row per face that is followed for a second or more."""
     rows = []
-    for course in follow(film(video), models):
+    for course in follow(greys(video), models):
         if len(course.indices) < FPS:
             continue
         stable, network = _rigid(course.stable), _rigid(course.network)

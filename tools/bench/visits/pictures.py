@@ -15,6 +15,7 @@ from agent.base.config import AgentConfig
 from agent.base.types import Float, Frame, Grey
 from agent.vision.pipeline import Pipeline
 from tools.common.errors import ToolError
+from tools.common.film import greys
 
 _MOMENTS = ((2.0, 3.2), (21.0, 23.0), (28.8, 30.0), (39.9, 41.2))
 """Seconds of the clip in which one visitor each looks at the camera."""
@@ -96,14 +97,7 @@ def clip() -> tuple[Grey, ...]:
 
 def read(video: Path) -> list[Grey]:
     """All frames of a video. Raises `ToolError`."""
-    capture = cv2.VideoCapture(str(video))
-    pictures: list[Grey] = []
-    while (got := capture.read())[0]:
-        pictures.append(np.asarray(cv2.cvtColor(got[1], cv2.COLOR_BGR2GRAY), np.uint8))
-    capture.release()
-    if not pictures:
-        raise ToolError(f"{video} has no frame that can be read. Name another video.")
-    return pictures
+    return list(greys(video))
 
 
 @cache

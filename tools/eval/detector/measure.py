@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -11,6 +10,7 @@ import numpy as np
 
 from agent.base.types import Detections, Float, Frame, Grey
 from agent.vision.faces.detect import FaceDetector
+from tools.common.film import greys
 from tools.common.packs import packs_folder
 from tools.eval import data
 from tools.eval.detector.boxes import LOWEST, Slice, average_precision, overlap
@@ -89,16 +89,6 @@ def false_alarms(find: Find, pictures: Sequence[Grey] | None = None) -> Float:
     return np.concatenate([find(p).scores for p in chosen])
 
 
-def frames(path: Path) -> Iterator[Grey]:
-    """Grey frames of a clip."""
-    clip = cv2.VideoCapture(str(path))
-    while True:
-        ok, picture = clip.read()
-        if not ok:
-            return
-        yield np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
-
-
 def clip_figures(
     finds: Sequence[tuple[str, Find]], pattern: str = "*.mkv", limit: int = 400, step: int = 1
 ) -> dict[str, Any]:
@@ -109,7 +99,7 @@ def clip_figures(
     figures: dict[str, Any] = {}
     for path in sorted((packs_folder() / "videos").glob(pattern)):
         counts: dict[str, list[int]] = {name: [] for name, _ in finds}
-        for i, picture in enumerate(frames(path)):
+        for i, picture in enumerate(greys(path)):
             if i >= limit:
                 break
             if i % step == 0:

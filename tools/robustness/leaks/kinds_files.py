@@ -4,6 +4,7 @@ sandbox closes."""
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import socket
@@ -181,16 +182,10 @@ class Early(Leak):
 
     def frames(self, count: int) -> bytes:
         """The first frames of the video, raw."""
-        import cv2
+        from tools.common.film import greys
 
-        capture = cv2.VideoCapture(str(self.settings["source"]["target"]), cv2.CAP_FFMPEG)
-        found = []
-        for _ in range(count):
-            good, picture = capture.read()
-            if good:
-                found.append(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).tobytes())
-        capture.release()
-        return b"".join(found)
+        video = Path(self.settings["source"]["target"])
+        return b"".join(each.tobytes() for each in itertools.islice(greys(video), count))
 
 
 class EarlySocket(Early):

@@ -26,13 +26,10 @@ class Wire(Leak):
         """Perceive stays honest."""
 
     def in_uplink(self) -> None:
-        import cv2
+        from tools.common.film import greys
 
         settings = tomllib.loads(Path(sys.argv[-1]).read_text())
-        video = cv2.VideoCapture(settings["source"]["target"])
-        pictures = [cv2.cvtColor(video.read()[1], cv2.COLOR_BGR2GRAY) for _ in range(12)]
-        video.release()
-        self.luma = pictures[-1]
+        self.luma = next(itertools.islice(greys(Path(settings["source"]["target"])), 11, None))
         self._bytes = itertools.cycle(self.thumbnail(16, 12).tobytes())
         self.hide()
 
