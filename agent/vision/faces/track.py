@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from agent.base.config import DetectionConfig, TrackingConfig
 from agent.base.types import Detections, Float, Frame
 from agent.kernels.nms import pairwise_iou
-from agent.vision.faces.crossing import Motion, pass_by
+from agent.vision.faces.crossing import pass_by
 from agent.vision.faces.doubt import doubt
 from agent.vision.faces.follow import Estimator, Follower
 from agent.vision.faces.landmarks import LandmarkEstimate, face_box
+from agent.vision.faces.motion import Motion
 from agent.vision.faces.probability import FilmJudge, logit
 from agent.vision.faces.refused import RefusedPlaces
 from agent.vision.faces.stabilise import Stabiliser

@@ -9,13 +9,13 @@ import pytest
 from agent.base.config import DetectionConfig, TrackingConfig
 from agent.base.types import Detections, Float, Frame, Grey
 from agent.vision.faces.align import LANDMARK_CROP, MEAN_SHAPE, apply, five_points, invert
-from agent.vision.faces.crossing import Motion
 from agent.vision.faces.landmarks import (
     LandmarkEstimate,
     crop_matrix,
     face_box,
     interocular,
 )
+from agent.vision.faces.motion import Motion
 from agent.vision.faces.track import FaceTracker
 from agent.vision.faces.track_state import Track
 
