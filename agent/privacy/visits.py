@@ -6,6 +6,12 @@ over the picture's edge, or came from there, is never joined (`agent.privacy.cou
 geometry cannot tell two people apart they are one visit: noise then hides both together.
 
 A new track is a visit of its own only after a second in which it did not overlap an older face.
+
+Visits end by the time of the frames, not by their number: of two stretches ten minutes apart each
+is a visit. In time-lapse a face that is there in every picture is one visit while the pictures
+are less than `visit_gap` apart; of those that are further apart nobody knows who was there between
+them, and nothing is counted: a visit takes three sights (`MIN_SIGHTS`).
+
 Joining is done before anything is counted, as tracking is: the unit of privacy is the visit that
 comes out.
 """

@@ -27,8 +27,8 @@ FLAT_BELOW = 48
 smeared lens, ten bits read as sixteen. Faces were missed from 31 downwards."""
 _LEAST_RANGE = 2
 """The same where there is nothing to stretch."""
-_PIXELS = 8192
-"""About so many pixels are counted: the percentiles are then right to a level or two."""
+_PIXELS = 2048
+"""About so many pixels are counted: the percentiles are then right to a level or two of 255."""
 
 _EVERY = 0.5
 """Seconds between two measurements of a film."""
@@ -156,8 +156,10 @@ class FilmLevels:
         found, table = levels(luma)
         self.dark = found.state == "dark"
         if found.state == "over":
-            self._equalises = self._equalises if in_view else not self._equalises
-            if self._equalises and self._table is not None and in_view:
+            again = self._found is not None and self._found.state == "over"
+            if not in_view:
+                self._equalises = again and not self._equalises
+            elif self._equalises and self._table is not None:
                 return
             table = table if self._equalises else None
         else:

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from agent.base.types import Float
+from agent.vision.faces.motion import FURTHEST
 from agent.vision.faces.probability import logit
-
-if TYPE_CHECKING:
-    from agent.vision.faces.track_state import Track
+from agent.vision.faces.track_state import Track
 
 _MARGIN = 0.25
 """By which a head is larger than its box on each side, share of the box: hair, ears, a raised
@@ -26,113 +23,71 @@ _OVERLAPPED = 0.1
 _APPROACH = 0.25
 """Widths of the smaller face per second of relative motion above which heads that touch pass one
 another; people who sit side by side do not."""
+_NARROWER = 0.94
+"""Share of its width to which a face shrinks when it slides behind another: it is no longer in the
+clear then."""
 _ON = 0.6
 """Intersection over the smaller box from which two tracks are one face, or one hides the other."""
 _SLIPPED = 2.0
 """Logits by which presence falls below its mean while a face is covered by another."""
-_MEMORY = 0.3
-"""Time constant of the velocity, seconds."""
-_FURTHEST = 1.5
-"""Seconds for which a velocity says where a face is; who is beside another for longer stands."""
-
-
-class Motion:
-    """Where a face was last in the clear, and how it moved: constant velocity."""
-
-    __slots__ = ("size", "time", "velocity", "x", "y")
-
-    def __init__(self, time: float, box: Float) -> None:
-        left, top, right, bottom = box.tolist()
-        self.time = time
-        self.x, self.y = (left + right) / 2, (top + bottom) / 2
-        """Middle of the box, frame pixels."""
-        self.size = right - left
-        """Its width, frame pixels."""
-        self.velocity = 0.0, 0.0
-        """Frame pixels per second."""
-
-    def follow(self, time: float, box: Float) -> None:
-        """Add the box float32[4] of a frame in which the face is in the clear."""
-        left, top, right, bottom = box.tolist()
-        x, y = (left + right) / 2, (top + bottom) / 2
-        elapsed = time - self.time
-        if 0.0 < elapsed <= _FURTHEST:
-            gain = 1.0 - math.exp(-elapsed / _MEMORY)
-            across, down = self.velocity
-            across += gain * ((x - self.x) / elapsed - across)
-            down += gain * ((y - self.y) / elapsed - down)
-            self.velocity = across, down
-        else:
-            self.velocity = 0.0, 0.0
-        self.time, self.x, self.y, self.size = time, x, y, right - left
-
-    def ahead(self, time: float) -> tuple[float, float]:
-        """Where its middle is expected, frame pixels."""
-        elapsed = min(max(time - self.time, 0.0), _FURTHEST)
-        return self.x + elapsed * self.velocity[0], self.y + elapsed * self.velocity[1]
-
-    def astray(self, time: float, box: Float) -> float:
-        """How far a box lies from there, its own widths."""
-        left, top, right, bottom = box.tolist()
-        x, y = self.ahead(time)
-        shift = math.hypot((left + right) / 2 - x, (top + bottom) / 2 - y)
-        return shift / max(self.size, 1.0)
-
-    def distance(self, time: float, box: Float) -> float:
-        """From a box to where the face was last seen or is expected, whichever is nearer; widths of
-        the box. Infinite where the sizes differ by more than a factor of two."""
-        left, top, right, bottom = box.tolist()
-        width = max(right - left, 1.0)
-        if not 0.5 < width / max(self.size, 1.0) < 2.0:
-            return math.inf
-        x, y = (left + right) / 2, (top + bottom) / 2
-        ahead_x, ahead_y = self.ahead(time)
-        apart = min(math.hypot(x - self.x, y - self.y), math.hypot(x - ahead_x, y - ahead_y))
-        return apart / width
+_ASTRAY = 0.3
+"""Widths of a face from where its own motion leads, from which a track has left it."""
+_ALONE = 0.1
+"""Seconds between two samples of the motion of somebody who is alone in view."""
 
 
 def pass_by(active: Sequence[Track], now: float) -> None:
     """Look at the tracks of a frame that were followed into it: those that touch another one get no
     `continuity`, those behind another are `lost`, the others' motion is learnt."""
-    boxes = [track.box for track in active]
     if len(active) == 1:
-        active[0].motion.follow(now, boxes[0])
+        if now - active[0].motion.time >= _ALONE:
+            active[0].motion.follow(now, active[0].box)
         return
+    boxes = [track.box for track in active]
     corners = [box.tolist() for box in boxes]
     near = [False] * len(active)
-    for i in range(len(active)):
-        for j in range(i):
-            if active[i].lost or active[j].lost or not _touch(corners[i], corners[j], _MARGIN):
+    heads = [_grown(box) for box in corners]
+    order = sorted(range(len(active)), key=lambda index: heads[index][0])
+    for place, i in enumerate(order):
+        for j in order[place + 1 :]:
+            if heads[j][0] >= heads[i][2]:
+                break  # this one and those that follow begin further to the right
+            beside = heads[j][1] >= heads[i][3] or heads[i][1] >= heads[j][3]
+            # what is not reported may be no face: see `agent.vision.faces.doubt`
+            if beside or not (_counts(active[i]) and _counts(active[j])):
                 continue
             share = _share(corners[i], corners[j])
-            near[i] = near[j] = (
-                near[i] or near[j] or share > _OVERLAPPED or _meet(active[i], active[j])
-            )
+            if share > _OVERLAPPED or _meet(active[i], active[j]):
+                near[i] = near[j] = True
             behind = _behind(active[i], active[j], share, now)
             if behind is not None:
                 behind.lost = True
     for index, track in enumerate(active):
         if near[index]:
             track.continuity = 0.0
-            if now - track.motion.time <= _FURTHEST:
+            narrower = corners[index][2] - corners[index][0] < _NARROWER * track.motion.size
+            if now - track.motion.time <= FURTHEST and (narrower or not track.clear):
                 continue
         if not track.lost and track.updated:
             track.motion.follow(now, boxes[index])
 
 
 def _behind(one: Track, other: Track, share: float, now: float) -> Track | None:
-    """Which of two tracks that touch has slipped off its face; None: neither, or it is for
-    `FaceTracker` to say, since one may be no face at all."""
-    if not (one.reported and other.reported):
+    """Which of two tracks that touch has slipped off its face; None: neither. In a crowd that
+    stands close together nobody is behind: one of them must be on its way."""
+    strays = [track.motion.astray(now, track.box) for track in (one, other)]
+    if max(strays) < _ASTRAY and not _meet(one, other):
         return None
     slips = [_slip(track) for track in (one, other)]
     if share > _ON:
-        strays = [track.motion.astray(now, track.box) for track in (one, other)]
-        first = (strays[0], slips[0]) > (strays[1], slips[1])
-        return one if first else other
+        return one if (strays[0], slips[0]) > (strays[1], slips[1]) else other
     if max(slips) < _SLIPPED:
         return None
     return one if slips[0] > slips[1] else other
+
+
+def _counts(track: Track) -> bool:
+    return track.reported and not track.lost
 
 
 def _slip(track: Track) -> float:
@@ -147,13 +102,11 @@ def _meet(one: Track, other: Track) -> bool:
     return math.hypot(ax - bx, ay - by) > _APPROACH * least
 
 
-def _touch(a: Sequence[float], b: Sequence[float], margin: float) -> bool:
-    """Whether two boxes meet that are each larger by a share of their sides."""
-    across = margin * (a[2] - a[0] + b[2] - b[0])
-    down = margin * (a[3] - a[1] + b[3] - b[1])
-    return (
-        a[0] < b[2] + across and b[0] < a[2] + across and a[1] < b[3] + down and b[1] < a[3] + down
-    )
+def _grown(box: Sequence[float]) -> tuple[float, float, float, float]:
+    """The head that a box is of: larger by `_MARGIN` of its sides on each."""
+    left, top, right, bottom = box
+    across, down = _MARGIN * (right - left), _MARGIN * (bottom - top)
+    return left - across, top - down, right + across, bottom + down
 
 
 def _share(a: Sequence[float], b: Sequence[float]) -> float:

@@ -44,7 +44,8 @@ class LandmarkEstimate:
     @property
     def is_sure(self) -> bool:
         """Whether the landmarks are where they seem to be; True where the model does not say."""
-        return self.log_spread is None or float(self.log_spread.mean()) <= UNSURE_ERROR
+        spread = self.log_spread
+        return spread is None or float(np.add.reduce(spread[0])) <= UNSURE_ERROR * 68
 
     @property
     def spread(self) -> Float | None:

@@ -25,6 +25,12 @@ _SLOW = 0.3
 """Seconds between looks from which few tiles come half as often: somebody is in view then."""
 _SAME = 0.4
 """IoU above which two boxes are one face."""
+_NOTHING = (
+    np.empty((0, 4), np.float32),
+    np.empty(0, np.float32),
+    np.empty((0, 5, 2), np.float32),
+)
+"""Boxes, scores, keypoints."""
 TILT = 45.0
 """Degrees by which the frame is turned, to one side and the other: the detector finds heads that
 are tilted by up to some 45."""
@@ -84,6 +90,8 @@ class RoamingDetector:
         luma = frame.luma
         if luma.shape != self._shape:
             self._start(luma.shape)
+        if not luma.size:
+            return Detections(*_NOTHING)
         parts: list[tuple[Float, Float, Float]] = [self._detector.candidates(luma)]
         slow = frame.time - self._last > _SLOW
         self._debt += self._per_look * (0.5 if slow and self._per_look < 1.0 else 1.0)

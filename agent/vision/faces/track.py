@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from agent.base.config import DetectionConfig, TrackingConfig
 from agent.base.types import Detections, Float, Frame
 from agent.kernels.nms import pairwise_iou
-from agent.vision.faces.crossing import Motion, pass_by
+from agent.vision.faces.crossing import pass_by
 from agent.vision.faces.doubt import doubt
 from agent.vision.faces.follow import Estimator, Follower
 from agent.vision.faces.landmarks import LandmarkEstimate, face_box
+from agent.vision.faces.motion import Motion
 from agent.vision.faces.probability import FilmJudge, logit
 from agent.vision.faces.refused import RefusedPlaces
 from agent.vision.faces.stabilise import Stabiliser
@@ -174,7 +175,7 @@ class FaceTracker:
 
     def _is_gap(self, elapsed: float) -> bool:
         """Whether a face in the place of one before is looked for anew."""
-        usual = _GAP_STEPS * self._step
+        usual = _GAP_STEPS * self._step if self._step > 0.0 else math.inf
         return elapsed > self._tracking.lost_after and elapsed > min(usual, _LONGEST_GAP)
 
     def _interval(self, active: Sequence[Track], now: float) -> float:
@@ -271,6 +272,9 @@ class FaceTracker:
                 # a weak answer keeps a track; it is no proof of one on a person's clothes
                 judge = self._judge
                 track.hits += judge is None or judge.is_sure(track.estimate.presence, score)
+            if not track.clear:
+                estimate = self._estimator.refine(frame.luma, found.keypoints[row])
+                _reseat(track, estimate, face_box(estimate.points), frame.time)
             overlap[row, :] = 0
             overlap[:, column] = 0
         for track in active:
@@ -365,7 +369,8 @@ def _reseat(track: Track, estimate: LandmarkEstimate, box: Float, now: float) ->
     that began on half a face, as it comes out from behind another, holds on to half a face."""
     ratio = float(box[2] - box[0]) / max(float(track.box[2] - track.box[0]), 1.0)
     surer = logit(estimate.presence) > logit(track.estimate.presence) + _SURER
-    if surer and not 1.0 / _RESIZED < ratio < _RESIZED:
+    clearer = estimate.is_sure and not track.clear
+    if (clearer or surer) and not 1.0 / _RESIZED < ratio < _RESIZED:
         track.estimate, track.stabiliser = estimate, Stabiliser(estimate)
         track.clear = estimate.is_sure
         track.last_seen = track.read = now

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agent.base.types import Float
-from agent.vision.faces.crossing import Motion
 from agent.vision.faces.landmarks import LandmarkEstimate, face_box
+from agent.vision.faces.motion import Motion
 from agent.vision.faces.stabilise import Stabiliser
 
 

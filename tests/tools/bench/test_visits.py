@@ -9,7 +9,8 @@ import pytest
 from tools.bench.__main__ import main
 from tools.bench.visits import queue
 from tools.bench.visits.cases import Case, cases
-from tools.bench.visits.measure import demo, visits
+from tools.bench.visits.crossing import crossing
+from tools.bench.visits.measure import demo, see
 
 CASES = {case.name: case for case in cases()}
 HELD = [
@@ -38,8 +39,24 @@ HELD = [
 @pytest.mark.parametrize("name", HELD)
 def test_a_stay_is_a_visit(name: str) -> None:
     case = CASES[name]
-    ended, _ = visits(case.frames(), case.fps, demo())
-    assert len(ended) == case.stays == case.visits
+    seen = see(case.frames(), case.fps, demo())
+    assert len(seen.visits) == case.stays == case.visits
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "two cross at 300 px/s",
+        "two cross at 150 px/s, one 0.4 lower",
+        "two meet for 0 s and turn back",
+    ],
+)
+def test_whose_paths_cross_have_a_visit_each_and_no_micro_expression(name: str) -> None:
+    (case,) = (case for case in crossing() if case.name == name)
+    seen = see(case.frames(), case.fps, demo(), micro=True)
+    assert len(seen.visits) == case.stays == 2
+    assert not seen.micro
 
 
 def test_where_geometry_cannot_know_the_table_says_so() -> None:

@@ -17,9 +17,15 @@ from tests.vision.micro.tracks import make
 
 
 def _peak(
-    turn: float, at: int = 40, during: range = range(0, 200), unit: str = "AU04", speech: float = -3
+    turn: float,
+    at: int = 40,
+    during: range = range(0, 200),
+    unit: str = "AU04",
+    speech: float = -3,
+    missing: tuple[float, float] | None = None,
 ) -> list[MicroExpression]:
-    """One peak of the score at step `at`, while the head turns in the steps of `during`."""
+    """One peak of the score at step `at`, while the head turns in the steps of `during`; there are
+    no landmarks between the times `missing`, which is known from the first of them on."""
     picker = PeakPicker(0.6, Counter())
     found: list[MicroExpression] = []
     for step in range(100):
@@ -29,6 +35,8 @@ def _peak(
         outputs[UNITS.start + MICRO_ACTION_UNITS.index(unit)] = 2.0
         outputs[OTHERS.start + KINDS.index("speech")] = speech
         time = step * STEP
+        if missing and time >= missing[0]:
+            picker.miss(missing[0], missing[1] if time >= missing[1] else np.inf)
         found += picker.pop_due(0, time, time)
         picker.step(time, outputs, True, turn if step in during else 0.0)
     return found + picker.pop_due(0, np.inf, 10.0)
@@ -53,6 +61,16 @@ def test_a_turn_before_or_after_hides_nothing() -> None:
     assert len(_peak(5.0, during=range(0, begin))) == 1
     assert len(_peak(5.0, during=range(end, 100))) == 1
     assert len(_peak(5.0, during=range(begin, end))) == 0
+
+
+def test_a_movement_that_reaches_into_a_stretch_without_landmarks_is_none() -> None:
+    (event,) = _peak(0.0)
+    middle = (event.onset + event.offset) / 2
+    assert len(_peak(0.0, missing=(event.offset + 0.02, event.offset + 0.5))) == 1
+    assert len(_peak(0.0, missing=(middle, event.offset + 0.5))) == 0
+    assert len(_peak(0.0, missing=(event.onset - 0.5, event.onset + 0.02))) == 0
+    assert len(_peak(0.0, missing=(event.onset - 0.5, event.onset - 0.05))) == 0, "settling"
+    assert len(_peak(0.0, missing=(event.onset - 0.9, event.onset - 0.4))) == 1
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--videos", type=Path, metavar="FOLDER", help="also its one-face .mkv")
     parser.add_argument("--rendered", action="store_true", help="also rendered faces (data packs)")
+    parser.add_argument("--crossing", action="store_true", help="only paths that cross")
     parser.add_argument("--only", default="", metavar="WORDS", help="cases whose name has them")
     parser.add_argument("--gap", type=float, metavar="SECONDS", help="visit_gap; default: ours")
 
@@ -30,13 +31,13 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from tools.bench.visits.crossing import crossing
     from tools.bench.visits.measure import measure
 
-    scripted = [*cases(args.videos), *crossing()]
+    scripted = [*([] if args.crossing else cases(args.videos)), *crossing()]
     if args.rendered:
         from tools.bench.visits.turning import turning
 
         scripted += turning()
     chosen = [case for case in scripted if args.only in case.name]
-    report = measure(chosen, args.gap, with_queue=not args.only)
+    report = measure(chosen, args.gap, with_queue=not (args.only or args.crossing))
     return report, visits_text(report)
 
 
