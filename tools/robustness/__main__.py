@@ -1,10 +1,11 @@
 """`python -m tools.robustness SUBCOMMAND`: crashes, floods, hostile messages, leaks
-made on purpose, power cuts, updates that are killed."""
+made on purpose, power cuts, disks in trouble, updates that are killed."""
 
 from __future__ import annotations
 
 from tools.common import command
 from tools.robustness.crash import cli as crash
+from tools.robustness.disk import cli as disk
 from tools.robustness.flood import cli as flood
 from tools.robustness.fuzz import cli as fuzz
 from tools.robustness.leaks import cli as leaks
@@ -13,6 +14,7 @@ from tools.robustness.update import cli as update
 
 SUBCOMMANDS: dict[str, command.Subcommand] = {
     "crash": crash,
+    "disk": disk,
     "flood": flood,
     "fuzz": fuzz,
     "leaks": leaks,

@@ -101,18 +101,26 @@ class Perceive:
         self._status = StatusReporter(self._outbox, lambda: FILE_CLOCK, report, _CAGE)
         self._store = SummaryStore(self._outbox, self._status, report)
         self._number = 0
+        self._seq = self._outbox.next_seq
         self._status.publish_birth(self._policy, _MODEL, 0)
 
     def step(self) -> None:
-        seq = self._outbox.next_seq
-        made = summary(self._outbox.boot, seq, self._number, self._policy)
+        made = summary(self._outbox.boot, self._seq, self._number, self._policy)
         self._number += 1
+        self._seq += 1
         self._store.add([Released(made, 0)])
-        if self._outbox.next_seq != seq:  # else it waits in memory
+        if self._outbox.next_seq == self._seq:  # else it waits in memory
             self._tell(f"added {made.boot} {made.seq}")
         if self._chance.random() < 0.1:
             self._status.publish_vitals("running", at_once=True)
             self._status.record_event("paused")
+
+    def flush(self) -> None:
+        """Store what waits in memory. Raises `StoreError`."""
+        self._store.flush()
+
+    def close(self) -> None:
+        self._outbox.close()
 
 
 class Wire:
@@ -169,6 +177,9 @@ class Uplink:
         for code, times in self.events.total.items():
             if code in ("row_refused", "quota_exceeded", "settings_refused"):
                 self._tell(f"event {code} {times}")
+
+    def close(self) -> None:
+        self._outbox.close()
 
     def _desire(self) -> None:
         version = self.control.settings.version + 1
