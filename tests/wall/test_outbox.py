@@ -188,7 +188,7 @@ def test_delivered_messages_are_metered(tmp_path: Path) -> None:
 def test_the_too_old_are_dropped_once_the_clock_can_be_trusted(tmp_path: Path) -> None:
     now: float | None = None
     params = StoreConfig(outbox=tmp_path / "outbox.db", max_age=3600)
-    with Outbox(params, utc=lambda: now) as outbox:
+    with Outbox(params, utc=lambda: now, boottime=lambda: now or 0.0) as outbox:
         outbox.add(summary(0))  # made before the clock was set: its age is unknown
         now = 1_800_000_000.0
         outbox.add(summary(1))
