@@ -16,6 +16,9 @@ from agent.base.vocabulary import Trust
 _PLAUSIBLE_UTC = 1_700_000_000, 4_102_000_000
 """UTC seconds (November 2023, December 2099); a clock before or after is wrong, and no message
 could say its time."""
+_SLACK, _DRIFT = 5.0, 5e-4
+"""Seconds, and seconds a second, by which a clock that nobody synchronises may go wrong; the kernel
+regulates by 500 ppm at most (adjtimex(2)). One that is further off has been set by hand."""
 _RTC = Path("/sys/class/rtc/rtc0")
 _RTC_DRIFT = 120
 """Seconds between the system clock and the real-time clock that it was set from."""
@@ -31,8 +34,8 @@ class ClockReading:
     """The trust in the wall clock, and its offset, at one instant."""
 
     trust: Trust
-    """`ntp`: synchronised now; `holdover`: synchronised earlier in this process; `rtc`: set from a
-    battery-backed clock; `none`: unknown, or recorded data."""
+    """`ntp`: synchronised now; `holdover`: synchronised earlier in this process, and not set since;
+    `rtc`: set from a battery-backed clock; `none`: unknown, or recorded data."""
     utc_offset: float | None
     """UTC minus the monotonic clock, seconds; None where the clock is not trusted."""
 
@@ -46,10 +49,12 @@ FILE_CLOCK = ClockReading("none", None)
 
 
 class WallClock:
-    """Reads the system clock and its trust; remembers whether it was ever synchronised."""
+    """Reads the system clock and its trust; remembers when it was last synchronised."""
 
     def __init__(self) -> None:
-        self._was_synchronised = False
+        self._synchronised: tuple[float, float] | None = None
+        """When, on CLOCK_BOOTTIME, and the wall clock less that; None: never in this process, or
+        the clock was set by hand since."""
 
     def __call__(self) -> ClockReading:
         now = time.time()
@@ -57,11 +62,19 @@ class WallClock:
         if not _PLAUSIBLE_UTC[0] <= now <= _PLAUSIBLE_UTC[1]:
             return ClockReading("none", None)
         if _synchronised():
-            self._was_synchronised = True
+            self._synchronised = self._boottime(now)
             return ClockReading("ntp", utc_offset)
-        if self._was_synchronised:
-            return ClockReading("holdover", utc_offset)
+        if self._synchronised is not None:
+            (then, offset), (at, found) = self._synchronised, self._boottime(now)
+            if abs(found - offset) <= _SLACK + _DRIFT * (at - then):
+                return ClockReading("holdover", utc_offset)
+            self._synchronised = None
         return ClockReading("rtc", utc_offset) if _set_from_rtc(now) else ClockReading("none", None)
+
+    @staticmethod
+    def _boottime(now: float) -> tuple[float, float]:
+        boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
+        return boottime, now - boottime
 
     def utc(self) -> float | None:
         """UTC seconds, or None while the clock is not trusted."""

@@ -1,9 +1,10 @@
-"""`python -m tools.robustness SUBCOMMAND`: crashes, floods, hostile messages, leaks
-made on purpose, power cuts, disks in trouble, updates that are killed."""
+"""`python -m tools.robustness SUBCOMMAND`: clocks that lie, crashes, floods, hostile messages,
+leaks made on purpose, power cuts, disks in trouble, updates that are killed."""
 
 from __future__ import annotations
 
 from tools.common import command
+from tools.robustness.clock import cli as clock
 from tools.robustness.crash import cli as crash
 from tools.robustness.disk import cli as disk
 from tools.robustness.flood import cli as flood
@@ -13,6 +14,7 @@ from tools.robustness.power import cli as power
 from tools.robustness.update import cli as update
 
 SUBCOMMANDS: dict[str, command.Subcommand] = {
+    "clock": clock,
     "crash": crash,
     "disk": disk,
     "flood": flood,

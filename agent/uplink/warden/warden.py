@@ -113,6 +113,11 @@ class Warden:
         self._unsaved = self._unsaved or found not in [each for each, _ in self._state.rules]
         self._state.rules = [*kept[1 - _MAX_RULES :], (found, int(now))]
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds of the device's own time, by which the quotas count."""
+        return self._time()
+
     # Rows of the outbox
 
     def judge(self, row: Row) -> Verdict:
