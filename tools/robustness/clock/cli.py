@@ -21,7 +21,7 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
         "comes and goes, time zones, days without a broker. Exit code 1 when a summary was lost, "
         "repeated, reordered or misdated, or a day was longer than a day.",
     )
-    parser.add_argument("--times", type=positive, default=50, metavar="N", help="machines; default: 50")
+    parser.add_argument("--times", type=positive, default=50, metavar="N", help="default: 50")
     parser.add_argument("--days", type=float, default=20.0, help="of each; default: 20")
     parser.add_argument("--seed", type=int, help="of what the clocks do; default: drawn")
 
