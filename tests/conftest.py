@@ -32,6 +32,8 @@ MACHINE = {
     "tests/inference/test_tflite.py::test_tflite_runtime": "Python 3.11, wheels' last",
     "tests/update/test_slots.py::test_a_full_disk": "the right to mount a small file system",
     "tests/update/test_process.py::test_a_folder_of_somebody": "root",
+    "tests/tools/robustness/test_disk.py": "a C compiler",
+    "tests/tools/robustness/test_power.py::test_power": "the right to mount an ext4 image",
     "tests/tools/robustness/test_update.py::test_power": "the right to mount an ext4 image",
     "tests/tools/robustness/test_update.py::test_a_command": "the right to make a mount namespace",
     "tests/wall/test_outbox.py::test_a_full_disk": "the right to mount a small file system",

@@ -181,4 +181,4 @@ def untrusted_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is sent and stored depends on whether the clock is trusted, which a machine may decide
     either way."""
     monkeypatch.setattr("agent.base.clock._synchronised", lambda: False)
-    monkeypatch.setattr("agent.base.clock._set_from_rtc", lambda: False)
+    monkeypatch.setattr("agent.base.clock._set_from_rtc", lambda now: False)

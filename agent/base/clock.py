@@ -13,8 +13,18 @@ from pathlib import Path
 
 from agent.base.vocabulary import Trust
 
-_MIN_PLAUSIBLE_UTC = 1_700_000_000
-"""UTC seconds; an earlier clock is wrong."""
+_PLAUSIBLE_UTC = 1_700_000_000, 4_102_000_000
+"""UTC seconds (November 2023, December 2099); a clock before or after is wrong, and no message
+could say its time."""
+_SLACK, _DRIFT = 5.0, 5e-4
+"""Seconds, and seconds a second, by which a clock that nobody synchronises may go wrong; the kernel
+regulates by 500 ppm at most (adjtimex(2)). One that is further off has been set by hand."""
+_RTC = Path("/sys/class/rtc/rtc0")
+_RTC_DRIFT = 120
+"""Seconds between the system clock and the real-time clock that it was set from."""
+_QUARTER = 900
+"""Seconds; a real-time clock in local time differs by whole quarters of an hour, up to `_ZONES`."""
+_ZONES = 14 * 3600
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5
 
@@ -24,8 +34,8 @@ class ClockReading:
     """The trust in the wall clock, and its offset, at one instant."""
 
     trust: Trust
-    """`ntp`: synchronised now; `holdover`: synchronised earlier in this process; `rtc`: set from a
-    battery-backed clock; `none`: unknown, or recorded data."""
+    """`ntp`: synchronised now; `holdover`: synchronised earlier in this process, and not set since;
+    `rtc`: set from a battery-backed clock; `none`: unknown, or recorded data."""
     utc_offset: float | None
     """UTC minus the monotonic clock, seconds; None where the clock is not trusted."""
 
@@ -39,22 +49,32 @@ FILE_CLOCK = ClockReading("none", None)
 
 
 class WallClock:
-    """Reads the system clock and its trust; remembers whether it was ever synchronised."""
+    """Reads the system clock and its trust; remembers when it was last synchronised."""
 
     def __init__(self) -> None:
-        self._was_synchronised = False
+        self._synchronised: tuple[float, float] | None = None
+        """When, on CLOCK_BOOTTIME, and the wall clock less that; None: never in this process, or
+        the clock was set by hand since."""
 
     def __call__(self) -> ClockReading:
         now = time.time()
         utc_offset = now - time.monotonic()
-        if now < _MIN_PLAUSIBLE_UTC:
+        if not _PLAUSIBLE_UTC[0] <= now <= _PLAUSIBLE_UTC[1]:
             return ClockReading("none", None)
         if _synchronised():
-            self._was_synchronised = True
+            self._synchronised = self._boottime(now)
             return ClockReading("ntp", utc_offset)
-        if self._was_synchronised:
-            return ClockReading("holdover", utc_offset)
-        return ClockReading("rtc", utc_offset) if _set_from_rtc() else ClockReading("none", None)
+        if self._synchronised is not None:
+            (then, offset), (at, found) = self._synchronised, self._boottime(now)
+            if abs(found - offset) <= _SLACK + _DRIFT * (at - then):
+                return ClockReading("holdover", utc_offset)
+            self._synchronised = None
+        return ClockReading("rtc", utc_offset) if _set_from_rtc(now) else ClockReading("none", None)
+
+    @staticmethod
+    def _boottime(now: float) -> tuple[float, float]:
+        boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
+        return boottime, now - boottime
 
     def utc(self) -> float | None:
         """UTC seconds, or None while the clock is not trusted."""
@@ -89,9 +109,15 @@ def _kernel_synchronised() -> bool:
     return 0 <= state < _TIME_ERROR and not answer.status & _STA_UNSYNC
 
 
-def _set_from_rtc() -> bool:
-    """Whether the kernel set the system clock from a real-time clock at start."""
+def _set_from_rtc(now: float) -> bool:
+    """Whether the kernel set the system clock from a real-time clock at start, and the two still
+    agree: one without a battery starts in 1970, and the time then comes from a file instead, which
+    may be weeks old. `now`: of the system clock, UTC seconds."""
     try:
-        return Path("/sys/class/rtc/rtc0/hctosys").read_text().strip() == "1"
-    except OSError:
+        if (_RTC / "hctosys").read_text().strip() != "1":
+            return False
+        apart = now - int((_RTC / "since_epoch").read_text())
+    except (OSError, ValueError):
         return False
+    beyond_zone = (apart + _QUARTER / 2) % _QUARTER - _QUARTER / 2
+    return abs(apart) <= _ZONES + _RTC_DRIFT and abs(beyond_zone) <= _RTC_DRIFT

@@ -8,6 +8,7 @@ it was synchronised at both ends, at most `MAX_GAP`; else only the time since th
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,6 +99,11 @@ def machine_start() -> str:
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return ""
+
+
+def machine_number(machine: str) -> int:
+    """A start of the machine as a number of 32 bits, for where only numbers may be stored."""
+    return int.from_bytes(hashlib.sha256(machine.encode()).digest()[:4], "big")
 
 
 def _boottime() -> float:

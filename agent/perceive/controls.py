@@ -3,9 +3,11 @@ hours."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 from agent.base.clock import ClockReading
@@ -19,6 +21,9 @@ log = logging.getLogger(__name__)
 
 Mode = Literal["running", "paused", "quiet", "hot"]
 
+_ZONE = Path("/etc/localtime")
+_ZONE_INTERVAL = 60.0
+"""Seconds between looks whether the machine's time zone was changed."""
 _POLL_INTERVAL = 0.2
 """Seconds between checks of the settings file and the clock."""
 
@@ -42,7 +47,7 @@ class RuntimeControls:
         self._live = live
         self._quiet = QuietHours(())
         self._socket = content
-        self._next = 0.0
+        self._next = self._next_zone = 0.0
         self._file_version: tuple[int, int, int] | None = None
         self._content_count = 0
         self.slot = 0
@@ -70,6 +75,7 @@ class RuntimeControls:
             return
         self._next = now + _POLL_INTERVAL
         self._read_settings()
+        self._follow_zone(now)
         if self.settings.paused:
             self.mode = "paused"
         else:
@@ -78,6 +84,15 @@ class RuntimeControls:
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
+
+    def _follow_zone(self, now: float) -> None:
+        """Quiet hours are local: the C library reads the time zone once, unless it is told to look
+        again. Not where the file cannot be read here: it would then take it for UTC."""
+        if now < self._next_zone:
+            return
+        self._next_zone = now + _ZONE_INTERVAL
+        with contextlib.suppress(OSError), _ZONE.open("rb"):
+            time.tzset()
 
     def _read_settings(self) -> None:
         try:

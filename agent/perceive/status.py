@@ -11,6 +11,7 @@ from typing import Literal
 from agent import __version__
 from agent.base.clock import ClockReading
 from agent.base.errors import StoreError
+from agent.base.repeats import Seldom
 from agent.base.report import Birth, EventCode, PerceiveCage, Vitals
 from agent.host.health import REPORT_INTERVAL
 from agent.privacy.policy.rules import Policy
@@ -58,12 +59,17 @@ class StatusReporter:
         self._frames_then = 0
         self._running: tuple[Policy, str, int] | None = None
         self._utc_offset: float | None = None
+        self._lost: dict[str, Seldom] = {}
+        self._fault = Seldom()
 
     def record_event(self, code: EventCode) -> None:
+        lost = self._lost.setdefault(code, Seldom())
         try:
             self._outbox.events.record(code)
+            lost.over()
         except StoreError as error:
-            log.error("The event %s is lost: %s", code, error)
+            if lost():
+                log.error("The event %s is lost: %s", code, error)
 
     def take_over(self) -> str | None:
         """What the process before this one said last of its perception, where that is not long ago.
@@ -142,5 +148,7 @@ class StatusReporter:
     def _put(self, message: Birth | Vitals) -> None:
         try:
             self._outbox.latest.put(message)
+            self._fault.over()
         except StoreError as error:
-            log.error("%s", error)
+            if self._fault():
+                log.error("%s", error)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from agent.base.errors import StoreError
+from agent.base.repeats import Seldom
 from agent.perceive.status import PerceiveReport, StatusReporter
 from agent.privacy.release import Released
 from agent.wall.outbox import Outbox
@@ -29,6 +30,7 @@ class SummaryStore:
         self._report = report
         self._waiting: deque[Released] = deque()
         self._retry_at = 0.0
+        self._fault = Seldom()
 
     def add(self, released: Sequence[Released]) -> None:
         """Store these and the buffered ones. A failure is logged; its event is recorded later."""
@@ -40,10 +42,12 @@ class SummaryStore:
             self.flush()
         except StoreError as error:
             self._retry_at = time.monotonic() + _RETRY
-            log.error("%s %d summaries wait in memory.", error, len(self._waiting))
+            if self._fault():
+                log.error("%s %d summaries wait in memory.", error, len(self._waiting))
         else:
-            if self._retry_at:
-                self._retry_at = 0.0
+            self._retry_at = 0.0
+            if self._fault.over():
+                log.warning("All summaries that waited are stored.")
                 self._status.record_event("store_failed")
         while len(self._waiting) > _MAX_WAITING:
             self._waiting.popleft()

@@ -87,10 +87,10 @@ class Slots:
             os.rename(beside, self.folder / slot)
             sync_folder(self.folder)
         except UpdateError:
-            _remove(beside)
+            _discard(beside)
             raise
         except OSError as error:
-            _remove(beside)
+            _discard(beside)
             raise disk_error(error, str(beside)) from None
         return found
 
@@ -157,14 +157,12 @@ class Slots:
     def discard(self, slot: str) -> None:
         """Remove a slot that no link names. Never raises."""
         if slot in SLOTS and slot not in (self.current, self.confirmed):
-            with contextlib.suppress(OSError):
-                _remove(self.folder / slot)
+            _discard(self.folder / slot)
 
     def tidy(self) -> None:
         """Remove what an interruption left. Never raises."""
         for name in (*(f"{each}.new" for each in SLOTS), f".{CURRENT}.new", f".{CONFIRMED}.new"):
-            with contextlib.suppress(OSError):
-                _remove(self.folder / name)
+            _discard(self.folder / name)
 
 
 def versions_of(root: Path) -> tuple[str, str]:
@@ -246,6 +244,12 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         os.unlink(path)
+
+
+def _discard(path: Path) -> None:
+    """As `_remove`, where the disk lets it: what stays is removed before the next attempt."""
+    with contextlib.suppress(OSError):
+        _remove(path)
 
 
 def _text(path: Path) -> str | None:

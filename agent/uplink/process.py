@@ -14,6 +14,7 @@ from pathlib import Path
 from agent.base.clock import WallClock
 from agent.base.config import AgentConfig
 from agent.base.errors import AgentError, PublishError, StoreError
+from agent.base.repeats import Seldom
 from agent.base.report import Response, UplinkCage, to_json
 from agent.base.schemas.registry import joint_hash
 from agent.host import heartbeat, sd_notify
@@ -114,6 +115,7 @@ class Uplink:
         self._unmetered = (0, 0)
         """Number and bytes of delivered messages that were never in the outbox, not yet metered."""
         self._store_retry = 0.0
+        self._store_fault = Seldom()
         self._credentials_replaced = False
         self._next_housekeeping = 0.0
         self._lookup = Lookup(config.mqtt.host)
@@ -199,6 +201,7 @@ class Uplink:
             return
         try:
             work()
+            self._store_fault.over()
         except StoreError as error:
             self._retry_store(str(error))
         except (ValueError, TypeError, ArithmeticError, LookupError) as error:
@@ -211,7 +214,8 @@ class Uplink:
         self._store_retry = time.monotonic() + _STORE_RETRY_DELAY
         # A restart by the watchdog would not help.
         sd_notify.watchdog()
-        log.error("%s Next try in %.0f s.", what, _STORE_RETRY_DELAY)
+        if self._store_fault():
+            log.error("%s Next try in %.0f s.", what, _STORE_RETRY_DELAY)
 
     def _do_housekeeping(self) -> None:
         """Periodic work independent of the connection. Raises `StoreError`."""

@@ -24,6 +24,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from agent.base.config import AgentConfig, remote_fields
 from agent.base.errors import ConfigError, StoreError
 from agent.base.files import remove_leftovers
+from agent.base.repeats import Seldom
 from agent.base.report import (
     EventCode,
     HeardReported,
@@ -209,6 +210,7 @@ class RemoteControl:
         self._pending: dict[Origin, DesiredState] = {}
         """Desired states that could not be applied yet."""
         self._next_check = 0.0
+        self._fault = Seldom()
         self._in_force = self._resolve_again()
 
     @property
@@ -262,9 +264,11 @@ class RemoteControl:
             self._save(changed.model_copy(update={"patch": patch}))
         except (ConfigError, StoreError) as error:
             # The disk is full, or the profile file has gone since startup.
-            log.error("%s The new settings wait.", error)
+            if self._fault():
+                log.error("%s The new settings wait.", error)
             self._pending[origin] = desired
             return
+        self._fault.over()
         self._pending.pop(origin, None)
         self._refused, self.config, self._in_force = refused, config, now_in_force
         self.changed_at = time.monotonic()
@@ -297,7 +301,8 @@ class RemoteControl:
             if remote_settings.read(self._path) != self.settings:
                 self._save(self.settings)
         except StoreError as error:
-            log.error("%s It is written again.", error)
+            if self._fault():
+                log.error("%s It is written again.", error)
             self._rewrite()
         self._next_check = now + (_RETRY_INTERVAL if self._pending else _CHECK_INTERVAL)
 
@@ -308,8 +313,10 @@ class RemoteControl:
     def _rewrite(self) -> None:
         try:
             self._save(self.settings)
+            self._fault.over()
         except StoreError as error:
-            log.error("%s", error)
+            if self._fault():
+                log.error("%s", error)
 
     def _load(self) -> Settings:
         try:

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -24,7 +25,7 @@ from agent.base.config import StoreConfig
 from agent.base.errors import StoreError
 from agent.base.quotas import EVENTS_STORED
 from agent.base.report import Birth, Event, EventCode, Vitals, to_json
-from agent.wall.outbox import Outbox
+from agent.wall.outbox import Outbox, _database, _inspection
 from agent.wall.outbox._events import EVENT_INTERVAL
 from tests.summaries import LISTENING, birth, summary
 
@@ -204,7 +205,7 @@ def test_delivered_messages_are_metered(tmp_path: Path) -> None:
 def test_the_too_old_are_dropped_once_the_clock_can_be_trusted(tmp_path: Path) -> None:
     now: float | None = None
     params = StoreConfig(outbox=tmp_path / "outbox.db", max_age=3600)
-    with Outbox(params, utc=lambda: now) as outbox:
+    with Outbox(params, utc=lambda: now, boottime=lambda: now or 0.0) as outbox:
         outbox.add(summary(0))  # made before the clock was set: its age is unknown
         now = 1_800_000_000.0
         outbox.add(summary(1))
@@ -430,3 +431,54 @@ def test_a_full_disk_loses_nothing_that_was_taken(small_disk: Path) -> None:
         assert outbox.peek(10_000)[-1].body == to_json(summary(refused))
         ledger = [(boot, seq) for boot, seq, _, _ in outbox.ledger.entries()]
         assert [seq for _, seq in ledger] == list(range(refused + 1))
+
+
+@pytest.mark.parametrize("step", [4 * 365 * 86_400.0, -400 * 86_400.0])
+def test_a_step_of_the_clock_makes_nothing_too_old_or_young(tmp_path: Path, step: float) -> None:
+    """Time goes on by the machine's own count, whatever the wall clock is set to."""
+    boottime, offset = 100.0, 1_800_000_000.0
+    params = StoreConfig(outbox=tmp_path / "outbox.db", max_age=3600)
+    with Outbox(params, utc=lambda: offset + boottime, boottime=lambda: boottime) as outbox:
+        outbox.add(summary(0))
+        boottime += 1800
+        outbox.add(summary(1))
+        offset += step
+        for seq in range(2, 5):
+            outbox.add(summary(seq))
+        assert (len(summaries(outbox)), outbox.evicted) == (5, 0)
+        boottime += 2000
+        outbox.add(summary(5))
+        assert (len(summaries(outbox)), outbox.evicted) == (5, 1)
+        boottime += 1900
+        outbox.add(summary(6))
+        assert (len(summaries(outbox)), outbox.evicted) == (2, 5)
+
+
+def test_a_start_with_a_wrong_clock_costs_no_more_than_half_the_time(tmp_path: Path) -> None:
+    params, year = StoreConfig(outbox=tmp_path / "outbox.db", max_age=3600), 365 * 86_400
+    for seq, years in enumerate((0, 10, 7)):
+        utc = partial(float, 1.8e9 + years * year)
+        with Outbox(params, utc, lambda: 20.0, str(seq)) as outbox:
+            outbox.add(summary(seq))
+            assert (len(summaries(outbox)), outbox.evicted) == (seq + 1, 0)
+
+
+def test_an_error_of_the_disk_does_not_cost_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What SQLite's check reports once, and not again, was the disk's."""
+    with box(tmp_path) as outbox:
+        outbox.add(summary(0))
+    checks: list[int] = []
+    check = _inspection.check_content
+
+    def fail_once(database: sqlite3.Connection) -> None:
+        checks.append(1)
+        if len(checks) == 1:
+            raise sqlite3.DatabaseError("a page cannot be read")
+        check(database)
+
+    monkeypatch.setattr(_database, "check_content", fail_once)
+    with box(tmp_path) as outbox:
+        assert outbox.moved_aside is None
+        assert outbox.depth() == 1

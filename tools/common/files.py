@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,3 +48,8 @@ def npz(arrays: Mapping[str, NDArray[Any]], compressed: bool = True) -> bytes:
     file = io.BytesIO()
     (np.savez_compressed if compressed else np.savez)(file, **arrays)  # type: ignore[arg-type,unused-ignore]
     return file.getvalue()
+
+
+def in_memory() -> str | None:
+    """A folder that no disk slows down, for `tempfile`; None where there is none."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

@@ -1,11 +1,14 @@
-"""`python -m tools.robustness SUBCOMMAND`: cameras that fail, crashes, floods, hostile messages,
-heat, leaks made on purpose, power cuts, updates that are killed."""
+"""`python -m tools.robustness SUBCOMMAND`: cameras that fail, clocks that lie, crashes, disks in
+trouble, floods, hostile messages, heat, leaks made on purpose, power cuts, updates that are
+killed."""
 
 from __future__ import annotations
 
 from tools.common import command
 from tools.robustness.camera import cli as camera
+from tools.robustness.clock import cli as clock
 from tools.robustness.crash import cli as crash
+from tools.robustness.disk import cli as disk
 from tools.robustness.flood import cli as flood
 from tools.robustness.fuzz import cli as fuzz
 from tools.robustness.heat import cli as heat
@@ -15,7 +18,9 @@ from tools.robustness.update import cli as update
 
 SUBCOMMANDS: dict[str, command.Subcommand] = {
     "camera": camera,
+    "clock": clock,
     "crash": crash,
+    "disk": disk,
     "flood": flood,
     "fuzz": fuzz,
     "heat": heat,

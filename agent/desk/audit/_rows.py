@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
+from agent.base.device_time import machine_number, machine_start
 from agent.base.quotas import EVENTS_STORED
 from agent.base.report import (
     SEQ_LIMIT,
@@ -37,7 +39,7 @@ LATEST: dict[str, type[ClosedModel]] = {
 }
 COUNTERS = (
     "bytes", "event_day", "event_seq", "events_today", "identity", "messages", "receipt_upto",
-    "trimmed",
+    "seen_boottime", "seen_machine", "seen_utc", "trimmed",
 )  # fmt: skip
 """Names in the table of counters."""
 _MAX_ID = 1_000_000_000_000 + 10_000_000
@@ -162,6 +164,13 @@ class RowCheck:
             return f"counter {_short((name, value))}"
         if name == "event_day":
             return self._monotonic(value) if value else None
+        if name == "seen_utc":
+            return self._utc(value)
+        if name == "seen_boottime":
+            asleep = time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+            return self._monotonic(value - round(asleep) if isinstance(value, int) else value)
+        if name == "seen_machine":
+            return None if value == machine_number(machine_start()) else f"another {name}"
         if name == "identity" and self.identity is None and _is_count(value, 2**62):
             self.identity = value
         if name == "identity":

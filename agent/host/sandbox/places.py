@@ -28,7 +28,7 @@ _ETC = tuple(
 """One by one: keys and passwords lie in /etc too."""
 _RESOLVER = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/connman")
 """Possible targets of the link /etc/resolv.conf."""
-_RTC = "/sys/class/rtc/rtc0/hctosys"
+_RTC = tuple(f"/sys/class/rtc/rtc0/{name}" for name in ("hctosys", "since_epoch"))
 _HARDWARE = ("/sys", "/proc/cpuinfo", "/proc/device-tree", "/run/udev/data")
 """Processors, and cameras with their properties."""
 _PLAIN = ("null", "zero", "full", "random", "urandom")
@@ -68,7 +68,7 @@ def microphone_reads() -> list[Path]:
 
 def uplink_reads(given: Iterable[Path]) -> list[Path]:
     """The given paths, Python and its packages, and what the system's libraries read."""
-    return _existing((*_SYSTEM, *_ETC, *_RESOLVER, _RTC), given)
+    return _existing((*_SYSTEM, *_ETC, *_RESOLVER, *_RTC), given)
 
 
 def perceive_reads(given: Iterable[Path]) -> list[Path]:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.base.config import AgentConfig
 from agent.base.device_time import machine_start
 from agent.base.files import read_regular_file, remove_leftovers, write_atomically
+from agent.base.repeats import Seldom
 from agent.base.report import (
     Birth,
     LastReceipt,
@@ -86,6 +87,7 @@ class ReceiptBook:
         self._own_checkpoint = False
         """Whether this process signed the receipt of the checkpoint."""
         self._started: float | None = None
+        self._fault = Seldom()
 
     def tick(self, utc: float | None, monotonic: float) -> Receipt | None:
         """Sign and store a receipt if one is due; call about once a minute.
@@ -227,12 +229,14 @@ class ReceiptBook:
         self._checkpoint = checkpoint
         try:
             _write_checkpoint(self._checkpoint_path, checkpoint)
+            self._fault.over()
         except OSError as error:
-            log.warning(
-                "%s cannot be written: %s. Receipts go on; after the next start their chain shows "
-                "a break, and should the outbox be lost as well, it begins anew.",
-                self._checkpoint_path, error.strerror,
-            )  # fmt: skip
+            if self._fault():
+                log.warning(
+                    "%s cannot be written: %s. Receipts go on; after the next start their chain "
+                    "shows a break, and should the outbox be lost as well, it begins anew.",
+                    self._checkpoint_path, error.strerror,
+                )  # fmt: skip
 
 
 def units_hash(folders: Sequence[Path] = UNIT_FOLDERS) -> str | None:

@@ -78,6 +78,9 @@ class State:
     """Rows of the outbox that may be sent: SHA-256 of kind and body, first 32 digits, by id."""
     bodies: dict[str, str] = field(default_factory=dict)
     """The last admitted retained message by kind."""
+    offsets: list[tuple[int, int]] = field(default_factory=list)
+    """By how much the trusted wall clock was ahead of the elapsed time, and when last, seconds:
+    what waits may tell the time of a clock that was set since."""
     health: int | None = None
     """When the last one was sent, seconds elapsed."""
 

@@ -53,6 +53,10 @@ before."""
 _PATIENCE = 600.0
 """Seconds elapsed after the start in which rows over the quota wait for a synchronised clock."""
 _MAX_CLOSED = 256
+_STEP = 60
+"""Seconds that a regulated clock may drift without having stepped."""
+_MAX_STEPS = 16
+"""Steps of the wall clock that are remembered."""
 _MAX_RULES = 16
 
 
@@ -82,8 +86,6 @@ class Warden:
         self._max_age = config.store.max_age
         self._count = count
         self._utc = utc or WallClock().utc
-        self._ahead = -math.inf
-        """The most that the trusted wall clock was ahead of the elapsed time in this process."""
         make_folder(self.path)
         if is_exposed(self.path, config.store):
             log.warning(
@@ -110,6 +112,11 @@ class Warden:
         kept = [each for each in self._state.rules if each[0] != found and now - each[1] < MAX_GAP]
         self._unsaved = self._unsaved or found not in [each for each, _ in self._state.rules]
         self._state.rules = [*kept[1 - _MAX_RULES :], (found, int(now))]
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of the device's own time, by which the quotas count."""
+        return self._time()
 
     # Rows of the outbox
 
@@ -213,9 +220,18 @@ class Warden:
         if utc is None:
             return -math.inf, math.inf
         elapsed = self._time()
-        # What waits may still tell the time before a step back.
-        self._ahead = max(self._ahead, utc - elapsed)
-        return utc - self._max_age - DAY, self._ahead + elapsed + rules.FUTURE
+        self._note_offset(int(utc - elapsed), int(elapsed))
+        offsets = [offset for offset, _ in self._state.offsets]
+        oldest = min(offsets) + elapsed - self._max_age - DAY
+        return oldest, max(offsets) + elapsed + rules.FUTURE
+
+    def _note_offset(self, offset: int, elapsed: int) -> None:
+        """Remember by how much the wall clock is ahead of the elapsed time, once for each step."""
+        lasting = elapsed - self._max_age - DAY
+        kept = [each for each in self._state.offsets if each[1] >= lasting]
+        others = [each for each in kept if abs(each[0] - offset) > _STEP]
+        self._unsaved = self._unsaved or len(others) == len(self._state.offsets)
+        self._state.offsets = [*others[1 - _MAX_STEPS :], (offset, elapsed)]
 
     def _is_patient(self) -> bool:
         return not self._time.complete and self._time() - self._started < _PATIENCE

@@ -31,6 +31,9 @@ _BUSY_TIMEOUT = 5.0
 """Seconds to wait for the other process's transaction."""
 _LOCK_TIMEOUT = 10.0
 """Seconds to wait for the other process to open or move the file."""
+_PAUSES = (0.0, 1.0, 3.0)
+"""Seconds before what looks damaged is opened again: SQLite's check takes an error of the disk for
+one of the file. The first time in any case, then where the disk does not let the file be read."""
 _MAX_BYTES = 32_000_000
 _MACHINE_CODES = frozenset({
     sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
@@ -186,19 +189,28 @@ class Database:
     def _open(self) -> _Opened:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _file_lock(self.path.with_name(self.path.name + ".lock")):
-            try:
-                return _open_checked(self.path, self._budget, self._max_bytes)
-            except (sqlite3.DatabaseError, ValueError) as error:  # the latter: text is not UTF-8
-                if not _is_damage(error, self.path):
-                    raise
-                self.moved_aside = _move_aside(self.path)
-                log.error(
-                    "The outbox %s is damaged (%s); it was moved to %s and a new one begun.",
-                    self.path, reason(error), self.moved_aside,
-                )  # fmt: skip
-                opened = _open_checked(self.path, self._budget, self._max_bytes)
-                add_to_counter(opened.database, "after_damage", 1)
-                return opened
+            pauses = iter(_PAUSES)
+            while True:
+                try:
+                    return _open_checked(self.path, self._budget, self._max_bytes)
+                except (sqlite3.DatabaseError, ValueError) as error:  # latter: text is not UTF-8
+                    if not _is_damage(error, self.path):
+                        raise
+                    pause = next(pauses, None)
+                    if pause == 0.0 or (pause and not _can_be_read(self.path)):
+                        time.sleep(pause)
+                        continue
+                    return self._begin_anew(error)
+
+    def _begin_anew(self, error: Exception) -> _Opened:
+        self.moved_aside = _move_aside(self.path)
+        log.error(
+            "The outbox %s is damaged (%s); it was moved to %s and a new one begun.",
+            self.path, reason(error), self.moved_aside,
+        )  # fmt: skip
+        opened = _open_checked(self.path, self._budget, self._max_bytes)
+        add_to_counter(opened.database, "after_damage", 1)
+        return opened
 
 
 def _open_checked(path: Path, budget: Budget, max_bytes: int) -> _Opened:
@@ -249,6 +261,16 @@ def _is_damage(error: Exception, path: Path) -> bool:
         # A header may also say that its format is too new to be written.
         return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
     return code & 0xFF not in _MACHINE_CODES
+
+
+def _can_be_read(path: Path) -> bool:
+    try:
+        with path.open("rb", buffering=0) as file:
+            while file.read(1 << 20):
+                pass
+    except OSError:
+        return False
+    return True
 
 
 def _move_aside(path: Path) -> Path:

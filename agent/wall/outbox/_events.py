@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
 from typing import get_args
 
 from agent.base.quotas import EVENTS_STORED
 from agent.base.report import SEQ_LIMIT, Event, EventCode, to_json
+from agent.wall.outbox._age import WallTime
 from agent.wall.outbox._database import Database, add_to_counter, counter, insert_message
 
 EVENT_INTERVAL = 3600.0
@@ -27,8 +27,8 @@ class EventThrottle:
     day; counts the rest. Its state, table `spoken` (code, pending count, time of the last event),
     is persistent."""
 
-    def __init__(self, database: Database, boot: str, utc: Callable[[], float | None]) -> None:
-        """`boot`: of the messages; `utc`: wall seconds, None while the clock is not trusted."""
+    def __init__(self, database: Database, boot: str, utc: WallTime) -> None:
+        """`boot`: of the messages."""
         self._database = database
         self._boot = boot
         self._utc = utc
@@ -71,7 +71,7 @@ class EventThrottle:
         add_to_counter(database, "event_seq", (seq + 1) % SEQ_LIMIT - count)
         add_to_counter(database, "events_today", 1)
         database.execute("UPDATE spoken SET pending = 0, said = ? WHERE code = ?", (int(now), code))
-        utc = self._utc()
+        utc = self._utc(database)
         event = Event(
             boot=self._boot,
             seq=seq,

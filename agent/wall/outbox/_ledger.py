@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
 from agent.base.report import SEQ_LIMIT, Receipt, Summary, to_json
+from agent.wall.outbox._age import WallTime
 from agent.wall.outbox._database import (
     Database,
     add_to_counter,
@@ -68,8 +68,7 @@ class ReceiptBasis:
 class ReleaseLedger:
     """Privacy budget spent and messages delivered. Every method raises `StoreError`."""
 
-    def __init__(self, database: Database, utc: Callable[[], float | None]) -> None:
-        """`utc`: wall seconds, None while the clock is not trusted."""
+    def __init__(self, database: Database, utc: WallTime) -> None:
         self._database = database
         self._utc = utc
         self.unrecorded = 0
@@ -120,7 +119,7 @@ class ReleaseLedger:
         statement = receipt.statement
         with self._database.transaction("add a receipt to") as database:
             boot, number = statement.key[:8], statement.number
-            insert_message(database, "receipt", boot, number, self._utc(), body)
+            insert_message(database, "receipt", boot, number, self._utc(database), body)
             put_latest(database, "Receipt", body)
             meter(database, -basis.messages, -basis.bytes)
             more = basis.upto - counter(database, "receipt_upto")

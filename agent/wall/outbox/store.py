@@ -12,6 +12,7 @@ from pathlib import Path
 from agent.base.clock import WallClock
 from agent.base.config import StoreConfig
 from agent.base.report import SEQ_LIMIT, Summary, to_json
+from agent.wall.outbox._age import WallTime
 from agent.wall.outbox._database import (
     Database,
     add_to_counter,
@@ -77,10 +78,17 @@ class Outbox:
         and the call may be repeated.
     """
 
-    def __init__(self, params: StoreConfig, utc: Callable[[], float | None] | None = None) -> None:
-        """`utc`: wall seconds, or None while the clock is not trusted."""
+    def __init__(
+        self,
+        params: StoreConfig,
+        utc: Callable[[], float | None] | None = None,
+        boottime: Callable[[], float] | None = None,
+        machine: str | None = None,
+    ) -> None:
+        """These replace the system's. `utc`: wall seconds, or None while the clock is not trusted;
+        `boottime`, `machine`: seconds since the machine's start, and what it is called."""
         self._params = params
-        self._utc = utc or WallClock().utc
+        self._utc = WallTime(utc or WallClock().utc, params.max_age, boottime, machine)
         self.boot = secrets.token_hex(4)
         self._database = Database(
             params.outbox,
@@ -115,8 +123,8 @@ class Outbox:
         (boot, seq).
         """
         body = to_json(summary)
-        now = self._utc()
         with self._database.transaction("add a summary to") as database:
+            now = self._utc(database)
             if record_release(database, summary, body, visits):
                 insert_message(database, "summary", summary.boot, summary.seq, now, body)
                 self._evict(database, now)

@@ -88,6 +88,8 @@ class Guard:
     """True time of the machine's start."""
     starts: int = 0
     synchronised: bool = False
+    error: float = 0.0
+    """Of the wall clock."""
     counted: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -115,7 +117,7 @@ class Guard:
         self.restart()
 
     def utc(self) -> float | None:
-        return UTC + self.true if self.synchronised else None
+        return UTC + self.true + self.error if self.synchronised else None
 
     def offer(self, *messages: Summary | Row) -> list[str]:
         """Verdicts, after which the state is stored and the outbox empty."""

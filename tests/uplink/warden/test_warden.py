@@ -135,6 +135,25 @@ def test_a_grid_that_moves_on_the_wall_clock_costs_a_run(guard: Guard) -> None:
     assert verdicts.count("admitted") == 6, "three runs of two"
 
 
+@pytest.mark.parametrize("error", [-2 * 365 * DAY, 3 * 365 * DAY])
+def test_what_waited_while_the_clock_was_wrong_is_sent_once_it_is_right(
+    guard: Guard, error: float
+) -> None:
+    """A real-time clock that lies, then NTP; the uplink is killed in between."""
+    guard.synchronised, guard.error = True, error
+    wrong = int((UTC + error) // 10 * 10)
+    assert guard.offer(summary(1, start=wrong)) == ["admitted"]
+    guard.error = 0.0
+    guard.true += 3 * QUARTER
+    guard.restart()
+    late = summary(2, start=wrong + QUARTER)
+    right = summary(3, start=int((UTC + guard.true) // 10 * 10))
+    assert guard.offer(late, right) == ["admitted", "admitted"]
+    guard.true += 40 * DAY  # nothing can wait so long
+    guard.offer()
+    assert guard.offer(summary(4, start=wrong + 2 * QUARTER)) == ["refused"]
+
+
 def test_a_step_back_of_the_wall_clock_is_not_refused(guard: Guard) -> None:
     assert guard.offer(
         summary(1, start=UTC),

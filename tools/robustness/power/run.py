@@ -20,7 +20,7 @@ from agent.uplink.receipt.book import ReceiptBook
 from agent.uplink.warden.state import load as load_warden
 from agent.wall import remote_settings
 from agent.wall.outbox import Outbox
-from tools.common.files import save_json
+from tools.common.files import in_memory, save_json
 from tools.common.machine import machine
 from tools.robustness.crash.check import Key, Stored, aside, judge, read
 from tools.robustness.power.image import Image
@@ -75,7 +75,7 @@ def run(
     """Cut the power `times` times; the report, in which `passed` is the verdict, and where the
     evidence is, if it was kept. Raises `ToolError`."""
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
-    folder = keep or Path(tempfile.mkdtemp(prefix="fleeting-power-"))
+    folder = keep or Path(tempfile.mkdtemp(prefix="fleeting-power-", dir=in_memory()))
     folder.mkdir(parents=True, exist_ok=True)
     place, begun = machine(), time.monotonic()
     with _Campaign(folder, random.Random(seed)) as campaign:

@@ -14,7 +14,9 @@ import os
 import random
 import signal
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -101,34 +103,56 @@ class Perceive:
         self._status = StatusReporter(self._outbox, lambda: FILE_CLOCK, report, _CAGE)
         self._store = SummaryStore(self._outbox, self._status, report)
         self._number = 0
+        self._seq = self._outbox.next_seq
         self._status.publish_birth(self._policy, _MODEL, 0)
 
     def step(self) -> None:
-        seq = self._outbox.next_seq
-        made = summary(self._outbox.boot, seq, self._number, self._policy)
+        made = summary(self._outbox.boot, self._seq, self._number, self._policy)
         self._number += 1
+        self._seq += 1
         self._store.add([Released(made, 0)])
-        if self._outbox.next_seq != seq:  # else it waits in memory
+        if self._outbox.next_seq == self._seq:  # else it waits in memory
             self._tell(f"added {made.boot} {made.seq}")
         if self._chance.random() < 0.1:
             self._status.publish_vitals("running", at_once=True)
             self._status.record_event("paused")
 
+    def flush(self) -> None:
+        """Store what waits in memory. Raises `StoreError`."""
+        self._store.flush()
+
+    def close(self) -> None:
+        self._outbox.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """What the uplink's parts take their time from."""
+
+    monotonic: Callable[[], float]
+    utc: Callable[[], float | None]
+    elapsed: Callable[..., DeviceTime]
+
 
 class Wire:
-    """In place of a connection: whatever is published has arrived, and is acknowledged."""
+    """In place of a connection: whatever is published has arrived, and is acknowledged. While it is
+    `away` nothing can be published."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
+        self.away = False
+        self.bodies: deque[bytes] = deque(maxlen=100)
+        """The last summaries."""
         self._acknowledged: list[tuple[int, int]] = []
 
     @property
     def send_quota(self) -> int:
-        return 20
+        return 0 if self.away else 20
 
     def publish(self, kind: Any, topic: str, body: bytes, *, tag: int) -> None:
         if topic.endswith("/summary"):
             boot, seq = key_of(body)
+            self.bodies.append(body)
             self._tell(f"sent {boot} {seq} {digest(body)}")
         elif topic.endswith("/receipt") and (receipt := from_json(Receipt, body)) is not None:
             self._tell(f"signed {receipt.statement.number} {digest(body)}")
@@ -142,25 +166,34 @@ class Wire:
 class Uplink:
     """What the uplink process writes: admissions, deliveries, receipts, settings."""
 
-    def __init__(self, config: AgentConfig, tell: Callable[[str], None], chance: random.Random):
-        self._outbox = Outbox(config.store, utc=utc)
+    def __init__(
+        self,
+        config: AgentConfig,
+        tell: Callable[[str], None],
+        chance: random.Random,
+        clocks: Clocks | None = None,
+    ):
+        """`clocks`: the fast ones by default."""
+        self._clocks = clocks = clocks or Clocks(boottime, utc, fast)
+        self._outbox = Outbox(config.store, utc=clocks.utc)
         self._tell, self._chance = tell, chance
         self.events = EventCounter()
         self.receipts = ReceiptBook(config, self._outbox)
         self.control = RemoteControl(config, self.events)
-        self.warden = Warden(config, self.receipts.public_key, self.events, time=fast, utc=utc)
-        self._wire = Wire(tell)
+        self.warden = Warden(config, self.receipts.public_key, self.events, time=clocks.elapsed,
+                             utc=clocks.utc)  # fmt: skip
+        self.wire = Wire(tell)
         self._sender = OutboxSender(Topics(config), self._outbox, self.warden, self.events, 1e-3)
         self._sender.connected()
 
     def step(self) -> None:
-        wire: Any = self._wire
+        wire: Any = self.wire
         self._sender.check_file()
         self._sender.judge()
         self._sender.send_pending(wire)
         self._sender.collect(wire)
         self._sender.remove()
-        self.receipts.tick(utc(), boottime())
+        self.receipts.tick(self._clocks.utc(), self._clocks.monotonic())
         if self._chance.random() < 0.3:
             self._desire()
         if self._chance.random() < 0.1:
@@ -169,6 +202,9 @@ class Uplink:
         for code, times in self.events.total.items():
             if code in ("row_refused", "quota_exceeded", "settings_refused"):
                 self._tell(f"event {code} {times}")
+
+    def close(self) -> None:
+        self._outbox.close()
 
     def _desire(self) -> None:
         version = self.control.settings.version + 1
