@@ -131,5 +131,5 @@ def test_a_result_of_each_suite_is_committed(suite: str) -> None:
     text = (table.REFERENCE / f"{suite}.md").read_text(encoding="utf-8")
     data = json.loads(text.split("```json\n")[1].split("\n```")[0])
     assert data["suite"] == suite
-    assert {"check", "models", "sandbox", "units", "memory", "calls"} <= data["parts"].keys()
+    assert {"check", "models", "sandbox", "units", "processes"} <= data["parts"].keys()
     assert data["parts"].keys() <= cli.STEPS.keys()
