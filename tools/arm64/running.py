@@ -82,11 +82,12 @@ def processes(trial: Trial) -> Iterator[Row]:
 def _look_up(trial: Trial) -> str:
     """The calls of the process that looks names up, asked once: it is given no environment that
     could be recorded as part of the uplink."""
-    log = f"/{LEFT}/calls-resolver"
+    # by a pipe: it may not write files, and its emulator would not, either
     trial.run(
         "a name is looked up",
-        f"rm -f {log}; (printf '\\001'; sleep 20) | PYTHONPATH={HOME} QEMU_STRACE=1 "
-        f"QEMU_LOG_FILENAME={log} {PYTHON} -S -P -m agent.uplink.resolver localhost >/dev/null",
+        f"(printf '\\001'; sleep 20) | PYTHONPATH={HOME} QEMU_STRACE=1 "
+        f"{PYTHON} -S -P -m agent.uplink.resolver localhost 2>&1 >/dev/null | "
+        f"cat >/{LEFT}/calls-resolver",
         timeout=300,
     )
     return (trial.place / "calls-resolver").read_text(errors="replace")

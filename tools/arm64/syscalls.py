@@ -26,7 +26,7 @@ _CALL = re.compile(r"(?:^|(?<=[)\d]))(\d+) ([a-z_]\w*)\(((?:[^()\"]|\"[^\"]*\"|\
 """One thread's line may begin within another's."""
 _UNKNOWN = re.compile(r"(\d+) Unknown syscall (\d+)")
 _OWN_TRIALS = re.compile(
-    r"/nonexistent/fleeting|\.fleeting-cage-|fleeting-none|/dev/shm|\bkill\(|mq_open|192\.0\.2\.1"
+    r"/nonexistent/fleeting|\.fleeting-cage-|fleeting-none|/dev/shm|\bkill\(-?\d+,0\b|mq_open|192\.0\.2\.1"
 )
 """What the sandbox tries once it is entered, to see that it is refused (agent/host/sandbox)."""
 _SYMBOLS = {
