@@ -127,11 +127,12 @@ def _fetch(trial: Trial, folder: Path) -> tuple[Path, Path]:
     if not (unpacked / "complete").is_file():
         shutil.rmtree(unpacked, ignore_errors=True)
         unpacked.mkdir()
+        place = trial.place
         done = trial.run(
             f"apt-get download {name[1]}",
             f"cd /{LEFT} && rm -f *.deb && apt-get download -qq {name[1]} busybox-static",
         )
-        packages = sorted(trial.place.glob("*.deb"))
+        packages = sorted(place.glob("*.deb"))
         if done.code or len(packages) != 2:
             raise ToolError(f"The kernel cannot be fetched: {done.last}")
         for each in packages:
