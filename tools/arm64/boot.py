@@ -143,7 +143,7 @@ def _fetch(trial: Trial, folder: Path) -> tuple[Path, Path]:
     files = {_plain(each): each for each in sorted(unpacked.glob("**/*.ko*"))}
     needed = list(dict.fromkeys(_with_needs(files, MODULES)))
     init = _INIT.format(modules=" ".join(f"{each}.ko" for each in needed), left=LEFT)
-    (busybox,) = [each for each in unpacked.glob("**/busybox") if each.is_file()][:1]
+    (busybox,) = unpacked.glob("**/bin/busybox")
     content = {"bin/busybox": busybox.read_bytes(), "init": init.encode()}
     content |= {f"{each}.ko": _module(files[each]) for each in needed}
     initrd = folder / "initrd"
@@ -200,7 +200,7 @@ def _disk(trial: Trial, folder: Path) -> Path:
         check=False,
     ).stdout.split()[0]  # fmt: skip
     size = int(int(used) * 1.1) + _SPARE
-    command = ["mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-d", str(trial.root.path), str(disk),
+    command = ["mkfs.ext4", "-q", "-F", "-O", "^has_journal,^metadata_csum", "-d", str(trial.root.path), str(disk),
                f"{size // 1024}k"]  # fmt: skip
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
