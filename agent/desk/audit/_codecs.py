@@ -141,10 +141,12 @@ def _read(data: bytes) -> Values:
     """The first seconds of sound; empty where FFmpeg finds none."""
     parts: list[Values] = []
     size = 0
+    # PyAV 19 has no such argument, and takes titles in any encoding
+    old = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
     # whatever FFmpeg says of bytes that nobody vouches for
     with (
         contextlib.suppress(av.FFmpegError, ValueError, IndexError, MemoryError, OSError),
-        av.open(io.BytesIO(data), metadata_errors="ignore") as file,
+        av.open(io.BytesIO(data), **old) as file,
     ):
         resampler = av.AudioResampler(format="flt", layout="mono", rate=_RATE)
         for frame in file.decode(audio=0) if file.streams.audio else ():

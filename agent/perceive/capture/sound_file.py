@@ -151,8 +151,10 @@ def _open(path: Path) -> tuple[Any, Any]:
     if not path.is_file():
         what = "does not exist" if not path.exists() else "is not a file"
         raise CaptureError(f"{path} {what}. Check the path.")
+    # titles may be in any encoding; PyAV 19 has no such argument, and takes them
+    old = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        container = av.open(str(path), **old)
     except (av.error.FFmpegError, OSError, ValueError):
         raise CaptureError(
             f"{path} is not a sound or video file that can be opened: it is another kind of file, "

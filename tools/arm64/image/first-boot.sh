@@ -53,6 +53,10 @@ EOF
 )
     [ -n "$name" ] || fail "The kernel does not see the new partition of $disk: restart, it goes on then"
     device=/dev/$name
+    udevadm settle 2>/dev/null || true
+    # where nothing fills /dev
+    # shellcheck disable=SC2046  # two numbers
+    [ -b "$device" ] || mknod "$device" b $(tr ':' ' ' <"/sys/class/block/$name/dev")
     mkfs.ext4 -q -L "$label" "$device"
     say "made $device ($free MB), $label"
 }
