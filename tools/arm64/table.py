@@ -44,8 +44,8 @@ def report(
     parts: Mapping[str, Sequence[Row]],
     steps: Iterable[str] = (),
 ) -> str:
-    """The whole page: what ran where, a table for each step, and the same as one line of JSON; which
-    of `steps` have no result."""
+    """The whole page: what ran where, a table for each step, which of `steps` have no result, and
+    all of it as one line of JSON."""
     every = [row for rows in parts.values() for row in rows]
     counts = ", ".join(
         f"{sum(row.result == kind for row in every)} {kind}"
