@@ -47,7 +47,8 @@ partition() {
     before=$(lsblk -nro NAME "$disk" | sort)
     printf ',,L\n' | sfdisk --quiet --append --no-reread --no-tell-kernel "$disk"
     partx --update "$disk" 2>/dev/null || partprobe "$disk"
-    name=$(lsblk -nro NAME "$disk" | sort | comm -13 /dev/fd/3 - 3<<EOF
+    # the kernel may learn of others at the same time
+    name=$(lsblk -nro NAME "$disk" | sort | comm -13 /dev/fd/3 - 3<<EOF | sort -V | tail -n 1
 $before
 EOF
 )
