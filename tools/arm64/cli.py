@@ -31,8 +31,7 @@ STEPS: dict[str, Step] = {
     "units": install.units,
     "compile": product.compiled,
     "run": running.run,
-    "memory": running.held,
-    "calls": running.calls,
+    "processes": running.processes,
     "kernels": product.kernels,
     "microphone": install.microphone,
     "imports": product.imports,
@@ -135,7 +134,7 @@ def _try(args: argparse.Namespace) -> int:
     for suite in args.suite or SUITES:
         trial = start(_root(args.folder.resolve(), suite), fresh=args.fresh)
         parts = go(trial, STEPS, args.only, again=args.again)
-        text = table.report(suite, here, trial.facts, parts)
+        text = table.report(suite, here, trial.facts, parts, STEPS)
         print(text)
         failed |= any(row.result == "failed" for rows in parts.values() for row in rows)
         if args.save:

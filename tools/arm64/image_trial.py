@@ -73,9 +73,10 @@ def image(trial: Trial) -> Iterator[Row]:
     """Raises `ToolError`."""
     folder = trial.root.folder / "image"
     shutil.rmtree(folder, ignore_errors=True)
-    made = trial.root.above(folder)
     trial.say("checking the recipe's files")
-    yield row("cloud-init's schema, YAML, shellcheck", made.shell(_CHECKS, timeout=HOUR))
+    checked = trial.root.shell(_CHECKS, timeout=HOUR)
+    yield row("cloud-init's schema, YAML, shellcheck", checked)
+    made = trial.root.above(folder)
     trial.say("prepare.sh")
     done = made.shell(f"sh {IMAGE}/prepare.sh", timeout=HOUR)
     yield row("`prepare.sh`", done, done.last)

@@ -9,6 +9,7 @@ these ranges.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,17 @@ class Held:
     """The same, pages that several processes map divided among them."""
     emulator: float
     """What its emulator holds beside (RSS)."""
+    files: Mapping[str, float]
+    """Of `rss`, what files hold, by their names: such pages are shared."""
+
+
+def together(processes: Iterable[Held]) -> float:
+    """Bytes that several processes hold, a file's pages once: of each file the most that one of
+    them has in memory."""
+    each = list(processes)
+    names = {name for one in each for name in one.files}
+    shared = sum(max(one.files.get(name, 0.0) for one in each) for name in names)
+    return shared + sum(one.rss - sum(one.files.values()) for one in each)
 
 
 def guest_ranges(text: str) -> tuple[int, Ranges]:
@@ -45,6 +57,7 @@ def held(smaps: str, ranges: Ranges) -> Held:
     Raises `ToolError` where the emulator put the program elsewhere than it says."""
     heads = list(_RANGE.finditer(smaps))
     rss = pss = other = covered = 0.0
+    files: dict[str, float] = {}
     for at, head in enumerate(heads):
         end = heads[at + 1].start() if at + 1 < len(heads) else len(smaps)
         sizes = {each[1]: 1024 * int(each[2]) for each in _SIZE.finditer(smaps, head.end(), end)}
@@ -53,11 +66,13 @@ def held(smaps: str, ranges: Ranges) -> Held:
         share = min(1.0, inside / (high - low))
         covered += share * (high - low)
         rss += share * sizes.get("Rss", 0)
+        if head[4].startswith("/"):
+            files[head[4]] = files.get(head[4], 0.0) + share * sizes.get("Rss", 0)
         pss += share * sizes.get("Pss", 0)
         other += (1 - share) * sizes.get("Rss", 0)
     if covered < 0.5 * sum(to - since for since, to in ranges):
         raise ToolError("The emulator does not map the program where the program sees itself.")
-    return Held(rss, pss, other)
+    return Held(rss, pss, other, files)
 
 
 def process_of(number: int, ancestor: int, proc: Path = Path("/proc")) -> int:

@@ -9,7 +9,7 @@ on the call's number and on those of its arguments that the log gives.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agent.host.sandbox import seccomp
@@ -26,7 +26,7 @@ _CALL = re.compile(r"(?:^|(?<=[)\d]))(\d+) ([a-z_]\w*)\(((?:[^()\"]|\"[^\"]*\"|\
 """One thread's line may begin within another's."""
 _UNKNOWN = re.compile(r"(\d+) Unknown syscall (\d+)")
 _OWN_TRIALS = re.compile(
-    r"/nonexistent/fleeting|\.fleeting-cage-|fleeting-none|/dev/shm|\bkill\(|mq_open|192\.0\.2\.1"
+    r"/nonexistent/fleeting|\.fleeting-cage-|fleeting-none|/dev/shm|\bkill\(-?\d+,0\b|mq_open|192\.0\.2\.1"
 )
 """What the sandbox tries once it is entered, to see that it is refused (agent/host/sandbox)."""
 _SYMBOLS = {
@@ -113,30 +113,6 @@ def sealed(calls: Sequence[Call]) -> list[Call]:
         if _OWN_TRIALS.search(f"{each.name}({','.join(each.arguments)})")
     )
     return list(after[max(tried, default=-1) + 1 :])
-
-
-def processes(calls: Iterable[Call]) -> list[list[Call]]:
-    """The calls of the process that began the log, and of each that it forked: a clone without
-    CLONE_THREAD makes a process of the next new number."""
-    order: list[list[Call]] = []
-    where: dict[int, list[Call]] = {}
-    forked = True
-    parent: list[Call] = []
-    for each in calls:
-        own = where.get(each.thread)
-        if own is None:
-            if forked:
-                own = []
-                order.append(own)
-            else:
-                own = parent
-            where[each.thread] = own
-            forked = False
-        own.append(each)
-        if each.name in ("clone", "clone3", "fork", "vfork"):
-            forked = "CLONE_THREAD" not in ",".join(each.arguments)
-            parent = own
-    return order
 
 
 def compare(process: str, calls: Sequence[Call], program: Sequence[Instruction]) -> Comparison:
@@ -238,8 +214,6 @@ FILTERS: dict[str, Callable[[], list[Instruction]]] = {
 """Of each process that enters a sandbox, by the name of what is compared."""
 
 
-def compare_log(log: str, names: Sequence[str]) -> Iterator[Comparison]:
-    """Of the processes in one log that installed a filter, in order; `names` of them."""
-    found = [each for each in map(sealed, processes(read(log))) if each]
-    for name, calls in zip(names, found, strict=False):
-        yield compare(name, calls, FILTERS[name]())
+def compare_log(process: str, log: str) -> Comparison:
+    """Of the process whose calls, and those of what it forked, a log holds."""
+    return compare(process, sealed(read(log)), FILTERS[process]())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -38,9 +38,14 @@ def markdown(title: str, rows: Sequence[Row]) -> str:
 
 
 def report(
-    suite: str, machine: Machine, facts: Mapping[str, str], parts: Mapping[str, Sequence[Row]]
+    suite: str,
+    machine: Machine,
+    facts: Mapping[str, str],
+    parts: Mapping[str, Sequence[Row]],
+    steps: Iterable[str] = (),
 ) -> str:
-    """The whole page: what ran where, a table for each step, and the same as one line of JSON."""
+    """The whole page: what ran where, a table for each step, which of `steps` have no result, and
+    all of it as one line of JSON."""
     every = [row for rows in parts.values() for row in rows]
     counts = ", ".join(
         f"{sum(row.result == kind for row in every)} {kind}"
@@ -49,6 +54,9 @@ def report(
     head = [f"# {suite}: aarch64 under emulation", "", f"    python -m tools.arm64 try {suite}", ""]
     head += [f"Host: {line(machine).strip()}. {counts}.", ""]
     head += [f"- {name}: {value}" for name, value in facts.items()]
+    missing = [name for name in steps if name not in parts]
+    if missing:
+        head += ["", f"**Not run here:** {', '.join(missing)}."]
     tables = [markdown(name, rows) for name, rows in parts.items()]
     data: dict[str, Any] = {
         "suite": suite,

@@ -122,11 +122,14 @@ def go(
         if not wanted:
             continue
         trial.say(f"== {name}")
-        kept.parts[name] = list(step(trial))
+        rows = list(step(trial))
+        kept = _load(store, trial.product)  # another may have stored something meanwhile
+        kept.parts[name] = rows
+        trial.facts = {**kept.facts, **trial.facts}
         content = {
             "product": trial.product,
             "facts": trial.facts,
-            "parts": {key: [asdict(each) for each in rows] for key, rows in kept.parts.items()},
+            "parts": {key: [asdict(each) for each in found] for key, found in kept.parts.items()},
         }
         save_atomically(store, json.dumps(content).encode())
     return {name: kept.parts[name] for name in steps if name in kept.parts}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.arm64.memory import guest_ranges, held, process_of
+from tools.arm64.memory import guest_ranges, held, process_of, together
 from tools.common.errors import ToolError
 
 MAPS = "7\n00400000-00600000 r-xp 00000000 08:01 1 /usr/bin/python3\n7f00-7f80 rw-p 0 00:00 0\n"
@@ -36,6 +36,16 @@ def test_only_the_programs_own_ranges_count() -> None:
 def test_a_mapping_that_reaches_beyond_counts_by_its_share() -> None:
     found = held(smaps((0x400000, 0x800000, 1000, 1000)), [(0x400000, 0x600000)])
     assert found.rss == found.emulator == 500 * 1024
+
+
+def test_pages_of_files_count_once() -> None:
+    ranges = [(0x1000, 0x9000)]
+    text = smaps((0x1000, 0x2000, 100, 100)).replace(" \n", " /lib/a b\n", 1)
+    first = held(text + smaps((0x2000, 0x9000, 30, 30)), ranges)
+    second = held(text.replace("100", " 60") + smaps((0x2000, 0x9000, 40, 40)), ranges)
+    assert first.files == {"/lib/a b": 100 * 1024}
+    assert together([first, second]) == (100 + 30 + 40) * 1024
+    assert together([first]) == first.rss
 
 
 def test_a_program_that_lies_elsewhere_is_an_error() -> None:

@@ -47,12 +47,17 @@ partition() {
     before=$(lsblk -nro NAME "$disk" | sort)
     printf ',,L\n' | sfdisk --quiet --append --no-reread --no-tell-kernel "$disk"
     partx --update "$disk" 2>/dev/null || partprobe "$disk"
-    name=$(lsblk -nro NAME "$disk" | sort | comm -13 /dev/fd/3 - 3<<EOF
+    # the kernel may learn of others at the same time
+    name=$(lsblk -nro NAME "$disk" | sort | comm -13 /dev/fd/3 - 3<<EOF | sort -V | tail -n 1
 $before
 EOF
 )
     [ -n "$name" ] || fail "The kernel does not see the new partition of $disk: restart, it goes on then"
     device=/dev/$name
+    udevadm settle 2>/dev/null || true
+    # where nothing fills /dev
+    # shellcheck disable=SC2046  # two numbers
+    [ -b "$device" ] || mknod "$device" b $(tr ':' ' ' <"/sys/class/block/$name/dev")
     mkfs.ext4 -q -L "$label" "$device"
     say "made $device ($free MB), $label"
 }
