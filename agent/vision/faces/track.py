@@ -305,8 +305,6 @@ class FaceTracker:
     def _begin(self, frame: Frame, keypoints: Float, score: float) -> float:
         """Resume a lost track at this detection, or start a new one. Where it is no face: seconds
         for which the place is left alone, else 0."""
-        if len(self._active()) >= self._most:
-            return 0.0
         judge = self._judge
         leniency = 1.0 if judge is None else 0.5
         promising = 0.0
@@ -327,6 +325,8 @@ class FaceTracker:
         if below:
             if len(below) == 1:
                 _reseat(below[0], estimate, box, now)
+            return 0.0
+        if len(active) >= self._most:
             return 0.0
         track = Track(self._next_id, estimate, Stabiliser(estimate), score, now, now, now)
         track.sure = self._judge is None or self._judge.is_sure(estimate.presence, score)
