@@ -20,7 +20,7 @@ from tools.arm64.syscalls import (
     verdict,
 )
 
-PERCEIVE = perceive_filter(MACHINE, pid=PID, local_clients=False)
+PERCEIVE = perceive_filter(MACHINE, pid=PID)
 THREAD = (
     "CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD|CLONE_SYSVSEM|CLONE_SETTLS|"
     "CLONE_PARENT_SETTID|CLONE_CHILD_CLEARTID"
