@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.arm64.root import Root
 from tools.arm64.table import Row
 from tools.arm64.trial import HOME, HOUR, PYTHON, Trial, row
 from tools.common.errors import ToolError
@@ -82,6 +83,11 @@ def image(trial: Trial) -> Iterator[Row]:
     yield row("`prepare.sh`", done, done.last)
     if done.code:
         return
+    yield from starts(trial, made, folder)
+
+
+def starts(trial: Trial, made: Root, folder: Path) -> Iterator[Row]:
+    """The first boot and two starts of a root that is `made` ready. Raises `ToolError`."""
     with _disk(folder / "disk.img") as disk:
         trial.say("first-boot.sh")
         script = (

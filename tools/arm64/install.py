@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 
@@ -83,19 +84,22 @@ def environment(trial: Trial) -> Iterator[Row]:
 
 
 def microphone(trial: Trial) -> Iterator[Row]:
-    """The README's two ways to a microphone: PyAudio, compiled, and sounddevice."""
+    """The README's two ways to a microphone: PyAudio, compiled, and sounddevice. In a layer of
+    their own: they install the package anew, without the clone's tools."""
+    folder = trial.root.folder / "microphone"
+    shutil.rmtree(folder, ignore_errors=True)
+    made = trial.root.above(folder)
     for line in trial.readme.microphone:
-        done = trial.run(line, f"cd {HOME} && {as_root(line)}")
-        yield row(f"`{line}`", done)
+        trial.say(line)
+        yield row(f"`{line}`", made.shell(f"cd {HOME} && {as_root(line)}", timeout=HOUR))
     check = (
         "import pyaudio, sounddevice; "
         "print(pyaudio.get_portaudio_version_text(), sounddevice.__version__, "
         "len(sounddevice.query_devices()))"
     )
-    done = trial.run("PortAudio", f"{PYTHON} -c '{check}'")
-    yield row(
-        "both import, devices are listed", done, done.out.strip() and f"{done.out.strip()} devices"
-    )
+    done = made.shell(f"{PYTHON} -c '{check}'", timeout=HOUR)
+    yield row("both import, devices are listed", done, done.out.strip() + " devices")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def units(trial: Trial) -> Iterator[Row]:
