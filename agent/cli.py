@@ -4,6 +4,8 @@ arguments, its room says them, in `arguments.py`."""
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import logging
 import os
 import signal
@@ -11,11 +13,12 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from agent import __version__
 from agent.base.config import AgentConfig, as_toml, load
 from agent.base.errors import AgentError, ConfigError, StoreError
+from agent.base.names import one_line
 from agent.desk.receipt import arguments as receipt_arguments
 from agent.update import arguments as update_arguments
 from agent.uplink.enrol import arguments as enrol_arguments
@@ -27,9 +30,19 @@ _MAX_FRAMES = 12
 """Of an unexpected error's stack, innermost first."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what to do about a file whose name looks like an option."""
+
+    def error(self, message: str) -> NoReturn:
+        for each in sys.argv[1:]:
+            if each.startswith("-") and each != "-" and os.path.lexists(each):
+                message += f"; if {one_line(each)} is a file, write ./{one_line(each)}"
+        super().error(one_line(message))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser with all subcommands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="fleeting",
         description="Facial expression, micro-expression and tone of voice on the device; "
         "only aggregated, noised summaries leave, over MQTT.",
@@ -351,11 +364,15 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one subcommand; returns the exit code. An `AgentError` is one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        # What the terminal's encoding lacks is escaped: a name must not end a run.
+        with contextlib.suppress(AttributeError, io.UnsupportedOperation):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     args = build_parser().parse_args(argv)
     try:
         return _dispatch(args, own=argv is None)
     except AgentError as error:
-        print(f"fleeting {args.verb}: {error}", file=sys.stderr)
+        print(f"fleeting {args.verb}: {one_line(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130

@@ -205,14 +205,27 @@ make_venv() {
     run "$home/.venv/bin/python" -m compileall -qq -j 0 "$home/agent" "$home/.venv/lib" || true
 }
 
+# An id that no other box has, from machine-id(5), which is not to be told itself; none in an image,
+# from which many boxes are made. As `agent/uplink/device_id.py` suggests it.
+device_id() {
+    machine=$(cat /etc/machine-id 2>/dev/null || true)
+    if live && [ -n "$machine" ]; then
+        printf 'id = "box-%s"' "$(printf 'fleeting %s' "$machine" | sha256sum | cut -c 1-8)"
+    else
+        printf '# id = "fleeting"'
+    fi
+}
+
 default_settings() {
-    cat <<'EOF'
-# Fleeting's configuration. Every key has a default; `fleeting config show` prints them all.
+    cat <<EOF
+# Fleeting's configuration. Every key has a default; \`fleeting config show\` prints them all.
 # Check it: sudo -u fleeting-perceive /opt/fleeting/.venv/bin/fleeting check --config FILE
 # Then: sudo systemctl restart fleeting.target
 
 [device]
-# id = "fleeting"           # one MQTT topic level; equals the certificate's common name
+# One MQTT topic level and the certificate's common name; no other box of yours may have it, and
+# beyond this machine the default is refused.
+$(device_id)
 # region = "eu"             # eu, us, other
 # place = "retail"          # retail, workplace, education, laboratory, clinic, home
 

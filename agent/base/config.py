@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
 from agent.base.errors import ConfigError
+from agent.base.explain import explain
+from agent.base.settings_file import read_toml
+from agent.base.values import FilePath, Host, Hours, Share, TopicLevel, WebAddress, whole_path
 from agent.base.vocabulary import Place, PolicyName, Region, WindowLength
 
-TopicLevel = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
-FilePath = Annotated[Path, Field(strict=False)]
-"""Text in TOML, which has no path type."""
-Share = Annotated[float, Field(ge=0, le=1)]
 Polygon = Annotated[
     tuple[Annotated[tuple[Share, Share], Field(strict=False)], ...],
     Field(min_length=3, max_length=32, strict=False),
@@ -41,7 +44,8 @@ class DeviceConfig(Section):
     """Identity and location of this device."""
 
     id: TopicLevel = "fleeting"
-    """One MQTT topic level; equals the certificate's common name."""
+    """One MQTT topic level; equals the certificate's common name. No other box may have it: the
+    default is refused where the broker is not this machine."""
     group: TopicLevel | None = None
     """Devices that share default settings; null: none."""
     region: Region = "eu"
@@ -55,6 +59,12 @@ class SourceConfig(Section):
     target: str = ""
     """Camera number, `/dev/videoN`, GStreamer pipeline or video file; empty: the first camera that
     gives pictures."""
+
+    @field_validator("target")
+    @classmethod
+    def _at_home(cls, target: str) -> str:
+        return whole_path(target) if target.startswith("~") else target
+
     width: int = Field(640, ge=64, le=4096)
     """Pixels, as the camera delivers them, before `rotate`."""
     height: int = Field(480, ge=64, le=4096)
@@ -231,7 +241,8 @@ class StoreConfig(Section):
 class MqttConfig(Section):
     """The broker."""
 
-    host: str = Field("localhost", min_length=1, max_length=255)
+    host: Host = "localhost"
+    """Name or address alone, without scheme and port."""
     port: int = Field(1883, ge=1, le=65_535)
     protocol: Literal["5", "3.1.1"] = "5"
     username: str = Field("", max_length=255)
@@ -251,7 +262,8 @@ class MqttConfig(Section):
     in_flight: int = Field(20, ge=1, le=20)
     """Maximum number of unacknowledged messages."""
     backoff_max: float = Field(60.0, ge=0.1, le=3600)
-    """Maximum delay between attempts to connect, seconds."""
+    """Maximum delay between attempts to connect, seconds; up to ten minutes where another box has
+    the same `device.id`."""
     health_interval: int = Field(900, ge=300, le=86_400)
     """Seconds between health messages."""
     discovery: Annotated[bool, REMOTE] = False
@@ -280,7 +292,7 @@ class HeatConfig(Section):
 class UpdateConfig(Section):
     """Updates of the package and its models; the operating system is not ours to update."""
 
-    url: str = Field("", max_length=300, pattern=r"^(https?://[!-~]+)?$")
+    url: WebAddress = ""
     """Of the update repository, a TUF repository with `metadata/` and `targets/`; empty: updates by
     jobs are refused. `http` only to this machine and private addresses: signatures protect what is
     fetched, not who sees that it is."""
@@ -346,7 +358,13 @@ def parse(data: dict[str, Any], origin: str) -> AgentConfig:
     try:
         return AgentConfig.model_validate(data)
     except ValidationError as error:
-        problems = "; ".join(map(_problem, error.errors()))
+        sections = {
+            name: set(type(each).model_fields)
+            for name, each in AgentConfig()
+            if isinstance(each, Section)
+        }
+        others = AgentConfig.model_fields.keys() - sections
+        problems = "; ".join(explain(each, sections, others) for each in error.errors())
         raise ConfigError(
             f"{origin} cannot be used: {problems}. "
             "Correct it; `fleeting config show` prints every key with its default."
@@ -355,33 +373,7 @@ def parse(data: dict[str, Any], origin: str) -> AgentConfig:
 
 def load(path: Path) -> AgentConfig:
     """Read a TOML file. Raises `ConfigError`."""
-    try:
-        with path.open("rb") as file:
-            data = tomllib.load(file)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}. Correct that line.") from None
-    return parse(data, str(path))
-
-
-_REMOVED = {
-    "privacy.engine": "is gone: noise always comes from the built-in sampler; remove the key",
-}
-
-
-def _problem(error: ErrorDetails) -> str:
-    """One validation error as text: the key, what is wrong and what to do."""
-    path, kind, value = ".".join(map(str, error["loc"])), error["type"], error["input"]
-    if path in _REMOVED:
-        return f"{path} {_REMOVED[path]}"
-    if kind == "extra_forbidden":
-        advice = "unknown key"
-    elif isinstance(value, str) and kind in ("float_type", "int_type"):
-        advice = f"{value!r} is text; give a plain number in the documented unit (seconds, pixels)"
-    else:
-        advice = f"{error['msg'].removeprefix('Value error, ')} (got {value!r})"
-    return f"{path or 'file'}: {advice}"
+    return parse(read_toml(path), str(path))
 
 
 def as_toml(config: AgentConfig) -> str:

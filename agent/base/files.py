@@ -17,6 +17,8 @@ from agent.base.errors import ConfigError
 
 _MAX_NAMES = 100
 """Random names to try."""
+_MAX_NAME = 255 - len("..12345678.tmp")
+"""Bytes of a name that fit into a temporary one (NAME_MAX of limits.h)."""
 
 
 def write_atomically(
@@ -149,8 +151,9 @@ def _make_beside(path: Path, mode: int) -> tuple[int, str]:
     Its name is no `Path`: pathlib interns names, and Python's table of those would grow by each.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    name = os.fsdecode(os.fsencode(path.name)[:_MAX_NAME])
     for _ in range(_MAX_NAMES):
-        temporary = f"{path.parent}/.{path.name}.{secrets.token_hex(4)}.tmp"
+        temporary = f"{path.parent}/.{name}.{secrets.token_hex(4)}.tmp"
         try:
             return os.open(temporary, flags, mode), temporary
         except FileExistsError:

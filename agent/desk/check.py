@@ -21,7 +21,7 @@ from agent.base.config import AgentConfig
 from agent.base.errors import AgentError
 from agent.base.quotas import quotas
 from agent.desk import check_camera
-from agent.desk.check_broker import connect
+from agent.desk.check_broker import connect, is_online
 from agent.desk.check_heat import heat
 from agent.desk.check_updates import updates
 from agent.host import heartbeat, swap
@@ -34,6 +34,8 @@ from agent.perceive.capture.resilient import open_source
 from agent.privacy.policy.hearing import switched_on
 from agent.privacy.policy.rules import resolve
 from agent.text.sentiment import Sentiment
+from agent.uplink.device_id import refuse_default
+from agent.uplink.topics import Topics
 from agent.uplink.warden.state import is_exposed, state_path
 from agent.vision.micro.network import NetworkState, SpotterNetwork
 from agent.vision.micro.stream import INPUTS
@@ -138,11 +140,20 @@ def _broker(config: AgentConfig) -> PartStatus:
     settings = config.mqtt
     place = f"{settings.host}:{settings.port}" + (" with TLS" if settings.tls else "")
     start = time.monotonic()
+    refuse_default(config)
     problem, advice = connect(settings, f"{config.device.id}-check")
     if problem:
         return PartStatus(False, f"{place}: {problem}", advice)
     took = (time.monotonic() - start) * 1e3
-    return PartStatus(True, f"{place}, MQTT {settings.protocol}, answered in {took:.0f} ms")
+    detail = f"{place}, MQTT {settings.protocol}, answered in {took:.0f} ms"
+    runs_here = examine(heartbeat.place(config.update.folder), "uplink")[0] != "absent"
+    if not runs_here and is_online(settings, Topics(config)):
+        return PartStatus(
+            True,
+            f"{detail}; a device with device.id {config.device.id} is connected",
+            "If that is not this box, two have one id: give each its own under [device].",
+        )
+    return PartStatus(True, detail)
 
 
 def _clock(config: AgentConfig) -> PartStatus:

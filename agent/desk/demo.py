@@ -19,6 +19,7 @@ from rich.console import Console
 from agent.base.assets import CLIP
 from agent.base.config import AgentConfig, as_toml, parse
 from agent.base.errors import PublishError
+from agent.base.names import as_utf8, one_line
 from agent.base.report import Summary
 from agent.base.types import Perceived, Tone, Words
 from agent.desk.loopback.broker import Broker
@@ -234,9 +235,11 @@ def _print_report(outcome: Outcome) -> None:
         soft_wrap=True,
     )
     console.print(
-        f"Timeline: {outcome.plot.resolve()}\n{outcome.frames} frames in {outcome.seconds:.1f} s.",
+        f"Timeline: {one_line(outcome.plot.resolve())}\n"
+        f"{outcome.frames} frames in {outcome.seconds:.1f} s.",
         soft_wrap=True,
         highlight=False,
+        markup=False,
     )
 
 
@@ -263,6 +266,6 @@ def _as_dict(outcome: Outcome) -> dict[str, object]:
         "micro": asdict(outcome.score),
         "tones": [asdict(each) for each in outcome.tones],
         "words": [asdict(each) for each in outcome.words],
-        "plot": str(outcome.plot.resolve()),
+        "plot": as_utf8(outcome.plot.resolve()),
         "seconds": round(outcome.seconds, 2),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ import numpy as np
 
 from agent.base.config import AgentConfig
 from agent.base.errors import CaptureError, ConfigError
+from agent.base.names import as_utf8, one_line
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, Expression, Float, Frame, Grey
+from agent.desk.still.folder import Candidate, candidates
+from agent.desk.still.read import read_still
 from agent.inference.manifest import load_manifest, models_folder
 from agent.vision.exposure import adjusted, levels
 from agent.vision.faces.align import EXPRESSION_CROP, MEAN_SHAPE, five_points
@@ -27,37 +30,6 @@ from agent.vision.pipeline import Models
 
 _MAX_OVERLAP = 0.7
 """Intersection over the smaller box from which two boxes count as one face."""
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
-
-
-def pictures(paths: Sequence[Path]) -> Iterator[Path]:
-    """Expand folders to the image files in them, by name."""
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(
-                entry
-                for entry in path.rglob("*")
-                if entry.suffix.lower() in SUFFIXES and entry.is_file()
-            )
-        else:
-            yield path
-
-
-def read_grey(path: Path) -> Grey:
-    """Read an image as grey uint8[H, W]. Raises `CaptureError`."""
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise CaptureError(f"{path} cannot be read: {error.strerror}.") from None
-    picture = None
-    if data.size:
-        try:
-            picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
-        except cv2.error:
-            picture = None
-    if picture is None:
-        raise CaptureError(f"{path} is not a picture that can be decoded.")
-    return np.asarray(picture, np.uint8)
 
 
 class Inspector:
@@ -84,16 +56,18 @@ class Inspector:
         self._models = Models(config.model_copy(update={"detection": detection}))
         self._looks = Looks(self._models.detector, LOWEST, config.detection.tiles)
 
-    def lines(self, paths: Iterable[Path], crop: bool) -> Iterator[dict[str, Any]]:
-        """One record per image; an unreadable one has `error`."""
-        for path in paths:
-            try:
-                luma = read_grey(path)
-            except CaptureError as error:
-                yield {"image": str(path), "error": str(error)}
-                continue
-            faces = self.crop(luma) if crop else self.picture(luma)
-            yield {"image": str(path), "faces": faces}
+    def line(self, candidate: Candidate, crop: bool) -> dict[str, Any]:
+        """What is printed of one file. Raises `CaptureError` where it is not read."""
+        if candidate.problem is not None:
+            raise candidate.problem
+        still = read_still(candidate.path)
+        height, width = still.luma.shape
+        return {
+            "image": as_utf8(candidate.path),
+            "size": [width, height],
+            "notes": list(still.notes),
+            "faces": self.crop(still.luma) if crop else self.picture(still.luma),
+        }
 
     def picture(self, luma: Grey) -> list[dict[str, Any]]:
         """Faces of an image uint8[H, W] by falling score; coordinates in its pixels.
@@ -176,21 +150,29 @@ def show(
     crop: bool,
     min_score: float | None = None,
 ) -> int:
-    """Print the faces of each image; return 1 when no image could be read."""
-    readable = 0
-    for line in Inspector(config, min_score).lines(pictures(paths), crop):
-        readable += "error" not in line
-        if as_json:
-            print(json.dumps(line), flush=True)
-        else:
-            print(_text(line), flush=True)
-    return 0 if readable else 1
+    """Print the faces of each picture, or why it is not read.
+
+    Returns 0, also where some files of a folder were not read; 1 where a named file was not, or no
+    picture at all.
+    """
+    inspector = Inspector(config, min_score)
+    read = refused = 0
+    for candidate in candidates(paths):
+        try:
+            line = inspector.line(candidate, crop)
+            read += 1
+        except CaptureError as error:
+            refused += candidate.named
+            line = {"image": as_utf8(candidate.path), "error": as_utf8(error)}
+        print(json.dumps(line) if as_json else _text(line), flush=True)
+    return 0 if read and not refused else 1
 
 
 def _text(line: dict[str, Any]) -> str:
     if "error" in line:
         return str(line["error"])
-    parts = [f"{line['image']}: {len(line['faces'])} face(s)"]
+    notes = f" ({'; '.join(line['notes'])})" if line["notes"] else ""
+    parts = [f"{one_line(line['image'])}: {len(line['faces'])} face(s){notes}"]
     for face in line["faces"]:
         name = max(face["expression"], key=face["expression"].get)
         share = face["expression"][name]

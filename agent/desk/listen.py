@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from agent.base.config import AgentConfig
 from agent.base.errors import CaptureError, ConfigError
+from agent.base.names import as_utf8, one_line
 from agent.base.types import SOUND_RATE, TONES, UNSURE, Float, Sound
 from agent.desk.trace.output import check_target, progress_bar
 from agent.inference.manifest import load_manifest, models_folder
@@ -68,7 +70,7 @@ def listen(files: Sequence[Path], config: AgentConfig, *, as_json: bool, plot: P
         except CaptureError as error:
             if len(files) == 1:
                 raise
-            print(f"fleeting listen: {error}", file=sys.stderr)
+            print(f"fleeting listen: {one_line(error)}", file=sys.stderr)
             refused += 1
     return 1 if refused else 0
 
@@ -76,7 +78,7 @@ def listen(files: Sequence[Path], config: AgentConfig, *, as_json: bool, plot: P
 def _listen_to(file: Path, listener: Listener, as_json: bool, plot: Path | None) -> None:
     source, heard = SoundFile(file), Heard()
     with progress_bar() as progress:
-        task = progress.add_task(file.name, total=source.seconds)
+        task = progress.add_task(escape(source.name), total=source.seconds)
         for stretch in _stretches(source, listener, heard, drawn=plot is not None):
             heard.stretches.append(stretch)
             if as_json:
@@ -84,9 +86,9 @@ def _listen_to(file: Path, listener: Listener, as_json: bool, plot: Path | None)
             progress.update(task, completed=stretch.end)
         progress.update(task, completed=heard.seconds)
     if not heard.seconds:
-        raise CaptureError(f"{file} holds no sample of sound. Name another file.")
+        raise CaptureError(f"{one_line(file)} holds no sample of sound. Name another file.")
     if plot is not None:
-        _draw(heard, plot, file.name)
+        _draw(heard, plot, source.name)
     whole = listener.joined([each.tone for each in heard.stretches if each.tone is not None])
     if as_json:
         print(_line(_total(file, heard, whole, source.damaged)), flush=True)
@@ -139,7 +141,7 @@ def _line(record: dict[str, Any]) -> str:
 def _record(file: Path, stretch: Stretch) -> dict[str, Any]:
     return {
         "event": "speech",
-        "file": file.name,
+        "file": as_utf8(file.name),
         "start": round(stretch.start, 2),
         "end": round(stretch.end, 2),
         "seconds": round(stretch.seconds, 2),
@@ -165,7 +167,7 @@ def _total(file: Path, heard: Heard, whole: ToneReading | None, damaged: int) ->
     level, floor = summed_up(heard.levels)
     return {
         "event": "sound",
-        "file": file.name,
+        "file": as_utf8(file.name),
         "seconds": round(heard.seconds, 2),
         "speech_seconds": round(sum(each.seconds for each in heard.stretches), 2),
         "level_dbfs": round(level, 1),
@@ -195,12 +197,16 @@ def _print(file: Path, heard: Heard, whole: ToneReading | None, damaged: int) ->
     spoken = sum(each.seconds for each in heard.stretches)
     together = f" Together: {whole.label}." if whole and len(heard.stretches) > 1 else ""
     line = (
-        f"{file.name}: {heard.seconds:.1f} s of sound, {spoken:.1f} s of speech; level {level:.0f} "
-        f"dBFS, noise floor {floor:.0f} dBFS.{together}"
+        f"{one_line(file.name)}: {heard.seconds:.1f} s of sound, {spoken:.1f} s of speech; level "
+        f"{level:.0f} dBFS, noise floor {floor:.0f} dBFS.{together}"
     )
     problems = [f"{name} for {seconds:.1f} s" for name, seconds in heard.faults.items()]
     problems += [f"{damaged} damaged packets"] if damaged else []
-    console.print(line + (f" Problems: {'; '.join(problems)}." if problems else ""))
+    console.print(
+        line + (f" Problems: {'; '.join(problems)}." if problems else ""),
+        markup=False,
+        soft_wrap=True,
+    )
     console.print(
         "Tone is how listeners would label a voice, not what a person feels; acted speech taught "
         "it.",

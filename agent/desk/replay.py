@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from agent.base.config import AgentConfig, parse
 from agent.base.errors import CaptureError
+from agent.base.names import one_line
 from agent.base.report import Summary, to_json
 from agent.base.types import Perceived
 from agent.base.vocabulary import Flag
@@ -88,7 +91,7 @@ def replay(
                 print(to_json(released.summary).decode(), flush=True)
 
     with progress_bar() as progress:
-        task = progress.add_task(video.name, total=source.frame_count)
+        task = progress.add_task(escape(one_line(video.name)), total=source.frame_count)
         time = 0.0
         for perceived, flags in _perceive(source, pipeline, hearing, releaser):
             time = perceived.time
@@ -109,7 +112,7 @@ def replay(
     if recorder and plot:
         from agent.desk.trace.timeline import draw_trace
 
-        draw_trace(recorder, plot, title=video.name)
+        draw_trace(recorder, plot, title=one_line(video.name))
     if not as_json:
         title = f"{source.name}: {source.counters.frames} frames"
         console = Console()
@@ -163,9 +166,10 @@ def _print_events(perceived: Perceived) -> None:
 
 
 def _refuse_camera(video: Path) -> None:
-    text = str(video)
-    camera = text.isdigit() or text.startswith("/dev/") or video.is_char_device()
-    if camera or re.match(r"[a-z]+:/", text):
+    if os.path.isfile(video):
+        return  # whatever its name
+    text = one_line(video)
+    if text.isdigit() or text.startswith("/dev/") or re.match(r"[a-z]+:/", text):
         raise CaptureError(
             f"{text} is a live source; replay and its traces take video files only, so that no "
             "trace of a passer-by is ever written. Use `fleeting run` for a camera."

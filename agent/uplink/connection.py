@@ -27,6 +27,7 @@ from agent.uplink.client import (
     correlation_of,
     publish_properties,
 )
+from agent.uplink.credentials import odd_ends
 from agent.uplink.resolver.lookup import Address
 from agent.uplink.topics import MESSAGE_KINDS, MessageKind, Topics
 
@@ -42,6 +43,8 @@ _MAX_INBOX = 100
 _REFUSED = 128
 """Reason codes from here on are failures (MQTT 5.0, section 2.4)."""
 _BAD_VERSION = 0x84
+_TAKEN_OVER = 0x8E
+"""Session taken over (MQTT 5.0, 3.14.2.1); MQTT 3.1.1 says nothing."""
 _RETRY_V5 = 3600.0
 """Seconds before a broker that supports only 3.1.1 is tried with 5.0 again."""
 _MAX_SILENT_CLOSES = 2
@@ -59,6 +62,14 @@ class VersionError(PublishError):
 
 class OversizeError(PublishError):
     """The broker sent a packet longer than `MAX_PACKET_BYTES`."""
+
+
+class CutError(PublishError):
+    """The broker ended an accepted connection without saying why."""
+
+
+class TakenOverError(CutError):
+    """The broker said that another client with the same id has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +109,7 @@ class Connection:
         Raises `PublishError`; `VersionError` where another protocol is worth a try.
         """
         self._params = config.mqtt
+        self._password_note = odd_ends(credentials.password)
         self.version5 = protocol == "5"
         self._topics = Topics(config)
         self._acknowledged: list[tuple[int, int]] = []
@@ -281,7 +293,7 @@ class Connection:
         try:
             return self._client.exchange(timeout)
         except OSError as error:
-            raise PublishError(f"{self._broker} went away: {reason(error)}.") from None
+            raise CutError(f"{self._broker} went away: {reason(error)}.") from None
         except Exception as error:
             # paho does not validate packets fully: struct.error, IndexError, KeyError …
             raise PublishError(
@@ -291,15 +303,18 @@ class Connection:
     def _hint(self) -> str:
         name = str(self._connack).lower()
         if "user name" in name or "authori" in name:
-            return " Check mqtt.username, mqtt.password_file and the certificate."
+            advice = " Check mqtt.username, mqtt.password_file and the certificate."
+            return f"{advice} {self._password_note}".rstrip()
         return ""
 
     def _lost(self, code: int | None) -> PublishError:
         if self._client.oversize:
             return OversizeError(f"{self._broker} sent a packet that is far too long.")
+        if self._disconnected is not None and self._disconnected.value == _TAKEN_OVER:
+            return TakenOverError(f"{self._broker} has let in another client with this device.id.")
         reason = str(self._disconnected or mqtt.error_string(MQTTErrorCode(code or 0))).rstrip(".")
         if reason == "Unspecified error":  # paho: closed without DISCONNECT
-            reason = "the connection was cut"
+            return CutError(f"{self._broker} went away: the connection was cut.")
         return PublishError(f"{self._broker} went away: {reason}.")
 
     def _count_untagged(self, size: int) -> None:

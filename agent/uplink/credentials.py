@@ -29,16 +29,33 @@ def refuse_plaintext(params: MqttConfig) -> None:
         )
 
 
+def odd_ends(password: str | None) -> str:
+    """What to say where a broker refuses a password that may not be the one that was meant: spaces
+    at its ends are sent, line ends are not."""
+    if password is None or password == password.strip():
+        return ""
+    return "The password begins or ends with a space, which is sent as part of it."
+
+
 def read_password(path: Path) -> str:
-    """The file's content without its last line end. Raises `ConfigError`."""
+    """The file's content without line ends at its end and without a byte-order mark. Raises
+    `ConfigError`, also where nothing is left."""
     try:
         content = read_secret(path, "mqtt.password_file", _MAX_BYTES, roots_group=True)
-        return content.decode().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
+        password = content.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ConfigError(
+            f"mqtt.password_file {path} is not UTF-8. Save the password anew: printf %s PASSWORD > "
+            f"{path}"
+        ) from None
+    except OSError as error:
         raise ConfigError(
             f"mqtt.password_file {path} cannot be read: {reason(error)}. Check the path and its "
             "permissions."
         ) from None
+    if not password:
+        raise ConfigError(f"mqtt.password_file {path} is empty. Write the password into it.")
+    return password
 
 
 def check_tls_files(params: MqttConfig) -> None:

@@ -22,6 +22,7 @@ from agent.privacy.policy.rules import resolve
 from agent.uplink import sender
 from agent.uplink.client import load_credentials
 from agent.uplink.connection import Connection, OversizeError, VersionNegotiator
+from agent.uplink.device_id import Takeovers, refuse_default
 from agent.uplink.health import HealthReporter
 from agent.uplink.inbound import EventCounter, Inbound, Reply
 from agent.uplink.jobs import Jobs
@@ -72,6 +73,8 @@ class Uplink:
         seconds and returns true when interrupted. Raises `ConfigError`, `StoreError`."""
         self._config = config
         self._outbox = outbox
+        refuse_default(config)
+        self._takeovers = Takeovers(config.device.id)
         self._credentials = load_credentials(config.mqtt)
         self._receipts = ReceiptBook(config, outbox)
         policy = resolve(config, live=False)
@@ -333,9 +336,13 @@ class Uplink:
         heartbeat.connected(False)
 
     def _back_off(self, error: AgentError) -> None:
-        """Exponential backoff with jitter."""
+        """Exponential backoff with jitter; longer where another client has this id."""
         longest = self._config.mqtt.backoff_max
         delay = min(longest, _MIN_BACKOFF * 2 ** min(self._failures, 16))
+        if self._connected_at:
+            now = time.monotonic()
+            delay = max(delay, self._takeovers.note(error, now, now - self._connected_at))
+        self._connected_at = 0.0
         delay *= random.uniform(0.5, 1.0)
         self._failures += 1
         log.warning("%s Next try in %.1f s; summaries wait in the outbox.", error, delay)

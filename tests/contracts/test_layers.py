@@ -43,6 +43,8 @@ LIBRARIES: dict[str, set[str]] = {
     "pyaudio": {"perceive"},
     "sounddevice": {"perceive"},
     "av": {"perceive", "desk"},
+    "PIL": {"desk"},
+    "pillow_heif": {"desk"},
     "wyoming": {"perceive"},
     "pydantic": {"base", "wall", "privacy.policy", "uplink", "update", "desk"},
     "paho": {"uplink", "desk"},

@@ -288,6 +288,11 @@ def test_a_real_broker_accepts_or_refuses_credentials(
 
 def test_brokers_that_cannot_be_reached(settings: dict[str, Any], tmp_path: Path) -> None:
     settings["mqtt"]["host"] = "no-such-host.invalid"
+    default = line(settings, "broker")
+    assert not default.ok
+    assert 'device.id is "fleeting"' in default.detail
+    assert 'id = "box-' in default.advice
+    settings["device"] = {"id": "box-7"}
     assert "name is unknown" in line(settings, "broker").detail
     settings["mqtt"] |= {"host": "127.0.0.1", "username": "a"}
     settings["mqtt"]["password_file"] = str(tmp_path / "no")

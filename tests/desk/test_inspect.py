@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from agent.base.assets import CLIP
 from agent.base.config import AgentConfig
@@ -87,3 +89,65 @@ def test_small_faces_are_found(portrait: Grey, width: float, score: float | None
     assert people >= 12
     assert len(faces) == pytest.approx(people, rel=0.1)
     assert np.median(widths) == pytest.approx(width, abs=3)
+
+
+PICTURES = {"a.JPG": "JPEG", "b.jfif": "JPEG", "c.avif": "AVIF", "d.gif": "GIF", "e": "PNG"}
+
+
+def test_a_folder_gives_one_line_for_each_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grey = Image.fromarray(np.full((64, 64), 90, np.uint8))
+    for name, form in PICTURES.items():
+        grey.save(tmp_path / name, form)
+    (tmp_path / ".hidden.jpg").write_bytes(b"")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "notes.txt").write_text("none")
+    (tmp_path / "sub" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert main(["inspect", str(tmp_path), "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    names = [Path(line["image"]).name for line in lines]
+    assert names == [*PICTURES, "cut.png", "notes.txt"]
+    assert [line["size"] for line in lines[:5]] == [[64, 64]] * 5
+    assert ["error" in line for line in lines[5:]] == [True, True]
+    assert main(["inspect", str(tmp_path)]) == 0
+    text = capsys.readouterr().out.splitlines()
+    assert len(text) == 7
+    assert "notes.txt is text, not a picture. Name a picture." in text[6]
+
+
+def test_what_is_named_has_to_be_read_and_an_empty_folder_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((64, 64), 90, np.uint8))
+    (tmp_path / "empty").mkdir()
+    assert main(["inspect", str(tmp_path / "a.png"), str(tmp_path / "none.png")]) == 1
+    assert main(["inspect", str(tmp_path / "empty"), "--json"]) == 1
+    assert "holds no file" in json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
+    (tmp_path / "empty" / "x.pdf").write_bytes(b"%PDF-1.4")
+    assert main(["inspect", str(tmp_path / "empty")]) == 1
+    assert "x.pdf is a document, not a picture" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (3, 2)])
+def test_the_smallest_pictures_have_no_face(
+    tmp_path: Path, size: tuple[int, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full(size, 90, np.uint8))
+    assert main(["inspect", str(tmp_path / "a.png"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["faces"] == []
+
+
+def test_names_that_are_no_text_are_printed_as_one_line_and_as_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (b"caf\xe9\n.png", b"\x1b[31mred.png"):
+        Image.new("L", (64, 64)).save(os.path.join(os.fsencode(tmp_path), name))
+    assert main(["inspect", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "caf\\xe9\\n.png: 0 face(s)" in text
+    assert "\\x1b[31mred.png: 0 face(s)" in text
+    assert main(["inspect", str(tmp_path), "--json"]) == 0
+    names = [json.loads(line)["image"] for line in capsys.readouterr().out.splitlines()]
+    assert [Path(name).name for name in names] == ["\x1b[31mred.png", "caf\\xe9\n.png"]
+    "".join(names).encode()

@@ -23,6 +23,7 @@ from agent.base.addresses import is_private
 from agent.base.config import MqttConfig, as_toml, parse
 from agent.base.errors import ConfigError
 from agent.uplink.client import load_credentials
+from agent.uplink.credentials import odd_ends
 
 LOCAL = [
     "localhost", "LOCALHOST", "localhost.", "box.localhost", "127.0.0.1", "127.8.9.10", "::1",
@@ -213,18 +214,44 @@ def test_on_private_networks_a_password_may_go_without_tls(place: Path, host: st
 
 @pytest.mark.parametrize("host", PUBLIC)
 def test_beyond_them_it_may_not_unless_a_person_says_so(place: Path, host: str) -> None:
+    """Also where the settings would not have taken such a host."""
     assert not is_private(host)
+    there = {"host": host}
     for config in (
-        password(place, host=host),
-        parse({"mqtt": {"username": "box", "host": host}}, "test").mqtt,
-        parse({"mqtt": {"password_file": "/nowhere", "host": host}}, "test").mqtt,
+        password(place).model_copy(update=there),
+        parse({"mqtt": {"username": "box"}}, "test").mqtt.model_copy(update=there),
+        parse({"mqtt": {"password_file": "/nowhere"}}, "test").mqtt.model_copy(update=there),
     ):
         with pytest.raises(ConfigError, match=r"mqtt\.tls = true.*plaintext_credentials = true"):
             load_credentials(config)
-    assert load_credentials(password(place, host=host, plaintext_credentials=True)).password
-    encrypted = load_credentials(password(place, host=host, tls=True))
+    allowed = password(place, plaintext_credentials=True).model_copy(update=there)
+    assert load_credentials(allowed).password
+    encrypted = load_credentials(password(place, tls=True).model_copy(update=there))
     assert isinstance(encrypted.tls, ssl.SSLContext)
-    load_credentials(parse({"mqtt": {"host": host}}, "test").mqtt)  # no credentials at all
+    load_credentials(parse({}, "test").mqtt.model_copy(update=there))  # no credentials at all
+
+
+@pytest.mark.parametrize(
+    ("content", "password_is"),
+    [(b"secret \n", "secret "), (b"secret\r\n", "secret"), (b"\xef\xbb\xbfsecret\n", "secret"),
+     (b" a b ", " a b ")],
+)  # fmt: skip
+def test_a_password_ends_where_its_line_ends(place: Path, content: bytes, password_is: str) -> None:
+    (place / "password").write_bytes(content)
+    assert load_credentials(password(place)).password == password_is
+    said = "ends with a space" in odd_ends(password_is)
+    assert said == (password_is != password_is.strip())
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"", "is empty"), (b"\r\n", "is empty"), (b"\xff\xfes\0", "is not UTF-8"),
+     (b"caf\xe9", "is not UTF-8")],
+)  # fmt: skip
+def test_what_cannot_be_a_password_is_refused(place: Path, content: bytes, says: str) -> None:
+    (place / "password").write_bytes(content)
+    with pytest.raises(ConfigError, match=says):
+        load_credentials(password(place))
 
 
 def test_the_key_is_the_sites_alone_and_shown() -> None:

@@ -14,6 +14,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from agent.perceive.capture.media import open_bytes
+
 Values = npt.NDArray[np.float32]
 
 _RATE = 16_000
@@ -144,7 +146,7 @@ def _read(data: bytes) -> Values:
     # whatever FFmpeg says of bytes that nobody vouches for
     with (
         contextlib.suppress(av.FFmpegError, ValueError, IndexError, MemoryError, OSError),
-        av.open(io.BytesIO(data), metadata_errors="ignore") as file,
+        open_bytes(io.BytesIO(data)) as file,
     ):
         resampler = av.AudioResampler(format="flt", layout="mono", rate=_RATE)
         for frame in file.decode(audio=0) if file.streams.audio else ():

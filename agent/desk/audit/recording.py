@@ -13,6 +13,7 @@ from pathlib import Path
 
 from agent.base.config import StoreConfig, WordsConfig, as_toml
 from agent.base.errors import StoreError
+from agent.base.names import as_utf8
 from agent.desk.audit import _kernels
 from agent.desk.audit._artifacts import Evidence
 from agent.desk.audit._canary import make
@@ -84,7 +85,10 @@ def record(
         proxy = stack.enter_context(TcpProxy(broker.port))
         reader = stack.enter_context(Subscriber("127.0.0.1", broker.port, DEVICE))
         config = configuration(
-            evidence.played.resolve(), run / "outbox" / "outbox.db", proxy.port, DEVICE
+            _nameable(evidence.played.resolve(), workspace),
+            run / "outbox" / "outbox.db",
+            proxy.port,
+            DEVICE,
         )
         speaker = Speaker(workspace / "words.sock", canary.line)
         if speaker.can_be_reached:
@@ -145,6 +149,15 @@ def record(
         *(f"{each}: more was written than could be kept" for each in sorted(store.lost)),
     ]
     return evidence
+
+
+def _nameable(video: Path, workspace: Path) -> Path:
+    """A path for a settings file, which is UTF-8: where the video's is not, a link to it."""
+    if as_utf8(video) == str(video):
+        return video
+    link = workspace / f"video{video.suffix if video.suffix.isascii() else ''}"
+    link.symlink_to(video)
+    return link
 
 
 def _environment(run: Path) -> dict[str, str]:

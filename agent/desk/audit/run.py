@@ -14,12 +14,14 @@ from typing import Literal
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from agent.base.errors import CaptureError
+from agent.base.names import as_utf8, one_line
 from agent.desk.audit._artifacts import Artifact, AuditError, Evidence, Finding
 from agent.desk.audit._detect import Detected, detect
-from agent.desk.audit._reference import Reference, read_frames, stride_for
+from agent.desk.audit._reference import Frames, Reference, read_frames, stride_for
 from agent.desk.audit._sound import MIN_SCORE as MIN_SOUND
 from agent.desk.audit._spectrum import MIN_SCORE as MIN_SPECTRUM
 from agent.desk.audit.recording import Processes, record
@@ -136,11 +138,7 @@ def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
         bar.update(searching, total=1, completed=1)
         if evidence.played != video:
             evidence.played.unlink()
-    if reference.read != frames:  # what was searched for is not what was played
-        evidence.unseen.append(
-            "the video gives other pictures each time it is read, so that nobody knows what the "
-            "agent saw; convert it to H.264 in MKV"
-        )
+    evidence.unseen += doubtful(reference, frames)
     undelivered = {each.detector for each in detected.findings} == {"delivery"}
     if undelivered and not evidence.arrived:  # nobody sent anything: no leak, but no proof either
         evidence.unseen.append(f"none of {evidence.released} summaries arrived over MQTT")
@@ -149,12 +147,28 @@ def _run(video: Path, keep: Path | None, processes: Processes) -> Outcome:
     return Outcome(video, evidence, detected, reference, recorded, searched)
 
 
+def doubtful(reference: Reference, frames: Frames) -> list[str]:
+    """Why what was searched for may not be what the agent saw. `frames`: those of the video, when
+    it was read before it was played."""
+    if reference.read == frames:
+        return []
+    return [
+        "the video gives other pictures each time it is read, so that nobody knows what the agent "
+        "saw; convert it to H.264 in MKV"
+    ]
+
+
 @contextlib.contextmanager
 def _workspace(keep: Path | None) -> Iterator[Path]:
     if keep is None:
         with tempfile.TemporaryDirectory(prefix="fleeting-audit-") as folder:
             yield Path(folder).resolve()
         return
+    if as_utf8(keep.absolute()) != str(keep.absolute()):
+        raise AuditError(
+            f"{keep} has bytes that are no UTF-8, and the settings of an audit must name it. Name "
+            "another folder for the evidence."
+        )
     try:
         keep.mkdir(parents=True, exist_ok=True)
         if any(keep.iterdir()):
@@ -171,7 +185,7 @@ def as_dict(outcome: Outcome) -> dict[str, object]:
     evidence, detected, reference = outcome.evidence, outcome.detected, outcome.reference
     return {
         "verdict": outcome.verdict,
-        "video": str(outcome.video),
+        "video": as_utf8(outcome.video),
         "frames": reference.frames,
         "frames_searched": reference.searched,
         "frames_with_texture": reference.textured,
@@ -293,7 +307,9 @@ def _findings(findings: Sequence[Finding]) -> Table:
     table = _table("Findings", "where", "offset", "what")
     for each in findings[:_MAX_PRINTED]:
         offset = "-" if each.offset is None else str(each.offset)
-        table.add_row(each.detector, each.where, offset, each.what)
+        table.add_row(
+            each.detector, *(escape(one_line(t)) for t in (each.where, offset, each.what))
+        )
     return table
 
 

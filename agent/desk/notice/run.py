@@ -11,6 +11,7 @@ from typing import cast, get_args
 from agent import __version__
 from agent.base.config import AgentConfig
 from agent.base.errors import ConfigError, StoreError
+from agent.base.names import as_utf8, one_line
 from agent.desk.notice._layout import missing_glyphs
 from agent.desk.notice._page import document
 from agent.desk.notice._sign import SignText, as_pdf, as_png, draw_sign, sign_text
@@ -72,11 +73,11 @@ def notice(
     written.append(_write(out / f"{PAGE}.md", page.as_markdown().encode()))
     warned = list(dict.fromkeys(warned))
     for warning in warned:
-        print(f"fleeting notice: {warning}", file=sys.stderr)
+        print(f"fleeting notice: {one_line(warning)}", file=sys.stderr)
     if as_json:
-        print(json.dumps({"files": [str(path) for path in written], "warnings": warned}))
+        print(json.dumps({"files": [as_utf8(path) for path in written], "warnings": warned}))
     else:
-        print("\n".join(str(path) for path in written))
+        print("\n".join(map(one_line, written)))
     return 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.base.names import one_line
 from agent.base.report.base import Message, from_json
 
 _MAX_FILE_BYTES = 2_000_000_000
@@ -29,7 +30,7 @@ class Problems:
     _count: dict[str, int] = field(default_factory=dict)
 
     def add(self, path: Path, what: str) -> None:
-        name = _printable(path)
+        name = one_line(path)
         self._count[name] = self._count.get(name, 0) + 1
         if self._count[name] <= _MAX_PROBLEMS:
             self.listed.append(f"{name}{what}")
@@ -41,12 +42,6 @@ class Problems:
             if count > _MAX_PROBLEMS
         ]
         return self.listed + more
-
-
-def _printable(path: Path) -> str:
-    """A file name without control characters."""
-    name = str(path)
-    return name if name.isprintable() else ascii(name)
 
 
 def read(
@@ -80,7 +75,7 @@ def read(
                 problems.add(path, f":{number}: no {kind.__name__.lower()}, or not byte for byte.")
                 continue
             count += 1
-            yield Line(f"{_printable(path)}:{number}", content), message
+            yield Line(f"{one_line(path)}:{number}", content), message
 
 
 def _lines(path: Path, max_line: int, problems: Problems) -> Iterator[tuple[int, bytes | None]]:
@@ -104,5 +99,6 @@ def _lines(path: Path, max_line: int, problems: Problems) -> Iterator[tuple[int,
                         path, f" is larger than {_MAX_FILE_BYTES} bytes; the rest is left out."
                     )
                     return
-    except OSError as error:
-        problems.add(path, f" cannot be read: {error.strerror}.")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "no file can have this name"
+        problems.add(path, f" cannot be read: {why}.")

@@ -107,7 +107,8 @@ class Drawing:
             axis.set_xlabel("seconds")
         count = len(self._events) + self._omitted
         more = f", the first {len(self._events)} drawn" if self._omitted else ""
-        figure.suptitle(f"{title}: {count} micro-expressions{more}", x=0.02, ha="left", fontsize=12)
+        whole = f"{title}: {count} micro-expressions{more}"
+        figure.suptitle(whole, parse_math=False, x=0.02, ha="left", fontsize=12)
         axis.set_title(
             f"a lane is ±{100 * half_range:.1f} % of the inter-ocular distance",
             loc="right",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from agent.base.config import MicroConfig, parse
+from agent.base.names import one_line
 from agent.base.types import MicroExpression, MicroStatus
 from agent.desk.spot.track import TrackFile
 from agent.desk.spot.validation import Flags, TrackFrame, TrackStats, ordered_frames, validate
@@ -175,7 +176,7 @@ def spot(path: Path, *, as_json: bool, render: Path | None, threshold: float | N
     summary = spotting.summary()
     print(_json(summary) if as_json else "\n".join(_summary_lines(summary)))
     if drawing is not None and render is not None:
-        drawing.write(render, spotting.flags.spans, title=path.name)
+        drawing.write(render, spotting.flags.spans, title=one_line(path.name))
     return 0
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -34,9 +37,16 @@ def check_target(path: Path) -> None:
 
     Only regular files: an atomic replacement would destroy a device node.
     """
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise StoreError(f"{path.parent} is no folder: create it, or name another for {path}.")
-    if path.exists() and not path.is_file():
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "no file can have this name"
+        raise StoreError(f"{path} cannot be written: {why}. Name another file.") from None
+    if not stat.S_ISREG(mode):
         raise StoreError(f"{path} is no ordinary file. Name a file for the output.")
 
 
@@ -70,5 +80,8 @@ def write_figure(figure: Any, out: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
+    with warnings.catch_warnings():
+        # a file's name in a script that the font lacks: boxes are drawn
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing", category=UserWarning)
+        FigureCanvasAgg(figure).print_png(buffer)
     write_whole(out, buffer.getvalue(), "picture", mode=0o644)

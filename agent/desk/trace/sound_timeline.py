@@ -64,7 +64,7 @@ def _figure(trace: SoundTrace, title: str) -> Any:
     last = max([float(trace.time[-1]) if len(trace.time) else 0.0, *(t.time for t in trace.tones)])
     axes[-1].set_xlim(0, max(last, 1e-3))
     axes[-1].set_xlabel("seconds")
-    figure.suptitle(title, x=0.075, ha="left", fontsize=13, fontweight="bold")
+    figure.suptitle(title, parse_math=False, x=0.075, ha="left", fontsize=13, fontweight="bold")
     inch = 1 / figure.get_figheight()
     figure.subplots_adjust(
         left=0.075, right=0.985, top=1 - 0.5 * inch, bottom=0.6 * inch, hspace=0.16

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from agent.base.report import ClosedModel, HeardSummary, Summary, TimedWindow, UntimedWindow
 from agent.base.vocabulary import Cell
@@ -68,7 +69,7 @@ def planted_row(channel: str, one: Comparison) -> tuple[str, ...]:
 
 def _table(columns: Sequence[str], rows: Iterable[tuple[str, ...]], title: str) -> Table:
     table = Table(
-        title=title,
+        title=Text(title),  # a file's name is no markup
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,

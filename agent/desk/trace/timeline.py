@@ -142,7 +142,7 @@ def _figure(drawn: list[Lane], recorder: TraceRecorder, title: str, truth: Truth
     axes[-1].set_xlabel("seconds")
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, x=0.075, ha="left", fontsize=13, fontweight="bold")
+    figure.suptitle(title, parse_math=False, x=0.075, ha="left", fontsize=13, fontweight="bold")
     _legend(figure, truth is not None, heard.legend_handles(recorder))
     inch = 1 / figure.get_figheight()
     figure.subplots_adjust(

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+MAX_PIXELS = 8192 * 4608
+"""Of one picture, 8K with room: more memory is not given to what a file states."""
 Grey = npt.NDArray[np.uint8]
 
 FULL = 2
@@ -154,12 +156,15 @@ def _curve(transfer: int) -> Grey:
 
 
 def square_pixels(grey: Grey, aspect: float) -> Grey:
-    """The picture with square pixels, grown along one side. `aspect`: width of a pixel over its
-    height."""
+    """The picture with square pixels, grown along one side, or where that made it too large shrunk
+    along the other. `aspect`: width of a pixel over its height."""
     if not math.isfinite(aspect) or not 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT:
         return grey
     height, width = grey.shape
-    size = (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
+    wider, higher = round(width * aspect), round(height / aspect)
+    grown = (wider, height) if aspect > 1 else (width, higher)
+    shrunk = (width, max(higher, 1)) if aspect > 1 else (max(wider, 1), height)
+    size = grown if grown[0] * grown[1] <= MAX_PIXELS else shrunk
     if size == (width, height):
         return grey
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from agent.base.errors import CaptureError
+from agent.base.names import one_line
 
-MAX_PIXELS = 8192 * 4608
-"""Of one picture, 8K with room: more memory is not given to what a file states."""
 _PICTURES = (
     "amv apng asf av1 avi avs2 avs3 cavsvideo cine dhav dirac dnxhd dv flv gif gxf h261 h263 h264 "
     "hevc ifv ivf kux live_flv lmlm4 m4v matroska mjpeg mov mpeg mpegts mpegvideo mpjpeg mtv mxf "
@@ -63,17 +62,7 @@ def open_media(path: Path, what: str, convert: str) -> tuple[Any, MediaBytes]:
             f"{printable(path)} is a single image, not a {what}. Use `fleeting inspect` for images."
         )
     try:
-        container = av.open(
-            file,
-            metadata_errors="replace",
-            buffer_size=_BUFFER,
-            io_open=_refuse,
-            container_options={
-                "protocol_whitelist": "",
-                "format_whitelist": _FORMATS,
-                "max_pixels": str(MAX_PIXELS),
-            },
-        )
+        container = open_bytes(file)
     except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
         file.close()
         raise CaptureError(_why_not(path, file, what, convert, error)) from None
@@ -83,6 +72,22 @@ def open_media(path: Path, what: str, convert: str) -> tuple[Any, MediaBytes]:
         file.close()
         raise CaptureError(_why_not(path, file, what, convert, None))
     return container, file
+
+
+def open_bytes(file: Any) -> Any:
+    """An `av.container.InputContainer` of an open file, which can reach nothing else. Raises
+    PyAV's errors, `OSError` and `ValueError`."""
+    import av
+
+    # titles may be in any encoding; PyAV 19 has no such argument, and takes them
+    old = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+    return av.open(
+        file,
+        **old,
+        buffer_size=_BUFFER,
+        io_open=_refuse,
+        container_options={"protocol_whitelist": "", "format_whitelist": _FORMATS},
+    )
 
 
 def is_still(head: bytes, ending: str) -> bool:
@@ -114,8 +119,8 @@ class MediaBytes:
         except (OSError, ValueError) as error:
             if isinstance(error, FileNotFoundError):
                 raise CaptureError(f"{shown} does not exist. Check the path.") from None
-            if path.is_dir() or (path.exists() and not path.is_file()):
-                _refuse_kind(shown, path.is_dir())
+            if os.path.isdir(path) or (os.path.exists(path) and not os.path.isfile(path)):
+                _refuse_kind(shown, os.path.isdir(path))
             said = getattr(error, "strerror", None) or error
             raise CaptureError(f"{shown} cannot be read: {said}. Check its permissions.") from None
         if not stat.S_ISREG(kind):
@@ -149,8 +154,7 @@ class MediaBytes:
 
 def printable(path: Path) -> str:
     """A path for a message, on one line and in UTF-8, whatever bytes it has."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return one_line(path)
 
 
 def _refuse(*_: object) -> NoReturn:

@@ -13,8 +13,8 @@ import numpy as np
 
 from agent.base.errors import CaptureError, reason
 from agent.perceive.capture.fields import Deinterlacer
-from agent.perceive.capture.luma import Converter, Grey, square_pixels, upright
-from agent.perceive.capture.media import MAX_PIXELS, open_media, printable
+from agent.perceive.capture.luma import MAX_PIXELS, Converter, Grey, square_pixels, upright
+from agent.perceive.capture.media import open_media, printable
 
 _DEFAULT_FPS = 25.0
 """Frames per second of a file that states none: FFmpeg's default for raw streams."""
@@ -65,14 +65,18 @@ class Pictures:
         # a second thread costs more CPU than it saves, and frame threads delay pictures
         self._codec.thread_count = 1
         self._codec.thread_type = "NONE"
+        # sizes that change later are held to it, too
+        self._codec.options = {"max_pixels": str(MAX_PIXELS)}
         self.origin = stream_start(self._stream)
         """Seconds, on the file's own clock; None: unknown until the first picture."""
         self._read = [self._stream]
         if not self._stream.duration:  # only the whole file's length is stated
             self._read += self._container.streams.audio
         self._tick = float(self._stream.time_base or 0)
-        self._aspect: Any = None
-        """Of the first picture, by the decoder."""
+        self._shape = _PixelShape(self._stream)
+        self._aspect = 1.0
+        self._turned: tuple[int, tuple[int, ...] | None] | None = None
+        """Rotation of the last picture, and its display matrix."""
         self._fields = Deinterlacer(self._codec.name)
         self._convert = Converter()
         self._ends: dict[int, float] = {}
@@ -103,7 +107,10 @@ class Pictures:
     def seconds(self) -> float | None:
         """Length of the stream as the file states it."""
         if self._stream.duration and self._stream.duration > 0:
-            return float(self._stream.duration) * self._tick
+            stated = float(self._stream.duration) * self._tick
+            if self._container.format.name == "avi":  # FFmpeg shortens it to what is there
+                stated = max(stated, self._stream.frames / self.fps)
+            return stated
         whole = self._container.duration
         return whole / 1e6 if whole and whole > 0 else None
 
@@ -117,7 +124,8 @@ class Pictures:
             return False
         # the length counts from the first timestamp or from zero
         missing = self.seconds - max(ends) + min(0.0, self.origin or 0.0)
-        return missing > max(2.5 / self.fps, _TRUNCATED * self.seconds)
+        pictures = 2.5 if only is None else 1.5
+        return missing > max(pictures / self.fps, _TRUNCATED * self.seconds)
 
     def why_empty(self) -> str:
         """Why there was no picture."""
@@ -135,6 +143,10 @@ class Pictures:
 
     def _pictures(self) -> Iterator[Shown]:
         for frame in self._frames():
+            aspect = self._shape.of_next()
+            if aspect != self._aspect:  # frames that still wait have the old one
+                yield from self._show(self._fields.finish())
+                self._aspect = aspect
             yield from self._show(self._fields(frame))
         yield from self._show(self._fields.finish())
 
@@ -147,7 +159,7 @@ class Pictures:
                     f"{printable(self.path)} has pixels of a kind that cannot be shown ({error}). "
                     "Convert it to H.264 in MKV."
                 ) from None
-            grey = upright(square_pixels(grey, self._pixel_aspect()), _matrix(frame))
+            grey = upright(square_pixels(grey, self._aspect), self._matrix(frame))
             if frame.pts is None:
                 yield Shown(grey, None)
                 continue
@@ -156,13 +168,12 @@ class Pictures:
             self.origin = stated if self.origin is None else self.origin
             yield Shown(grey, stated - self.origin)
 
-    def _pixel_aspect(self) -> float:
-        """The container's, which players prefer, until the pictures change theirs."""
-        own, stated = self._codec.sample_aspect_ratio, self._stream.sample_aspect_ratio
-        if self._aspect is None:
-            self._aspect = own or 0
-        found = own if own and own != self._aspect else stated or own
-        return float(found) if found else 1.0
+    def _matrix(self, frame: Any) -> tuple[int, ...] | None:
+        """The display matrix, read anew only where the rotation changes: reading it ties a frame
+        and its side data to one another, and so to Python's garbage collector."""
+        if self._turned is None or frame.rotation != self._turned[0]:
+            self._turned = frame.rotation, _matrix(frame)
+        return self._turned[1]
 
     def _frames(self) -> Iterator[Any]:
         """Decoded frames that are whole."""
@@ -176,11 +187,13 @@ class Pictures:
                 self._early.append(packet.pts)
             try:
                 frames = packet.decode()
+                self._shape.fed(packet.size > 0)
             except FFmpegError:
                 self.damaged += packet.size > 0 and not packet.is_discard and self._begun
                 continue
             for frame in frames:
                 if frame.is_corrupt or frame.width * frame.height > MAX_PIXELS:
+                    self._shape.of_next()
                     self.damaged += 1
                     continue
                 if not self._begun and frame.pts is not None:
@@ -267,6 +280,43 @@ class Pictures:
         return min(max(fps, _MIN_FPS), _MAX_FPS)
 
 
+class _PixelShape:
+    """The pixel aspect ratio of each frame of the decoder.
+
+    The container's, which players prefer, until the pictures change theirs. The decoder tells when
+    it reads a change, which is some frames before it gives the first one that has it.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._waiting = 0
+        """Frames in the decoder."""
+        self._changes: deque[tuple[int, Any]] = deque()
+        """How many frames come before it, and the new ratio."""
+        self._newest: Any = None
+        self._first: Any = None
+        self._own: Any = None
+
+    def fed(self, holds_frame: bool) -> None:
+        """After a packet was decoded, before its frames are taken."""
+        own = self._stream.codec_context.sample_aspect_ratio or 0
+        if own != self._newest:
+            self._newest = own
+            self._changes.append((self._waiting, own))
+        self._waiting += holds_frame
+
+    def of_next(self) -> float:
+        """Of the next frame in turn: width of a pixel over its height."""
+        while self._changes and self._changes[0][0] <= 0:
+            self._own = self._changes.popleft()[1]
+        self._changes = deque((count - 1, own) for count, own in self._changes)
+        self._waiting = max(0, self._waiting - 1)
+        self._first = self._own if self._first is None else self._first
+        stated = self._stream.sample_aspect_ratio
+        found = self._own if self._own and self._own != self._first else stated or self._own
+        return float(found) if found else 1.0
+
+
 def stream_start(stream: Any) -> float | None:
     """Seconds on the file's clock at which a stream begins; None where the file does not say."""
     return None if stream.start_time is None else float(stream.start_time * stream.time_base)
@@ -294,6 +344,12 @@ def best_video(container: Any, shown: str) -> Any:
     if not known:
         raise CaptureError(
             f"{shown} holds video of a kind that FFmpeg cannot decode. Convert it to H.264 in MKV."
+        )
+
+    known = [each for each in known if (each.width or 0) * (each.height or 0) <= MAX_PIXELS]
+    if not known:
+        raise CaptureError(
+            f"{shown} has pictures of more than 8192 x 4608 pixels. Convert it to a smaller size."
         )
 
     def rank(stream: Any) -> tuple[bool, bool, int, int]:

@@ -23,8 +23,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from agent.base.config import Hours, Polygon, PrivacyConfig
+from agent.base.config import Polygon, PrivacyConfig
 from agent.base.errors import ConfigError
+from agent.base.values import Hours
 from agent.base.vocabulary import AnyCell, Place, PolicyName, Region, WindowLength
 from agent.privacy.policy.polygon import check_polygons
 from agent.privacy.policy.trusted_file import read_owned_by_root, read_signed
@@ -146,7 +147,7 @@ def load_profile(privacy: PrivacyConfig) -> tuple[SiteProfile, str] | None:
 def parse_profile(data: bytes, path: Path) -> SiteProfile:
     """Validate a profile's bytes; `path` names it in errors. Raises `ConfigError`."""
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")
         if max(map(len, text.split("\n"))) > _MAX_LINE:
             raise ValueError(f"a line has more than {_MAX_LINE} characters")
         site = SiteProfile.model_validate(tomllib.loads(text))

@@ -15,12 +15,12 @@ for consent, Illinois in writing, before a scan of a face's geometry is used.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import get_args
 
+from agent.base.addresses import is_loopback
 from agent.base.config import AgentConfig, Polygon
 from agent.base.errors import ConfigError
 from agent.base.vocabulary import AnyCell, Place, PolicyName, Region
@@ -342,16 +342,9 @@ def _refuse_weaker(
 
 def _refuse_remote_broker(config: AgentConfig) -> None:
     host = config.mqtt.host
-    if not _is_loopback(host):
+    if not is_loopback(host):
         raise ConfigError(
             f"Policy {config.privacy.policy} adds no noise, so its summaries may not leave this "
             f'machine, but mqtt.host is {host}. Set mqtt.host = "127.0.0.1" or choose another '
             "policy."
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import Field, ValidationError
 
-from agent.base.config import Section, TopicLevel
+from agent.base.config import Section
 from agent.base.files import read_secret
+from agent.base.values import TopicLevel
 from agent.uplink.enrol.errors import EnrolError
 from agent.uplink.enrol.examine import common_name
 

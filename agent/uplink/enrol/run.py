@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from agent.base.clock import WallClock
 from agent.base.errors import PublishError, StoreError
+from agent.base.names import as_utf8, one_line
 from agent.uplink.enrol.bundle import Site, read_bundle
 from agent.uplink.enrol.converse import NO_CLOCK, Means, ask
 from agent.uplink.enrol.errors import EnrolError, WaitingError
@@ -227,7 +228,7 @@ class Session:
             "not_after": int(certificate.not_valid_after_utc.timestamp()),
             "renewal": int(renewal(certificate).timestamp()),
             "dates_judged": self.clock() is not None,
-            "settings": str(self.identity.lines),
+            "settings": as_utf8(self.identity.lines),
         }
 
 
@@ -265,8 +266,9 @@ def enrol(
     if not found["dates_judged"]:
         print(f"{NO_CLOCK}; the broker judges them when the device connects.")
     if found["state"] != "not due" and not renew:
-        print(f"The lines for the configuration are in {found['settings']}:\n")
-        print(Path(str(found["settings"])).read_text(encoding="utf-8"), end="")
+        lines = session.identity.lines
+        print(f"The lines for the configuration are in {one_line(lines)}:\n")
+        print(lines.read_text(encoding="utf-8"), end="")
     return 0
 
 

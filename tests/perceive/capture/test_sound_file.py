@@ -107,9 +107,9 @@ def test_a_video_without_sound_and_files_that_are_none_are_named(tmp_path: Path)
     text = tmp_path / "a.txt"
     text.write_text("no sound at all\n" * 50)
     for path, said in (
-        (text, "holds no sound"),
+        (text, "is not a sound or video file"),
         (tmp_path / "none.wav", "does not exist"),
-        (tmp_path, "is not a file"),
+        (tmp_path, "is a folder"),
     ):
         with pytest.raises(CaptureError, match=said):
             SoundFile(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -82,7 +83,7 @@ def test_a_truncated_file_is_read_as_far_as_it_goes_and_flagged(
     source = VideoFile(cut)
     flags = [set(source.flags) for _ in source]
     assert 0 < len(flags) < 30
-    assert flags[-1] == {"source_truncated"}
+    assert flags[-1] - {"frames_dropped"} == {"source_truncated"}  # the last one may be cut
     assert flags[:-1] == [set()] * (len(flags) - 1)
     assert source.counters.truncated == 1
 
@@ -156,42 +157,16 @@ def test_a_bare_stream_is_timed_by_its_rate(tmp_path: Path) -> None:
     assert source.flags == set()
 
 
-class Stamped:
-    """OpenCV's capture with other timestamps."""
-
-    def __init__(self, path: str, backend: int) -> None:
-        self._inner = ORIGINAL(path, backend)
-        self._count = -1
-
-    def read(self) -> tuple[bool, np.ndarray]:
-        self._count += 1
-        return self._inner.read()
-
-    def get(self, key: int) -> float:
-        if key == cv2.CAP_PROP_POS_MSEC:
-            return STAMPS[min(self._count, len(STAMPS) - 1)] * 1000
-        return float(self._inner.get(key))
-
-    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
-        return bool(self._inner.isOpened())
-
-    def release(self) -> None:
-        self._inner.release()
-
-
-ORIGINAL = cv2.VideoCapture
-STAMPS = [0.0, 0.033, 0.067, 0.067, 0.133, 0.02, 0.2, 0.233, 0.05, 0.083, 0.117]
-
-
-def test_timestamps_that_repeat_or_go_back_are_replaced_and_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cv2, "VideoCapture", Stamped)
-    source = VideoFile(film(tmp_path / "a.mkv", "FFV1", frames=len(STAMPS)))
+def test_a_clock_that_is_set_back_goes_on(tmp_path: Path) -> None:
+    """Two recordings in one file, as a recorder joins them."""
+    parts = [film(tmp_path / f"{n}.ts", "mpg2", frames=10).read_bytes() for n in range(2)]
+    path = tmp_path / "a.ts"
+    path.write_bytes(b"".join(parts))
+    source = VideoFile(path)
     times = [frame.time for frame in source]
-    assert np.all(np.diff(times) > 0.02)
-    np.testing.assert_allclose(times, np.arange(len(STAMPS)) / 30, atol=0.005)
-    assert source.counters.bad_timestamps == 3
+    assert len(times) == 20
+    np.testing.assert_allclose(np.diff(times), 1 / 30, atol=0.02)
+    assert source.counters.bad_timestamps == 1
     assert source.flags == {"bad_timestamps"}
 
 
@@ -276,3 +251,26 @@ def test_a_changing_frame_size_is_flagged_and_nothing_is_stretched(tmp_path: Pat
         width = frame.luma.shape[1]
         assert abs(float(frame.luma[:, : width // 2 - 4].mean()) - 200) < 4
         assert abs(float(frame.luma[:, width // 2 + 4 :].mean()) - 60) < 4
+
+
+def test_frames_are_given_back_at_once(tmp_path: Path) -> None:
+    """Not when the garbage collector comes by, or memory would grow by a hundred pictures."""
+    path = tmp_path / "a.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (640, 480))
+    for _ in range(100):
+        writer.write(np.full((480, 640, 3), 90, np.uint8))
+    writer.release()
+
+    def resident() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+    source = VideoFile(path)
+    for _ in range(10):
+        next(source)
+    gc.disable()
+    try:
+        before = resident()
+        assert sum(1 for _ in source) == 90
+        assert resident() - before < 15  # megabytes; all pictures are 41
+    finally:
+        gc.enable()

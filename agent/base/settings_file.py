@@ -1,0 +1,76 @@
+"""A TOML file as editors leave it, read or refused in words. A byte-order mark is skipped; other
+encodings are named."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from agent.base.errors import ConfigError
+
+_MAX_BYTES = 1_000_000
+_ADVICE = (
+    ("Invalid value", 'text stands in quotes, as name = "text"; numbers, true and false without'),
+    ("Unescaped '\\'", "in quotes a backslash is written twice; or use 'single' quotes"),
+    ("Illegal character", "text ends with its quotes on the same line; remove what cannot be seen"),
+    ("Unterminated", "close what begins there, a quote or a bracket"),
+    ("Unclosed", "close the bracket"),
+    ("Expected '='", "a line is key = value, [section] or # a comment"),
+    ("Expected ']'", "a section is [name]"),
+    ("Expected newline", "one key = value on each line; text stands in quotes"),
+    ("Cannot declare", "a section stands once; join the two"),
+    ("Cannot overwrite", "a key stands once; remove the other line"),
+    ("Duplicate", "a key stands once; remove the other line"),
+    ("Invalid statement", "a line is key = value, [section] or # a comment"),
+    ("Invalid initial character", "a key is letters, digits, - and _, or stands in quotes"),
+)
+"""By the beginning of what `tomllib` says."""
+_PLACE = re.compile(r"^(.*?) \((?:at line (\d+), column (\d+)|at end of document)\)$", re.DOTALL)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content. Raises `ConfigError` naming file, line and what to do."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "no file can have this name"
+        raise ConfigError(f"{path} cannot be read: {why}. Check the path.") from None
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(f"{path} is larger than 1 MB. Name a file of settings.")
+    try:
+        return tomllib.loads(_text(data, path) + "\n")  # so that errors at the end have a line
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML{_where(str(error))}.") from None
+
+
+def _text(data: bytes, path: Path) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:4]:
+        raise ConfigError(
+            f"{path} is UTF-16 or UTF-32, not UTF-8. Save it as UTF-8: iconv -f utf-16 -t utf-8, "
+            "or the editor's menu."
+        )
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path} is not valid TOML: in line {line} stands a byte that is no UTF-8. Save it as "
+            "UTF-8, for instance with iconv -f latin1 -t utf-8."
+        ) from None
+    # As every editor shows them; TOML knows no lone carriage return.
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _where(said: str) -> str:
+    """Line, column, what is wrong and what to do."""
+    found = _PLACE.match(said)
+    what, line, column = found.groups() if found else (said, None, None)
+    place = f", line {line}, column {column}" if line else ", at its end" if found else ""
+    advice = next(
+        (text for begins, text in _ADVICE if what.startswith(begins)), "correct that line"
+    )
+    return f"{place}: {what}. {advice[0].upper()}{advice[1:]}"

@@ -1,0 +1,80 @@
+"""Luma of pictures with eight bits a colour: colour models, profiles, transparency."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageCms
+
+from agent.base.types import Grey
+
+_TRANSPARENT = {"LA", "La", "PA", "RGBA", "RGBa"}
+_SAME_CURVE = ("sRGB", "Display P3", "c2", "Artifex")
+"""In the descriptions of profiles whose tone curve is sRGB's: luma is taken as it is."""
+
+
+def to_grey(picture: Any) -> tuple[Grey, list[str]]:
+    """Luma uint8[H, W] of Pillow's picture, not loaded yet, and what to say of it. Raises what
+    Pillow does."""
+    if picture.format in ("JPEG", "MPO") and picture.mode == "RGB" and not _has_curve(picture):
+        picture.draft("L", picture.size)  # libjpeg gives luma as it was coded
+    picture.load()
+    if picture.mode in _TRANSPARENT or "transparency" in picture.info:
+        return _on_white(picture.convert("RGBA"))
+    return _luma(_in_srgb(picture)), []
+
+
+def _on_white(picture: Any) -> tuple[Grey, list[str]]:
+    if picture.getextrema()[3][0] == 255:
+        return _luma(picture.convert("RGB")), []
+    ground = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+    shown = Image.alpha_composite(ground, picture).convert("RGB")
+    return _luma(shown), ["transparent parts are shown on white"]
+
+
+def _luma(picture: Any) -> Grey:
+    if picture.mode == "YCbCr":
+        return np.asarray(picture.getchannel(0), np.uint8)
+    if picture.mode in ("1", "L"):
+        return np.asarray(picture.convert("L"), np.uint8)
+    colours = np.asarray(picture.convert("RGB"), np.uint8)
+    return np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _has_curve(picture: Any) -> bool:
+    return _profile(picture) is not None
+
+
+def _profile(picture: Any) -> Any:
+    """The embedded profile where it changes luma, else None; also where it cannot be read, as
+    viewers do."""
+    data = picture.info.get("icc_profile")
+    if not data:
+        return None
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        name = ImageCms.getProfileDescription(profile)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+    return None if name.strip().startswith(_SAME_CURVE) else profile
+
+
+def _in_srgb(picture: Any) -> Any:
+    """CMYK, Lab and pictures with another tone curve in sRGB, by LittleCMS; others unchanged."""
+    profile = _profile(picture)
+    if picture.mode == "LAB":
+        profile = profile or ImageCms.createProfile("LAB")
+    if profile is None or picture.mode not in ("L", "RGB", "CMYK", "LAB"):
+        return picture
+    try:
+        return ImageCms.profileToProfile(
+            picture, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        # a profile for another colour model; Lab without one cannot be shown
+        if picture.mode == "LAB":
+            raise
+        return picture

@@ -1,0 +1,62 @@
+"""Damage that a decoder passes over in silence."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import av
+from av.codec.context import CodecContext
+from PIL import Image
+
+_END = b"\xff\xd9"
+"""EOI (ITU-T T.81, B.1.1.3)."""
+_HUFFMAN = (0xC0, 0xC1, 0xC2)
+"""SOF0 to SOF2: baseline, extended and progressive."""
+DAMAGED = "it is damaged: part of the picture is missing or wrong"
+
+
+def missing_end(data: bytes) -> bytes:
+    """What a JPEG file lacks at its end, which decoders insist on."""
+    return b"" if data.rstrip(b"\0\r\n").endswith(_END) else _END
+
+
+def jpeg_frame(data: bytes) -> tuple[int, int]:
+    """Coding and bits of a JPEG file: the frame header's marker and sample precision (T.81, B.2.2);
+    (0, 8) where there is none."""
+    at = 2
+    while at + 9 < len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1  # a fill byte
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return marker, data[at + 4]
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0, 8
+
+
+def jpeg_is_damaged(data: bytes) -> bool:
+    """Whether coded data of a JPEG file end early or make no sense.
+
+    libjpeg fills what it cannot decode with grey and goes on; FFmpeg's decoder can be told not to.
+    False where that does not know the coding, such as arithmetic.
+    """
+    if jpeg_frame(data)[0] not in _HUFFMAN:
+        return False
+    decoder = CodecContext.create("mjpeg", "r")
+    decoder.options = {"err_detect": "explode"}
+    try:
+        decoder.decode(av.Packet(data))
+        decoder.decode(None)
+    except av.error.InvalidDataError:
+        return True
+    except (av.error.FFmpegError, ValueError, MemoryError):
+        return False
+    return False
+
+
+def check_png(file: IO[bytes]) -> None:
+    """Compare the checksums of all chunks; decoders look at some. Raises what Pillow does."""
+    file.seek(0)
+    picture: Any = Image.open(file, formats=["PNG"])
+    picture.verify()

@@ -1,0 +1,61 @@
+"""The first directory of a TIFF file. Pillow refuses some deep pictures whole, and is asked for the
+tags only."""
+
+from __future__ import annotations
+
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 256, 257, 258, 262
+_SUBFILE, _SUB_IFDS, _SAMPLE_FORMAT, _DNG_VERSION = 254, 330, 339, 50706
+"""Tags of TIFF 6.0, TIFF/EP (ISO 12234-2) and DNG 1.7."""
+_RAW = (32803, 34892)
+"""Photometric interpretations: colour filter array, linear raw."""
+_MAX_PAGES = 10_000
+
+
+class Directory(NamedTuple):
+    """What must be known before anything is decoded."""
+
+    size: tuple[int, int]
+    """Width, height as stored."""
+    pages: int
+    deep: bool
+    """More than eight bits a colour, or real numbers."""
+    photometric: int
+    raw: bool
+    """A camera's raw file, whose first picture may be a thumbnail."""
+
+
+def first_directory(file: IO[bytes]) -> Directory:
+    """Raises what Pillow does where the file is damaged."""
+    file.seek(0)
+    head = file.read(8)
+    if head[2] == 43 or head[3] == 43:  # BigTIFF
+        head += file.read(8)
+    tags: Any = ImageFileDirectory_v2(head)
+    following, pages = int(tags.next), 0
+    first: dict[int, Any] = {}
+    seen: set[int] = set()
+    while following and following not in seen and pages < _MAX_PAGES:
+        seen.add(following)
+        file.seek(following)
+        directory: Any = ImageFileDirectory_v2(head)
+        directory.load(file)
+        if not first:
+            first = dict(directory)
+        following, pages = int(directory.next), pages + 1
+    bits, form = first.get(_BITS, (1,)), first.get(_SAMPLE_FORMAT, (1,))
+    photometric = int(first.get(_PHOTOMETRIC, 1))
+    return Directory(
+        (int(first[_WIDTH]), int(first[_HEIGHT])),
+        pages,
+        bool(np.max(bits) > 8 or np.max(form) > 1),
+        photometric,
+        _DNG_VERSION in first
+        or photometric in _RAW
+        or (_SUB_IFDS in first and bool(int(first.get(_SUBFILE, 0)) & 1)),
+    )

@@ -1,0 +1,71 @@
+"""Settings files as editors leave them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.base.config import load
+from agent.base.errors import ConfigError
+
+
+def put(folder: Path, data: bytes) -> Path:
+    (folder / "a.toml").write_bytes(data)
+    return folder / "a.toml"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'\xef\xbb\xbf[device]\nid = "a"\n',
+        b'\xef\xbb\xbf[device]\r\nid = "a"\r\n',
+        b'[device]\r\nid = "a"\r\n',
+        b'[device]\rid = "a"\r',
+        b'[device]\nid = "a"',
+    ],
+)
+def test_marks_and_line_ends_do_not_matter(tmp_path: Path, data: bytes) -> None:
+    assert load(put(tmp_path, data)).device.id == "a"
+
+
+@pytest.mark.parametrize("code", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_other_encodings_are_named(tmp_path: Path, code: str) -> None:
+    with pytest.raises(ConfigError, match=r"not UTF-8\. Save it as UTF-8"):
+        load(put(tmp_path, '[device]\nid = "a"\n'.encode(code)))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[device]\nid = fleeting\n", r"line 2, column 6: Invalid value\. Text stands in quotes"),
+        ("[device\nid = 1", r"line 1, .*A section is \[name\]"),
+        ('[device]\nid = "a"\nid = "b"', r"line 3, .*A key stands once"),
+        ('[device]\n[mqtt]\n[device]\nid = "a"', r"line 3, .*A section stands once"),
+        ('[store]\noutbox = "C:\\data"', r"line 2, .*backslash is written twice"),
+        ('[device]\nid = "abc', r"Text ends with its quotes on the same line"),
+        ("[mqtt]\nport 1883\n", r"line 2, .*A line is key = value"),
+        ("\n\n= 3\n", r"line 3, "),
+    ],
+)
+def test_what_is_no_toml_is_refused_with_line_and_remedy(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    path = put(tmp_path, text.encode())
+    with pytest.raises(ConfigError, match=says) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path} is not valid TOML")
+
+
+def test_a_byte_of_another_encoding_is_found_by_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"in line 2 stands a byte that is no UTF-8"):
+        load(put(tmp_path, b'[device]\nid = "caf\xe9"\n'))
+
+
+def test_what_cannot_be_a_settings_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load(tmp_path)
+    with pytest.raises(ConfigError, match="File name too long"):
+        load(tmp_path / ("n" * 256))
+    with pytest.raises(ConfigError, match="larger than 1 MB"):
+        load(put(tmp_path, b"#" * 1_000_001))
