@@ -11,15 +11,18 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ssl import SSLError
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.base.config import AgentConfig
 from agent.base.errors import PublishError, reason
+from agent.uplink import reason_codes
+from agent.uplink.abilities import Abilities, Learnt, packet_bytes
 from agent.uplink.client import (
     BoundedClient,
     Credentials,
@@ -30,6 +33,7 @@ from agent.uplink.client import (
 from agent.uplink.credentials import odd_ends
 from agent.uplink.resolver.lookup import Address
 from agent.uplink.topics import MESSAGE_KINDS, MessageKind, Topics
+from agent.uplink.unreachable import in_force, no_mqtt, unreachable
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +46,6 @@ MAX_CORRELATION_BYTES = 64
 _MAX_INBOX = 100
 _REFUSED = 128
 """Reason codes from here on are failures (MQTT 5.0, section 2.4)."""
-_BAD_VERSION = 0x84
-_TAKEN_OVER = 0x8E
-"""Session taken over (MQTT 5.0, 3.14.2.1); MQTT 3.1.1 says nothing."""
-_RETRY_V5 = 3600.0
-"""Seconds before a broker that supports only 3.1.1 is tried with 5.0 again."""
-_MAX_SILENT_CLOSES = 2
-"""Consecutive connections closed without a CONNACK before 3.1.1 is tried: some brokers reject 5.0
-so."""
 
 
 class VersionError(PublishError):
@@ -91,6 +87,9 @@ class _Sent:
     at: float
     size: int
     required: bool
+    kind: str
+    packet: int
+    """Bytes of the packet."""
 
 
 class Connection:
@@ -102,9 +101,10 @@ class Connection:
         credentials: Credentials,
         addresses: tuple[Address, ...],
         protocol: str,
+        learnt: Learnt,
     ) -> None:
         """Connect to the first of `addresses` that answers and wait for the broker's CONNACK;
-        `protocol`: "5" or "3.1.1".
+        `protocol`: "5" or "3.1.1"; `learnt`: what the broker refused before, kept up to date.
 
         Raises `PublishError`; `VersionError` where another protocol is worth a try.
         """
@@ -127,6 +127,11 @@ class Connection:
         self._refusal: ReasonCode | None = None
         self.receive_maximum = config.mqtt.in_flight
         """Unacknowledged messages permitted: the lower of `mqtt.in_flight` and the broker's."""
+        self._period = credentials.period
+        self._learnt = learnt
+        self.abilities = learnt.within(Abilities())
+        self._longest = 0
+        """Bytes of the longest packet sent."""
         self._client = self._make_client(config.device.id, credentials)
         self._client.addresses = addresses
         try:
@@ -169,20 +174,35 @@ class Connection:
         *,
         tag: int | None = None,
         correlation: bytes | None = None,
-    ) -> None:
-        """Send one message; `tag`: see `drain_acknowledged`. Raises `PublishError`."""
+    ) -> bool:
+        """Send one message; `tag`: see `drain_acknowledged`. Returns whether it was sent: not what
+        is longer than the broker takes, nor what has a tag where the broker acknowledges nothing.
+        The log says so once. Raises `PublishError`."""
         properties = None
         if self.version5:
             properties = publish_properties(kind.urn, kind.expiry, correlation)
+        name, able = self._topics.kind(topic), self.abilities
+        qos = min(kind.qos, able.qos)
+        if tag is not None and qos == 0:
+            self._say_no_answer()
+            return False
+        size = packet_bytes(topic, len(body), qos, properties)
+        if not able.fits(size):
+            self._say_too_long(name, size)
+            return False
         info = self._client.publish(
-            topic, body, qos=kind.qos, retain=kind.retain, properties=properties
+            topic, body, qos=qos, retain=kind.retain and able.retain, properties=properties
         )
         if info.rc != mqtt.MQTT_ERR_SUCCESS:
             raise self._lost(info.rc)
-        if kind.qos:
-            self._unacknowledged[info.mid] = _Sent(tag, time.monotonic(), len(body), kind.required)
+        self._longest = max(self._longest, size)
+        if qos:
+            self._unacknowledged[info.mid] = _Sent(
+                tag, time.monotonic(), len(body), kind.required, name, size
+            )
         else:
             self._count_untagged(len(body))
+        return True
 
     def subscribe(self, topics: Iterable[tuple[str, bool]]) -> None:
         """`topics`: (filter, whether to receive retained messages). A refused subscription is only
@@ -215,9 +235,10 @@ class Connection:
         connection must be given up."""
         code = self._exchange(timeout)
         if self._refusal is not None:
+            found = reason_codes.trouble(self._refusal.value)
             raise PublishError(
-                f"{self._broker} does not take our messages: {self._refusal}. "
-                f"Check that it lets this device write to {self._topics.base}/#."
+                f"{self._broker} does not take our messages: {found.what}. {found.advice} "
+                f"It must let this device write to {self._topics.base}/#."
             )
         if code != mqtt.MQTT_ERR_SUCCESS or self._disconnected is not None:
             raise self._lost(code)
@@ -263,7 +284,10 @@ class Connection:
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
-        client.will_set(self._topics.of("state"), b"offline", qos=1, retain=True)
+        able = self.abilities
+        client.will_set(
+            self._topics.of("state"), b"offline", qos=min(1, able.qos), retain=able.retain
+        )
         credentials.authenticate(client, self._params.username)
         return client
 
@@ -274,19 +298,29 @@ class Connection:
                 self._params.host, self._params.port, self._params.keepalive, properties=properties
             )
         except (OSError, ValueError) as error:
-            raise PublishError(f"{self._broker} cannot be reached: {reason(error)}.") from None
+            found = unreachable(
+                error, reached=self._client.reached, tls=self._params.tls, own=self._period
+            )
+            raise PublishError(
+                f"{self._broker} cannot be reached: {found.what}. {found.advice}"
+            ) from None
         deadline = time.monotonic() + CONNECT_TIMEOUT
         while self._connack is None:
             code = self._exchange(0.2)
             if self._connack is None and code != mqtt.MQTT_ERR_SUCCESS:
-                raise VersionError(f"{self._lost(code)} It had not accepted us yet.", certain=False)
+                raise self._unanswered()
             if self._connack is None and time.monotonic() > deadline:
-                raise PublishError(f"{self._broker} takes connections but does not answer.")
-        if self._connack.value == _BAD_VERSION:
+                found = no_mqtt(self._client.first, closed=False)
+                raise PublishError(f"{self._broker} does not answer: {found.what}. {found.advice}")
+        if self._connack.value == reason_codes.BAD_VERSION:
             version = "5.0" if self.version5 else "3.1.1"
             raise VersionError(f"{self._broker} does not speak MQTT {version}.", certain=True)
         if self._connack.is_failure:
-            raise PublishError(f"{self._broker} refuses us: {self._connack}.{self._hint()}")
+            self._learn(self._connack.value)
+            found = reason_codes.trouble(self._connack.value)
+            raise PublishError(
+                f"{self._broker} refuses us: {found.what}. {found.advice}{self._hint()}"
+            )
 
     def _exchange(self, timeout: float) -> int:
         """paho's loop. Raises `PublishError` also for malformed packets."""
@@ -300,22 +334,67 @@ class Connection:
                 f"{self._broker} sent what is not MQTT ({type(error).__name__})."
             ) from None
 
+    def _unanswered(self) -> PublishError:
+        """The connection ended before a CONNACK."""
+        client = self._client
+        failure, period = client.failure, self._period
+        ended = period is not None and not in_force(period)
+        if isinstance(failure, SSLError) or (ended and not client.first):
+            # TLS 1.3: what the broker thinks of our certificate comes after the handshake.
+            failure = failure or ConnectionError()
+            found = unreachable(failure, reached=True, tls=True, own=period)
+            return PublishError(f"{self._broker} cannot be reached: {found.what}. {found.advice}")
+        found = no_mqtt(client.first, closed=True)
+        return VersionError(
+            f"{self._broker} does not answer: {found.what}. {found.advice}", certain=False
+        )
+
     def _hint(self) -> str:
-        name = str(self._connack).lower()
-        if "user name" in name or "authori" in name:
-            advice = " Check mqtt.username, mqtt.password_file and the certificate."
-            return f"{advice} {self._password_note}".rstrip()
-        return ""
+        login = self._connack is not None and self._connack.value in (0x86, 0x87)
+        return f" {self._password_note}" if login and self._password_note else ""
+
+    def _learn(self, code: int) -> None:
+        """From the next connection on go without what the broker refused."""
+        if code == reason_codes.NO_RETAIN:
+            self._learnt.refused(retain=False)
+        elif code == reason_codes.NO_QOS:
+            self._learnt.refused(qos=0)
+        elif code == reason_codes.NO_WILDCARDS:
+            self._learnt.refused(wildcards=False)
+        elif code == reason_codes.TOO_LARGE and self._longest:
+            pending = [each.packet for each in self._unacknowledged.values()]
+            self._learnt.refused(packet=max(pending, default=self._longest) - 1)
+
+    def _say_no_answer(self) -> None:
+        if self._learnt.first("qos"):
+            log.error(
+                "%s acknowledges nothing (its maximum QoS is 0): summaries, events and receipts "
+                "could be lost unseen and stay in the outbox. Let it take QoS 1.",
+                self._broker,
+            )
+
+    def _say_too_long(self, name: str, size: int) -> None:
+        if self._learnt.first(f"long {name}"):
+            log.error(
+                "%s takes no packet as long as a message of this kind, %s, %d bytes: it is not "
+                "sent, others are. Raise the broker's longest packet (Mosquitto: max_packet_size, "
+                "message_size_limit) to 4096 bytes.",
+                self._broker, name, size,
+            )  # fmt: skip
 
     def _lost(self, code: int | None) -> PublishError:
         if self._client.oversize:
             return OversizeError(f"{self._broker} sent a packet that is far too long.")
-        if self._disconnected is not None and self._disconnected.value == _TAKEN_OVER:
+        if code == mqtt.MQTT_ERR_KEEPALIVE:
+            return PublishError(f"{self._broker} went away: it was silent for too long.")
+        said = 0 if self._disconnected is None else self._disconnected.value
+        if said == reason_codes.TAKEN_OVER:
             return TakenOverError(f"{self._broker} has let in another client with this device.id.")
-        reason = str(self._disconnected or mqtt.error_string(MQTTErrorCode(code or 0))).rstrip(".")
-        if reason == "Unspecified error":  # paho: closed without DISCONNECT
+        if said <= _REFUSED:  # paho makes 0x80 of a connection closed without DISCONNECT
             return CutError(f"{self._broker} went away: the connection was cut.")
-        return PublishError(f"{self._broker} went away: {reason}.")
+        self._learn(said)
+        found = reason_codes.trouble(said)
+        return PublishError(f"{self._broker} ends the connection: {found.what}. {found.advice}")
 
     def _count_untagged(self, size: int) -> None:
         messages, total = self._untagged
@@ -325,6 +404,15 @@ class Connection:
         self, client: mqtt.Client, data: Any, flags: Any, code: ReasonCode, properties: Any
     ) -> None:
         self._connack = code
+        if not code.is_failure:
+            self.abilities = self._learnt.within(Abilities.of(properties))
+            if not self.abilities.retain and self._learnt.first("retain"):
+                log.warning(
+                    "%s keeps no retained messages: who comes later does not see this device's "
+                    "state, birth certificate and settings until it connects again. Let the broker "
+                    "retain.",
+                    self._broker,
+                )
         own = self.receive_maximum
         self.receive_maximum = min(own, getattr(properties, "ReceiveMaximum", None) or own)
 
@@ -344,10 +432,15 @@ class Connection:
                 self._count_untagged(sent.size)
             else:
                 self._acknowledged.append((sent.tag, code.value))
+        elif code.value == reason_codes.TOO_LARGE:
+            self._say_too_long(sent.kind, sent.packet)
+            if sent.tag is not None:
+                self._acknowledged.append((sent.tag, code.value))
         elif sent.required:
             self._refusal = code
         else:
-            log.info("%s does not take an optional message: %s.", self._broker, code)
+            what = reason_codes.trouble(code.value).what
+            log.info("%s does not take an optional message: %s.", self._broker, what)
 
     def _on_subscribe(
         self, client: mqtt.Client, data: Any, mid: int, codes: list[ReasonCode], properties: Any
@@ -356,10 +449,13 @@ class Connection:
         if topic is not None and not any(code.is_failure for code in codes):
             self.granted[topic] = time.monotonic()
         for code in codes:
-            if code.is_failure:
+            if code.value == reason_codes.NO_WILDCARDS:
+                self._learn(code.value)
+                self.abilities = self._learnt.within(self.abilities)
+            elif code.is_failure:
                 log.warning(
                     "%s does not let us read all that is meant for this device: %s.",
-                    self._broker, code,
+                    self._broker, reason_codes.trouble(code.value).what,
                 )  # fmt: skip
 
     def _on_message(self, client: mqtt.Client, data: Any, message: mqtt.MQTTMessage) -> None:
@@ -372,40 +468,3 @@ class Connection:
             topic = None
         correlation = correlation_of(message.properties, MAX_CORRELATION_BYTES)
         self._inbox.append(Message(topic, bytes(message.payload), message.retain, correlation))
-
-
-class VersionNegotiator:
-    """Opens connections: MQTT 5.0 if configured, 3.1.1 where the broker does not support it."""
-
-    def __init__(self, configured: str) -> None:
-        """`configured`: "5" or "3.1.1"; the latter is never changed."""
-        self._configured = configured
-        self._v311_until = float("-inf")
-        self._silent_closes = 0
-
-    def open(
-        self, config: AgentConfig, credentials: Credentials, addresses: tuple[Address, ...]
-    ) -> Connection:
-        """Raises `PublishError`."""
-        version = self._configured
-        if version == "5" and (
-            time.monotonic() < self._v311_until or self._silent_closes >= _MAX_SILENT_CLOSES
-        ):
-            version = "3.1.1"
-        try:
-            connection = Connection(config, credentials, addresses, version)
-        except VersionError as error:
-            raise self._remember(version, error) from None
-        self._silent_closes = 0
-        return connection
-
-    def _remember(self, version: str, error: VersionError) -> PublishError:
-        if version != "5":
-            self._silent_closes, self._v311_until = 0, float("-inf")
-            return error
-        if error.certain:
-            self._v311_until = time.monotonic() + _RETRY_V5
-        self._silent_closes += 1
-        if error.certain or self._silent_closes >= _MAX_SILENT_CLOSES:
-            return PublishError(f"{error} MQTT 3.1.1 is tried next.")
-        return error
