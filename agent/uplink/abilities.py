@@ -6,14 +6,21 @@ A broker says it in its CONNACK (MQTT 5.0, 3.2.2.3), or by the reason for which 
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from paho.mqtt.properties import Properties
 
+from agent.uplink import reason_codes
+
+log = logging.getLogger(__name__)
+
 RECORDED = ("summary", "event", "receipt")
 """Kinds that wait in the outbox until the broker has answered, which it does from QoS 1 on."""
+WANTED = 4096
+"""Bytes of a packet that every message fits into."""
 _FORGET = 3600.0
 """Seconds after which what a broker refused is tried again."""
 
@@ -56,18 +63,19 @@ class Learnt:
     _until: float = float("inf")
     _said: set[str] = field(default_factory=set)
 
-    def refused(
-        self,
-        *,
-        retain: bool = True,
-        qos: int = 2,
-        packet: int | None = None,
-        wildcards: bool = True,
-    ) -> None:
-        """Go without from the next connection on, for an hour."""
-        self.retain, self.wildcards = self.retain and retain, self.wildcards and wildcards
-        self.qos = min(self.qos, qos)
-        self.packet = min(filter(None, (self.packet, packet)), default=None)
+    def refuse(self, code: int, longest: int) -> None:
+        """Go without what the broker refused with this reason code, for an hour. `longest`: bytes
+        of the longest packet that it may have found too long; 0: none was sent."""
+        if code == reason_codes.NO_RETAIN:
+            self.retain = False
+        elif code == reason_codes.NO_QOS:
+            self.qos = 0
+        elif code == reason_codes.NO_WILDCARDS:
+            self.wildcards = False
+        elif code == reason_codes.TOO_LARGE and longest:
+            self.packet = longest - 1
+        else:
+            return
         self._until = time.monotonic() + _FORGET
 
     def expire(self) -> None:
@@ -89,8 +97,34 @@ class Learnt:
             said.wildcards and self.wildcards,
         )
 
-    def first(self, what: str) -> bool:
-        """Whether this is to be said for the first time."""
+    def say_no_retain(self, broker: str) -> None:
+        """In the log, as the following: once in a process."""
+        if self._is_new("retain"):
+            log.warning(
+                "%s keeps no retained messages: who comes later does not see this device's state, "
+                "birth certificate and settings until it connects again. Let the broker retain.",
+                broker,
+            )
+
+    def say_no_answer(self, broker: str) -> None:
+        if self._is_new("qos"):
+            log.error(
+                "%s acknowledges nothing (its maximum QoS is 0): summaries, events and receipts "
+                "could be lost unseen and stay in the outbox. Let it take QoS 1.",
+                broker,
+            )
+
+    def say_too_long(self, broker: str, kind: str, size: int) -> None:
+        """`kind`: of message; `size`: bytes of its packet."""
+        if self._is_new(f"long {kind}"):
+            log.error(
+                "%s takes no packet as long as this message, %s, %d bytes: it is not sent, others "
+                f"are. Let the broker take packets of {WANTED} bytes (Mosquitto: max_packet_size, "
+                "message_size_limit).",
+                broker, kind, size,
+            )  # fmt: skip
+
+    def _is_new(self, what: str) -> bool:
         new = what not in self._said
         self._said.add(what)
         return new

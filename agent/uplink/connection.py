@@ -10,7 +10,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ssl import SSLError
 from typing import Any
 
@@ -23,6 +22,7 @@ from agent.base.config import AgentConfig
 from agent.base.errors import PublishError, reason
 from agent.uplink import reason_codes
 from agent.uplink.abilities import Abilities, Learnt, packet_bytes
+from agent.uplink.broken import CutError, OversizeError, TakenOverError, VersionError
 from agent.uplink.client import (
     BoundedClient,
     Credentials,
@@ -33,6 +33,7 @@ from agent.uplink.client import (
 from agent.uplink.credentials import odd_ends
 from agent.uplink.resolver.lookup import Address
 from agent.uplink.topics import MESSAGE_KINDS, MessageKind, Topics
+from agent.uplink.traffic import MAX_CORRELATION_BYTES, Message, Sent
 from agent.uplink.unreachable import in_force, no_mqtt, unreachable
 
 log = logging.getLogger(__name__)
@@ -41,55 +42,9 @@ CONNECT_TIMEOUT = 10.0
 """Seconds for TCP, TLS and the CONNACK, each."""
 ACK_TIMEOUT = 20.0
 """Seconds after which an unacknowledged message ends the connection."""
-MAX_CORRELATION_BYTES = 64
-"""Longer correlation data of a request is not returned."""
 _MAX_INBOX = 100
 _REFUSED = 128
 """Reason codes from here on are failures (MQTT 5.0, section 2.4)."""
-
-
-class VersionError(PublishError):
-    """The broker refuses this MQTT version (`certain`), or closed without a CONNACK."""
-
-    def __init__(self, text: str, certain: bool) -> None:
-        super().__init__(text)
-        self.certain = certain
-
-
-class OversizeError(PublishError):
-    """The broker sent a packet longer than `MAX_PACKET_BYTES`."""
-
-
-class CutError(PublishError):
-    """The broker ended an accepted connection without saying why."""
-
-
-class TakenOverError(CutError):
-    """The broker said that another client with the same id has come."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """An inbound message, not validated."""
-
-    topic: str | None
-    """None: not UTF-8."""
-    payload: bytes
-    retain: bool
-    correlation: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """A message that is not acknowledged."""
-
-    tag: int | None
-    at: float
-    size: int
-    required: bool
-    kind: str
-    packet: int
-    """Bytes of the packet."""
 
 
 class Connection:
@@ -117,13 +72,15 @@ class Connection:
         """Number and bytes of the delivered messages without a tag."""
         self._inbox: list[Message] = []
         self._dropped = 0
-        self._unacknowledged: dict[int, _Sent] = {}
+        self._unacknowledged: dict[int, Sent] = {}
         self._subscribing: dict[int, str] = {}
         """Filters by the packet that asks for them."""
         self.granted: dict[str, float] = {}
         """When the broker last granted a subscription, monotonic seconds, by filter."""
         self._connack: ReasonCode | None = None
         self._disconnected: ReasonCode | None = None
+        self._told = False
+        """Whether the broker said why it ended the connection."""
         self._refusal: ReasonCode | None = None
         self.receive_maximum = config.mqtt.in_flight
         """Unacknowledged messages permitted: the lower of `mqtt.in_flight` and the broker's."""
@@ -149,6 +106,12 @@ class Connection:
     def idle(self) -> bool:
         """Whether everything sent was acknowledged."""
         return not self._unacknowledged
+
+    @property
+    def _pending(self) -> int:
+        """Bytes of the longest packet that has no answer, of the longest sent if all have."""
+        pending = [each.packet for each in self._unacknowledged.values()]
+        return max(pending, default=self._longest)
 
     def drain_acknowledged(self) -> list[tuple[int, int]]:
         """Tags of the messages whose PUBACK came since the last call, with its reason code."""
@@ -184,11 +147,11 @@ class Connection:
         name, able = self._topics.kind(topic), self.abilities
         qos = min(kind.qos, able.qos)
         if tag is not None and qos == 0:
-            self._say_no_answer()
+            self._learnt.say_no_answer(self._broker)
             return False
         size = packet_bytes(topic, len(body), qos, properties)
         if not able.fits(size):
-            self._say_too_long(name, size)
+            self._learnt.say_too_long(self._broker, name, size)
             return False
         info = self._client.publish(
             topic, body, qos=qos, retain=kind.retain and able.retain, properties=properties
@@ -197,7 +160,7 @@ class Connection:
             raise self._lost(info.rc)
         self._longest = max(self._longest, size)
         if qos:
-            self._unacknowledged[info.mid] = _Sent(
+            self._unacknowledged[info.mid] = Sent(
                 tag, time.monotonic(), len(body), kind.required, name, size
             )
         else:
@@ -316,7 +279,7 @@ class Connection:
             version = "5.0" if self.version5 else "3.1.1"
             raise VersionError(f"{self._broker} does not speak MQTT {version}.", certain=True)
         if self._connack.is_failure:
-            self._learn(self._connack.value)
+            self._learnt.refuse(self._connack.value, self._pending)
             found = reason_codes.trouble(self._connack.value)
             raise PublishError(
                 f"{self._broker} refuses us: {found.what}. {found.advice}{self._hint()}"
@@ -353,46 +316,17 @@ class Connection:
         login = self._connack is not None and self._connack.value in (0x86, 0x87)
         return f" {self._password_note}" if login and self._password_note else ""
 
-    def _learn(self, code: int) -> None:
-        """From the next connection on go without what the broker refused."""
-        if code == reason_codes.NO_RETAIN:
-            self._learnt.refused(retain=False)
-        elif code == reason_codes.NO_QOS:
-            self._learnt.refused(qos=0)
-        elif code == reason_codes.NO_WILDCARDS:
-            self._learnt.refused(wildcards=False)
-        elif code == reason_codes.TOO_LARGE and self._longest:
-            pending = [each.packet for each in self._unacknowledged.values()]
-            self._learnt.refused(packet=max(pending, default=self._longest) - 1)
-
-    def _say_no_answer(self) -> None:
-        if self._learnt.first("qos"):
-            log.error(
-                "%s acknowledges nothing (its maximum QoS is 0): summaries, events and receipts "
-                "could be lost unseen and stay in the outbox. Let it take QoS 1.",
-                self._broker,
-            )
-
-    def _say_too_long(self, name: str, size: int) -> None:
-        if self._learnt.first(f"long {name}"):
-            log.error(
-                "%s takes no packet as long as a message of this kind, %s, %d bytes: it is not "
-                "sent, others are. Raise the broker's longest packet (Mosquitto: max_packet_size, "
-                "message_size_limit) to 4096 bytes.",
-                self._broker, name, size,
-            )  # fmt: skip
-
     def _lost(self, code: int | None) -> PublishError:
         if self._client.oversize:
             return OversizeError(f"{self._broker} sent a packet that is far too long.")
-        if code == mqtt.MQTT_ERR_KEEPALIVE:
-            return PublishError(f"{self._broker} went away: it was silent for too long.")
         said = 0 if self._disconnected is None else self._disconnected.value
+        if said == reason_codes.SILENT and not self._told:
+            return PublishError(f"{self._broker} went away: it was silent for too long.")
         if said == reason_codes.TAKEN_OVER:
             return TakenOverError(f"{self._broker} has let in another client with this device.id.")
         if said <= _REFUSED:  # paho makes 0x80 of a connection closed without DISCONNECT
             return CutError(f"{self._broker} went away: the connection was cut.")
-        self._learn(said)
+        self._learnt.refuse(said, self._pending)
         found = reason_codes.trouble(said)
         return PublishError(f"{self._broker} ends the connection: {found.what}. {found.advice}")
 
@@ -406,13 +340,8 @@ class Connection:
         self._connack = code
         if not code.is_failure:
             self.abilities = self._learnt.within(Abilities.of(properties))
-            if not self.abilities.retain and self._learnt.first("retain"):
-                log.warning(
-                    "%s keeps no retained messages: who comes later does not see this device's "
-                    "state, birth certificate and settings until it connects again. Let the broker "
-                    "retain.",
-                    self._broker,
-                )
+            if not self.abilities.retain:
+                self._learnt.say_no_retain(self._broker)
         own = self.receive_maximum
         self.receive_maximum = min(own, getattr(properties, "ReceiveMaximum", None) or own)
 
@@ -420,6 +349,7 @@ class Connection:
         self, client: mqtt.Client, data: Any, flags: Any, code: ReasonCode, properties: Any
     ) -> None:
         self._disconnected = code
+        self._told = flags.is_disconnect_packet_from_server
 
     def _on_publish(
         self, client: mqtt.Client, data: Any, mid: int, code: ReasonCode, properties: Any
@@ -433,7 +363,7 @@ class Connection:
             else:
                 self._acknowledged.append((sent.tag, code.value))
         elif code.value == reason_codes.TOO_LARGE:
-            self._say_too_long(sent.kind, sent.packet)
+            self._learnt.say_too_long(self._broker, sent.kind, sent.packet)
             if sent.tag is not None:
                 self._acknowledged.append((sent.tag, code.value))
         elif sent.required:
@@ -450,7 +380,7 @@ class Connection:
             self.granted[topic] = time.monotonic()
         for code in codes:
             if code.value == reason_codes.NO_WILDCARDS:
-                self._learn(code.value)
+                self._learnt.refuse(code.value, self._pending)
                 self.abilities = self._learnt.within(self.abilities)
             elif code.is_failure:
                 log.warning(

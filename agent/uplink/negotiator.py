@@ -8,8 +8,10 @@ import time
 from agent.base.config import AgentConfig
 from agent.base.errors import PublishError
 from agent.uplink.abilities import Learnt
+from agent.uplink.broken import VersionError
 from agent.uplink.client import Credentials
-from agent.uplink.connection import Connection, VersionError
+from agent.uplink.connection import Connection
+from agent.uplink.reason_codes import NO_RETAIN
 from agent.uplink.resolver.lookup import Address
 
 _RETRY_V5 = 3600.0
@@ -62,7 +64,7 @@ class VersionNegotiator:
         are shown a will that is to be retained: tried once without."""
         self._silent_v311 += 1
         if not error.certain and self._silent_v311 == _MAX_SILENT_CLOSES:
-            self._learnt.refused(retain=False)
+            self._learnt.refuse(NO_RETAIN, 0)
             return PublishError(f"{error} It is tried without retained messages next.")
         if error.certain or self._silent_v311 > _MAX_SILENT_CLOSES:
             self._learnt.renew()

@@ -22,8 +22,9 @@ from agent.host import heartbeat, sd_notify
 from agent.host.sandbox.enter import enter_uplink
 from agent.privacy.policy.rules import resolve
 from agent.uplink import sender
+from agent.uplink.broken import OversizeError
 from agent.uplink.client import load_credentials
-from agent.uplink.connection import Connection, OversizeError
+from agent.uplink.connection import Connection
 from agent.uplink.device_id import Takeovers, refuse_default
 from agent.uplink.health import HealthReporter
 from agent.uplink.inbound import EventCounter, Inbound, Reply

@@ -6,11 +6,13 @@ from __future__ import annotations
 from agent.uplink.unreachable import Trouble
 
 BAD_VERSION = 0x84
+SILENT = 0x8D
 TAKEN_OVER = 0x8E
 """MQTT 3.1.1 says nothing."""
 TOO_LARGE = 0x95
 NO_RETAIN = 0x9A
 NO_QOS = 0x9B
+NO_WILDCARDS = 0xA2
 _LATER = "The device tries again by itself."
 _LOG = "The broker's log says more."
 _LOGIN = "Check mqtt.username, mqtt.password_file and the certificate."
@@ -30,9 +32,9 @@ _TABLE = {
     0x8B: ("it is shutting down", _LATER),
     0x8C: (
         "it wants another way to log in",
-        "Let it take user name and password, or certificates.",
+        "Let it take a password or certificates.",
     ),
-    0x8D: ("it heard nothing for too long", "Check the network, and mqtt.keepalive."),
+    SILENT: ("it heard nothing for too long", "Check the network, and mqtt.keepalive."),
     TAKEN_OVER: ("another client has this device.id", "Give each box its own id under [device]."),
     0x8F: ("it does not take a topic filter", _RIGHTS),
     0x90: ("it does not take a topic", _RIGHTS),
@@ -51,9 +53,8 @@ _TABLE = {
     0x9F: ("connections come too fast", _LATER),
     0xA0: ("the longest time of a connection is over", _LATER),
     0xA1: ("it has no subscription identifiers, and none is used", _LOG),
-    0xA2: ("it has no wildcard subscriptions", "The device goes on with single topics."),
+    NO_WILDCARDS: ("it has no wildcard subscriptions", "The device goes on with single topics."),
 }
-NO_WILDCARDS = 0xA2
 _UNKNOWN = ("a reason that MQTT does not know", _LOG)
 TEXTS = frozenset(text for each in (*_TABLE.values(), _UNKNOWN) for text in each)
 

@@ -63,7 +63,7 @@ _UNKNOWN = Trouble(
 )
 _WEAK = Trouble(
     "the broker's keys or certificate are weaker than this machine permits",
-    "Give the broker a certificate with an EC P-256 or RSA 2048 key or better, signed with SHA-256.",
+    "Give the broker a certificate with an EC P-256 or RSA 2048 key, signed with SHA-256.",
 )
 _MALFORMED = Trouble(
     "the broker's certificate, or its authority's, is not made as RFC 5280 asks",
