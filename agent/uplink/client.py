@@ -20,10 +20,12 @@ from paho.mqtt.properties import Properties
 from agent.base.config import MqttConfig
 from agent.base.errors import ConfigError, reason
 from agent.uplink.credentials import check_tls_files, read_password, refuse_plaintext
+from agent.uplink.reason_codes import TOO_LARGE
 from agent.uplink.resolver.lookup import Address
 
 MAX_PACKET_BYTES = 16_384
 """Of a packet from the broker: 4 KiB of payload, a topic and properties."""
+_UNSPECIFIED = 0x80
 _FIRST = 8
 """Bytes kept of what comes first."""
 _MAX_QOS2_PENDING = 100
@@ -125,8 +127,14 @@ class BoundedClient(mqtt.Client):
     """Whether a TCP connection came about."""
     failure: OSError | None = None
     """Why the connection could not be read any more."""
+    too_large: set[int]
+    """Packet identifiers of messages that the broker found too long."""
     first = b""
     """The first bytes that came: they tell what is no MQTT."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.too_large = set()
 
     def exchange(self, timeout: float) -> MQTTErrorCode:
         """paho's `loop` without its loopback wake-up socket: wait for at most `timeout` seconds,
@@ -175,6 +183,15 @@ class BoundedClient(mqtt.Client):
             raise
         self.first += data[: _FIRST - len(self.first)]
         return data
+
+    def _handle_pubackcomp(self, cmd: Any) -> MQTTErrorCode:
+        # Mosquitto says "packet too large" here, where MQTT 5.0 has no such code, and paho takes
+        # that for a breach of the protocol.
+        packet = self._in_packet["packet"]
+        if self._protocol == mqtt.MQTTv5 and len(packet) > 2 and packet[2] == TOO_LARGE:
+            self.too_large.add(int.from_bytes(packet[:2], "big"))
+            self._in_packet["packet"] = bytearray((*packet[:2], _UNSPECIFIED))
+        return super()._handle_pubackcomp(cmd)
 
     @property
     def overfull(self) -> bool:

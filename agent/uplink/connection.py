@@ -322,6 +322,8 @@ class Connection:
         said = 0 if self._disconnected is None else self._disconnected.value
         if said == reason_codes.SILENT and not self._told:
             return PublishError(f"{self._broker} went away: it was silent for too long.")
+        if said > _REFUSED and not self._told:
+            return PublishError(f"{self._broker} sent what is not MQTT.")
         if said == reason_codes.TAKEN_OVER:
             return TakenOverError(f"{self._broker} has let in another client with this device.id.")
         if said <= _REFUSED:  # paho makes 0x80 of a connection closed without DISCONNECT
@@ -362,10 +364,11 @@ class Connection:
                 self._count_untagged(sent.size)
             else:
                 self._acknowledged.append((sent.tag, code.value))
-        elif code.value == reason_codes.TOO_LARGE:
+        elif mid in self._client.too_large:
+            self._client.too_large.discard(mid)
             self._learnt.say_too_long(self._broker, sent.kind, sent.packet)
             if sent.tag is not None:
-                self._acknowledged.append((sent.tag, code.value))
+                self._acknowledged.append((sent.tag, reason_codes.TOO_LARGE))
         elif sent.required:
             self._refusal = code
         else:

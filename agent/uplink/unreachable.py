@@ -223,7 +223,7 @@ def no_mqtt(first: bytes, *, closed: bool) -> Trouble:
 def _handshake(error: Exception, own: tuple[float, float] | None, now: float) -> Trouble:
     """TLS failed though the broker's certificate was not at fault."""
     name = str(getattr(error, "reason", "") or "").upper()
-    alert = name.partition("ALERT_")[2]
+    alert = name.partition("ALERT_")[2] or name.removeprefix("TLSV1_")
     if alert in _TOO_OLD or name in _TOO_OLD:
         return _OLD
     if alert in _TOO_WEAK or name in _TOO_WEAK:
@@ -233,7 +233,7 @@ def _handshake(error: Exception, own: tuple[float, float] | None, now: float) ->
     if isinstance(error, TimeoutError):
         return _MUTE
     closed = isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionError)
-    if (closed or alert) and own is not None and not in_force(own):
+    if (closed or alert in _ALERTS) and own is not None and not in_force(own):
         return _OWN_EARLY if now < own[0] else _OWN_EXPIRED
     if alert in _ALERTS:
         found = _ALERTS[alert]
