@@ -28,7 +28,7 @@ from agent.uplink.resolver.lookup import Address
 from agent.uplink.state import announcement
 from agent.uplink.topics import HEARD_KINDS, MESSAGE_KINDS, MessageKind, Topics
 from agent.uplink.traffic import MAX_CORRELATION_BYTES
-from agent.uplink.unreachable import Trouble, no_mqtt, unreachable
+from agent.uplink.unreachable import Trouble, unanswered, unreachable
 
 BROKER_TIMEOUT = 5.0
 """Seconds."""
@@ -136,7 +136,9 @@ def is_online(settings: MqttConfig, topics: Topics) -> bool:
     attempt = _Attempt(
         settings, credentials, addresses, f"{topics.device}-check", settings.protocol
     )
-    attempt.client.on_message = lambda _client, _data, message: states.append(bytes(message.payload))
+    attempt.client.on_message = lambda _client, _data, message: states.append(
+        bytes(message.payload)
+    )
     attempt.ask(topics.of("state"), lambda: bool(states))
     return states[:1] == [b"online"]
 
@@ -218,16 +220,13 @@ class _Attempt:
             self._close()
 
     def _judged(self, open_: bool) -> Offer | Trouble | _Unspoken:
-        failure, own = self.client.failure, self._credentials.period
+        client, own = self.client, self._credentials.period
         if self._code is None:
-            if isinstance(failure, ssl.SSLError):
-                return self._unreachable(failure)
-            if failure is not None and own is not None:
-                found = self._unreachable(failure)
-                return _Unspoken(found) if not self.client.first else self._silent(open_)
-            return self._silent(open_)
+            found, another = unanswered(client.first, client.failure, closed=not open_, own=own)
+            return _Unspoken(found) if another else found
         if self._code.is_failure:
             found = reason_codes.trouble(self._code.value)
+            found = replace(found, what=f"the broker says: {found.what}")
             elsewhere = getattr(self._properties, "ServerReference", "")
             if elsewhere:
                 found = replace(found, what=f"{found.what}: {elsewhere[:200]!a}")
@@ -237,10 +236,6 @@ class _Attempt:
             login = self._code.value in (0x86, 0x87)
             return replace(found, advice=f"{found.advice} {odd}".rstrip()) if login else found
         return Offer(self._version, Abilities.of(self._properties))
-
-    def _silent(self, open_: bool) -> Trouble | _Unspoken:
-        found = no_mqtt(self.client.first, closed=not open_)
-        return found if open_ else _Unspoken(found)
 
     def _unreachable(self, error: Exception) -> Trouble:
         return unreachable(

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterable
-from ssl import SSLError
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -34,7 +33,7 @@ from agent.uplink.credentials import odd_ends
 from agent.uplink.resolver.lookup import Address
 from agent.uplink.topics import MESSAGE_KINDS, MessageKind, Topics
 from agent.uplink.traffic import MAX_CORRELATION_BYTES, Message, Sent
-from agent.uplink.unreachable import in_force, no_mqtt, unreachable
+from agent.uplink.unreachable import unanswered, unreachable
 
 log = logging.getLogger(__name__)
 
@@ -269,12 +268,9 @@ class Connection:
             ) from None
         deadline = time.monotonic() + CONNECT_TIMEOUT
         while self._connack is None:
-            code = self._exchange(0.2)
-            if self._connack is None and code != mqtt.MQTT_ERR_SUCCESS:
-                raise self._unanswered()
-            if self._connack is None and time.monotonic() > deadline:
-                found = no_mqtt(self._client.first, closed=False)
-                raise PublishError(f"{self._broker} does not answer: {found.what}. {found.advice}")
+            closed = self._exchange(0.2) != mqtt.MQTT_ERR_SUCCESS
+            if self._connack is None and (closed or time.monotonic() > deadline):
+                raise self._unanswered(closed)
         if self._connack.value == reason_codes.BAD_VERSION:
             version = "5.0" if self.version5 else "3.1.1"
             raise VersionError(f"{self._broker} does not speak MQTT {version}.", certain=True)
@@ -297,20 +293,12 @@ class Connection:
                 f"{self._broker} sent what is not MQTT ({type(error).__name__})."
             ) from None
 
-    def _unanswered(self) -> PublishError:
-        """The connection ended before a CONNACK."""
+    def _unanswered(self, closed: bool) -> PublishError:
+        """No CONNACK came."""
         client = self._client
-        failure, period = client.failure, self._period
-        ended = period is not None and not in_force(period)
-        if isinstance(failure, SSLError) or (ended and not client.first):
-            # TLS 1.3: what the broker thinks of our certificate comes after the handshake.
-            failure = failure or ConnectionError()
-            found = unreachable(failure, reached=True, tls=True, own=period)
-            return PublishError(f"{self._broker} cannot be reached: {found.what}. {found.advice}")
-        found = no_mqtt(client.first, closed=True)
-        return VersionError(
-            f"{self._broker} does not answer: {found.what}. {found.advice}", certain=False
-        )
+        found, another = unanswered(client.first, client.failure, closed=closed, own=self._period)
+        error = PublishError(f"{self._broker} does not answer: {found.what}. {found.advice}")
+        return VersionError(str(error), certain=False) if another else error
 
     def _hint(self) -> str:
         login = self._connack is not None and self._connack.value in (0x86, 0x87)

@@ -156,7 +156,7 @@ _CUT = Trouble("the connection was closed in the TLS handshake", _PORTS)
 _MUTE = Trouble("no answer to the TLS handshake", _PORTS)
 _NAMELESS = Trouble("this name is unknown", "Check mqtt.host and the network's name server.")
 _SLOW = Trouble("no answer", "Check mqtt.host, the network and the firewall.")
-_REFUSED = Trouble("nothing listens there", "Start the broker, or check mqtt.port.")
+_REFUSED = Trouble("refused: nothing listens there", "Start the broker, or check mqtt.port.")
 _AWAY = Trouble("no way leads there", "Check mqtt.host, cable or Wi-Fi, and the route.")
 _OTHER = "Check mqtt.host, mqtt.port and the network."
 _OTHER_TLS = "Check mqtt.ca_file, mqtt.cert_file and mqtt.key_file."
@@ -204,13 +204,26 @@ def unreachable(
     return _AWAY if number in _NO_WAY else Trouble(reason(error), _OTHER)
 
 
-def in_force(period: tuple[float, float]) -> bool:
-    """Whether a certificate holds now, by this machine's clock."""
+def unanswered(
+    first: bytes, failure: OSError | None, *, closed: bool, own: tuple[float, float] | None
+) -> tuple[Trouble, bool]:
+    """Why no CONNACK came, and whether that may be due to the version of MQTT.
+
+    `first`: bytes that came; `failure`: of reading; `closed`: whether the connection was closed;
+    `own`: see `unreachable`.
+    """
+    over = own is not None and not _in_force(own)
+    if isinstance(failure, ssl.SSLError) or (closed and over and not first):
+        # TLS 1.3: what the broker thinks of our certificate comes after the handshake.
+        return unreachable(failure or ConnectionError(), reached=True, tls=True, own=own), False
+    return _no_mqtt(first, closed), closed
+
+
+def _in_force(period: tuple[float, float]) -> bool:
     return period[0] <= time.time() <= period[1]
 
 
-def no_mqtt(first: bytes, *, closed: bool) -> Trouble:
-    """Why no CONNACK came: `first` bytes that did; whether the connection was `closed`."""
+def _no_mqtt(first: bytes, closed: bool) -> Trouble:
     if first[:1] in (b"\x15", b"\x16") and first[1:2] == b"\x03":
         return _SPEAKS_TLS
     if first.startswith(b"HTTP/"):
@@ -233,7 +246,7 @@ def _handshake(error: Exception, own: tuple[float, float] | None, now: float) ->
     if isinstance(error, TimeoutError):
         return _MUTE
     closed = isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionError)
-    if (closed or alert in _ALERTS) and own is not None and not in_force(own):
+    if (closed or alert in _ALERTS) and own is not None and not _in_force(own):
         return _OWN_EARLY if now < own[0] else _OWN_EXPIRED
     if alert in _ALERTS:
         found = _ALERTS[alert]

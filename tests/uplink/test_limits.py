@@ -257,7 +257,8 @@ def test_every_refusal_has_a_sentence_of_our_own_in_both(
         with caplog.at_level(logging.WARNING), stepped_uplink(config) as (uplink, _):
             uplink.step(0.2)
         assert text in found.what
-        assert f"refuses us: {found.what}. {found.advice}" in caplog.records[0].getMessage()
+        what = found.what.removeprefix("the broker says: ")
+        assert f"refuses us: {what}. {found.advice}" in caplog.records[0].getMessage()
 
 
 def test_every_message_fits_into_the_packet_that_is_asked_for(tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ def test_lines_of_an_undisturbed_run_are_good() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "uplink: The broker at 127.0.0.1:1883 cannot be reached: nothing listens there. Start "
-        "the broker, or check mqtt.port. Next try in 0.5 s; summaries wait in the outbox.",
+        "uplink: The broker at 127.0.0.1:1883 cannot be reached: refused: nothing listens there. "
+        "Start the broker, or check mqtt.port. Next try in 0.5 s; summaries wait in the outbox.",
         "uplink: Could not write to the outbox /run/outbox/outbox.db: full. Free disk space "
         "or repair the storage; nothing was lost from the outbox. Next try in 5 s.",
         "uplink: 2 rows of the outbox are not what this device may say, or more than it may say in "
