@@ -21,6 +21,8 @@ RECORDED = ("summary", "event", "receipt")
 """Kinds that wait in the outbox until the broker has answered, which it does from QoS 1 on."""
 WANTED = 4096
 """Bytes of a packet that every message fits into."""
+_BRIEF, _CUTS = 10.0, 3
+"""Seconds of a connection, and how many so brief with the same packet are no accident."""
 _FORGET = 3600.0
 """Seconds after which what a broker refused is tried again."""
 
@@ -61,6 +63,9 @@ class Learnt:
     packet: int | None = None
     wildcards: bool = True
     _until: float = float("inf")
+    _cuts: int = 0
+    """Brief connections in a row that were cut when the same packet had no answer."""
+    _cut_at: int = 0
     _said: set[str] = field(default_factory=set)
 
     def refuse(self, code: int, longest: int) -> None:
@@ -77,6 +82,17 @@ class Learnt:
         else:
             return
         self._until = time.monotonic() + _FORGET
+
+    def cut(self, longest: int, opened: float) -> None:
+        """The connection of this instant, monotonic seconds, was cut without a word when a packet
+        of `longest` bytes had no answer, as brokers do over MQTT 3.1.1 that find it too long. Where
+        that comes again and again it is gone without, for an hour."""
+        brief = time.monotonic() - opened < _BRIEF
+        self._cuts = self._cuts + 1 if brief and longest == self._cut_at else int(brief)
+        self._cut_at = longest
+        if self._cuts >= _CUTS:
+            self._cuts = 0
+            self.refuse(reason_codes.TOO_LARGE, longest)
 
     def expire(self) -> None:
         """Forget what was refused long ago."""

@@ -86,6 +86,7 @@ class Connection:
         self._period = credentials.period
         self._learnt = learnt
         self.abilities = learnt.within(Abilities())
+        self._opened = time.monotonic()
         self._longest = 0
         """Bytes of the longest packet sent."""
         self._client = self._make_client(config.device.id, credentials)
@@ -315,6 +316,12 @@ class Connection:
         if said == reason_codes.TAKEN_OVER:
             return TakenOverError(f"{self._broker} has let in another client with this device.id.")
         if said <= _REFUSED:  # paho makes 0x80 of a connection closed without DISCONNECT
+            if self._unacknowledged:  # no takeover: those come at any time
+                self._learnt.cut(self._pending, self._opened)
+                return PublishError(
+                    f"{self._broker} cuts the connection when a message of {self._pending} bytes "
+                    "is sent."
+                )
             return CutError(f"{self._broker} went away: the connection was cut.")
         self._learnt.refuse(said, self._pending)
         found = reason_codes.trouble(said)

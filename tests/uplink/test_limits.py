@@ -128,6 +128,22 @@ def test_short_packets_let_pass_what_fits_and_the_rest_is_named_once(
     assert "health" not in text
 
 
+def test_over_3_1_1_where_the_broker_cuts_without_a_word(
+    tmp_path: Path, make_mosquitto: Make, listen: Listen, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = make_mosquitto(f"{ANYONE}max_packet_size 400")
+    broker.start()
+    config = agent_config(tmp_path, broker.port, protocol="3.1.1")
+    fill(config, 2)
+    reader = listen(broker.port)
+    with stepped_uplink(config) as (uplink, outbox):
+        until(uplink, lambda: said(caplog, "this message, summary"), "it is learnt")
+        until(uplink, lambda: reader.bodies("health") and uplink._sender.drained, "the rest")
+        assert uplink.connected
+        assert summaries(outbox) == 2
+    assert said(caplog, "another client") == 0
+
+
 def test_messages_refused_as_too_long_stay_and_the_others_go(
     tmp_path: Path, make_mosquitto: Make, listen: Listen, caplog: pytest.LogCaptureFixture
 ) -> None:
