@@ -233,7 +233,7 @@ class _Attempt:
             if self._code.value == reason_codes.BAD_VERSION:
                 return _Unspoken(found)
             odd = odd_ends(self._credentials.password)
-            login = self._code.value in (0x86, 0x87)
+            login = self._code.value in reason_codes.LOGIN
             return replace(found, advice=f"{found.advice} {odd}".rstrip()) if login else found
         return Offer(self._version, Abilities.of(self._properties))
 

@@ -276,11 +276,7 @@ class Connection:
             version = "5.0" if self.version5 else "3.1.1"
             raise VersionError(f"{self._broker} does not speak MQTT {version}.", certain=True)
         if self._connack.is_failure:
-            self._learnt.refuse(self._connack.value, self._pending)
-            found = reason_codes.trouble(self._connack.value)
-            raise PublishError(
-                f"{self._broker} refuses us: {found.what}. {found.advice}{self._hint()}"
-            )
+            raise self._refused_by(self._connack.value)
 
     def _exchange(self, timeout: float) -> int:
         """paho's loop. Raises `PublishError` also for malformed packets."""
@@ -301,9 +297,16 @@ class Connection:
         error = PublishError(f"{self._broker} does not answer: {found.what}. {found.advice}")
         return VersionError(str(error), certain=False) if another else error
 
-    def _hint(self) -> str:
-        login = self._connack is not None and self._connack.value in (0x86, 0x87)
-        return f" {self._password_note}" if login and self._password_note else ""
+    def _refused_by(self, code: int) -> PublishError:
+        """The CONNACK refuses us."""
+        self._learnt.refuse(code, self._pending)
+        found = reason_codes.trouble(code)
+        if code in reason_codes.LOGIN and self._password_note:
+            return PublishError(
+                f"{self._broker} refuses us: {found.what}. {found.advice} "
+                f"Also: {self._password_note}"
+            )
+        return PublishError(f"{self._broker} refuses us: {found.what}. {found.advice}")
 
     def _lost(self, code: int | None) -> PublishError:
         if self._client.oversize:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from agent.uplink.unreachable import Trouble
 
 BAD_VERSION = 0x84
+LOGIN = (0x86, 0x87)
 SILENT = 0x8D
 TAKEN_OVER = 0x8E
 """MQTT 3.1.1 says nothing."""

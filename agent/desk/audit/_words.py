@@ -29,6 +29,7 @@ from agent.desk.audit._artifacts import Finding
 from agent.host import swap
 from agent.host.sandbox.enter import WITHOUT
 from agent.uplink import reason_codes, unreachable
+from agent.uplink.credentials import ODD_ENDS
 from agent.uplink.topics import MESSAGE_KINDS
 
 _SOURCE = Path(__file__).resolve().parents[2]
@@ -66,7 +67,8 @@ _NUMBER = re.compile(r"-?\d{1,7}(\.\d{1,3})?")
 _WORDS = frozenset({
     *get_args(EventCode), *get_args(Layer), *get_args(PerceiveOpening), *get_args(UplinkOpening),
     *(f"certificate verify failed: {each}" for each in CERTIFICATE.values()),
-    *unreachable.TEXTS, *reason_codes.TEXTS, *(each.partition("/")[0] for each in MESSAGE_KINDS),
+    ODD_ENDS, *unreachable.TEXTS, *reason_codes.TEXTS,
+    *(each.partition("/")[0] for each in MESSAGE_KINDS),
     *WITHOUT.values(), "The others hold.", "no capabilities", "running", "paused", "quiet",
     "open", "closed", "confined", "-", "5.0", "3.1.1", "landlock", "seccomp", "mdwe",
     "no new privileges", "no core dumps", "perceive", "uplink",
