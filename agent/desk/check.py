@@ -152,8 +152,9 @@ def _broker(config: AgentConfig) -> PartStatus:
     if lacking:
         what = "; ".join(each.what for each in lacking)
         return PartStatus(whole, f"{detail}; {what}", " ".join(each.advice for each in lacking))
+    spoken = settings.model_copy(update={"protocol": offer.version})
     runs_here = examine(heartbeat.place(config.update.folder), "uplink")[0] != "absent"
-    if not runs_here and is_online(settings, Topics(config)):
+    if not runs_here and is_online(spoken, Topics(config)):
         return PartStatus(
             True,
             f"{detail}; a device with device.id {config.device.id} is connected",

@@ -291,14 +291,12 @@ class Connection:
             ) from None
 
     def _unanswered(self, closed: bool) -> PublishError:
-        """No CONNACK came."""
         client = self._client
         found, another = unanswered(client.first, client.failure, closed=closed, own=self._period)
         error = PublishError(f"{self._broker} does not answer: {found.what}. {found.advice}")
         return VersionError(str(error), certain=False) if another else error
 
     def _refused_by(self, code: int) -> PublishError:
-        """The CONNACK refuses us."""
         self._learnt.refuse(code, self._pending)
         found = reason_codes.trouble(code)
         if code in reason_codes.LOGIN and self._password_note:
