@@ -47,12 +47,12 @@ class Trouble:
 
 
 _EXPIRED = Trouble(
-    "the broker's certificate has expired",
+    "the broker's certificate, or its authority's, has expired",
     f"This machine's clock says {DATE}. If that is right give the broker a new certificate, else "
     "set the clock (NTP).",
 )
 _EARLY = Trouble(
-    "the broker's certificate is not yet valid",
+    "the broker's certificate, or its authority's, is not yet valid",
     f"This machine's clock says {DATE}. If that is wrong set it (NTP), else give the broker a "
     "certificate that is in force.",
 )
@@ -90,11 +90,11 @@ _VERIFY = {
     26: _MALFORMED,
     62: Trouble(
         "the broker's certificate is for another host name",
-        "Set mqtt.host to a name that stands in it, or give the broker one for this name.",
+        "Set mqtt.host to a name of its subjectAltName, or give the broker one for this name.",
     ),
     64: Trouble(
         "the broker's certificate is for another IP address",
-        "Set mqtt.host to a name that stands in it, or give the broker one for this address.",
+        "Set mqtt.host to a name of its subjectAltName, or give the broker one for this address.",
     ),
     66: _WEAK,
     67: _WEAK,

@@ -56,7 +56,8 @@ def test_lines_of_an_undisturbed_run_are_good() -> None:
         "sent. Next try in 0.5 s; summaries wait in the outbox.",
         "uplink: The broker at 127.0.0.1:1883 refuses us: user name or password are wrong. Check "
         "mqtt.username, mqtt.password_file and the certificate. Also: The password begins or ends "
-        "with a space, which is sent as part of it. Next try in 0.5 s; summaries wait in the outbox.",
+        "with a space, which is sent as part of it. Next try in 0.5 s; summaries wait in the "
+        "outbox.",
         "uplink: 2 rows of the outbox are not what this device may say, or more than it may say in "
         "a day: removed, not sent.",
         "uplink: The broker at 127.0.0.1:1883 sent what is not MQTT (IndexError). Next try in 1.5 "
