@@ -222,7 +222,9 @@ class _Attempt:
     def _judged(self, open_: bool) -> Offer | Trouble | _Unspoken:
         client, own = self.client, self._credentials.period
         if self._code is None:
-            found, another = unanswered(client.first, client.failure, closed=not open_, own=own)
+            found, another = unanswered(
+                client.first, client.failure, closed=not open_, tls=self._settings.tls, own=own
+            )
             return _Unspoken(found) if another else found
         if self._code.is_failure:
             found = reason_codes.trouble(self._code.value)

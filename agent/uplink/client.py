@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -183,6 +184,17 @@ class BoundedClient(mqtt.Client):
             raise
         self.first += data[: _FIRST - len(self.first)]
         return data
+
+    def _sock_send(self, buf: Any) -> int:
+        try:
+            return super()._sock_send(buf)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError as error:
+            self.failure = error
+            with contextlib.suppress(OSError):
+                self._sock_recv(1)  # an alert of TLS says why
+            raise
 
     def _handle_pubackcomp(self, cmd: Any) -> MQTTErrorCode:
         # Mosquitto says "packet too large" here, where MQTT 5.0 has no such code, and paho takes

@@ -110,8 +110,7 @@ class Connection:
     @property
     def _pending(self) -> int:
         """Bytes of the longest packet that has no answer, of the longest sent if all have."""
-        pending = [each.packet for each in self._unacknowledged.values()]
-        return max(pending, default=self._longest)
+        return max((each.packet for each in self._unacknowledged.values()), default=self._longest)
 
     def drain_acknowledged(self) -> list[tuple[int, int]]:
         """Tags of the messages whose PUBACK came since the last call, with its reason code."""
@@ -292,7 +291,9 @@ class Connection:
 
     def _unanswered(self, closed: bool) -> PublishError:
         client = self._client
-        found, another = unanswered(client.first, client.failure, closed=closed, own=self._period)
+        found, another = unanswered(
+            client.first, client.failure, closed=closed, tls=self._params.tls, own=self._period
+        )
         error = PublishError(f"{self._broker} does not answer: {found.what}. {found.advice}")
         return VersionError(str(error), certain=False) if another else error
 

@@ -168,13 +168,24 @@ _WEB = Trouble(
 )
 _STRANGE = Trouble("what listens there does not speak MQTT", "Check mqtt.host and mqtt.port.")
 _HUNG_UP = Trouble("it closes the connection instead of answering", _PORTS)
+_NO_CERTIFICATE = Trouble(
+    "the broker closes the connection after the TLS handshake",
+    "It may ask for a client certificate: set mqtt.cert_file and mqtt.key_file, or enrol this "
+    "device. Its log says why.",
+)
+_CERTIFICATE = Trouble(
+    "the broker closes the connection after the TLS handshake and this device's certificate",
+    "It may not trust who made it: compare mqtt.cert_file with the broker's authority. Its log "
+    "says why.",
+)
 _SILENT = Trouble("connected, but no MQTT answer", _PORTS)
 TEXTS = frozenset(
     text
     for each in (
         *_VERIFY.values(), *_ALERTS.values(), _UNVERIFIED, _OWN_EXPIRED, _OWN_EARLY, _OLD, _PLAIN,
         _CUT, _MUTE, _NAMELESS, _SLOW, _REFUSED, _AWAY, _SPEAKS_TLS, _WEB, _STRANGE, _HUNG_UP,
-        _SILENT, _WEAK, Trouble(_OTHER, _OTHER_TLS), Trouble(_CLOCK, _PORTS),
+        _SILENT, _WEAK, _NO_CERTIFICATE, _CERTIFICATE, Trouble(_OTHER, _OTHER_TLS),
+        Trouble(_CLOCK, _PORTS),
     )
     for text in (each.what, each.advice)
 )  # fmt: skip
@@ -205,17 +216,26 @@ def unreachable(
 
 
 def unanswered(
-    first: bytes, failure: OSError | None, *, closed: bool, own: tuple[float, float] | None
+    first: bytes,
+    failure: OSError | None,
+    *,
+    closed: bool,
+    tls: bool,
+    own: tuple[float, float] | None,
 ) -> tuple[Trouble, bool]:
     """Why no CONNACK came, and whether that may be due to the version of MQTT.
 
     `first`: bytes that came; `failure`: of reading; `closed`: whether the connection was closed;
-    `own`: see `unreachable`.
+    `tls`, `own`: see `unreachable`.
     """
     over = own is not None and not _in_force(own)
-    if isinstance(failure, ssl.SSLError) or (closed and over and not first):
+    ended = isinstance(failure, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+    alert = isinstance(failure, ssl.SSLError) and not ended
+    if alert or (closed and over and not first):
         # TLS 1.3: what the broker thinks of our certificate comes after the handshake.
         return unreachable(failure or ConnectionError(), reached=True, tls=True, own=own), False
+    if tls and closed and not first:
+        return _NO_CERTIFICATE if own is None else _CERTIFICATE, True
     return _no_mqtt(first, closed), closed
 
 

@@ -188,8 +188,8 @@ def test_what_a_broker_says_of_this_devices_certificate(
         expired = both(config(authority.make("over", days=(-9, -2)), at), caplog)
         assert expired.what == "this device's certificate has expired"
         strange = both(config(stranger.make("strange"), at), caplog)
-        assert strange.what == "the broker refuses this device's certificate"
-    assert both(config(None), caplog).what.startswith("the broker asks for a client certificate")
+        assert "this device's certificate" in strange.what
+        assert "authority" in strange.advice
 
 
 @contextlib.contextmanager
