@@ -21,7 +21,7 @@ from agent.base.config import AgentConfig
 from agent.base.errors import AgentError
 from agent.base.quotas import quotas
 from agent.desk import check_camera
-from agent.desk.check_broker import connect, is_online
+from agent.desk.check_broker import connect, is_online, shortcomings
 from agent.desk.check_heat import heat
 from agent.desk.check_updates import updates
 from agent.host import heartbeat, swap
@@ -36,6 +36,7 @@ from agent.privacy.policy.rules import resolve
 from agent.text.sentiment import Sentiment
 from agent.uplink.device_id import refuse_default
 from agent.uplink.topics import Topics
+from agent.uplink.unreachable import Trouble
 from agent.uplink.warden.state import is_exposed, state_path
 from agent.vision.micro.network import NetworkState, SpotterNetwork
 from agent.vision.micro.stream import INPUTS
@@ -141,13 +142,19 @@ def _broker(config: AgentConfig) -> PartStatus:
     place = f"{settings.host}:{settings.port}" + (" with TLS" if settings.tls else "")
     start = time.monotonic()
     refuse_default(config)
-    problem, advice = connect(settings, f"{config.device.id}-check")
-    if problem:
-        return PartStatus(False, f"{place}: {problem}", advice)
+    offer = connect(settings, f"{config.device.id}-check")
+    if isinstance(offer, Trouble):
+        return PartStatus(False, f"{place}: {offer.what}", offer.advice)
     took = (time.monotonic() - start) * 1e3
-    detail = f"{place}, MQTT {settings.protocol}, answered in {took:.0f} ms"
+    able = offer.abilities
+    detail = f"{place}, MQTT {offer.version}, QoS {able.qos}, answered in {took:.0f} ms"
+    whole, lacking = shortcomings(config, offer)
+    if lacking:
+        what = "; ".join(each.what for each in lacking)
+        return PartStatus(whole, f"{detail}; {what}", " ".join(each.advice for each in lacking))
+    spoken = settings.model_copy(update={"protocol": offer.version})
     runs_here = examine(heartbeat.place(config.update.folder), "uplink")[0] != "absent"
-    if not runs_here and is_online(settings, Topics(config)):
+    if not runs_here and is_online(spoken, Topics(config)):
         return PartStatus(
             True,
             f"{detail}; a device with device.id {config.device.id} is connected",

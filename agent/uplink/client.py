@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
+from cryptography.x509 import load_pem_x509_certificate
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -19,10 +21,14 @@ from paho.mqtt.properties import Properties
 from agent.base.config import MqttConfig
 from agent.base.errors import ConfigError, reason
 from agent.uplink.credentials import check_tls_files, read_password, refuse_plaintext
+from agent.uplink.reason_codes import TOO_LARGE
 from agent.uplink.resolver.lookup import Address
 
 MAX_PACKET_BYTES = 16_384
 """Of a packet from the broker: 4 KiB of payload, a topic and properties."""
+_UNSPECIFIED = 0x80
+_FIRST = 8
+"""Bytes kept of what comes first."""
 _MAX_QOS2_PENDING = 100
 """Incomplete inbound QoS 2 messages; this client subscribes with QoS 1."""
 
@@ -35,6 +41,8 @@ class Credentials:
     tls: ssl.SSLContext | None
     certificate: tuple[Path, tuple[int, ...]] | None = None
     """The file that holds certificate and key, and which one it was when it was read."""
+    period: tuple[float, float] | None = None
+    """From when to when this device's certificate holds, UTC seconds; None: it has none."""
 
     @property
     def replaced(self) -> bool:
@@ -63,7 +71,9 @@ def load_credentials(params: MqttConfig) -> Credentials:
     one = params.cert_file == params.key_file
     certificate = params.cert_file if params.tls and one else None
     before = None if certificate is None else (certificate, _which(certificate))
-    return Credentials(password, _tls(params) if params.tls else None, before)
+    tls = _tls(params) if params.tls else None
+    period = _period(params.cert_file) if params.tls and params.cert_file else None
+    return Credentials(password, tls, before, period)
 
 
 def _which(path: Path) -> tuple[int, ...]:
@@ -91,6 +101,16 @@ def _tls(params: MqttConfig) -> ssl.SSLContext:
     return context
 
 
+def _period(path: Path) -> tuple[float, float] | None:
+    """Of a certificate; None where the file does not say."""
+    try:
+        certificate = load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return begin.timestamp(), end.timestamp()
+
+
 class BoundedClient(mqtt.Client):
     """Ends the connection on a packet longer than `MAX_PACKET_BYTES`, unread (only MQTT 5.0 brokers
     can be told the limit).
@@ -104,6 +124,18 @@ class BoundedClient(mqtt.Client):
     """Where the broker may be, in the order in which to try them."""
     oversize = False
     """Whether the connection ended because of such a packet."""
+    reached = False
+    """Whether a TCP connection came about."""
+    failure: OSError | None = None
+    """Why the connection could not be read any more."""
+    too_large: set[int]
+    """Packet identifiers of messages that the broker found too long."""
+    first = b""
+    """The first bytes that came: they tell what is no MQTT."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.too_large = set()
 
     def exchange(self, timeout: float) -> MQTTErrorCode:
         """paho's `loop` without its loopback wake-up socket: wait for at most `timeout` seconds,
@@ -130,9 +162,12 @@ class BoundedClient(mqtt.Client):
             if time.monotonic() > last:
                 break
             try:
-                return _connect(address, self._port, timeout)
+                sock = _connect(address, self._port, timeout)
             except OSError as error:
                 refusal = error
+            else:
+                self.reached = True
+                return sock
         raise refusal
 
     def _sock_recv(self, bufsize: int) -> bytes:
@@ -140,7 +175,35 @@ class BoundedClient(mqtt.Client):
         if bufsize > MAX_PACKET_BYTES:
             self.oversize = True
             raise ConnectionError(f"a packet of {bufsize} bytes")
-        return super()._sock_recv(bufsize)
+        try:
+            data = super()._sock_recv(bufsize)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError as error:
+            self.failure = error  # paho keeps it to itself
+            raise
+        self.first += data[: _FIRST - len(self.first)]
+        return data
+
+    def _sock_send(self, buf: Any) -> int:
+        try:
+            return super()._sock_send(buf)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError as error:
+            self.failure = error
+            with contextlib.suppress(OSError):
+                self._sock_recv(1)  # an alert of TLS says why
+            raise
+
+    def _handle_pubackcomp(self, cmd: Any) -> MQTTErrorCode:
+        # Mosquitto says "packet too large" here, where MQTT 5.0 has no such code, and paho takes
+        # that for a breach of the protocol.
+        packet = self._in_packet["packet"]
+        if self._protocol == mqtt.MQTTv5 and len(packet) > 2 and packet[2] == TOO_LARGE:
+            self.too_large.add(int.from_bytes(packet[:2], "big"))
+            self._in_packet["packet"] = bytearray((*packet[:2], _UNSPECIFIED))
+        return super()._handle_pubackcomp(cmd)
 
     @property
     def overfull(self) -> bool:

@@ -10,16 +10,18 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.base.config import AgentConfig
 from agent.base.errors import PublishError, reason
+from agent.uplink import reason_codes
+from agent.uplink.abilities import Abilities, Learnt, packet_bytes
+from agent.uplink.broken import CutError, OversizeError, TakenOverError, VersionError
 from agent.uplink.client import (
     BoundedClient,
     Credentials,
@@ -30,6 +32,8 @@ from agent.uplink.client import (
 from agent.uplink.credentials import odd_ends
 from agent.uplink.resolver.lookup import Address
 from agent.uplink.topics import MESSAGE_KINDS, MessageKind, Topics
+from agent.uplink.traffic import MAX_CORRELATION_BYTES, Message, Sent
+from agent.uplink.unreachable import unanswered, unreachable
 
 log = logging.getLogger(__name__)
 
@@ -37,60 +41,9 @@ CONNECT_TIMEOUT = 10.0
 """Seconds for TCP, TLS and the CONNACK, each."""
 ACK_TIMEOUT = 20.0
 """Seconds after which an unacknowledged message ends the connection."""
-MAX_CORRELATION_BYTES = 64
-"""Longer correlation data of a request is not returned."""
 _MAX_INBOX = 100
 _REFUSED = 128
 """Reason codes from here on are failures (MQTT 5.0, section 2.4)."""
-_BAD_VERSION = 0x84
-_TAKEN_OVER = 0x8E
-"""Session taken over (MQTT 5.0, 3.14.2.1); MQTT 3.1.1 says nothing."""
-_RETRY_V5 = 3600.0
-"""Seconds before a broker that supports only 3.1.1 is tried with 5.0 again."""
-_MAX_SILENT_CLOSES = 2
-"""Consecutive connections closed without a CONNACK before 3.1.1 is tried: some brokers reject 5.0
-so."""
-
-
-class VersionError(PublishError):
-    """The broker refuses this MQTT version (`certain`), or closed without a CONNACK."""
-
-    def __init__(self, text: str, certain: bool) -> None:
-        super().__init__(text)
-        self.certain = certain
-
-
-class OversizeError(PublishError):
-    """The broker sent a packet longer than `MAX_PACKET_BYTES`."""
-
-
-class CutError(PublishError):
-    """The broker ended an accepted connection without saying why."""
-
-
-class TakenOverError(CutError):
-    """The broker said that another client with the same id has come."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """An inbound message, not validated."""
-
-    topic: str | None
-    """None: not UTF-8."""
-    payload: bytes
-    retain: bool
-    correlation: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """A message that is not acknowledged."""
-
-    tag: int | None
-    at: float
-    size: int
-    required: bool
 
 
 class Connection:
@@ -102,9 +55,10 @@ class Connection:
         credentials: Credentials,
         addresses: tuple[Address, ...],
         protocol: str,
+        learnt: Learnt,
     ) -> None:
         """Connect to the first of `addresses` that answers and wait for the broker's CONNACK;
-        `protocol`: "5" or "3.1.1".
+        `protocol`: "5" or "3.1.1"; `learnt`: what the broker refused before, kept up to date.
 
         Raises `PublishError`; `VersionError` where another protocol is worth a try.
         """
@@ -117,16 +71,24 @@ class Connection:
         """Number and bytes of the delivered messages without a tag."""
         self._inbox: list[Message] = []
         self._dropped = 0
-        self._unacknowledged: dict[int, _Sent] = {}
+        self._unacknowledged: dict[int, Sent] = {}
         self._subscribing: dict[int, str] = {}
         """Filters by the packet that asks for them."""
         self.granted: dict[str, float] = {}
         """When the broker last granted a subscription, monotonic seconds, by filter."""
         self._connack: ReasonCode | None = None
         self._disconnected: ReasonCode | None = None
+        self._told = False
+        """Whether the broker said why it ended the connection."""
         self._refusal: ReasonCode | None = None
         self.receive_maximum = config.mqtt.in_flight
         """Unacknowledged messages permitted: the lower of `mqtt.in_flight` and the broker's."""
+        self._period = credentials.period
+        self._learnt = learnt
+        self.abilities = learnt.within(Abilities())
+        self._opened = time.monotonic()
+        self._longest = 0
+        """Bytes of the longest packet sent."""
         self._client = self._make_client(config.device.id, credentials)
         self._client.addresses = addresses
         try:
@@ -144,6 +106,11 @@ class Connection:
     def idle(self) -> bool:
         """Whether everything sent was acknowledged."""
         return not self._unacknowledged
+
+    @property
+    def _pending(self) -> int:
+        """Bytes of the longest packet that has no answer, of the longest sent if all have."""
+        return max((each.packet for each in self._unacknowledged.values()), default=self._longest)
 
     def drain_acknowledged(self) -> list[tuple[int, int]]:
         """Tags of the messages whose PUBACK came since the last call, with its reason code."""
@@ -169,20 +136,35 @@ class Connection:
         *,
         tag: int | None = None,
         correlation: bytes | None = None,
-    ) -> None:
-        """Send one message; `tag`: see `drain_acknowledged`. Raises `PublishError`."""
+    ) -> bool:
+        """Send one message; `tag`: see `drain_acknowledged`. Returns whether it was sent: not what
+        is longer than the broker takes, nor what has a tag where the broker acknowledges nothing.
+        The log says so once. Raises `PublishError`."""
         properties = None
         if self.version5:
             properties = publish_properties(kind.urn, kind.expiry, correlation)
+        name, able = self._topics.kind(topic), self.abilities
+        qos = min(kind.qos, able.qos)
+        if tag is not None and qos == 0:
+            self._learnt.say_no_answer(self._broker)
+            return False
+        size = packet_bytes(topic, len(body), qos, properties)
+        if not able.fits(size):
+            self._learnt.say_too_long(self._broker, name, size)
+            return False
         info = self._client.publish(
-            topic, body, qos=kind.qos, retain=kind.retain, properties=properties
+            topic, body, qos=qos, retain=kind.retain and able.retain, properties=properties
         )
         if info.rc != mqtt.MQTT_ERR_SUCCESS:
             raise self._lost(info.rc)
-        if kind.qos:
-            self._unacknowledged[info.mid] = _Sent(tag, time.monotonic(), len(body), kind.required)
+        self._longest = max(self._longest, size)
+        if qos:
+            self._unacknowledged[info.mid] = Sent(
+                tag, time.monotonic(), len(body), kind.required, name, size
+            )
         else:
             self._count_untagged(len(body))
+        return True
 
     def subscribe(self, topics: Iterable[tuple[str, bool]]) -> None:
         """`topics`: (filter, whether to receive retained messages). A refused subscription is only
@@ -215,9 +197,10 @@ class Connection:
         connection must be given up."""
         code = self._exchange(timeout)
         if self._refusal is not None:
+            found = reason_codes.trouble(self._refusal.value)
             raise PublishError(
-                f"{self._broker} does not take our messages: {self._refusal}. "
-                f"Check that it lets this device write to {self._topics.base}/#."
+                f"{self._broker} does not take our messages: {found.what}. {found.advice} "
+                f"It must let this device write to {self._topics.base}/#."
             )
         if code != mqtt.MQTT_ERR_SUCCESS or self._disconnected is not None:
             raise self._lost(code)
@@ -263,7 +246,10 @@ class Connection:
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
-        client.will_set(self._topics.of("state"), b"offline", qos=1, retain=True)
+        able = self.abilities
+        client.will_set(
+            self._topics.of("state"), b"offline", qos=min(1, able.qos), retain=able.retain
+        )
         credentials.authenticate(client, self._params.username)
         return client
 
@@ -274,19 +260,22 @@ class Connection:
                 self._params.host, self._params.port, self._params.keepalive, properties=properties
             )
         except (OSError, ValueError) as error:
-            raise PublishError(f"{self._broker} cannot be reached: {reason(error)}.") from None
+            found = unreachable(
+                error, reached=self._client.reached, tls=self._params.tls, own=self._period
+            )
+            raise PublishError(
+                f"{self._broker} cannot be reached: {found.what}. {found.advice}"
+            ) from None
         deadline = time.monotonic() + CONNECT_TIMEOUT
         while self._connack is None:
-            code = self._exchange(0.2)
-            if self._connack is None and code != mqtt.MQTT_ERR_SUCCESS:
-                raise VersionError(f"{self._lost(code)} It had not accepted us yet.", certain=False)
-            if self._connack is None and time.monotonic() > deadline:
-                raise PublishError(f"{self._broker} takes connections but does not answer.")
-        if self._connack.value == _BAD_VERSION:
+            closed = self._exchange(0.2) != mqtt.MQTT_ERR_SUCCESS
+            if self._connack is None and (closed or time.monotonic() > deadline):
+                raise self._unanswered(closed)
+        if self._connack.value == reason_codes.BAD_VERSION:
             version = "5.0" if self.version5 else "3.1.1"
             raise VersionError(f"{self._broker} does not speak MQTT {version}.", certain=True)
         if self._connack.is_failure:
-            raise PublishError(f"{self._broker} refuses us: {self._connack}.{self._hint()}")
+            raise self._refused_by(self._connack.value)
 
     def _exchange(self, timeout: float) -> int:
         """paho's loop. Raises `PublishError` also for malformed packets."""
@@ -300,22 +289,45 @@ class Connection:
                 f"{self._broker} sent what is not MQTT ({type(error).__name__})."
             ) from None
 
-    def _hint(self) -> str:
-        name = str(self._connack).lower()
-        if "user name" in name or "authori" in name:
-            advice = " Check mqtt.username, mqtt.password_file and the certificate."
-            return f"{advice} {self._password_note}".rstrip()
-        return ""
+    def _unanswered(self, closed: bool) -> PublishError:
+        client = self._client
+        found, another = unanswered(
+            client.first, client.failure, closed=closed, tls=self._params.tls, own=self._period
+        )
+        error = PublishError(f"{self._broker} does not answer: {found.what}. {found.advice}")
+        return VersionError(str(error), certain=False) if another else error
+
+    def _refused_by(self, code: int) -> PublishError:
+        self._learnt.refuse(code, self._pending)
+        found = reason_codes.trouble(code)
+        if code in reason_codes.LOGIN and self._password_note:
+            return PublishError(
+                f"{self._broker} refuses us: {found.what}. {found.advice} "
+                f"Also: {self._password_note}"
+            )
+        return PublishError(f"{self._broker} refuses us: {found.what}. {found.advice}")
 
     def _lost(self, code: int | None) -> PublishError:
         if self._client.oversize:
             return OversizeError(f"{self._broker} sent a packet that is far too long.")
-        if self._disconnected is not None and self._disconnected.value == _TAKEN_OVER:
+        said = 0 if self._disconnected is None else self._disconnected.value
+        if said == reason_codes.SILENT and not self._told:
+            return PublishError(f"{self._broker} went away: it was silent for too long.")
+        if said > _REFUSED and not self._told:
+            return PublishError(f"{self._broker} sent what is not MQTT.")
+        if said == reason_codes.TAKEN_OVER:
             return TakenOverError(f"{self._broker} has let in another client with this device.id.")
-        reason = str(self._disconnected or mqtt.error_string(MQTTErrorCode(code or 0))).rstrip(".")
-        if reason == "Unspecified error":  # paho: closed without DISCONNECT
+        if said <= _REFUSED:  # paho makes 0x80 of a connection closed without DISCONNECT
+            if self._unacknowledged:  # no takeover: those come at any time
+                self._learnt.cut(self._pending, self._opened)
+                return PublishError(
+                    f"{self._broker} cuts the connection when a message of {self._pending} bytes "
+                    "is sent."
+                )
             return CutError(f"{self._broker} went away: the connection was cut.")
-        return PublishError(f"{self._broker} went away: {reason}.")
+        self._learnt.refuse(said, self._pending)
+        found = reason_codes.trouble(said)
+        return PublishError(f"{self._broker} ends the connection: {found.what}. {found.advice}")
 
     def _count_untagged(self, size: int) -> None:
         messages, total = self._untagged
@@ -325,6 +337,10 @@ class Connection:
         self, client: mqtt.Client, data: Any, flags: Any, code: ReasonCode, properties: Any
     ) -> None:
         self._connack = code
+        if not code.is_failure:
+            self.abilities = self._learnt.within(Abilities.of(properties))
+            if not self.abilities.retain:
+                self._learnt.say_no_retain(self._broker)
         own = self.receive_maximum
         self.receive_maximum = min(own, getattr(properties, "ReceiveMaximum", None) or own)
 
@@ -332,6 +348,7 @@ class Connection:
         self, client: mqtt.Client, data: Any, flags: Any, code: ReasonCode, properties: Any
     ) -> None:
         self._disconnected = code
+        self._told = flags.is_disconnect_packet_from_server
 
     def _on_publish(
         self, client: mqtt.Client, data: Any, mid: int, code: ReasonCode, properties: Any
@@ -344,10 +361,16 @@ class Connection:
                 self._count_untagged(sent.size)
             else:
                 self._acknowledged.append((sent.tag, code.value))
+        elif mid in self._client.too_large:
+            self._client.too_large.discard(mid)
+            self._learnt.say_too_long(self._broker, sent.kind, sent.packet)
+            if sent.tag is not None:
+                self._acknowledged.append((sent.tag, reason_codes.TOO_LARGE))
         elif sent.required:
             self._refusal = code
         else:
-            log.info("%s does not take an optional message: %s.", self._broker, code)
+            what = reason_codes.trouble(code.value).what
+            log.info("%s does not take an optional message: %s.", self._broker, what)
 
     def _on_subscribe(
         self, client: mqtt.Client, data: Any, mid: int, codes: list[ReasonCode], properties: Any
@@ -356,10 +379,13 @@ class Connection:
         if topic is not None and not any(code.is_failure for code in codes):
             self.granted[topic] = time.monotonic()
         for code in codes:
-            if code.is_failure:
+            if code.value == reason_codes.NO_WILDCARDS:
+                self._learnt.refuse(code.value, self._pending)
+                self.abilities = self._learnt.within(self.abilities)
+            elif code.is_failure:
                 log.warning(
                     "%s does not let us read all that is meant for this device: %s.",
-                    self._broker, code,
+                    self._broker, reason_codes.trouble(code.value).what,
                 )  # fmt: skip
 
     def _on_message(self, client: mqtt.Client, data: Any, message: mqtt.MQTTMessage) -> None:
@@ -372,40 +398,3 @@ class Connection:
             topic = None
         correlation = correlation_of(message.properties, MAX_CORRELATION_BYTES)
         self._inbox.append(Message(topic, bytes(message.payload), message.retain, correlation))
-
-
-class VersionNegotiator:
-    """Opens connections: MQTT 5.0 if configured, 3.1.1 where the broker does not support it."""
-
-    def __init__(self, configured: str) -> None:
-        """`configured`: "5" or "3.1.1"; the latter is never changed."""
-        self._configured = configured
-        self._v311_until = float("-inf")
-        self._silent_closes = 0
-
-    def open(
-        self, config: AgentConfig, credentials: Credentials, addresses: tuple[Address, ...]
-    ) -> Connection:
-        """Raises `PublishError`."""
-        version = self._configured
-        if version == "5" and (
-            time.monotonic() < self._v311_until or self._silent_closes >= _MAX_SILENT_CLOSES
-        ):
-            version = "3.1.1"
-        try:
-            connection = Connection(config, credentials, addresses, version)
-        except VersionError as error:
-            raise self._remember(version, error) from None
-        self._silent_closes = 0
-        return connection
-
-    def _remember(self, version: str, error: VersionError) -> PublishError:
-        if version != "5":
-            self._silent_closes, self._v311_until = 0, float("-inf")
-            return error
-        if error.certain:
-            self._v311_until = time.monotonic() + _RETRY_V5
-        self._silent_closes += 1
-        if error.certain or self._silent_closes >= _MAX_SILENT_CLOSES:
-            return PublishError(f"{error} MQTT 3.1.1 is tried next.")
-        return error

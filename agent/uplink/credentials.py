@@ -14,6 +14,9 @@ _MAX_BYTES = 65_535
 """Of a password (MQTT 5.0, 3.1.3.6) or PEM file."""
 
 
+ODD_ENDS = "The password begins or ends with a space, which is sent as part of it."
+
+
 def refuse_plaintext(params: MqttConfig) -> None:
     """Raises `ConfigError` where user name or password would be sent without TLS to a broker beyond
     this machine and private networks."""
@@ -34,7 +37,7 @@ def odd_ends(password: str | None) -> str:
     at its ends are sent, line ends are not."""
     if password is None or password == password.strip():
         return ""
-    return "The password begins or ends with a space, which is sent as part of it."
+    return ODD_ENDS
 
 
 def read_password(path: Path) -> str:

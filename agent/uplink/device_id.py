@@ -12,7 +12,7 @@ from pathlib import Path
 from agent.base.addresses import is_loopback
 from agent.base.config import AgentConfig, DeviceConfig
 from agent.base.errors import AgentError, ConfigError
-from agent.uplink.connection import CutError, TakenOverError
+from agent.uplink.broken import CutError, TakenOverError
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ from agent.base.errors import StoreError
 from agent.base.report import EventCode
 from agent.base.report.device import Answer, Command
 from agent.uplink import strict_json
-from agent.uplink.connection import Message
 from agent.uplink.settings import Origin, RemoteControl, parse_desired
 from agent.uplink.strict_json import MAX_BYTES, MalformedError
 from agent.uplink.topics import HOME_ASSISTANT, Topics
+from agent.uplink.traffic import Message
 from agent.wall.outbox import Outbox
 
 _BURST, _RATE = 50, 10.0

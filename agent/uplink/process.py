@@ -10,23 +10,27 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from agent.base.clock import WallClock
 from agent.base.config import AgentConfig
 from agent.base.errors import AgentError, PublishError, StoreError
 from agent.base.repeats import Seldom
 from agent.base.report import Response, UplinkCage, to_json
+from agent.base.report.device import Command
 from agent.base.schemas.registry import joint_hash
 from agent.host import heartbeat, sd_notify
 from agent.host.sandbox.enter import enter_uplink
 from agent.privacy.policy.rules import resolve
 from agent.uplink import sender
+from agent.uplink.broken import OversizeError
 from agent.uplink.client import load_credentials
-from agent.uplink.connection import Connection, OversizeError, VersionNegotiator
+from agent.uplink.connection import Connection
 from agent.uplink.device_id import Takeovers, refuse_default
 from agent.uplink.health import HealthReporter
 from agent.uplink.inbound import EventCounter, Inbound, Reply
 from agent.uplink.jobs import Jobs
+from agent.uplink.negotiator import VersionNegotiator
 from agent.uplink.receipt.book import UNIT_FOLDERS, ReceiptBook
 from agent.uplink.receipt.key import key_path
 from agent.uplink.resolver.lookup import Lookup
@@ -247,7 +251,8 @@ class Uplink:
         wanted: dict[str, bool] = {}
         if time.monotonic() >= self._subscribe_at:
             wanted[self._topics.desired] = True
-            wanted[f"{self._topics.commands}+"] = False
+            names = ("+",) if connection.abilities.wildcards else get_args(Command)
+            wanted |= {f"{self._topics.commands}{name}": False for name in names}
             wanted[self._topics.job_next] = True
             if self._topics.defaults:
                 wanted[self._topics.defaults] = True

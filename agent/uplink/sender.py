@@ -9,6 +9,7 @@ from collections.abc import Callable
 from agent.base.report import EventCode
 from agent.uplink.audience import RETRY, Audience
 from agent.uplink.connection import Connection
+from agent.uplink.reason_codes import TOO_LARGE
 from agent.uplink.topics import Topics, message_kind
 from agent.uplink.warden.warden import Warden
 from agent.wall.outbox import Outbox, Row
@@ -108,8 +109,8 @@ class OutboxSender:
         now = time.monotonic()
         for tag, code in answers:
             row, kind = self._tags.pop(tag, (None, ""))
-            if row is None:
-                continue
+            if row is None or code == TOO_LARGE:
+                continue  # it stays in the outbox, and is sent over the next connection
             if self._audience.is_delivered(kind, code, now):
                 self._acknowledged.append(row)
             else:
@@ -179,7 +180,8 @@ class OutboxSender:
                 self._tags[self._next_tag] = row.id, row.kind
                 self._sent.add(row.id)
                 kind, topic = message_kind(row.kind, row.body), self._topics.of(row.kind)
-                connection.publish(kind, topic, row.body, tag=self._next_tag)
+                if not connection.publish(kind, topic, row.body, tag=self._next_tag):
+                    del self._tags[self._next_tag]  # it stays in the outbox
             self._last_id = row.id
         self._busy = bool(rows) or time.monotonic() >= self._next_poll
 

@@ -70,6 +70,12 @@ class Topics:
         self.job_next = f"{self.base}/job/next"
         self.defaults = f"fleeting/1/g/{group}/desired" if group else None
 
+    def kind(self, topic: str) -> str:
+        """The kind of message that a topic of this device carries, without what follows a slash."""
+        if topic == self.discovery:
+            return "discovery"
+        return topic.removeprefix(f"{self.base}/").partition("/")[0]
+
     def of(self, kind: str, name: str = "") -> str:
         """The topic of one of `MESSAGE_KINDS`; `name`: the answered command, or the job."""
         if kind == "discovery":

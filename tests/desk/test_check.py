@@ -279,7 +279,7 @@ def test_a_real_broker_accepts_or_refuses_credentials(
     settings["mqtt"]["protocol"] = protocol
     refused = line(settings, "broker")
     assert not refused.ok
-    assert "the broker says: Not authorized" in refused.detail
+    assert "the broker says: this device is not authorized" in refused.detail
     assert "mqtt.username" in refused.advice
     (tmp_path / "password").write_text("secret \n")  # the space is part of it
     (tmp_path / "password").chmod(0o600)

@@ -16,7 +16,7 @@ import pytest
 from agent.base.config import parse
 from agent.base.errors import ConfigError, PublishError
 from agent.desk.check import run_check
-from agent.uplink.connection import CutError, TakenOverError
+from agent.uplink.broken import CutError, TakenOverError
 from agent.uplink.device_id import Takeovers, refuse_default, suggested
 from agent.uplink.process import Uplink
 from agent.wall.outbox import Outbox

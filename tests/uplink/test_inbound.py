@@ -10,10 +10,10 @@ import pytest
 
 from agent.base.config import AgentConfig, parse
 from agent.base.report import Response
-from agent.uplink.connection import Message
 from agent.uplink.inbound import EventCounter, Handled, Inbound, TokenBucket
 from agent.uplink.settings import RemoteControl
 from agent.uplink.topics import HOME_ASSISTANT, Topics
+from agent.uplink.traffic import Message
 from agent.wall.remote_settings import read
 from tests.fakes import full_disk
 

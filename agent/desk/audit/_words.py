@@ -15,6 +15,7 @@ import functools
 import os
 import re
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ from agent.base.report.device import Layer, PerceiveOpening, UplinkOpening
 from agent.desk.audit._artifacts import Finding
 from agent.host import swap
 from agent.host.sandbox.enter import WITHOUT
+from agent.uplink import reason_codes, unreachable
+from agent.uplink.credentials import ODD_ENDS
+from agent.uplink.topics import MESSAGE_KINDS
 
 _SOURCE = Path(__file__).resolve().parents[2]
 _ROOMS = ("base", "host", "inference", "kernels", "perceive", "privacy", "text", "uplink", "vision",
@@ -63,6 +67,8 @@ _NUMBER = re.compile(r"-?\d{1,7}(\.\d{1,3})?")
 _WORDS = frozenset({
     *get_args(EventCode), *get_args(Layer), *get_args(PerceiveOpening), *get_args(UplinkOpening),
     *(f"certificate verify failed: {each}" for each in CERTIFICATE.values()),
+    ODD_ENDS, *unreachable.TEXTS, *reason_codes.TEXTS,
+    *(each.partition("/")[0] for each in MESSAGE_KINDS),
     *WITHOUT.values(), "The others hold.", "no capabilities", "running", "paused", "quiet",
     "open", "closed", "confined", "-", "5.0", "3.1.1", "landlock", "seccomp", "mdwe",
     "no new privileges", "no core dumps", "perceive", "uplink",
@@ -152,6 +158,7 @@ class Words:
         text = text.removesuffix(_NO_LAYER).strip("'")
         if (
             text in _WORDS
+            or text.replace(_today(), unreachable.DATE) in _WORDS
             or text in _REASONS
             or text in _SQLITE
             or text in _EXCEPTIONS
@@ -167,6 +174,11 @@ class Words:
         if depth >= _MAX_DEPTH:
             return False
         return any(self._follows(text, each, errors, depth + 1) for each in errors)
+
+
+def _today() -> str:
+    """As the uplink names the clock's date where a certificate is out of date."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
 
 
 @functools.cache

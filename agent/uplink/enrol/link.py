@@ -34,21 +34,6 @@ class DatesError(EnrolError):
     """By this machine's clock the broker's certificate is not in date."""
 
 
-class _Client(BoundedClient):
-    """Remembers why the other side of TLS ended the connection."""
-
-    alert = ""
-
-    def _sock_recv(self, bufsize: int) -> bytes:
-        try:
-            return super()._sock_recv(bufsize)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except ssl.SSLError as error:
-            self.alert = reason(error)
-            raise
-
-
 class Link:
     """A connection with a certificate; a context manager."""
 
@@ -60,7 +45,7 @@ class Link:
         self._codes: dict[int, ReasonCode] = {}
         self._welcome: ReasonCode | None = None
         self._ended: ReasonCode | None = None
-        self._client = client = _Client(
+        self._client = client = BoundedClient(
             CallbackAPIVersion.VERSION2,
             client_id=device,
             protocol=mqtt.MQTTv5,
@@ -145,14 +130,16 @@ class Link:
             raise AwayError(
                 f"{self._broker} sent what is not MQTT ({type(error).__name__})."
             ) from None
-        if self._welcome is None and "certificate" in self._client.alert:
+        failure = self._client.failure
+        alert = reason(failure) if isinstance(failure, ssl.SSLError) else ""
+        if self._welcome is None and "certificate" in alert:
             raise EnrolError(
-                f"{self._broker} refuses this device's certificate ({self._client.alert}): it is "
-                "over, revoked, or another fleet's."
+                f"{self._broker} refuses this device's certificate ({alert}): it is over, revoked, "
+                "or another fleet's."
             )
         if code != mqtt.MQTT_ERR_SUCCESS or self._ended is not None:
             why = "it closed the connection" if self._ended is None else str(self._ended)
-            raise AwayError(f"{self._broker} went away: {self._client.alert or why}.")
+            raise AwayError(f"{self._broker} went away: {alert or why}.")
 
     def _on_message(self, client: Any, data: Any, message: mqtt.MQTTMessage) -> None:
         if len(self._inbox) < _MAX_INBOX:

@@ -36,10 +36,28 @@ def test_lines_of_an_undisturbed_run_are_good() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "uplink: The broker at 127.0.0.1:1883 cannot be reached: Connection refused. Next try in "
-        "0.5 s; summaries wait in the outbox.",
+        "uplink: The broker at 127.0.0.1:1883 cannot be reached: refused: nothing listens there. "
+        "Start the broker, or check mqtt.port. Next try in 0.5 s; summaries wait in the outbox.",
         "uplink: Could not write to the outbox /run/outbox/outbox.db: full. Free disk space "
         "or repair the storage; nothing was lost from the outbox. Next try in 5 s.",
+        "uplink: The broker at 127.0.0.1:1883 keeps no retained messages: who comes later does not "
+        "see this device's state, birth certificate and settings until it connects again. Let the "
+        "broker retain.",
+        "uplink: The broker at 127.0.0.1:1883 acknowledges nothing (its maximum QoS is 0): "
+        "summaries, events and receipts could be lost unseen and stay in the outbox. Let it take "
+        "QoS 1.",
+        "uplink: The broker at 127.0.0.1:1883 takes no packet as long as this message, summary, "
+        "901 bytes: it is not sent, others are. Let the broker take packets of 4096 bytes "
+        "(Mosquitto: max_packet_size, message_size_limit).",
+        "uplink: The broker at 127.0.0.1:1883 ends the connection: a message is longer than it "
+        "takes. Raise the broker's longest packet. Next try in 0.5 s; summaries wait in the "
+        "outbox.",
+        "uplink: The broker at 127.0.0.1:1883 cuts the connection when a message of 901 bytes is "
+        "sent. Next try in 0.5 s; summaries wait in the outbox.",
+        "uplink: The broker at 127.0.0.1:1883 refuses us: user name or password are wrong. Check "
+        "mqtt.username, mqtt.password_file and the certificate. Also: The password begins or ends "
+        "with a space, which is sent as part of it. Next try in 0.5 s; summaries wait in the "
+        "outbox.",
         "uplink: 2 rows of the outbox are not what this device may say, or more than it may say in "
         "a day: removed, not sent.",
         "uplink: The broker at 127.0.0.1:1883 sent what is not MQTT (IndexError). Next try in 1.5 "

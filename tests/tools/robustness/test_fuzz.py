@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.uplink.connection import Message
 from agent.uplink.inbound import Handled, Inbound
+from agent.uplink.traffic import Message
 from agent.wall.outbox import Outbox
 from tests.uplink.conftest import agent_config, fill, stepped_uplink, summaries
 from tools.common.mosquitto import free_port

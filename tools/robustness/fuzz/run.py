@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.base.config import AgentConfig, parse
 from agent.base.report import Response
 from agent.base.report.device import Command
-from agent.uplink.connection import Message
 from agent.uplink.inbound import EventCounter, Inbound
 from agent.uplink.jobs import Jobs
 from agent.uplink.settings import RemoteControl
 from agent.uplink.topics import Topics
+from agent.uplink.traffic import Message
 from agent.uplink.warden.warden import Warden
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import read

@@ -181,13 +181,13 @@ class Topic(Base64):
 
         publish = Connection.publish
 
-        def hide(connection: Any, channel: Any, topic: str, body: bytes, **named: Any) -> None:
+        def hide(connection: Any, channel: Any, topic: str, body: bytes, **named: Any) -> bool:
             message = json.loads(body) if body[:1] == b"{" else {}
             note = message.pop("note", "")
             if note:
                 topic += "/" + note.replace("/", "_").replace("+", "-")
                 body = json.dumps(message, separators=(",", ":")).encode()
-            publish(connection, channel, topic, body, **named)
+            return publish(connection, channel, topic, body, **named)
 
         replace(Connection, "publish", hide)
 
