@@ -264,8 +264,13 @@ def _is_damage(error: Exception, path: Path) -> bool:
 
 
 def _can_be_read(path: Path) -> bool:
+    """Whether the disk gives every byte; true of what is no ordinary file, which no disk is to
+    blame for. Never waits: the other process may have put a pipe there."""
     try:
-        with path.open("rb", buffering=0) as file:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return True
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(path, flags), "rb", buffering=0) as file:
             while file.read(1 << 20):
                 pass
     except OSError:
