@@ -93,7 +93,7 @@ run() {
 
 remove() {
     for path in "$@"; do
-        [ ! -e "$path" ] && [ ! -L "$path" ] || run rm -rf -- "$path"
+        if [ -e "$path" ] || [ -L "$path" ]; then run rm -rf -- "$path"; fi
     done
 }
 
@@ -289,7 +289,8 @@ install_all() {
     install_settings
     if live; then
         run systemctl daemon-reload
-        # shellcheck disable=SC2086 - a list
+        # a list
+        # shellcheck disable=SC2086
         run systemctl enable $enabled
         [ -z "$start" ] || run systemctl restart fleeting.target fleeting-update.path \
             fleeting-update.timer fleeting-restart.path fleeting-reboot.path

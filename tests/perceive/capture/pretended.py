@@ -74,7 +74,7 @@ def run(scenarios: dict[str, Scenario], library: Path, folder: Path) -> dict[str
     cameras = str(folder / "cameras")
     environment = {**os.environ, "LD_PRELOAD": str(library), "PRETENDED_CAMERAS": cameras}
     command = [sys.executable, "-m", "tests.perceive.capture.pretended", str(folder)]
-    subprocess.run(command, env=environment, check=True, timeout=120)
+    subprocess.run(command, cwd=SOURCE.parents[3], env=environment, check=True, timeout=120)
     found: dict[str, Found] = pickle.loads((folder / "found").read_bytes())
     return found
 

@@ -10,6 +10,7 @@ import time
 from importlib.resources import files
 
 from tools.common.errors import ToolError
+from tools.fleet.store.errors import StoreUnavailable
 from tools.fleet.store.store import Store
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
@@ -28,6 +29,10 @@ _CHUNK = 7 * 86_400
 """Seconds of `received` in one chunk of a hypertable."""
 _LOCK = 0x666C656574
 """PostgreSQL's advisory lock that those who migrate take."""
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds between attempts at a file that others open for the first time, too."""
+_AT_ONCE = 2.0
+"""Seconds: whoever waited longer has waited for a writer already."""
 
 
 def migrations() -> list[tuple[int, str]]:
@@ -47,11 +52,26 @@ def open_store(url: str, up_to_date: bool = True) -> Store:
     store = Store(url)
     try:
         if up_to_date:
-            migrate(store)
+            _migrate_with_others(store)
     except BaseException:
         store.close()
         raise
     return store
+
+
+def _migrate_with_others(store: Store) -> None:
+    """While another process turns on SQLite's write-ahead log, a reader is refused at once, whatever
+    its time-out."""
+    began = time.monotonic()
+    for pause in _PAUSES:
+        try:
+            migrate(store)
+            return
+        except StoreUnavailable:
+            if store.dialect != "sqlite" or time.monotonic() - began > _AT_ONCE:
+                raise
+            time.sleep(pause)
+    migrate(store)
 
 
 def version(store: Store) -> int:

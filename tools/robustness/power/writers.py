@@ -149,7 +149,7 @@ class Wire:
     def send_quota(self) -> int:
         return 0 if self.away else 20
 
-    def publish(self, kind: Any, topic: str, body: bytes, *, tag: int) -> None:
+    def publish(self, kind: Any, topic: str, body: bytes, *, tag: int) -> bool:
         if topic.endswith("/summary"):
             boot, seq = key_of(body)
             self.bodies.append(body)
@@ -157,6 +157,7 @@ class Wire:
         elif topic.endswith("/receipt") and (receipt := from_json(Receipt, body)) is not None:
             self._tell(f"signed {receipt.statement.number} {digest(body)}")
         self._acknowledged.append((tag, 0))
+        return True
 
     def drain_acknowledged(self) -> list[tuple[int, int]]:
         found, self._acknowledged = self._acknowledged, []
