@@ -83,7 +83,7 @@ def soak_text(report: dict[str, Any]) -> str:
             f"{phase['frames']} frames in {phase['seconds']} s, {phase['samples']} samples, the "
             f"first third left out; {phase['ms_per_frame']:g} ms of processor time a frame",
             f"all processes, libraries once: {last:g} MB at the end, at most {most:g} MB (sum of "
-            f"PSS, which other processes here lower: {phase['pss_mb']:g} MB); the design's figure is "
+            f"PSS: {phase['pss_mb']:g} MB); the design's figure is "
             f"{report['most_mb']:g} MB: " + ("kept" if most <= report["most_mb"] else "EXCEEDED"),
             f"summaries: {came['released']} released, {came['arrived']} arrived, "
             f"{came['repeated']} more than once, {came['disordered']} out of order, "
