@@ -161,7 +161,8 @@ def week(options: Options, tell: Tell) -> dict[str, Any]:
         and min(found["kept_days"].values()) >= 7
     )  # fmt: skip
     return {
-        "what": "soak", "peer": "week", "machine": place, "seconds": round(time.monotonic() - began),
+        "what": "soak", "peer": "week", "machine": place,
+        "seconds": round(time.monotonic() - began),
         "hours": options.hours, "most_mb": MOST, "phases": [found], "passed": found["passed"],
     }  # fmt: skip
 
