@@ -18,8 +18,8 @@ import pytest
 from agent.base.config import as_toml, parse
 from agent.base.report import Job, JobExecution, from_json, to_json
 from tests.uplink.conftest import DEVICE, Listener, agent_config, eventually
+from tools.common.agent_process import AgentProcess
 from tools.common.mosquitto import Mosquitto, installed
-from tools.robustness.crash.process import AgentProcess
 from tools.robustness.update import releases
 from tools.robustness.update.device import Services
 from tools.robustness.update.repository import SignedRepository

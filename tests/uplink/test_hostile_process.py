@@ -19,8 +19,8 @@ from agent.wall.outbox import Outbox
 from tests.summaries import summary
 from tests.uplink.conftest import Listen, Listener, agent_config, eventually
 from tests.uplink.conftest import summaries as count
+from tools.common.agent_process import AgentProcess
 from tools.common.mosquitto import Mosquitto
-from tools.robustness.crash.process import AgentProcess
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from agent.base.config import AgentConfig, as_toml, parse
 from agent.base.report import Event, Job, JobExecution, from_json, to_json
 from agent.base.schemas import registry as schemas
 from tests.uplink.conftest import DEVICE, Listen, Listener, agent_config, eventually
+from tools.common.agent_process import AgentProcess
 from tools.common.mosquitto import Mosquitto
-from tools.robustness.crash.process import AgentProcess
 
 NEXT = f"fleeting/1/d/{DEVICE}/job/next"
 STEPS = ("DOWNLOADING", "DOWNLOADED", "VERIFIED", "UPDATING", "UPDATED", "SOAKING")

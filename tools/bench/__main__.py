@@ -6,6 +6,7 @@ from tools.bench import decode, models, voice
 from tools.bench.micro import cli as micro
 from tools.bench.micro_images import cli as micro_images
 from tools.bench.pipeline import cli as pipeline
+from tools.bench.soak import cli as soak
 from tools.bench.speech import cli as speech
 from tools.bench.steady import cli as steady
 from tools.bench.visits import cli as visits
@@ -19,6 +20,7 @@ SUBCOMMANDS: dict[str, command.Subcommand] = {
     "micro": micro,
     "micro-images": micro_images,
     "steady": steady,
+    "soak": soak,
     "speech": speech,
     "visits": visits,
     "worlds": worlds,

@@ -15,8 +15,8 @@ import pytest
 from agent.base.config import SourceConfig
 from agent.perceive.capture.live import CameraError, LiveCamera
 from agent.perceive.capture.spawn import CameraProcess
+from tools.common.faulty_camera import NAMES, build
 from tools.robustness.camera import cli, run
-from tools.robustness.camera.device import NAMES, build
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("cc") or shutil.which("gcc")), reason="there is no C compiler"

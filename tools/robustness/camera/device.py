@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import mmap
 import os
-import shutil
 import signal
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.host import heartbeat
 from agent.host.supervise import child_environment
 from tools.common.errors import ToolError
+from tools.common.processes import below, descriptors, own_memory, state
 
-SOURCE = Path(__file__).with_name("faulty_camera.c")
-NAMES = (
-    "none", "hangs in read", "hangs in close", "ignores SIGTERM, at full load",
-    "one frame for ever", "half a frame", "wrong size", "crashes", "fills its descriptors",
-    "green", "hangs in open", "unplugged", "exits", "black",
-)  # fmt: skip
-"""By number, as in the C source."""
 _FAULT, _OPENS, _PID, _LASTING = 0, 4, 12, 16
 """Offsets in the control page."""
 _POLL = 0.05
@@ -42,21 +35,6 @@ class Sample:
     """KiB of all three: anonymous and shared memory, each page counted once."""
     zombies: int
     processes: int
-
-
-def build(folder: Path) -> Path:
-    """The camera, compiled. Raises `ToolError`."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise ToolError("The camera of this test is compiled: install a C compiler (gcc).")
-    target = folder / "faulty_camera.so"
-    done = subprocess.run(
-        [compiler, "-O2", "-shared", "-fPIC", "-o", str(target), str(SOURCE), "-ldl"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise ToolError(f"The camera of this test does not compile: {done.stderr.strip()[:300]}")
-    return target
 
 
 class Device:
@@ -137,14 +115,14 @@ class Device:
 
     def tree(self) -> list[int]:
         """Perceive and all below it, that first."""
-        return [self.process.pid, *_below(self.process.pid)]
+        return [self.process.pid, *below(self.process.pid)]
 
     def sample(self) -> Sample:
         tree = self.tree()
         return Sample(
-            descriptors=sum(_descriptors(each) for each in tree[:2]),
-            memory=sum(_memory(each) for each in tree),
-            zombies=sum(_state(each) == "Z" for each in tree),
+            descriptors=sum(descriptors(each) for each in tree[:2]),
+            memory=sum(own_memory(each) for each in tree),
+            zombies=sum(state(each) == "Z" for each in tree),
             processes=len(tree),
         )
 
@@ -177,41 +155,8 @@ class Device:
 def left_over(tree: list[int], seconds: float = 5.0) -> list[int]:
     """Those of these processes, but for the first, that are still there after some seconds."""
     deadline = time.monotonic() + seconds
-    while found := [each for each in tree[1:] if _state(each) not in ("", "Z")]:
+    while found := [each for each in tree[1:] if state(each) not in ("", "Z")]:
         if time.monotonic() > deadline:
             return found
         time.sleep(_POLL)
     return []
-
-
-def _below(pid: int) -> Iterator[int]:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return
-    for each in map(int, children):
-        yield each
-        yield from _below(each)
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
-
-
-def _descriptors(pid: int) -> int:
-    try:
-        return len(os.listdir(f"/proc/{pid}/fd"))
-    except OSError:
-        return 0
-
-
-def _memory(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    kept = ("Pss_Anon:", "Pss_Shmem:")
-    return sum(int(line.split()[1]) for line in lines if line.startswith(kept))

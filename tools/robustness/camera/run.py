@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import tempfile
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from tools.common.errors import ToolError
+from tools.common.faulty_camera import NAMES, build
 from tools.common.machine import machine
 from tools.common.progress import Tell
-from tools.robustness.camera.device import NAMES, Device, Sample, build, left_over
+from tools.common.slope import slope
+from tools.robustness.camera.device import Device, Sample, left_over
 
 WITHIN = 15.0
 """Seconds in which a camera has to be back."""
@@ -191,19 +194,10 @@ def _report(
 
 
 def _slope(series: list[list[float]]) -> tuple[float, float]:
-    """Growth per recovery, and twice its standard error: least squares with an intercept for each
-    process, its first samples left out."""
-    points: list[tuple[float, float]] = []
-    for values in series:
-        kept = values[int(_WARM * len(values)) :]
-        if len(kept) < 2:
-            continue
-        mean, middle = statistics.fmean(kept), (len(kept) - 1) / 2
-        points += [(n - middle, value - mean) for n, value in enumerate(kept)]
-    spread = sum(x * x for x, _ in points)
-    if len(points) < 4 or not spread:
+    """Growth per recovery, and the reach of its 95 % interval; the first samples of each process
+    are left out. Zero where there are too few."""
+    kept = [values[int(_WARM * len(values)) :] for values in series]
+    found = slope(*([(float(n), value) for n, value in enumerate(each)] for each in kept))
+    if found.high == math.inf:
         return 0.0, 0.0
-    slope = sum(x * y for x, y in points) / spread
-    rest = sum((y - slope * x) ** 2 for x, y in points)
-    error = (rest / (len(points) - 2) / spread) ** 0.5
-    return round(slope, 3), round(2 * error, 3)
+    return round(found.value, 3), round(found.high - found.value, 3)

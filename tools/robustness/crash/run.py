@@ -22,12 +22,12 @@ from typing import Any
 
 from agent.base.assets import CLIP
 from agent.base.config import AgentConfig, as_toml, parse
+from tools.common.agent_process import AgentProcess
 from tools.common.errors import ToolError
 from tools.common.files import save_json
 from tools.common.machine import machine
 from tools.common.mosquitto import Mosquitto, program
 from tools.robustness.crash.check import Stored, aside, judge, read
-from tools.robustness.crash.process import AgentProcess
 from tools.robustness.crash.reader import Reader
 
 DEVICE = "crash"

@@ -23,11 +23,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from agent.base.config import AgentConfig, StoreConfig, as_toml, parse
 from agent.base.report import Meta, Receipt, from_json
 from agent.wall.outbox import Outbox
+from tools.common.agent_process import AgentProcess
 from tools.common.errors import ToolError
 from tools.common.files import ROOT
 from tools.common.machine import machine
 from tools.common.mosquitto import Mosquitto, program
-from tools.robustness.crash.process import AgentProcess
 from tools.robustness.flood.rows import Attacker, Row, insert
 
 DEVICE = "flooded"

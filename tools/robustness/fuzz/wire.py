@@ -17,9 +17,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from agent.base.config import as_toml
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import read
+from tools.common.agent_process import AgentProcess
 from tools.common.errors import ToolError
 from tools.common.mosquitto import Mosquitto, installed
-from tools.robustness.crash.process import AgentProcess
 from tools.robustness.fuzz.cases import BASE, Case, Cases
 from tools.robustness.fuzz.run import MOST_RESIDENT, configuration, resident
 from tools.robustness.fuzz.streams import Rogue, streams

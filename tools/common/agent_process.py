@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from agent.host.supervise import child_environment
@@ -13,12 +14,16 @@ from tools.common.mosquitto import die_with_parent, terminate
 class AgentProcess:
     """`fleeting perceive` or `fleeting uplink`."""
 
-    def __init__(self, name: str, config: Path, folder: Path) -> None:
+    def __init__(
+        self, name: str, config: Path, folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`environment`: beside this process's own."""
         self.starts = 0
         self.log = folder / f"{name}.log"
         self._command = [
             sys.executable, "-P", "-m", "agent.cli", name, "--config", str(config)
         ]  # fmt: skip
+        self._environment = child_environment() | {**(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -27,7 +32,7 @@ class AgentProcess:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=child_environment(), preexec_fn=die_with_parent,
+                env=self._environment, preexec_fn=die_with_parent,
             )  # fmt: skip
 
     @property

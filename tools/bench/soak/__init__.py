@@ -1,0 +1,1 @@
+"""Both processes over long times: what they hold, and whether it grows."""

@@ -1,0 +1,94 @@
+"""What grows: the slope of everything that a device holds, for a day, and what that means."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from tools.bench.soak.device import PARTS, Sample
+from tools.common.processes import together
+from tools.common.slope import slope
+
+WARM = 1 / 3
+"""Share of a run whose samples are left out: what is allocated once."""
+_CERTAIN = 0.998
+"""Confidence at which something is said to grow: of the two dozen series of a run none should be
+accused by chance."""
+BOUNDS = {
+    "memory, MiB": 2.0,
+    "all memory, MiB": 4.0,
+    "descriptors": 0.5,
+    "threads": 0.5,
+    "rows of the outbox": 1.0,
+    "outbox, MiB": 1.0,
+    "write-ahead log, MiB": 1.0,
+}
+"""Growth for a day that is let pass; the ledger keeps a line of every summary."""
+
+
+def growth(
+    samples: Sequence[Sample], hours: float, *, empties: bool = True
+) -> list[dict[str, Any]]:
+    """A row for each series: `what`, `of` (a process, or the device), `level`, `slope` for a day
+    and its 95 % interval, `bound`, `verdict`. `hours`: wall time in which a day of frames passes;
+    `empties`: whether the outbox is emptied meanwhile, else its size is not judged."""
+    kept = samples[int(WARM * len(samples)) :]
+    series: list[tuple[str, str, Callable[[Sample], float | None]]] = [
+        ("memory, MiB", part, partial(_mebibytes, part)) for part in PARTS
+    ]
+    series += [
+        ("all memory, MiB", "device", whole),
+        ("descriptors", "device", lambda each: sum(one.descriptors for one in each.held.values())),
+        ("threads", "device", lambda each: sum(one.threads for one in each.held.values())),
+    ]
+    if empties:
+        series += [
+            ("rows of the outbox", "device", lambda each: each.rows),
+            ("outbox, MiB", "device", lambda each: each.database / 2**20),
+        ]
+    series.append(("write-ahead log, MiB", "device", lambda each: each.wal / 2**20))
+    rows = (_row(what, of, kept, value, hours) for what, of, value in series)
+    return [each for each in rows if each is not None]
+
+
+def whole(sample: Sample) -> float:
+    """MiB of all processes of a device, libraries included, each page once."""
+    return together(sample.held.values()) / 1024
+
+
+def verdict(low: float, high: float, bound: float, certain: float) -> str:
+    """`certain`: the low end of the wider interval."""
+    if high <= bound:
+        return "flat" if low <= 0 else "in bounds"
+    return "GROWS" if certain > 0 else "none seen"
+
+
+def _row(
+    what: str,
+    of: str,
+    samples: Sequence[Sample],
+    value: Callable[[Sample], float | None],
+    hours: float,
+) -> dict[str, Any] | None:
+    found = [(each.at / 3600, read) for each in samples if (read := value(each)) is not None]
+    if not found:
+        return None
+    day, wider = slope(found).times(hours), slope(found, confidence=_CERTAIN).times(hours)
+    finite = math.isfinite(day.high)
+    return {
+        "what": what, "of": of,
+        "level": round(statistics.median(read for _, read in found), 2),
+        "slope": round(day.value, 3),
+        "low": round(day.low, 3) if finite else None,
+        "high": round(day.high, 3) if finite else None,
+        "bound": BOUNDS[what],
+        "verdict": verdict(day.low, day.high, BOUNDS[what], wider.low) if finite else "too short",
+    }  # fmt: skip
+
+
+def _mebibytes(part: str, sample: Sample) -> float | None:
+    held = sample.held.get(part)
+    return None if held is None else held.memory / 1024
