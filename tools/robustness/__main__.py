@@ -1,6 +1,6 @@
-"""`python -m tools.robustness SUBCOMMAND`: a booted systemd, cameras that fail, clocks that lie, crashes, disks in
-trouble, floods, hostile messages, heat, leaks made on purpose, power cuts, updates that are
-killed."""
+"""`python -m tools.robustness SUBCOMMAND`: a booted systemd, cameras that fail, clocks that lie,
+crashes, disks in trouble, floods, hostile messages, heat, leaks made on purpose, power cuts,
+updates that are killed."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
         help="the units under a systemd that was booted: each fault is recovered from, the journal "
         "is clean",
         description="Boots a Debian container with systemd as its first process, installs this "
-        "clone in it as tools/install.sh does, and hurts it: processes killed and stopped, a camera "
-        "that hangs, a full and a damaged disk, restarts that are asked for, reboots. Root; needs "
-        "systemd-nspawn, debootstrap and a C compiler. Exit code 1 where something did not recover "
+        "clone in it as tools/install.sh does, and hurts it: processes killed and stopped, a "
+        "camera that hangs, a full and a damaged disk, restarts that are asked for, reboots. Root; "
+        "needs systemd-nspawn, debootstrap and a C compiler. Exit code 1 where something did not recover "
         "or the journal has what no fault explains.",
     )
     parser.add_argument(
@@ -61,8 +61,8 @@ def text(report: dict[str, Any]) -> str:
         mark = "" if row["passed"] else "FAILED: "
         lines.append(f"{row['what']:<50}{seconds:>8}  {mark}{row['seen']}")
     if report["security"]:
-        lines.append("systemd-analyze security, of the running manager (0 best, 10 worst): " + ", ".join(
-            f"{unit} {figure:g}" for unit, figure in report["security"].items()))  # fmt: skip
+        figures = ", ".join(f"{unit} {each:g}" for unit, each in report["security"].items())
+        lines.append(f"systemd-analyze security, running manager (0 best, 10 worst): {figures}")
     if report["allowed"]:
         lines.append("warnings in the journal, each because of a fault above:")
         lines += [f"{times:>6} x {why}" for why, times in report["allowed"].items()]

@@ -4,6 +4,7 @@ it. The Python environment in it is made as the product makes it."""
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shlex
 import shutil
@@ -43,6 +44,7 @@ sh {HOME}/tools/setup-venv
 {HOME}/.venv/bin/python -m compileall -qq -j 0 {HOME}/.venv/lib || true
 """
 _HOUR = 3600.0
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 
 
 def default_folder() -> Path:
@@ -76,6 +78,7 @@ def make(folder: Path) -> Path:
     """The root in `folder`, made where it is not whole, with the environment that this clone asks
     for. Raises `ToolError`."""
     folder.mkdir(parents=True, exist_ok=True)
+    _alone(folder)
     root, complete = folder / "root", folder / "complete"
     if not complete.is_file():
         if root.exists():
@@ -87,6 +90,17 @@ def make(folder: Path) -> Path:
         print("booted: making its Python environment (some minutes, 950 MB)", file=sys.stderr)
     _environment(root, folder / "environment.log")
     return root
+
+
+def _alone(folder: Path) -> None:
+    """One run at a time, as long as this process lives. Raises `ToolError`."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise ToolError(f"Another run uses {folder}. Wait for its end, or name another "
+                        "--root.") from None  # fmt: skip
 
 
 def _debootstrap(root: Path, log: Path) -> None:
@@ -120,7 +134,7 @@ def _environment(root: Path, log: Path) -> None:
 def pip_settings() -> dict[str, str]:
     """How this machine's pip reaches its indexes, as environment variables. Stored nowhere."""
     found = {name: value for name, value in os.environ.items()
-             if name.startswith("PIP_") or name.lower() in ("http_proxy", "https_proxy", "no_proxy")}  # fmt: skip
+             if name.startswith("PIP_") or name.lower() in _PROXIES}  # fmt: skip
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     ).stdout  # fmt: skip

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 from tools.common.errors import ToolError
 from tools.robustness.booted import journal
-from tools.robustness.booted.box import BOTH, DATA, FIRST, PERCEIVE, STATE, UPLINK, WATCHDOG, Box
-from tools.robustness.booted.box import Disk as Disk
+from tools.robustness.booted.box import BOTH, DATA, FIRST, PERCEIVE, STATE, WATCHDOG, Box, Disk
 from tools.robustness.booted.container import REBOOTS
 from tools.robustness.booted.journal import Allowed
 from tools.robustness.camera.device import NAMES
@@ -152,7 +151,8 @@ def _gives_up(box: Box) -> Row:
     came = back is not None and box.new_summary(known, SUMMARY)
     return Row("a camera that hangs for ever", time.monotonic() - began if came else None,
                f"perceive {'ended by itself after' if said else 'did not end by itself in'} "
-               f"{ended or 120.0:.0f} s and was restarted", ended is not None and said and came)  # fmt: skip
+               f"{ended or 120.0:.0f} s and was restarted",
+               ended is not None and said and came)  # fmt: skip
 
 
 def watchdog(box: Box, disk: Disk) -> list[Row]:
@@ -188,8 +188,9 @@ def _restarted(box: Box, unit: str, signal: str, why: str, within: float) -> Row
     known |= set(box.arrived())
     came = back is not None and box.new_summary(known, SUMMARY)
     told = box.says("Watchdog timeout", since) if signal == "STOP" else True
+    total = time.monotonic() - began
     return Row(what, ready if came else None,
-               f"{why}, restarted by systemd and ready; a summary after {time.monotonic() - began:.0f} s",
+               f"{why}, restarted by systemd and ready; a summary after {total:.0f} s",
                came and told)  # fmt: skip
 
 
@@ -209,7 +210,8 @@ def asked(box: Box, disk: Disk) -> list[Row]:
         ready = time.monotonic() - began
         came = back is not None and box.new_summary(set(box.arrived()), SUMMARY)
         rows.append(Row(what, ready if came else None,
-                        "both services are other processes and ready; a summary arrived", came))  # fmt: skip
+                        "both services are other processes and ready; a summary arrived",
+                        came))  # fmt: skip
     return rows
 
 
@@ -259,8 +261,8 @@ def _named(found: list[journal.Entry], what: str, words: str, states: list[str])
     said = [each.text for each in found if re.search(words, each.text)]
     most = max(journal.a_minute(found, unit) for unit in BOTH)
     return Row(f"{what}: what the journal says", None,
-               f"perceive {states[0]}, uplink {states[1]}; {len(said)} lines name it, at most {most} "
-               f"lines a minute of a service: {said[0][:120] if said else 'nothing'}",
+               f"perceive {states[0]}, uplink {states[1]}; {len(said)} lines name it, at most "
+               f"{most} lines a minute of a service: {said[0][:120] if said else 'nothing'}",
                bool(said) and most <= LINES_A_MINUTE)  # fmt: skip
 
 
@@ -333,10 +335,10 @@ def reboot(box: Box, disk: Disk) -> list[Row]:
 
 
 def _ask(box: Box, boot: str) -> None:
+    write = f"echo fleeting-reboot 1 {boot} >reboot.new && mv reboot.new reboot"
     box.container.sure(
-        "runuser", "-u", "fleeting-perceive", "--", "sh", "-c",
-        f"echo fleeting-reboot 1 {boot} >{STATE}/reboot.new && mv {STATE}/reboot.new {STATE}/reboot",
-    )  # fmt: skip
+        "runuser", "-u", "fleeting-perceive", "--", "sh", "-c", f"cd {STATE} && {write}"
+    )
 
 
 def security(box: Box) -> dict[str, float]:
