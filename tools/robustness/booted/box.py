@@ -151,8 +151,8 @@ class Box:
 
     def listen(self) -> None:
         """Write down what arrives at the broker, from now on and over interruptions."""
-        words = ["mosquitto_sub", "-c", "-i", "booted", "-q", "1", "-V", "mqttv5", "-D", "connect",
-                 "session-expiry-interval", "86400", "-t", "fleeting/#",
+        words = ["mosquitto_sub", "-c", "-i", "booted", "-q", "1", "-V", "mqttv5",
+                 "-t", "fleeting/#",
                  "-F", "%U %t %p"]  # fmt: skip
         with self._arrivals.open("ab") as out:
             self._sub = subprocess.Popen(

@@ -22,8 +22,8 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
         description="Boots a Debian container with systemd as its first process, installs this "
         "clone in it as tools/install.sh does, and hurts it: processes killed and stopped, a "
         "camera that hangs, a full and a damaged disk, restarts that are asked for, reboots. Root; "
-        "needs systemd-nspawn, debootstrap and a C compiler. Exit code 1 where something did not recover "
-        "or the journal has what no fault explains.",
+        "needs systemd-nspawn, debootstrap and a C compiler. Exit code 1 where something did not "
+        "recover or the journal has what no fault explains.",
     )
     parser.add_argument(
         "--root", type=Path, metavar="FOLDER",
