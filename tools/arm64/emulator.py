@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.common.debian import APT, archive, keyring
 from tools.common.errors import ToolError
 
 OLDEST = 9
@@ -22,36 +23,6 @@ _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _MAGIC = r"\x7f\x45\x4c\x46\x02\x01\x01" + r"\x00" * 9 + r"\x02\x00\xb7\x00"
 _MASK = r"\xff" * 7 + r"\x00" + r"\xff" * 8 + r"\xfe\xff\xff\xff"
 """ELF, 64 bits, little-endian, executable or shared object, machine 183 (AArch64)."""
-_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-_APT = 600.0
-"""Seconds for apt to answer."""
-
-
-def archive() -> str:
-    """Address of the Debian archive that this machine's apt uses. Raises `ToolError`."""
-    try:
-        found = subprocess.run(
-            ["apt-get", "indextargets", "--format", "$(REPO_URI)\t$(ORIGIN)\t$(LABEL)",
-             "Created-By: Packages"],
-            capture_output=True, text=True, check=True, timeout=_APT,
-        ).stdout  # fmt: skip
-    except (OSError, subprocess.SubprocessError) as error:
-        raise ToolError(f"This needs a Debian machine with apt: {error}.") from None
-    for line in found.splitlines():
-        address, origin, label = (*line.split("\t"), "", "")[:3]
-        if origin == label == "Debian":
-            return address
-    raise ToolError(
-        "apt knows no Debian archive here. On another distribution, name one in apt's sources, or "
-        "use a Debian 12 (or newer) machine; then: apt-get update."
-    )
-
-
-def keyring() -> Path:
-    """Keys of the Debian archive. Raises `ToolError`."""
-    if not _KEYRING.is_file():
-        raise ToolError(f"{_KEYRING} is missing: apt-get install debian-archive-keyring.")
-    return _KEYRING
 
 
 def version(program: Path) -> tuple[int, str]:
@@ -102,11 +73,11 @@ def _fetch(folder: Path) -> None:
     try:
         for verb in (["update"], ["download", "qemu-user"]):
             subprocess.run(
-                ["apt-get", *options, "-qq", *verb], cwd=folder, check=True, timeout=_APT,
+                ["apt-get", *options, "-qq", *verb], cwd=folder, check=True, timeout=APT,
                 capture_output=True,
             )  # fmt: skip
         for package in folder.glob("qemu-user_*.deb"):
-            subprocess.run(["dpkg", "-x", str(package), str(folder)], check=True, timeout=_APT)
+            subprocess.run(["dpkg", "-x", str(package), str(folder)], check=True, timeout=APT)
             package.unlink()
     except (OSError, subprocess.SubprocessError) as error:
         said = (getattr(error, "stderr", b"") or b"").decode(errors="replace").strip()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.arm64 import emulator
+from tools.common import debian
 from tools.common.errors import ToolError
 from tools.common.mosquitto import die_with_parent
 
@@ -85,8 +85,8 @@ class Root:
         with log.open("wb") as file:
             done = subprocess.run(
                 ["debootstrap", "--arch=arm64", "--variant=minbase",
-                 f"--include={','.join(PACKAGES)}", f"--keyring={emulator.keyring()}",
-                 self.suite, str(self.path), emulator.archive()],
+                 f"--include={','.join(PACKAGES)}", f"--keyring={debian.keyring()}",
+                 self.suite, str(self.path), debian.archive()],
                 stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=_DEBOOTSTRAP,
                 check=False,
             )  # fmt: skip

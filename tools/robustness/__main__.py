@@ -1,10 +1,11 @@
-"""`python -m tools.robustness SUBCOMMAND`: cameras that fail, clocks that lie, crashes, disks in
-trouble, floods, hostile messages, heat, leaks made on purpose, power cuts, updates that are
-killed."""
+"""`python -m tools.robustness SUBCOMMAND`: a booted systemd, cameras that fail, clocks that lie,
+crashes, disks in trouble, floods, hostile messages, heat, leaks made on purpose, power cuts,
+updates that are killed."""
 
 from __future__ import annotations
 
 from tools.common import command
+from tools.robustness.booted import cli as booted
 from tools.robustness.camera import cli as camera
 from tools.robustness.clock import cli as clock
 from tools.robustness.crash import cli as crash
@@ -17,6 +18,7 @@ from tools.robustness.power import cli as power
 from tools.robustness.update import cli as update
 
 SUBCOMMANDS: dict[str, command.Subcommand] = {
+    "booted": booted,
     "camera": camera,
     "clock": clock,
     "crash": crash,

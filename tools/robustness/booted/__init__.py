@@ -1,0 +1,1 @@
+"""The units under a systemd that was booted, and what a device goes through there."""
