@@ -63,7 +63,9 @@ def verdict(low: float, high: float, bound: float, certain: float) -> str:
     """`certain`: the low end of the wider interval."""
     if high <= bound:
         return "flat" if low <= 0 else "in bounds"
-    return "GROWS" if certain > 0 else "none seen"
+    if certain > 0:
+        return "GROWS"
+    return "suspected" if low > 0 else "none seen"
 
 
 def _row(

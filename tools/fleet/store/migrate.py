@@ -60,8 +60,8 @@ def open_store(url: str, up_to_date: bool = True) -> Store:
 
 
 def _migrate_with_others(store: Store) -> None:
-    """While another process turns on SQLite's write-ahead log, a reader is refused at once, whatever
-    its time-out."""
+    """While another process turns on SQLite's write-ahead log, a reader is refused at once,
+    whatever its time-out."""
     began = time.monotonic()
     for pause in _PAUSES:
         try:
