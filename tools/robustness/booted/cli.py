@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from tools.robustness.booted import run as booted
     from tools.robustness.booted.trials import TRIALS
 
+    # asked to end it still ends what it started, and unmounts
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = (args.root or root.default_folder()).resolve()
     with bar("trials", len(TRIALS)) as tell:
         report = booted.run(folder, tell, tuple(args.only))

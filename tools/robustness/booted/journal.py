@@ -17,8 +17,10 @@ _REMARKS = re.compile(
     re.IGNORECASE,
 )
 """What systemd says of a unit that it does not take as it is written."""
-_BROKEN = re.compile(r"Traceback \(most recent call last\)|Segmentation fault|core dumped|"
-                     r"Fatal Python error|\bSIGSYS\b|status=31/SYS|audit.*type=1326")  # fmt: skip
+_BROKEN = re.compile(
+    r"Traceback \(most recent call last\)|Segmentation fault|core dumped|Fatal Python error|"
+    r"Report it\.|\bSIGSYS\b|status=31/SYS|audit.*type=1326"
+)
 """What no fault excuses: an error that nobody handled, a system call that nobody expected."""
 
 

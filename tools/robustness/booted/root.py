@@ -92,8 +92,8 @@ def make(folder: Path) -> Path:
     return root
 
 
-def _alone(folder: Path) -> None:
-    """One run at a time, as long as this process lives. Raises `ToolError`."""
+def _alone(folder: Path) -> int:
+    """One run at a time: the descriptor that says so, to this process's end. Raises `ToolError`."""
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -101,6 +101,7 @@ def _alone(folder: Path) -> None:
         os.close(lock)
         raise ToolError(f"Another run uses {folder}. Wait for its end, or name another "
                         "--root.") from None  # fmt: skip
+    return lock
 
 
 def _debootstrap(root: Path, log: Path) -> None:
