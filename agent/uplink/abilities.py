@@ -21,7 +21,7 @@ RECORDED = ("summary", "event", "receipt")
 """Kinds that wait in the outbox until the broker has answered, which it does from QoS 1 on."""
 WANTED = 4096
 """Bytes of a packet that every message fits into."""
-_BRIEF, _CUTS = 10.0, 3
+_BRIEF, _CUTS = 10.0, 6
 """Seconds of a connection, and how many so brief with the same packet are no accident."""
 _FORGET = 3600.0
 """Seconds after which what a broker refused is tried again."""
@@ -93,6 +93,11 @@ class Learnt:
         if self._cuts >= _CUTS:
             self._cuts = 0
             self.refuse(reason_codes.TOO_LARGE, longest)
+
+    def taken(self, size: int) -> None:
+        """A packet of `size` bytes was answered: cuts with one no longer were accidents."""
+        if size >= self._cut_at:
+            self._cuts = 0
 
     def expire(self) -> None:
         """Forget what was refused long ago."""

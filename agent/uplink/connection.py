@@ -357,6 +357,7 @@ class Connection:
         if sent is None:
             return
         if code.value < _REFUSED:
+            self._learnt.taken(sent.packet)
             if sent.tag is None:
                 self._count_untagged(sent.size)
             else:

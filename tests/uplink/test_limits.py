@@ -137,8 +137,8 @@ def test_over_3_1_1_where_the_broker_cuts_without_a_word(
     fill(config, 2)
     reader = listen(broker.port)
     with stepped_uplink(config) as (uplink, outbox):
-        until(uplink, lambda: said(caplog, "this message, summary"), "it is learnt")
-        until(uplink, lambda: reader.bodies("health") and uplink._sender.drained, "the rest")
+        until(uplink, lambda: said(caplog, "this message, summary"), "it is learnt", 3000)
+        until(uplink, lambda: reader.bodies("health") and uplink._sender.drained, "the rest", 3000)
         assert uplink.connected
         assert summaries(outbox) == 2
     assert said(caplog, "another client") == 0

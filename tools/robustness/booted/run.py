@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tools.common.errors import ToolError
+from tools.common.faulty_camera import build
 from tools.common.machine import machine
 from tools.common.progress import Tell
 from tools.robustness.booted import root, trials
 from tools.robustness.booted.box import Box, Disk
 from tools.robustness.booted.container import Container
 from tools.robustness.booted.trials import Row
-from tools.robustness.camera.device import build
 
 
 def run(folder: Path, tell: Tell, only: tuple[str, ...] = ()) -> dict[str, Any]:

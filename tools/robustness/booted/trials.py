@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tools.common.errors import ToolError
+from tools.common.faulty_camera import NAMES
 from tools.robustness.booted import journal
 from tools.robustness.booted.box import BOTH, DATA, FIRST, PERCEIVE, STATE, WATCHDOG, Box, Disk
 from tools.robustness.booted.container import REBOOTS
 from tools.robustness.booted.journal import Allowed
-from tools.robustness.camera.device import NAMES
 from tools.robustness.crash import check
 
 SUMMARY = 90.0
