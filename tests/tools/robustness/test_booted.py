@@ -1,4 +1,4 @@
-"""What the booted trial reads in the journal and in pip's settings, and its table. Nothing boots."""
+"""What the booted trial reads in the journal and in pip settings, and its table. Nothing boots."""
 
 from __future__ import annotations
 

@@ -151,9 +151,8 @@ class Box:
 
     def listen(self) -> None:
         """Write down what arrives at the broker, from now on and over interruptions."""
-        words = ["mosquitto_sub", "-c", "-i", "booted", "-q", "1", "-V", "mqttv5",
-                 "-t", "fleeting/#",
-                 "-F", "%U %t %p"]  # fmt: skip
+        words = ["mosquitto_sub", "-h", "127.0.0.1", "-V", "mqttv5", "-c", "-i", "booted",
+                 "-q", "1", "-t", "fleeting/#", "-F", "%U %t %p"]  # fmt: skip
         with self._arrivals.open("ab") as out:
             self._sub = subprocess.Popen(
                 self.container.command(words), stdin=subprocess.DEVNULL, stdout=out,
