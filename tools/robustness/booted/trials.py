@@ -6,17 +6,20 @@ summary that was not there before arrives at the broker.
 
 from __future__ import annotations
 
-import json
 import re
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from agent.perceive.camera_exits import ENDS
 from tools.common.errors import ToolError
 from tools.robustness.booted import journal
 from tools.robustness.booted.box import BOTH, DATA, FIRST, PERCEIVE, STATE, WATCHDOG, Box, Disk
 from tools.robustness.booted.container import REBOOTS
 from tools.robustness.booted.journal import Allowed
+from tools.robustness.booted.root import run
 from tools.robustness.camera.device import NAMES
 from tools.robustness.crash import check
 
@@ -29,6 +32,11 @@ STARVED = WATCHDOG + 20 + 5 + READY
 FULL = 75.0
 """Seconds for which the disk stays full."""
 READ_ONLY = 40.0
+GIVES_UP = 480.0
+"""Seconds for five ends of perceive, each after four tries of a camera."""
+AWAY = 20.0
+SERVICES = tuple(f"fleeting-{name}.service" for name in (
+    "perceive", "uplink", "update", "renew", "restart", "reboot"))  # fmt: skip
 WELL = 12.0
 """Seconds of frames after which a camera counts as well again."""
 LINES_A_MINUTE = 30
@@ -94,21 +102,21 @@ def units(box: Box, disk: Disk) -> list[Row]:
         Row("journal before any fault", None,
             "; ".join([*remarks, *wrong, *calm][:4]) or f"{len(found)} lines of our units, none a "
             "warning or a remark of systemd", not (remarks or wrong or calm)),
-        Row("sandboxes under the units' own", None, "; ".join([*cage[:2], *opened[:2]]),
-            len(cage) >= 2 and not opened),
+        Row("sandbox of perceive, below the unit's", None, "; ".join([*cage[:1], *opened[:2]]),
+            bool(cage) and not opened),
     ]  # fmt: skip
 
 
 def camera(box: Box, disk: Disk) -> list[Row]:
     """The camera's process killed and hung; then a camera that hangs for ever."""
     box.use_camera()
-    known = set(box.arrived())
+    known, began = set(box.arrived()), time.monotonic()
     try:
-        box.container.sure("systemctl", "restart", "fleeting.target")
-        ready = box.wait(lambda: box.active(PERCEIVE), READY)
+        box.container.sure("systemctl", "restart", "fleeting.target", timeout=READY)
+        ready = time.monotonic() - began
         came = box.new_summary(known, SUMMARY)
-        rows = [Row("a camera in place of the film", ready, "perceive ready, a summary arrived",
-                    ready is not None and came)]  # fmt: skip
+        rows = [Row("a camera in place of the film", ready if came else None,
+                    "perceive ready, a summary arrived", came)]  # fmt: skip
         rows.append(_reader(box, "kill -9 of the process that reads the camera", lambda: box.
                             container.sure("kill", "-9", str(box.reader))))  # fmt: skip
         for name in ("hangs in read", "hangs in open", "crashes"):
@@ -117,9 +125,7 @@ def camera(box: Box, disk: Disk) -> list[Row]:
         rows.append(_gives_up(box))
     finally:
         box.use_file()
-        known = set(box.arrived())
-        box.container.sure("systemctl", "restart", "fleeting.target")
-        box.new_summary(known, READY + SUMMARY)
+        box.restart()
     return rows
 
 
@@ -156,8 +162,14 @@ def _gives_up(box: Box) -> Row:
 
 
 def watchdog(box: Box, disk: Disk) -> list[Row]:
-    """A main process that is stopped: nothing feeds its watchdog."""
-    return [_restarted(box, unit, "STOP", "watchdog", STARVED) for unit in BOTH]
+    """A main process that is stopped: nothing feeds its watchdog, whose time is shorter here."""
+    box.shorter_watchdog(WATCHDOG)
+    try:
+        box.restart()
+        return [_restarted(box, unit, "STOP", "watchdog", STARVED) for unit in BOTH]
+    finally:
+        box.shorter_watchdog(None)
+        box.restart()
 
 
 def killed(box: Box, disk: Disk) -> list[Row]:
@@ -165,11 +177,13 @@ def killed(box: Box, disk: Disk) -> list[Row]:
     rows = [_restarted(box, unit, "KILL", "killed", READY) for unit in BOTH]
     known, began = set(box.arrived()), time.monotonic()
     box.container.sure("systemctl", "kill", "--signal=KILL", "mosquitto")
-    time.sleep(20.0)
+    box.container.sure("systemctl", "stop", "mosquitto")
+    time.sleep(AWAY)
     box.container.sure("systemctl", "restart", "mosquitto")
     came = box.new_summary(known, SUMMARY)
     state = {unit: box.service(unit).state for unit in BOTH}
-    rows.append(Row("kill -9 of the broker, away for 20 s", time.monotonic() - began - 20.0,
+    taken = time.monotonic() - began - AWAY
+    rows.append(Row(f"kill -9 of the broker, away for {AWAY:.0f} s", taken if came else None,
                     "what had waited arrived; both services went on",
                     came and set(state.values()) == {"active"}))  # fmt: skip
     return rows
@@ -277,7 +291,7 @@ def read_only(box: Box, disk: Disk) -> list[Row]:
     time.sleep(READ_ONLY)
     states = [box.service(unit).state for unit in BOTH]
     found = box.journal(since)
-    rows = [_named(found, "file system read-only", r"(?i)read-?only", states)]
+    rows = [_named(found, "file system read-only", r"(?i)read-?only|ioerr", states)]
     known = set(box.arrived())
     boot = box.container.sure("cat", "/proc/sys/kernel/random/boot_id")
     taken = _boot_again(box, lambda: disk.check())
@@ -302,26 +316,30 @@ def _boot_again(box: Box, between: Callable[[], None], *, off: bool = True) -> f
 
 
 def reboot(box: Box, disk: Disk) -> list[Row]:
-    """The restart of the machine that perceive may ask for: once, and not again within the cap."""
+    """A camera that hangs for ever, where the site lets perceive ask for a restart of the machine:
+    it happens once, and not again within the cap."""
     before, known = box.stored(), set(box.arrived())
-    boot = box.container.sure("cat", "/proc/sys/kernel/random/boot_id").strip()
+    box.use_camera()
+    box.restart()
     began = time.monotonic()
-    _ask(box, boot)
-    code = box.container.ended(60.0)
-    if code is None:
-        return [Row("perceive asks for a reboot", None, "the machine did not restart", False)]
+    box.break_camera(NAMES.index("hangs in read"), lasting=True)
+    code = box.container.ended(GIVES_UP)
     taken = time.monotonic() - began
+    box.break_camera(0)
+    what = "a camera that hangs for ever asks for a reboot"
+    if code is None:
+        box.use_file()
+        box.restart()
+        return [Row(what, None, f"the machine did not restart in {taken:.0f} s", False)]
     ready = _boot_again(box, disk.check, off=False)
     came = ready is not None and box.new_summary(known, SUMMARY)
-    rows = [
-        _kept(box, before, "perceive asks for a reboot (path unit)", (ready or 0.0) + taken if came
-              else None, f"the machine restarted (code {code}) after {taken:.0f} s",
-              came and code == REBOOTS)
-    ]  # fmt: skip
-    new = box.container.sure("cat", "/proc/sys/kernel/random/boot_id").strip()
+    seen = f"after {taken:.0f} s and {ENDS} ends of perceive the machine restarted (code {code})"
+    rows = [_kept(box, before, what, ready if came else None, seen, came and code == REBOOTS)]
+    # Each service has a /proc of its own (ProtectProc=), which shows this machine's.
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     for what, asks, words in (
-        ("it asks again, within six hours", new, "less than six hours ago"),
-        ("a request of an earlier boot", boot, "or of another boot"),
+        ("asked again, within six hours", boot, "less than six hours ago"),
+        ("a request of another boot", str(uuid.uuid4()), "or of another boot"),
     ):
         since = time.time()
         _ask(box, asks)
@@ -330,11 +348,14 @@ def reboot(box: Box, disk: Disk) -> list[Row]:
         rows.append(Row(what, None, f"{'refused' if told is not None else 'not refused'} in words, "
                         f"the machine {'stays up' if stays else 'restarted'}",
                         told is not None and stays))  # fmt: skip
-        box.container.sure("systemctl", "reset-failed", "fleeting-reboot.service")
+        box.container.run(["systemctl", "reset-failed", "fleeting-reboot.service"], 30.0)
+    box.use_file()
+    box.restart()
     return rows
 
 
 def _ask(box: Box, boot: str) -> None:
+    """As perceive does."""
     write = f"echo fleeting-reboot 1 {boot} >reboot.new && mv reboot.new reboot"
     box.container.sure(
         "runuser", "-u", "fleeting-perceive", "--", "sh", "-c", f"cd {STATE} && {write}"
@@ -343,26 +364,29 @@ def _ask(box: Box, boot: str) -> None:
 
 def security(box: Box) -> dict[str, float]:
     """Exposure of each unit as the running manager sees it, 0 (best) to 10."""
-    said = box.container.run(["systemd-analyze", "security", "--no-pager", "--json=short"], 120.0)
-    try:
-        listed = json.loads(said.out)
-    except ValueError:
-        return {}
-    return {each["unit"].removesuffix(".service"): float(each["exposure"])
-            for each in listed if journal.OURS.fullmatch(each["unit"])}  # fmt: skip
+    figures = {}
+    for name in SERVICES:
+        said = box.container.run(["systemd-analyze", "security", "--no-pager", name], 60.0).out
+        match = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
+        if match is not None:
+            figures[name.removesuffix(".service")] = float(match[1])
+    return figures
 
 
-def clean(box: Box) -> list[Row]:
-    """What is left at the end: in the journal, and of processes once it is stopped."""
+def clean(box: Box, since: float) -> list[Row]:
+    """What is left at the end: in the journal, in this machine's kernel log from that uptime on, and
+    of processes once it is stopped."""
     failed = box.container.sure("systemctl", "--failed", "--plain", "--no-legend").splitlines()
     box.container.sure("systemctl", "stop", "fleeting.target", *BOTH)
     left = box.leftover()
-    found = box.journal()
+    found, kernel = box.journal(), journal.kernel(run("dmesg"), since)
     wrong = [*journal.remarks(found), *journal.broken(found), *journal.unexpected(found, ALLOWED)]
     return [
         Row("journal of all boots", None, "; ".join(wrong[:5]) or f"{len(found)} lines of our "
             "units: no traceback, no refused system call, no warning beside those below",
             not wrong),
+        Row("kernel log of this machine", None, "; ".join(kernel[:3]) or "no refused system call, "
+            "no crash", not kernel),
         Row("stopped at the end", None, f"{len(left)} processes left over, {len(failed)} units had "
             f"failed{': ' if left else ''}{'; '.join(left)}", not left and not failed),
     ]  # fmt: skip
