@@ -16,7 +16,7 @@ from tools.common.progress import Tell
 from tools.robustness.booted import root, trials
 from tools.robustness.booted.box import Box, Disk
 from tools.robustness.booted.container import Container
-from tools.robustness.booted.trials import Row
+from tools.robustness.booted.rows import Row
 from tools.robustness.camera.device import build
 
 JOURNAL = "journal.log"
