@@ -1,4 +1,4 @@
-"""What the booted trial reads in the journal and in settings, and its table. Nothing boots."""
+"""What the booted trial reads in the journal and in pip settings, and its table. Nothing boots."""
 
 from __future__ import annotations
 
@@ -69,6 +69,18 @@ def test_each_warning_needs_a_reason() -> None:
     ]
     assert len(journal.unexpected(found, ())) == 3
     assert journal.unexpected(found, [Allowed("result|Watchdog", "all")]) == []
+
+
+def test_the_kernel_log_of_the_run_is_searched() -> None:
+    text = "\n".join((
+        "[   10.000001] audit: type=1326 audit(1.0:1): comm=\"old\"",
+        "[  100.500000] EXT4-fs (loop0): unmounting filesystem.",
+        "[  101.000000] audit: type=1326 audit(1.0:2): comm=\"python\" syscall=41",
+        "[  102.000000] python[7]: segfault at 0 ip 0",
+    ))  # fmt: skip
+    found = journal.kernel(text, 50.0)
+    assert len(found) == 2
+    assert "syscall=41" in found[0]
 
 
 def test_the_busiest_minute_is_found() -> None:

@@ -56,7 +56,8 @@ def text(report: dict[str, Any]) -> str:
     lines = [
         f"{passed} of {len(report['rows'])} passed in {report['seconds'] / 60:.0f} minutes; Debian "
         f"{report['suite']} booted in systemd-nspawn, installed by tools/install.sh; outbox on an "
-        "ext4 file system of its own; WatchdogSec=20 in place of 90 and 120, all else as installed",
+        "ext4 file system of its own; WatchdogSec=20 in place of 90 and 120 where it starves, all "
+        "else as installed",
         f"{'what':<50}{'back, s':>8}  how seen",
     ]
     for row in report["rows"]:

@@ -7,6 +7,7 @@ uptime counts here as there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -52,6 +53,8 @@ class Container:
     def __init__(self, root: Path, console: Path) -> None:
         self.root, self._console = root, console
         self._process: subprocess.Popen[bytes] | None = None
+        self._group = _unified() / f"fleeting-booted-{os.getpid()}"
+        """Control group of all that runs in it, so that all can be ended."""
         self.first = 0
         """Process id of its systemd on this machine."""
 
@@ -59,7 +62,11 @@ class Container:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
+        """End it at once, with all that runs in it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._clear()
 
     def boot(self) -> str:
         """Until everything was started; what systemd says of the whole. Raises `ToolError`."""
@@ -73,10 +80,17 @@ class Container:
             f"--bind-ro={ROOT}:{SOURCE}",
         ]  # fmt: skip
         environment = os.environ | {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
+        self._clear()
+        self._group.mkdir()
+
+        def enter() -> None:
+            die_with_parent()
+            (self._group / "cgroup.procs").write_text("0")
+
         with self._console.open("ab") as out:
             self._process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                preexec_fn=die_with_parent,
+                preexec_fn=enter,
             )  # fmt: skip
         if not self.wait(lambda: self._find_first() > 0, _BOOT):
             raise ToolError(f"The container does not start: {self.said()}")
@@ -160,11 +174,22 @@ class Container:
         self.run(["systemctl", "poweroff"], 30.0)
         return self.ended(_END)
 
-    def kill(self) -> None:
-        """At once, with all that runs in it."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+    def _clear(self) -> None:
+        """Kill what is left in the control group, and remove it. Raises `ToolError`."""
+        if not self._group.is_dir():
+            return
+        with contextlib.suppress(OSError):
+            (self._group / "cgroup.kill").write_text("1")  # Linux 5.14
+        deadline = time.monotonic() + _END
+        while self._group.is_dir():
+            for each in sorted(self._group.rglob("*/"), reverse=True):
+                with contextlib.suppress(OSError):
+                    each.rmdir()
+            with contextlib.suppress(OSError):
+                self._group.rmdir()
+            if time.monotonic() > deadline:
+                raise ToolError(f"Processes of the container do not end: {self._group}.")
+            time.sleep(_POLL)
 
     def wait(self, done: Callable[[], bool], seconds: float) -> bool:
         """Until something is so, for at most that long, and only while the container runs."""
@@ -174,6 +199,15 @@ class Container:
                 return False
             time.sleep(_POLL)
         return True
+
+
+def _unified() -> Path:
+    """Where the control groups of the second version are. Raises `ToolError`."""
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, place, kind = line.split()[:3]
+        if kind == "cgroup2":
+            return Path(place)
+    raise ToolError("No control groups of version 2 are mounted here (mount -t cgroup2).")
 
 
 def _below(pid: int) -> list[int]:

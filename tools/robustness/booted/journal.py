@@ -23,6 +23,8 @@ _BROKEN = re.compile(
 )
 """What no fault excuses: an error that nobody handled, a system call that nobody expected."""
 
+_KERNEL = re.compile(r"\[\s*([0-9]+\.[0-9]+)\] (.*(?:type=1326|segfault at|traps: ).*)")
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -82,6 +84,12 @@ def remarks(found: Iterable[Entry]) -> list[str]:
 def broken(found: Iterable[Entry]) -> list[str]:
     """Errors that nobody handled, and refused system calls."""
     return [f"{each.unit}: {each.text}" for each in found if _BROKEN.search(each.text)]
+
+
+def kernel(text: str, since: float) -> list[str]:
+    """Refused system calls and crashes in what dmesg(1) says, from that uptime on, seconds."""
+    found = [_KERNEL.match(line) for line in text.splitlines()]
+    return [each[2] for each in found if each is not None and float(each[1]) >= since]
 
 
 def unexpected(found: Iterable[Entry], allowed: Iterable[Allowed]) -> list[str]:

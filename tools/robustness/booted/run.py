@@ -17,7 +17,10 @@ from tools.common.progress import Tell
 from tools.robustness.booted import root, trials
 from tools.robustness.booted.box import Box, Disk
 from tools.robustness.booted.container import Container
-from tools.robustness.booted.trials import Row
+from tools.robustness.booted.rows import Row
+
+JOURNAL = "journal.log"
+"""In the root's folder: all that the container's journal said in the last run."""
 
 
 def run(folder: Path, tell: Tell, only: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -40,8 +43,10 @@ def run(folder: Path, tell: Tell, only: tuple[str, ...] = ()) -> dict[str, Any]:
                 rows.append(Row(name, None, str(error), False))
         tell(len(trials.TRIALS), "the journal")
         figures = trials.security(box)
-        rows += trials.clean(box)
+        rows += trials.clean(box, started)
         counts = trials.allowed_counts(box)
+        said = box.container.sure("journalctl", "--no-pager", "--output=short-precise")
+        (folder / JOURNAL).write_text(said)
     return {
         "machine": here, "seconds": round(time.monotonic() - started), "suite": root.SUITE,
         "rows": [asdict(row) for row in rows], "security": figures, "allowed": counts,
