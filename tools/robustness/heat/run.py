@@ -38,9 +38,14 @@ def run(options: Options) -> dict[str, Any]:
     seconds = cost.shares() if options.measured else None
     whole = seconds[Step.ALL] if seconds else 1.0
     load = {step: each / whole for step, each in seconds.items()} if seconds else TYPICAL
-    logging.getLogger("agent").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder:
-        found = _play(options, load, Path(folder))
+    agent = logging.getLogger("agent")
+    level = agent.level
+    agent.setLevel(logging.ERROR)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            found = _play(options, load, Path(folder))
+    finally:
+        agent.setLevel(level)
     found["machine"] = machine()
     found["cpu"] = None if seconds is None else [round(seconds[step], 3) for step in Step]
     return found
