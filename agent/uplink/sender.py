@@ -49,7 +49,7 @@ class OutboxSender:
         self._warden = warden
         self._count = count
         self._grid = grid
-        self._file = outbox.file_id
+        self._openings = outbox.openings
         self._next_poll = 0.0
         self._next_rescan = time.monotonic() + RESCAN_INTERVAL
         self._judged = 0
@@ -90,11 +90,12 @@ class OutboxSender:
         self._busy = True
 
     def check_file(self) -> None:
-        """Start anew with a file that replaced another. What is in flight stays known: a damaged
-        file's ids do not come again, and those of a copy are the same rows."""
-        found = self._outbox.file_id
-        if found != self._file:
-            self._file = found
+        """Start anew with a file that was opened again: it may have replaced another. What is in
+        flight stays known: a damaged file's ids do not come again, and those of a copy are the same
+        rows."""
+        found = self._outbox.openings
+        if found != self._openings:
+            self._openings = found
             self._last_id = 0
             self._rescan()
 

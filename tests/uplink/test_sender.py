@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -208,6 +209,27 @@ def test_an_outbox_damaged_while_connected_is_replaced_and_recorded(
         until(uplink, lambda: set(later) <= set(listener.summaries()), "the new one is sent")
         until(uplink, lambda: summaries(outbox) == 0, "and emptied")
         assert uplink.connected
+
+
+def test_an_outbox_replaced_by_one_with_older_row_ids_under_the_same_inode_is_sent(
+    tmp_path: Path, broker: Broker, listen: Listen
+) -> None:
+    """An inode's number is given again as soon as the file is gone."""
+    config = agent_config(tmp_path, broker.port)
+    listener = listen(broker.port)
+    fill(config, 5)
+    other = agent_config(tmp_path / "other", broker.port)
+    later = fill(other, 3, 50)
+    with contextlib.closing(sqlite3.connect(other.store.outbox)) as database, database:
+        database.execute("UPDATE outbox SET id = id - (SELECT MIN(id) FROM outbox) + 1")
+    with stepped_uplink(config) as (uplink, outbox):
+        until(uplink, lambda: summaries(outbox) == 0, "all is sent")
+        outbox.close()
+        inode = config.store.outbox.stat().st_ino
+        config.store.outbox.write_bytes(other.store.outbox.read_bytes())
+        assert config.store.outbox.stat().st_ino == inode
+        outbox.peek(1)  # not the sender's own look is the first
+        until(uplink, lambda: set(later) <= set(listener.summaries()), "the new one is sent")
 
 
 def test_what_was_taken_from_a_lost_outbox_removes_nothing_from_the_next(

@@ -118,7 +118,8 @@ class Database:
         self._on_damage = on_damage
         self._reported: Path | None = None
         self._opened: _Opened | None = None
-        self._file_id: tuple[int, int] | None = None
+        self.openings = 0
+        """How often the file was opened: another one may have the number of one that is gone."""
 
     @contextlib.contextmanager
     def transaction(self, what: str) -> Iterator[sqlite3.Connection]:
@@ -168,10 +169,10 @@ class Database:
             ) from None
 
     def _open_connection(self) -> _Opened:
-        if self._opened is None or self._file_id != file_id(self.path):
+        if self._opened is None or self._opened.guard.file != file_id(self.path):
             self.close()
             self._opened = self._open()
-            self._file_id = file_id(self.path)
+            self.openings += 1
         self._budget.begin()
         return self._opened
 

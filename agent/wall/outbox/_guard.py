@@ -41,9 +41,10 @@ class Guard:
         flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         self._number = os.open(path, flags)
         found = os.fstat(self._number)
-        self._file = found.st_dev, found.st_ino
+        self.file = found.st_dev, found.st_ino
+        """Device and inode, not given to another file while this one is held."""
         with _mutex:
-            _users[self._file] += 1
+            _users[self.file] += 1
         try:
             if not stat.S_ISREG(found.st_mode):
                 raise sqlite3.DatabaseError(f"{path} is no ordinary file")
@@ -59,11 +60,11 @@ class Guard:
     def close(self) -> None:
         """Once the connection is closed."""
         with _mutex:
-            _users[self._file] -= 1
-            _unused.setdefault(self._file, []).append(self._number)
-            if not _users[self._file]:
-                del _users[self._file]
-                for number in _unused.pop(self._file):
+            _users[self.file] -= 1
+            _unused.setdefault(self.file, []).append(self._number)
+            if not _users[self.file]:
+                del _users[self.file]
+                for number in _unused.pop(self.file):
                     os.close(number)
 
     def _set(self, kind: int) -> None:

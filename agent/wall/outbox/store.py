@@ -17,7 +17,6 @@ from agent.wall.outbox._database import (
     Database,
     add_to_counter,
     counter,
-    file_id,
     insert_message,
 )
 from agent.wall.outbox._events import EventThrottle
@@ -106,9 +105,10 @@ class Outbox:
         return self._database.moved_aside
 
     @property
-    def file_id(self) -> tuple[int, int] | None:
-        """Device and inode of the current file, to which row ids belong."""
-        return file_id(self._database.path)
+    def openings(self) -> int:
+        """How often the file was opened; the ids of rows belong to one opening, since it may have
+        been replaced before the next."""
+        return self._database.openings
 
     @property
     def evicted(self) -> int:
