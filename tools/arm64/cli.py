@@ -134,7 +134,7 @@ def _try(args: argparse.Namespace) -> int:
     for suite in args.suite or SUITES:
         trial = start(_root(args.folder.resolve(), suite), fresh=args.fresh)
         parts = go(trial, STEPS, args.only, again=args.again)
-        text = table.report(suite, here, trial.facts, parts, STEPS)
+        text = table.report(suite, trial.state.commit, here, trial.facts, parts, STEPS)
         print(text)
         failed |= any(row.result == "failed" for rows in parts.values() for row in rows)
         if args.save:

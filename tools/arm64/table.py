@@ -39,12 +39,13 @@ def markdown(title: str, rows: Sequence[Row]) -> str:
 
 def report(
     suite: str,
+    commit: str,
     machine: Machine,
     facts: Mapping[str, str],
     parts: Mapping[str, Sequence[Row]],
     steps: Iterable[str] = (),
 ) -> str:
-    """The whole page: what ran where, a table for each step, which of `steps` have no result, and
+    """The whole page: what ran where (all results hold for that commit), a table for each step, which of `steps` have no result, and
     all of it as one line of JSON."""
     every = [row for rows in parts.values() for row in rows]
     counts = ", ".join(
@@ -52,7 +53,7 @@ def report(
         for kind in ("passed", "failed", "not shown")
     )
     head = [f"# {suite}: aarch64 under emulation", "", f"    python -m tools.arm64 try {suite}", ""]
-    head += [f"Host: {line(machine).strip()}. {counts}.", ""]
+    head += [f"Commit {commit}. Host: {line(machine).strip()}. {counts}.", ""]
     head += [f"- {name}: {value}" for name, value in facts.items()]
     missing = [name for name in steps if name not in parts]
     if missing:
@@ -60,6 +61,7 @@ def report(
     tables = [markdown(name, rows) for name, rows in parts.items()]
     data: dict[str, Any] = {
         "suite": suite,
+        "commit": commit,
         "machine": machine,
         "facts": dict(facts),
         "parts": {name: [asdict(row) for row in rows] for name, rows in parts.items()},

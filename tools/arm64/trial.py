@@ -1,10 +1,8 @@
-"""One suite's trial: its steps in order, each kept until the product changes."""
+"""One suite's trial: its steps in order, each kept until what it depends on changes."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +11,7 @@ from pathlib import Path
 
 from tools.arm64.readme import Commands, commands
 from tools.arm64.root import Done, Root
+from tools.arm64.state import State, state
 from tools.arm64.table import Row
 from tools.common.errors import ToolError
 from tools.common.files import ROOT, save_atomically
@@ -22,11 +21,6 @@ HOME = "/opt/fleeting"
 PYTHON = f"{HOME}/.venv/bin/python"
 FLEETING = f"{HOME}/.venv/bin/fleeting"
 HOUR = 3600.0
-PRODUCT = (
-    "agent", "models", "systemd", "requirements.txt", "pyproject.toml", "tools/setup-venv",
-    "tools/install.sh",
-)  # fmt: skip
-"""What results depend on."""
 ALWAYS = ("clone",)
 """Steps that are never left out: they bring what else has changed."""
 LEFT = "root/trial"
@@ -39,8 +33,8 @@ class Trial:
 
     root: Root
     readme: Commands
-    product: str
-    """As `state` gives it."""
+    state: State
+    """Of this clone, the last commit of which is tried."""
     fresh: bool
     """Whether the environment is made anew, though one is there."""
     facts: dict[str, str] = field(default_factory=dict)
@@ -80,41 +74,26 @@ def row(what: str, done: Done, note: str = "", *, passed: bool | None = None) ->
     return Row(what, "passed" if good else "failed", round(done.seconds, 1), note)
 
 
-def state(here: Path = ROOT) -> tuple[str, bool]:
-    """What is tried, as one word that changes whenever the product does, and whether all of it is
-    committed. Raises `ToolError`."""
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(here), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        trees = git("rev-parse", *(f"HEAD:{name}" for name in PRODUCT))
-        changed = git("status", "--porcelain", "-uno")
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise ToolError(f"What is tried is a clean clone, and {here} is none: {error}.") from None
-    return hashlib.sha256(trees.encode()).hexdigest()[:12], not changed
-
-
 def start(root: Root, *, fresh: bool) -> Trial:
     """What the steps are given. Raises `ToolError`."""
-    product, clean = state()
-    if not clean:
+    now = state()
+    if not now.clean:
         print(
             "arm64: what is not committed is not tried: a clean clone of the last commit is.",
             file=sys.stderr,
         )
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return Trial(root, commands(text), product, fresh)
+    return Trial(root, commands(text), now, fresh)
 
 
 def go(
     trial: Trial, steps: Mapping[str, Step], only: Sequence[str], *, again: bool
 ) -> dict[str, list[Row]]:
-    """Run the steps that have no result for this product yet, or `only` those; returns all results
-    by step. What is found is stored after each step."""
+    """Run the steps that have no result for this state yet, or `only` those; returns all results
+    by step. What is found is stored after each step; a step that cannot go on is a failed row."""
     store = trial.root.folder / "results.json"
-    kept = _load(store, trial.product)
+    now = {name: trial.state.of(name, trial.readme) for name in steps}
+    kept = _load(store, now)
     trial.facts.update(kept.facts)
     for name, step in steps.items():
         wanted = name in only if only else again or name not in kept.parts
@@ -122,17 +101,30 @@ def go(
         if not wanted:
             continue
         trial.say(f"== {name}")
-        rows = list(step(trial))
-        kept = _load(store, trial.product)  # another may have stored something meanwhile
+        rows = list(_rows(trial, name, step))
+        kept = _load(store, now)  # another may have stored something meanwhile
         kept.parts[name] = rows
         trial.facts = {**kept.facts, **trial.facts}
         content = {
-            "product": trial.product,
             "facts": trial.facts,
-            "parts": {key: [asdict(each) for each in found] for key, found in kept.parts.items()},
+            "parts": {
+                key: {"state": now[key], "rows": [asdict(each) for each in found]}
+                for key, found in kept.parts.items()
+            },
         }
         save_atomically(store, json.dumps(content).encode())
     return {name: kept.parts[name] for name in steps if name in kept.parts}
+
+
+def _rows(trial: Trial, name: str, step: Step) -> Iterator[Row]:
+    started = time.monotonic()
+    try:
+        for each in step(trial):
+            trial.say(f"{each.result}: {each.what}")
+            yield each
+    except ToolError as error:
+        trial.say(f"failed: {error}")
+        yield Row(f"{name} goes on", "failed", round(time.monotonic() - started, 1), str(error))
 
 
 @dataclass(slots=True)
@@ -141,15 +133,15 @@ class _Kept:
     parts: dict[str, list[Row]]
 
 
-def _load(store: Path, product: str) -> _Kept:
-    """Results of an earlier run of the same product; none where there are no such."""
+def _load(store: Path, now: Mapping[str, str]) -> _Kept:
+    """Results of earlier runs that still count; none where there are no such."""
     try:
         content = json.loads(store.read_bytes())
-        if content["product"] == product:
-            parts = {
-                name: [Row(**each) for each in rows] for name, rows in content["parts"].items()
-            }
-            return _Kept(dict(content["facts"]), parts)
+        parts = {
+            name: [Row(**each) for each in found["rows"]]
+            for name, found in content["parts"].items()
+            if now.get(name) == found["state"]
+        }
+        return _Kept(dict(content["facts"]), parts)
     except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return _Kept({}, {})
+        return _Kept({}, {})

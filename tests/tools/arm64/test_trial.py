@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,17 @@ import pytest
 from tools.arm64 import cli, table
 from tools.arm64.readme import commands
 from tools.arm64.root import Done, Root
+from tools.arm64.state import NARROWER, State, state
 from tools.arm64.table import Row
-from tools.arm64.trial import PRODUCT, Trial, go, row, state
+from tools.arm64.trial import Trial, go, row
 from tools.common.errors import ToolError
 from tools.common.files import ROOT
 from tools.common.machine import machine
+
+
+def of(**changed: str) -> State:
+    """A state in which all is as ever, apart from what `changed`."""
+    return State("abc", {**dict.fromkeys(state().trees, "as ever"), **changed}, True)
 
 
 @pytest.fixture
@@ -24,7 +31,7 @@ def trial(tmp_path: Path) -> Trial:
     readme = commands((ROOT / "README.md").read_text(encoding="utf-8"))
     root = Root(tmp_path, "trixie")
     root.folder.mkdir()
-    return Trial(root, readme, "abc", fresh=False)
+    return Trial(root, readme, of(), fresh=False)
 
 
 class Counting:
@@ -50,7 +57,7 @@ def test_steps_are_done_once_for_a_product(trial: Trial) -> None:
     assert (one.runs, two.runs) == (1, 2)
     go(trial, steps, [], again=True)
     assert (one.runs, two.runs) == (2, 3)
-    changed = Trial(trial.root, trial.readme, "other", fresh=False)
+    changed = Trial(trial.root, trial.readme, of(agent="new"), fresh=False)
     assert go(changed, steps, ["one"], again=False).keys() == {"one"}
     assert (one.runs, two.runs) == (3, 3)
 
@@ -71,10 +78,41 @@ def test_a_step_that_is_interrupted_keeps_those_before_it(trial: Trial) -> None:
     assert first.runs == 2
 
 
+def test_steps_that_depend_on_less_are_kept_when_something_else_changes(trial: Trial) -> None:
+    steps = {name: Counting() for name in ("packages", "units", "models", "run")}
+    go(trial, steps, [], again=False)
+    for changed, again in (
+        (of(agent="new", tests="new"), {"run"}),
+        (of(agent="new", systemd="new"), {"units", "run"}),
+        (of(agent="newer", systemd="new", **{"agent/vision": "new"}), {"models", "run"}),
+    ):
+        before = {name: step.runs for name, step in steps.items()}
+        found = go(Trial(trial.root, trial.readme, changed, fresh=False), steps, [], again=False)
+        assert found.keys() == steps.keys()
+        assert {name for name, step in steps.items() if step.runs != before[name]} == again
+    other = replace(trial.readme, check="another")
+    assert of().of("packages", other) != of().of("packages", trial.readme)
+
+
+def test_a_step_that_cannot_go_on_is_a_failed_row(trial: Trial) -> None:
+    def broken(trial: Trial) -> Iterator[Row]:
+        yield Row("half", "passed", 0)
+        raise ToolError("no loop device")
+
+    after = Counting()
+    rows = go(trial, {"broken": broken, "after": after}, [], again=False)["broken"]
+    assert [(each.result, each.note) for each in rows] == [
+        ("passed", ""), ("failed", "no loop device")
+    ]  # fmt: skip
+    assert after.runs == 1
+
+
 def test_what_the_results_depend_on_exists() -> None:
-    assert all((ROOT / name).exists() for name in PRODUCT)
-    product, _ = state()
-    assert re.fullmatch(r"[0-9a-f]{12}", product)
+    found = state()
+    assert all((ROOT / name).exists() for name in found.trees)
+    assert NARROWER.keys() <= cli.STEPS.keys()
+    assert re.fullmatch(r"[0-9a-f]{8,}", found.commit)
+    assert re.fullmatch(r"[0-9a-f]{12}", found.of("run", "commands"))
 
 
 def test_a_clone_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -93,7 +131,7 @@ def test_rows_say_why_a_command_failed() -> None:
 
 def test_the_page_has_a_row_for_each_and_the_same_as_json(tmp_path: Path) -> None:
     rows = {"a": [Row("`x | y`", "passed", 1.26, "one\ntwo"), Row("z", "not shown", 0)], "b": []}
-    text = table.report("trixie", machine(), {"Python": "3.13.5"}, rows)
+    text = table.report("trixie", "abc", machine(), {"Python": "3.13.5"}, rows)
     assert "| `x \\| y` | passed | 1 | one two |" in text
     assert "1 passed, 0 failed, 1 not shown" in text
     data = json.loads(text.split("```json\n")[1].split("\n```")[0])
@@ -101,7 +139,7 @@ def test_the_page_has_a_row_for_each_and_the_same_as_json(tmp_path: Path) -> Non
         "what": "`x | y`", "result": "passed", "seconds": 1.26, "note": "one\ntwo",
     }  # fmt: skip
     assert "Not run" not in text
-    assert "**Not run here:** c, d." in table.report("x", machine(), {}, rows, ["a", "c", "d"])
+    assert "**Not run here:** c, d." in table.report("x", "abc", machine(), {}, rows, ["a", "c", "d"])
     path = table.save("trixie", text, tmp_path / "new")
     assert path.read_text() == text
 
