@@ -49,6 +49,20 @@ def test_services_wait_for_the_data_partition() -> None:
         assert "RequiresMountsFor=/data\n" in each.read_text(encoding="utf-8")
 
 
+def test_an_image_starts_what_an_installation_starts() -> None:
+    installed = re.search(
+        r"^enabled='([^']+)'", (ROOT / "tools/install.sh").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    prepared = re.search(
+        r"systemctl -q enable ((?:.*\\\n)+.*)$",
+        (IMAGE / "prepare.sh").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert installed is not None
+    assert prepared is not None
+    assert {*prepared[1].replace("\\", "").split()} == {*installed[1].split()}
+
+
 @pytest.mark.parametrize("script", sorted(IMAGE.glob("*.sh")), ids=lambda path: str(path.name))
 def test_scripts_are_the_shells(script: Path) -> None:
     subprocess.run(["sh", "-n", str(script)], check=True)

@@ -42,7 +42,8 @@ install_agent() {
     systemd-sysusers /etc/sysusers.d/fleeting.conf
     systemd-tmpfiles --create /etc/tmpfiles.d/fleeting.conf
     systemctl -q enable fleeting.target fleeting-update.path fleeting-update.timer \
-        fleeting-update.service fleeting-restart.path media-fleeting.mount fleeting-renew.timer
+        fleeting-update.service fleeting-restart.path media-fleeting.mount fleeting-renew.timer \
+        fleeting-reboot.path
 }
 
 install_settings() {
