@@ -45,8 +45,8 @@ def report(
     parts: Mapping[str, Sequence[Row]],
     steps: Iterable[str] = (),
 ) -> str:
-    """The whole page: what ran where (all results hold for that commit), a table for each step, which of `steps` have no result, and
-    all of it as one line of JSON."""
+    """The whole page: what ran where, for which `commit` all of it holds, a table for each step,
+    which of `steps` have no result, and all of it as one line of JSON."""
     every = [row for rows in parts.values() for row in rows]
     counts = ", ".join(
         f"{sum(row.result == kind for row in every)} {kind}"

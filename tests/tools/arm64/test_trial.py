@@ -139,7 +139,9 @@ def test_the_page_has_a_row_for_each_and_the_same_as_json(tmp_path: Path) -> Non
         "what": "`x | y`", "result": "passed", "seconds": 1.26, "note": "one\ntwo",
     }  # fmt: skip
     assert "Not run" not in text
-    assert "**Not run here:** c, d." in table.report("x", "abc", machine(), {}, rows, ["a", "c", "d"])
+    assert "**Not run here:** c, d." in table.report(
+        "x", "abc", machine(), {}, rows, ["a", "c", "d"]
+    )
     path = table.save("trixie", text, tmp_path / "new")
     assert path.read_text() == text
 
