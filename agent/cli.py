@@ -125,6 +125,14 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true")
     _add_config(check)
 
+    aim = verbs.add_parser(
+        "aim", help="where to put the camera: faces drawn as lines, never pixels, and a score"
+    )
+    aim.add_argument("video", type=Path, nargs="?", help="a film in place of the camera")
+    aim.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds")
+    aim.add_argument("--json", action="store_true", help="print the score as JSON at the end")
+    _add_config(aim)
+
     audit = verbs.add_parser(
         "audit", help="play a video through both processes and search all that leaves for pictures"
     )
@@ -214,6 +222,20 @@ def _update(args: argparse.Namespace, config: AgentConfig) -> int:
     elif media is not None:
         raise ConfigError("--media goes with `install`.")
     return run_updater(config, _stop_on_signals(), media=media)
+
+
+def _aim(args: argparse.Namespace, config: AgentConfig, own: bool) -> int:
+    from agent.perceive.start import enter_aim
+
+    if args.video is not None:
+        pace = "realtime" if sys.stdout.isatty() and not args.json else "fast"
+        film = {"kind": "file", "target": str(args.video), "pace": pace, "loop": False}
+        config = config.model_copy(update={"source": config.source.model_copy(update=film)})
+    stop = _stop_on_signals()
+    camera = enter_aim(config) if own else None
+    from agent.desk.aim.run import aim
+
+    return aim(config, camera=camera, stop=stop, seconds=args.seconds, as_json=args.json)
 
 
 def _stop_on_signals() -> threading.Event:
@@ -350,6 +372,8 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             crop=args.crop,
             min_score=args.min_score,
         )
+    if args.verb == "aim":
+        return _aim(args, config, own)
     if args.verb == "notice":
         from agent.desk.notice.run import notice
 

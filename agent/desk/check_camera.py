@@ -86,7 +86,7 @@ def measure(source: Source, config: AgentConfig) -> Report:
         detail += f", {seen.damaged} damaged frame{'s' * (seen.damaged > 1)}"
     damaged = seen.damaged / (len(times) + seen.damaged)
     slow = fps < MIN_RATE * expected
-    advice = [_light(samples[-1], share), _turned(samples, config)]
+    advice = [_light(samples[-1], share), turned(samples, config)]
     if slow:
         advice.insert(0, _SLOW)
     elif config.micro.enabled and fps < config.micro.min_fps:
@@ -165,7 +165,7 @@ def _light(luma: Grey, share: np.ndarray) -> str:
     return ""
 
 
-def _turned(samples: list[Grey], config: AgentConfig) -> str:
+def turned(samples: list[Grey], config: AgentConfig) -> str:
     """Advice where a face is upright only after a turn."""
     try:
         detector = Models(config).detector

@@ -56,7 +56,7 @@ def config(**source: object) -> AgentConfig:
 @pytest.fixture(autouse=True)
 def _no_face(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if "face" not in request.node.name:
-        monkeypatch.setattr(check_camera, "_turned", lambda samples, config: "")
+        monkeypatch.setattr(check_camera, "turned", lambda samples, config: "")
 
 
 def test_a_good_camera_gets_no_advice() -> None:
