@@ -47,8 +47,7 @@ class Canvas:
 
     def points(self, points: Float) -> None:
         """Single dots, float[N, 2]."""
-        scaled = np.asarray(points, np.float64) * self._scale
-        self._set(scaled[np.isfinite(scaled).all(axis=1)])
+        self._set(np.asarray(points, np.float64) * self._scale)
 
     def rows(self) -> list[str]:
         """The drawing, a string a line."""
@@ -58,7 +57,7 @@ class Canvas:
         return ["".join(map(chr, row)) for row in codes.tolist()]
 
     def _set(self, at: NDArray[np.float64]) -> None:
-        x, y = np.floor(at).astype(np.int64).T
         high, wide = self._dots.shape
-        inside = (x >= 0) & (x < wide) & (y >= 0) & (y < high)
-        self._dots[y[inside], x[inside]] = True
+        inside = ((at >= 0) & (at < (wide, high))).all(axis=1)
+        x, y = at[inside].astype(np.int64).T
+        self._dots[y, x] = True

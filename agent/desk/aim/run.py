@@ -39,8 +39,8 @@ _EVERY = 0.5
 """Source seconds between two measurements of the exposure."""
 _REDRAW = 0.1
 """Seconds between two drawings."""
-_NOBODY = 5.0
-"""Source seconds without a face, after which it is tried whether the camera is turned."""
+_SAMPLES, _TURNED_AT = 5, 5.0
+"""Pictures in which it is tried whether the camera is turned, and source seconds before that."""
 _FACE = 26, 13
 """Columns and lines of the drawn face."""
 _WIDEST = 100
@@ -77,6 +77,7 @@ def aim(
                 view.update(_screen(console, perceived, session), refresh=True)
             if seconds is not None and session.seconds >= seconds:
                 break
+        session.find_up()
         found = session.judge.placement()
     if as_json:
         print(json.dumps(_record(found, session)))
@@ -84,7 +85,7 @@ def aim(
         console.print(_parts(found))
         for line in _advice(found, session):
             console.print(escape(line))
-    return 0 if found.fit else 1
+    return 0 if found.fit and not session.turned else 1
 
 
 class _Silent(Live):
@@ -101,7 +102,7 @@ class _Session:
 
     def __init__(self, config: AgentConfig) -> None:
         policy = resolve(config, live=False)
-        self.config = config
+        self._config = config
         self._pipeline = Pipeline(
             config,
             expressions=policy.infers_emotion,
@@ -116,9 +117,8 @@ class _Session:
         self._first: float | None = None
         self._last = 0.0
         self._measured = -math.inf
-        self._empty: deque[Grey] = deque(maxlen=3)
-        """Newest measured pictures without a face."""
-        self._seen = False
+        self._samples: deque[Grey] | None = deque(maxlen=_SAMPLES)
+        """Newest measured pictures, until it is known which way is up."""
 
     @property
     def seconds(self) -> float:
@@ -132,15 +132,19 @@ class _Session:
         perceived = self._pipeline(frame)
         due = frame.time - self._measured >= _EVERY
         self.judge.add(perceived, exposure(frame.luma) if due else None)
-        self._seen = self._seen or bool(perceived.faces)
         if due:
             self._measured = frame.time
-            if not self._seen:
-                self._empty.append(frame.luma)
-                if self.seconds >= _NOBODY and not self.turned:
-                    self.turned = turned(list(self._empty), self.config)
-                    self._seen = True  # tried once
+            if self._samples is not None:
+                self._samples.append(frame.luma)
+                if self.seconds >= _TURNED_AT:
+                    self.find_up()
         return perceived
+
+    def find_up(self) -> None:
+        """Try, once, whether the camera is turned."""
+        if self._samples:
+            self.turned = turned(list(self._samples), self._config)
+        self._samples = None
 
     def stalled(self, *, away: bool) -> None:
         self.trouble = "The camera is away." if away else "The camera hangs; it is opened again."
@@ -208,7 +212,7 @@ def _advice(found: Placement, session: _Session) -> list[str]:
 def _record(found: Placement, session: _Session) -> dict[str, object]:
     return {
         "score": found.score,
-        "fit": found.fit,
+        "fit": found.fit and not session.turned,
         "seconds": round(session.seconds, 1),
         "parts": list(rows(found)),
         "advice": [one_line(each) for each in _advice(found, session)],
