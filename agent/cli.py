@@ -26,6 +26,7 @@ from agent.uplink.enrol import arguments as enrol_arguments
 if TYPE_CHECKING:
     from agent.host.supervise import Updates
 
+_EVENT_FILES = ".eaf (ELAN), .boris (BORIS), .tsv (BIDS) or .csv"
 _MAX_FRAMES = 12
 """Of an unexpected error's stack, innermost first."""
 
@@ -86,20 +87,43 @@ def build_parser() -> argparse.ArgumentParser:
     replay.add_argument(
         "--window", type=int, choices=(10, 60, 300, 900, 3600), help="seconds per summary"
     )
+    _add_export(replay)
+    replay.add_argument(
+        "--frames",
+        type=Path,
+        metavar="OUT.csv",
+        help="a row per face and frame, as OpenFace 2 names",
+    )
+    replay.add_argument(
+        "--landmarks", action="store_true", help="with --frames: also the landmarks, which identify"
+    )
     _add_config(replay)
 
     spot = verbs.add_parser("spot", help="micro-expressions in a landmark track of your own")
     spot.add_argument(
         "track",
         type=Path,
-        metavar="TRACK.npz",
-        help="timestamps [T] in s, landmarks [T, 68, 2] in px, iBUG order, confidence [T]",
+        metavar="TRACK",
+        help=".npz: timestamps [T] in s, landmarks [T, 68, 2] in px, iBUG order, confidence [T]; "
+        ".csv: of OpenFace 2 or py-feat",
     )
+    _add_export(spot)
+    spot.add_argument("--fps", type=float, metavar="X", help="of a table that counts in frames")
+    spot.add_argument("--face", metavar="ID", help="of a table with several")
     spot.add_argument("--json", action="store_true", help="one line per event, the last: counts")
     spot.add_argument("--render", type=Path, metavar="OUT.png", help="draw channels and events")
     spot.add_argument(
         "--threshold", type=float, metavar="X", help="instead of micro.threshold's default"
     )
+
+    convert = verbs.add_parser(
+        "convert", help="coded facial events from one program's file to another's"
+    )
+    convert.add_argument("source", type=Path, metavar="IN")
+    convert.add_argument("target", type=Path, metavar="OUT", help=_EVENT_FILES)
+    convert.add_argument("--fps", type=float, metavar="X", help="of a table that counts in frames")
+    convert.add_argument("--film", default="", help="name of the video that was coded")
+    convert.add_argument("--json", action="store_true", help="print what was converted as JSON")
 
     listen = verbs.add_parser("listen", help="speech and tone of voice in a sound or video file")
     listen.add_argument("files", type=Path, nargs="+", metavar="FILE")
@@ -162,6 +186,15 @@ def build_parser() -> argparse.ArgumentParser:
     config.add_argument("action", choices=("show",), help="print every key with its value as TOML")
     _add_config(config)
     return parser
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--export",
+        type=Path,
+        metavar="OUT",
+        help=f"the micro-expressions as coded events: {_EVENT_FILES}",
+    )
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -268,9 +301,11 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
     if args.verb == "replay":
         given = load(Path(args.config)) if args.config else None
         if own:
+            from agent.desk.coding import sidecars
             from agent.perceive.start import enter_replay
 
-            outputs = [out for out in (args.plot, args.trace) if out]
+            outputs = [out for out in (args.plot, args.trace, args.frames) if out]
+            outputs += sidecars(args.export)
             enter_replay([args.video], outputs, given or AgentConfig())
         from agent.desk.replay import replay
 
@@ -283,6 +318,9 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             plot=args.plot,
             trace=args.trace,
             window=args.window,
+            export=args.export,
+            frames=args.frames,
+            landmarks=args.landmarks,
         )
     if args.verb == "listen":
         found = _configuration_path(args.config)
@@ -297,7 +335,19 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
     if args.verb == "spot":
         from agent.desk.spot.run import spot
 
-        return spot(args.track, as_json=args.json, render=args.render, threshold=args.threshold)
+        return spot(
+            args.track,
+            as_json=args.json,
+            render=args.render,
+            threshold=args.threshold,
+            export=args.export,
+            fps=args.fps,
+            face=args.face,
+        )
+    if args.verb == "convert":
+        from agent.desk.coding.files import convert
+
+        return convert(args.source, args.target, fps=args.fps, film=args.film, as_json=args.json)
     if args.verb == "audit":
         from agent.desk.audit.run import audit
 

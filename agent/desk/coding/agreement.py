@@ -53,10 +53,8 @@ def kappa(
     for a, b in zip(first, second, strict=True):
         p[place[a], place[b]] += 1 / items
     apart = np.abs(np.subtract.outer(np.arange(many), np.arange(many))) / max(many - 1, 1)
-    if weights == "none":
-        w = np.eye(many)
-    else:
-        w = 1 - (apart if weights == "linear" else apart**2)
+    costs = {"none": apart > 0, "linear": apart, "quadratic": apart**2}
+    w = 1.0 - costs[weights]
     rows, columns = p.sum(1), p.sum(0)
     seen, chance = float((w * p).sum()), float((w * np.outer(rows, columns)).sum())
     if chance > 1 - 1e-12:

@@ -2,9 +2,9 @@
 
 A tier for each kind and coder holds the events, its annotations the FACS codes. Tiers below it
 (symbolic association) hold what else is known of each. ELAN's annotations of one tier do not
-overlap and last a millisecond at least, so that events at once lie on tiers numbered 2, 3 … Times are whole
-milliseconds. Of a file of somebody else's each aligned tier is read: its name says the kind where it is
-one of ours, its annotations are FACS codes, else comments.
+overlap and last a millisecond at least, so that events at once lie on tiers numbered 2, 3 … Times
+are whole milliseconds. Of a file of somebody else's each aligned tier is read: its name says the
+kind where it is one of ours, its annotations are FACS codes, else comments.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from agent.base.names import one_line
 from agent.desk.coding import boris, elan, table
 from agent.desk.coding.event import CodingError, Event
-from agent.desk.trace.output import write_whole
+from agent.desk.trace.output import check_target, write_whole
 
 _MOST = 64_000_000
 """Bytes of a file that is read."""
@@ -57,6 +57,19 @@ def read_events(path: Path, fps: float | None = None) -> list[Event]:
         return table.read_csv(data, fps) if path.suffix.lower() == ".csv" else form.read(data)
     except CodingError as error:
         raise CodingError(f"{one_line(path)}, read as {form.name}: {error}.") from None
+
+
+def convert(source: Path, target: Path, *, fps: float | None, film: str, as_json: bool) -> int:
+    """`fleeting convert`. Raises `CodingError`, `StoreError`."""
+    check_target(target)
+    form = format_of(target)
+    events = read_events(source, fps)
+    write_events(target, events, film)
+    if as_json:
+        print(json.dumps({"events": len(events), "from": format_of(source).name, "to": form.name}))
+    else:
+        print(f"{len(events)} events: {one_line(target)} ({form.name})")
+    return 0
 
 
 def write_events(

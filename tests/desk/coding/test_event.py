@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -65,5 +66,5 @@ def test_lanes_hold_all_events_and_no_two_at_once(given_: list[Event]) -> None:
     found = lanes(given_)
     assert sum(map(len, found)) == len(given_)
     for lane in found:
-        for before, after in zip(lane, lane[1:], strict=False):
+        for before, after in itertools.pairwise(lane):
             assert before.offset < after.onset

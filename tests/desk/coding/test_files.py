@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -63,7 +64,7 @@ def test_annotations_of_a_tier_never_overlap_as_elan_demands() -> None:
             for each in tier.iter("ALIGNABLE_ANNOTATION")
         )
         assert all(start < end for start, end in spans)
-        assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
 
 
 def test_every_start_in_a_project_has_its_stop_and_every_behaviour_its_row() -> None:
