@@ -160,8 +160,8 @@ def spot(
     print them as they are emitted.
 
     `as_json`: one JSON line per event, and a last line of statistics, in which `events` is null,
-    with a `reason`, where nothing was analysable; else a table. `render`: plot to write; `export`: file of
-    events (`agent.desk.coding`).
+    with a `reason`, where nothing was analysable; else a table. `render`: plot to
+    write; `export`: file of events (`agent.desk.coding`).
 
     Raises `TrackError` for an unusable track, `ConfigError` for the threshold, `ModelError` for the
     spotter's weights, `StoreError` for the plot.

@@ -10,13 +10,13 @@ import pytest
 
 from agent.desk.spot.table_track import TableTrack, open_track
 from agent.desk.spot.track import TrackError, TrackFile
-from tests.desk.spot.tracks import still_face
+from tests.desk.spot.tracks import save, still
 
+POINTS = still(50)["landmarks"]
 COLUMNS = [f"{axis}_{n}" for axis in "xy" for n in range(68)]
 
 
 def rows(frames: int, face: str = "0") -> list[dict[str, object]]:
-    points = still_face(frames)
     return [
         {
             "frame": n + 1,
@@ -24,7 +24,7 @@ def rows(frames: int, face: str = "0") -> list[dict[str, object]]:
             "timestamp": f"{n / 30:.3f}",
             "confidence": 0.98,
             "success": 1,
-            **dict(zip(COLUMNS, points[n].T.ravel().round(3), strict=True)),
+            **dict(zip(COLUMNS, POINTS[n].T.ravel().round(3), strict=True)),
         }
         for n in range(frames)
     ]
@@ -44,7 +44,7 @@ def test_a_table_of_openface_is_the_track_that_it_holds(tmp_path: Path, gap: str
     track = open_track(written(tmp_path / "a.CSV", rows(50), gap))
     (block,) = track.blocks()
     assert len(track) == 50
-    np.testing.assert_allclose(block.points, still_face(50), atol=1e-3)
+    np.testing.assert_allclose(block.points, POINTS, atol=1e-3)
     np.testing.assert_allclose(block.times, np.arange(50) / 30, atol=1e-3)
     assert block.confidence.min() == pytest.approx(0.98)
 
@@ -108,6 +108,4 @@ def test_decimal_commas_and_cut_lines_are_named_with_their_line(tmp_path: Path) 
 
 
 def test_other_files_are_npz_as_before(tmp_path: Path) -> None:
-    path = tmp_path / "a.npz"
-    np.savez(path, timestamps=np.arange(5) / 30, landmarks=still_face(5), confidence=np.ones(5))
-    assert isinstance(open_track(path), TrackFile)
+    assert isinstance(open_track(save(tmp_path / "a.npz", still(5))), TrackFile)
