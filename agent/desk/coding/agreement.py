@@ -53,7 +53,7 @@ def kappa(
     for a, b in zip(first, second, strict=True):
         p[place[a], place[b]] += 1 / items
     apart = np.abs(np.subtract.outer(np.arange(many), np.arange(many))) / max(many - 1, 1)
-    costs = {"none": apart > 0, "linear": apart, "quadratic": apart**2}
+    costs = {"none": np.ceil(apart), "linear": apart, "quadratic": apart**2}
     w = 1.0 - costs[weights]
     rows, columns = p.sum(1), p.sum(0)
     seen, chance = float((w * p).sum()), float((w * np.outer(rows, columns)).sum())

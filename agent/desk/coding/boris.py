@@ -157,9 +157,9 @@ def _events(where: str, rows: Any, ethogram: Mapping[str, str]) -> list[Event]:
     for number, row in enumerate(rows if isinstance(rows, list) else (), 1):
         here = f"{where}, event {number}"
         try:
-            time, subject, code, modifiers, comment, *_ = (*row, "", "")
-            time = float(time)
-            subject, code, modifiers, comment = map(str, (subject, code, modifiers, comment))
+            fields = [*row, "", ""]
+            time = float(fields[0])
+            subject, code, modifiers, comment = map(str, fields[1:5])
         except (TypeError, ValueError):
             raise CodingError(f"{here} has no time, subject and behaviour") from None
         subject = "" if subject == _SUBJECT else subject

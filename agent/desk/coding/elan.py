@@ -60,7 +60,7 @@ def write(events: Iterable[Event], film: str = "", seconds: float | None = None)
             body.tier(name, coder, lane)
     _types(root)
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
 class _Body:
