@@ -7,6 +7,7 @@ after the clip was made anew.
 from __future__ import annotations
 
 import sys
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -22,8 +23,9 @@ _QUALITY = 85
 
 def main() -> int:
     """Write it; returns 0."""
-    pictures = [frame.luma for frame, _ in zip(VideoFile(CLIP), range(_FIRST + WARM_UP_FRAMES))]
-    tall = np.vstack(pictures[_FIRST:])
+    tall = np.vstack([
+        frame.luma for frame in islice(VideoFile(CLIP), _FIRST, _FIRST + WARM_UP_FRAMES)
+    ])  # fmt: skip
     _, data = cv2.imencode(".jpg", tall, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     save_atomically(WARM_UP, data.tobytes())
     print(f"{WARM_UP.relative_to(ROOT)}: {data.size} bytes")

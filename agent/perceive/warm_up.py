@@ -47,14 +47,14 @@ def warm(config: AgentConfig, hears: bool) -> None:
 
 def _pictures() -> Iterator[Grey]:
     """Stored ones, to and fro. A video would need its decoder, which a camera does not."""
-    tall = cv2.imdecode(np.fromfile(WARM_UP, np.uint8), cv2.IMREAD_GRAYSCALE)
-    stored = np.asarray(tall, np.uint8).reshape(WARM_UP_FRAMES, -1, tall.shape[1])
+    stored = np.fromfile(WARM_UP, np.uint8)
+    tall = np.asarray(cv2.imdecode(stored, cv2.IMREAD_GRAYSCALE), np.uint8)
+    pictures = tall.reshape(WARM_UP_FRAMES, -1, tall.shape[1])
     there_and_back = [*range(WARM_UP_FRAMES), *range(WARM_UP_FRAMES - 2, 0, -1)]
     for number in range(_FRAMES + _CROWD):
-        picture = stored[there_and_back[number % len(there_and_back)]]
+        picture = pictures[there_and_back[number % len(there_and_back)]]
         if number >= _FRAMES:
-            half = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-            picture = np.tile(half, (2, 2))
+            picture = np.tile(cv2.resize(picture, None, fx=0.5, fy=0.5), (2, 2))
         yield np.ascontiguousarray(picture)
 
 

@@ -21,6 +21,7 @@ from agent.base.report.device import Command
 from agent.base.schemas.registry import joint_hash
 from agent.host import heartbeat, sd_notify
 from agent.host.sandbox.enter import enter_uplink
+from agent.host.settle import settle
 from agent.privacy.policy.rules import resolve
 from agent.uplink import sender
 from agent.uplink.broken import OversizeError
@@ -385,6 +386,7 @@ def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
                 outbox.events.record("cage_open")
         else:
             log.warning("Not the main thread of a process: it enters no sandbox.")
+        settle()
         sd_notify.ready(f"sending to {config.mqtt.host}:{config.mqtt.port}")
         while not (stop.is_set() or uplink.lost):
             uplink.step(POLL_INTERVAL)
