@@ -29,6 +29,8 @@ WATCHDOG = 20
 WINDOW = 10
 FIRST = 900.0
 """Seconds until the first start is ready: kernels are compiled (the unit's TimeoutStartSec=)."""
+_RELEASED = 60.0
+"""Seconds until nothing holds a file system that was unmounted."""
 _LIBRARY, _CONTROL = "/opt/faulty_camera.so", f"{STATE}/faulty"
 _FAULT, _OPENS, _PID, _LASTING = 0, 4, 12, 16
 _CLIP = f"{HOME}/agent/base/assets/clip.mp4"
@@ -210,7 +212,7 @@ class Box:
         """Of our units, of all boots, from some Unix time on."""
         said = self.container.sure("journalctl", "--output=json", "--no-pager",
                                    "--output-fields=UNIT,_SYSTEMD_UNIT,MESSAGE,SYSLOG_IDENTIFIER,"
-                                   "_COMM,PRIORITY", f"--since=@{since:.0f}")  # fmt: skip
+                                   "_COMM,PRIORITY", f"--since=@{int(since)}")  # fmt: skip
         return [each for each in entries(said) if each.time >= since]
 
     def says(self, words: str, since: float) -> bool:
@@ -253,6 +255,12 @@ class Disk:
     def check(self) -> None:
         """As a boot does: repair, and mount again."""
         self._run("umount", str(self._place))
+        # the kernel takes down the mounts of what has just ended in its own time
+        deadline = time.monotonic() + _RELEASED
+        while self._run("losetup", "--noheadings", "--associated", str(self._file)).strip():
+            if time.monotonic() > deadline:
+                raise ToolError(f"{self._file} is still mounted somewhere.")
+            time.sleep(0.1)
         done = subprocess.run(["e2fsck", "-p", str(self._file)], capture_output=True, check=False)
         if done.returncode > 1:
             raise ToolError(f"e2fsck could not repair: {done.stdout.decode()[-300:]}")

@@ -25,7 +25,7 @@ REBOOTS = 133
 _CALLS = "bpf seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self @keyring"
 """Besides what it lets through by itself: what a machine's systemd and the agent use."""
 _BOOT = 180.0
-_END = 60.0
+_END = 180.0
 _POLL = 0.2
 _UPTIME = 60
 """Seconds that the machine has run, for its processes, when the container starts."""
@@ -163,11 +163,14 @@ class Container:
         return Path(f"/proc/{self.first}/root") / name.lstrip("/")
 
     def ended(self, seconds: float) -> int | None:
-        """The exit code of systemd-nspawn; None where it still runs after that long."""
+        """The exit code of systemd-nspawn, with nothing left of what ran in it; None where it still
+        runs after that long. Raises `ToolError`."""
         try:
-            return self.process.wait(seconds)
+            code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
+        self._clear()
+        return code
 
     def stop(self) -> int | None:
         """Switch it off as a person does; the exit code."""
