@@ -33,7 +33,7 @@ PROGRAMS = {
 SOURCE = "/src"
 """Where the clone is in the container, read-only."""
 HOME = "/opt/fleeting"
-SHARED = ("--register=no", "--keep-unit", "--quiet", "--machine=fleeting-booted")
+SHARED = ("--register=no", "--keep-unit", "--quiet", f"--machine=fleeting-booted-{os.getpid()}")
 """Of every systemd-nspawn: no systemd of this machine is asked."""
 _ENVIRONMENT = f"""
 set -e
