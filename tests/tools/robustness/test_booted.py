@@ -77,10 +77,14 @@ def test_the_kernel_log_of_the_run_is_searched() -> None:
         "[  100.500000] EXT4-fs (loop0): unmounting filesystem.",
         "[  101.000000] audit: type=1326 audit(1.0:2): comm=\"python\" syscall=41",
         "[  102.000000] python[7]: segfault at 0 ip 0",
+        "[  103.000000] traps: python[70] trap invalid opcode ip:0",
+        "[  104.000000] audit: type=1326 audit(1.0:3): uid=0 pid=70 comm=\"python\" syscall=42",
     ))  # fmt: skip
-    found = journal.kernel(text, 50.0)
+    found = journal.kernel(text, 50.0, {7})
     assert len(found) == 2
-    assert "syscall=41" in found[0]
+    assert "syscall=41" in found[0], "which process it was is not said"
+    assert "segfault" in found[1]
+    assert len(journal.kernel(text, 50.0, {7, 70})) == 4
 
 
 def test_the_busiest_minute_is_found() -> None:

@@ -55,6 +55,8 @@ class Container:
         self._process: subprocess.Popen[bytes] | None = None
         self._group = _unified() / f"fleeting-booted-{os.getpid()}"
         """Control group of all that runs in it, so that all can be ended."""
+        self.seen: set[int] = set()
+        """Process ids, on this machine, of what ran in it while it was waited for."""
         self.first = 0
         """Process id of its systemd on this machine."""
 
@@ -185,11 +187,9 @@ class Container:
             (self._group / "cgroup.kill").write_text("1")  # Linux 5.14
         deadline = time.monotonic() + _END
         while self._group.is_dir():
-            for each in sorted(self._group.rglob("*/"), reverse=True):
+            for each in reversed(_groups(self._group)):
                 with contextlib.suppress(OSError):
                     each.rmdir()
-            with contextlib.suppress(OSError):
-                self._group.rmdir()
             if time.monotonic() > deadline:
                 raise ToolError(f"Processes of the container do not end: {self._group}.")
             time.sleep(_POLL)
@@ -197,11 +197,18 @@ class Container:
     def wait(self, done: Callable[[], bool], seconds: float) -> bool:
         """Until something is so, for at most that long, and only while the container runs."""
         deadline = time.monotonic() + seconds
-        while not done():
+        while True:
+            self._look()
+            if done():
+                return True
             if time.monotonic() > deadline or self.process.poll() is not None:
                 return False
             time.sleep(_POLL)
-        return True
+
+    def _look(self) -> None:
+        for each in _groups(self._group):
+            with contextlib.suppress(OSError):
+                self.seen.update(map(int, (each / "cgroup.procs").read_text().split()))
 
 
 def _unified() -> Path:
@@ -211,6 +218,11 @@ def _unified() -> Path:
         if kind == "cgroup2":
             return Path(place)
     raise ToolError("No control groups of version 2 are mounted here (mount -t cgroup2).")
+
+
+def _groups(group: Path) -> list[Path]:
+    """One and those below it, which come and go meanwhile; each before those below it."""
+    return [Path(place) for place, _, _ in os.walk(group)]
 
 
 def _below(pid: int) -> list[int]:
