@@ -70,12 +70,11 @@ def _installed(base: Path, folder: Path) -> Iterator[tuple[Box, Disk]]:
             disk = Disk(place, merged, root.run)
             try:
                 with Container(merged, place / "console") as container:
-                    box = Box(container, library, place)
+                    box = Box(container, library)
                     try:
                         container.boot()
                         yield box, disk
                     finally:
-                        box.deaf()
                         container.stop()
             finally:
                 disk.close()

@@ -110,13 +110,11 @@ def read_only(box: Box, disk: Disk) -> list[Row]:
 def _boot_again(box: Box, between: Callable[[], None], *, off: bool = True) -> float | None:
     """Switch it off, or wait until it has done so itself; boot it. Seconds until both services are
     ready."""
-    box.deaf()
     if off and box.container.stop() is None:
         raise ToolError("The container does not switch itself off.")
     between()
     began = time.monotonic()
     box.container.boot()
-    box.listen()
     ready = box.wait(lambda: all(box.active(unit) for unit in BOTH), READY)
     return None if ready is None else time.monotonic() - began
 
