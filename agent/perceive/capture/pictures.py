@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -366,7 +367,24 @@ def _tag(stream: Any) -> str:
 
 
 def _matrix(frame: Any) -> tuple[int, ...] | None:
+    _name_all_side_data()
     found = frame.side_data.get("DISPLAYMATRIX")
     if found is None:
         return None
     return tuple(int(each) for each in np.frombuffer(found, np.int32, 9))
+
+
+@cache
+def _name_all_side_data() -> None:
+    """PyAV cannot list the side data of a frame that has some of a kind that it has no name for:
+    EXIF in Motion JPEG and PNG, the views of spatial video. So unknown kinds get one."""
+    from av.sidedata.sidedata import Type
+
+    kinds: Any = Type
+
+    def unnamed(kind: Any, value: int) -> Any:
+        member: Any = object.__new__(kind)
+        member._name_, member._value_ = f"UNKNOWN_{value}", value
+        return member
+
+    kinds._missing_ = classmethod(unnamed)
