@@ -159,9 +159,9 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
-        type=Path,
+        type=lambda name: Path(os.path.expanduser(name)),  # as shells do, but not after a =
         metavar="FILE.toml",
-        default=os.environ.get("FLEETING_CONFIG"),
+        default=os.environ.get("FLEETING_CONFIG") or None,
         help="configuration (default: $FLEETING_CONFIG, else /etc/fleeting/fleeting.toml if there)",
     )
 
