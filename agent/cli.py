@@ -200,9 +200,9 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
-        type=Path,
+        type=lambda name: Path(os.path.expanduser(name)),  # as shells do, but not after a =
         metavar="FILE.toml",
-        default=os.environ.get("FLEETING_CONFIG"),
+        default=os.environ.get("FLEETING_CONFIG") or None,
         help="configuration (default: $FLEETING_CONFIG, else /etc/fleeting/fleeting.toml if there)",
     )
 
