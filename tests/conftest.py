@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -40,6 +41,22 @@ MACHINE = {
 }
 """Tests that CI may skip, by the beginning of their node id, each with what it needs of the
 machine."""
+
+
+WORKER_BYTES = 800_000_000
+"""Memory that a worker needs, with the processes that its tests start."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means: two for each core, since many tests wait for a process, a broker or a
+    clock; fewer where memory is short. PYTEST_XDIST_AUTO_NUM_WORKERS, as always, decides first."""
+    given = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
+    if given:
+        return int(given)
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    return max(1, min(2 * len(os.sched_getaffinity(0)), free // WORKER_BYTES))
 
 
 @pytest.hookimpl(hookwrapper=True)
