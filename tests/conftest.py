@@ -43,6 +43,37 @@ MACHINE = {
 machine."""
 
 
+LONG = (
+    "tests/tools/fleet/demo/test_demo.py::test_the_whole_demo",
+    "tests/tools/fleet/cluster/test_cluster.py::test_nodes",
+    "tests/uplink/test_job_process.py",
+    "tests/uplink/test_hostile_process.py",
+    "tests/tools/robustness/test_leaks.py",
+    "tests/stories/test_run.py",
+    "tests/stories/test_stays.py",
+    "tests/privacy/test_publishing.py",
+    "tests/perceive/test_heat.py::test_a_real_process",
+)
+"""Tests of half a minute and more, by the beginning of their node id, the longest first."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests come first, dealt out to the workers, each of which begins with an equal part of
+    the list: one that came last would keep all others waiting."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [each for begin in LONG for each in items if each.nodeid.startswith(begin)]
+    first = {*long}
+    rest = [each for each in items if each not in first]
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        dealt = long[worker::workers]
+        part = max((len(items) - len(ordered)) // (workers - worker) - len(dealt), 0)
+        ordered += [*dealt, *rest[:part]]
+        rest = rest[part:]
+    items[:] = [*ordered, *rest]
+
+
 WORKER_BYTES = 800_000_000
 """Memory that a worker needs, with the processes that its tests start."""
 
