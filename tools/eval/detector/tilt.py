@@ -23,7 +23,7 @@ from tools.eval.detector.boxes import overlap
 from tools.eval.ours import Ours
 
 DEGREES = (0, 15, 30, 45, 60, 75, 90, 180)
-PORTRAITS, FILMED = 120, 40
+PORTRAITS, FILMED = 40, 16
 """How many are looked at in pictures, and how many of those in films, at each tilt."""
 SIZE, HEIGHT = (480, 360), 120.0
 """Of the pictures: width and height; the face's height, pixels."""
