@@ -29,7 +29,7 @@ from agent.perceive.capture.sound_file import SoundFile
 from agent.perceive.capture.video_file import VideoFile
 from agent.perceive.hearing import Hearing, Reading
 from agent.privacy.policy.rules import resolve
-from agent.privacy.release import Released, Releaser
+from agent.privacy.releaser import Released, Releaser
 from agent.privacy.zones import StaffZones
 from agent.vision.pipeline import Pipeline
 

@@ -19,7 +19,7 @@ from agent.base.vocabulary import PolicyName
 from agent.privacy import publishing
 from agent.privacy.policy.rules import PROFILES, Policy, resolve
 from agent.privacy.publishing import ALPHA, EARLY, START, STEADY, PublishingRule, Thresholds
-from agent.privacy.release import Releaser
+from agent.privacy.releaser import Releaser
 from tests.privacy.people import MODEL
 
 DAY = 86_400
