@@ -128,10 +128,9 @@ def parts_of(
     """Numbers grouped by what their noise and rounding are; arrays as of `numbers_of`, without
     NaN."""
     below, above = rounding.spread(ranges(figure), values)
-    table = np.column_stack([weight, scale, noises, below, above])
-    kinds, counts = np.unique(table, axis=0, return_counts=True)
-    return Parts(kinds[:, 0], kinds[:, 1], kinds[:, 2] * counts, counts.astype(float),
-                 kinds[:, 3], kinds[:, 4])  # fmt: skip
+    kinds, of = rounding.kinds(weight, scale, noises, below, above)
+    counts = np.bincount(of, minlength=len(kinds)).astype(float)
+    return Parts(kinds[:, 0], kinds[:, 1], kinds[:, 2] * counts, counts, kinds[:, 3], kinds[:, 4])
 
 
 def joined(parts: Sequence[Parts]) -> Parts:
@@ -153,7 +152,16 @@ def total(
     names = (figures,) if isinstance(figures, str) else tuple(figures)
     _refuse_mixture(names)
     windows = unique(frame)
-    value, parts, added, open_ends = 0.0, [], 0, [False, False]
+    found, added = _sum(windows, names, level, side)
+    return Total(found, unit(names[0]), len(windows), added, *_about(windows, len(frame), names))
+
+
+def _sum(
+    windows: pd.DataFrame, names: tuple[str, ...], level: float, side: Side
+) -> tuple[Interval, int]:
+    """The interval, and how many windows are in it. Raises `NothingToAddError`."""
+    value, added, below, above = 0.0, 0, False, False
+    parts = []
     for name in names:
         values, scale, noises = numbers_of(windows, name)
         there = ~np.isnan(values)
@@ -162,11 +170,10 @@ def total(
         value, added = value + float(values[there].sum()), int(there.sum())
         parts.append(parts_of(name, values[there], scale[there], noises[there],
                               np.ones(added)))  # fmt: skip
-        for end, at in enumerate(rounding.is_open(ranges(name), values[there])):
-            open_ends[end] |= bool(at.any())
+        ends = rounding.is_open(ranges(name), values[there])
+        below, above = below or bool(ends[0].any()), above or bool(ends[1].any())
     least = 0.0 if at_least_zero(names[0]) else -np.inf
-    found = around(value, joined(parts), level, side, least, unbounded=(*open_ends,))
-    return Total(found, unit(names[0]), len(windows), added, *_about(windows, len(frame), names))
+    return around(value, joined(parts), level, side, least, unbounded=(below, above)), added
 
 
 def _refuse_mixture(names: tuple[str, ...]) -> None:
@@ -233,6 +240,8 @@ def totals(
     pd = pandas()
     names = (figures,) if isinstance(figures, str) else tuple(figures)
     keys = (by,) if isinstance(by, str) else tuple(by)
+    for name in names:
+        _refuse_mixture((name,))
     windows = unique(frame)
     marks = labels(windows, keys, timezone)
     made = []
@@ -242,11 +251,11 @@ def totals(
         line["windows"] = len(chosen)
         for name in names:
             try:
-                found = total(chosen, name, level=level).interval
+                found = _sum(chosen, (name,), level, "both")[0]
             except NothingToAddError:
                 found = Interval(np.nan, np.nan, np.nan, level)
             line |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
         made.append(line)
-    columns = [*keys, "windows",
-               *(each for name in names for each in (name, f"{name}_low", f"{name}_high"))]  # fmt: skip
+    columns = [*keys, "windows"]
+    columns += [each for name in names for each in (name, f"{name}_low", f"{name}_high")]
     return pd.DataFrame(made, columns=columns)

@@ -108,7 +108,8 @@ def _read(
         groups[str(device)] = str(group or "")
         if meta:
             collector.place(str(device), str(meta).encode())
-    parts, values = [], []
+    parts: list[str] = []
+    values: list[Any] = []
     for sign, moment in ((">=", since), ("<", until)):
         if moment is not None:
             parts.append(f"COALESCE(start_at, received) {sign} {mark}")

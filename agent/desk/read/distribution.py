@@ -8,7 +8,7 @@ weighted sum of such numbers are found
 - from the product of their characteristic functions, inverted by FFT: exact on the integers where
   all weights are 1 and the sum is not spread over more than `_MOST_POINTS` of them; else on a grid
   finer than a hundredth of the standard deviation, answers rounded outwards by one step of it;
-- by the Cornish-Fisher expansion where the excess kurtosis is below `_NEARLY_NORMAL` (a hundred
+- by the Cornish-Fisher expansion where the excess kurtosis is below `NEARLY_NORMAL` (a hundred
   windows and more, of equal weights): next terms below one in a thousand of the deviation.
 """
 
@@ -24,7 +24,7 @@ from agent.desk.read.rounding import slack
 from agent.desk.read.student import normal_quantile
 
 _MOST_POINTS = 1 << 14
-_NEARLY_NORMAL = 0.03
+NEARLY_NORMAL = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +94,10 @@ def quantiles(parts: Parts, below: float, above: float) -> tuple[float, float]:
     if known.variance == 0:
         return centre - off, centre + off
     kurtosis = known.fourth / known.variance**2
-    if abs(kurtosis) < _NEARLY_NORMAL:
+    if abs(kurtosis) < NEARLY_NORMAL:
         deviation = math.sqrt(known.variance)
-        low = centre + deviation * _cornish_fisher(below, kurtosis)
-        high = centre - deviation * _cornish_fisher(above, kurtosis)
+        low = centre + deviation * cornish_fisher(below, kurtosis)
+        high = centre - deviation * cornish_fisher(above, kurtosis)
         if np.all(parts.weight == 1):  # the sum is an integer
             low, high = low - 0.5, high + 0.5
         return low - off, high + off
@@ -108,7 +108,7 @@ def quantiles(parts: Parts, below: float, above: float) -> tuple[float, float]:
     return low - still - off, high - still + off
 
 
-def _cornish_fisher(probability: float, kurtosis: float) -> float:
+def cornish_fisher(probability: float, kurtosis: float) -> float:
     z = normal_quantile(probability)
     return z if math.isinf(z) else z + (z**3 - 3 * z) * kurtosis / 24
 

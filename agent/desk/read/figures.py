@@ -1,4 +1,5 @@
-"""The numbers of a summary: names, units, ranges of rounding, and how much of a cell's noise each has.
+"""The numbers of a summary: names, units, ranges of rounding, and how much of a cell's noise each
+has.
 
 A figure is called CELL_NUMBER, as in the collector's table `slots`; `visits` is its cell's own.
 """

@@ -131,7 +131,7 @@ class Collector:
             name: numbers[:, NUMBERS.index(name)]
             for name in (*figures, *(f"{cell}_b" for cell in present))
         }
-        bounds = {}
+        bounds: dict[str, np.ndarray] = {}
         for name in figures:
             if name in FIGURES:
                 low, high = intervals.rows(

@@ -43,9 +43,7 @@ class Interval:
 def tails(level: float, side: Side) -> tuple[float, float]:
     """Probabilities left below and above. Raises `ReadError`."""
     if not 0.5 <= level < 1:
-        raise ReadError(
-            f"A level of {level:g} is none; give one from 0.5 to below 1, such as 0.95."
-        )
+        raise ReadError(f"{level:g} is no level; give one from 0.5 to below 1.")
     if side == "both":
         return (1 - level) / 2, (1 - level) / 2
     if side not in ("low", "high"):

@@ -30,8 +30,8 @@ def rows(
     value, b = values[there], scale[there] * factor(figure)
     noises = merged[there] + 1 if figure == "visits" else np.ones(len(there))
     below, above = rounding.spread(ranges(figure), value)
-    kinds, of = np.unique(np.column_stack([b, noises, below, above]), axis=0, return_inverse=True)
-    errors = np.array([_error(*kind, level) for kind in kinds])[of.reshape(-1)]
+    kinds, of = rounding.kinds(b, noises, below, above)
+    errors = np.array([_error(kind, level) for kind in kinds])[of]
     low[there], high[there] = value - errors[:, 1], value - errors[:, 0]
     least, most = rounding.is_open(ranges(figure), value)
     low[there[least]], high[there[most]] = -np.inf, np.inf
@@ -43,10 +43,8 @@ def rows(
     return low, high
 
 
-def _error(
-    b: float, noises: float, below: float, above: float, level: float
-) -> tuple[float, float]:
+def _error(kind: np.ndarray, level: float) -> tuple[float, float]:
+    """`kind`: b, noises, below, above."""
     one = np.ones(1)
-    return quantiles(
-        Parts(one, one * b, one * noises, one, one * below, one * above), *tails(level, "both")
-    )
+    b, noises, below, above = (one * each for each in kind)
+    return quantiles(Parts(one, b, noises, one, below, above), *tails(level, "both"))

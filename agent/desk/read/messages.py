@@ -7,12 +7,13 @@ import json
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
 
 from agent.base.report import HeardSummary, Meta, Summary, from_json, summary_form, to_json
-from agent.base.vocabulary import AnyCell
+from agent.base.vocabulary import AnyCell, Cell, HeardCell
 from agent.desk.read.figures import CELL_FIGURES
 from agent.desk.read.noise import Told, scales
 
@@ -117,8 +118,6 @@ def _of_json(line: bytes) -> Said | Refusal:
 
 def _time(value: Any) -> float:
     """Unix seconds of mosquitto's `tst`."""
-    from datetime import datetime
-
     try:
         return datetime.fromisoformat(str(value)).timestamp()
     except (ValueError, OverflowError):
@@ -166,6 +165,8 @@ _FIELDS: dict[AnyCell, tuple[tuple[int, str], ...]] = {
     cell: tuple((_PLACES[name], name.removeprefix(f"{cell}_")) for name in names)
     for cell, names in CELL_FIGURES.items()
 }
+_SEEN: tuple[AnyCell, ...] = get_args(Cell)
+_HEARD: tuple[AnyCell, ...] = get_args(HeardCell)
 _B = {cell: _PLACES[f"{cell}_b"] for cell in CELL_FIGURES}
 
 
@@ -173,20 +174,16 @@ def numbers(summary: Summary) -> list[float]:
     """In the order of `NUMBERS`; NaN where withheld."""
     found = [math.nan] * len(NUMBERS)
     heard = summary.heard if isinstance(summary, HeardSummary) else None
-    present = []
-    for cell, fields in _FIELDS.items():
-        content = getattr(summary, cell, None)
-        if content is None and heard is not None:
-            content = getattr(heard, cell, None)
-        if content is None:
-            continue
-        present.append(cell)
-        if cell == "visits":
-            found[fields[0][0]] = content
-            continue
-        for place, name in fields:
-            value = getattr(content, name)
-            found[place] = math.nan if value is None else value
+    present: list[AnyCell] = []
+    for source, cells in ((summary, _SEEN), (heard, _HEARD)):
+        for cell in cells if source is not None else ():
+            content = getattr(source, cell)
+            if content is None:
+                continue
+            present.append(cell)
+            for place, name in _FIELDS[cell]:
+                value = content if cell == "visits" else getattr(content, name)
+                found[place] = math.nan if value is None else value
     told = Told(
         summary.policy,
         summary.privacy.epsilon_milli,

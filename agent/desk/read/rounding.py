@@ -35,12 +35,25 @@ def is_open(ranges: Ranges, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return values <= ranges[0][0], values >= ranges[-1][1]
 
 
+def kinds(*columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct rows of columns of one length N: float64[K, C], and int64[N], which of them each row
+    is. (np.unique by rows sorts them as bytes, ten times as slow.)"""
+    codes = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        values, inverse = np.unique(column, return_inverse=True)
+        codes = np.unique(codes * len(values) + inverse.reshape(-1), return_inverse=True)[1]
+        codes = codes.reshape(-1)
+    first = np.full(codes.max() + 1 if len(codes) else 0, len(codes))
+    np.minimum.at(first, codes, np.arange(len(codes)))
+    return np.column_stack([np.asarray(column, float)[first] for column in columns]), codes
+
+
 @lru_cache(maxsize=4096)
 def slack(scale: float, step: int) -> float:
-    """Most that rounding to multiples of `step` can move the mean of a number with noise of scale b,
-    whatever the truth: (step / pi) sum over m of |phi(2 pi m / step)| / m, by Poisson's summation
-    of the rounding error's Fourier series, phi the noise's characteristic function. It vanishes
-    where the noise is wider than the step; 0 where nothing is rounded.
+    """Most that rounding to multiples of `step` can move the mean of a number whose noise has the
+    scale b, whatever the truth: (step / pi) sum over m of |phi(2 pi m / step)| / m, by Poisson's
+    summation of the rounding error's Fourier series, phi the noise's characteristic function. It
+    vanishes where the noise is wider than the step; 0 where nothing is rounded.
     """
     if step <= 1:
         return 0.0
