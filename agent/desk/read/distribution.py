@@ -23,7 +23,7 @@ import numpy as np
 from agent.desk.read.rounding import slack
 from agent.desk.read.student import normal_quantile
 
-_MOST_POINTS = 1 << 14
+_MOST_POINTS, _GRID = 1 << 14, 1 << 11
 NEARLY_NORMAL = 0.03
 
 
@@ -129,32 +129,47 @@ def _by_fft(key: tuple[float, ...], below: float, above: float) -> tuple[float, 
 def _masses(key: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray, float]:
     """Points, their probabilities, and the distance between points."""
     parts = Parts(*np.array(key).reshape(-1, len(Parts.__slots__)).T)
-    known = moments(parts)
+    variance = moments(parts).variance
     noised = parts.selected(parts.scale > 0)
-    reach = 12 * math.sqrt(known.variance) + 40 * float(
-        np.max(np.abs(noised.weight) * noised.scale)
-    )
-    reach += float(np.sum(np.abs(noised.weight) * noised.numbers))
+    widest = float(np.max(np.abs(noised.weight) * noised.scale))
+    reach = 12 * math.sqrt(variance) + 40 * widest + float(np.max(np.abs(noised.weight)))
+    reach += float(np.max((noised.below + noised.above) * np.abs(noised.weight)))
+    reach += abs(moments(parts).mean)
     whole = bool(np.all(noised.weight == 1)) and 2 * reach <= _MOST_POINTS
-    points = 1 << max(6, math.ceil(math.log2(2 * reach))) if whole else _MOST_POINTS // 4
+    points = 1 << max(6, math.ceil(math.log2(2 * reach))) if whole else _GRID
     step = 1.0 if whole else 2 * reach / points
-    t = 2 * np.pi * np.fft.fftfreq(points, step)
-    phi = np.ones(points, complex)
-    shift = 0.0
-    for w, b, noises, numbers, down, up in zip(
-        *(getattr(noised, name) for name in noised.__slots__), strict=True
-    ):
+    t = 2 * np.pi * np.fft.rfftfreq(points, step)
+    ends = _rounding_on_integers(noised, t) if whole else _rounding_on_a_grid(noised, t)
+    scales, of = np.unique(np.column_stack([noised.weight, noised.scale]), axis=0,
+                           return_inverse=True)  # fmt: skip
+    log = np.zeros(len(t))
+    for (w, b), noises in zip(scales, np.bincount(of.reshape(-1), noised.noises), strict=True):
         p = math.exp(-1 / b)
-        phi *= ((1 - p) ** 2 / (1 - 2 * p * np.cos(w * t) + p * p)) ** int(noises)
-        # less the number's surplus over its rounded form, uniform on -down .. up
+        log -= noises * np.log1p(2 * p / (1 - p) ** 2 * (1 - np.cos(w * t)))
+    mass = np.fft.irfft(np.conj(np.exp(log) * ends), points)
+    mass = np.clip(np.fft.fftshift(mass), 0.0, None)
+    return (np.arange(points) - points // 2) * step, mass / mass.sum(), step
+
+
+def _rounding_on_integers(noised: Parts, t: np.ndarray) -> np.ndarray:
+    """Characteristic function of what rounding took away: uniform on -below .. above for each."""
+    phi = np.ones(len(t), complex)
+    table = np.column_stack([noised.below, noised.above])
+    kinds, of = np.unique(table, axis=0, return_inverse=True)
+    for (down, up), numbers in zip(kinds, np.bincount(of.reshape(-1), noised.numbers), strict=True):
         count = down + up + 1
-        if whole:
+        if count > 1:
             half = np.where(t == 0, 1.0, np.sin(t / 2))
             factor = np.where(t == 0, 1.0, np.sin(count * t / 2) / (count * half))
             phi *= factor ** int(numbers) * np.exp(-0.5j * t * (up - down) * numbers)
-        else:  # and uniform within half an integer, for there is no lattice
-            phi *= np.sinc(count * w * t / (2 * np.pi)) ** int(numbers)
-            shift -= w * numbers * (up - down) / 2
-    mass = np.clip(np.fft.fftshift(np.fft.fft(phi).real) / points, 0.0, None)
-    x = (np.arange(points) - points // 2) * step + shift
-    return x, mass / mass.sum(), step
+    return phi
+
+
+def _rounding_on_a_grid(noised: Parts, t: np.ndarray) -> np.ndarray:
+    """The same as if it were normal, with half an integer more to each side: weighted sums lie on
+    no lattice. Normal tails are the wider ones."""
+    w, count = noised.weight, noised.below + noised.above + 1
+    variance = float(np.sum(w**2 * noised.numbers * count**2 / 12))
+    mean = -float(np.sum(w * noised.numbers * (noised.above - noised.below) / 2))
+    shape: np.ndarray = np.exp(-0.5 * variance * t**2 + 1j * mean * t)
+    return shape

@@ -18,7 +18,7 @@ from agent.desk.read import distribution
 from agent.desk.read.interval import Interval, Side, cut, tails
 from agent.desk.read.rates import Form
 
-_FINE, _COARSE = 2_001, 65
+_FINE, _COARSE = 401, 17
 """Values that are tried first: where the noise is nearly normal, and elsewhere."""
 _REFINEMENTS = 14
 """Halvings of the step at each end."""
@@ -55,8 +55,8 @@ def ratio(form: Form, level: float, least: float, most: float, side: Side = "bot
     middle = min(max(value, least), most) if not math.isnan(value) else (least + most) / 2
 
     def outside(p: np.ndarray) -> np.ndarray:
-        """How far the published difference lies outside of the noise's range, for each p; at most 0:
-        within."""
+        """How far the published difference lies outside of the noise's range, for each p; 0 or
+        less: within."""
         return np.array([_outside(form, terms, top, bottom, float(x), below, above) for x in p])
 
     weights = np.abs(parts.weight - middle * form.bottom_weight)

@@ -5,10 +5,15 @@ that each of these cells, added up, is another measurement of the visits beside 
 used, weighted by how noisy they are (generalised least squares with the known variances). That
 helps most where windows wait for one another, since `visits` carries the noise of each of them and
 the others that of one.
+
+They do not add up where a place's visits were capped (`agent.privacy.window`): a poster, a face
+that flickers. A cell whose sum differs from the visits by more than noise can is not used to
+measure them; where it is the share's own cell, the share is out of that cell alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -154,32 +159,48 @@ def _figures(rate: Rate) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*rate.top, *totals)))
 
 
+_BEYOND_NOISE = 5.0
+"""Standard deviations: one in a million by noise."""
 Columns = dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
 Weights = dict[str, np.ndarray]
 
 
 def _weights(rate: Rate, columns: Columns, count: int) -> tuple[Weights, Weights]:
     """Of each figure in the numerator and in the denominator, window by window."""
+    one = np.ones(count)
     if rate.kind == "part":
-        one = np.ones(count)
         return dict.fromkeys(rate.top, one), dict.fromkeys(rate.bottom, one)
+    sound = tuple(cell for cell in PARTITIONS if _adds_up(columns, cell))
     if rate.kind == "mean":
-        visits, _ = _measured(columns, None)
-        return {rate.top[0]: np.full(count, 0.01)}, visits
+        return {rate.top[0]: 0.01 * one}, _measured(columns, sound)[0]
     cell = FIGURES[rate.top[0]]
-    others, other_variance = _measured(columns, cell)
-    inside = len(rate.top) * _variance(columns, CELL_FIGURES[cell][0])
-    outside = (len(CELL_FIGURES[cell]) - len(rate.top)) * _variance(columns, CELL_FIGURES[cell][0])
+    names = CELL_FIGURES[cell]
+    if cell not in sound:
+        return dict.fromkeys(rate.top, one), dict.fromkeys(names, one)
+    others, variance = _measured(columns, tuple(each for each in sound if each != cell))
+    inside = len(rate.top) * _variance(columns, names[0])
+    outside = (len(names) - len(rate.top)) * _variance(columns, names[0])
     with np.errstate(invalid="ignore", divide="ignore"):
-        whole = inside + outside + other_variance
+        whole = inside + outside + variance
         share = np.where(whole > 0, inside / whole, 0.0)  # of the surplus of the others
         both = np.where(whole > 0, (inside + outside) / whole, 0.0)
     top = {name: each * share for name, each in others.items()}
     bottom = {name: each * both for name, each in others.items()}
-    for name in CELL_FIGURES[cell]:
+    for name in names:
         top[name] = float(name in rate.top) - share
         bottom[name] = 1 - both
     return top, bottom
+
+
+def _adds_up(columns: Columns, cell: AnyCell) -> bool:
+    """Whether a cell's numbers add up to the visits, as far as their noise can tell."""
+    names = CELL_FIGURES[cell]
+    surplus = np.sum([columns[name][0] for name in names], axis=0) - columns["visits"][0]
+    there = ~np.isnan(surplus)
+    variance = len(names) * _variance(columns, names[0]) + _variance(columns, "visits")
+    rounded = 16.0 * (len(names) + 1)  # each, at most, a sixteenth of that in variance
+    spread = float(np.sqrt(np.sum((variance + rounded)[there])))
+    return abs(float(np.sum(surplus[there]))) <= _BEYOND_NOISE * spread
 
 
 def _variance(columns: Columns, name: str) -> np.ndarray:
@@ -191,18 +212,16 @@ def _variance(columns: Columns, name: str) -> np.ndarray:
     return np.where(np.isnan(values), np.inf, variance)
 
 
-def _measured(columns: Columns, without: AnyCell | None) -> tuple[Weights, np.ndarray]:
-    """The visits by all cells but one, weighted by the inverse of their variances: the weight of
-    each number, and the variance."""
-    kinds = [("visits",), *(CELL_FIGURES[cell] for cell in PARTITIONS if cell != without)]
+def _measured(columns: Columns, cells: Sequence[AnyCell]) -> tuple[Weights, np.ndarray]:
+    """The visits by `visits` and these cells, weighted by the inverse of their variances: the
+    weight of each number, and the variance."""
+    kinds = [("visits",), *(CELL_FIGURES[cell] for cell in cells)]
     variances = np.array([len(names) * _variance(columns, names[0]) for names in kinds])
     exact = variances == 0
-    with np.errstate(divide="ignore"):
-        precision = np.where(exact.any(axis=0), np.where(exact, 1.0, 0.0), 1 / variances)
-    total = precision.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
+        precision = np.where(exact.any(axis=0), np.where(exact, 1.0, 0.0), 1 / variances)
+        total = precision.sum(axis=0)
         shares = np.where(total > 0, precision / total, 0.0)
         variance = np.where(exact.any(axis=0), 0.0, 1 / total)
-    return {
-        name: share for names, share in zip(kinds, shares, strict=True) for name in names
-    }, variance
+    weights = {name: share for names, share in zip(kinds, shares, strict=True) for name in names}
+    return weights, variance

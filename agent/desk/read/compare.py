@@ -1,0 +1,281 @@
+"""Whether visitors reacted differently to two contents, or to several.
+
+Both contents have to have been on show at the same hours, or the hours are what is compared. So
+windows are weighted: within each device and hour of the day the windows of both count as if both
+had been on show equally long (harmonic mean, as in Mantel and Haenszel's estimate); hours in which
+only one was shown are left out, and said. The weights follow the timetable, not the visitors, and
+are free of noise.
+
+The difference's interval comes from those of the two rates (MOVER: Zou and Donner, Statistics in
+Medicine 27, 2008), which allow for the noise and for how days differ; p is the level at which it
+just reaches 0. Several contents: every pair, with Holm's correction.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agent.desk.read.adding import labels, unique
+from agent.desk.read.errors import NothingToAddError, ReadError
+from agent.desk.read.interval import Interval
+from agent.desk.read.invert import ratio
+from agent.desk.read.measure import Clusters, Measured, clustered, expected, measure
+from agent.desk.read.rates import Form, Rate, form, rate_of
+from agent.desk.read.student import normal_quantile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WITHIN = ("device", "hour")
+POWER = 0.8
+TELLING = 0.1
+"""The difference that `days_to_tell` is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first content's rate less the second's."""
+
+    first: str
+    second: str
+    rate: Rate
+    rates: tuple[Measured, Measured]
+    visitors: Interval
+    """Between what these visitors did; at least its level, by adding up both errors."""
+    population: Interval
+    """Between what is to be expected."""
+    p: float
+    """Probability of a difference as large by noise and chance, where there is none."""
+    days: int
+    """Days with both."""
+    left_out: int
+    """Windows of hours in which only one was on show."""
+    days_to_tell: int | None
+    """Such days, all together, after which a true difference of `TELLING` would be told with the
+    probability `POWER`; None where that cannot be said."""
+    within: tuple[str, ...] = WITHIN
+
+    @property
+    def told(self) -> bool:
+        """Whether there is a difference, with the level of `population`."""
+        return self.p < 1 - self.population.level
+
+    @property
+    def sentence(self) -> str:
+        """For a person."""
+        about = f"{self.rate.name} of {self.first}"
+        if self.told:
+            more = "higher" if self.population.value > 0 else "lower"
+            ends = sorted(abs(each) for each in (self.population.low, self.population.high))
+            said = f"{about} is {more} than of {self.second}: by {_range(self.rate, *ends)}"
+        else:
+            ends = [self.population.low, self.population.high]
+            said = (
+                f"No difference in {about} and {self.second} can be told "
+                f"({_range(self.rate, *ends)})"
+            )
+        said += f", p = {self.p:.2g}" if self.p >= 0.001 else ", p < 0.001"
+        if self.within:
+            said += f"; within the same {' and '.join(self.within)}"
+        if not self.told and self.days_to_tell is not None:
+            more_days = self.days_to_tell - self.days
+            tell = _points(self.rate, TELLING)
+            said += (
+                f"; with about {more_days} more days like these {tell} could be told"
+                if more_days > 0
+                else f"; {tell} would have been told"
+            )
+        return said + "."
+
+
+def _points(rate: Rate, value: float) -> str:
+    if rate.least < 0:
+        return f"{value:.2f}"
+    return f"{100 * value:.3g} points"
+
+
+def _range(rate: Rate, low: float, high: float) -> str:
+    scale, unit = (1.0, "") if rate.least < 0 else (100.0, " points")
+    digits = 2 if rate.least < 0 else 0 if high - low > 0.02 else 1
+    return f"{scale * low:.{digits}f} to {scale * high:.{digits}f}{unit}"
+
+
+def compare(
+    frame: pd.DataFrame,
+    rate: str | Rate,
+    first: Any,
+    second: Any,
+    *,
+    by: str = "slot",
+    within: Sequence[str] = WITHIN,
+    level: float = 0.95,
+    timezone: str = "UTC",
+) -> Difference:
+    """Two contents, or two groups of windows.
+
+    Parameters
+    ----------
+    first, second
+        Values of the column `by`: two slots, devices, groups.
+    within
+        What both must share, of `adding.KEYS`; empty: all windows count as they are. Windows whose
+        start is not known have no hour and are left out.
+
+    Raises
+    ------
+    ReadError
+        `NothingToAddError`: one has no windows with the rate, or none at the hours of the other.
+    """
+    asked = rate_of(rate)
+    windows = unique(frame).reset_index(drop=True)
+    if by not in windows:
+        raise ReadError(f"The windows have no column {by!a}.")
+    of = [np.asarray(windows[by] == value) for value in (first, second)]
+    for value, chosen in zip((first, second), of, strict=True):
+        if not chosen.any():
+            raise NothingToAddError(f"No window has {by} {value}.")
+    shared = tuple(key for key in within if key != by)
+    weights, left_out = _weights(windows, of, shared, timezone)
+    return _difference(
+        windows, asked, of, weights, left_out, (f"{by} {first}", f"{by} {second}"), shared, level,
+        timezone,
+    )  # fmt: skip
+
+
+def _weights(
+    windows: pd.DataFrame, of: list[np.ndarray], within: tuple[str, ...], timezone: str
+) -> tuple[np.ndarray, int]:
+    """Of each window, and how many have none although they are of one of the two."""
+    if not within:
+        return np.ones(len(windows)), 0
+    marks = labels(windows, within, timezone)
+    strata = marks.groupby(list(within), observed=True).ngroup().to_numpy()  # NaN: -1
+    shown = [np.bincount(strata[each & (strata >= 0)], minlength=strata.max() + 1) for each in of]
+    weight = np.zeros(len(windows))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        both = np.where(shown[0] * shown[1] > 0, shown[0] * shown[1] / (shown[0] + shown[1]), 0.0)
+    for chosen, count in zip(of, shown, strict=True):
+        at = chosen & (strata >= 0)
+        weight[at] = (both / np.maximum(count, 1))[strata[at]]
+    either = of[0] | of[1]
+    if weight[either].max(initial=0.0) > 0:
+        weight /= weight[either].max()
+    return weight, int(np.sum(either & (weight == 0)))
+
+
+def _difference(
+    windows: pd.DataFrame,
+    rate: Rate,
+    of: list[np.ndarray],
+    weight: np.ndarray,
+    left_out: int,
+    names: tuple[str, str],
+    within: tuple[str, ...],
+    level: float,
+    timezone: str,
+) -> Difference:
+    sides = []
+    for name, chosen in zip(names, of, strict=True):
+        if not (weight[chosen] > 0).any():
+            raise NothingToAddError(
+                f"{name[0].upper()}{name[1:]} was never on show within the same "
+                f"{' and '.join(within)} as the other."
+            )
+        part = windows[chosen]
+        found = form(part, rate, weight[chosen])
+        sides.append((found, clustered(part, found, timezone)))
+    rates = [
+        measure(windows[chosen], rate, level=level, timezone=timezone, weight=weight[chosen])
+        for chosen in of
+    ]
+    p = _p(sides, rate)
+    days = _days(windows, of, weight, timezone)
+    population = _between(sides, rate, level)
+    return Difference(
+        names[0], names[1], rate, (rates[0], rates[1]), _apart(sides, rate, level), population, p,
+        days, left_out, _days_to_tell(population, days, rate), within,
+    )  # fmt: skip
+
+
+Sides = list[tuple[Form, Clusters]]
+
+
+def _apart(sides: Sides, rate: Rate, level: float) -> Interval:
+    """Of what these visitors did: each side's interval with half of the error."""
+    one, two = (ratio(found, (1 + level) / 2, rate.least, rate.most) for found, _ in sides)
+    return Interval(one.value - two.value, one.low - two.high, one.high - two.low, level)
+
+
+def _between(sides: Sides, rate: Rate, level: float) -> Interval:
+    one, two = (expected(clusters, found, rate, level) for found, clusters in sides)
+    if math.isnan(one.value + two.value):
+        return Interval(math.nan, rate.least - rate.most, rate.most - rate.least, level, one.note)
+    inside = [min(max(each.value, each.low), each.high) for each in (one, two)]
+    value = inside[0] - inside[1]
+    low = value - math.hypot(inside[0] - one.low, two.high - inside[1])
+    high = value + math.hypot(one.high - inside[0], inside[1] - two.low)
+    span = rate.most - rate.least
+    return Interval(value, max(low, -span), min(high, span), level, one.note)
+
+
+def _p(sides: Sides, rate: Rate) -> float:
+    """1 less the greatest level whose interval does not hold 0, to 1e-4 of itself."""
+    if math.isnan(_between(sides, rate, 0.5).value):
+        return 1.0
+    low, high = -12.0, 0.0  # of log10
+    while high - low > 4e-5:
+        middle = (low + high) / 2
+        if 0 in _between(sides, rate, 1 - 10**middle):
+            low = middle
+        else:
+            high = middle
+    return 10**high
+
+
+def _days(windows: pd.DataFrame, of: list[np.ndarray], weight: np.ndarray, timezone: str) -> int:
+    counted = windows[(of[0] | of[1]) & (weight > 0)]
+    return int(labels(counted, ("day",), timezone)["day"].nunique())
+
+
+def _days_to_tell(found: Interval, days: int, rate: Rate) -> int | None:
+    if not days or not math.isfinite(found.width) or found.width <= 0:
+        return None
+    if found.width >= 1.9 * (rate.most - rate.least):
+        return None
+    error = found.width / 2 / normal_quantile((1 + found.level) / 2)
+    needed = normal_quantile((1 + found.level) / 2) + normal_quantile(POWER)
+    return math.ceil(days * (needed * error / TELLING) ** 2)
+
+
+def compare_all(
+    frame: pd.DataFrame, rate: str | Rate, values: Sequence[Any] = (), *, by: str = "slot",
+    within: Sequence[str] = WITHIN, level: float = 0.95, timezone: str = "UTC",
+) -> list[Difference]:  # fmt: skip
+    """Every pair of contents (all of the column `by`, or those of `values`), the clearest first; p
+    is corrected by Holm's method, so that with the probability `level` no difference is told where
+    there is none. Pairs never shown within the same hours are left out. Raises as `compare`."""
+    asked = list(values) or sorted(unique(frame)[by].unique())
+    found = []
+    for first, second in itertools.combinations(asked, 2):
+        try:
+            found.append(compare(frame, rate, first, second, by=by, within=within, level=level,
+                                 timezone=timezone))  # fmt: skip
+        except NothingToAddError:
+            continue
+    return holm(found)
+
+
+def holm(differences: Sequence[Difference]) -> list[Difference]:
+    """Sorted by p, with each p corrected (Holm 1979, Scandinavian Journal of Statistics 6)."""
+    ordered = sorted(differences, key=lambda each: each.p)
+    corrected, most = [], 0.0
+    for place, each in enumerate(ordered):
+        most = max(most, min(1.0, each.p * (len(ordered) - place)))
+        corrected.append(replace(each, p=most))
+    return corrected
