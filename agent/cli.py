@@ -19,6 +19,7 @@ from agent import __version__
 from agent.base.config import AgentConfig, as_toml, load
 from agent.base.errors import AgentError, ConfigError, StoreError
 from agent.base.names import one_line
+from agent.desk.plan import arguments as plan_arguments
 from agent.desk.receipt import arguments as receipt_arguments
 from agent.update import arguments as update_arguments
 from agent.uplink.enrol import arguments as enrol_arguments
@@ -143,6 +144,10 @@ def build_parser() -> argparse.ArgumentParser:
     receipt = verbs.add_parser("receipt", help="the daily signed receipts")
     receipt_arguments.add_arguments(receipt)
 
+    plan = verbs.add_parser("plan", help="how many days of noised numbers tell a difference")
+    plan_arguments.add_arguments(plan)
+    _add_config(plan)
+
     update = verbs.add_parser("update", help="signed updates of the package and its models")
     update_arguments.add_arguments(update)
     _add_config(update)
@@ -214,6 +219,23 @@ def _update(args: argparse.Namespace, config: AgentConfig) -> int:
     elif media is not None:
         raise ConfigError("--media goes with `install`.")
     return run_updater(config, _stop_on_signals(), media=media)
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from agent.desk.plan.run import planned
+
+    path = _configuration_path(args.config)
+    return planned(
+        load(path) if path and not args.policy else None,
+        {name: getattr(args, name) for name in plan_arguments.QUESTION},
+        policy=args.policy,
+        window=args.window,
+        epsilon=args.epsilon,
+        as_json=args.json,
+        plot=args.plot,
+        simulate=args.simulate,
+        seed=args.seed,
+    )
 
 
 def _stop_on_signals() -> threading.Event:
@@ -291,6 +313,8 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             until=args.until,
             meta=args.meta,
         )
+    if args.verb == "plan":
+        return _plan(args)
     if args.verb == "enrol":
         from agent.uplink.enrol.run import enrol
 

@@ -133,19 +133,61 @@ def compare(
         `NothingToAddError`: one has no windows with the rate, or none at the hours of the other.
     """
     asked = rate_of(rate)
+    pair = paired(frame, asked, first, second, by, within, timezone)
+    rates = [
+        measure(part, asked, level=level, timezone=timezone, weight=weight)
+        for part, weight in pair.windows
+    ]
+    population = between(pair.sides, asked, level)
+    days = _days(pair, timezone)
+    return Difference(
+        f"{by} {first}", f"{by} {second}", asked, (rates[0], rates[1]),
+        _apart(pair.sides, asked, level), population, _p(pair.sides, asked), days, pair.left_out,
+        _days_to_tell(population, days, asked), pair.within,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """Both sides of a comparison."""
+
+    windows: list[tuple[pd.DataFrame, np.ndarray]]
+    """Of each side, with their weights."""
+    sides: list[tuple[Form, Clusters]]
+    left_out: int
+    within: tuple[str, ...]
+
+
+def paired(
+    frame: pd.DataFrame,
+    rate: Rate,
+    first: Any,
+    second: Any,
+    by: str = "slot",
+    within: Sequence[str] = WITHIN,
+    timezone: str = "UTC",
+) -> Pair:
+    """The windows of both, weighted to the same hours. Raises as `compare`."""
     windows = unique(frame).reset_index(drop=True)
     if by not in windows:
         raise ReadError(f"The windows have no column {by!a}.")
     of = [np.asarray(windows[by] == value) for value in (first, second)]
+    shared = tuple(key for key in within if key != by)
     for value, chosen in zip((first, second), of, strict=True):
         if not chosen.any():
             raise NothingToAddError(f"No window has {by} {value}.")
-    shared = tuple(key for key in within if key != by)
-    weights, left_out = _weights(windows, of, shared, timezone)
-    return _difference(
-        windows, asked, of, weights, left_out, (f"{by} {first}", f"{by} {second}"), shared, level,
-        timezone,
-    )  # fmt: skip
+    weight, left_out = _weights(windows, of, shared, timezone)
+    parts = [(windows[chosen], weight[chosen]) for chosen in of]
+    sides = []
+    for value, (part, each) in zip((first, second), parts, strict=True):
+        if not (each > 0).any():
+            raise NothingToAddError(
+                f"{by} {value} was never on show within the same {' and '.join(shared)} as the "
+                "other."
+            )
+        found = form(part, rate, each)
+        sides.append((found, clustered(part, found, timezone)))
+    return Pair(parts, sides, left_out, shared)
 
 
 def _weights(
@@ -169,40 +211,6 @@ def _weights(
     return weight, int(np.sum(either & (weight == 0)))
 
 
-def _difference(
-    windows: pd.DataFrame,
-    rate: Rate,
-    of: list[np.ndarray],
-    weight: np.ndarray,
-    left_out: int,
-    names: tuple[str, str],
-    within: tuple[str, ...],
-    level: float,
-    timezone: str,
-) -> Difference:
-    sides = []
-    for name, chosen in zip(names, of, strict=True):
-        if not (weight[chosen] > 0).any():
-            raise NothingToAddError(
-                f"{name[0].upper()}{name[1:]} was never on show within the same "
-                f"{' and '.join(within)} as the other."
-            )
-        part = windows[chosen]
-        found = form(part, rate, weight[chosen])
-        sides.append((found, clustered(part, found, timezone)))
-    rates = [
-        measure(windows[chosen], rate, level=level, timezone=timezone, weight=weight[chosen])
-        for chosen in of
-    ]
-    p = _p(sides, rate)
-    days = _days(windows, of, weight, timezone)
-    population = _between(sides, rate, level)
-    return Difference(
-        names[0], names[1], rate, (rates[0], rates[1]), _apart(sides, rate, level), population, p,
-        days, left_out, _days_to_tell(population, days, rate), within,
-    )  # fmt: skip
-
-
 Sides = list[tuple[Form, Clusters]]
 
 
@@ -212,7 +220,8 @@ def _apart(sides: Sides, rate: Rate, level: float) -> Interval:
     return Interval(one.value - two.value, one.low - two.high, one.high - two.low, level)
 
 
-def _between(sides: Sides, rate: Rate, level: float) -> Interval:
+def between(sides: Sides, rate: Rate, level: float) -> Interval:
+    """The difference to be expected."""
     one, two = (expected(clusters, found, rate, level) for found, clusters in sides)
     if math.isnan(one.value + two.value):
         return Interval(math.nan, rate.least - rate.most, rate.most - rate.least, level, one.note)
@@ -226,21 +235,21 @@ def _between(sides: Sides, rate: Rate, level: float) -> Interval:
 
 def _p(sides: Sides, rate: Rate) -> float:
     """1 less the greatest level whose interval does not hold 0, to 1e-4 of itself."""
-    if math.isnan(_between(sides, rate, 0.5).value):
+    if math.isnan(between(sides, rate, 0.5).value):
         return 1.0
     low, high = -12.0, 0.0  # of log10
     while high - low > 4e-5:
         middle = (low + high) / 2
-        if 0 in _between(sides, rate, 1 - 10**middle):
+        if 0 in between(sides, rate, 1 - 10**middle):
             low = middle
         else:
             high = middle
     return 10**high
 
 
-def _days(windows: pd.DataFrame, of: list[np.ndarray], weight: np.ndarray, timezone: str) -> int:
-    counted = windows[(of[0] | of[1]) & (weight > 0)]
-    return int(labels(counted, ("day",), timezone)["day"].nunique())
+def _days(pair: Pair, timezone: str) -> int:
+    found = [labels(part[weight > 0], ("day",), timezone)["day"] for part, weight in pair.windows]
+    return len(set(found[0].dropna()) | set(found[1].dropna()))
 
 
 def _days_to_tell(found: Interval, days: int, rate: Rate) -> int | None:

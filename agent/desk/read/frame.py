@@ -94,8 +94,11 @@ class Collector:
         self._arrays.append(np.array(self._numbers, float).reshape(-1, len(NUMBERS)))
         self._numbers = []
 
-    def frame(self, level: float, groups: Mapping[str, str] | None = None) -> pd.DataFrame:
-        """All rows; `frame.attrs["reading"]` is the tally. `groups`: by device."""
+    def frame(
+        self, level: float, groups: Mapping[str, str] | None = None, *, bounds: bool = True
+    ) -> pd.DataFrame:
+        """All rows; `frame.attrs["reading"]` is the tally. `groups`: by device. `bounds`: with
+        FIGURE_low and FIGURE_high."""
         pd = pandas()
         self._flush()
         numbers = np.concatenate(self._arrays)
@@ -131,15 +134,15 @@ class Collector:
             name: numbers[:, NUMBERS.index(name)]
             for name in (*figures, *(f"{cell}_b" for cell in present))
         }
-        bounds: dict[str, np.ndarray] = {}
+        ends: dict[str, np.ndarray] = {}
         for name in figures:
-            if name in FIGURES:
+            if bounds and name in FIGURES:
                 low, high = intervals.rows(
                     name, values[name], values[f"{FIGURES[name]}_b"],
                     np.asarray(made["merged"], float), level,
                 )  # fmt: skip
-                bounds |= {f"{name}_low": low, f"{name}_high": high}
-        made = pd.concat([made, pd.DataFrame(values | bounds)], axis=1)
+                ends |= {f"{name}_low": low, f"{name}_high": high}
+        made = pd.concat([made, pd.DataFrame(values | ends)], axis=1)
         made = made.sort_values(["device", "seq"], kind="stable", ignore_index=True)
         made.insert(3, "missing_before", missing_before(
             np.asarray(made["device"].astype(str)), np.asarray(made["seq"], int)

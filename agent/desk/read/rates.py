@@ -127,7 +127,7 @@ def form(frame: pd.DataFrame, rate: Rate, weight: np.ndarray | None = None) -> F
     columns = {
         name: (each[0][rows], each[1][rows], each[2][rows]) for name, each in columns.items()
     }
-    above, below = _weights(rate, columns, len(rows))
+    above, below = weights(rate, columns, len(rows))
     of_row = np.ones(len(rows)) if weight is None else np.asarray(weight, float)[rows]
     top, bottom = np.zeros(len(rows)), np.zeros(len(rows))
     tables = []
@@ -165,7 +165,7 @@ Columns = dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
 Weights = dict[str, np.ndarray]
 
 
-def _weights(rate: Rate, columns: Columns, count: int) -> tuple[Weights, Weights]:
+def weights(rate: Rate, columns: Columns, count: int) -> tuple[Weights, Weights]:
     """Of each figure in the numerator and in the denominator, window by window."""
     one = np.ones(count)
     if rate.kind == "part":
@@ -178,8 +178,8 @@ def _weights(rate: Rate, columns: Columns, count: int) -> tuple[Weights, Weights
     if cell not in sound:
         return dict.fromkeys(rate.top, one), dict.fromkeys(names, one)
     others, variance = _measured(columns, tuple(each for each in sound if each != cell))
-    inside = len(rate.top) * _variance(columns, names[0])
-    outside = (len(names) - len(rate.top)) * _variance(columns, names[0])
+    inside = len(rate.top) * variance_of(columns, names[0])
+    outside = (len(names) - len(rate.top)) * variance_of(columns, names[0])
     with np.errstate(invalid="ignore", divide="ignore"):
         whole = inside + outside + variance
         share = np.where(whole > 0, inside / whole, 0.0)  # of the surplus of the others
@@ -197,13 +197,13 @@ def _adds_up(columns: Columns, cell: AnyCell) -> bool:
     names = CELL_FIGURES[cell]
     surplus = np.sum([columns[name][0] for name in names], axis=0) - columns["visits"][0]
     there = ~np.isnan(surplus)
-    variance = len(names) * _variance(columns, names[0]) + _variance(columns, "visits")
+    variance = len(names) * variance_of(columns, names[0]) + variance_of(columns, "visits")
     rounded = 16.0 * (len(names) + 1)  # each, at most, a sixteenth of that in variance
     spread = float(np.sqrt(np.sum((variance + rounded)[there])))
     return abs(float(np.sum(surplus[there]))) <= _BEYOND_NOISE * spread
 
 
-def _variance(columns: Columns, name: str) -> np.ndarray:
+def variance_of(columns: Columns, name: str) -> np.ndarray:
     """Of each window's number; infinite where it has none."""
     values, scale, noises = columns[name]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -216,7 +216,7 @@ def _measured(columns: Columns, cells: Sequence[AnyCell]) -> tuple[Weights, np.n
     """The visits by `visits` and these cells, weighted by the inverse of their variances: the
     weight of each number, and the variance."""
     kinds = [("visits",), *(CELL_FIGURES[cell] for cell in cells)]
-    variances = np.array([len(names) * _variance(columns, names[0]) for names in kinds])
+    variances = np.array([len(names) * variance_of(columns, names[0]) for names in kinds])
     exact = variances == 0
     with np.errstate(divide="ignore", invalid="ignore"):
         precision = np.where(exact.any(axis=0), np.where(exact, 1.0, 0.0), 1 / variances)
