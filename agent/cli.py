@@ -221,23 +221,6 @@ def _update(args: argparse.Namespace, config: AgentConfig) -> int:
     return run_updater(config, _stop_on_signals(), media=media)
 
 
-def _plan(args: argparse.Namespace) -> int:
-    from agent.desk.plan.run import planned
-
-    path = _configuration_path(args.config)
-    return planned(
-        load(path) if path and not args.policy else None,
-        {name: getattr(args, name) for name in plan_arguments.QUESTION},
-        policy=args.policy,
-        window=args.window,
-        epsilon=args.epsilon,
-        as_json=args.json,
-        plot=args.plot,
-        simulate=args.simulate,
-        seed=args.seed,
-    )
-
-
 def _stop_on_signals() -> threading.Event:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -314,7 +297,9 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             meta=args.meta,
         )
     if args.verb == "plan":
-        return _plan(args)
+        from agent.desk.plan.run import run
+
+        return run(args, _configuration_path(args.config))
     if args.verb == "enrol":
         from agent.uplink.enrol.run import enrol
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig, load, parse
 from agent.base.errors import ConfigError
 from agent.base.vocabulary import PolicyName
+from agent.desk.plan.arguments import QUESTION
 from agent.desk.plan.power import Plan, Question, lengths, plan
+from agent.desk.plan.trial import power
 from agent.desk.read.rates import RATES
 from agent.privacy.policy.rules import PROFILES, Policy, resolve
 
@@ -19,50 +22,37 @@ _OPEN = 10.0
 """Hours a day that all contents share by default."""
 
 
-def planned(
-    config: AgentConfig | None,
-    question: dict[str, Any],
-    *,
-    policy: str | None,
-    window: int | None,
-    epsilon: float | None,
-    as_json: bool,
-    plot: Path | None,
-    simulate: int,
-    seed: int,
-) -> int:
-    """Print the plan; 0 where there is one, 1 where no number of days will do.
+def run(args: argparse.Namespace, path: Path | None) -> int:
+    """Print the plan that the arguments ask for; 0 where some number of days will do, else 1.
 
-    `config`: whose policy is asked about, unless `policy` names one; None: `retail-eu`. `question`:
-    fields of `Question`, the rate by its name, hours None for the default. Raises `ConfigError`.
+    `path`: the configuration whose policy is asked about, unless one is named; None: `retail-eu`.
+    Raises `ConfigError`.
     """
-    rules = _policy(config, policy, window, epsilon)
-    if question["rate"] not in RATES:
+    config = load(path) if path and not args.policy else None
+    rules = _policy(config, args.policy, args.window, args.epsilon)
+    if args.rate not in RATES:
         shares = ", ".join(each.name for each in RATES.values() if each.kind == "share")
-        raise ConfigError(f"{question['rate']!a} is no rate; choose one of {shares}.")
-    asked = Question(
-        **{
-            **question,
-            "rate": RATES[question["rate"]],
-            "hours": question["hours"] or _OPEN / max(1, question["contents"]),
-        }
-    )
+        raise ConfigError(f"{args.rate!a} is no rate; choose one of {shares}.")
+    given = {name: getattr(args, name) for name in QUESTION}
+    given["rate"] = RATES[args.rate]
+    given["hours"] = args.hours or _OPEN / max(1, args.contents)
+    asked = Question(**given)
     found = plan(asked, rules)
     others = lengths(asked, rules, PROFILES[rules.name].min_window)
     tried = None
-    if simulate and found.days is not None:
-        from agent.desk.plan.trial import power
-
-        tried = power(asked, rules, found.days, simulate, random.Random(seed))
-    if plot is not None and found.days is not None:
+    if args.simulate and found.days is not None:
+        tried = power(asked, rules, found.days, args.simulate, random.Random(args.seed))
+    if args.plot is not None and found.days is not None:
         from agent.desk.plan.draw import draw
 
-        draw(asked, found, plot)
-    if as_json:
+        draw(asked, found, args.plot)
+    if args.json:
         print(json.dumps(_as_json(asked, rules, found, others, tried)))
     else:
-        _say(asked, rules, found, others, tried, simulate)
-    return 0 if found.days is not None else 1
+        _say(asked, rules, found, others)
+        if tried is not None:
+            print(f"Tried {args.simulate} times with made-up visitors: told in {tried:.0%}.")
+    return 0 if any(each.days is not None for each in (found, *others)) else 1
 
 
 def _policy(
@@ -102,49 +92,34 @@ def _finite(values: dict[str, Any]) -> dict[str, Any]:
     return {key: None if each == float("inf") else each for key, each in values.items()}
 
 
-def _say(
-    asked: Question,
-    rules: Policy,
-    found: Plan,
-    others: list[Plan],
-    tried: float | None,
-    times: int,
-) -> None:
+def _say(asked: Question, rules: Policy, found: Plan, others: list[Plan]) -> None:
     device = "" if asked.devices == 1 else f" on each of {asked.devices} devices"
     print(
-        f"{asked.rate.name}, {asked.share:.0%} against {asked.other:.0%} of {asked.visits:g} visits "
-        f"a day for each content{device}, on show {asked.hours:g} hours a day"
+        f"{asked.rate.name}: {asked.share:.0%} against {asked.other:.0%} of {asked.visits:g} "
+        f"visits a day for each content{device}, on show {asked.hours:g} hours a day"
     )
-    print(f"policy {rules.name}, epsilon {rules.epsilon_milli / 1000:g}, k {rules.k}")
     pairs = f", each of {asked.contents} contents with each" if asked.contents > 2 else ""
-    told = f"power {asked.power:.0%}, level {asked.level:.4g}{pairs}"
-    if found.days is None:
-        print(f"windows of {found.window} s: not within ten years ({told}).")
-        if found.waiting == float("inf"):
-            print(
-                "  So few visits in a window do not stand clear of their noise: windows would wait "
-                "for 255 others and longer."
-            )
-    else:
-        print(f"{_days(found.days)} with windows of {found.window} s ({told}).")
-        print(
-            f"  A day's share is off by {found.noise:.3f} through noise and by {found.chance:.3f} "
-            f"through chance (standard deviations);\n  {found.waiting:.1f} windows wait for one "
-            "another on average."
-        )
-    for each in others:
-        if each.window != found.window:
-            said = "not within ten years" if each.days is None else _days(each.days)
-            print(f"  with --window {each.window}: {said}")
-    if tried is not None:
-        print(f"Tried {times} times with made-up visitors: told in {tried:.0%}.")
     print(
-        "For visitors who decide independently of each other; where they come in groups, add "
+        f"policy {rules.name}, epsilon {rules.epsilon_milli / 1000:g}, k {rules.k}; "
+        f"power {asked.power:.0%}, level {asked.level:.4g}{pairs}"
+    )
+    for each in (found, *(other for other in others if other.window != found.window)):
+        print(f"  windows of {each.window:4} s: {_days(each)}")
+    print(
+        "Visitors are taken to decide independently of each other; where they come in groups, add "
         "--spread 2."
         if asked.spread == 1
         else f"With {asked.spread:g} times the variance of independent visitors."
     )
 
 
-def _days(number: int) -> str:
-    return "1 day" if number == 1 else f"{number} days"
+def _days(found: Plan) -> str:
+    if found.waiting == float("inf"):
+        return "never: so few visits do not stand clear of their noise, windows would wait for ever"
+    if found.days is None:
+        return "not within ten years"
+    return (
+        f"{found.days} day{'' if found.days == 1 else 's'}; a day's share is off by "
+        f"{found.noise:.3f} through noise, by {found.chance:.3f} through chance; "
+        f"{found.waiting:.1f} windows wait for one another"
+    )
