@@ -196,11 +196,11 @@ def _noise(rate: Rate, policy: Policy, together: np.ndarray, share: float) -> np
     nothing = np.full(len(together), np.nan)
     columns = {}
     for cell in ("visits", *PARTITIONS):
-        for name in CELL_FIGURES[cell]:  # type: ignore[index]
+        for name in CELL_FIGURES[cell]:
             if cell != "visits" and cell not in cells:
                 columns[name] = (nothing, nothing, nothing)
                 continue
-            b = float(SENSITIVITY[cell] / policy.epsilon(cell)) if policy.noised else 0.0  # type: ignore[index]
+            b = float(SENSITIVITY[cell] / policy.epsilon(cell)) if policy.noised else 0.0
             noises = together.astype(float) if cell == "visits" else np.ones(len(together))
             columns[name] = (np.zeros(len(together)), np.full(len(together), b), noises)
     top, bottom = weights(rate, columns, len(together))
