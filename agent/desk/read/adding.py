@@ -97,7 +97,7 @@ def labels(frame: pd.DataFrame, by: Sequence[str], timezone: str = "UTC") -> pd.
         if key == "hour":
             parts[key] = local.dt.hour
         elif key == "weekday":
-            parts[key] = local.dt.weekday
+            parts[key] = local.dt.day_of_week
         elif key == "day":
             parts[key] = local.dt.tz_localize(None).dt.normalize()
         else:
@@ -127,10 +127,10 @@ def parts_of(
 ) -> Parts:
     """Numbers grouped by what their noise and rounding are; arrays as of `numbers_of`, without
     NaN."""
-    below, above = rounding.spread(ranges(figure), values)
-    kinds, of = rounding.kinds(weight, scale, noises, below, above)
+    half = rounding.half(ranges(figure), values)
+    kinds, of = rounding.kinds(weight, scale, noises, half)
     counts = np.bincount(of, minlength=len(kinds)).astype(float)
-    return Parts(kinds[:, 0], kinds[:, 1], kinds[:, 2] * counts, counts, kinds[:, 3], kinds[:, 4])
+    return Parts(kinds[:, 0], kinds[:, 1], kinds[:, 2] * counts, counts, kinds[:, 3])
 
 
 def joined(parts: Sequence[Parts]) -> Parts:
@@ -245,8 +245,9 @@ def totals(
     windows = unique(frame)
     marks = labels(windows, keys, timezone)
     made = []
-    for mark, index in marks.groupby(list(keys), observed=True, sort=True).groups.items():
-        chosen = windows.loc[index]
+    places = marks.groupby(list(keys), observed=True, sort=True).indices
+    for mark in sorted(places):
+        chosen = windows.iloc[places[mark]]
         line = dict(zip(keys, mark if isinstance(mark, tuple) else (mark,), strict=True))
         line["windows"] = len(chosen)
         for name in names:

@@ -38,9 +38,8 @@ class Parts:
     """Independent noises in the group, all its numbers together."""
     numbers: np.ndarray
     """Numbers in the group; each is rounded once."""
-    below: np.ndarray
-    above: np.ndarray
-    """How far below and above a published number it can have been."""
+    half: np.ndarray
+    """How far from a published number it can have been before it was rounded."""
 
     def selected(self, mask: np.ndarray) -> Parts:
         return Parts(*(getattr(self, name)[mask] for name in self.__slots__))
@@ -54,12 +53,11 @@ class Parts:
 class Moments:
     """Of a sum of noise and rounding."""
 
-    mean: float
     variance: float
     fourth: float
     """Fourth cumulant."""
     slack: float
-    """The mean may be off by as much."""
+    """The mean, else 0, may be off by as much."""
 
 
 def moments(parts: Parts) -> Moments:
@@ -69,14 +67,12 @@ def moments(parts: Parts) -> Moments:
     second = np.where(noised, 2 * p / (1 - p) ** 2, 0.0)
     # 2 p (1 + 10 p + p^2) / (1 - p)^4: of a difference of two geometric numbers
     fourth = np.where(noised, 2 * p * (1 + 10 * p + p * p) / (1 - p) ** 4, 0.0)
-    width = parts.below + parts.above
-    uniform = np.where(noised, ((width + 1) ** 2 - 1) / 12, 0.0)
-    uniform_fourth = np.where(noised, -((width + 1) ** 4 - 1) / 120, 0.0)
+    count = 2 * parts.half + 1
+    uniform = np.where(noised, (count**2 - 1) / 12, 0.0)
+    uniform_fourth = np.where(noised, -(count**4 - 1) / 120, 0.0)
     w = parts.weight
-    steps = np.maximum(parts.below, parts.above) * 2
-    off = np.array([slack(b, int(s)) for b, s in zip(parts.scale, steps, strict=True)])
+    off = np.array([slack(b, int(2 * h)) for b, h in zip(parts.scale, parts.half, strict=True)])
     return Moments(
-        float(np.sum(w * parts.numbers * (parts.above - parts.below) / 2)),
         float(np.sum(w**2 * (second * parts.noises + uniform * parts.numbers))),
         float(np.sum(w**4 * (fourth * parts.noises + uniform_fourth * parts.numbers))),
         float(np.sum(np.abs(w) * parts.numbers * off)),
@@ -90,22 +86,20 @@ def quantiles(parts: Parts, below: float, above: float) -> tuple[float, float]:
     Published sum = truth + e with e in that range, so truth lies in [sum - high, sum - low].
     """
     known = moments(parts)
-    centre, off = -known.mean, known.slack
+    off = known.slack
     if known.variance == 0:
-        return centre - off, centre + off
+        return -off, off
     kurtosis = known.fourth / known.variance**2
     if abs(kurtosis) < NEARLY_NORMAL:
         deviation = math.sqrt(known.variance)
-        low = centre + deviation * cornish_fisher(below, kurtosis)
-        high = centre - deviation * cornish_fisher(above, kurtosis)
+        low = deviation * cornish_fisher(below, kurtosis)
+        high = -deviation * cornish_fisher(above, kurtosis)
         if np.all(parts.weight == 1):  # the sum is an integer
             low, high = low - 0.5, high + 0.5
         return low - off, high + off
     key = tuple(np.column_stack([getattr(parts, n) for n in parts.__slots__]).ravel().tolist())
     low, high = _by_fft(key, below, above)
-    bare = parts.selected(parts.scale <= 0)
-    still = float(np.sum(bare.weight * bare.numbers * (bare.above - bare.below) / 2))
-    return low - still - off, high - still + off
+    return low - off, high + off
 
 
 def cornish_fisher(probability: float, kurtosis: float) -> float:
@@ -133,8 +127,7 @@ def _masses(key: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray, float]:
     noised = parts.selected(parts.scale > 0)
     widest = float(np.max(np.abs(noised.weight) * noised.scale))
     reach = 12 * math.sqrt(variance) + 40 * widest + float(np.max(np.abs(noised.weight)))
-    reach += float(np.max((noised.below + noised.above) * np.abs(noised.weight)))
-    reach += abs(moments(parts).mean)
+    reach += float(np.max(2 * noised.half * np.abs(noised.weight)))
     whole = bool(np.all(noised.weight == 1)) and 2 * reach <= _MOST_POINTS
     points = 1 << max(6, math.ceil(math.log2(2 * reach))) if whole else _GRID
     step = 1.0 if whole else 2 * reach / points
@@ -146,30 +139,27 @@ def _masses(key: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray, float]:
     for (w, b), noises in zip(scales, np.bincount(of.reshape(-1), noised.noises), strict=True):
         p = math.exp(-1 / b)
         log -= noises * np.log1p(2 * p / (1 - p) ** 2 * (1 - np.cos(w * t)))
-    mass = np.fft.irfft(np.conj(np.exp(log) * ends), points)
+    mass = np.fft.irfft(np.exp(log) * ends, points)
     mass = np.clip(np.fft.fftshift(mass), 0.0, None)
     return (np.arange(points) - points // 2) * step, mass / mass.sum(), step
 
 
 def _rounding_on_integers(noised: Parts, t: np.ndarray) -> np.ndarray:
-    """Characteristic function of what rounding took away: uniform on -below .. above for each."""
-    phi = np.ones(len(t), complex)
-    table = np.column_stack([noised.below, noised.above])
-    kinds, of = np.unique(table, axis=0, return_inverse=True)
-    for (down, up), numbers in zip(kinds, np.bincount(of.reshape(-1), noised.numbers), strict=True):
-        count = down + up + 1
-        if count > 1:
-            half = np.where(t == 0, 1.0, np.sin(t / 2))
-            factor = np.where(t == 0, 1.0, np.sin(count * t / 2) / (count * half))
-            phi *= factor ** int(numbers) * np.exp(-0.5j * t * (up - down) * numbers)
+    """Characteristic function of what rounding took away: uniform on -half .. half for each."""
+    phi = np.ones(len(t))
+    halves, of = np.unique(noised.half, return_inverse=True)
+    for half, numbers in zip(halves, np.bincount(of.reshape(-1), noised.numbers), strict=True):
+        if half > 0:
+            count = 2 * half + 1
+            sine = np.where(t == 0, 1.0, np.sin(t / 2))
+            phi *= np.where(t == 0, 1.0, np.sin(count * t / 2) / (count * sine)) ** int(numbers)
     return phi
 
 
 def _rounding_on_a_grid(noised: Parts, t: np.ndarray) -> np.ndarray:
     """The same as if it were normal, with half an integer more to each side: weighted sums lie on
     no lattice. Normal tails are the wider ones."""
-    w, count = noised.weight, noised.below + noised.above + 1
-    variance = float(np.sum(w**2 * noised.numbers * count**2 / 12))
-    mean = -float(np.sum(w * noised.numbers * (noised.above - noised.below) / 2))
-    shape: np.ndarray = np.exp(-0.5 * variance * t**2 + 1j * mean * t)
+    count = 2 * noised.half + 1
+    variance = float(np.sum(noised.weight**2 * noised.numbers * count**2 / 12))
+    shape: np.ndarray = np.exp(-0.5 * variance * t**2)
     return shape

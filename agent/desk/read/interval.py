@@ -97,9 +97,9 @@ def single(value: float, scale: float, *, level: float = 0.95, side: Side = "bot
     `visits`: the merged windows and one). `count`: the truth is 0 or more, and the number is
     rounded as a count is; else it is taken as it stands."""
     values = np.array([float(value)])
-    below, above = rounding.spread(COUNT, values) if count else (np.zeros(1), np.zeros(1))
+    half = rounding.half(COUNT, values) if count else np.zeros(1)
     one = np.ones(1)
-    parts = Parts(one, one * scale, one * noises, one, below * one, above * one)
+    parts = Parts(one, one * scale, one * noises, one, half * one)
     ends = rounding.is_open(COUNT, values) if count else (np.zeros(1), np.zeros(1))
     unbounded = (bool(ends[0][0]), bool(ends[1][0]))
     return around(value, parts, level, side, 0.0 if count else -math.inf, unbounded=unbounded)

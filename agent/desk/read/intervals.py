@@ -29,8 +29,7 @@ def rows(
         return low, high
     value, b = values[there], scale[there] * factor(figure)
     noises = merged[there] + 1 if figure == "visits" else np.ones(len(there))
-    below, above = rounding.spread(ranges(figure), value)
-    kinds, of = rounding.kinds(b, noises, below, above)
+    kinds, of = rounding.kinds(b, noises, rounding.half(ranges(figure), value))
     errors = np.array([_error(kind, level) for kind in kinds])[of]
     low[there], high[there] = value - errors[:, 1], value - errors[:, 0]
     least, most = rounding.is_open(ranges(figure), value)
@@ -44,7 +43,7 @@ def rows(
 
 
 def _error(kind: np.ndarray, level: float) -> tuple[float, float]:
-    """`kind`: b, noises, below, above."""
+    """`kind`: b, noises, half of the rounding."""
     one = np.ones(1)
-    b, noises, below, above = (one * each for each in kind)
-    return quantiles(Parts(one, b, noises, one, below, above), *tails(level, "both"))
+    b, noises, half = (one * each for each in kind)
+    return quantiles(Parts(one, b, noises, one, half), *tails(level, "both"))

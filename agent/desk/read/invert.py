@@ -28,7 +28,6 @@ _REFINEMENTS = 14
 class _Terms:
     """Moments of each group of numbers for a weight of 1."""
 
-    mean: np.ndarray
     variance: np.ndarray
     fourth: np.ndarray
     slack: np.ndarray
@@ -44,7 +43,6 @@ def ratio(form: Form, level: float, least: float, most: float, side: Side = "bot
         for g in range(len(parts.weight))
     ]
     terms = _Terms(
-        np.array([one.mean for one in each]),
         np.array([one.variance for one in each]),
         np.array([one.fourth for one in each]),
         np.array([one.slack for one in each]),
@@ -84,12 +82,12 @@ def _outside(
     difference = top - p * bottom
     off = float(np.sum(np.abs(weight) * terms.slack))
     if variance == 0:
-        return abs(difference + float(np.sum(weight * terms.mean))) - off - 1e-9
+        return abs(difference) - off - 1e-9
     kurtosis = float(np.sum(weight**4 * terms.fourth)) / variance**2
     if abs(kurtosis) < distribution.NEARLY_NORMAL:
-        centre, deviation = -float(np.sum(weight * terms.mean)), math.sqrt(variance)
-        low = centre + deviation * distribution.cornish_fisher(below, kurtosis) - off
-        high = centre - deviation * distribution.cornish_fisher(above, kurtosis) + off
+        deviation = math.sqrt(variance)
+        low = deviation * distribution.cornish_fisher(below, kurtosis) - off
+        high = -deviation * distribution.cornish_fisher(above, kurtosis) + off
     else:
         low, high = distribution.quantiles(form.parts.reweighted(weight), below, above)
     return max(low - difference, difference - high)

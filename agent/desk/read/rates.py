@@ -142,12 +142,12 @@ def form(frame: pd.DataFrame, rate: Rate, weight: np.ndarray | None = None) -> F
         values, scale, noises, up, down = (each[used] for each in (values, scale, noises, up, down))
         top[used] += up * values
         bottom[used] += down * values
-        spread = rounding.spread(ranges(name), values)
-        kinds, which = rounding.kinds(up, down, scale, noises, *spread)
+        half = rounding.half(ranges(name), values)
+        kinds, which = rounding.kinds(up, down, scale, noises, half)
         tables.append(np.column_stack([kinds, np.bincount(which, minlength=len(kinds))]))
     table = np.concatenate(tables)
-    count = table[:, 6]
-    parts = Parts(table[:, 0], table[:, 2], table[:, 3] * count, count, table[:, 4], table[:, 5])
+    count = table[:, 5]
+    parts = Parts(table[:, 0], table[:, 2], table[:, 3] * count, count, table[:, 4])
     return Form(top, bottom, parts, table[:, 1], rows)
 
 

@@ -11,22 +11,19 @@ from agent.base.report.base import Ranges
 
 
 @lru_cache(maxsize=8)
-def _edges(ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Permitted values ascending; how far below and above each the number can have been. int64[V].
-    Ties count for both neighbours; the first and last values are open, see `is_open`."""
+def _halves(ranges: Ranges) -> tuple[np.ndarray, np.ndarray]:
+    """Permitted values ascending, and half of the wider gap beside each, int64[V]."""
     values = np.concatenate([np.arange(low, high + 1, step) for low, high, step in ranges])
     gaps = np.diff(values)
-    below = np.concatenate([gaps[:1], gaps]) // 2
-    above = np.concatenate([gaps, gaps[-1:]]) // 2
-    return values, below, above
+    return values, np.maximum(np.append(gaps[0], gaps), np.append(gaps, gaps[-1])) // 2
 
 
-def spread(ranges: Ranges, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far below and above each published value the number can have been; int64[N] both, >= 0.
-    `values`: float64[N] or int64[N], each permitted."""
-    permitted, below, above = _edges(ranges)
-    place = np.searchsorted(permitted, values)
-    return below[place], above[place]
+def half(ranges: Ranges, values: np.ndarray) -> np.ndarray:
+    """How far from each published value the number can have been before, int64[N], >= 0. `values`:
+    [N], each permitted. The least and the greatest are open as well, see `is_open`."""
+    permitted, halves = _halves(ranges)
+    found: np.ndarray = halves[np.searchsorted(permitted, values)]
+    return found
 
 
 def is_open(ranges: Ranges, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -51,15 +48,17 @@ def kinds(*columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @lru_cache(maxsize=4096)
 def slack(scale: float, step: int) -> float:
     """Most that rounding to multiples of `step` can move the mean of a number whose noise has the
-    scale b, whatever the truth: (step / pi) sum over m of |phi(2 pi m / step)| / m, by Poisson's
-    summation of the rounding error's Fourier series, phi the noise's characteristic function. It
-    vanishes where the noise is wider than the step; 0 where nothing is rounded.
-    """
+    scale b, whatever the truth. It vanishes where the noise is wider than the step; 0 where nothing
+    is rounded."""
     if step <= 1:
         return 0.0
     if scale <= 0:
         return step / 2
+    x = np.arange(2 * step)  # ties go to even multiples
+    error = step * np.round(x / step) - x
     p = math.exp(-1 / scale)
-    t = 2 * np.pi * np.arange(1, step // 2 + 1) / step
-    phi = (1 - p) ** 2 / (1 - 2 * p * np.cos(t) + p * p)
-    return min(step / 2, float(step / np.pi * np.sum(phi / np.arange(1, step // 2 + 1))))
+    # of each remainder of the noise by 2 step
+    mass = p**x + p ** (2 * step - x)
+    mass /= mass.sum()
+    means = np.fft.irfft(np.fft.rfft(error) * np.conj(np.fft.rfft(mass)), 2 * step)
+    return float(np.max(np.abs(means)))

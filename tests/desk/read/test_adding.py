@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 import random
-import time
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import pytest
 from agent.base.report import to_json
 from agent.desk import read
 from agent.desk.plan.trial import Device, Told, counted, days
+from agent.desk.read.noise import deviation
 from agent.desk.read.rates import RATES
 from tests.desk.read.site import frame, truth
 from tests.desk.read.test_noise import policy
@@ -136,9 +137,11 @@ def test_gaps_flags_and_mixtures_are_said(told: list[Told]) -> None:
     assert "3 messages are missing" in found.notes
     assert {"2 different values of policy", "2 different values of epsilon_milli"} <= {*found.notes}
     assert found.flags == {"low_light": 4}
-    narrow, wide = (read.total(windows[windows["device"] == each], "visits").interval.width
-                    for each in ("box-2", "box-1"))  # fmt: skip
-    assert narrow / 3 < wide / found.added * 2
+    narrow, wide = (
+        read.total(windows[(windows["device"] == each) & windows["published"]].iloc[:3], "visits")
+        for each in ("box-2", "box-1")
+    )
+    assert narrow.interval.width < 0.7 * wide.interval.width
 
 
 def test_waiting_windows_are_counted_where_they_are_published() -> None:
@@ -186,11 +189,11 @@ def test_a_hundred_thousand_windows_are_added(windows: Any) -> None:
     many["seq"] = np.arange(len(many))
     found = read.total(many, "visits")
     assert found.added == 100_000
-    assert found.interval.width < 10 * 4 * np.sqrt(100_000)
+    noise = 2 * 1.96 * math.sqrt(100_000) * deviation(5.0)
+    assert noise < found.interval.width < 1.7 * noise  # rounding is allowed for
 
 
-def test_the_sample_of_the_readme_parses() -> None:
-    """A frame holds no more than its message said."""
+def test_a_row_holds_what_its_message_said() -> None:
     rng = random.Random(1)
     one = Device(RETAIL, rng).say(counted(rng, 200, ATTENTION, 0.3), 3, 1_790_035_200)
     said = json.loads(to_json(one.summary))
@@ -199,5 +202,4 @@ def test_the_sample_of_the_readme_parses() -> None:
     assert row["slot"] == 3
     assert row["start"].timestamp() == said["window"]["start"]
     assert row["expression_happiness"] == said["expression"]["happiness"]
-    assert row["micro_analysable_seconds"] == said["micro"]["analysable_seconds"]
-    assert time.gmtime(said["window"]["start"]).tm_year == row["start"].year
+    assert row["valence_sum"] == said["valence"]["sum"]

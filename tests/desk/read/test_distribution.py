@@ -18,7 +18,7 @@ from agent.desk.read.student import t_cdf, t_quantile
 
 
 def parts(*groups: Sequence[float]) -> Parts:
-    """Of (weight, scale, noises, numbers, below, above)."""
+    """Of (weight, scale, noises, numbers, half)."""
     return Parts(*np.array(groups, float).T)
 
 
@@ -40,7 +40,7 @@ def test_the_range_holds_its_level_and_no_smaller_one_does(
     scale: float, count: int, level: float
 ) -> None:
     tail = (1 - level) / 2
-    low, high = quantiles(parts((1, scale, count, count, 0, 0)), tail, tail)
+    low, high = quantiles(parts((1, scale, count, count, 0)), tail, tail)
     z, mass = masses(scale, count)
     assert float(mass[z < low].sum()) <= tail + 1e-9
     assert float(mass[z > high].sum()) <= tail + 1e-9
@@ -49,7 +49,7 @@ def test_the_range_holds_its_level_and_no_smaller_one_does(
 
 
 def test_sums_of_unequal_scales() -> None:
-    low, high = quantiles(parts((1, 2, 1, 1, 0, 0), (1, 9, 2, 2, 0, 0)), 0.05, 0.0)
+    low, high = quantiles(parts((1, 2, 1, 1, 0), (1, 9, 2, 2, 0)), 0.05, 0.0)
     (a, one), (b, two) = masses(2, 1), masses(9, 2)
     both = np.convolve(one, two)
     z = np.arange(len(both)) + a[0] + b[0]
@@ -61,7 +61,7 @@ def test_sums_of_unequal_scales() -> None:
 def test_the_expansion_agrees_with_the_exact_sum(
     count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = parts((1, 5, count, count, 0, 0))
+    asked = parts((1, 5, count, count, 0))
     deviation = math.sqrt(moments(asked).variance)
     monkeypatch.setattr(distribution, "NEARLY_NORMAL", 1.0)
     for tail in (0.025, 0.005):
@@ -80,7 +80,7 @@ def test_weighted_sums_are_never_narrower_than_the_truth() -> None:
     one = rng.geometric(1 - p, n) - rng.geometric(1 - p, n)
     two = rng.geometric(1 - q, n) - rng.geometric(1 - q, n)
     drawn = 0.7 * one - 0.3 * two
-    low, high = quantiles(parts((0.7, 5, 1, 1, 0, 0), (-0.3, 10, 1, 1, 0, 0)), 0.025, 0.025)
+    low, high = quantiles(parts((0.7, 5, 1, 1, 0), (-0.3, 10, 1, 1, 0)), 0.025, 0.025)
     assert np.mean(drawn < low) <= 0.0255
     assert np.mean(drawn > high) <= 0.0255
     assert np.mean((drawn > 0.93 * low) & (drawn < 0.93 * high)) < 0.95
@@ -92,12 +92,12 @@ def test_every_number_is_within_what_its_rounded_form_allows(ranges: Ranges) -> 
         np.arange(-1300, 1300), np.random.default_rng(1).integers(-130_000, 130_000, 500)
     ]))  # fmt: skip
     published = np.array([quantize(ranges, int(each)) for each in numbers])
-    below, above = rounding.spread(ranges, published)
+    half = rounding.half(ranges, published)
     least, most = rounding.is_open(ranges, published)
-    assert np.all((published - below <= numbers) | least)
-    assert np.all((numbers <= published + above) | most)
+    assert np.all((published - half <= numbers) | least)
+    assert np.all((numbers <= published + half) | most)
     inside = ~least & ~most
-    assert np.all((above + below)[inside & (np.abs(published) < 60)] == 0)
+    assert np.all(half[inside & (np.abs(published) < 60)] == 0)
 
 
 @settings(max_examples=40, deadline=None)
@@ -113,8 +113,8 @@ def test_rounding_moves_the_mean_by_no_more_than_its_slack(
 
 
 def test_numbers_without_noise_leave_only_their_rounding() -> None:
-    assert quantiles(parts((1, 0, 1, 1, 0, 0)), 0.025, 0.025) == (0, 0)
-    low, high = quantiles(parts((1, 0, 3, 3, 2, 2)), 0.025, 0.025)
+    assert quantiles(parts((1, 0, 1, 1, 0)), 0.025, 0.025) == (0, 0)
+    low, high = quantiles(parts((1, 0, 3, 3, 2)), 0.025, 0.025)
     assert (low, high) == (-6, 6)
 
 
