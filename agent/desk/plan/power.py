@@ -134,11 +134,9 @@ def plan(question: Question, policy: Policy) -> Plan:
 
 def power_after(question: Question, variance: float, published: float, days: int) -> float:
     """Probability to tell the difference. `variance`: of the difference, of one day; `published`:
-    windows a day."""
+    windows a day. 0 before `MIN_CLUSTERS` days of a device: fewer do not tell how days differ."""
     pieces = days * question.devices * min(1.0, published)
-    if days * question.devices < MIN_CLUSTERS:
-        pieces = days * question.devices * published
-    if pieces < 2:
+    if days * question.devices < MIN_CLUSTERS or pieces < 2:
         return 0.0
     error = math.sqrt(variance / (days * question.devices))
     critical = t_quantile((1 + question.corrected) / 2, pieces - 1)

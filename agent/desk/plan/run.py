@@ -115,7 +115,7 @@ def _say(asked: Question, rules: Policy, found: Plan, others: list[Plan]) -> Non
 
 def _days(found: Plan) -> str:
     if found.waiting == float("inf"):
-        return "never: so few visits do not stand clear of their noise, windows would wait for ever"
+        return "never: so few visits do not stand clear of their noise; over 255 windows would wait"
     if found.days is None:
         return "not within ten years"
     return (

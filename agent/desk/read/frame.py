@@ -46,6 +46,13 @@ def pandas() -> Any:
     return pandas
 
 
+class Reading(dict[str, Any]):
+    """A tally, once reading is done. pandas copies what a frame carries at every step: not this."""
+
+    def __deepcopy__(self, memo: object) -> Reading:
+        return self
+
+
 class Collector:
     """Takes messages one by one and keeps their rows as arrays."""
 
@@ -147,7 +154,7 @@ class Collector:
         made.insert(3, "missing_before", missing_before(
             np.asarray(made["device"].astype(str)), np.asarray(made["seq"], int)
         ))  # fmt: skip
-        made.attrs["reading"] = asdict(self.tally)
+        made.attrs["reading"] = Reading(asdict(self.tally))
         made.attrs["level"] = level
         return made
 
