@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -69,16 +69,22 @@ class Difference:
     @property
     def sentence(self) -> str:
         """For a person."""
-        about = f"{self.rate.name} of {self.first}"
+        mean = self.rate.kind == "mean"
+        low, high = self.population.low, self.population.high
         if self.told:
-            more = "higher" if self.population.value > 0 else "lower"
-            ends = sorted(abs(each) for each in (self.population.low, self.population.high))
-            said = f"{about} is {more} than of {self.second}: by {_range(self.rate, *ends)}"
-        else:
-            ends = [self.population.low, self.population.high]
+            ends = _range(self.rate, *sorted((abs(low), abs(high))))
+            up = self.population.value > 0
             said = (
-                f"No difference in {about} and {self.second} can be told "
-                f"({_range(self.rate, *ends)})"
+                f"The {self.rate.about} was {'higher' if up else 'lower'}"
+                if mean
+                else f"{'More' if up else 'Fewer'} visits {self.rate.about}"
+            )
+            said += f" with {self.first} than with {self.second}: by {ends}"
+        else:
+            what = f"the {self.rate.about}" if mean else f"how many visits {self.rate.about}"
+            said = (
+                f"No difference can be told between {self.first} and {self.second} in {what} "
+                f"({_range(self.rate, low, high)})"
             )
         said += f", p = {self.p:.2g}" if self.p >= 0.001 else ", p < 0.001"
         if self.within:
@@ -116,6 +122,7 @@ def compare(
     within: Sequence[str] = WITHIN,
     level: float = 0.95,
     timezone: str = "UTC",
+    names: Mapping[Any, str] | None = None,
 ) -> Difference:
     """Two contents, or two groups of windows.
 
@@ -126,6 +133,8 @@ def compare(
     within
         What both must share, of `adding.KEYS`; empty: all windows count as they are. Windows whose
         start is not known have no hour and are left out.
+    names
+        What the sentence calls them, by their values.
 
     Raises
     ------
@@ -138,10 +147,12 @@ def compare(
         measure(part, asked, level=level, timezone=timezone, weight=weight)
         for part, weight in pair.windows
     ]
+    called = names or {}
     population = between(pair.sides, asked, level)
     days = _days(pair, timezone)
     return Difference(
-        f"{by} {first}", f"{by} {second}", asked, (rates[0], rates[1]),
+        called.get(first, f"{by} {first}"), called.get(second, f"{by} {second}"), asked,
+        (rates[0], rates[1]),
         _apart(pair.sides, asked, level), population, _p(pair.sides, asked), days, pair.left_out,
         _days_to_tell(population, days, asked), pair.within,
     )  # fmt: skip
@@ -265,6 +276,7 @@ def _days_to_tell(found: Interval, days: int, rate: Rate) -> int | None:
 def compare_all(
     frame: pd.DataFrame, rate: str | Rate, values: Sequence[Any] = (), *, by: str = "slot",
     within: Sequence[str] = WITHIN, level: float = 0.95, timezone: str = "UTC",
+    names: Mapping[Any, str] | None = None,
 ) -> list[Difference]:  # fmt: skip
     """Every pair of contents (all of the column `by`, or those of `values`), the clearest first; p
     is corrected by Holm's method, so that with the probability `level` no difference is told where
@@ -274,7 +286,7 @@ def compare_all(
     for first, second in itertools.combinations(asked, 2):
         try:
             found.append(compare(frame, rate, first, second, by=by, within=within, level=level,
-                                 timezone=timezone))  # fmt: skip
+                                 timezone=timezone, names=names))  # fmt: skip
         except NothingToAddError:
             continue
     return holm(found)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from agent.base.report import to_json
+from agent.base.vocabulary import AnyCell
 from agent.desk.plan.trial import Told
 from agent.desk.read.frame import Collector
 from agent.desk.read.messages import Said, Tally
@@ -24,10 +25,10 @@ def frame(told: Iterable[Told], device: str = "box-1", *, bounds: bool = False) 
     return collector.frame(0.95, bounds=bounds)
 
 
-def truth(told: Sequence[Told], cell: str, *numbers: int) -> int:
+def truth(told: Sequence[Told], cell: AnyCell, *numbers: int) -> int:
     """The exact sum of some of a cell's numbers over all published windows."""
     return sum(
-        each.exact.cells[cell][number]  # type: ignore[index]
+        each.exact.cells[cell][number]
         for each in told
         if each.summary.visits is not None
         for number in numbers

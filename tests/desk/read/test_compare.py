@@ -37,11 +37,13 @@ def test_a_difference_is_told_with_its_size() -> None:
     assert found.days == 12
     assert found.left_out == 0
     said = found.sentence
-    assert said.startswith("attention of slot 1 is higher than of slot 0: by ")
+    assert said.startswith(
+        "More visits looked for a second or longer with slot 1 than with slot 0: by "
+    )
     assert "points, p < 0.001; within the same device and hour." in said
     turned = read.compare(shown(1, (0.3, 0.5), 12), "attention", 0, 1)
     assert turned.population.low == pytest.approx(-found.population.high)
-    assert "is lower than" in turned.sentence
+    assert turned.sentence.startswith("Fewer visits looked")
 
 
 def test_without_a_difference_days_are_said() -> None:
@@ -50,7 +52,7 @@ def test_without_a_difference_days_are_said() -> None:
     assert 0 in found.population
     assert found.days_to_tell is not None
     assert found.sentence.startswith(
-        "No difference in attention of slot 0 and slot 1 can be told ("
+        "No difference can be told between slot 0 and slot 1 in how many visits looked for a second"
     )
     assert "10 points" in found.sentence
     more = read.compare(shown(2, (0.4, 0.4), 6, mean=20.0), "attention", 0, 1)
@@ -64,6 +66,16 @@ def test_contents_that_do_not_differ_are_seldom_told_apart() -> None:
         pair = paired(shown(100 + seed, (0.35, 0.35), 6, mean=60.0), ATTENTION, 0, 1)
         told += 0 not in between(pair.sides, ATTENTION, 0.95)
     assert told <= 7  # of 40 at 5 %: more by chance once in five hundred
+
+
+def test_contents_have_names_and_means_are_said_as_such() -> None:
+    windows = shown(3, (0.4, 0.4), 6)
+    found = read.compare(windows, "valence", 0, 1, names={0: "Autumn", 1: "Winter"})
+    assert "between Autumn and Winter in the mean valence (-" in found.sentence
+    lifted = windows.assign(valence_sum=windows["valence_sum"] + 5_000 * (windows["slot"] == 0))
+    lifted["valence_sum"] = lifted["valence_sum"].round(-2)
+    found = read.compare(lifted, "valence", 0, 1, names={0: "Autumn"})
+    assert found.sentence.startswith("The mean valence was higher with Autumn than with slot 1: by")
 
 
 def test_p_and_the_interval_agree() -> None:

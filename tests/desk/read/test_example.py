@@ -31,4 +31,4 @@ def test_the_example_runs(
     said = capsys.readouterr().out
     assert " visits in 60 windows" in said
     assert "expression_happiness_low" in said or "..." in said
-    assert "attention of slot 0 is lower than of slot 1: by " in said
+    assert "Fewer visits looked for a second or longer with slot 0 than with slot 1: by " in said
