@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.bench import decode, models, voice
+from tools.bench import decode, intervals, models, voice
 from tools.bench.micro import cli as micro
 from tools.bench.micro_images import cli as micro_images
 from tools.bench.pipeline import cli as pipeline
@@ -25,6 +25,7 @@ SUBCOMMANDS: dict[str, command.Subcommand] = {
     "visits": visits,
     "worlds": worlds,
     "empty": empty,
+    "intervals": intervals,
     "voice": voice,
     "decode": decode,
 }
