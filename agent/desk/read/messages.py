@@ -117,9 +117,9 @@ def _of_json(line: bytes) -> Said | Refusal:
 
 
 def _time(value: Any) -> float:
-    """Unix seconds of mosquitto's `tst`."""
+    """Unix seconds of mosquitto's `tst`, such as 2026-11-30T08:03:42.430042Z+0000."""
     try:
-        return datetime.fromisoformat(str(value)).timestamp()
+        return datetime.fromisoformat(str(value).replace("Z+", "+").replace("Z-", "-")).timestamp()
     except (ValueError, OverflowError):
         return math.nan
 
