@@ -51,13 +51,21 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Of a sum of noise and rounding."""
+    """Of sums of noise and rounding, float64[G]: of each group, for a weight of 1."""
 
-    variance: float
-    fourth: float
+    variance: np.ndarray
+    fourth: np.ndarray
     """Fourth cumulant."""
-    slack: float
+    slack: np.ndarray
     """The mean, else 0, may be off by as much."""
+
+    def weighted(self, weight: np.ndarray) -> tuple[float, float, float]:
+        """Variance, fourth cumulant and slack of the whole sum."""
+        return (
+            float(np.sum(weight**2 * self.variance)),
+            float(np.sum(weight**4 * self.fourth)),
+            float(np.sum(np.abs(weight) * self.slack)),
+        )
 
 
 def moments(parts: Parts) -> Moments:
@@ -70,12 +78,11 @@ def moments(parts: Parts) -> Moments:
     count = 2 * parts.half + 1
     uniform = np.where(noised, (count**2 - 1) / 12, 0.0)
     uniform_fourth = np.where(noised, -(count**4 - 1) / 120, 0.0)
-    w = parts.weight
     off = np.array([slack(b, int(2 * h)) for b, h in zip(parts.scale, parts.half, strict=True)])
     return Moments(
-        float(np.sum(w**2 * (second * parts.noises + uniform * parts.numbers))),
-        float(np.sum(w**4 * (fourth * parts.noises + uniform_fourth * parts.numbers))),
-        float(np.sum(np.abs(w) * parts.numbers * off)),
+        second * parts.noises + uniform * parts.numbers,
+        fourth * parts.noises + uniform_fourth * parts.numbers,
+        off * parts.numbers,
     )
 
 
@@ -85,13 +92,12 @@ def quantiles(parts: Parts, below: float, above: float) -> tuple[float, float]:
 
     Published sum = truth + e with e in that range, so truth lies in [sum - high, sum - low].
     """
-    known = moments(parts)
-    off = known.slack
-    if known.variance == 0:
+    variance, fourth, off = moments(parts).weighted(parts.weight)
+    if variance == 0:
         return -off, off
-    kurtosis = known.fourth / known.variance**2
+    kurtosis = fourth / variance**2
     if abs(kurtosis) < NEARLY_NORMAL:
-        deviation = math.sqrt(known.variance)
+        deviation = math.sqrt(variance)
         low = deviation * cornish_fisher(below, kurtosis)
         high = -deviation * cornish_fisher(above, kurtosis)
         if np.all(parts.weight == 1):  # the sum is an integer
@@ -123,7 +129,7 @@ def _by_fft(key: tuple[float, ...], below: float, above: float) -> tuple[float, 
 def _masses(key: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray, float]:
     """Points, their probabilities, and the distance between points."""
     parts = Parts(*np.array(key).reshape(-1, len(Parts.__slots__)).T)
-    variance = moments(parts).variance
+    variance = moments(parts).weighted(parts.weight)[0]
     noised = parts.selected(parts.scale > 0)
     widest = float(np.max(np.abs(noised.weight) * noised.scale))
     reach = 12 * math.sqrt(variance) + 40 * widest + float(np.max(np.abs(noised.weight)))

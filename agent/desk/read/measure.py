@@ -133,7 +133,7 @@ def expected(clusters: Clusters, found: Form, rate: Rate, level: float) -> Inter
     if clusters.unit == "visits":
         p = min(max(value, rate.least), rate.most)
         weight = found.parts.weight - p * found.bottom_weight
-        noise = distribution.moments(found.parts.reweighted(weight)).variance
+        noise = distribution.moments(found.parts).weighted(weight)[0]
         spread = (p - rate.least) * (rate.most - p) * bottom
         half = normal_quantile((1 + level) / 2) * math.sqrt(noise + max(spread, 0)) / bottom
         low, high, note = value - half, value + half, "supposes that visitors do not copy others"
