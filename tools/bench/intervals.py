@@ -185,7 +185,7 @@ def intervals_text(report: dict[str, Any]) -> str:
     )
     head += f"the truth, {report['level']:.0%} promised.\n"
     head += "windows: each by itself, also unpublished; width: of the share of those who looked\n"
-    table = columns("site", "policy", "visits", "windows ", *KINDS, "width", words=("policy",))
+    table = columns("site", "policy", "visits", "number", *KINDS, "width", words=("policy",))
     for site in report["sites"]:
         shares = (
             f"{site['held'].get(kind, 0) / site['asked'][kind]:.1%}"
