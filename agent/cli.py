@@ -19,6 +19,7 @@ from agent import __version__
 from agent.base.config import AgentConfig, as_toml, load
 from agent.base.errors import AgentError, ConfigError, StoreError
 from agent.base.names import one_line
+from agent.desk.plan import arguments as plan_arguments
 from agent.desk.receipt import arguments as receipt_arguments
 from agent.update import arguments as update_arguments
 from agent.uplink.enrol import arguments as enrol_arguments
@@ -174,6 +175,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     receipt = verbs.add_parser("receipt", help="the daily signed receipts")
     receipt_arguments.add_arguments(receipt)
+
+    plan = verbs.add_parser("plan", help="how many days of noised numbers tell a difference")
+    plan_arguments.add_arguments(plan)
+    _add_config(plan)
 
     update = verbs.add_parser("update", help="signed updates of the package and its models")
     update_arguments.add_arguments(update)
@@ -363,6 +368,10 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             until=args.until,
             meta=args.meta,
         )
+    if args.verb == "plan":
+        from agent.desk.plan.run import run
+
+        return run(args, _configuration_path(args.config))
     if args.verb == "enrol":
         from agent.uplink.enrol.run import enrol
 

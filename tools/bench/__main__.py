@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.bench import decode, memory, models, voice
+from tools.bench import decode, intervals, memory, models, voice
 from tools.bench.micro import cli as micro
 from tools.bench.micro_images import cli as micro_images
 from tools.bench.pipeline import cli as pipeline
@@ -26,6 +26,7 @@ SUBCOMMANDS: dict[str, command.Subcommand] = {
     "visits": visits,
     "worlds": worlds,
     "empty": empty,
+    "intervals": intervals,
     "voice": voice,
     "decode": decode,
 }
