@@ -37,6 +37,7 @@ MACHINE = {
     "tests/tools/robustness/test_power.py::test_power": "the right to mount an ext4 image",
     "tests/tools/robustness/test_update.py::test_power": "the right to mount an ext4 image",
     "tests/tools/robustness/test_update.py::test_a_command": "the right to make a mount namespace",
+    "tests/wall/test_outbox.py::test_sqlite_keeps": "SQLite as a library",
     "tests/wall/test_outbox.py::test_a_full_disk": "the right to mount a small file system",
 }
 """Tests that CI may skip, by the beginning of their node id, each with what it needs of the

@@ -57,12 +57,15 @@ def waited(config: AgentConfig, caplog: pytest.LogCaptureFixture, steps: int = 3
     with caplog.at_level(logging.WARNING), Outbox(config.store) as outbox:
         before = outbox.depth()
         uplink = Uplink(config, outbox, pauses.append)
-        for _ in range(50):  # the reply may take several steps
-            if len(pauses) == steps:
-                break
-            uplink.step(0.2)
-        assert outbox.depth() == before
-        assert not uplink.connected
+        try:
+            for _ in range(50):  # the reply may take several steps
+                if len(pauses) == steps:
+                    break
+                uplink.step(0.2)
+            assert outbox.depth() == before
+            assert not uplink.connected
+        finally:
+            uplink.stop()
     assert all(0 < pause <= config.mqtt.backoff_max for pause in pauses)
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == len(pauses) == steps

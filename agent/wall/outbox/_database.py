@@ -41,6 +41,9 @@ _PAUSES = (0.0, 1.0, 3.0)
 """Seconds before what looks damaged is opened again: SQLite's check takes an error of the disk for
 one of the file. The first time in any case, then where the disk does not let the file be read."""
 _MAX_BYTES = 32_000_000
+_CACHE_KIB = 256
+"""Of pages that a connection keeps in memory. SQLite's default of 2 MiB fills in each process over
+two weeks without a broker, for nothing: what is asked for is a handful of pages of the two ends."""
 _MACHINE_CODES = frozenset({
     sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
@@ -246,6 +249,7 @@ def _open_checked(path: Path, budget: Budget, max_bytes: int) -> _Opened:
         database.execute("PRAGMA temp_store = MEMORY")  # the sandbox allows no other folder
         database.execute("PRAGMA journal_size_limit = 1000000")
         database.execute("PRAGMA wal_autocheckpoint = 32")  # pages; for small disks
+        database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         if version != _VERSION:
             raise sqlite3.DatabaseError(f"its layout is {version}, here {_VERSION} is known")
         check_schema(database, _SCHEMA)
