@@ -99,7 +99,7 @@ def make(folder: Path) -> Path:
         _debootstrap(root, folder / "debootstrap.log")
         complete.touch()
     if not (root / HOME.lstrip("/") / ".venv/.fleeting-complete").is_file():
-        print("booted: making its Python environment (some minutes, 950 MB)", file=sys.stderr)
+        print("booted: making its Python environment (some minutes, 1 GB)", file=sys.stderr)
     _environment(root, folder / "environment.log")
     return root
 
