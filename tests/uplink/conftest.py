@@ -105,7 +105,7 @@ class Listener:
         session.SessionExpiryInterval = 3600
         self._client.connect("127.0.0.1", port, clean_start=False, properties=session)
         self._client.loop_start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
 
     def bodies(self, kind: str) -> list[bytes]:
         topic = f"fleeting/1/d/{DEVICE}/{kind}"
@@ -150,7 +150,7 @@ def running() -> Iterator[Callable[[AgentConfig], threading.Event]]:
     yield start
     for stop, thread in started:
         stop.set()
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -169,7 +169,7 @@ def agent_config(folder: Path, port: int, **mqtt_options: Any) -> AgentConfig:
     )  # fmt: skip
 
 
-def eventually(true: Callable[[], object], what: str, within: float = 60.0) -> None:
+def eventually(true: Callable[[], object], what: str, within: float = 120.0) -> None:
     deadline = time.monotonic() + within
     while not true():
         assert time.monotonic() < deadline, f"not within {within} s: {what}"

@@ -340,10 +340,10 @@ def test_ten_megabytes_over_3_1_1_end_the_connection_and_subscriptions_for_a_whi
         until(uplink, lambda: not uplink.connected and caplog.records, "it is cut")
         until(uplink, lambda: summaries(outbox) == 0, "all is sent all the same")
         assert uplink.connected
-        assert uplink._subscribed == set()
-        uplink._subscribe_at = 0.0
+        assert uplink._subscriptions.active == set()
+        uplink._subscriptions._resume_at = 0.0
         uplink.step(0.0)
-        assert DESIRED in uplink._subscribed
+        assert DESIRED in uplink._subscriptions.active
     assert "far too long" in caplog.records[0].getMessage()
 
 

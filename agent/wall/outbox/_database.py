@@ -21,7 +21,13 @@ from pathlib import Path
 from agent.base.errors import StoreError, reason
 from agent.wall.outbox._guard import Guard, create
 from agent.wall.outbox._hardening import Budget, forbid_all_but_rows, harden
-from agent.wall.outbox._inspection import check_content, check_files, check_opened, check_schema
+from agent.wall.outbox._inspection import (
+    check_content,
+    check_files,
+    check_opened,
+    check_schema,
+    most_bytes,
+)
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +207,9 @@ class Database:
                     if not _is_damage(error, self.path):
                         raise
                     pause = next(pauses, None)
-                    if pause == 0.0 or (pause and not _can_be_read(self.path)):
+                    if pause == 0.0 or (
+                        pause and not _can_be_read(self.path, most_bytes(self._max_bytes))
+                    ):
                         time.sleep(pause)
                         continue
                     return self._begin_anew(error)
@@ -268,16 +276,19 @@ def _is_damage(error: Exception, path: Path) -> bool:
     return code & 0xFF not in _MACHINE_CODES
 
 
-def _can_be_read(path: Path) -> bool:
-    """Whether the disk gives every byte; true of what is no ordinary file, which no disk is to
-    blame for. Never waits: the other process may have put a pipe there."""
+def _can_be_read(path: Path, most: int) -> bool:
+    """Whether the disk gives every byte; true of what is no ordinary file or larger than `most`
+    bytes, which no disk is to blame for. Never waits, nor reads for long: the other process may
+    have put a pipe there, or a file without end."""
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > most:
             return True
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(path, flags), "rb", buffering=0) as file:
-            while file.read(1 << 20):
-                pass
+            left = most
+            while left > 0 and (part := file.read(1 << 20)):
+                left -= len(part)
     except OSError:
         return False
     return True
