@@ -19,6 +19,7 @@ from agent import __version__
 from agent.base.config import AgentConfig, as_toml, load
 from agent.base.errors import AgentError, ConfigError, StoreError
 from agent.base.names import one_line
+from agent.desk.plan import arguments as plan_arguments
 from agent.desk.receipt import arguments as receipt_arguments
 from agent.update import arguments as update_arguments
 from agent.uplink.enrol import arguments as enrol_arguments
@@ -26,6 +27,7 @@ from agent.uplink.enrol import arguments as enrol_arguments
 if TYPE_CHECKING:
     from agent.host.supervise import Updates
 
+_EVENT_FILES = ".eaf (ELAN), .boris (BORIS), .tsv (BIDS) or .csv"
 _MAX_FRAMES = 12
 """Of an unexpected error's stack, innermost first."""
 
@@ -86,20 +88,43 @@ def build_parser() -> argparse.ArgumentParser:
     replay.add_argument(
         "--window", type=int, choices=(10, 60, 300, 900, 3600), help="seconds per summary"
     )
+    _add_export(replay)
+    replay.add_argument(
+        "--frames",
+        type=Path,
+        metavar="OUT.csv",
+        help="a row per face and frame, as OpenFace 2 names",
+    )
+    replay.add_argument(
+        "--landmarks", action="store_true", help="with --frames: also the landmarks, which identify"
+    )
     _add_config(replay)
 
     spot = verbs.add_parser("spot", help="micro-expressions in a landmark track of your own")
     spot.add_argument(
         "track",
         type=Path,
-        metavar="TRACK.npz",
-        help="timestamps [T] in s, landmarks [T, 68, 2] in px, iBUG order, confidence [T]",
+        metavar="TRACK",
+        help=".npz: timestamps [T] in s, landmarks [T, 68, 2] in px, iBUG order, confidence [T]; "
+        ".csv: of OpenFace 2 or py-feat",
     )
+    _add_export(spot)
+    spot.add_argument("--fps", type=float, metavar="X", help="of a table that counts in frames")
+    spot.add_argument("--face", metavar="ID", help="of a table with several")
     spot.add_argument("--json", action="store_true", help="one line per event, the last: counts")
     spot.add_argument("--render", type=Path, metavar="OUT.png", help="draw channels and events")
     spot.add_argument(
         "--threshold", type=float, metavar="X", help="instead of micro.threshold's default"
     )
+
+    convert = verbs.add_parser(
+        "convert", help="coded facial events from one program's file to another's"
+    )
+    convert.add_argument("source", type=Path, metavar="IN")
+    convert.add_argument("target", type=Path, metavar="OUT", help=_EVENT_FILES)
+    convert.add_argument("--fps", type=float, metavar="X", help="of a table that counts in frames")
+    convert.add_argument("--film", default="", help="name of the video that was coded")
+    convert.add_argument("--json", action="store_true", help="print what was converted as JSON")
 
     listen = verbs.add_parser("listen", help="speech and tone of voice in a sound or video file")
     listen.add_argument("files", type=Path, nargs="+", metavar="FILE")
@@ -125,6 +150,14 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true")
     _add_config(check)
 
+    aim = verbs.add_parser(
+        "aim", help="where to put the camera: faces drawn as lines, never pixels, and a score"
+    )
+    aim.add_argument("video", type=Path, nargs="?", help="a film in place of the camera")
+    aim.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds")
+    aim.add_argument("--json", action="store_true", help="print the score as JSON at the end")
+    _add_config(aim)
+
     audit = verbs.add_parser(
         "audit", help="play a video through both processes and search all that leaves for pictures"
     )
@@ -143,6 +176,10 @@ def build_parser() -> argparse.ArgumentParser:
     receipt = verbs.add_parser("receipt", help="the daily signed receipts")
     receipt_arguments.add_arguments(receipt)
 
+    plan = verbs.add_parser("plan", help="how many days of noised numbers tell a difference")
+    plan_arguments.add_arguments(plan)
+    _add_config(plan)
+
     update = verbs.add_parser("update", help="signed updates of the package and its models")
     update_arguments.add_arguments(update)
     _add_config(update)
@@ -156,12 +193,21 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--export",
+        type=Path,
+        metavar="OUT",
+        help=f"the micro-expressions as coded events: {_EVENT_FILES}",
+    )
+
+
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
-        type=Path,
+        type=lambda name: Path(os.path.expanduser(name)),  # as shells do, but not after a =
         metavar="FILE.toml",
-        default=os.environ.get("FLEETING_CONFIG"),
+        default=os.environ.get("FLEETING_CONFIG") or None,
         help="configuration (default: $FLEETING_CONFIG, else /etc/fleeting/fleeting.toml if there)",
     )
 
@@ -216,6 +262,20 @@ def _update(args: argparse.Namespace, config: AgentConfig) -> int:
     return run_updater(config, _stop_on_signals(), media=media)
 
 
+def _aim(args: argparse.Namespace, config: AgentConfig, own: bool) -> int:
+    from agent.perceive.start import enter_aim
+
+    if args.video is not None:
+        pace = "realtime" if sys.stdout.isatty() and not args.json else "fast"
+        film = {"kind": "file", "target": str(args.video), "pace": pace, "loop": False}
+        config = config.model_copy(update={"source": config.source.model_copy(update=film)})
+    stop = _stop_on_signals()
+    camera = enter_aim(config) if own else None
+    from agent.desk.aim.run import aim
+
+    return aim(config, camera=camera, stop=stop, seconds=args.seconds, as_json=args.json)
+
+
 def _stop_on_signals() -> threading.Event:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -246,9 +306,11 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
     if args.verb == "replay":
         given = load(Path(args.config)) if args.config else None
         if own:
+            from agent.desk.coding import sidecars
             from agent.perceive.start import enter_replay
 
-            outputs = [out for out in (args.plot, args.trace) if out]
+            outputs = [out for out in (args.plot, args.trace, args.frames) if out]
+            outputs += sidecars(args.export)
             enter_replay([args.video], outputs, given or AgentConfig())
         from agent.desk.replay import replay
 
@@ -261,6 +323,9 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             plot=args.plot,
             trace=args.trace,
             window=args.window,
+            export=args.export,
+            frames=args.frames,
+            landmarks=args.landmarks,
         )
     if args.verb == "listen":
         found = _configuration_path(args.config)
@@ -275,7 +340,19 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
     if args.verb == "spot":
         from agent.desk.spot.run import spot
 
-        return spot(args.track, as_json=args.json, render=args.render, threshold=args.threshold)
+        return spot(
+            args.track,
+            as_json=args.json,
+            render=args.render,
+            threshold=args.threshold,
+            export=args.export,
+            fps=args.fps,
+            face=args.face,
+        )
+    if args.verb == "convert":
+        from agent.desk.coding.files import convert
+
+        return convert(args.source, args.target, fps=args.fps, film=args.film, as_json=args.json)
     if args.verb == "audit":
         from agent.desk.audit.run import audit
 
@@ -291,6 +368,10 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             until=args.until,
             meta=args.meta,
         )
+    if args.verb == "plan":
+        from agent.desk.plan.run import run
+
+        return run(args, _configuration_path(args.config))
     if args.verb == "enrol":
         from agent.uplink.enrol.run import enrol
 
@@ -350,6 +431,8 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             crop=args.crop,
             min_score=args.min_score,
         )
+    if args.verb == "aim":
+        return _aim(args, config, own)
     if args.verb == "notice":
         from agent.desk.notice.run import notice
 

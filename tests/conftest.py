@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -36,10 +37,61 @@ MACHINE = {
     "tests/tools/robustness/test_power.py::test_power": "the right to mount an ext4 image",
     "tests/tools/robustness/test_update.py::test_power": "the right to mount an ext4 image",
     "tests/tools/robustness/test_update.py::test_a_command": "the right to make a mount namespace",
+    "tests/wall/test_outbox.py::test_sqlite_keeps": "SQLite as a library",
     "tests/wall/test_outbox.py::test_a_full_disk": "the right to mount a small file system",
 }
 """Tests that CI may skip, by the beginning of their node id, each with what it needs of the
 machine."""
+
+
+LONG = (
+    "tests/tools/fleet/demo/test_demo.py::test_the_whole_demo",
+    "tests/tools/fleet/cluster/test_cluster.py::test_nodes",
+    "tests/uplink/test_job_process.py",
+    "tests/uplink/test_hostile_process.py",
+    "tests/tools/robustness/test_leaks.py",
+    "tests/tools/fleet/simulate/test_run.py::test_a_killed",
+    "tests/tools/robustness/test_crash.py::test_six",
+    "tests/desk/audit/test_run.py::test_the_real_agent",
+    "tests/stories/test_run.py",
+    "tests/stories/test_stays.py",
+    "tests/privacy/test_publishing.py",
+    "tests/perceive/test_heat.py::test_a_real_process",
+)
+"""Tests of half a minute and more, by the beginning of their node id, the longest first."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests come first, dealt out to the workers, each of which begins with an equal part of
+    the list: one that came last would keep all others waiting."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [each for begin in LONG for each in items if each.nodeid.startswith(begin)]
+    first = {*long}
+    rest = [each for each in items if each not in first]
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        dealt = long[worker::workers]
+        part = max((len(items) - len(ordered)) // (workers - worker) - len(dealt), 0)
+        ordered += [*dealt, *rest[:part]]
+        rest = rest[part:]
+    items[:] = [*ordered, *rest]
+
+
+WORKER_BYTES = 800_000_000
+"""Memory that a worker needs, with the processes that its tests start."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means: two for each core, since many tests wait for a process, a broker or a
+    clock; fewer where memory is short. PYTEST_XDIST_AUTO_NUM_WORKERS, as always, decides first."""
+    given = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
+    if given:
+        return int(given)
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    return max(1, min(2 * len(os.sched_getaffinity(0)), free // WORKER_BYTES))
 
 
 @pytest.hookimpl(hookwrapper=True)

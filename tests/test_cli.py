@@ -80,3 +80,16 @@ def test_an_unexpected_error_of_a_service_is_logged_without_its_text() -> None:
     assert done.returncode == 1
     assert "pixels" not in done.stderr
     assert done.stderr.count("perceive: Unexpected ValueError at ") == 2
+
+
+def test_a_home_folder_after_an_equals_sign_and_an_empty_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.toml").write_text('[device]\nid = "mine"\n')
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable, arguments in (("", ["--config=~/a.toml"]), ("~/a.toml", [])):
+        monkeypatch.setenv("FLEETING_CONFIG", variable)
+        assert main(["config", "show", *arguments]) == 0
+        assert 'id = "mine"' in capsys.readouterr().out
+    monkeypatch.setenv("FLEETING_CONFIG", "")
+    assert main(["config", "show"]) == 0

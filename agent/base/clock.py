@@ -25,6 +25,8 @@ _RTC_DRIFT = 120
 _QUARTER = 900
 """Seconds; a real-time clock in local time differs by whole quarters of an hour, up to `_ZONES`."""
 _ZONES = 14 * 3600
+_LIBC = ctypes.CDLL(None)
+"""Each one made is a class of its own, which only the garbage collector removes."""
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5
 
@@ -103,7 +105,7 @@ class _Timex(ctypes.Structure):
 def _kernel_synchronised() -> bool:
     answer = _Timex()
     try:
-        state = ctypes.CDLL(None).adjtimex(ctypes.byref(answer))
+        state = _LIBC.adjtimex(ctypes.byref(answer))
     except (AttributeError, OSError):
         return False
     return 0 <= state < _TIME_ERROR and not answer.status & _STA_UNSYNC

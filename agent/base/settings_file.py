@@ -48,6 +48,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _text(data: bytes, path: Path) -> str:
+    if data and not data.strip(b"\0"):
+        raise ConfigError(
+            f"{path} holds nothing but zeros, as a power cut leaves files. Write it anew."
+        )
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:4]:
         raise ConfigError(
             f"{path} is UTF-16 or UTF-32, not UTF-8. Save it as UTF-8: iconv -f utf-16 -t utf-8, "

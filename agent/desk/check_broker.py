@@ -281,8 +281,11 @@ class _Attempt:
                 shown = load_der_x509_certificate(sock.getpeercert(binary_form=True) or b"")
         except (OSError, ValueError):
             return ""
-        days = shown.not_valid_before_utc, shown.not_valid_after_utc
-        return " (it holds from {:%Y-%m-%d} to {:%Y-%m-%d})".format(*days)
+        begin, end = shown.not_valid_before_utc, shown.not_valid_after_utc
+        holds = f"holds from {begin:%Y-%m-%d} to {end:%Y-%m-%d}"
+        if begin.timestamp() <= time.time() <= end.timestamp():
+            return f" (its own {holds}: look at its authority's)"
+        return f" (it {holds})"
 
     def _on_connect(
         self, client: Any, data: Any, flags: Any, code: ReasonCode, properties: Any

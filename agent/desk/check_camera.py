@@ -1,14 +1,15 @@
 """The camera's line of `fleeting check`: format, size and rate, damage, light, and which way is up.
 
-Light is judged by the grey levels of a few pictures, taken after automatic exposure had a second to
-settle. A level of 16 or less is black and one of 235 or more white in cameras of limited range, and
-nearly so in others.
+Light is judged by the agent's own measure (`agent.vision.exposure`) on a few pictures, taken after
+automatic exposure had a second to settle.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from agent.base.types import Frame, Grey
 from agent.perceive.capture.orientation import Upright
 from agent.perceive.capture.picture import blindness
 from agent.perceive.capture.source import Source
+from agent.vision.exposure import OVER_FROM, State, exposure
 from agent.vision.pipeline import Models
 
 MEASUREMENT = 2.0
@@ -27,23 +29,8 @@ MIN_RATE = 0.9
 """Share of the configured frame rate that must be reached."""
 MAX_DAMAGED, SOME_DAMAGED = 0.1, 0.01
 """Shares of frames that came damaged: too many; worth a word."""
-BLACK, WHITE = 16, 235
-"""Grey levels at the ends of the scale."""
-
-
-class Limits(NamedTuple):
-    """Of the grey levels of a picture that faces can be found in: somewhat before the first are
-    lost in the bundled clip when it is darkened, lightened or flattened."""
-
-    dark: float = 50.0
-    """A twentieth of all pixels must be brighter."""
-    white: float = 0.4
-    """Largest share of white pixels: what is white has no features left."""
-    contrast: float = 30.0
-    """Least difference between the 5th and the 95th percentile."""
-
-
-LIMITS = Limits()
+BLACK = 16
+"""Grey level up to which a pixel is called black: that of cameras of limited range."""
 UPRIGHT_SCORE, MARGIN = 0.7, 0.15
 """Score of the detector that an upright face reaches, and by how much it exceeds that of the same
 face lying on its side or standing on its head (0.6 at most)."""
@@ -80,13 +67,13 @@ def measure(source: Source, config: AgentConfig) -> Report:
         f"{source.name}: {width}x{height}{_instead_of(source, config, samples[-1])}, "
         f"{fps:.1f} frames/s of {expected:g} asked, mean brightness "
         f"{np.arange(256) @ share:.0f} of 255, {share[: BLACK + 1].sum():.0%} black, "
-        f"{share[WHITE:].sum():.0%} white"
+        f"{share[OVER_FROM:].sum():.0%} white"
     )
     if seen.damaged:
         detail += f", {seen.damaged} damaged frame{'s' * (seen.damaged > 1)}"
     damaged = seen.damaged / (len(times) + seen.damaged)
     slow = fps < MIN_RATE * expected
-    advice = [_light(samples[-1], share), _turned(samples, config)]
+    advice = [_light(samples), turned(samples, config)]
     if slow:
         advice.insert(0, _SLOW)
     elif config.micro.enabled and fps < config.micro.min_fps:
@@ -143,29 +130,26 @@ def _instead_of(source: Source, config: AgentConfig, luma: Grey) -> str:
     return f" instead of {asked[0]}x{asked[1]}"
 
 
-def _light(luma: Grey, share: np.ndarray) -> str:
-    """Advice; empty: the light is good. `share`: float[256] of pixels by grey level."""
-    blind = blindness(luma)
+_LIGHT: dict[State, str] = {
+    "good": "",
+    "dark": "Dark: faces drown in noise. Add light, or let the camera expose longer.",
+    "over": "Overexposed: faces in white areas are lost. Turn the camera away from windows and "
+    "lamps, or shorten its exposure.",
+    "flat": "Little contrast: clean the lens, and look for fog, glare, or a picture out of focus.",
+}
+
+
+def _light(samples: Sequence[Grey]) -> str:
+    """Advice; empty: the light is good in most of the pictures."""
+    blind = blindness(samples[-1])
     if blind == "black":
         return "Very dark: remove the lens cap or add light."
     if blind == "covered":
         return "There is nothing to be seen: uncover the lens, clean it, and point it at the place."
-    low, high = np.searchsorted(np.cumsum(share), (0.05, 0.95))
-    if share[WHITE:].sum() > LIMITS.white:
-        return (
-            "Overexposed: faces in white areas are lost. Turn the camera away from windows and "
-            "lamps, or shorten its exposure."
-        )
-    if high < LIMITS.dark:
-        return "Dark: faces are lost. Add light, or let the camera expose longer."
-    if high - low < LIMITS.contrast:
-        return (
-            "Little contrast: clean the lens, and look for fog, glare, or a picture out of focus."
-        )
-    return ""
+    return _LIGHT[Counter(exposure(each).state for each in samples).most_common(1)[0][0]]
 
 
-def _turned(samples: list[Grey], config: AgentConfig) -> str:
+def turned(samples: list[Grey], config: AgentConfig) -> str:
     """Advice where a face is upright only after a turn."""
     try:
         detector = Models(config).detector

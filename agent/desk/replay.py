@@ -19,6 +19,9 @@ from agent.base.names import one_line
 from agent.base.report import Summary, to_json
 from agent.base.types import Perceived
 from agent.base.vocabulary import Flag
+from agent.desk.coding.files import format_of, write_events
+from agent.desk.coding.spotted import of_spotter
+from agent.desk.trace import openface
 from agent.desk.trace.output import check_target, progress_bar
 from agent.desk.trace.recorder import TraceRecorder, event_record, reading_record
 from agent.desk.trace.table import heard_table, summaries_table
@@ -26,7 +29,7 @@ from agent.perceive.capture.sound_file import SoundFile
 from agent.perceive.capture.video_file import VideoFile
 from agent.perceive.hearing import Hearing, Reading
 from agent.privacy.policy.rules import resolve
-from agent.privacy.release import Released, Releaser
+from agent.privacy.releaser import Released, Releaser
 from agent.privacy.zones import StaffZones
 from agent.vision.pipeline import Pipeline
 
@@ -41,6 +44,9 @@ def replay(
     plot: Path | None,
     trace: Path | None,
     window: int | None,
+    export: Path | None = None,
+    frames: Path | None = None,
+    landmarks: bool = False,
 ) -> int:
     """Run a file through perception and print one summary per window.
 
@@ -52,13 +58,18 @@ def replay(
     The default configuration is the demo profile (k = 1, no noise, windows of 10 s), since nothing
     is published.
 
+    `export`: file of the micro-expressions as coded events (`agent.desk.coding`); `frames`: table
+    of faces and frames (`agent.desk.trace.openface`), with `landmarks` also those.
+
     Raises `CaptureError` for a live camera or an unreadable file, `StoreError` for an output that
     cannot be written.
     """
     _refuse_camera(video)
-    for out in (plot, trace):
+    for out in (plot, trace, export, frames):
         if out is not None:
             check_target(out)
+    if export is not None:
+        format_of(export)
     config = config or parse({"privacy": {"policy": "demo"}}, "the demo profile")
     if window is not None:
         privacy = config.privacy.model_copy(update={"window": window})
@@ -72,7 +83,7 @@ def replay(
         model=pipeline.model_hash,
         false_alarms_per_minute=pipeline.false_alarms_per_minute,
     )
-    recorder = TraceRecorder() if plot or trace else None
+    recorder = TraceRecorder() if plot or trace or export or frames else None
     summaries: list[Summary] = []
 
     def note(reading: Reading) -> None:
@@ -109,6 +120,11 @@ def replay(
         _note_sound(sound, time)
     if recorder and trace:
         recorder.write(trace)
+    if recorder and export:
+        coded = [of_spotter(event) for event in recorder.micro]
+        write_events(export, coded, one_line(video.name), time)
+    if recorder and frames:
+        openface.write(recorder, frames, landmarks=landmarks)
     if recorder and plot:
         from agent.desk.trace.timeline import draw_trace
 

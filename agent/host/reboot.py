@@ -93,8 +93,8 @@ def main(
     arguments: Sequence[str],
     restart: Callable[[], object] = lambda: subprocess.run(_COMMAND, check=True, timeout=60),
 ) -> int:
-    """Returns 0 where the request was granted, or there was none; 1 where it was refused, with the
-    reason on stderr."""
+    """Returns 0 where the request was granted, or there was none; 1 where it was refused or came to
+    nothing, with the reason on stderr. Granted, systemd may end this process before it returns."""
     asked, folder, settings = (Path(each) for each in arguments)
     try:
         given = _take(asked)
@@ -116,7 +116,10 @@ def main(
     except OSError as error:
         return _refuse(f"it could not be looked into ({error.strerror or error})")
     print("The machine restarts: its camera did not come back otherwise.", file=sys.stderr)
-    restart()
+    try:
+        restart()
+    except (OSError, subprocess.SubprocessError) as error:
+        return _refuse(f"systemd was asked in vain ({type(error).__name__})")
     return 0
 
 

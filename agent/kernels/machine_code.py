@@ -184,7 +184,7 @@ def _attempt(work: Callable[[], object]) -> None:
 def _read(path: Path) -> bytes | None:
     """A file's bytes; None where it cannot be read, or is none."""
     try:
-        return path.read_bytes()
+        return path.read_bytes() if path.is_file() else None  # a pipe would be waited for
     except OSError:
         return None
 

@@ -12,7 +12,7 @@ from agent.base.vocabulary import SoundFlag
 from agent.inference.manifest import Manifest
 from agent.perceive.company import Company
 from agent.perceive.together import Together
-from agent.privacy.release import Releaser
+from agent.privacy.releaser import Releaser
 from agent.voice.level import Fault
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from agent.base.vocabulary import Flag
 from agent.host import sd_notify
 from agent.host.board import Watch
 from agent.host.health import REPORT_INTERVAL
+from agent.host.settle import settle
 from agent.perceive.camera_exits import CameraExits
 from agent.perceive.capture.resilient import resilient_frames
 from agent.perceive.capture.spawn import CameraProcess
@@ -291,6 +292,7 @@ def perceive(
     try:
         if in_time:
             warm(config, perceiver.hears)
+        settle()
         sd_notify.ready("running")
         for frame, dropped, flags in resilient_frames(config.source, stop, perceiver, camera):
             perceiver.step(frame, dropped, flags)

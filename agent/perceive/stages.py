@@ -15,7 +15,7 @@ from agent.perceive.ears import Ears
 from agent.perceive.hearing import Hearing, SoundSource
 from agent.perceive.ladder import Step
 from agent.privacy.policy.rules import Policy
-from agent.privacy.release import Released, Releaser
+from agent.privacy.releaser import Released, Releaser
 from agent.privacy.zones import StaffZones
 from agent.vision.pipeline import Pipeline
 from agent.wall.outbox import Outbox

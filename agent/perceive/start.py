@@ -89,6 +89,14 @@ def enter_replay(files: list[Path], outputs: list[Path], config: AgentConfig) ->
     )
 
 
+def enter_aim(config: AgentConfig) -> CameraProcess | None:
+    """As `enter_replay`, with nothing to be written and the configured camera, which a process of
+    its own reads; None for a film."""
+    camera = CameraProcess(config.source) if config.source.kind != "file" else None
+    restrict_perceive([kernel_cache()], readable=_inputs(config))
+    return camera
+
+
 def _create(output: Path) -> bool:
     """Whether it is an ordinary file now: in the sandbox none could be made beside others."""
     with contextlib.suppress(OSError):

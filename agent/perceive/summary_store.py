@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from agent.base.errors import StoreError
 from agent.base.repeats import Seldom
 from agent.perceive.status import PerceiveReport, StatusReporter
-from agent.privacy.release import Released
+from agent.privacy.releaser import Released
 from agent.wall.outbox import Outbox
 
 log = logging.getLogger(__name__)

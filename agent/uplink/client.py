@@ -94,9 +94,10 @@ def _tls(params: MqttConfig) -> ssl.SSLContext:
             context.load_cert_chain(params.cert_file, params.key_file, password="")
     except (OSError, ssl.SSLError) as error:
         named = [str(each) for each in (params.ca_file, params.cert_file, params.key_file) if each]
+        apart = getattr(error, "reason", "") == "KEY_VALUES_MISMATCH"
+        must = "belong together: the key is another certificate's" if apart else "exist and be PEM"
         raise ConfigError(
-            f"The TLS files {', '.join(named)} cannot be used: {reason(error)}. They must exist "
-            "and be PEM."
+            f"The TLS files {', '.join(named)} cannot be used: {reason(error)}. They must {must}."
         ) from None
     return context
 

@@ -32,7 +32,7 @@ from agent.uplink.client import (
 from agent.uplink.credentials import odd_ends
 from agent.uplink.resolver.lookup import Address
 from agent.uplink.topics import MESSAGE_KINDS, MessageKind, Topics
-from agent.uplink.traffic import MAX_CORRELATION_BYTES, Message, Sent
+from agent.uplink.traffic import MAX_CORRELATION_BYTES, InFlight, Message, Sent
 from agent.uplink.unreachable import unanswered, unreachable
 
 log = logging.getLogger(__name__)
@@ -66,12 +66,9 @@ class Connection:
         self._password_note = odd_ends(credentials.password)
         self.version5 = protocol == "5"
         self._topics = Topics(config)
-        self._acknowledged: list[tuple[int, int]] = []
-        self._untagged = (0, 0)
-        """Number and bytes of the delivered messages without a tag."""
+        self._in_flight = InFlight()
         self._inbox: list[Message] = []
         self._dropped = 0
-        self._unacknowledged: dict[int, Sent] = {}
         self._subscribing: dict[int, str] = {}
         """Filters by the packet that asks for them."""
         self.granted: dict[str, float] = {}
@@ -87,8 +84,6 @@ class Connection:
         self._learnt = learnt
         self.abilities = learnt.within(Abilities())
         self._opened = time.monotonic()
-        self._longest = 0
-        """Bytes of the longest packet sent."""
         self._client = self._make_client(config.device.id, credentials)
         self._client.addresses = addresses
         try:
@@ -100,27 +95,20 @@ class Connection:
     @property
     def send_quota(self) -> int:
         """How many messages may be sent now (MQTT 5.0, section 4.9)."""
-        return max(0, self.receive_maximum - len(self._unacknowledged))
+        return max(0, self.receive_maximum - len(self._in_flight))
 
     @property
     def idle(self) -> bool:
         """Whether everything sent was acknowledged."""
-        return not self._unacknowledged
-
-    @property
-    def _pending(self) -> int:
-        """Bytes of the longest packet that has no answer, of the longest sent if all have."""
-        return max((each.packet for each in self._unacknowledged.values()), default=self._longest)
+        return not self._in_flight
 
     def drain_acknowledged(self) -> list[tuple[int, int]]:
         """Tags of the messages whose PUBACK came since the last call, with its reason code."""
-        drained, self._acknowledged = self._acknowledged, []
-        return drained
+        return self._in_flight.drain_acknowledged()
 
     def drain_untagged(self) -> tuple[int, int]:
         """Number and bytes of the delivered messages without a tag since the last call."""
-        drained, self._untagged = self._untagged, (0, 0)
-        return drained
+        return self._in_flight.drain_untagged()
 
     def drain_inbox(self) -> tuple[list[Message], int]:
         """Messages received since the last call, and how many more were dropped: inbox full."""
@@ -157,13 +145,8 @@ class Connection:
         )
         if info.rc != mqtt.MQTT_ERR_SUCCESS:
             raise self._lost(info.rc)
-        self._longest = max(self._longest, size)
-        if qos:
-            self._unacknowledged[info.mid] = Sent(
-                tag, time.monotonic(), len(body), kind.required, name, size
-            )
-        else:
-            self._count_untagged(len(body))
+        sent = Sent(tag, time.monotonic(), len(body), kind.required, name, size)
+        self._in_flight.send(info.mid, sent, answered=qos > 0)
         return True
 
     def subscribe(self, topics: Iterable[tuple[str, bool]]) -> None:
@@ -206,7 +189,7 @@ class Connection:
             raise self._lost(code)
         if self._client.overfull:
             raise PublishError(f"{self._broker} begins messages and ends none of them.")
-        oldest = min((sent.at for sent in self._unacknowledged.values()), default=None)
+        oldest = self._in_flight.oldest
         if oldest is not None and time.monotonic() - oldest > ACK_TIMEOUT:
             raise PublishError(
                 f"{self._broker} has not acknowledged a message for {ACK_TIMEOUT:.0f} s. "
@@ -298,7 +281,7 @@ class Connection:
         return VersionError(str(error), certain=False) if another else error
 
     def _refused_by(self, code: int) -> PublishError:
-        self._learnt.refuse(code, self._pending)
+        self._learnt.refuse(code, self._in_flight.pending)
         found = reason_codes.trouble(code)
         if code in reason_codes.LOGIN and self._password_note:
             return PublishError(
@@ -318,20 +301,16 @@ class Connection:
         if said == reason_codes.TAKEN_OVER:
             return TakenOverError(f"{self._broker} has let in another client with this device.id.")
         if said <= _REFUSED:  # paho makes 0x80 of a connection closed without DISCONNECT
-            if self._unacknowledged:  # no takeover: those come at any time
-                self._learnt.cut(self._pending, self._opened)
+            if self._in_flight:  # no takeover: those come at any time
+                pending = self._in_flight.pending
+                self._learnt.cut(pending, self._opened)
                 return PublishError(
-                    f"{self._broker} cuts the connection when a message of {self._pending} bytes "
-                    "is sent."
+                    f"{self._broker} cuts the connection when a message of {pending} bytes is sent."
                 )
             return CutError(f"{self._broker} went away: the connection was cut.")
-        self._learnt.refuse(said, self._pending)
+        self._learnt.refuse(said, self._in_flight.pending)
         found = reason_codes.trouble(said)
         return PublishError(f"{self._broker} ends the connection: {found.what}. {found.advice}")
-
-    def _count_untagged(self, size: int) -> None:
-        messages, total = self._untagged
-        self._untagged = messages + 1, total + size
 
     def _on_connect(
         self, client: mqtt.Client, data: Any, flags: Any, code: ReasonCode, properties: Any
@@ -353,20 +332,16 @@ class Connection:
     def _on_publish(
         self, client: mqtt.Client, data: Any, mid: int, code: ReasonCode, properties: Any
     ) -> None:
-        sent = self._unacknowledged.pop(mid, None)
+        sent = self._in_flight.answer(mid)
         if sent is None:
             return
         if code.value < _REFUSED:
             self._learnt.taken(sent.packet)
-            if sent.tag is None:
-                self._count_untagged(sent.size)
-            else:
-                self._acknowledged.append((sent.tag, code.value))
+            self._in_flight.deliver(sent, code.value)
         elif mid in self._client.too_large:
             self._client.too_large.discard(mid)
             self._learnt.say_too_long(self._broker, sent.kind, sent.packet)
-            if sent.tag is not None:
-                self._acknowledged.append((sent.tag, reason_codes.TOO_LARGE))
+            self._in_flight.settle(sent, reason_codes.TOO_LARGE)
         elif sent.required:
             self._refusal = code
         else:
@@ -381,7 +356,7 @@ class Connection:
             self.granted[topic] = time.monotonic()
         for code in codes:
             if code.value == reason_codes.NO_WILDCARDS:
-                self._learnt.refuse(code.value, self._pending)
+                self._learnt.refuse(code.value, self._in_flight.pending)
                 self.abilities = self._learnt.within(self.abilities)
             elif code.is_failure:
                 log.warning(

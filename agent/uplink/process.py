@@ -10,17 +10,16 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 from agent.base.clock import WallClock
 from agent.base.config import AgentConfig
 from agent.base.errors import AgentError, PublishError, StoreError
 from agent.base.repeats import Seldom
 from agent.base.report import Response, UplinkCage, to_json
-from agent.base.report.device import Command
 from agent.base.schemas.registry import joint_hash
 from agent.host import heartbeat, sd_notify
 from agent.host.sandbox.enter import enter_uplink
+from agent.host.settle import settle
 from agent.privacy.policy.rules import resolve
 from agent.uplink import sender
 from agent.uplink.broken import OversizeError
@@ -37,7 +36,8 @@ from agent.uplink.resolver.lookup import Lookup
 from agent.uplink.sender import OutboxSender
 from agent.uplink.settings import RemoteControl
 from agent.uplink.state import Identity, StatePublisher, has_room
-from agent.uplink.topics import HOME_ASSISTANT, MESSAGE_KINDS, Topics, message_kind
+from agent.uplink.subscriptions import Subscriptions
+from agent.uplink.topics import MESSAGE_KINDS, Topics, message_kind
 from agent.uplink.warden.state import state_path
 from agent.uplink.warden.warden import Warden
 from agent.wall.outbox import Outbox
@@ -48,11 +48,6 @@ POLL_INTERVAL = 0.5
 """Seconds that one step waits for the broker."""
 DRAIN_TIMEOUT = 5.0
 """Seconds to send the remaining messages at shutdown."""
-SUBSCRIBE_COOLDOWN = 600.0
-"""Seconds without subscriptions after an oversize packet: before MQTT 5.0 a broker would send a
-retained one again on every connection, before any message could be published."""
-MISSED_DELAY = 5.0
-"""Seconds after a flood until the retained job is asked for again, which it may have hidden."""
 HOUSEKEEPING_INTERVAL = 60.0
 _MIN_BACKOFF = 0.5
 _STORE_RETRY_DELAY = 5.0
@@ -112,10 +107,7 @@ class Uplink:
         self._connected_at = 0.0
         self._failures = 0
         self._replies: deque[Reply] = deque(maxlen=_MAX_REPLIES)
-        self._subscribed: set[str] = set()
-        self._subscribe_at = 0.0
-        self._missed_at: float | None = None
-        """When a message was dropped that may have been the newest job; None: none was."""
+        self._subscriptions = Subscriptions(self._topics)
         self._unmetered = (0, 0)
         """Number and bytes of delivered messages that were never in the outbox, not yet metered."""
         self._store_retry = 0.0
@@ -180,7 +172,7 @@ class Uplink:
         self._connection = connection
         self._with_store(self.warden.connected)
         self._connected_at = time.monotonic()
-        self._subscribed.clear()
+        self._subscriptions.connected()
         self._replies.clear()  # requests have timed out
         self._sender.connected()
         self._state.connected()
@@ -246,28 +238,10 @@ class Uplink:
             sd_notify.watchdog()
 
     def _subscribe(self, connection: Connection) -> None:
-        """Subscribe to this device's topics; to none for `SUBSCRIBE_COOLDOWN` after an oversize
-        packet."""
-        wanted: dict[str, bool] = {}
-        if time.monotonic() >= self._subscribe_at:
-            wanted[self._topics.desired] = True
-            names = ("+",) if connection.abilities.wildcards else get_args(Command)
-            wanted |= {f"{self._topics.commands}{name}": False for name in names}
-            wanted[self._topics.job_next] = True
-            if self._topics.defaults:
-                wanted[self._topics.defaults] = True
-            if self._control.config.mqtt.discovery:
-                wanted[HOME_ASSISTANT] = False
-            if self._missed_at is not None and time.monotonic() - self._missed_at > MISSED_DELAY:
-                self._missed_at = None
-                self._jobs.missed()
-                del wanted[self._topics.job_next]  # asked for again with the next step
-        for topic in self._subscribed - wanted.keys():
-            connection.unsubscribe(topic)
-        connection.subscribe(
-            (topic, retained) for topic, retained in wanted.items() if topic not in self._subscribed
-        )
-        self._subscribed = set(wanted)
+        """Raises `PublishError`."""
+        discovery = self._control.config.mqtt.discovery
+        if self._subscriptions.step(connection, discovery=discovery):
+            self._jobs.missed()
 
     def _handle_inbox(self, connection: Connection) -> None:
         messages, missed = connection.drain_inbox()
@@ -283,8 +257,8 @@ class Uplink:
                 self._replies.append(handled.reply)
             if handled.republish is not None:
                 self._state.request(handled.republish)
-        if (job_missed or missed) and self._missed_at is None:
-            self._missed_at = time.monotonic()
+        if job_missed or missed:
+            self._subscriptions.job_missed()
         if rate_limited:
             self._wait(_RATE_LIMIT_PAUSE)  # backpressure to the broker
 
@@ -336,7 +310,7 @@ class Uplink:
 
     def _disconnect(self, error: PublishError | None = None) -> None:
         if isinstance(error, OversizeError):
-            self._subscribe_at = time.monotonic() + SUBSCRIBE_COOLDOWN
+            self._subscriptions.refrain()
             self._events("inbound_refused")
         if self._connection is not None:
             self._connection.close(graceful=False)
@@ -385,6 +359,7 @@ def run_uplink(config: AgentConfig, stop: threading.Event) -> int:
                 outbox.events.record("cage_open")
         else:
             log.warning("Not the main thread of a process: it enters no sandbox.")
+        settle()
         sd_notify.ready(f"sending to {config.mqtt.host}:{config.mqtt.port}")
         while not (stop.is_set() or uplink.lost):
             uplink.step(POLL_INTERVAL)

@@ -1,7 +1,7 @@
 """How a picture is exposed, and levels that show what is left in a badly exposed one.
 
 One measure for all who ask: the pipeline (which pictures it stretches before it looks at them, and
-the flag `low_light`) and the check of a camera.
+the flag `low_light`), the check of a camera, and what tells darkness from a covered lens.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from agent.base.types import Frame, Grey
 DARK_BELOW = 48
 """Grey level: a picture is dark where 95 % of its pixels lie below. At an eighth of the light (95th
 percentile 24) a face was found less surely, at a sixteenth no more."""
-OVER_FROM = 250
-"""Grey level from which a pixel counts as clipped."""
+OVER_FROM = 235
+"""Grey level from which a pixel counts as clipped: white of cameras that give limited range."""
 OVER_SHARE = 0.5
 """Share of clipped pixels above which a picture is overexposed."""
 FLAT_BELOW = 48

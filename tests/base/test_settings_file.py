@@ -29,6 +29,11 @@ def test_marks_and_line_ends_do_not_matter(tmp_path: Path, data: bytes) -> None:
     assert load(put(tmp_path, data)).device.id == "a"
 
 
+def test_what_a_power_cut_left_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"holds nothing but zeros.*Write it anew"):
+        load(put(tmp_path, bytes(512)))
+
+
 @pytest.mark.parametrize("code", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_other_encodings_are_named(tmp_path: Path, code: str) -> None:
     with pytest.raises(ConfigError, match=r"not UTF-8\. Save it as UTF-8"):

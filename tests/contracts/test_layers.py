@@ -71,6 +71,8 @@ LIBRARIES: dict[str, set[str]] = {
         "desk",
     },
     "matplotlib": {"desk"},
+    "pandas": {"desk"},
+    "psycopg": {"desk"},
     "rich": {"desk"},
 }
 """Which rows may import a library directly; one that is not named here may be imported anywhere."""

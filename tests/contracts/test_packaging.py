@@ -166,7 +166,7 @@ def test_requirements_pin_each_need_once(
     versions = {pin.name: str(pin.specifier).removeprefix("==") for pin in here}
     table = project["project"]
     extras = table["optional-dependencies"]
-    needs = [*table["dependencies"], *extras["test"], *extras["fleet"]]
+    needs = [*table["dependencies"], *extras["test"], *extras["fleet"], *extras["read"]]
     for need in map(Requirement, [*needs, *project["build-system"]["requires"]]):
         assert need.specifier.contains(versions[need.name], prereleases=True), need
 

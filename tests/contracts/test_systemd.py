@@ -202,6 +202,8 @@ def test_what_restarts_the_machine_is_roots_and_has_a_record_of_its_own() -> Non
     perceive = dict(settings(UNITS[0]))
     assert Path(asked) == Path("/var/lib") / perceive["StateDirectory"] / REQUEST
     assert dict(settings("fleeting-reboot.path"))["PathChanged"] == asked
+    # it is stopped by the restart that it asks for
+    assert found["SuccessExitStatus"] == "SIGTERM"
     assert found["PrivateNetwork"] == "yes"
     assert found["CapabilityBoundingSet"] == "CAP_DAC_OVERRIDE"
     written = " ".join(value for key, value in settings(UNITS[0]) if key == "ReadWritePaths")

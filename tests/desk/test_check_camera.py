@@ -14,7 +14,9 @@ from agent.base.types import Frame
 from agent.base.vocabulary import Flag
 from agent.desk import check_camera
 from agent.desk.check_camera import Report
+from agent.perceive.capture.picture import blindness
 from agent.perceive.capture.source import Counters
+from agent.vision.exposure import exposure
 
 RNG = np.random.default_rng(4)
 SCENE = cv2.resize(RNG.integers(25, 230, (12, 16), np.uint8), (640, 480))
@@ -56,7 +58,7 @@ def config(**source: object) -> AgentConfig:
 @pytest.fixture(autouse=True)
 def _no_face(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if "face" not in request.node.name:
-        monkeypatch.setattr(check_camera, "_turned", lambda samples, config: "")
+        monkeypatch.setattr(check_camera, "turned", lambda samples, config: "")
 
 
 def test_a_good_camera_gets_no_advice() -> None:
@@ -83,6 +85,29 @@ def test_light(picture: np.ndarray, word: str) -> None:
     found = report(picture)
     assert found.ok
     assert any(each in found.advice for each in word.split("|")), found
+
+
+ENDS = [0, 30, 47, 49, 80, 120, 234, 236, 255]
+
+
+@pytest.mark.parametrize("low", ENDS)
+@pytest.mark.parametrize("high", ENDS)
+def test_light_is_judged_as_the_agent_judges_it(low: int, high: int) -> None:
+    """Whatever the levels: the check advises where the pipeline stretches, and only there."""
+    scene = (low + (SCENE.astype(float) - 25) / 204 * (high - low)).round().astype(np.uint8)
+    scene[::40] = low  # edges: a scene, whatever its range
+    advice, state = report(scene).advice, exposure(scene).state
+    if blindness(scene) is not None:
+        assert "Very dark" in advice or "nothing to be seen" in advice
+        return
+    words = {"good": "", "dark": "Dark", "over": "Overexposed", "flat": "Little contrast"}
+    assert advice.startswith(words[state])
+    assert bool(advice) == (state != "good")
+
+
+def test_light_is_that_of_most_pictures() -> None:
+    flash = np.full_like(SCENE, 255)
+    assert not report(*[SCENE] * 9, flash).advice
 
 
 def test_what_happens_while_exposure_settles_does_not_count() -> None:

@@ -26,7 +26,7 @@ from agent.desk.trace import truth as script
 from agent.perceive.ears import Ears
 from agent.perceive.status import PerceiveReport
 from agent.privacy.policy.rules import resolve
-from agent.privacy.release import Releaser
+from agent.privacy.releaser import Releaser
 from agent.wall.outbox import Outbox
 from tests.desk.trace.generated import perceived
 from tests.desk.trace.test_table import summaries

@@ -16,7 +16,10 @@ from agent.base.assets import CLIP
 from agent.base.report import HeardSummary
 from agent.base.types import Frame, MicroExpression, Perceived
 from agent.cli import main
+from agent.desk.coding.files import read_events
+from agent.desk.spot.table_track import TableTrack
 from agent.desk.trace import truth as script
+from agent.desk.trace.openface import columns
 from agent.inference.manifest import load_manifest, models_folder
 from agent.perceive.capture.source import BaseSource
 from tests.desk.trace.generated import perceived
@@ -85,6 +88,24 @@ def test_events_are_printed_between_the_summaries_on_request(
     monkeypatch.setattr(GroundTruthPipeline, "finish", lambda self: (late,))
     held_back = [line for line in shown("--json", "--events") if line.startswith('{"event"')]
     assert json.loads(held_back[-1])["onset"] == 44.8
+
+
+def test_events_and_frames_are_written_for_other_programs(
+    shown: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    coded, frames = tmp_path / "codes.eaf", tmp_path / "frames.csv"
+    shown("--json", "--export", str(coded), "--frames", str(frames))
+    planted = sorted(each.onset for each in script.load().events if each.kind == "micro")
+    found = read_events(coded)
+    assert [event.onset for event in found] == pytest.approx(planted, abs=0.001)
+    assert {event.coder for event in found} == {f"fleeting {agent.__version__}"}
+    head, *rows = frames.read_text().splitlines()
+    names = head.split(",")
+    assert names == columns(landmarks=False)
+    assert not any(name.startswith("x_") for name in names)
+    assert {len(row.split(",")) for row in rows} == {len(names)}
+    shown("--json", "--frames", str(frames), "--landmarks")
+    assert len(TableTrack(frames, face=rows[0].split(",")[1])) > 100
 
 
 def test_the_default_output_is_a_table(shown: Callable[..., list[str]]) -> None:

@@ -143,6 +143,23 @@ def test_the_record_is_written_before_the_restart(box: Box) -> None:
     assert (box.run(), box.restarts) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [subprocess.CalledProcessError(1, "systemctl"), subprocess.TimeoutExpired("systemctl", 60.0),
+     FileNotFoundError(2, "none")],
+)  # fmt: skip
+def test_a_restart_that_comes_to_nothing_is_said_and_counted(
+    box: Box, error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails() -> None:
+        raise error
+
+    given = [str(box.request), str(box.state), str(box.settings)]
+    assert main(given, fails) == 1
+    assert f"asked in vain ({type(error).__name__})" in capsys.readouterr().err
+    assert load(box.state / "restarts")
+
+
 def test_a_record_is_read_back(tmp_path: Path) -> None:
     assert load(tmp_path / "none") == []
     store(tmp_path / "file", [1.9, 2.0])

@@ -65,7 +65,14 @@ def _link(path: Path) -> None:
     path.symlink_to(path)
 
 
-DAMAGE = (_empty, _zeros, _zero_page, _cut, _short, _garbage, _pickle, _bit, _folder, _link)
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+DAMAGE = (
+    *(_empty, _zeros, _zero_page, _cut, _short, _garbage, _pickle, _bit, _folder, _link, _pipe),
+)
 
 
 @pytest.fixture(autouse=True)

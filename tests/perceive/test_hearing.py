@@ -11,7 +11,7 @@ from agent.base.types import Fused, Perceived, Sound, Tone, Words
 from agent.inference.manifest import Manifest, load_manifest, models_folder
 from agent.perceive.hearing import Hearing, Reading
 from agent.privacy.policy.rules import resolve
-from agent.privacy.release import Releaser
+from agent.privacy.releaser import Releaser
 from tests.privacy.people import MODEL, answer, face
 from tests.privacy.voices import listening
 from tests.voice.test_listener import scene

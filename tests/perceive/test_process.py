@@ -26,7 +26,7 @@ from agent.perceive.capture.spawn import StuckError
 from agent.perceive.process import Perceiver, perceive
 from agent.perceive.status import PerceiveReport, StatusReporter
 from agent.perceive.summary_store import SummaryStore
-from agent.privacy.release import Released
+from agent.privacy.releaser import Released
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import Settings, write
 from tests.summaries import birth, summary

@@ -19,7 +19,8 @@ from agent.base.types import Visit
 from agent.base.vocabulary import AnyCell
 from agent.privacy.noise import discrete_laplace
 from agent.privacy.policy.rules import Policy, resolve
-from agent.privacy.release import PendingRelease, ReleaseContext, Releaser, release
+from agent.privacy.release import PendingRelease, ReleaseContext, release
+from agent.privacy.releaser import Releaser
 from agent.privacy.window import SENSITIVITY, ExactCounts, Window
 from agent.wall.outbox import Outbox
 from tests.privacy.people import MODEL, Person, frames

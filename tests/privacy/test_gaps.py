@@ -10,7 +10,7 @@ from agent.base.config import parse
 from agent.base.report import Summary
 from agent.base.types import Perceived
 from agent.privacy.policy.rules import resolve
-from agent.privacy.release import Releaser
+from agent.privacy.releaser import Releaser
 from tests.privacy.people import face
 
 FPS = 30.0

@@ -29,7 +29,7 @@ from agent.privacy.heard import (
     no_counts,
 )
 from agent.privacy.policy.rules import resolve
-from agent.privacy.release import Releaser
+from agent.privacy.releaser import Releaser
 from agent.privacy.visits import VisitBook
 from tests.privacy.people import MODEL, Person, config, face, frames, reasons
 from tests.privacy.voices import (

@@ -21,10 +21,11 @@ from agent.base.report import TENTHS, Summary, quantize, to_json
 from agent.base.schemas import registry as schemas
 from agent.base.types import NOT_ANALYSED, Perceived, Visit
 from agent.base.vocabulary import Flag
-from agent.privacy import release as release_module
+from agent.privacy import releaser as releaser_module
 from agent.privacy.noise import discrete_laplace
 from agent.privacy.policy.rules import Policy, resolve
-from agent.privacy.release import PendingRelease, ReleaseContext, Releaser, release
+from agent.privacy.release import PendingRelease, ReleaseContext, release
+from agent.privacy.releaser import Releaser
 from agent.privacy.visits import VisitBook
 from agent.privacy.window import ExactCounts, Window
 from tests.privacy.people import MODEL, Person, answer, config, face, frames, noised, reasons
@@ -159,7 +160,7 @@ def test_the_noise_spent_on_a_window_is_what_the_policy_says(
         scales.append(scale)
         return 0
 
-    monkeypatch.setattr(release_module, "discrete_laplace", record)
+    monkeypatch.setattr(releaser_module, "discrete_laplace", record)
     settings = noised(k=3)
     policy = resolve(settings)
     there = [Person(n, 1, 20) for n in range(20)]

@@ -15,7 +15,7 @@ from agent.base.report import HeardSummary, to_json
 from agent.base.schemas import registry as schemas
 from agent.base.types import SENTIMENTS, TONES, UNSURE, Float, Fused, Perceived, Said, Tone, Words
 from agent.privacy.policy.rules import resolve
-from agent.privacy.release import Released, Releaser
+from agent.privacy.releaser import Released, Releaser
 from tests.privacy.people import MODEL, config, noised
 
 ON = {"microphone": True, "words": True}

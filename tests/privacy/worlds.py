@@ -21,7 +21,7 @@ from agent.base.types import Perceived, Tone, Visit, Words
 from agent.base.vocabulary import AnyCell
 from agent.privacy import release as release_module
 from agent.privacy.policy.rules import Policy, resolve
-from agent.privacy.release import Released, Releaser
+from agent.privacy.releaser import Released, Releaser
 from agent.privacy.window import SENSITIVITY, ExactCounts, units
 from tests.privacy.people import MODEL, Person, frames
 

@@ -15,7 +15,7 @@ from agent.base.schemas import registry as schemas
 from agent.base.types import Perceived
 from agent.desk.loopback.broker import Broker
 from agent.privacy.policy.rules import resolve
-from agent.privacy.release import Releaser
+from agent.privacy.releaser import Releaser
 from agent.uplink.process import Uplink
 from agent.wall.outbox import Outbox
 from tests.privacy.people import MODEL, Person, frames

@@ -15,8 +15,6 @@ from agent.cli import main
 from tools.bench.visits import pictures
 from tools.bench.visits.cases import cases
 
-SCRIPTED = {case.name: case for case in cases()}
-
 
 def film(frames: Iterable[Grey], fps: float, path: Path) -> Path:
     writer: cv2.VideoWriter | None = None
@@ -49,5 +47,5 @@ def test_two_minutes_before_the_camera_are_one_visit(
 def test_glances_away_are_one_visit_and_two_who_change_places_are_two(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    case = SCRIPTED[name]
+    (case,) = (case for case in cases() if case.name == name)
     assert counted(film(case.frames(), case.fps, tmp_path / "story.mp4"), capsys) == case.stays

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import threading
 import time
@@ -25,6 +26,7 @@ from agent.wall.outbox import Outbox
 from tests.fakes import untrusted_clock  # noqa: F401
 from tests.summaries import summary
 from tools.common.mosquitto import Mosquitto, installed
+from tools.common.processes import below
 
 DEVICE = "box-7"
 
@@ -35,6 +37,22 @@ def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.uplink.sender.POLL_INTERVAL", 0.05)
     monkeypatch.setattr("agent.uplink.process.POLL_INTERVAL", 0.05)
     monkeypatch.setattr("agent.uplink.state.POLL_INTERVAL", 0.05)
+
+
+@pytest.fixture(autouse=True)
+def no_resolver_left() -> Iterator[None]:
+    """Whoever makes an uplink stops it: the process that looks up names ends with it."""
+    before = set(below(os.getpid()))
+    yield
+    left = set(below(os.getpid())) - before
+    assert not [each for each in left if "agent.uplink.resolver" in _command(each)]
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 @pytest.fixture
@@ -87,7 +105,7 @@ class Listener:
         session.SessionExpiryInterval = 3600
         self._client.connect("127.0.0.1", port, clean_start=False, properties=session)
         self._client.loop_start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
 
     def bodies(self, kind: str) -> list[bytes]:
         topic = f"fleeting/1/d/{DEVICE}/{kind}"
@@ -132,7 +150,7 @@ def running() -> Iterator[Callable[[AgentConfig], threading.Event]]:
     yield start
     for stop, thread in started:
         stop.set()
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -151,7 +169,7 @@ def agent_config(folder: Path, port: int, **mqtt_options: Any) -> AgentConfig:
     )  # fmt: skip
 
 
-def eventually(true: Callable[[], object], what: str, within: float = 60.0) -> None:
+def eventually(true: Callable[[], object], what: str, within: float = 120.0) -> None:
     deadline = time.monotonic() + within
     while not true():
         assert time.monotonic() < deadline, f"not within {within} s: {what}"
@@ -182,8 +200,10 @@ def stepped_uplink(config: AgentConfig) -> Iterator[tuple[Uplink, Outbox]]:
     """An uplink driven by `step`, without backoff delays."""
     with Outbox(config.store) as outbox:
         uplink = Uplink(config, outbox, lambda _: None)
-        yield uplink, outbox
-        uplink.stop()
+        try:
+            yield uplink, outbox
+        finally:
+            uplink.stop()
 
 
 def until(uplink: Uplink, true: Callable[[], object], what: str, steps: int = 400) -> None:

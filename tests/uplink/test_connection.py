@@ -57,12 +57,15 @@ def waited(config: AgentConfig, caplog: pytest.LogCaptureFixture, steps: int = 3
     with caplog.at_level(logging.WARNING), Outbox(config.store) as outbox:
         before = outbox.depth()
         uplink = Uplink(config, outbox, pauses.append)
-        for _ in range(50):  # the reply may take several steps
-            if len(pauses) == steps:
-                break
-            uplink.step(0.2)
-        assert outbox.depth() == before
-        assert not uplink.connected
+        try:
+            for _ in range(50):  # the reply may take several steps
+                if len(pauses) == steps:
+                    break
+                uplink.step(0.2)
+            assert outbox.depth() == before
+            assert not uplink.connected
+        finally:
+            uplink.stop()
     assert all(0 < pause <= config.mqtt.backoff_max for pause in pauses)
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == len(pauses) == steps
@@ -337,10 +340,10 @@ def test_ten_megabytes_over_3_1_1_end_the_connection_and_subscriptions_for_a_whi
         until(uplink, lambda: not uplink.connected and caplog.records, "it is cut")
         until(uplink, lambda: summaries(outbox) == 0, "all is sent all the same")
         assert uplink.connected
-        assert uplink._subscribed == set()
-        uplink._subscribe_at = 0.0
+        assert uplink._subscriptions.active == set()
+        uplink._subscriptions._resume_at = 0.0
         uplink.step(0.0)
-        assert DESIRED in uplink._subscribed
+        assert DESIRED in uplink._subscriptions.active
     assert "far too long" in caplog.records[0].getMessage()
 
 

@@ -206,6 +206,16 @@ def test_an_encrypted_key_asks_nobody(place: Path) -> None:
         load_credentials(tls(place, key_file=str(place / "locked")))
 
 
+def test_another_certificates_key_is_said_to_be_one(place: Path) -> None:
+    key = generate_private_key(SECP256R1()).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    (place / "other").write_bytes(key)
+    (place / "other").chmod(0o600)
+    with pytest.raises(ConfigError, match=r"They must belong together: the key is another"):
+        load_credentials(tls(place, key_file=str(place / "other")))
+
+
 @pytest.mark.parametrize("host", LOCAL)
 def test_on_private_networks_a_password_may_go_without_tls(place: Path, host: str) -> None:
     assert is_private(host)

@@ -177,7 +177,7 @@ def test_a_flood_of_jobs_ends_with_the_newest(
         fleet.publish(NEXT, b"{" * 3000 + b"%d" % number)
     last = "f" * 16
     fleet.ask(last)
-    eventually(lambda: fleet.status(last) == "QUEUED", "the newest is queued", 90.0)
+    eventually(lambda: fleet.status(last) == "QUEUED", "the newest is queued", 300.0)
     assert handed_over(config) == last
     assert uplink.ended() is None
     topics = {each.topic for each in fleet.messages if "/job/" in each.topic} - {NEXT}
@@ -206,12 +206,12 @@ def test_a_job_survives_kills_at_random_instants(
     try:
         for number, name in enumerate(names):
             fleet.ask(name)
-            eventually(lambda name=name: handed_over(config) == name, "handed over", 120.0)  # type: ignore[misc]
+            eventually(lambda name=name: handed_over(config) == name, "handed over", 300.0)  # type: ignore[misc]
             for at, step in enumerate(STEPS):
                 tell(config, name, "IN_PROGRESS", step, at + 1)
                 time.sleep(draw.uniform(0.0, 0.5))
             tell(config, name, "SUCCEEDED", "SOAKING", 7)
-            eventually(lambda name=name: fleet.status(name) == "SUCCEEDED", "its end", 120.0)  # type: ignore[misc]
+            eventually(lambda name=name: fleet.status(name) == "SUCCEEDED", "its end", 300.0)  # type: ignore[misc]
             if number % 2:
                 fleet.ask(None)
     finally:

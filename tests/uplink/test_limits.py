@@ -236,7 +236,7 @@ def test_without_wildcards_every_command_is_asked_for_by_name(
     ):
         base = f"fleeting/1/d/{DEVICE}/cmd/"
         wanted = {f"{base}{name}" for name in get_args(Command)}
-        until(uplink, lambda: wanted <= uplink._subscribed, "they are")
+        until(uplink, lambda: wanted <= uplink._subscriptions.active, "they are")
         until(
             uplink,
             lambda: uplink._connection is not None and wanted <= uplink._connection.granted.keys(),

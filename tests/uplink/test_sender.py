@@ -106,7 +106,7 @@ def test_no_more_in_flight_than_both_allow(
 
         def drained() -> bool:
             if uplink._connection is not None:
-                assert len(uplink._connection._unacknowledged) <= min(own, brokers)
+                assert len(uplink._connection._in_flight) <= min(own, brokers)
             return not summaries(outbox)
 
         until(uplink, drained, "all is sent")

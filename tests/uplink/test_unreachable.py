@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import ipaddress
 import logging
+import re
 import socket
 import ssl
 import threading
@@ -35,11 +36,11 @@ DAY = datetime.timedelta(days=1)
 class Authority:
     """Makes certificates below a folder."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, days: tuple[int, int] = (-1, 2)) -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.file = self.make(name, authority=True)
+        self.file = self.make(name, authority=True, days=days)
 
     def make(
         self, name: str, *, names: tuple[str, ...] = ("127.0.0.1", "localhost"),
@@ -106,7 +107,7 @@ def both(config: AgentConfig, caplog: pytest.LogCaptureFixture) -> Trouble:
     with caplog.at_level(logging.WARNING), stepped_uplink(config) as (uplink, _):
         uplink.step(0.2)
     line = caplog.records[0].getMessage()
-    what = found.what.partition(" (it holds")[0]
+    what = re.sub(r" \(it(s own)? holds.*\)$", "", found.what)
     assert f": {what}. {found.advice} Next try" in line.replace("MQTT 3.1.1 is tried next. ", "")
     if config.mqtt.host == "127.0.0.1":
         judge = Words("uplink", config.mqtt.port, ())
@@ -123,7 +124,8 @@ def test_a_brokers_certificate_is_refused_for_its_own_reason(
     tmp_path: Path, authority: Authority, make_mosquitto: Callable[..., Mosquitto],
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    stranger = Authority(tmp_path, "stranger")
+    stranger, over = Authority(tmp_path, "stranger"), Authority(tmp_path, "over", days=(-9, -2))
+    late = free_port()
     made = {
         "has expired": authority.make("old", days=(-9, -2)),
         "is not yet valid": authority.make("early", days=(3, 9)),
@@ -134,8 +136,11 @@ def test_a_brokers_certificate_is_refused_for_its_own_reason(
     }
     ports = {text: free_port() for text in made}
     lines = "".join(listener(ports[text], path) for text, path in made.items())
+    lines += listener(late, over.make("fresh"))
     broker = make_mosquitto(f"allow_anonymous true\n{lines}")
     broker.start()
+    outlived = agent_config(tmp_path, late, tls=True, ca_file=str(over.file))
+    assert "(its own holds from" in both(outlived, caplog).what
     remedies = set()
     for text, port in ports.items():
         config = agent_config(tmp_path, port, tls=True, ca_file=str(authority.file))

@@ -29,6 +29,7 @@ def scene(
         (scene(0, 255, (0, 0)), "dark"),
         (scene(60, 300), "good"),
         (scene(120, 480), "over"),
+        (np.minimum(scene(120, 480), 235), "over"),  # white of limited range
         (scene(300, 300), "over"),
         (scene(100, 130), "flat"),
         (scene(128, 128), "flat"),

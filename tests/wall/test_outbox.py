@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import os
 import resource
@@ -482,3 +483,26 @@ def test_an_error_of_the_disk_does_not_cost_the_file(
     with box(tmp_path) as outbox:
         assert outbox.moved_aside is None
         assert outbox.depth() == 1
+
+
+def test_sqlite_keeps_a_bounded_part_of_the_file_in_memory(tmp_path: Path) -> None:
+    """Its own account, of pages that were read or written, after far more than the bound."""
+    with box(tmp_path) as outbox:
+        outbox.add(summary(0))
+        before = sqlite_memory()
+        for number in range(1, 1000):
+            outbox.add(summary(number))
+        assert (tmp_path / "outbox.db").stat().st_size > 1_000_000
+        assert sqlite_memory() - before < 400_000
+
+
+def sqlite_memory() -> int:
+    """Bytes that SQLite has allocated in this process, whoever's connections they serve."""
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        libraries = {line.split()[-1] for line in maps if "sqlite3" in line}
+    for each in sorted(libraries):
+        with contextlib.suppress(OSError, AttributeError):
+            used = ctypes.CDLL(each).sqlite3_memory_used
+            used.restype = ctypes.c_int64
+            return int(used())
+    pytest.skip("SQLite is part of the interpreter")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.bench import decode, models, voice
+from tools.bench import decode, intervals, memory, models, voice
 from tools.bench.micro import cli as micro
 from tools.bench.micro_images import cli as micro_images
 from tools.bench.pipeline import cli as pipeline
@@ -21,10 +21,12 @@ SUBCOMMANDS: dict[str, command.Subcommand] = {
     "micro-images": micro_images,
     "steady": steady,
     "soak": soak,
+    "memory": memory,
     "speech": speech,
     "visits": visits,
     "worlds": worlds,
     "empty": empty,
+    "intervals": intervals,
     "voice": voice,
     "decode": decode,
 }

@@ -19,7 +19,7 @@ from tools.eval.ours import Ours, open_set
 WHAT = ("detector", "landmarks", "expression")
 """Of `all`; the spotter takes longer than these together, and asks for no pictures; voices ask for
 sound, text for lines."""
-CARDS = {"voice": "tone", "text": "sentiment"}
+CARDS = {"voice": "tone", "text": "sentiment", "tilt": "detector", "sure": "landmarks"}
 """The model whose card has the figures, where it is called otherwise."""
 
 
@@ -79,6 +79,14 @@ def measure(
         from tools.eval.fusion import evaluate as fusion
 
         return fusion.evaluate(ours, limit, folder)
+    if name == "tilt":
+        from tools.eval.detector import tilt
+
+        return tilt.tilt_figures(ours, limit)
+    if name == "sure":
+        from tools.eval.landmarks import sure
+
+        return sure.sure_figures(ours, limit)
     if name == "detector":
         return detector.evaluate(ours, networks, limit)
     known = rendered.available()
@@ -92,8 +100,10 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
     from tools.eval import card
     from tools.eval.activity import tables as tables_activity
     from tools.eval.detector import tables as tables_detector
+    from tools.eval.detector import tilt
     from tools.eval.expression import tables as tables_expression
     from tools.eval.fusion import tables as tables_fusion
+    from tools.eval.landmarks import sure
     from tools.eval.landmarks import tables as tables_landmarks
     from tools.eval.micro import tables as tables_micro
     from tools.eval.text import tables as tables_text
@@ -108,6 +118,8 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
         "voice": tables_voice,
         "activity": tables_activity,
         "fusion": tables_fusion,
+        "tilt": tilt,
+        "sure": sure,
     }
     section = tables[name].section(report)
     print(f"## {name}\n\n{section}\n", flush=True)
@@ -119,7 +131,7 @@ def finish(name: str, report: dict[str, Any], ours: Ours, args: argparse.Namespa
         print("eval: the card stays as it is: --limit measures only a part", file=sys.stderr)
         return
     path = ours.card(CARDS.get(name, name))
-    card.update(path, section)
+    card.update(path, section, {"tilt": card.TILT, "sure": card.SURE}.get(name, card.FIGURES))
     print(f"eval: brought {path} up to date", file=sys.stderr)
 
 
@@ -130,7 +142,8 @@ def _parser() -> argparse.ArgumentParser:
         "with 95 %% bootstrap intervals. Needs the data packs ($FLEETING_PACKS).",
     )
     parser.add_argument(
-        "what", choices=(*WHAT, "micro", "voice", "activity", "text", "fusion", "all")
+        "what",
+        choices=(*WHAT, "tilt", "sure", "micro", "voice", "activity", "text", "fusion", "all"),
     )
     parser.add_argument(
         "--material",

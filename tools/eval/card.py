@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tools.common.errors import ToolError
 from tools.common.files import save_atomically
@@ -15,30 +15,45 @@ PUBLISHED = "<!-- figures: written by tools/train -->", "<!-- end of figures -->
 """Around the figures that come with the model: the training command ends with writing them."""
 CHAIN = "<!-- terms: written by tools/train -->", "<!-- end of terms -->"
 """Around the clean set's table of origins, which comes with the model as well."""
-BEGIN = "<!-- figures: written by tools/eval -->"
-END = "<!-- end of eval figures -->"
-HEADING = "## Figures by group, size and peer"
+
+
+class Part(NamedTuple):
+    """A section of `tools.eval`: the lines around it, and its heading."""
+
+    begin: str
+    end: str
+    heading: str
+
+
+FIGURES = Part(
+    "<!-- figures: written by tools/eval -->",
+    "<!-- end of eval figures -->",
+    "## Figures by group, size and peer",
+)
+TILT = Part("<!-- tilt: written by tools/eval -->", "<!-- end of tilt -->", "## Tilted heads")
+SURE = Part("<!-- sure: written by tools/eval -->", "<!-- end of sure -->", "## Sure or not")
 BEFORE = "## Limits"
 """Where a card without the section gets it: before this heading, or at the end."""
 OURS = "ours, int8"
 Figure = dict[str, Any]
 
 
-def update(card: Path, section: str) -> None:
-    """Put `section` between the markers, adding heading and markers to a card that has none.
+def update(card: Path, section: str, part: Part = FIGURES) -> None:
+    """Put `section` between the lines of `part`, adding heading and lines to a card without.
 
-    Raises `ToolError` where there is no card, or only one of the markers.
+    Raises `ToolError` where there is no card, or only one of the lines.
     """
+    begin, end, heading = part
     if not card.is_file():
         raise ToolError(f"There is no {card}: train the model first, or give --no-card.")
     text = card.read_text(encoding="utf-8")
-    if (BEGIN in text) != (END in text) or text.count(BEGIN) > 1:
-        raise ToolError(f"{card} must hold the lines {BEGIN!r} and {END!r} once each, or neither.")
-    if BEGIN not in text:
+    if (begin in text) != (end in text) or text.count(begin) > 1:
+        raise ToolError(f"{card} must hold the lines {begin!r} and {end!r} once each, or neither.")
+    if begin not in text:
         place = text.find(f"\n{BEFORE}")
         place = len(text.rstrip("\n")) + 1 if place < 0 else place + 1
-        text = f"{text[:place]}{HEADING}\n\n{BEGIN}\n{END}\n\n{text[place:]}".rstrip("\n") + "\n"
-    _replace(card, text, (BEGIN, END), section)
+        text = f"{text[:place]}{heading}\n\n{begin}\n{end}\n\n{text[place:]}".rstrip("\n") + "\n"
+    _replace(card, text, (begin, end), section)
 
 
 def update_published(card: Path, section: str, markers: tuple[str, str] = PUBLISHED) -> None:

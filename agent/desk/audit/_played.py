@@ -15,8 +15,8 @@ import numpy as np
 from agent.base.errors import CaptureError
 from agent.desk.audit._canary import RATE, Canary
 from agent.desk.audit._reference import Frames, read_frames
-from agent.perceive.capture.media import open_media, printable
-from agent.perceive.capture.pictures import best_video
+from agent.perceive.capture.media import open_media
+from agent.perceive.capture.streams import best_video
 from agent.perceive.capture.video_file import VideoFile
 
 _BLOCK = RATE // 10
@@ -78,7 +78,7 @@ def _copied(video: Path, canary: Canary, target: Path) -> str | None:
     try:
         source, file = open_media(video, "video", "H.264 in MKV")
         with source, contextlib.closing(file):
-            pictures = best_video(source, printable(video))
+            pictures = best_video(source, video)
             with av.open(str(target), "w", format="matroska") as out:
                 copy = out.add_stream_from_template(pictures)
                 sound = out.add_stream("pcm_s16le", rate=RATE, layout="mono")

@@ -109,15 +109,16 @@ class SpectrumMatcher:
                 continue
             resized = _resized(narrow, hop, length)
             least = min(max(MIN_SCORE, _SHORT * (length / 10) ** -0.5), _MIN_SHORT)
-            tried = [(each, resized) for each in references]
+            plain = _Columns(resized)
+            tried = [(each, plain) for each in references]
             if table.shape[1] <= _CEPSTRA:
-                raw = _resized(table, hop, length)
+                raw = _Columns(_resized(table, hop, length))
                 tried += [(self._cepstra(first), raw) for first in (0, 1)]
             for reference, columns in tried:
                 score, place = reference.best(columns)
                 if score < max(least, best.score if best else 0.0):
                     continue
-                if reference.shape(columns, place) >= _MIN_SHAPE:
+                if reference.shape(columns.table, place) >= _MIN_SHAPE:
                     best = SpectrumMatch(score, reference.kind, shape[0], shape[1], place / 100)
         return best
 
@@ -147,6 +148,31 @@ class SpectrumMatcher:
         return self._references[key]
 
 
+class _Columns:
+    """An array in the form in which it is compared with every reference."""
+
+    def __init__(self, table: npt.NDArray[np.float64]) -> None:
+        """`table`: float64[T, B]."""
+        self.table = table
+        self._of: dict[int, tuple[npt.NDArray[np.complex128], int] | None] = {}
+
+    def spectrum(self, width: int) -> tuple[npt.NDArray[np.complex128], int] | None:
+        """Of the first `width` columns over time, conjugate, each without its mean and scale, and
+        how many of them change; None: too few do."""
+        if width not in self._of:
+            self._of[width] = self._transformed(width)
+        return self._of[width]
+
+    def _transformed(self, width: int) -> tuple[npt.NDArray[np.complex128], int] | None:
+        columns = self.table[:, :width] - self.table[:, :width].mean(0)
+        size = np.sqrt((columns**2).sum(0))
+        alive = size > 1e-6 * (size.max() + 1e-30)
+        if alive.sum() < min(8, width):
+            return None
+        columns = np.where(alive, columns / np.where(alive, size, 1.0), 0.0)
+        return np.conj(np.fft.rfft(columns, _FRAMES, axis=0)), int(alive.sum())
+
+
 class _Reference:
     """The voice's own array, which repeats."""
 
@@ -160,23 +186,20 @@ class _Reference:
         double = np.concatenate([np.zeros((1, log.shape[1])), np.tile(table, (2, 1))])
         self._sums, self._squares = double.cumsum(0), (double**2).cumsum(0)
 
-    def best(self, columns: npt.NDArray[np.float64]) -> tuple[float, int]:
-        """(mean correlation, frame) of float64[T, B'] at the best place."""
-        count, width = columns.shape[0], min(columns.shape[1], self.log.shape[1])
-        columns = columns[:, :width] - columns[:, :width].mean(0)
-        size = np.sqrt((columns**2).sum(0))
-        alive = size > 1e-6 * (size.max() + 1e-30)
-        if alive.sum() < min(8, width):
+    def best(self, columns: _Columns) -> tuple[float, int]:
+        """(mean correlation, frame) of T rows at the best place."""
+        count, width = len(columns.table), min(columns.table.shape[1], self.log.shape[1])
+        transformed = columns.spectrum(width)
+        if transformed is None:
             return 0.0, 0
-        columns = np.where(alive, columns / np.where(alive, size, 1.0), 0.0)
-        spectrum = np.conj(np.fft.rfft(columns, _FRAMES, axis=0)) * self._spectrum[:, :width]
-        found = np.fft.irfft(spectrum, _FRAMES, axis=0)
+        spectrum, alive = transformed
+        found = np.fft.irfft(spectrum * self._spectrum[:, :width], _FRAMES, axis=0)
         sums = self._sums[count : count + _FRAMES, :width] - self._sums[:_FRAMES, :width]
         squares = self._squares[count : count + _FRAMES, :width] - self._squares[:_FRAMES, :width]
         rest = np.maximum(
             squares - sums**2 / count, _MIN_VARIANCE * count * self._variance[:width] + 1e-12
         )
-        scores = (found / np.sqrt(rest)).sum(1) / alive.sum()
+        scores = (found / np.sqrt(rest)).sum(1) / alive
         place = int(scores.argmax())
         return float(scores[place]), place
 

@@ -211,14 +211,15 @@ def _compiled(texts: Iterable[str]) -> list[_Template]:
 
 def _of(tree: ast.AST) -> Iterator[tuple[str, str]]:
     """("log", "error" or "deed", text with NUL for fields) of every message in a module."""
+    nodes = list(ast.walk(tree))
     constants = {
         target.id: node.value.value
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
         for target in node.targets
         if isinstance(target, ast.Name) and isinstance(node.value.value, str)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.Call) or not node.args:
             continue
         called = node.func

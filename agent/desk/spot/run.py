@@ -14,7 +14,11 @@ import numpy as np
 from agent.base.config import MicroConfig, parse
 from agent.base.names import one_line
 from agent.base.types import MicroExpression, MicroStatus
-from agent.desk.spot.track import TrackFile
+from agent.desk.coding.event import Event
+from agent.desk.coding.files import format_of, write_events
+from agent.desk.coding.spotted import of_spotter
+from agent.desk.spot.table_track import open_track
+from agent.desk.spot.track import Track
 from agent.desk.spot.validation import Flags, TrackFrame, TrackStats, ordered_frames, validate
 from agent.desk.trace.output import check_target
 from agent.desk.trace.recorder import event_record
@@ -40,7 +44,7 @@ class Spotting:
 
     def __init__(
         self,
-        track: TrackFile,
+        track: Track,
         stats: TrackStats,
         params: MicroConfig,
         network: SpotterNetwork,
@@ -142,20 +146,34 @@ class Spotting:
         }
 
 
-def spot(path: Path, *, as_json: bool, render: Path | None, threshold: float | None) -> int:
-    """Spot micro-expressions in a landmark track (`TrackFile`) and print them as they are emitted.
+def spot(
+    path: Path,
+    *,
+    as_json: bool,
+    render: Path | None,
+    threshold: float | None,
+    export: Path | None = None,
+    fps: float | None = None,
+    face: str | None = None,
+) -> int:
+    """Spot micro-expressions in a landmark track (`open_track`, which `fps` and `face` are for) and
+    print them as they are emitted.
 
     `as_json`: one JSON line per event, and a last line of statistics, in which `events` is null,
-    with a `reason`, where nothing was analysable; else a table. `render`: plot to write.
+    with a `reason`, where nothing was analysable; else a table. `render`: plot to
+    write; `export`: file of events (`agent.desk.coding`).
 
     Raises `TrackError` for an unusable track, `ConfigError` for the threshold, `ModelError` for the
     spotter's weights, `StoreError` for the plot.
     """
-    if render is not None:
-        check_target(render)
+    for out in (render, export):
+        if out is not None:
+            check_target(out)
+    if export is not None:
+        format_of(export)
     options = {} if threshold is None else {"threshold": threshold}
     params = parse({"micro": options}, "--threshold").micro
-    track = TrackFile(path)
+    track = open_track(path, fps, face)
     stats = validate(track)
     manifest = load_manifest(models_folder(None))
     network = SpotterNetwork.load(manifest.network("micro").read())
@@ -166,17 +184,22 @@ def spot(path: Path, *, as_json: bool, render: Path | None, threshold: float | N
         from agent.desk.spot.draw import Drawing
 
         drawing = Drawing(spotting.stats)
+    coded: list[Event] = []
     if not as_json:
         print(_TABLE_HEADER)
     for frame, found in spotting.events():
         for event in found:
             print(_json(event_record(event)) if as_json else _row(event), flush=True)
+            if export is not None:
+                coded.append(of_spotter(event))
         if drawing is not None:
             drawing.add(frame, found)
     summary = spotting.summary()
     print(_json(summary) if as_json else "\n".join(_summary_lines(summary)))
     if drawing is not None and render is not None:
         drawing.write(render, spotting.flags.spans, title=one_line(path.name))
+    if export is not None:
+        write_events(export, coded, seconds=stats.last)
     return 0
 
 

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.lib import format as npy
@@ -51,6 +51,20 @@ class Block:
     """float32[B, 68, 2], pixels."""
     confidence: Float
     """float32[B], in [0, 1]; 0 where there is no face or a value is missing or out of range."""
+
+
+class Track(Protocol):
+    """One face's landmarks over time."""
+
+    path: Path
+
+    def __len__(self) -> int:
+        """Frames."""
+        ...
+
+    def blocks(self) -> Iterator[Block]:
+        """All frames in order; may be called again. Raises `TrackError`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

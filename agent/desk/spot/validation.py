@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from agent.base.types import Float
 from agent.desk.spot.face_shape import diagnose, plausible_faces
-from agent.desk.spot.track import Block, TrackError, TrackFile
+from agent.desk.spot.track import Block, Track, TrackError
 
 GAP = 0.25
 """Seconds between two frames from which they are a gap, if they are also `_GAP_STEPS` steps."""
@@ -114,7 +114,7 @@ class _Sampler:
         self._count += 1
 
 
-def validate(track: TrackFile) -> TrackStats:
+def validate(track: Track) -> TrackStats:
     """Read and check a whole track. Raises `TrackError` where it is unusable."""
     flags, faces, steps = Flags(), _Sampler(), _Sampler()
     first = last = math.nan
@@ -163,7 +163,7 @@ def validate(track: TrackFile) -> TrackStats:
 _TIME_ERRORS = ("repeated", "backward", "bad_timestamp")
 
 
-def _check_unit(track: TrackFile, step: float) -> None:
+def _check_unit(track: Track, step: float) -> None:
     if step > _MAX_STEP:
         raise TrackError(
             f"{track.path}: timestamps step by {step:g} s. If they are milliseconds or frame "
@@ -197,9 +197,7 @@ def _warnings(samples: Float, repeated: float) -> tuple[str, ...]:
     return tuple(found)
 
 
-def ordered_frames(
-    track: TrackFile, flags: Flags, *, any_shape: bool = False
-) -> Iterator[TrackFrame]:
+def ordered_frames(track: Track, flags: Flags, *, any_shape: bool = False) -> Iterator[TrackFrame]:
     """Frames with valid, ascending timestamps; the others are added to `flags`, as are frames
     without a face or, unless `any_shape`, with implausible points. Gaps are not."""
     latest = math.nan

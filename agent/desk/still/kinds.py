@@ -107,6 +107,11 @@ _PICTURE_BRANDS = {
     b"mif1", b"mif2", b"msf1",
 }  # fmt: skip
 _OTHER_BRANDS = {b"crx ": RAW, b"M4A ": _SOUND, b"M4B ": _SOUND}
+_READ = (
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*"),
+    b"\0\0\0\x0cjP  \r\n",
+)
+"""How pictures that are read here begin, beside those with brands."""
 _PORTABLE = (b"P1", b"P2", b"P3", b"Pf")
 """Begin pictures whose header, or all of it, is text."""
 
@@ -133,6 +138,11 @@ def refused(head: bytes) -> Kind | None:
 def is_avif(head: bytes) -> bool:
     """Of an ISO base media file with a picture: AVIF, else HEIC."""
     return any(brand in (b"avif", b"avis") for brand in _brands(head))
+
+
+def is_known(head: bytes) -> bool:
+    """Whether a file begins as pictures do that are read here."""
+    return head.startswith(_READ) or (head[4:8] == b"ftyp" and _of_brands(head) is None)
 
 
 def _brands(head: bytes) -> list[bytes]:

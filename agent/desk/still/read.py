@@ -7,6 +7,7 @@ gives a second opinion on JPEG.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import stat
@@ -93,6 +94,8 @@ def read_still(path: Path) -> Still:
         except (_RefusedError, deep.NoNumberError) as error:
             raise CaptureError(f"{name} {error}") from None
         except UnidentifiedImageError:
+            if kinds.is_known(head):
+                raise CaptureError(f"{name} is damaged or cut short. {_AGAIN}") from None
             raise CaptureError(
                 f"{name} is of a kind that is not read here, or damaged at its start. If it is a "
                 "picture, save it as PNG or JPEG."
@@ -120,7 +123,8 @@ def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
         raise CaptureError(f"{name} {what}. Check the path.") from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "no file can have this name"
-        raise CaptureError(f"{name} cannot be read: {why}. Check its permissions.") from None
+        check = "where it leads" if getattr(error, "errno", 0) == errno.ELOOP else "its permissions"
+        raise CaptureError(f"{name} cannot be read: {why}. Check {check}.") from None
     with open(number, "rb") as file:
         found = os.fstat(number)
         if not stat.S_ISREG(found.st_mode):

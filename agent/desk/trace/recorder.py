@@ -78,7 +78,7 @@ class TraceRecorder:
         self._frames: list[float] = []
         self._rows: list[tuple[Any, ...]] = []
         self._refusals: list[str] = []
-        self._micro: list[MicroExpression] = []
+        self.micro: list[MicroExpression] = []
 
     def add(self, perceived: Perceived) -> None:
         """Record one frame."""
@@ -108,7 +108,7 @@ class TraceRecorder:
                     face.micro.noise,
                 )
             )
-        self._micro += perceived.micro
+        self.micro += perceived.micro
 
     def add_reading(self, reading: Tone | Words | Fused) -> None:
         if isinstance(reading, Tone):
@@ -183,7 +183,7 @@ class TraceRecorder:
         va = out.pop("va")
         out["valence"], out["arousal"] = va[:, 0], va[:, 1]
         out["frame_time"] = np.array(self._frames, np.float64)
-        out.update(_micro_arrays(self._micro))
+        out.update(_micro_arrays(self.micro))
         out.update(_heard_arrays(self))
         out["micro_refused"] = np.array(self._refusals, dtype="U16")
         out["expression_names"] = np.array(EXPRESSIONS)

@@ -191,7 +191,6 @@ class LiveCamera(BaseSource):
     def _note_blindness(self, now: float) -> None:
         blind = self._judge.blind
         if blind is not None:
-            self.flags.add("low_light")
             self._blind_ends = now + _BLIND_AGAIN
             if blind != self._blind:
                 self._blind = blind

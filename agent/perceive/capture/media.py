@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from errno import ELOOP
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,6 +40,11 @@ _STILLS = (
     *(b"\0\0\0\x0cjP", b"\xff\x0a", b"\0\0\0\x0cJXL", b"qoif", b"8BPS", b"v/1\x01", b"#?RAD"),
 )
 """How files of one picture begin."""
+ENCRYPTED = "{} is encrypted. Name a copy without protection."
+_PROTECTED = (b"encv", b"enca", b"drmi", b"drms")
+"""Codec tags of encrypted tracks in MP4 (ISO/IEC 14496-12, 8.12)."""
+_LOOKED_AT = 1 << 20
+"""Bytes."""
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"[playlist]", b"v=0", b"[Reference]")
 
 
@@ -58,31 +64,45 @@ def open_media(path: Path, what: str, convert: str) -> tuple[Any, MediaBytes]:
         raise CaptureError(f"{printable(path)} is empty. Copy or record it again.")
     if is_still(file.head, path.suffix.lower()):
         file.close()
-        raise CaptureError(
-            f"{printable(path)} is a single image, not a {what}. Use `fleeting inspect` for images."
-        )
+        raise CaptureError(single_image(printable(path), what))
     try:
-        container = open_bytes(file)
+        container = _open_or_as_jpegs(file)
     except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
+        why = _why_not(path, file, what, convert, error)
         file.close()
-        raise CaptureError(_why_not(path, file, what, convert, error)) from None
+        raise CaptureError(why) from None
     # FFmpeg takes any file that contains JPEG data, such as an archive, for a raw MJPEG stream
     if container.format.name == "mjpeg" and not file.head.startswith(_JPEG):
         container.close()
+        why = _why_not(path, file, what, convert, None)
         file.close()
-        raise CaptureError(_why_not(path, file, what, convert, None))
+        raise CaptureError(why)
     return container, file
 
 
-def open_bytes(file: Any) -> Any:
-    """An `av.container.InputContainer` of an open file, which can reach nothing else. Raises
-    PyAV's errors, `OSError` and `ValueError`."""
+def _open_or_as_jpegs(file: MediaBytes) -> Any:
+    """FFmpeg takes JPEGs with a header (JFIF, EXIF), one after the other, for one picture."""
+    from av.error import FFmpegError
+
+    try:
+        return open_bytes(file)
+    except FFmpegError:
+        if not file.head.startswith(_JPEG):
+            raise
+    file.seek(0)
+    return open_bytes(file, "mjpeg")
+
+
+def open_bytes(file: Any, form: str | None = None) -> Any:
+    """An `av.container.InputContainer` of an open file, which can reach nothing else. `form`: its
+    demuxer, where FFmpeg would not find it. Raises PyAV's errors, `OSError` and `ValueError`."""
     import av
 
     # titles may be in any encoding; PyAV 19 has no such argument, and takes them
     old = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     return av.open(
         file,
+        format=form,
         **old,
         buffer_size=_BUFFER,
         io_open=_refuse,
@@ -122,7 +142,8 @@ class MediaBytes:
             if os.path.isdir(path) or (os.path.exists(path) and not os.path.isfile(path)):
                 _refuse_kind(shown, os.path.isdir(path))
             said = getattr(error, "strerror", None) or error
-            raise CaptureError(f"{shown} cannot be read: {said}. Check its permissions.") from None
+            check = "where it leads" if getattr(error, "errno", 0) == ELOOP else "its permissions"
+            raise CaptureError(f"{shown} cannot be read: {said}. Check {check}.") from None
         if not stat.S_ISREG(kind):
             os.close(descriptor)
             _refuse_kind(shown, stat.S_ISDIR(kind))
@@ -148,8 +169,29 @@ class MediaBytes:
     def tell(self) -> int:
         return self._file.tell()
 
+    def is_encrypted(self) -> bool:
+        """Whether an MP4 holds an encrypted track, as far as its first and last megabyte tell:
+        FFmpeg refuses some, and does not say why."""
+        if self.head[4:8] != b"ftyp":
+            return False
+        try:
+            size = self.seek(0, 2)
+            parts = [self._read_at(0), self._read_at(max(0, size - _LOOKED_AT))]
+        except OSError:
+            return False
+        return any(b"schm" in part and any(tag in part for tag in _PROTECTED) for part in parts)
+
+    def _read_at(self, offset: int) -> bytes:
+        self.seek(offset)
+        return self.read(_LOOKED_AT)
+
     def close(self) -> None:
         self._file.close()
+
+
+def single_image(shown: str, what: str) -> str:
+    """Why a picture is not the `what` that a file should be. `shown`: its name."""
+    return f"{shown} is a single image, not a {what}. Use `fleeting inspect` for images."
 
 
 def printable(path: Path) -> str:
@@ -175,6 +217,8 @@ def _why_not(path: Path, file: MediaBytes, what: str, convert: str, error: Excep
         return f"{shown} is a list of other files, and no {what}. Name the {what} itself."
     if head[8:12] == b"WEBP":
         return f"{shown} is an animated WebP, which FFmpeg lacks. Convert it to {convert}."
+    if file.is_encrypted():
+        return ENCRYPTED.format(shown)
     if isinstance(error, MemoryError):
         return f"{shown} needs more memory than there is. Convert it to a smaller size."
     return (

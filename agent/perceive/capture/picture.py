@@ -33,8 +33,6 @@ _CONTENT = 0.02
 """Share of pixels between them, from which on identical pictures are frozen."""
 _BLACK = 24.0
 """Grey level that 99.5 % of a black picture's blocks stay below: limited range's 16, and noise."""
-_NIGHT = 40.0
-"""Median grey level up to which a picture without structure is darkness, not a covered lens."""
 _COVERED_FACTOR = 6
 """A covered lens is reported after so many times `stall`: a person may walk past close by."""
 _FLAT_STEP, _FLAT_EDGE = 2.5, 8.0
@@ -109,9 +107,12 @@ class Judge:
 
 
 def blindness(luma: NDArray[np.uint8]) -> Blind | None:
-    """Whether one picture shows nothing: black, or without any structure."""
+    """Whether one picture shows nothing: black, or without any structure. What has none and is dark
+    is darkness, not a covered lens."""
     import cv2
     import numpy as np
+
+    from agent.vision.exposure import exposure
 
     height, width = luma.shape
     across = max(10, min(_BLOCKS, width // _BLOCK))
@@ -122,7 +123,7 @@ def blindness(luma: NDArray[np.uint8]) -> Blind | None:
     steps = np.concatenate([np.abs(np.diff(blocks, axis=axis)).reshape(-1) for axis in (0, 1)])
     wide = _BLOCKS / across  # the fewer blocks, the farther from one to the next
     if np.percentile(steps, 95) <= wide * _FLAT_STEP and steps.max() <= wide * _FLAT_EDGE:
-        return "covered" if np.median(blocks) > _NIGHT else "black"
+        return "black" if exposure(luma).state == "dark" else "covered"
     return None
 
 

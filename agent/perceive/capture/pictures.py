@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,9 +13,16 @@ from typing import Any
 import numpy as np
 
 from agent.base.errors import CaptureError, reason
+from agent.perceive.capture.decode_order import DecodeOrder
 from agent.perceive.capture.fields import Deinterlacer
 from agent.perceive.capture.luma import MAX_PIXELS, Converter, Grey, square_pixels, upright
-from agent.perceive.capture.media import open_media, printable
+from agent.perceive.capture.media import ENCRYPTED, open_media, printable, single_image
+from agent.perceive.capture.streams import (
+    ONE_PICTURE,
+    best_video,
+    only_sound,
+    stream_start,
+)
 
 _DEFAULT_FPS = 25.0
 """Frames per second of a file that states none: FFmpeg's default for raw streams."""
@@ -27,9 +35,8 @@ _TRUNCATED = 0.02
 """Fraction of a file's stated length that may be missing: containers estimate it."""
 _MAX_ERRORS = 1000
 """Failures of the demuxer in a row after which the rest of a file is given up."""
-_ENCRYPTED = ("encv", "drmi")
-"""Codec tags of encrypted tracks in MP4 (ISO/IEC 14496-12, 8.12)."""
-_ENCRYPTED_FILE = "{} is encrypted. Name a copy without protection."
+_BARE = ("gif", "mjpeg")
+"""Containers without a header of their own, of one picture as well as of many."""
 _RECOVERS = ("h264", "hevc", "mpeg1video", "mpeg2video", "vvc")
 """Decoders that show nothing until a picture needs none from before; others fill it with grey."""
 
@@ -58,7 +65,7 @@ class Pictures:
         self._shown = self._pictures()
         self._container, self._file = open_media(path, "video", "H.264 in MKV")
         try:
-            self._stream = best_video(self._container, printable(path))
+            self._stream = best_video(self._container, path)
         except CaptureError:
             self.close()
             raise
@@ -84,9 +91,11 @@ class Pictures:
         """Seconds, on the file's clock, up to which streams were read: this one's whole pictures,
         others' packets."""
         self._waiting = self._peeked()
-        if any(each.has_sidedata("encryption_info") for each in self._waiting):
+        self._order = DecodeOrder(self._container, self._waiting)
+        refused = self._refused()
+        if refused:
             self.close()
-            raise CaptureError(_ENCRYPTED_FILE.format(printable(path)))
+            raise CaptureError(refused)
         self.fps = self._rate()
         """Pictures per second: as stated, where that agrees with the first timestamps."""
         self._early: list[int] = []
@@ -109,7 +118,7 @@ class Pictures:
         if self._stream.duration and self._stream.duration > 0:
             stated = float(self._stream.duration) * self._tick
             if self._container.format.name == "avi":  # FFmpeg shortens it to what is there
-                stated = max(stated, self._stream.frames / self.fps)
+                stated = max(stated, self._stream.frames * self._tick)
             return stated
         whole = self._container.duration
         return whole / 1e6 if whole and whole > 0 else None
@@ -165,7 +174,8 @@ class Pictures:
                 yield Shown(grey, None)
                 continue
             stated = float(frame.pts * frame.time_base)
-            self._note_end(self._stream.index, stated + 1.0 / self.fps)
+            lasts = float((frame.duration or 0) * frame.time_base)
+            self._note_end(self._stream.index, stated + max(lasts, 1.0 / self.fps))
             self.origin = stated if self.origin is None else self.origin
             yield Shown(grey, stated - self.origin)
 
@@ -186,6 +196,7 @@ class Pictures:
                 continue
             if not self._begun and packet.pts is not None and not packet.is_discard:
                 self._early.append(packet.pts)
+            self._order.read(packet)
             try:
                 frames = packet.decode()
                 self._shape.fed(packet.size > 0)
@@ -193,6 +204,7 @@ class Pictures:
                 self.damaged += packet.size > 0 and not packet.is_discard and self._begun
                 continue
             for frame in frames:
+                self._order.set_time(frame)
                 if frame.is_corrupt or frame.width * frame.height > MAX_PIXELS:
                     self._shape.of_next()
                     self.damaged += 1
@@ -261,6 +273,17 @@ class Pictures:
                 break
         return found
 
+    def _refused(self) -> str | None:
+        """Why what was peeked at is no film; None where it may be one."""
+        shown = printable(self.path)
+        if any(each.has_sidedata("encryption_info") for each in self._waiting):
+            return ENCRYPTED.format(shown)
+        if len(self._waiting) != 1 or self._codec.name not in ONE_PICTURE:
+            return None
+        if len(self._container.streams.audio):
+            return only_sound(shown, cover=True)
+        return single_image(shown, "video") if self._container.format.name in _BARE else None
+
     def _rate(self) -> float:
         """Pictures per second."""
         stated = next(
@@ -271,6 +294,9 @@ class Pictures:
             ),
             None,
         )
+        own = getattr(self._codec, "framerate", None)
+        if own and all(each.pts is each.dts is None for each in self._waiting):
+            stated = float(own)  # bare streams have no other; FFmpeg says 25
         stamps = sorted({each.pts for each in self._waiting if each.pts is not None})
         if len(stamps) < 2:
             return stated or _DEFAULT_FPS
@@ -318,55 +344,25 @@ class _PixelShape:
         return float(found) if found else 1.0
 
 
-def stream_start(stream: Any) -> float | None:
-    """Seconds on the file's clock at which a stream begins; None where the file does not say."""
-    return None if stream.start_time is None else float(stream.start_time * stream.time_base)
-
-
-def best_video(container: Any, shown: str) -> Any:
-    """What a player would show: one that moves, the default one, the largest, the first.
-
-    `shown`: the file's name for the message. Raises `CaptureError` where there is none.
-    """
-    from av.stream import Disposition
-
-    covers = Disposition.attached_pic | Disposition.timed_thumbnails
-    films = [each for each in container.streams.video if not each.disposition & covers]
-    if not films:
-        cover = " with a cover picture" if container.streams.video else ""
-        if not len(container.streams.audio):
-            raise CaptureError(f"{shown} holds no video. Name another file.")
-        raise CaptureError(
-            f"{shown} holds no video, only sound{cover}. `fleeting listen` reads sound files."
-        )
-    known = [each for each in films if each.codec_context is not None]
-    if any(_tag(each) in _ENCRYPTED for each in known or films):
-        raise CaptureError(_ENCRYPTED_FILE.format(shown))
-    if not known:
-        raise CaptureError(
-            f"{shown} holds video of a kind that FFmpeg cannot decode. Convert it to H.264 in MKV."
-        )
-
-    known = [each for each in known if (each.width or 0) * (each.height or 0) <= MAX_PIXELS]
-    if not known:
-        raise CaptureError(
-            f"{shown} has pictures of more than 8192 x 4608 pixels. Convert it to a smaller size."
-        )
-
-    def rank(stream: Any) -> tuple[bool, bool, int, int]:
-        chosen = bool(stream.disposition & Disposition.default)
-        size = (stream.width or 0) * (stream.height or 0)
-        return stream.frames != 1, chosen, size, -stream.index
-
-    return max(known, key=rank)
-
-
-def _tag(stream: Any) -> str:
-    return str(getattr(stream.codec_context, "codec_tag", ""))
-
-
 def _matrix(frame: Any) -> tuple[int, ...] | None:
+    _name_all_side_data()
     found = frame.side_data.get("DISPLAYMATRIX")
     if found is None:
         return None
     return tuple(int(each) for each in np.frombuffer(found, np.int32, 9))
+
+
+@cache
+def _name_all_side_data() -> None:
+    """PyAV cannot list the side data of a frame that has some of a kind that it has no name for:
+    EXIF in Motion JPEG and PNG, the views of spatial video. So unknown kinds get one."""
+    from av.sidedata.sidedata import Type
+
+    kinds: Any = Type
+
+    def unnamed(kind: Any, value: int) -> Any:
+        member: Any = object.__new__(kind)
+        member._name_, member._value_ = f"UNKNOWN_{value}", value
+        return member
+
+    kinds._missing_ = classmethod(unnamed)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -105,7 +104,7 @@ class Converter:
         samples = self._layout.luma(rows, size.width)
         luma = self._depth(samples) if self._depth is not None else samples
         if self._demosaic is not None:
-            luma = np.asarray(cv2.cvtColor(luma, self._demosaic))
+            luma = _converted(luma, self._demosaic)
         copied = np.array(luma, np.uint8, order="C", copy=True)
         return Picture(copied, self._green(rows, planes, stride * size.height))
 
@@ -190,10 +189,17 @@ def _packed(pixels: int, group: int) -> Reader:
     return read
 
 
-def _colour(code: int, channels: int, first: int = 0) -> Reader:
+def _converted(samples: Samples, code: str) -> Samples:
+    """By OpenCV, which most formats can do without; `code`: the name of one of its constants."""
+    import cv2
+
+    return np.asarray(cv2.cvtColor(samples, getattr(cv2, code)))
+
+
+def _colour(code: str, channels: int, first: int = 0) -> Reader:
     def read(rows: Bytes, width: int) -> Samples:
         pixels = rows[:, : width * channels].reshape(rows.shape[0], width, channels)
-        return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels[:, :, first:]), code))
+        return _converted(np.ascontiguousarray(pixels[:, :, first:]), code)
 
     return read
 
@@ -259,29 +265,29 @@ LAYOUTS: dict[str, Layout] = {
             only_in_colour=True,
         )
         for names, code, channels, first, red_and_blue in (
-            ("BGR3", cv2.COLOR_BGR2GRAY, 3, 0, (0, 2)),
-            ("RGB3", cv2.COLOR_RGB2GRAY, 3, 0, (0, 2)),
-            ("BGR4 AR24 XR24", cv2.COLOR_BGRA2GRAY, 4, 0, (0, 2)),
-            ("AB24 XB24", cv2.COLOR_RGBA2GRAY, 4, 0, (0, 2)),
-            ("RGB4 BA24 BX24", cv2.COLOR_RGB2GRAY, 4, 1, (1, 3)),
-            ("RA24 RX24", cv2.COLOR_BGR2GRAY, 4, 1, (1, 3)),
+            ("BGR3", "COLOR_BGR2GRAY", 3, 0, (0, 2)),
+            ("RGB3", "COLOR_RGB2GRAY", 3, 0, (0, 2)),
+            ("BGR4 AR24 XR24", "COLOR_BGRA2GRAY", 4, 0, (0, 2)),
+            ("AB24 XB24", "COLOR_RGBA2GRAY", 4, 0, (0, 2)),
+            ("RGB4 BA24 BX24", "COLOR_RGB2GRAY", 4, 1, (1, 3)),
+            ("RA24 RX24", "COLOR_BGR2GRAY", 4, 1, (1, 3)),
         )
         for name in names.split()
     },
-    "RGBP": Layout((2, 1), _RGB, _colour(cv2.COLOR_BGR5652GRAY, 2)),
-    "RGBO": Layout((2, 1), _RGB, _colour(cv2.COLOR_BGR5552GRAY, 2)),
-    "AR15": Layout((2, 1), _RGB, _colour(cv2.COLOR_BGR5552GRAY, 2)),
-    "XR15": Layout((2, 1), _RGB, _colour(cv2.COLOR_BGR5552GRAY, 2)),
+    "RGBP": Layout((2, 1), _RGB, _colour("COLOR_BGR5652GRAY", 2)),
+    "RGBO": Layout((2, 1), _RGB, _colour("COLOR_BGR5552GRAY", 2)),
+    "AR15": Layout((2, 1), _RGB, _colour("COLOR_BGR5552GRAY", 2)),
+    "XR15": Layout((2, 1), _RGB, _colour("COLOR_BGR5552GRAY", 2)),
 }
 """By the four characters of V4L2's formats, see `v4l2_abi.fourcc`."""
 
-_BAYER: dict[str, int] = {}
+_BAYER: dict[str, str] = {}
 """OpenCV's interpolation by format."""
 for _code, _names in (
-    (cv2.COLOR_BayerRGGB2GRAY, "RGGB RG10 RG12 RG14 RG16 pRAA pRCC pREE"),
-    (cv2.COLOR_BayerGRBG2GRAY, "GRBG BA10 BA12 GR14 GR16 pgAA pgCC pgEE"),
-    (cv2.COLOR_BayerGBRG2GRAY, "GBRG GB10 GB12 GB14 GB16 pGAA pGCC pGEE"),
-    (cv2.COLOR_BayerBGGR2GRAY, "BA81 BG10 BG12 BG14 BYR2 pBAA pBCC pBEE"),
+    ("COLOR_BayerRGGB2GRAY", "RGGB RG10 RG12 RG14 RG16 pRAA pRCC pREE"),
+    ("COLOR_BayerGRBG2GRAY", "GRBG BA10 BA12 GR14 GR16 pgAA pgCC pgEE"),
+    ("COLOR_BayerGBRG2GRAY", "GBRG GB10 GB12 GB14 GB16 pGAA pGCC pGEE"),
+    ("COLOR_BayerBGGR2GRAY", "BA81 BG10 BG12 BG14 BYR2 pBAA pBCC pBEE"),
 ):
     _eight, *_others = _names.split()
     LAYOUTS[_eight] = Layout((1, 1), _RAW, _rows)

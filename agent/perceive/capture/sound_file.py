@@ -12,7 +12,7 @@ from agent.base.errors import CaptureError
 from agent.base.types import SOUND_RATE, Float, Sound
 from agent.perceive.capture.media import MediaBytes, open_media, printable
 from agent.perceive.capture.mono import Resampler
-from agent.perceive.capture.pictures import best_video, stream_start
+from agent.perceive.capture.streams import best_video, stream_start
 
 BLOCK = SOUND_RATE // 10
 """Samples of every stretch but the last."""
@@ -41,7 +41,7 @@ class SoundFile:
         self._path, self._loop = path, loop
         self._container, self._stream, self._file = _open(path)
         try:
-            video = best_video(self._container, self.name)
+            video = best_video(self._container, path)
         except CaptureError:
             video = None
         begins = None if video is None else stream_start(video)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, cast
 
 from agent.host.sandbox import kernel
 from agent.host.sandbox.camera import restrict_spawner
+from agent.host.settle import settle
 from agent.perceive.capture.spawn import MAX_REQUEST
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> int:
     from agent.perceive.capture.child import import_libraries, run
 
     import_libraries(config.kind)
-    gc.collect()
+    settle()
     gc.freeze()  # so that collecting in a child copies no pages
     with contextlib.suppress(OSError):
         link.send(b"R")

@@ -21,7 +21,13 @@ from pathlib import Path
 from agent.base.errors import StoreError, reason
 from agent.wall.outbox._guard import Guard, create
 from agent.wall.outbox._hardening import Budget, forbid_all_but_rows, harden
-from agent.wall.outbox._inspection import check_content, check_files, check_opened, check_schema
+from agent.wall.outbox._inspection import (
+    check_content,
+    check_files,
+    check_opened,
+    check_schema,
+    most_bytes,
+)
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +41,9 @@ _PAUSES = (0.0, 1.0, 3.0)
 """Seconds before what looks damaged is opened again: SQLite's check takes an error of the disk for
 one of the file. The first time in any case, then where the disk does not let the file be read."""
 _MAX_BYTES = 32_000_000
+_CACHE_KIB = 256
+"""Of pages that a connection keeps in memory. SQLite's default of 2 MiB fills in each process over
+two weeks without a broker, for nothing: what is asked for is a handful of pages of the two ends."""
 _MACHINE_CODES = frozenset({
     sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
@@ -198,7 +207,9 @@ class Database:
                     if not _is_damage(error, self.path):
                         raise
                     pause = next(pauses, None)
-                    if pause == 0.0 or (pause and not _can_be_read(self.path)):
+                    if pause == 0.0 or (
+                        pause and not _can_be_read(self.path, most_bytes(self._max_bytes))
+                    ):
                         time.sleep(pause)
                         continue
                     return self._begin_anew(error)
@@ -238,6 +249,7 @@ def _open_checked(path: Path, budget: Budget, max_bytes: int) -> _Opened:
         database.execute("PRAGMA temp_store = MEMORY")  # the sandbox allows no other folder
         database.execute("PRAGMA journal_size_limit = 1000000")
         database.execute("PRAGMA wal_autocheckpoint = 32")  # pages; for small disks
+        database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         if version != _VERSION:
             raise sqlite3.DatabaseError(f"its layout is {version}, here {_VERSION} is known")
         check_schema(database, _SCHEMA)
@@ -264,16 +276,19 @@ def _is_damage(error: Exception, path: Path) -> bool:
     return code & 0xFF not in _MACHINE_CODES
 
 
-def _can_be_read(path: Path) -> bool:
-    """Whether the disk gives every byte; true of what is no ordinary file, which no disk is to
-    blame for. Never waits: the other process may have put a pipe there."""
+def _can_be_read(path: Path, most: int) -> bool:
+    """Whether the disk gives every byte; true of what is no ordinary file or larger than `most`
+    bytes, which no disk is to blame for. Never waits, nor reads for long: the other process may
+    have put a pipe there, or a file without end."""
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > most:
             return True
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(path, flags), "rb", buffering=0) as file:
-            while file.read(1 << 20):
-                pass
+            left = most
+            while left > 0 and (part := file.read(1 << 20)):
+                left -= len(part)
     except OSError:
         return False
     return True

@@ -40,6 +40,11 @@ _VALID = {
 """What holds for every row, by table."""
 
 
+def most_bytes(max_bytes: int) -> int:
+    """Of an outbox's file or journal, where its messages have `max_bytes` at most."""
+    return 2 * max_bytes + _MAX_EXTRA_BYTES
+
+
 def check_files(path: Path, max_bytes: int) -> None:
     """Only ordinary files under their own name may be opened: a link could lead SQLite to a file
     that only this process may read or write. `max_bytes`: the bound on the messages."""
@@ -53,7 +58,7 @@ def check_files(path: Path, max_bytes: int) -> None:
             raise sqlite3.DatabaseError(f"{name} is no ordinary file")
         if found.st_nlink != 1:
             raise sqlite3.DatabaseError(f"{name} has a second name")
-        if found.st_size > 2 * max_bytes + _MAX_EXTRA_BYTES:
+        if found.st_size > most_bytes(max_bytes):
             raise sqlite3.DatabaseError(f"{name} has grown to {found.st_size} bytes")
     # There is none beside a write-ahead log; see `_guard`.
     with contextlib.suppress(FileNotFoundError):

@@ -20,7 +20,7 @@ from agent import kernels
 from agent.base.report import to_json
 from agent.desk.audit._artifacts import Artifact
 from agent.desk.audit._encodings import decodings
-from agent.desk.audit._matching import PixelIndex, match_picture
+from agent.desk.audit._matching import PixelIndex, Vectors, match_picture
 from agent.desk.audit._reference import Picture, Reference, informative
 from tests.desk.audit.clip import SIZE, frames, write
 from tests.summaries import summary
@@ -208,9 +208,10 @@ def test_tables_and_counters_are_no_part_of_a_cartoon(name: str) -> None:
         cv2.circle(picture, (60 + shift, 100), 45, 255, -1)
         cv2.circle(picture, (60 + shift, 100), 45, 0, 3)
         keys.append((shift, picture))
+    sizes: dict[tuple[int, int], Vectors] = {}
     for decoding in decodings(TABLES[name]):
         if len(decoding.pixels) >= 64:
-            assert match_picture(decoding.pixels, keys, not decoding.whole, None, 100) is None
+            assert match_picture(decoding.pixels, keys, not decoding.whole, sizes, 100) is None
 
 
 def test_key_frames_cover_a_long_video(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from agent.desk.trace.table import (
 )
 from agent.desk.trace.truth import Comparison
 from agent.privacy.policy.rules import resolve
-from agent.privacy.release import Releaser
+from agent.privacy.releaser import Releaser
 from tests.desk.trace.generated import perceived
 from tests.privacy import people
 from tests.privacy.people import Person, frames

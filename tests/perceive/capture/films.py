@@ -119,6 +119,7 @@ KINDS = (
     Kind("H.264, 10 bits", "mp4", "libx264", "yuv420p10le", _FAST),
     Kind("H.264, grey", "mp4", "libx264", "gray", _FAST | {"color_range": "pc"}),
     Kind("H.264, RGB", "mkv", "libx264rgb", "rgb24", _FAST),
+    Kind("H.264 with B-frames in AVI", "avi", "libx264", options={"preset": "fast", "bf": "2"}),
     Kind("H.264, bare", "h264", "libx264", options=_FAST),
     Kind("H.265 in MP4", "mp4", "libx265", options=_X265),
     Kind("H.265, 10 and 12 bits", "mkv", "libx265", "yuv420p10le", _X265),

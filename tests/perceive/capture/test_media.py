@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import pytest
+from PIL import Image
 
 from agent.base.errors import CaptureError
 from agent.perceive.capture.media import MediaBytes, printable
@@ -129,6 +130,23 @@ def test_pictures_are_sent_to_inspect(tmp_path: Path, name: str, head: bytes) ->
         VideoFile(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [("JPEG", "a.mp4"), ("JPEG", "a"), ("JPEG", "a.jif"), ("JPEG", "a.mjpeg"), ("GIF", "a.gif"),
+     ("GIF", "a.avi"), ("PNG", "a.mov")],
+)  # fmt: skip
+def test_a_picture_is_a_picture_whatever_its_ending(tmp_path: Path, form: str, name: str) -> None:
+    Image.fromarray(quarters()).save(tmp_path / name, form)
+    with pytest.raises(CaptureError, match="single image, not a video"):
+        VideoFile(tmp_path / name)
+
+
+def test_a_link_to_itself_says_where_to_look(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").symlink_to(tmp_path / "a.mp4")
+    with pytest.raises(CaptureError, match=r"symbolic links\. Check where it leads"):
+        VideoFile(tmp_path / "a.mp4")
+
+
 def test_an_animated_webp_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.webp"
     path.write_bytes(b"RIFF\x20\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02" + bytes(200))
@@ -143,13 +161,13 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
             read(tmp_path / "pipe")
 
 
-def test_an_encrypted_file_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flags", ["", "faststart", "frag_keyframe+empty_moov"])
+def test_an_encrypted_file_is_named(tmp_path: Path, flags: str) -> None:
     key = "00112233445566778899aabbccddeeff"
+    how = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": key, "encryption_kid": key}
     path = film(
         tmp_path / "a.mp4", "libx264", [quarters()] * 3, options={"preset": "ultrafast"},
-        container={
-            "encryption_scheme": "cenc-aes-ctr", "encryption_key": key, "encryption_kid": key,
-        },
+        container=how | ({"movflags": flags} if flags else {}),
     )  # fmt: skip
     with pytest.raises(CaptureError, match=r"a\.mp4 is encrypted"):
         VideoFile(path)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from agent.perceive.capture.picture import Judge, blindness
+from agent.vision.exposure import exposure
 
 SIZE = (120, 160)
 STALL = 5.0
@@ -95,6 +96,20 @@ def test_darkness_with_amplified_noise_is_black_not_covered() -> None:
     judge = Judge(STALL)
     play(judge, lambda: noisy(np.full(SIZE, 30, np.uint8), 8), 60)
     assert judge.blind == "black"
+
+
+@pytest.mark.parametrize("level", [0, 16, 30, 36])
+def test_what_is_black_is_dark_to_the_pipeline_too(level: int) -> None:
+    """One measure: what a camera's notice calls black sets `low_light`."""
+    picture = noisy(np.full(SIZE, level, np.uint8), 5)
+    assert blindness(picture) == "black"
+    assert exposure(picture).state == "dark"
+
+
+def test_a_bright_wall_without_structure_is_covered_and_not_dark() -> None:
+    picture = noisy(np.full(SIZE, 60, np.uint8), 5)
+    assert blindness(picture) == "covered"
+    assert exposure(picture).state == "flat"
 
 
 def test_a_covered_lens_is_told_after_a_while_and_forgotten() -> None:

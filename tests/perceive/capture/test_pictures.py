@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from agent.base.errors import CaptureError
 from agent.perceive.capture.luma import Converter, square_pixels, upright
@@ -332,3 +334,64 @@ def test_the_track_that_is_the_default_is_shown(tmp_path: Path) -> None:
                 out.mux(stream.encode(frame.reformat(format="yuv420p")))
             out.mux(stream.encode(None))
     assert abs(float(first(path).mean()) - 150) <= 3
+
+
+@pytest.mark.parametrize("ending", ["mjpeg", "avi", "mov", "mkv"])
+@pytest.mark.parametrize("orientation", [1, 2, 6, 7])
+def test_exif_in_the_pictures_of_motion_jpeg(tmp_path: Path, ending: str, orientation: int) -> None:
+    """Trail cameras write it into every picture."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    lying = {1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 6: Image.Transpose.ROTATE_90,
+             7: Image.Transpose.TRANSVERSE}[orientation]  # fmt: skip
+    picture = Image.fromarray(quarters())
+    coded = io.BytesIO()
+    (picture if lying is None else picture.transpose(lying)).save(coded, "JPEG", exif=exif)
+    path = tmp_path / f"a.{ending}"
+    if ending == "mjpeg":
+        path.write_bytes(3 * coded.getvalue())
+    else:
+        with av.open(str(path), "w") as out:
+            stream: Any = out.add_stream("mjpeg", rate=25)
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
+            for number in range(3):
+                packet = av.Packet(coded.getvalue())
+                packet.pts = packet.dts = number
+                packet.stream, packet.time_base = stream, Fraction(1, 25)
+                packet.is_keyframe = True
+                out.mux(packet)
+    frames = list(VideoFile(path))
+    assert len(frames) == 3
+    for frame in frames:
+        assert frame.luma.shape == (HEIGHT, WIDTH)
+        np.testing.assert_allclose(seen(frame.luma), LEVELS, atol=3)
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec"), [("h264", "libx264"), ("hevc", "libx265"), ("m2v", "mpeg2video")]
+)
+def test_a_bare_stream_has_the_rate_that_it_states(tmp_path: Path, ending: str, codec: str) -> None:
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    path = film(tmp_path / f"a.{ending}", codec, [quarters()] * 6, rate=50, options=options)
+    source = VideoFile(path)
+    assert source.fps_nominal == pytest.approx(50)
+    np.testing.assert_allclose([f.time for f in source], np.arange(6) / 50, atol=1e-6)
+
+
+def test_a_last_picture_that_stays_long_is_no_missing_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    pictures = [Image.fromarray(np.roll(quarters(), 8 * n, 1)) for n in range(4)]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[100, 100, 100, 900])
+    source = VideoFile(path)
+    assert len(list(source)) == 4
+    assert source.flags == set()
+
+
+def test_an_avi_that_skips_pictures_is_whole(tmp_path: Path) -> None:
+    times = [2 * n for n in range(8)]
+    path = film(
+        tmp_path / "a.avi", "mjpeg", [quarters()] * 8, pix_fmt="yuvj420p", rate=50, times=times
+    )
+    source = VideoFile(path)
+    np.testing.assert_allclose([f.time for f in source], np.arange(8) / 25, atol=1e-6)
+    assert source.flags == set()

@@ -12,7 +12,7 @@ from agent.perceive.capture.video_file import VideoFile
 from tools.bench import __main__ as bench
 from tools.bench.soak.device import Sample
 from tools.bench.soak.film import days
-from tools.bench.soak.growth import growth, verdict
+from tools.bench.soak.growth import growth, settling, verdict
 from tools.common.mosquitto import installed
 from tools.common.processes import Held, held, together
 
@@ -39,6 +39,16 @@ def test_a_leak_grows_and_noise_does_not() -> None:
     assert {row["verdict"] for row in growth(_samples(0.0), 24.0)} == {"flat"}
     assert verdict(-5.0, 9.0, 2.0, -8.0) == "none seen"
     assert verdict(0.5, 1.5, 2.0, 0.1) == "in bounds"
+
+
+def test_what_grows_once_at_the_start_is_settling_and_no_growth() -> None:
+    samples = []
+    for n in range(60):
+        one = Held(1, 1, 1024 * (100 + min(n, 15)), 9, 3, {}, n)
+        samples.append(Sample(30.0 * n, {"perceive": one}, 0, n, 4096, 0, 0))
+    assert settling(samples) == 590.0
+    (row, *_) = growth(samples, 24.0)
+    assert (row["settling"], row["slope"], row["verdict"]) == (15.0, 0.0, "flat")
 
 
 def test_libraries_count_once() -> None:

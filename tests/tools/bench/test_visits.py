@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import pytest
 
@@ -12,7 +13,6 @@ from tools.bench.visits.cases import Case, cases
 from tools.bench.visits.crossing import crossing
 from tools.bench.visits.measure import demo, see
 
-CASES = {case.name: case for case in cases()}
 HELD = [
     "the bundled clip, twice",
     "120 s of 10 s, 320 px wide",
@@ -35,10 +35,16 @@ HELD = [
 ]
 
 
+@cache
+def scripted() -> dict[str, Case]:
+    """Not on import: the clip is decoded for it, by every process that collects tests."""
+    return {case.name: case for case in cases()}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HELD)
 def test_a_stay_is_a_visit(name: str) -> None:
-    case = CASES[name]
+    case = scripted()[name]
     seen = see(case.frames(), case.fps, demo())
     assert len(seen.visits) == case.stays == case.visits
 
@@ -63,12 +69,12 @@ def test_where_geometry_cannot_know_the_table_says_so() -> None:
     def known(case: Case) -> bool:
         return case.visits == case.stays
 
-    assert {case.name: case.visits for case in CASES.values() if not known(case)} == {
+    assert {case.name: case.visits for case in scripted().values() if not known(case)} == {
         "one vanishes, another appears there": 1,
         "turned away for 20 s": 2,
         "turned away for 60 s": 2,
     }
-    assert all(known(case) or case.note for case in CASES.values())
+    assert all(known(case) or case.note for case in scripted().values())
 
 
 def test_of_a_queue_only_those_are_merged_who_are_not_seen_to_come_or_go() -> None:

@@ -10,11 +10,10 @@ from tools.common.errors import ToolError
 from tools.common.files import MODELS
 from tools.common.tables import markdown
 from tools.eval.card import (
-    BEGIN,
     CHAIN,
-    END,
-    HEADING,
+    FIGURES,
     PUBLISHED,
+    TILT,
     beside,
     join,
     missing,
@@ -24,6 +23,7 @@ from tools.eval.card import (
     update_published,
 )
 
+BEGIN, END, HEADING = FIGURES
 TRAINED = "<!-- figures: written by tools/train -->\n| a |\n<!-- end of figures -->\n"
 CARD = f"# Detector\n\n## Figures\n\n{TRAINED}\n## Limits\n\n- few pictures\n"
 
@@ -50,6 +50,21 @@ def test_the_section_is_replaced_and_nothing_else(card: Path) -> None:
     assert card.read_text(encoding="utf-8") == once.replace("first", "second\n\nline")
     update(card, "first")
     assert card.read_text(encoding="utf-8") == once
+
+
+def test_sections_keep_out_of_each_other(card: Path) -> None:
+    update(card, "figures")
+    alone = card.read_text(encoding="utf-8")
+    update(card, "by tilt", TILT)
+    text = card.read_text(encoding="utf-8")
+    assert f"{TILT.heading}\n\n{TILT.begin}\nby tilt\n{TILT.end}\n" in text
+    update(card, "other figures")
+    update(card, "other tilts", TILT)
+    again = card.read_text(encoding="utf-8")
+    assert again == text.replace("by tilt", "other tilts").replace("\nfigures", "\nother figures")
+    assert alone in again.replace(
+        f"{TILT.heading}\n\n{TILT.begin}\nother tilts\n{TILT.end}\n\n", ""
+    ).replace("\nother figures", "\nfigures")
 
 
 def test_a_card_without_limits_gets_it_at_the_end(card: Path) -> None:

@@ -18,7 +18,7 @@ from tests.tools.packs import BLENDSHAPES, blob
 from tools.common.files import ROOT
 from tools.eval import data, latency
 from tools.eval.__main__ import main
-from tools.eval.detector import measure, video
+from tools.eval.detector import measure, tilt, video
 
 CLIP = ROOT / "agent" / "base" / "assets" / "clip.mp4"
 
@@ -204,3 +204,17 @@ def test_a_detector_that_says_the_labels_is_perfect() -> None:
     wanted = np.mean([np.sqrt(2) / side for side in sides])
     assert figures["keypoint_error"] == pytest.approx(wanted, rel=0.01)
     assert measure.scene_figures(find, 0.9)["all"]["from_0_px"]["recall"] == 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("packs")
+def test_tilted_portraits_from_end_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tilt, "DEGREES", (0, 180))
+    figures = tmp_path / "figures.json"
+    assert main(["tilt", "--no-card", "--limit", "2", "--json", str(figures)]) == 0
+    upright, on_head = json.loads(figures.read_text(encoding="utf-8"))["tilt"]["tilts"]
+    assert upright["still found"]["value"] == upright["film found"]["value"] == 1.0
+    assert on_head["still read"]["value"] == on_head["film read"]["value"] == 0.0
+    assert "| 180 |" in capsys.readouterr().out

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tools.common.errors import ToolError
-from tools.robustness.booted import cli, journal, root, trials
+from tools.robustness.booted import box, cli, journal, root, trials
 from tools.robustness.booted.journal import Allowed, Entry
 
 
@@ -77,10 +80,14 @@ def test_the_kernel_log_of_the_run_is_searched() -> None:
         "[  100.500000] EXT4-fs (loop0): unmounting filesystem.",
         "[  101.000000] audit: type=1326 audit(1.0:2): comm=\"python\" syscall=41",
         "[  102.000000] python[7]: segfault at 0 ip 0",
+        "[  103.000000] traps: python[70] trap invalid opcode ip:0",
+        "[  104.000000] audit: type=1326 audit(1.0:3): uid=0 pid=70 comm=\"python\" syscall=42",
     ))  # fmt: skip
-    found = journal.kernel(text, 50.0)
+    found = journal.kernel(text, 50.0, {7})
     assert len(found) == 2
-    assert "syscall=41" in found[0]
+    assert "syscall=41" in found[0], "which process it was is not said"
+    assert "segfault" in found[1]
+    assert len(journal.kernel(text, 50.0, {7, 70})) == 4
 
 
 def test_the_busiest_minute_is_found() -> None:
@@ -88,6 +95,105 @@ def test_the_busiest_minute_is_found() -> None:
     found = [entry("x", at=each) for each in times]
     assert journal.a_minute(found, "fleeting-perceive.service") == 4
     assert journal.a_minute(found, "fleeting-uplink.service") == 0
+
+
+class Journal:
+    """A container with one line in its journal, and journalctl's whole seconds."""
+
+    def __init__(self, folder: Path, at: float) -> None:
+        self.root, self._at = folder, at
+        for each in ("opt", "etc/mosquitto/conf.d"):
+            (folder / each).mkdir(parents=True)
+
+    def sure(self, *words: str) -> str:
+        if words[0] != "journalctl":
+            return ""
+        since = next(each for each in words if each.startswith("--since=@"))
+        asked = int(since.removeprefix("--since=@"))
+        return (
+            line("Refused.", self._at, UNIT="fleeting-reboot.service") if self._at >= asked else ""
+        )
+
+
+def test_no_line_is_lost_to_whole_seconds(tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    library.touch()
+    tried = box.Box(Journal(tmp_path / "root", 100.75), library)  # type: ignore[arg-type]
+    assert [each.text for each in tried.journal(100.625)] == ["Refused."]
+    assert tried.journal(100.875) == []
+
+
+def test_what_arrived_is_read_where_the_listener_writes_it(tmp_path: Path) -> None:
+    library, place = tmp_path / "library", tmp_path / "root"
+    library.touch()
+    tried = box.Box(Journal(place, 0.0), library)  # type: ignore[arg-type]
+    (place / "etc/systemd/system").mkdir(parents=True)
+    assert tried.summaries() == []
+    tried.listen()
+    unit = (place / "etc/systemd/system" / box.LISTENER).read_text()
+    written = re.search(r"^StandardOutput=append:/(.+)$", unit, re.MULTILINE)
+    assert written is not None
+    assert "%%U %%t %%p" in unit, "a lone % is systemd's own"
+    (place / written[1]).parent.mkdir(parents=True)
+    (place / written[1]).write_bytes(
+        b'7.5 fleeting/a/summary {"boot": "b"}\n8 fleeting/a/meta {}\n9 fleeting/a/summary {"half'
+    )
+    assert tried.summaries() == [(7.5, b'{"boot": "b"}')]
+
+
+def test_a_disk_is_mended_once_nothing_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    held = ["/dev/loop0", "/dev/loop0", ""]
+
+    def run(*words: str) -> str:
+        done.append(words[0])
+        return held.pop(0) if words[0] == "losetup" else ""
+
+    def mend(words: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        done.append(words[0])
+        return subprocess.CompletedProcess(words, 1)
+
+    disk = box.Disk(tmp_path, tmp_path / "root", run)
+    monkeypatch.setattr(subprocess, "run", mend)
+    done.clear()
+    disk.check()
+    assert done == ["umount", "losetup", "losetup", "losetup", "e2fsck", "mount"]
+    monkeypatch.setattr(box, "_RELEASED", 0.0)
+    held.extend(["/dev/loop0", "/dev/loop0"])
+    with pytest.raises(ToolError, match="still mounted"):
+        disk.check()
+
+
+_MOUNTS = """
+import sys
+from tools.common.errors import ToolError
+from tools.robustness.booted import root
+try:
+    root.apart()
+except ToolError:
+    print("refused", flush=True)
+    sys.exit()
+root.run("mount", "-t", "tmpfs", "none", sys.argv[1])
+print(sys.argv[1] in open("/proc/self/mountinfo").read(), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+def test_what_the_trial_mounts_is_its_own(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _MOUNTS, str(tmp_path)], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True,
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        said = child.stdout.readline().strip()
+        if said == "refused":
+            pytest.skip("this root may have no mounts of its own")
+        seen = str(tmp_path) in Path("/proc/self/mountinfo").read_text()
+        child.communicate()
+    assert (said, seen) == ("True", False)
 
 
 def test_pip_settings_are_borrowed_and_local_places_bound(monkeypatch: pytest.MonkeyPatch) -> None:

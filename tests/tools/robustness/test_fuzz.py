@@ -74,7 +74,7 @@ def test_bytes_that_are_no_mqtt_raise_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.uplink.connection.CONNECT_TIMEOUT", 0.2)
-    monkeypatch.setattr("agent.uplink.process.SUBSCRIBE_COOLDOWN", 0.0)
+    monkeypatch.setattr("agent.uplink.subscriptions.SUBSCRIBE_COOLDOWN", 0.0)
     port = free_port()
     config = agent_config(tmp_path, port)
     fill(config, 3)

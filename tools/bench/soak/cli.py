@@ -10,8 +10,8 @@ from tools.common.progress import bar
 from tools.common.tables import columns, text
 
 _TITLES = {
-    "frames": "every frame: the clip over and over at full speed; slopes for 24 h of frames at "
-    "30 fps, extrapolated",
+    "frames": "every frame: the clip over and over at full speed, up to 24 h of frames at 30 fps, "
+    "in windows of a minute, fifteen times a site's; slopes for 24 h of frames",
     "camera": "a camera at 30 fps, by the wall clock; slopes for 24 h, extrapolated",
     "day": "a day's windows: 15 minutes each, a visit in each; slopes for 24 h of media time",
     "week": "without a broker: 15-minute windows, a visit in each; slopes for a day of media time",
@@ -25,7 +25,8 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
         parents=[shared],
         help="what both processes hold over a day of frames, or a week without a broker",
         description="Runs the real processes with a Mosquitto and a subscriber, and prints the "
-        "slope of memory, descriptors, threads and outbox with a 95 % interval. A slope is flat "
+        "slope of memory, descriptors, threads and outbox with a 95 % interval; how much they grew "
+        "in the first 15 minutes, or third of the run, stands apart as settling. A slope is flat "
         "where its interval lies below the bound and reaches 0, in bounds where it lies between, "
         "GROWS where it lies above 0 even at 99.8 % and is not in bounds; 'none seen': the run was "
         "too short to say more. Exit code 1 where something grows, is left over, or a summary did "
@@ -36,7 +37,7 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--minutes", type=float, default=10.0, metavar="N",
-        help="of every frame at full speed and of a camera; default: 10",
+        help="of every frame at full speed, at most, and of a camera; default: 10",
     )  # fmt: skip
     parser.add_argument(
         "--frames", type=int, metavar="N",
@@ -68,20 +69,22 @@ def soak_text(report: dict[str, Any]) -> str:
     parts = [line(report["machine"])]
     for phase in report["phases"]:
         table = columns(
-            "for a day", "of", "level", "slope", "95 % interval", "bound", "verdict",
+            "for a day", "of", "level", "settling", "slope", "95 % interval", "bound", "verdict",
             words=("of", "verdict"),
         )  # fmt: skip
         for row in phase["rows"]:
             ends = "-" if row["low"] is None else f"{row['low']:+.2f} .. {row['high']:+.2f}"
+            before = "-" if row["settling"] is None else f"{row['settling']:+.2f}"
             table.add_row(
-                row["what"], row["of"], f"{row['level']:.1f}", f"{row['slope']:+.3f}", ends,
+                row["what"], row["of"], f"{row['level']:.1f}", before, f"{row['slope']:+.3f}", ends,
                 f"{row['bound']:g}", row["verdict"],
             )  # fmt: skip
         came = phase["came"]
         last, most = phase["memory_mb"]
         lines = [
-            f"{phase['frames']} frames in {phase['seconds']} s, {phase['samples']} samples, the "
-            f"first third left out; {phase['ms_per_frame']:g} ms of processor time a frame",
+            f"{phase['frames']} frames in {phase['seconds']} s, {phase['samples']} samples, "
+            f"{phase['settling_s']} s of settling; {phase['ms_per_frame']:g} ms of processor time "
+            "a frame",
             f"all processes, libraries once: {last:g} MB at the end, at most {most:g} MB (sum of "
             f"PSS: {phase['pss_mb']:g} MB); the design's figure is "
             f"{report['most_mb']:g} MB: " + ("kept" if most <= report["most_mb"] else "EXCEEDED"),
@@ -89,6 +92,8 @@ def soak_text(report: dict[str, Any]) -> str:
             f"{came['repeated']} more than once, {came['disordered']} out of order, "
             f"{came['other']} altered; processes left over: {phase['other_processes']}",
         ]
+        if phase["phase"] == "frames":
+            lines[0] += f"; {phase['hours_of_frames']:g} h of frames at 30 fps"
         if "waiting" in phase:
             kept = phase["kept_days"]
             used = phase["used_mib"]

@@ -12,8 +12,9 @@ from tools.bench.soak.device import PARTS, Sample
 from tools.common.processes import together
 from tools.common.slope import slope
 
-WARM = 1 / 3
-"""Share of a run whose samples are left out: what is allocated once."""
+SETTLING = 900.0
+"""Seconds at the start, at most a third of the run, in which what is allocated once is allocated:
+no slope is fitted to them, their growth is said apart."""
 _CERTAIN = 0.998
 """Confidence at which something is said to grow: of the two dozen series of a run none should be
 accused by chance."""
@@ -32,10 +33,10 @@ BOUNDS = {
 def growth(
     samples: Sequence[Sample], hours: float, *, empties: bool = True
 ) -> list[dict[str, Any]]:
-    """A row for each series: `what`, `of` (a process, or the device), `level`, `slope` for a day
-    and its 95 % interval, `bound`, `verdict`. `hours`: wall time in which a day of frames passes;
-    `empties`: whether the outbox is emptied meanwhile, else its size is not judged."""
-    kept = samples[int(WARM * len(samples)) :]
+    """A row for each series: `what`, `of` (a process, or the device), `level`, `settling` (by how
+    much it grew before it settled), `slope` for a day and its 95 % interval, `bound`, `verdict`.
+    `hours`: wall time in which a day of frames passes; `empties`: whether the outbox is emptied
+    meanwhile, else its size is not judged."""
     series: list[tuple[str, str, Callable[[Sample], float | None]]] = [
         ("memory, MiB", part, partial(_mebibytes, part)) for part in PARTS
     ]
@@ -50,8 +51,13 @@ def growth(
             ("outbox, MiB", "device", lambda each: each.database / 2**20),
         ]
     series.append(("write-ahead log, MiB", "device", lambda each: each.wal / 2**20))
-    rows = (_row(what, of, kept, value, hours) for what, of, value in series)
+    rows = (_row(what, of, samples, value, hours) for what, of, value in series)
     return [each for each in rows if each is not None]
+
+
+def settling(samples: Sequence[Sample]) -> float:
+    """Seconds of a run that are left out."""
+    return min(SETTLING, (samples[-1].at - samples[0].at) / 3)
 
 
 def whole(sample: Sample) -> float:
@@ -75,7 +81,13 @@ def _row(
     value: Callable[[Sample], float | None],
     hours: float,
 ) -> dict[str, Any] | None:
-    found = [(each.at / 3600, read) for each in samples if (read := value(each)) is not None]
+    settled = samples[0].at + settling(samples)
+    before = [read for each in samples if each.at < settled and (read := value(each)) is not None]
+    found = [
+        (each.at / 3600, read)
+        for each in samples
+        if each.at >= settled and (read := value(each)) is not None
+    ]
     if not found:
         return None
     day, wider = slope(found).times(hours), slope(found, confidence=_CERTAIN).times(hours)
@@ -83,6 +95,7 @@ def _row(
     return {
         "what": what, "of": of,
         "level": round(statistics.median(read for _, read in found), 2),
+        "settling": round(found[0][1] - before[0], 2) if before else None,
         "slope": round(day.value, 3),
         "low": round(day.low, 3) if finite else None,
         "high": round(day.high, 3) if finite else None,

@@ -1,8 +1,8 @@
 """A day of frames, a day of visits, a camera, and a week without a broker; real processes.
 
-Three ways to make a day short, since none alone is one: as many frames as the minutes allow, all of
-a visit's work but a part of a day, extrapolated; all of a day's windows with fewer frames in each;
-and a camera that nothing makes faster.
+Three ways to make a day short, since none alone is one: a day's frames at full speed, or as many as
+the minutes allow, extrapolated; all of a day's windows with fewer frames in each; and a camera that
+nothing makes faster.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agent.base.assets import CLIP
 from tools.bench.soak.arrivals import Arrivals
 from tools.bench.soak.device import Device, Sample
 from tools.bench.soak.film import days
-from tools.bench.soak.growth import growth, whole
+from tools.bench.soak.growth import growth, settling, whole
 from tools.common.faulty_camera import build, compiler
 from tools.common.machine import machine
 from tools.common.mosquitto import Mosquitto, program
@@ -30,6 +30,8 @@ FPS = 30
 """Of the clip, and of a day's frames."""
 MOST = 200.0
 """MB that the processes of a device may hold together: the design's figure."""
+_SHORT = 60
+"""Seconds of a window where frames are what counts."""
 _WINDOW = 900
 """Seconds of a window where a day's windows are what counts."""
 _PATIENCE = 120.0
@@ -41,7 +43,7 @@ class Options:
     hours: float = 24.0
     """Of media time, in windows of a quarter of an hour."""
     minutes: float = 10.0
-    """Of every frame at full speed, and of the camera."""
+    """Of every frame at full speed, until a day's frames were seen, and of the camera."""
     frames: int = 150
     """In each window of the day or week."""
     interval: float = 2.0
@@ -78,7 +80,8 @@ def _at_full_rate(
 ) -> list[dict[str, Any]]:
     """The clip over and over as fast as it goes, and a camera beside it."""
     film = {"kind": "file", "target": str(CLIP), "pace": "fast", "loop": True}
-    devices = [stack.enter_context(Device(folder / "frames", port, film, window=60))]
+    whole_day = round(DAY / _SHORT)  # more windows than a day has would exceed the day's quota
+    devices = [stack.enter_context(Device(folder / "frames", port, film, window=_SHORT))]
     if compiler() is not None:
         camera = {
             "kind": "v4l2", "target": "/dev/video0", "width": 320, "height": 240, "fps": FPS,
@@ -94,7 +97,10 @@ def _at_full_rate(
     for device in devices:
         device.start()
     end = time.monotonic() + 60 * options.minutes
-    samples = _watch(devices, options.interval, lambda: time.monotonic() >= end, tell)
+    samples = _watch(
+        devices, options.interval,
+        lambda: time.monotonic() >= end or devices[0].count("ledger") >= whole_day, tell,
+    )  # fmt: skip
     phases = []
     for device, mine in zip(devices, samples, strict=True):
         frames = (mine[-1].released - mine[0].released) * device.window * FPS
@@ -248,7 +254,9 @@ def _phase(
         "phase": name,
         "seconds": round(samples[-1].at - samples[0].at),
         "samples": len(samples),
+        "settling_s": round(settling(samples)),
         "frames": frames,
+        "hours_of_frames": round(frames / FPS / 3600, 2),
         "ms_per_frame": round(1000 * sum(processor.values()) / max(1, frames), 3),
         "processor_s": {part: round(each, 1) for part, each in processor.items()},
         "memory_mb": [round(everything[-1], 1), round(max(everything), 1)],

@@ -19,7 +19,7 @@ from agent.base.report import COUNT, SECONDS, SUM, Summary, quantize
 from agent.base.vocabulary import AnyCell
 from agent.privacy.policy.rules import Policy
 from agent.privacy.publishing import PublishingRule
-from agent.privacy.release import Releaser
+from agent.privacy.releaser import Releaser
 from agent.privacy.window import OUTCOMES, POLARITIES, ExactCounts, Window
 from tools.bench.worlds.visitors import Layout, Numbers
 from tools.common.errors import ToolError

@@ -7,21 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agent.base.report import (
-    AttentionCounts,
-    ChannelCounts,
-    ClippedSum,
-    ClosedModel,
-    DwellCounts,
-    ExpressionCounts,
-    MicroCounts,
-    SentimentCounts,
-    SpeechCounts,
-    ToneCounts,
-    VisitTones,
-)
 from agent.base.vocabulary import AnyCell
-from tools.fleet.export.noise import CELLS, SECONDS, Told, deviation, scales
+from agent.desk.read.figures import CELL_FIGURES
+from agent.desk.read.noise import CELLS, SECONDS, Told, deviation, scales
 
 Type = Literal["text", "integer", "number", "truth", "time"]
 """`time`: Unix seconds in the database; a timestamp in Parquet, ISO 8601 in CSV."""
@@ -66,32 +54,6 @@ class Kind:
     """Columns that `compute` reads and nobody is shown."""
 
 
-_SHAPES: dict[AnyCell, type[ClosedModel]] = {
-    "expression": ExpressionCounts,
-    "valence": ClippedSum,
-    "arousal": ClippedSum,
-    "attention": AttentionCounts,
-    "dwell": DwellCounts,
-    "micro": MicroCounts,
-    "tone": VisitTones,
-    "speech": SpeechCounts,
-    "voice_valence": ClippedSum,
-    "voice_arousal": ClippedSum,
-    "words": SentimentCounts,
-    "fused": SentimentCounts,
-    "channels": ChannelCounts,
-    "room_tone": ToneCounts,
-    "room_words": SentimentCounts,
-}
-CELL_COLUMNS: dict[AnyCell, tuple[str, ...]] = {
-    cell: tuple(f"{cell}_{name}" for name in _SHAPES[cell].model_fields if name != "clip")
-    if cell in _SHAPES
-    else (cell,)
-    for cell in CELLS
-}
-"""The numbers of each cell, as the table `slots` names them."""
-
-
 def _summary_noise(row: Row) -> Row:
     told = Told.of(json.loads(row["body"]))
     return {"noised": told.epsilon_milli > 0, **_visits_noise(told, row)}
@@ -111,7 +73,7 @@ def _slot_noise(row: Row) -> Row:
         frozenset(cell for cell, _, reason in pairs if reason == "policy"),
         frozenset(
             cell
-            for cell, names in CELL_COLUMNS.items()
+            for cell, names in CELL_FIGURES.items()
             if any(row[name] is not None for name in names)
         ),
         row["voice"],
@@ -192,7 +154,7 @@ _SLOTS = Kind(
         *(
             column
             for cell in CELLS
-            for column in (*(_number(cell, name) for name in CELL_COLUMNS[cell]), _scale(cell))
+            for column in (*(_number(cell, name) for name in CELL_FIGURES[cell]), _scale(cell))
         ),
         _SPREAD,
     ),

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from agent.host import heartbeat
 from tools.common.errors import ToolError
-from tools.common.mosquitto import die_with_parent
 from tools.robustness.booted.container import Container
 from tools.robustness.booted.journal import Entry, entries
 from tools.robustness.booted.root import HOME, SOURCE
@@ -29,6 +28,8 @@ WATCHDOG = 20
 WINDOW = 10
 FIRST = 900.0
 """Seconds until the first start is ready: kernels are compiled (the unit's TimeoutStartSec=)."""
+_RELEASED = 60.0
+"""Seconds until nothing holds a file system that was unmounted."""
 _LIBRARY, _CONTROL = "/opt/faulty_camera.so", f"{STATE}/faulty"
 _FAULT, _OPENS, _PID, _LASTING = 0, 4, 12, 16
 _CLIP = f"{HOME}/agent/base/assets/clip.mp4"
@@ -48,6 +49,18 @@ backoff_max = 5.0
 """
 _BROKER = "autosave_on_changes true\nautosave_interval 1\n"
 """What it acknowledged is on its disk, also when it is killed."""
+LISTENER = "listener.service"
+_ARRIVALS = "/var/log/arrivals"
+_LISTENER = f"""[Unit]
+After=mosquitto.service
+[Service]
+ExecStart=mosquitto_sub -h 127.0.0.1 -V mqttv5 -c -i booted -q 1 -t fleeting/# -F "%%U %%t %%p"
+StandardOutput=append:{_ARRIVALS}
+Restart=always
+RestartSec=1
+[Install]
+WantedBy=multi-user.target
+"""
 FILE = f'kind = "file"\ntarget = "{_CLIP}"\npace = "realtime"\nloop = true'
 CAMERA = 'kind = "v4l2"\ntarget = "/dev/video0"\nwidth = 320\nheight = 240\nfps = 15'
 
@@ -65,10 +78,9 @@ class Service:
 class Box:
     """One container, over its reboots. Raises `ToolError`."""
 
-    def __init__(self, container: Container, library: Path, folder: Path) -> None:
+    def __init__(self, container: Container, library: Path) -> None:
         self.container = container
-        self._arrivals = folder / "arrivals"
-        self._sub: subprocess.Popen[bytes] | None = None
+        self._arrivals = container.root / _ARRIVALS.lstrip("/")
         self._control: mmap.mmap | None = None
         target = container.root / _LIBRARY.lstrip("/")
         target.write_bytes(library.read_bytes())
@@ -167,20 +179,12 @@ class Box:
         return (beat.progress or 0.0) if beat is not None else 0.0
 
     def listen(self) -> None:
-        """Write down what arrives at the broker, from now on and over interruptions."""
-        words = ["mosquitto_sub", "-h", "127.0.0.1", "-V", "mqttv5", "-c", "-i", "booted",
-                 "-q", "1", "-t", "fleeting/#", "-F", "%U %t %p"]  # fmt: skip
-        with self._arrivals.open("ab") as out:
-            self._sub = subprocess.Popen(
-                self.container.command(words), stdin=subprocess.DEVNULL, stdout=out,
-                stderr=subprocess.DEVNULL, preexec_fn=die_with_parent,
-            )  # fmt: skip
-
-    def deaf(self) -> None:
-        """Stop listening; the broker keeps what comes."""
-        if self._sub is not None:
-            self._sub.terminate()
-            self._sub.wait()
+        """Write down what arrives at the broker, from now on and over interruptions and reboots. A
+        unit of the container's own, which ends with it: what is entered from outside is stopped in
+        a shutdown, with the nsenter(1) that waits for it, and the container never ends."""
+        path = self.container.root / f"etc/systemd/system/{LISTENER}"
+        path.write_text(_LISTENER)
+        self.container.sure("systemctl", "enable", "--now", LISTENER)
 
     def summaries(self) -> list[tuple[float, bytes]]:
         """Unix time and bytes of each copy that arrived."""
@@ -210,7 +214,7 @@ class Box:
         """Of our units, of all boots, from some Unix time on."""
         said = self.container.sure("journalctl", "--output=json", "--no-pager",
                                    "--output-fields=UNIT,_SYSTEMD_UNIT,MESSAGE,SYSLOG_IDENTIFIER,"
-                                   "_COMM,PRIORITY", f"--since=@{since:.0f}")  # fmt: skip
+                                   "_COMM,PRIORITY", f"--since=@{int(since)}")  # fmt: skip
         return [each for each in entries(said) if each.time >= since]
 
     def says(self, words: str, since: float) -> bool:
@@ -253,6 +257,12 @@ class Disk:
     def check(self) -> None:
         """As a boot does: repair, and mount again."""
         self._run("umount", str(self._place))
+        # the kernel takes down the mounts of what has just ended in its own time
+        deadline = time.monotonic() + _RELEASED
+        while self._run("losetup", "--noheadings", "--associated", str(self._file)).strip():
+            if time.monotonic() > deadline:
+                raise ToolError(f"{self._file} is still mounted somewhere.")
+            time.sleep(0.1)
         done = subprocess.run(["e2fsck", "-p", str(self._file)], capture_output=True, check=False)
         if done.returncode > 1:
             raise ToolError(f"e2fsck could not repair: {done.stdout.decode()[-300:]}")

@@ -25,7 +25,7 @@ REBOOTS = 133
 _CALLS = "bpf seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self @keyring"
 """Besides what it lets through by itself: what a machine's systemd and the agent use."""
 _BOOT = 180.0
-_END = 60.0
+_END = 180.0
 _POLL = 0.2
 _UPTIME = 60
 """Seconds that the machine has run, for its processes, when the container starts."""
@@ -55,6 +55,8 @@ class Container:
         self._process: subprocess.Popen[bytes] | None = None
         self._group = _unified() / f"fleeting-booted-{os.getpid()}"
         """Control group of all that runs in it, so that all can be ended."""
+        self.seen: set[int] = set()
+        """Process ids, on this machine, of what ran in it while it was waited for."""
         self.first = 0
         """Process id of its systemd on this machine."""
 
@@ -163,11 +165,14 @@ class Container:
         return Path(f"/proc/{self.first}/root") / name.lstrip("/")
 
     def ended(self, seconds: float) -> int | None:
-        """The exit code of systemd-nspawn; None where it still runs after that long."""
+        """The exit code of systemd-nspawn, with nothing left of what ran in it; None where it still
+        runs after that long. Raises `ToolError`."""
         try:
-            return self.process.wait(seconds)
+            code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
+        self._clear()
+        return code
 
     def stop(self) -> int | None:
         """Switch it off as a person does; the exit code."""
@@ -182,11 +187,9 @@ class Container:
             (self._group / "cgroup.kill").write_text("1")  # Linux 5.14
         deadline = time.monotonic() + _END
         while self._group.is_dir():
-            for each in sorted(self._group.rglob("*/"), reverse=True):
+            for each in reversed(_groups(self._group)):
                 with contextlib.suppress(OSError):
                     each.rmdir()
-            with contextlib.suppress(OSError):
-                self._group.rmdir()
             if time.monotonic() > deadline:
                 raise ToolError(f"Processes of the container do not end: {self._group}.")
             time.sleep(_POLL)
@@ -194,11 +197,18 @@ class Container:
     def wait(self, done: Callable[[], bool], seconds: float) -> bool:
         """Until something is so, for at most that long, and only while the container runs."""
         deadline = time.monotonic() + seconds
-        while not done():
+        while True:
+            self._look()
+            if done():
+                return True
             if time.monotonic() > deadline or self.process.poll() is not None:
                 return False
             time.sleep(_POLL)
-        return True
+
+    def _look(self) -> None:
+        for each in _groups(self._group):
+            with contextlib.suppress(OSError):
+                self.seen.update(map(int, (each / "cgroup.procs").read_text().split()))
 
 
 def _unified() -> Path:
@@ -208,6 +218,11 @@ def _unified() -> Path:
         if kind == "cgroup2":
             return Path(place)
     raise ToolError("No control groups of version 2 are mounted here (mount -t cgroup2).")
+
+
+def _groups(group: Path) -> list[Path]:
+    """One and those below it, which come and go meanwhile; each before those below it."""
+    return [Path(place) for place, _, _ in os.walk(group)]
 
 
 def _below(pid: int) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 WARNING = 4
@@ -24,6 +24,7 @@ _BROKEN = re.compile(
 """What no fault excuses: an error that nobody handled, a system call that nobody expected."""
 
 _KERNEL = re.compile(r"\[\s*([0-9]+\.[0-9]+)\] (.*(?:type=1326|segfault at|traps: ).*)")
+_PROCESS = re.compile(r"\bpid=([0-9]+)|\[([0-9]+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,15 @@ def broken(found: Iterable[Entry]) -> list[str]:
     return [f"{each.unit}: {each.text}" for each in found if _BROKEN.search(each.text)]
 
 
-def kernel(text: str, since: float) -> list[str]:
-    """Refused system calls and crashes in what dmesg(1) says, from that uptime on, seconds."""
-    found = [_KERNEL.match(line) for line in text.splitlines()]
-    return [each[2] for each in found if each is not None and float(each[1]) >= since]
+def kernel(text: str, since: float, ours: Container[int]) -> list[str]:
+    """Refused system calls and crashes of `ours`, process ids, in what dmesg(1) says, from that
+    uptime on, seconds. Those of other programs of the machine are theirs."""
+    found = []
+    for match in filter(None, map(_KERNEL.match, text.splitlines())):
+        process = _PROCESS.search(match[2])
+        if float(match[1]) >= since and (process is None or int(process[1] or process[2]) in ours):
+            found.append(match[2])
+    return found
 
 
 def unexpected(found: Iterable[Entry], allowed: Iterable[Allowed]) -> list[str]:

@@ -4,6 +4,7 @@ it. The Python environment in it is made as the product makes it."""
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import shlex
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent.host.sandbox import kernel
 from tools.common import debian
 from tools.common.errors import ToolError
 from tools.common.files import ROOT
@@ -33,7 +35,7 @@ PROGRAMS = {
 SOURCE = "/src"
 """Where the clone is in the container, read-only."""
 HOME = "/opt/fleeting"
-SHARED = ("--register=no", "--keep-unit", "--quiet", "--machine=fleeting-booted")
+SHARED = ("--register=no", "--keep-unit", "--quiet", f"--machine=fleeting-booted-{os.getpid()}")
 """Of every systemd-nspawn: no systemd of this machine is asked."""
 _ENVIRONMENT = f"""
 set -e
@@ -44,6 +46,7 @@ sh {HOME}/tools/setup-venv
 {HOME}/.venv/bin/python -m compileall -qq -j 0 {HOME}/.venv/lib || true
 """
 _HOUR = 3600.0
+_CLONE_NEWNS = 0x20000
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 
 
@@ -74,6 +77,15 @@ def _has(name: str) -> bool:
     return shutil.which(name) is not None
 
 
+def apart() -> None:
+    """Give this process mounts of its own. A program with mounts of its own (unshare(1), another
+    container) that is started meanwhile would else take a copy of ours along, and what is unmounted
+    here would stay mounted there. Raises `ToolError`."""
+    if kernel.LIBC.unshare(_CLONE_NEWNS):
+        raise ToolError(f"No mounts of its own: {os.strerror(ctypes.get_errno())}.")
+    run("mount", "--make-rprivate", "/")
+
+
 def make(folder: Path) -> Path:
     """The root in `folder`, made where it is not whole, with the environment that this clone asks
     for. Raises `ToolError`."""
@@ -87,7 +99,7 @@ def make(folder: Path) -> Path:
         _debootstrap(root, folder / "debootstrap.log")
         complete.touch()
     if not (root / HOME.lstrip("/") / ".venv/.fleeting-complete").is_file():
-        print("booted: making its Python environment (some minutes, 950 MB)", file=sys.stderr)
+        print("booted: making its Python environment (some minutes, 1 GB)", file=sys.stderr)
     _environment(root, folder / "environment.log")
     return root
 

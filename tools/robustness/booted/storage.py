@@ -18,9 +18,11 @@ from tools.robustness.booted.rows import READY, SUMMARY, Row
 from tools.robustness.crash import check
 
 FULL = 75.0
-"""Seconds for which the disk stays full."""
+"""Seconds for which the disk stays full once that was noticed."""
 READ_ONLY = 40.0
-GIVES_UP = 480.0
+NO_SPACE, NO_WRITES = r"(?i)full|space", r"(?i)read-?only|ioerr"
+"""What the journal is to name."""
+GIVES_UP = 1800.0
 """Seconds for five ends of perceive, each after four tries of a camera."""
 LINES_A_MINUTE = 30
 """That a service in trouble may write."""
@@ -32,6 +34,7 @@ def full(box: Box, disk: Disk) -> list[Row]:
     before, since = box.stored(), time.time()
     restarts = {unit: box.service(unit).restarts for unit in BOTH}
     box.container.run(["sh", "-c", f"cat /dev/zero >{DATA}/fill"], 60.0)
+    _noticed(box, NO_SPACE, since)
     time.sleep(FULL)
     states = [box.service(unit).state for unit in BOTH]
     found = box.journal(since)
@@ -43,7 +46,12 @@ def full(box: Box, disk: Disk) -> list[Row]:
     again = sum(box.service(unit).restarts - restarts[unit] for unit in BOTH)
     row = _kept(box, before, f"disk full for {FULL:.0f} s", taken if came else None,
                 f"{again} restarts meanwhile", came)  # fmt: skip
-    return [row, _named(found, "disk full", r"(?i)full|space", states)]
+    return [row, _named(found, "disk full", NO_SPACE, states)]
+
+
+def _noticed(box: Box, words: str, since: float) -> None:
+    """Wait until a service says so in the journal; what needs no room notices nothing."""
+    box.wait(lambda: any(re.search(words, each.text) for each in box.journal(since)), SUMMARY)
 
 
 def _kept(
@@ -85,10 +93,11 @@ def read_only(box: Box, disk: Disk) -> list[Row]:
     box.container.wait(lambda: len(box.stored().waiting) >= 2, SUMMARY)
     before, since = box.stored(), time.time()
     disk.fail()
+    _noticed(box, NO_WRITES, since)
     time.sleep(READ_ONLY)
     states = [box.service(unit).state for unit in BOTH]
     found = box.journal(since)
-    rows = [_named(found, "file system read-only", r"(?i)read-?only|ioerr", states)]
+    rows = [_named(found, "file system read-only", NO_WRITES, states)]
     known = set(box.arrived())
     boot = box.container.sure("cat", "/proc/sys/kernel/random/boot_id")
     taken = _boot_again(box, lambda: disk.check())
@@ -101,13 +110,11 @@ def read_only(box: Box, disk: Disk) -> list[Row]:
 def _boot_again(box: Box, between: Callable[[], None], *, off: bool = True) -> float | None:
     """Switch it off, or wait until it has done so itself; boot it. Seconds until both services are
     ready."""
-    box.deaf()
     if off and box.container.stop() is None:
         raise ToolError("The container does not switch itself off.")
     between()
     began = time.monotonic()
     box.container.boot()
-    box.listen()
     ready = box.wait(lambda: all(box.active(unit) for unit in BOTH), READY)
     return None if ready is None else time.monotonic() - began
 
@@ -140,7 +147,7 @@ def reboot(box: Box, disk: Disk) -> list[Row]:
     ):
         since = time.time()
         _ask(box, asks)
-        told = box.wait(lambda w=words, s=since: box.says(w, s), 30.0)  # type: ignore[misc]
+        told = box.wait(lambda w=words, s=since: box.says(w, s), READY)  # type: ignore[misc]
         stays = box.container.ended(10.0) is None
         rows.append(Row(what, None, f"{'refused' if told is not None else 'not refused'} in words, "
                         f"the machine {'stays up' if stays else 'restarted'}",

@@ -60,7 +60,7 @@ def clean(box: Box, since: float) -> list[Row]:
     failed = box.container.sure("systemctl", "--failed", "--plain", "--no-legend").splitlines()
     box.container.sure("systemctl", "stop", "fleeting.target", *BOTH)
     left = box.leftover()
-    found, kernel = box.journal(), journal.kernel(run("dmesg"), since)
+    found, kernel = box.journal(), journal.kernel(run("dmesg"), since, box.container.seen)
     wrong = [*journal.remarks(found), *journal.broken(found), *journal.unexpected(found, ALLOWED)]
     return [
         Row("journal of all boots", None, "; ".join(wrong[:5]) or f"{len(found)} lines of our "

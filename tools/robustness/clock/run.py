@@ -21,7 +21,7 @@ from agent.base.types import Perceived
 from agent.perceive.slots import SlotQuota
 from agent.privacy.policy.quiet_hours import QuietHours
 from agent.privacy.policy.rules import resolve
-from agent.privacy.release import Releaser
+from agent.privacy.releaser import Releaser
 from agent.wall.outbox import Outbox
 from tools.common.files import in_memory
 from tools.common.machine import machine

@@ -30,7 +30,8 @@ from agent.perceive.status import PerceiveReport, StatusReporter
 from agent.perceive.summary_store import SummaryStore
 from agent.privacy.noise import discrete_laplace
 from agent.privacy.policy.rules import Policy, resolve
-from agent.privacy.release import PendingRelease, ReleaseContext, Released, release
+from agent.privacy.release import PendingRelease, ReleaseContext, release
+from agent.privacy.releaser import Released
 from agent.privacy.window import ExactCounts, Window
 from agent.uplink.inbound import EventCounter
 from agent.uplink.receipt.book import ReceiptBook

@@ -90,11 +90,11 @@ class Fleet:
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
-        assert ready.wait(20)
+        assert ready.wait(60)
 
         def end() -> None:
             stop.set()
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive()
 
         self.stack.callback(end)

@@ -135,7 +135,7 @@ class LiveFleet(Fleet):
     def close(self) -> None:
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(30)
+            self._thread.join(60)
         self.stop_broker()
 
     def _serve(self) -> None:

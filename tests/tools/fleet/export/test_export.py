@@ -12,16 +12,17 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from agent.desk.read.figures import CELL_FIGURES
+from agent.desk.read.noise import CELLS, SECONDS
 from agent.privacy.window import SENSITIVITY
+from tests.desk.read.test_noise import policy
 from tests.summaries import LISTENING, summary
 from tests.summaries import POLICY as DEMO
-from tests.tools.fleet.export.test_noise import policy
 from tests.tools.fleet.filled import NOW, add_device, add_job, busy, insert, say
 from tools.fleet.cli import main
 from tools.fleet.export import write
 from tools.fleet.export.cli import KINDS as NAMES
-from tools.fleet.export.columns import CELL_COLUMNS, KINDS
-from tools.fleet.export.noise import CELLS, SECONDS
+from tools.fleet.export.columns import KINDS
 from tools.fleet.store import Store, open_store
 
 Reports = pytest.CaptureFixture[str]
@@ -118,7 +119,7 @@ def test_each_count_says_how_much_noise_it_carries(store: Store, tmp_path: Path)
     assert {row["visits_deviation"] for row in exact} == {"0"}
     counts = KINDS["slots"].columns
     noisy = {column.name: column for column in counts if column.noise}
-    assert set(noisy) == {name for names in CELL_COLUMNS.values() for name in names}
+    assert set(noisy) == {name for names in CELL_FIGURES.values() for name in names}
     assert noisy["micro_analysable_seconds"].factor == SECONDS
     assert {column.noise for column in noisy.values()} == {f"{cell}_b" for cell in CELLS}
     assert export(tmp_path, "slots", "--device", "box-2", "--out", str(out)) == 0

@@ -15,6 +15,7 @@ from tests.tools.fleet.repository.conftest import Fleet as Repository
 from tools.fleet.cli import main
 from tools.fleet.controller import intake, rollouts
 from tools.fleet.operate.watch import line, picture, state
+from tools.fleet.repository import keys
 from tools.fleet.store import Store, open_store
 
 pytestmark = pytest.mark.slow
@@ -269,7 +270,10 @@ def test_what_cannot_be_rolled_out(desk: Desk, words: tuple[str, ...], why: str)
     assert not desk.store.execute("SELECT * FROM rollouts")
 
 
-def test_only_what_is_published_is_rolled_out(five: Desk, tmp_path: Path) -> None:
+def test_only_what_is_published_is_rolled_out(
+    five: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "COST", 2**8)  # else seconds for each key that is opened
     repository = Repository(tmp_path)
     repository.folder.mkdir()
     url = (five.folder / "fleet.toml").read_text()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, get_args
 
 from agent.base.vocabulary import AnyCell, Cell, HeardCell, PolicyName
@@ -56,7 +57,8 @@ class Told:
         )
 
 
-def scales(told: Told) -> dict[AnyCell, float]:
+@lru_cache(maxsize=256)
+def scales(told: Told) -> Mapping[AnyCell, float]:
     """b of each cell that has numbers; 0 where no noise was added."""
     if not told.epsilon_milli:
         return dict.fromkeys(told.present, 0.0)

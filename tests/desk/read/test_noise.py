@@ -14,11 +14,11 @@ import pytest
 
 from agent.base.config import parse
 from agent.base.report import to_json
+from agent.desk.read.noise import Told, deviation, scales
 from agent.privacy.noise import discrete_laplace
 from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.window import SENSITIVITY
 from tests.tools.fleet.filled import busy
-from tools.fleet.export.noise import Told, deviation, scales
 
 POLICIES: dict[str, dict[str, Any]] = {
     "retail-eu": {"notice_shown": True},

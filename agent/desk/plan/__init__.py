@@ -1,0 +1,1 @@
+"""`fleeting plan`: how many days of noised numbers tell a difference."""

@@ -1,0 +1,5 @@
+"""Databases as a collector writes them."""
+
+from tests.tools.fleet.postgres import postgres, store_url
+
+__all__ = ["postgres", "store_url"]
