@@ -43,11 +43,16 @@ class Mosquitto:
         self._config = self._log.with_suffix(".conf")
         # Started by root it would change its user and could not use this folder.
         user = "user root\n" if os.geteuid() == 0 else ""
-        self._config.write_text(f"{user}listener {self.port} 127.0.0.1\n{settings}\n")
+        text = f"{user}listener {self.port} 127.0.0.1\n{settings}\n"
+        self._config.write_text(text)
+        lines = [line.split() for line in text.splitlines()]
+        self._ports = [
+            int(words[1]) for words in lines if words[:1] == ["listener"] and "127.0.0.1" in words
+        ]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it listens. Raises `ToolError`."""
+        """Start it and wait until it listens on all its ports of 127.0.0.1. Raises `ToolError`."""
         command = [program(), "-c", str(self._config)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -55,7 +60,7 @@ class Mosquitto:
                 preexec_fn=die_with_parent,
             )  # fmt: skip
         deadline = time.monotonic() + _START
-        while not listens(self.port):
+        while not all(map(listens, self._ports)):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 words = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
                 raise ToolError(
