@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -18,6 +20,7 @@ _START = 60.0
 _END = 30.0
 """Seconds that a process has to end when asked."""
 _PR_SET_PDEATHSIG = 1
+_PORTS = iter(random.Random().sample(range(10_240, 32_768), 32_768 - 10_240))
 
 
 def installed() -> str | None:
@@ -83,10 +86,14 @@ class Mosquitto:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nothing listens on. Each one once in a process, and none of
+    those that the system gives to clients (ip(7)): before what is to listen on it has started, a
+    connection of somebody else's could take it."""
+    for port in _PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ToolError("No TCP port of 127.0.0.1 is left. End what listens on them.")
 
 
 def listens(port: int) -> bool:
