@@ -26,6 +26,7 @@ from agent.wall.outbox import Outbox
 from tests.fakes import untrusted_clock  # noqa: F401
 from tests.summaries import summary
 from tools.common.mosquitto import Mosquitto, installed
+from tools.common.mqtt_loop import end_loop
 from tools.common.processes import below
 
 DEVICE = "box-7"
@@ -116,7 +117,7 @@ class Listener:
 
     def close(self) -> None:
         self._client.disconnect()
-        self._client.loop_stop()
+        end_loop(self._client)
 
 
 Listen = Callable[..., Listener]

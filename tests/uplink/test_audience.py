@@ -16,6 +16,7 @@ from agent.base.config import AgentConfig
 from agent.uplink.audience import NOBODY, PATIENCE, Audience
 from tests.uplink.conftest import agent_config, depth, eventually, fill
 from tools.common.mosquitto import Mosquitto
+from tools.common.mqtt_loop import end_loop
 
 
 def test_what_nobody_ever_read_is_delivered_once_acknowledged() -> None:
@@ -68,4 +69,4 @@ def test_a_shared_subscription_that_a_broker_forgot_costs_nothing(
     eventually(lambda: sorted(set(found)) == sorted(expected), "the rest arrives")
     eventually(lambda: depth(config) == 0, "and leaves the outbox")
     reader.disconnect()
-    reader.loop_stop()
+    end_loop(reader)

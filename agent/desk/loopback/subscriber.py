@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Any
@@ -85,7 +86,8 @@ class Subscriber:
 
     def _close(self) -> None:
         self._client.disconnect()
-        self._client.loop_stop()
+        with contextlib.suppress(AttributeError):  # paho 2.1, where its thread ends at that moment
+            self._client.loop_stop()
 
     def _on_connect(self, client: mqtt.Client, *_: Any) -> None:
         client.subscribe(self._prefix + "#", qos=1)

@@ -11,6 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from tools.bench.soak.device import Device
 from tools.common.errors import ToolError
+from tools.common.mqtt_loop import end_loop
 
 Key = tuple[str, int]
 """boot, seq"""
@@ -39,7 +40,7 @@ class Arrivals:
 
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
-        self._client.loop_stop()
+        end_loop(self._client)
 
     def count(self, device: Device) -> int:
         """Summaries of a device so far."""

@@ -20,6 +20,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tools.common.errors import ToolError
+from tools.common.mqtt_loop import end_loop
 from tools.fleet.broker import reach
 from tools.fleet.collector.intake import KINDS, Incoming
 from tools.fleet.collector.source import Inbox
@@ -112,7 +113,7 @@ class MqttSource:
             properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = 0
         self._client.disconnect(properties=properties)
-        self._client.loop_stop()
+        end_loop(self._client)
 
     def _on_connect(self, client: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
         if code.is_failure:

@@ -15,6 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from tools.common.mqtt_loop import end_loop
 from tools.fleet.broker import certificates, reach
 from tools.fleet.controller.wanted import Post
 from tools.fleet.settings import BrokerSettings
@@ -73,7 +74,7 @@ class Link:
     def stop(self) -> None:
         """What has not been acknowledged comes again on the next connection."""
         self._client.disconnect()
-        self._client.loop_stop()
+        end_loop(self._client)
         self.connected = False
 
     def take(self, most: int, timeout: float) -> list[Incoming]:

@@ -19,6 +19,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from tools.common.errors import ToolError
+from tools.common.mqtt_loop import end_loop
 from tools.robustness.crash.check import Key, digest, key_of
 
 _SESSION = 86_400
@@ -80,7 +81,7 @@ class Reader:
 
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
-        self._client.loop_stop()
+        end_loop(self._client)
         self._journal.close()
 
     def _on_message(self, client: mqtt.Client, data: Any, message: mqtt.MQTTMessage) -> None:

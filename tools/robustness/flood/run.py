@@ -28,6 +28,7 @@ from tools.common.errors import ToolError
 from tools.common.files import ROOT
 from tools.common.machine import machine
 from tools.common.mosquitto import Mosquitto, program
+from tools.common.mqtt_loop import end_loop
 from tools.robustness.flood.rows import Attacker, Row, insert
 
 DEVICE = "flooded"
@@ -126,7 +127,7 @@ class _Flood:
     def __exit__(self, *_: object) -> None:
         self._uplink.kill()
         self._client.disconnect()
-        self._client.loop_stop()
+        end_loop(self._client)
         self._broker.stop()
 
     def write(self, rows: Iterator[Row], attacker: Attacker) -> None:

@@ -20,6 +20,7 @@ from agent.wall.remote_settings import read
 from tools.common.agent_process import AgentProcess
 from tools.common.errors import ToolError
 from tools.common.mosquitto import Mosquitto, installed
+from tools.common.mqtt_loop import end_loop
 from tools.robustness.fuzz.cases import BASE, Case, Cases
 from tools.robustness.fuzz.run import MOST_RESIDENT, configuration, resident
 from tools.robustness.fuzz.streams import Rogue, streams
@@ -108,7 +109,7 @@ class _Wire:
             yield client
         finally:
             client.disconnect()
-            client.loop_stop()
+            end_loop(client)
 
     def _hear(self, message: mqtt.MQTTMessage) -> None:
         with contextlib.suppress(UnicodeDecodeError):

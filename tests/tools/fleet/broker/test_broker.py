@@ -28,6 +28,7 @@ from agent.wall.outbox import Outbox
 from tests.summaries import meta, summary
 from tests.uplink.conftest import eventually
 from tools.common.mosquitto import free_port, installed, listens
+from tools.common.mqtt_loop import end_loop
 from tools.fleet.broker import certificates
 from tools.fleet.broker.folder import HERE, add_device, add_operator, make_authorities, make_broker
 from tools.fleet.broker.watch import line
@@ -148,11 +149,11 @@ class Client:
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
         eventually(lambda: self.ended, "an end")
-        self._client.loop_stop()
+        end_loop(self._client)
 
     def close(self) -> None:
         self._client.disconnect()
-        self._client.loop_stop()
+        end_loop(self._client)
 
 
 @pytest.fixture(scope="module")

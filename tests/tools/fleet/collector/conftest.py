@@ -17,6 +17,7 @@ from agent.base.report import to_json
 from tests.summaries import summary
 from tests.uplink.conftest import eventually
 from tools.common.mosquitto import Mosquitto, die_with_parent, free_port, installed
+from tools.common.mqtt_loop import end_loop
 from tools.fleet.store import Store, StoreUnavailable, open_store
 
 ROOT = Path(__file__).parents[4]
@@ -142,7 +143,7 @@ class Devices:
 
     def close(self) -> None:
         self._client.disconnect()
-        self._client.loop_stop()
+        end_loop(self._client)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from tests.tools.fleet.collector.conftest import ROOT, body
 from tests.uplink.conftest import eventually
 from tools.common.mosquitto import die_with_parent, free_port, installed, listens
+from tools.common.mqtt_loop import end_loop
 from tools.fleet.broker.folder import add_device, add_operator, make_authorities, make_broker
 from tools.fleet.store import open_store
 
@@ -62,7 +63,7 @@ def test_devices_of_the_fleet_are_collected(tmp_path: Path) -> None:
             eventually(said, "a row")
             assert store.tuples("SELECT device FROM devices") == [("box-7",)]
         device.disconnect()
-        device.loop_stop()
+        end_loop(device)
         running[1].send_signal(signal.SIGTERM)
         assert running[1].wait(30) == 0
     finally:

@@ -15,6 +15,7 @@ from agent.base.report.device import RemoteSettings
 from agent.uplink import strict_json
 from agent.uplink.settings import MAX_JUMP, parse_desired
 from tests.summaries import meta
+from tools.common.mqtt_loop import end_loop
 
 OLD, NEW = "0.1.0", "0.2.0"
 FORCE = RemoteSettings.model_validate({
@@ -60,7 +61,7 @@ class Devices:
 
     def close(self) -> None:
         self._client.disconnect()
-        self._client.loop_stop()
+        end_loop(self._client)
 
     def say(self, name: str, kind: str, body: bytes, retain: bool = True) -> None:
         self._client.publish(f"fleeting/1/d/{name}/{kind}", body, qos=1, retain=retain)

@@ -14,6 +14,7 @@ from agent.uplink.enrol.messages import Answer
 from tests.tools.fleet.controller.conftest import Fleet
 from tests.tools.fleet.enrolment.conftest import ID, csr_for, key, pair_in, request
 from tests.uplink.conftest import eventually
+from tools.common.mqtt_loop import end_loop
 from tools.fleet.broker.folder import make_authorities
 from tools.fleet.controller.desk import open_desk
 from tools.fleet.controller.intake import Taken
@@ -61,7 +62,7 @@ def test_a_request_waits_and_its_certificate_is_handed_out(fleet: Fleet) -> None
         assert heard[0] == heard[1]
     finally:
         client.disconnect()
-        client.loop_stop()
+        end_loop(client)
 
 
 def test_without_authorities_it_does_all_else(fleet: Fleet) -> None:

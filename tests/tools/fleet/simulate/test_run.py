@@ -20,6 +20,7 @@ from agent.base.report import to_json
 from agent.base.report.job import Job
 from tools.common.errors import ToolError
 from tools.common.mosquitto import Mosquitto, free_port, installed
+from tools.common.mqtt_loop import end_loop
 from tools.common.postgresql import programs
 from tools.fleet.broker.watch import line
 from tools.fleet.simulate import cli, compare, limits
@@ -81,7 +82,7 @@ def test_everything_that_devices_say_is_what_it_must_be(broker: Mosquitto, tmp_p
         "--fault", "flapping=0.4:2,duplicates=0.2,late=0.2:0.1,clock=0.4,restarts=0.3:3",
         "--step", "0.1", "--soak", "0.3", "--release", "app-1.3.0=crashed", "--truth", str(truth),
     ) == 0  # fmt: skip
-    heard.client.loop_stop()
+    end_loop(heard.client)
     kinds = ("state", "meta", "summary", "health", "event")
     said = [each for each in heard.messages if each[0].rpartition("/")[2] in kinds]
     assert len(said) > 100
