@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
+
+from agent.base.loaded import give_back
 
 
 def settle() -> None:
-    """Once everything is imported and open: collect, and return what malloc(3) holds free to the
-    system."""
+    """Once everything is imported and open: collect, and return to the system what malloc(3) holds
+    free and the pages of libraries, of which few are needed from here on."""
     gc.collect()
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):  # the GNU C library's
-        libc.malloc_trim(ctypes.c_size_t(0))
+    give_back()

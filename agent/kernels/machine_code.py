@@ -12,6 +12,7 @@ Replaces `numba.core.caching.IndexDataCacheFile`, whose names of files it keeps.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import logging
 import os
@@ -24,6 +25,7 @@ from typing import Any
 
 import numba
 from numba import njit
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 log = logging.getLogger(__name__)
@@ -171,9 +173,18 @@ def _keep(dispatcher: Any) -> None:
     cache._cache_file = KernelFile(
         locator.get_cache_path(), cache._impl.filename_base, locator.get_source_stamp()
     )
+    cache.load_overload = functools.partial(_load, cache)
     # Where the folder is gone or full, `KernelFile.save` says so.
     made = locator.ensure_cache_path
     locator.ensure_cache_path = lambda: _attempt(made)
+
+
+def _load(cache: Any, signature: object, context: Any) -> Any:
+    """As `numba.core.caching._Cache.load_overload`, which also fills all tables that compiling
+    needs, 10 MB; the compiler does so itself where it has to run. Machine code needs Numba's run
+    time alone."""
+    rtsys.initialize(context)
+    return cache._load_overload(signature, context)
 
 
 def _attempt(work: Callable[[], object]) -> None:

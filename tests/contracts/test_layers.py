@@ -11,8 +11,9 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS: dict[str, set[str]] = {
     "base": set(),
+    "base.loaded": set(),
     "base.types": {"base"},
-    "kernels": set(),
+    "kernels": {"base.loaded"},
     "inference": {"base", "base.types"},
     "vision": {"base", "base.types", "inference", "kernels"},
     "voice": {"base", "base.types", "inference", "kernels"},
@@ -21,7 +22,7 @@ LAYERS: dict[str, set[str]] = {
     "privacy.policy": {"base"},
     "privacy": {"base", "base.types", "privacy.policy"},
     "wall": {"base"},
-    "host": {"base"},
+    "host": {"base", "base.loaded"},
     "uplink": {"base", "privacy.policy", "wall", "host"},
     "update": {"base", "host"},
     "update.self_test": {"base", "base.types", "inference", "kernels", "vision", "text"},
