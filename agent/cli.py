@@ -1,5 +1,5 @@
-"""The command line `fleeting`; each subcommand imports its own libraries. Where a verb takes many
-arguments, its room says them, in `arguments.py`."""
+"""The command line `fleeting`; each subcommand imports its own libraries. What a verb takes, its
+room says, in `arguments.py`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,22 @@ from agent import __version__
 from agent.base.config import AgentConfig, as_toml, load
 from agent.base.errors import AgentError, ConfigError, StoreError
 from agent.base.names import one_line
+from agent.desk import arguments
+from agent.desk.aim import arguments as aim_arguments
+from agent.desk.audit import arguments as audit_arguments
+from agent.desk.coding import arguments as coding_arguments
+from agent.desk.notice import arguments as notice_arguments
 from agent.desk.plan import arguments as plan_arguments
 from agent.desk.receipt import arguments as receipt_arguments
+from agent.desk.spot import arguments as spot_arguments
 from agent.update import arguments as update_arguments
 from agent.uplink.enrol import arguments as enrol_arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.host.supervise import Updates
 
-_EVENT_FILES = ".eaf (ELAN), .boris (BORIS), .tsv (BIDS) or .csv"
 _MAX_FRAMES = 12
 """Of an unexpected error's stack, innermost first."""
 
@@ -57,149 +64,46 @@ def build_parser() -> argparse.ArgumentParser:
         ("perceive", "the perceive process: camera to outbox, no network"),
         ("uplink", "the uplink process: outbox to MQTT broker, no devices"),
     ):
-        verb = verbs.add_parser(name, help=text, description=text)
-        _add_config(verb)
+        _add_config(verbs.add_parser(name, help=text, description=text))
 
-    demo = verbs.add_parser(
-        "demo", help="play the bundled clip through everything, on this machine"
-    )
-    demo.add_argument("--plot", type=Path, default=Path("fleeting-demo.png"), metavar="OUT.png")
-    demo.add_argument("--json", action="store_true", help="print what arrived as JSON")
-    demo.add_argument(
-        "--model-set",
-        choices=("research", "clean"),
-        default="research",
-        help="clean: models trained only on sources whose terms allow any use",
-    )
+    def verb(
+        name: str,
+        text: str,
+        add: Callable[[argparse.ArgumentParser], None],
+        *,
+        configured: bool = True,
+    ) -> None:
+        parser = verbs.add_parser(name, help=text)
+        add(parser)
+        if configured:
+            _add_config(parser)
 
-    replay = verbs.add_parser("replay", help="run a video file through perception; opens no socket")
-    replay.add_argument("video", type=Path)
-    replay.add_argument("--json", action="store_true", help="one summary per window, as published")
-    replay.add_argument(
-        "--events", action="store_true", help="with --json: also one line per micro-expression"
-    )
-    replay.add_argument(
-        "--readings",
-        action="store_true",
-        help="with --json: also one line per tone of voice, and per reading of all channels",
-    )
-    replay.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the timeline")
-    replay.add_argument("--trace", type=Path, metavar="OUT.npz", help="write per-frame arrays")
-    replay.add_argument(
-        "--window", type=int, choices=(10, 60, 300, 900, 3600), help="seconds per summary"
-    )
-    _add_export(replay)
-    replay.add_argument(
-        "--frames",
-        type=Path,
-        metavar="OUT.csv",
-        help="a row per face and frame, as OpenFace 2 names",
-    )
-    replay.add_argument(
-        "--landmarks", action="store_true", help="with --frames: also the landmarks, which identify"
-    )
-    _add_config(replay)
-
-    spot = verbs.add_parser("spot", help="micro-expressions in a landmark track of your own")
-    spot.add_argument(
-        "track",
-        type=Path,
-        metavar="TRACK",
-        help=".npz: timestamps [T] in s, landmarks [T, 68, 2] in px, iBUG order, confidence [T]; "
-        ".csv: of OpenFace 2 or py-feat",
-    )
-    _add_export(spot)
-    spot.add_argument("--fps", type=float, metavar="X", help="of a table that counts in frames")
-    spot.add_argument("--face", metavar="ID", help="of a table with several")
-    spot.add_argument("--json", action="store_true", help="one line per event, the last: counts")
-    spot.add_argument("--render", type=Path, metavar="OUT.png", help="draw channels and events")
-    spot.add_argument(
-        "--threshold", type=float, metavar="X", help="instead of micro.threshold's default"
-    )
-
-    convert = verbs.add_parser(
-        "convert", help="coded facial events from one program's file to another's"
-    )
-    convert.add_argument("source", type=Path, metavar="IN")
-    convert.add_argument("target", type=Path, metavar="OUT", help=_EVENT_FILES)
-    convert.add_argument("--fps", type=float, metavar="X", help="of a table that counts in frames")
-    convert.add_argument("--film", default="", help="name of the video that was coded")
-    convert.add_argument("--json", action="store_true", help="print what was converted as JSON")
-
-    listen = verbs.add_parser("listen", help="speech and tone of voice in a sound or video file")
-    listen.add_argument("files", type=Path, nargs="+", metavar="FILE")
-    listen.add_argument("--json", action="store_true", help="one line per stretch of speech")
-    listen.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the timeline")
-    _add_config(listen)
-
-    inspect = verbs.add_parser("inspect", help="what the models see in pictures")
-    inspect.add_argument("paths", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER")
-    inspect.add_argument("--json", action="store_true", help="one JSON line per picture")
-    inspect.add_argument("--crop", action="store_true", help="each picture is one cropped face")
-    inspect.add_argument(
-        "--min-score",
-        type=float,
-        metavar="S",
-        help="list every face whose score is at least S; by default only the certain ones",
-    )
-    _add_config(inspect)
-
-    check = verbs.add_parser(
-        "check", help="camera, microphone, models, broker, clock, disk, sandbox"
-    )
-    check.add_argument("--json", action="store_true")
-    _add_config(check)
-
-    aim = verbs.add_parser(
-        "aim", help="where to put the camera: faces drawn as lines, never pixels, and a score"
-    )
-    aim.add_argument("video", type=Path, nargs="?", help="a film in place of the camera")
-    aim.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds")
-    aim.add_argument("--json", action="store_true", help="print the score as JSON at the end")
-    _add_config(aim)
-
-    audit = verbs.add_parser(
-        "audit", help="play a video through both processes and search all that leaves for pictures"
-    )
-    audit.add_argument("video", type=Path)
-    audit.add_argument("--json", action="store_true", help="print the report as JSON")
-    audit.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what was recorded")
-
-    notice = verbs.add_parser(
-        "notice", help="a sign for the door, and a page that says what leaves this box"
-    )
-    notice.add_argument("--out", type=Path, default=Path("fleeting-notice"), metavar="FOLDER")
-    notice.add_argument("--language", choices=("en", "de", "fr", "es"))
-    notice.add_argument("--json", action="store_true", help="print what was written as JSON")
-    _add_config(notice)
-
-    receipt = verbs.add_parser("receipt", help="the daily signed receipts")
-    receipt_arguments.add_arguments(receipt)
-
-    plan = verbs.add_parser("plan", help="how many days of noised numbers tell a difference")
-    plan_arguments.add_arguments(plan)
-    _add_config(plan)
-
-    update = verbs.add_parser("update", help="signed updates of the package and its models")
-    update_arguments.add_arguments(update)
-    _add_config(update)
-
-    enrol = verbs.add_parser("enrol", help="get this device its certificate, from its fleet")
-    enrol_arguments.add_arguments(enrol)
+    verb("demo", "play the bundled clip through everything, on this machine", arguments.add_demo,
+         configured=False)  # fmt: skip
+    verb("replay", "run a video file through perception; opens no socket", arguments.add_replay)
+    verb("spot", "micro-expressions in a landmark track of your own", spot_arguments.add_arguments,
+         configured=False)  # fmt: skip
+    verb("convert", "coded facial events from one program's file to another's",
+         coding_arguments.add_arguments, configured=False)  # fmt: skip
+    verb("listen", "speech and tone of voice in a sound or video file", arguments.add_listen)
+    verb("inspect", "what the models see in pictures", arguments.add_inspect)
+    verb("check", "camera, microphone, models, broker, clock, disk, sandbox", arguments.add_check)
+    verb("aim", "where to put the camera: faces drawn as lines, never pixels, and a score",
+         aim_arguments.add_arguments)  # fmt: skip
+    verb("audit", "play a video through both processes and search all that leaves for pictures",
+         audit_arguments.add_arguments, configured=False)  # fmt: skip
+    verb("notice", "a sign for the door, and a page that says what leaves this box",
+         notice_arguments.add_arguments)  # fmt: skip
+    verb("receipt", "the daily signed receipts", receipt_arguments.add_arguments, configured=False)
+    verb("plan", "how many days of noised numbers tell a difference", plan_arguments.add_arguments)
+    verb("update", "signed updates of the package and its models", update_arguments.add_arguments)
+    verb("enrol", "get this device its certificate, from its fleet", enrol_arguments.add_arguments,
+         configured=False)  # fmt: skip
 
     config = verbs.add_parser("config", help="the configuration")
     config.add_argument("action", choices=("show",), help="print every key with its value as TOML")
     _add_config(config)
     return parser
-
-
-def _add_export(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--export",
-        type=Path,
-        metavar="OUT",
-        help=f"the micro-expressions as coded events: {_EVENT_FILES}",
-    )
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

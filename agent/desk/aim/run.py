@@ -6,6 +6,7 @@ process, and what is drawn is made of dots and lines.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import threading
@@ -67,12 +68,12 @@ def aim(
         seconds = DEFAULT_SECONDS
     session = _Session(config)
     found = Placement((), 0)
-    view = Live(console=console, auto_refresh=False, transient=True) if watched else _Silent()
-    with view:
+    view = Live(console=console, auto_refresh=False, transient=True) if watched else None
+    with view or contextlib.nullcontext():
         drawn = -math.inf
         for frame in _frames(config, camera, stop, session):
             perceived = session.see(frame)
-            if watched and time.monotonic() - drawn >= _REDRAW:
+            if view and time.monotonic() - drawn >= _REDRAW:
                 drawn = time.monotonic()
                 view.update(_screen(console, perceived, session), refresh=True)
             if seconds is not None and session.seconds >= seconds:
@@ -86,13 +87,6 @@ def aim(
         for line in _advice(found, session):
             console.print(escape(line))
     return 0 if found.fit and not session.turned else 1
-
-
-class _Silent(Live):
-    """Nothing is drawn."""
-
-    def __init__(self) -> None:
-        super().__init__(console=Console(quiet=True), auto_refresh=False)
 
 
 class _Session:

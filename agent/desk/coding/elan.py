@@ -28,7 +28,7 @@ _NO_CODE = "-"
 """Of an event without units: ELAN shows an empty annotation as nothing."""
 
 
-def write(events: Iterable[Event], film: str = "", seconds: float | None = None) -> bytes:
+def write(events: Iterable[Event], film: str = "") -> bytes:
     """The file. `film`: name of the video, beside which ELAN looks for it."""
     root = ET.Element(
         "ANNOTATION_DOCUMENT",

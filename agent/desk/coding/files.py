@@ -23,10 +23,10 @@ class _Format(NamedTuple):
 
 
 FORMATS = {
-    ".eaf": _Format("ELAN", elan.read, elan.write),
+    ".eaf": _Format("ELAN", elan.read, lambda events, film, _: elan.write(events, film)),
     ".boris": _Format("BORIS", boris.read, boris.write),
-    ".tsv": _Format("BIDS events", table.read_bids, table.write_bids),
-    ".csv": _Format("CSV", table.read_csv, table.write_csv),
+    ".tsv": _Format("BIDS events", table.read_bids, lambda events, *_: table.write_bids(events)),
+    ".csv": _Format("CSV", table.read_csv, lambda events, *_: table.write_csv(events)),
 }
 
 

@@ -56,13 +56,13 @@ SIDECAR: dict[str, Any] = {
 """What `_events.json` says of the columns."""
 
 
-def write_bids(events: Iterable[Event], film: str = "", seconds: float | None = None) -> bytes:
+def write_bids(events: Iterable[Event]) -> bytes:
     """`_events.tsv`; its `_events.json` is `SIDECAR`."""
     rows = [COLUMNS, *(tuple(map(_bids_cell, _row(event))) for event in in_order(events))]
     return "".join("\t".join(row) + "\n" for row in rows).encode()
 
 
-def write_csv(events: Iterable[Event], film: str = "", seconds: float | None = None) -> bytes:
+def write_csv(events: Iterable[Event]) -> bytes:
     """CSV after RFC 4180."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
