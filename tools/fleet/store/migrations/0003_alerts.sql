@@ -44,7 +44,8 @@ CREATE INDEX alert_days_day ON alert_days (day);
 CREATE TABLE alert_walls (
     device TEXT PRIMARY KEY,
     openings TEXT NOT NULL,         -- JSON list
-    layers TEXT NOT NULL            -- JSON list
+    layers TEXT NOT NULL,           -- JSON list
+    schemas TEXT                    -- of the release that said so
 );
 
 -- What the last examination of a device's receipts said, and up to which one.
@@ -73,7 +74,7 @@ CREATE TABLE webhooks (
 CREATE TABLE deliveries (
     delivery TEXT PRIMARY KEY,
     webhook TEXT NOT NULL,
-    event TEXT NOT NULL,            -- raised, ended, test
+    event TEXT NOT NULL,            -- raised, worsened, ended, test
     body TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     attempts BIGINT NOT NULL DEFAULT 0,
