@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -166,9 +167,8 @@ PLACES = (
 """What is tried."""
 
 
-def measure(years: int, seed: int, left: float, after: int = 14) -> list[dict[str, object]]:
+def measure(years: int, seed: int, left: float, after: int = 14) -> Iterator[dict[str, object]]:
     """One row a place: `years` device-years without a change, then what is left after one."""
-    rows: list[dict[str, object]] = []
     for place in PLACES:
         rng = random.Random(f"{seed} {place}")
         found = [simulate(place, rng, left, YEAR, after) for _ in range(years)]
@@ -177,10 +177,9 @@ def measure(years: int, seed: int, left: float, after: int = 14) -> list[dict[st
         for each in found:
             told["visits"] += each.false_visits
             told["withheld"] += each.false_withheld
-        rows.append({
+        yield {
             "visits_a_day": place.visits, "differ": place.differ, "policy": place.policy,
             "crowd": place.crowd, "years": years, "false_visits": told["visits"],
             "false_withheld": told["withheld"], "left": left, "seen": len(delays),
             "hours": delays[len(delays) // 2] if delays else None,
-        })  # fmt: skip
-    return rows
+        }  # fmt: skip

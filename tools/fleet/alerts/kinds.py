@@ -123,15 +123,15 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "outbox", "warning", HOUR, 30 * MINUTE,
         "Summaries pile up on the device: {waiting} or more wait.",
-        "Is its way to the broker slow or broken? `fleeting outbox` there. Beyond its limits the "
-        "oldest are dropped.",
+        "Is its way to the broker slow or broken? `journalctl -u fleeting-uplink` there. Beyond its "
+        "limits the oldest are dropped.",
         f"its health says that {MANY_WAIT} messages or more wait",
         "fewer wait",
     ),
     Kind(
         "lost", "critical", 0, DAY,
         "The device lost or damaged stored data ({codes}).",
-        "Look at its disk (`fleeting outbox`, its journal); `fleeting-fleet receipts verify "
+        "Look at its disk and its journal; `fleeting-fleet receipts verify "
         "--device ID` says what is missing.",
         "an event that messages were dropped, could not be stored, or that the outbox was "
         "damaged or altered",
@@ -172,7 +172,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "visits", "warning", 0, 12 * HOUR,
-        "{visits} visits in 24 hours; {usual} were usual at these hours of the week (95 %: {low} "
+        "{visits} visits in {hours} hours; {usual} were usual at these hours of the week (95 %: {low} "
         "to {high}).",
         "Was it a holiday, or is the camera turned, dirty or blocked? `fleeting aim` on the "
         "device.",
@@ -184,7 +184,8 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "takeover", "critical", 0, DAY,
-        "Two devices use this id in turns ({returns} returns in a day).",
+        "Two devices use this id: {returns} returns to an earlier start and {conflicts} numbers used "
+        "twice in a day.",
         "Somebody copied its key, or a card was cloned: `fleeting-fleet revoke ID`, then enrol "
         "each anew under an id of its own.",
         "its health went back to an earlier start twice or more in 24 hours, or messages came "

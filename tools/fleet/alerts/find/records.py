@@ -52,8 +52,8 @@ def _certificates(store: Store, now: int) -> Findings:
         " WHERE revoked_at IS NULL AND certificate_end < ?",
         (now + CERTIFICATE_DAYS * DAY,),
     ):
-        left = (end - now) // DAY
-        severity: Severity | None = "critical" if left < CERTIFICATE_CRITICAL else None
+        left = -((now - end) // DAY)  # rounded up
+        severity: Severity | None = "critical" if left <= CERTIFICATE_CRITICAL else None
         detail = {"days": max(0, left), "end": end}
         found[device] = Finding(detail, end - CERTIFICATE_DAYS * DAY, severity)
     return found

@@ -60,7 +60,7 @@ def _said(found: Verified) -> str:
         for entry in found.examined.entries:
             problems += [*entry.problems, *entry.breaks]
     first = " ".join(problems[0].split()) if problems else ""
-    more = f" And {len(problems) - 1} more." if len(problems) > 1 else ""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return first[:_LONGEST].rstrip(".") + more
 
 
