@@ -123,8 +123,8 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "outbox", "warning", HOUR, 30 * MINUTE,
         "Summaries pile up on the device: {waiting} or more wait.",
-        "Is its way to the broker slow or broken? `journalctl -u fleeting-uplink` there. Beyond its "
-        "limits the oldest are dropped.",
+        "Is its way to the broker slow or broken? `journalctl -u fleeting-uplink` there. Beyond "
+        "its limits the oldest are dropped.",
         f"its health says that {MANY_WAIT} messages or more wait",
         "fewer wait",
     ),
@@ -172,8 +172,8 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "visits", "warning", 0, 12 * HOUR,
-        "{visits} visits in {hours} hours; {usual} were usual at these hours of the week (95 %: {low} "
-        "to {high}).",
+        "{visits} visits in {hours} hours; {usual} were usual at these hours of the week (95 %: "
+        "{low} to {high}).",
         "Was it a holiday, or is the camera turned, dirty or blocked? `fleeting aim` on the "
         "device.",
         "24 full hours have less than half the visits of the same hours 1 to 8 weeks before (4 at "
@@ -184,8 +184,8 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "takeover", "critical", 0, DAY,
-        "Two devices use this id: {returns} returns to an earlier start and {conflicts} numbers used "
-        "twice in a day.",
+        "Two devices use this id: {returns} returns to an earlier start and {conflicts} numbers "
+        "used twice in a day.",
         "Somebody copied its key, or a card was cloned: `fleeting-fleet revoke ID`, then enrol "
         "each anew under an id of its own.",
         "its health went back to an earlier start twice or more in 24 hours, or messages came "

@@ -4,6 +4,7 @@ and a clock that is moved by hand."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,6 +146,13 @@ class World:
 @pytest.fixture
 def world(store_url: str) -> Iterator[World]:
     with open_store(store_url) as store:
+        yield World(store)
+
+
+@pytest.fixture
+def lite(tmp_path: Path) -> Iterator[World]:
+    """On SQLite only: for what no database has to do with."""
+    with open_store(f"sqlite:///{tmp_path / 'fleet.db'}") as store:
         yield World(store)
 
 

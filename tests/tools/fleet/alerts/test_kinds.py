@@ -176,7 +176,7 @@ def pass_time(world: World, seconds: int, kind: str, say: Act, sick: bool) -> No
     of_health = kind in ("absent", "camera", "hot", "power", "clock", "disk", "outbox")
     end = world.now + seconds
     while world.now <= end:
-        world.now += 10 * MINUTE if seconds < DAY else 50 * MINUTE
+        world.now += 10 * MINUTE if sick else 8 * HOUR
         world.well("box-8")
         if of_health:
             say(world)
@@ -185,164 +185,164 @@ def pass_time(world: World, seconds: int, kind: str, say: Act, sick: bool) -> No
         world.look()
 
 
-def test_a_well_fleet_raises_nothing(world: World) -> None:
-    world.come("box-1", "box-2", "box-3")
-    assert world.quiet(DAY, "box-1", "box-2", "box-3", step=15 * MINUTE) == []
-    assert world.rows() == 0
+def test_a_well_fleet_raises_nothing(lite: World) -> None:
+    lite.come("box-1", "box-2", "box-3")
+    assert lite.quiet(DAY, "box-1", "box-2", "box-3", step=15 * MINUTE) == []
+    assert lite.rows() == 0
 
 
 @pytest.mark.parametrize("kind", ["offline", "hot", "power", "disk", "absent", "settings"])
-def test_what_comes_and_goes_raises_nothing(world: World, kind: str) -> None:
+def test_what_comes_and_goes_raises_nothing(lite: World, kind: str) -> None:
     begin, cure = SICK[kind]
-    world.come(BOX)
+    lite.come(BOX)
     for _ in range(12):
-        world.now += 4 * MINUTE
-        begin(world)
-        world.look()
-        world.now += MINUTE
-        cure(world)
-        world.look()
-    assert world.open() == []
-    assert world.rows() == 0, "what was never raised leaves nothing behind"
+        lite.now += 4 * MINUTE
+        begin(lite)
+        lite.look()
+        lite.now += MINUTE
+        cure(lite)
+        lite.look()
+    assert lite.open() == []
+    assert lite.rows() == 0, "what was never raised leaves nothing behind"
 
 
-def test_what_is_open_does_not_flap(world: World) -> None:
+def test_what_is_open_does_not_flap(lite: World) -> None:
     """Good for moments in between: one alert, one end."""
-    world.come(BOX)
+    lite.come(BOX)
     changes = []
     for number in range(40):
-        world.now += 5 * MINUTE
-        world.well(BOX, temperature=90 if number % 4 else 60)
-        changes += world.look()
+        lite.now += 5 * MINUTE
+        lite.well(BOX, temperature=90 if number % 4 else 60)
+        changes += lite.look()
     assert [each.event for each in changes] == ["raised"]
-    changes = world.quiet(3 * HOUR, BOX)
+    changes = lite.quiet(3 * HOUR, BOX)
     assert [each.event for each in changes] == ["ended"]
 
 
-def test_between_hot_and_cool_nothing_changes(world: World) -> None:
-    world.come(BOX)
-    assert world.quiet(HOUR, BOX, temperature=80)[0].kind == "hot"
+def test_between_hot_and_cool_nothing_changes(lite: World) -> None:
+    lite.come(BOX)
+    assert lite.quiet(HOUR, BOX, temperature=80)[0].kind == "hot"
     assert BY_NAME["hot"].end_after == HOUR
-    world.quiet(30 * MINUTE, BOX, temperature=90)
-    assert world.quiet(0, BOX) == []
-    ended = world.quiet(2 * HOUR, BOX, temperature=70)
+    lite.quiet(30 * MINUTE, BOX, temperature=90)
+    assert lite.quiet(0, BOX) == []
+    ended = lite.quiet(2 * HOUR, BOX, temperature=70)
     assert [each.event for each in ended] == ["ended"]
 
 
-def test_a_device_that_is_taken_back_has_no_alerts_any_more(world: World) -> None:
-    world.come(BOX)
-    offline(world)
-    world.look(MINUTE)
-    world.look(20 * MINUTE)
-    assert world.kinds() == {"offline"}
-    world.store.execute("UPDATE devices SET revoked_at = ? WHERE device = ?", (world.now, BOX))
-    world.look(MINUTE)
-    world.look(HOUR)
-    assert world.open() == []
+def test_a_device_that_is_taken_back_has_no_alerts_any_more(lite: World) -> None:
+    lite.come(BOX)
+    offline(lite)
+    lite.look(MINUTE)
+    lite.look(20 * MINUTE)
+    assert lite.kinds() == {"offline"}
+    lite.store.execute("UPDATE devices SET revoked_at = ? WHERE device = ?", (lite.now, BOX))
+    lite.look(MINUTE)
+    lite.look(HOUR)
+    assert lite.open() == []
 
 
-def test_a_certificate_that_nobody_renews_gets_worse(world: World) -> None:
-    world.come(BOX)
-    ending(world)
-    assert [each.severity for each in world.look()] == ["warning"]
-    changes = world.look(8 * DAY - CERTIFICATE_DAYS)
+def test_a_certificate_that_nobody_renews_gets_worse(lite: World) -> None:
+    lite.come(BOX)
+    ending(lite)
+    assert [each.severity for each in lite.look()] == ["warning"]
+    changes = lite.look(8 * DAY - CERTIFICATE_DAYS)
     worse = [each for each in changes if each.kind == "certificate"]
     assert [(each.event, each.severity) for each in worse] == [("worsened", "critical")]
-    (alert,) = world.open(kinds=["certificate"])
+    (alert,) = lite.open(kinds=["certificate"])
     assert alert.severity == "critical"
     assert "3 days" in alert.what
 
 
-def test_a_camera_that_was_reported_broken_and_then_runs(world: World) -> None:
-    world.come(BOX)
-    world.event(BOX, "camera_frozen")
-    world.look(MINUTE)
-    changes = world.look(10 * MINUTE)
+def test_a_camera_that_was_reported_broken_and_then_runs(lite: World) -> None:
+    lite.come(BOX)
+    lite.event(BOX, "camera_frozen")
+    lite.look(MINUTE)
+    changes = lite.look(10 * MINUTE)
     assert ("camera", "critical") in [(each.kind, each.severity) for each in changes]
-    assert world.quiet(HOUR, BOX)[-1].event == "ended"
-    world.event(BOX, "camera_covered")
-    world.look(MINUTE)
-    (change,) = world.quiet(10 * MINUTE, BOX)
+    assert lite.quiet(HOUR, BOX)[-1].event == "ended"
+    lite.event(BOX, "camera_covered")
+    lite.look(MINUTE)
+    (change,) = lite.quiet(10 * MINUTE, BOX)
     assert (change.kind, change.severity) == ("camera", "warning")
 
 
-def test_a_rejected_update_says_how_bad_it_is(world: World) -> None:
-    world.come("a", "b", "c")
+def test_a_rejected_update_says_how_bad_it_is(lite: World) -> None:
+    lite.come("a", "b", "c")
     for number, (device, reason) in enumerate(
         zip("abc", ("untrusted", "base", "off"), strict=True)
     ):
         job = f"{number:016x}"
-        filled.add_job(world.store, job, device, "QUEUED", created_at=world.now)
-        world.answer(device, job, status="REJECTED", reason=reason)
-    world.look()
-    severities = {each.device: each.severity for each in world.open(kinds=["update"])}
+        filled.add_job(lite.store, job, device, "QUEUED", created_at=lite.now)
+        lite.answer(device, job, status="REJECTED", reason=reason)
+    lite.look()
+    severities = {each.device: each.severity for each in lite.open(kinds=["update"])}
     assert severities == {"a": "critical", "b": "info", "c": "warning"}
 
 
-def test_an_update_from_a_medium_that_was_rolled_back(world: World) -> None:
-    world.come(BOX)
-    world.event(BOX, "update_rolled_back")
-    assert [each.kind for each in world.look()] == ["update"]
-    world.now += HOUR
-    world.event(BOX, "update_installed")
-    world.quiet(HOUR, BOX)
-    assert world.open() == []
+def test_an_update_from_a_medium_that_was_rolled_back(lite: World) -> None:
+    lite.come(BOX)
+    lite.event(BOX, "update_rolled_back")
+    assert [each.kind for each in lite.look()] == ["update"]
+    lite.now += HOUR
+    lite.event(BOX, "update_installed")
+    lite.quiet(HOUR, BOX)
+    assert lite.open() == []
 
 
-def test_a_number_that_is_used_twice_is_a_second_device(world: World) -> None:
-    world.come(BOX)
+def test_a_number_that_is_used_twice_is_a_second_device(lite: World) -> None:
+    lite.come(BOX)
     body = filled.busy(filled.POLICY, 1).model_dump_json().encode()
-    world.raw(BOX, "summary", body)
-    world.raw(BOX, "summary", body.replace(b'"slot":0', b'"slot":1'))
-    world.look()
-    (alert,) = world.open(kinds=["takeover"])
+    lite.raw(BOX, "summary", body)
+    lite.raw(BOX, "summary", body.replace(b'"slot":0', b'"slot":1'))
+    lite.look()
+    (alert,) = lite.open(kinds=["takeover"])
     assert alert.detail["conflicts"] == 1
 
 
-def test_restarts_are_no_takeover(world: World) -> None:
-    world.come(BOX)
+def test_restarts_are_no_takeover(lite: World) -> None:
+    lite.come(BOX)
     for number in range(20):
-        world.now += 10 * MINUTE
-        world.well(BOX, boot=f"{number:08x}")
-    world.born(BOX)
-    world.look()
-    assert world.open() == []
+        lite.now += 10 * MINUTE
+        lite.well(BOX, boot=f"{number:08x}")
+    lite.born(BOX)
+    lite.look()
+    assert lite.open() == []
 
 
-def test_a_sandbox_that_was_never_closed_is_as_it_was(world: World) -> None:
-    weaker(world)
-    world.control(BOX, "state", b"online")
-    world.well(BOX)
-    assert world.look() == []
-    world.born(BOX)
-    assert world.look() == []
-    weaker(world)
-    assert [each.kind for each in world.look()] == ["sandbox"]
+def test_a_sandbox_that_was_never_closed_is_as_it_was(lite: World) -> None:
+    weaker(lite)
+    lite.control(BOX, "state", b"online")
+    lite.well(BOX)
+    assert lite.look() == []
+    lite.born(BOX)
+    assert lite.look() == []
+    weaker(lite)
+    assert [each.kind for each in lite.look()] == ["sandbox"]
 
 
-def test_a_silent_device_is_offline_but_one_that_rests_is_not(world: World) -> None:
-    world.come("box-1", "box-2")
-    world.well("box-2", perception="quiet")
-    world.look(2 * HOUR)
-    world.look(HOUR)
-    (alert,) = world.open()
+def test_a_silent_device_is_offline_but_one_that_rests_is_not(lite: World) -> None:
+    lite.come("box-1", "box-2")
+    lite.well("box-2", perception="quiet")
+    lite.look(2 * HOUR)
+    lite.look(HOUR)
+    (alert,) = lite.open()
     assert (alert.device, alert.kind, alert.detail["state"]) == ("box-1", "offline", "silent")
-    world.look(26 * HOUR)
-    world.look(HOUR)
-    assert {each.device for each in world.open(kinds=["offline"])} == {"box-1", "box-2"}
+    lite.look(26 * HOUR)
+    lite.look(HOUR)
+    assert {each.device for each in lite.open(kinds=["offline"])} == {"box-1", "box-2"}
 
 
-def test_hostile_values_are_words_of_ours_or_nothing(world: World) -> None:
+def test_hostile_values_are_words_of_ours_or_nothing(lite: World) -> None:
     """What a device can say at all is closed; what it says beside that is quarantined, and an alert
     repeats none of it."""
-    world.come(BOX)
+    lite.come(BOX)
     markup = b'{"v":1,"code":"<script>","boot":"[bold]","seq":1}'
     for kind in ("event", "health", "summary", "receipt"):
         for _ in range(12):
-            world.raw(BOX, kind, markup)
-    world.raw(BOX, "event", b"\xff\x00" * 2000)
-    world.look()
-    (alert,) = world.open()
+            lite.raw(BOX, kind, markup)
+    lite.raw(BOX, "event", b"\xff\x00" * 2000)
+    lite.look()
+    (alert,) = lite.open()
     assert alert.kind == "refused"
     said = json.dumps(alert.detail) + alert.what
     assert "<" not in said
