@@ -73,7 +73,8 @@ def _exchange(
     connection: _Connection, target: Target, kept: Kept, message: Message, now: int, limit: float
 ) -> Outcome:
     # A receiver that sends a byte now and then would hold each single read within its time-out.
-    timer = threading.Timer(limit, _cut, (connection,))
+    late = threading.Event()
+    timer = threading.Timer(limit, _cut, (connection, late))
     timer.daemon = True
     timer.start()
     try:
@@ -94,6 +95,8 @@ def _exchange(
     finally:
         timer.cancel()
         connection.close()
+    if late.is_set():  # half an answer would pass for a whole one
+        return Outcome("away", f"no answer within {limit:g} s")
     if 200 <= status < 300:
         return Outcome("taken", str(status))
     if 300 <= status < 400:
@@ -103,7 +106,8 @@ def _exchange(
     return Outcome("away", str(status))
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
+def _cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
+    late.set()
     sock = connection.sock
     if sock is not None:
         with contextlib.suppress(OSError):

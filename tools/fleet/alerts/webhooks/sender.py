@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from agent.base.repeats import Seldom
 from tools.common.errors import ToolError
 from tools.fleet.alerts.webhooks import outbox
 from tools.fleet.alerts.webhooks.outbox import Message
@@ -42,6 +43,7 @@ class Sender:
         self._store, self._vault, self._clock = store, vault, clock
         self._limit, self._may = limit, may
         self._cleaned = float("-inf")
+        self._faults: dict[str, Seldom] = {}
 
     def step(self) -> int:
         """Everything that is due now, once; returns how many were taken. Raises
@@ -94,8 +96,10 @@ class Sender:
         now = int(self._clock())
         if outcome.state == "taken":
             outbox.delivered(self._store, message, outcome.said, now)
+            self._faults.pop(message.webhook, None)
             return 1
-        log.warning("Webhook %s: %s", message.webhook, outcome.said)
+        if self._faults.setdefault(message.webhook, Seldom())():
+            log.warning("Webhook %s: %s", message.webhook, outcome.said)
         outbox.failed(
             self._store, message, outcome.said, now, random.random(), outcome.state == "away"
         )
