@@ -42,15 +42,17 @@ class World:
         self.store = store
         self.now = NOW
         self._seqs: dict[tuple[str, str], int] = {}
-        self.restart()
+        self.alerts = self._start()
 
     def restart(self) -> None:
         """Another process, which knows nothing."""
-        if hasattr(self, "alerts"):
-            self.alerts.stop()
+        self.alerts.stop()
+        self.alerts = self._start()
+
+    def _start(self) -> Alerts:
         lease = Lease(self.store, name=NAME)
         assert lease.acquire()
-        self.alerts = Alerts(self.store, lease, lambda: self.now)
+        return Alerts(self.store, lease, lambda: self.now)
 
     def come(self, *names: str, **birth: Any) -> None:
         """Connected, born, well."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.summaries import POLICY
 from tests.tools.fleet import filled
 from tests.tools.fleet.alerts.conftest import DAY, HOUR, MINUTE, World
 from tools.fleet.alerts import BY_NAME
@@ -44,12 +45,12 @@ def online(world: World) -> None:
 
 def missing(world: World) -> None:
     for seq in (0, 3):
-        world.say(BOX, filled.busy(filled.POLICY, seq))
+        world.say(BOX, filled.busy(POLICY, seq))
 
 
 def found(world: World) -> None:
     for seq in (1, 2):
-        world.say(BOX, filled.busy(filled.POLICY, seq))
+        world.say(BOX, filled.busy(POLICY, seq))
 
 
 def ending(world: World) -> None:
@@ -291,7 +292,7 @@ def test_an_update_from_a_medium_that_was_rolled_back(lite: World) -> None:
 
 def test_a_number_that_is_used_twice_is_a_second_device(lite: World) -> None:
     lite.come(BOX)
-    body = filled.busy(filled.POLICY, 1).model_dump_json().encode()
+    body = filled.busy(POLICY, 1).model_dump_json().encode()
     lite.raw(BOX, "summary", body)
     lite.raw(BOX, "summary", body.replace(b'"slot":0', b'"slot":1'))
     lite.look()

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,6 @@ def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], Any]:
 
 def ill(world: World) -> None:
     """Now, by the clock that a process has."""
-    import time
-
     world.now = int(time.time())
     world.come("box-7")
     world.event("box-7", "quota_exceeded")
@@ -133,8 +132,8 @@ def test_the_verbs_of_a_person(folder: Folder, said: Callable[[], Any], there: R
     assert said()["secret"] != hook["secret"]
     assert folder.run("webhooks", "rotate", hook["webhook"]) == 1
     assert folder.run("webhooks", "rotate", hook["webhook"], "--finish") == 0
-    for words in (["list"], ["deliveries"]):
-        assert folder.run("webhooks", *words) == 0
+    for act in ("list", "deliveries"):
+        assert folder.run("webhooks", act) == 0
     assert folder.run("webhooks", "deliveries", "--json") == 0
     assert {row["event"] for row in said()} == {"raised"}
     assert folder.run("webhooks", "remove", hook["webhook"]) == 0
@@ -166,7 +165,7 @@ def test_one_at_work_keeps_once_away(folder: Folder, monkeypatch: pytest.MonkeyP
             return super().acquire()
 
     monkeypatch.setattr(service, "Lease", Busy)
-    monkeypatch.setattr(service.time, "monotonic", iter(range(0, 10_000, 4)).__next__)
+    monkeypatch.setattr("time.monotonic", iter(range(0, 10_000, 4)).__next__)
     with pytest.raises(ToolError, match="is at work"):
         service._acquire(Busy(folder.world.store, 10.0, NAME))
 

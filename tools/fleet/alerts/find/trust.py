@@ -73,7 +73,7 @@ def _receipts(store: Store, now: int) -> Findings:
         " HAVING MAX(CASE WHEN p.stream = 'summary' THEN p.received END) > ?"
         " AND MAX(CASE WHEN p.stream = 'summary' THEN p.received END)"
         " - COALESCE(MAX(CASE WHEN p.stream = 'receipt' THEN p.received END), d.first_seen) > ?",
-        (now - DAY, NO_RECEIPT),
+        (now - 2 * DAY, NO_RECEIPT),
     ):
         found[device] = Finding({"state": "none came for its last days"}, last + NO_RECEIPT)
     for device, verdict, said in store.tuples(

@@ -41,7 +41,7 @@ def test_no_metadata_no_link_local_no_crowd(address: str, scheme: str) -> None:
     target = parse(f"{scheme}://hooks.example/")
     for found in ([address], ["10.0.0.1", address]):
         with pytest.raises(AddressError, match="no webhook may reach"):
-            choose(target, resolver=lambda *_, found=found: found)  # type: ignore[misc]
+            choose(target, resolver=lambda *_, found=found: found)
 
 
 def test_what_is_barred_may_be_allowed() -> None:
