@@ -11,7 +11,7 @@ The share of false alarms is measured: `python -m tools.fleet.alerts false-alarm
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,12 +86,16 @@ class Series:
 def judge(hours: Series, end: int) -> Judged | None:
     """The spans that end with the hour `end` (left out): the first that has fewer visits than
     usual, else the last that can be judged. None: there is too little to compare with."""
+    return judge_by(hours.add, end)
+
+
+def judge_by(add: Callable[[int, int], Sum], end: int) -> Judged | None:
+    """The same. `add`: of a first hour and a number of hours."""
     found: Judged | None = None
     for days in SPANS:
         length = 24 * days
-        now = hours.add(end - length, length)
-        before = [hours.add(end - length - week * _WEEK, length) for week in range(1, WEEKS + 1)]
-        judged = compare(days, now, before)
+        before = [add(end - length - week * _WEEK, length) for week in range(1, WEEKS + 1)]
+        judged = compare(days, add(end - length, length), before)
         if judged is None:
             continue
         if judged.verdict == "fewer":

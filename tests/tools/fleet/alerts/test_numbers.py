@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-
+import numpy as np
 import pytest
 
 from tests.tools.fleet import filled
@@ -156,7 +155,19 @@ def test_more_visits_are_withheld_less(mean: float) -> None:
 
 
 @pytest.mark.slow
-def test_a_made_up_shop_raises_nothing_until_nobody_comes() -> None:
-    year = simulate(Place(2000, 0.15), random.Random(3), left=0.0, days=70, after=4)
-    assert (year.false_visits, year.false_withheld, year.seen) == (0, 0, True)
-    assert year.delay <= 30
+def test_made_up_shops_raise_nothing_until_nobody_comes() -> None:
+    found = simulate(Place(2000, 0.15), years=5, seed=3, left=0.0, days=84, after=7)
+    assert (found.false_visits, found.false_withheld) == (0, 0)
+    assert found.delays is not None
+    assert len(found.delays) == 5
+    assert found.delays[-1] <= 30
+
+
+def test_made_up_hours_are_what_a_device_would_publish() -> None:
+    """Nothing is lost on the way: what was not withheld adds up to those who came."""
+    place = Place(2000, 0.0)
+    hours_made = false_alarms.run(place, RULES, 4, np.random.default_rng(1), 1.0, 14, 0)
+    total = hours_made.add(0, 0, 14 * 24)
+    assert total.windows == 4 * 14 * 24
+    assert abs(total.visits - 14 * 2000) < 5 * (total.variance + 14 * 2000) ** 0.5
+    assert 0 < hours_made.withheld[0, -1] < total.windows
