@@ -20,6 +20,7 @@ _ROWS = (
     ("health", ("device", "received"), "received < ?"),
     ("quarantine", ("id",), "received < ?"),
     ("gaps", ("id",), "found_at < ?"),
+    ("alerts", ("id",), "ended < ?"),
 )
 """Tables, their keys, and what is old. Receipts stay: each proves the one before."""
 

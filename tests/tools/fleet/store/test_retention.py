@@ -22,6 +22,7 @@ def test_old_rows_go_and_young_ones_stay(store_url: str, monkeypatch: pytest.Mon
             writer.write([Incoming(topic, b"{", received)])
         assert prune(store, 2_000) == {
             "slots": 7, "summaries": 7, "events": 0, "health": 0, "quarantine": 1, "gaps": 0,
+            "alerts": 0,
         }  # fmt: skip
         assert [row[0] for row in store.tuples("SELECT seq FROM slots ORDER BY seq")] == [
             10, 11, 12, 13,
