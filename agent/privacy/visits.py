@@ -345,7 +345,8 @@ def _passes(stay: _Stay) -> bool:
 
 
 def _finished(stay: _Stay) -> Visit:
-    """The visit, or who passed by, assigned to the slot on show for most of it (of equals the earlier)."""
+    """The visit, or who passed by, assigned to the slot on show for most of it (of equals the
+    earlier)."""
     seconds = stay.seconds_by_slot
     stay.visit.slot = max(seconds, key=lambda slot: seconds[slot])
     stay.visit.place = stay.course.place

@@ -215,11 +215,20 @@ _ATTENTIVE = (
     "{% set a = value_json.attention %}"
     "{{ a.from_1_to_5 + a.from_5_to_15 + a.over_15 if a else None }}"
 )
+_RATE = (
+    "{% set a = value_json.attention %}{% set p = value_json.passing %}"
+    "{{ (100 * [a.values() | sum - a.under_1, 0] | max / [a.values() | sum + p, 1] | max)"
+    " | round | int if a and p is not none else None }}"
+)
+"""A template: percent of all who came into view that looked for a second or longer."""
 _SENSORS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
     # key, name, kind of message, template, more
     ("visits", "Visits", "summary", "{{ value_json.visits }}", {"state_class": "measurement"}),
     ("happy", "Happy visits", "summary", _HAPPY, {"unit_of_meas": "%"}),
     ("attentive", "Attentive visits", "summary", _ATTENTIVE, {"state_class": "measurement"}),
+    ("passing", "Passers-by", "summary", "{{ value_json.passing }}",
+     {"state_class": "measurement"}),
+    ("rate", "Attention rate", "summary", _RATE, _PERCENT),
     ("perception", "Perception", "health", "{{ value_json.perception }}", {}),
     (
         "temperature", "Temperature", "health", "{{ value_json.temperature }}",

@@ -17,6 +17,7 @@ ROOMS = (
     "operate",
     "repository",
     "export",
+    "content",
     "seen",
 )
 """Rooms with a module `cli` whose `add(verbs)` puts verbs into argparse's subparsers; each sets

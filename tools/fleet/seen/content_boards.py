@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tools.fleet.seen.grafana import Board, bucket, chosen, within
 
-SHARE, HEARD_SHARE = 5, 8
+SHARE, HEARD_SHARE = 5.5, 8.5
 """b of the visits is at most so many over epsilon: without, and with voices and words
 (`agent.privacy.policy.rules.WEIGHTS`; a policy with fewer cells adds less)."""
-_SCALE = f"CASE WHEN voice IS NULL THEN {SHARE}.0 ELSE {HEARD_SHARE}.0 END * 1000 / epsilon_milli"
+_SCALE = f"CASE WHEN voice IS NULL THEN {SHARE} ELSE {HEARD_SHARE} END * 1000 / epsilon_milli"
 _VARIANCE = (
     "SUM(CASE WHEN visits IS NULL OR epsilon_milli = 0 THEN 0.0"
     f" ELSE 2 * ({_SCALE}) * ({_SCALE}) * (merged + 1) END)"
