@@ -201,7 +201,8 @@ WORDS: dict[Language, Words] = {
         attention=(
             "Une caméra dotée d’une intelligence artificielle compte les visites et les personnes "
             "qui passent\u00a0: combien, combien de temps, et si l’on regarde par ici. Seules la "
-            "présence et l’attention sont comptées\u00a0; aucune expression, aucune émotion n’est lue."
+            "présence et l’attention sont comptées\u00a0; aucune expression, aucune émotion n’est "
+            "lue."
         ),
         presence=(
             "Une caméra dotée d’une intelligence artificielle compte les visites et les personnes "
