@@ -261,7 +261,7 @@ def _quality(window: Window, policy: Policy, flags: set[Flag]) -> Quality:
     step = _ROUNDING if policy.noised else 1
     usable = 100 * window.frames / (window.frames + window.dropped)
     return Quality(
-        fps=quantize(FPS, step * round(window.fps / step)),
+        fps=quantize(FPS, step * round(min(FPS[-1][1], window.fps) / step)),
         usable=max(0, min(100, _ROUNDING * round(usable / _ROUNDING))),
         flags=tuple(flag for flag in get_args(Flag) if flag in flags),
     )

@@ -260,7 +260,8 @@ class VisitBook:
         elapsed = new.visit.first - old.visit.last
         if not -_LINGER <= elapsed <= self._gap:
             return float("inf")
-        return distance(old.course, new.course, elapsed, new.alone and elapsed <= _CUT)
+        cut, brief = new.alone and elapsed <= _CUT, old.seen < MIN_SECONDS
+        return distance(old.course, new.course, elapsed, cut, brief)
 
     def _forget(self, stays: list[_Stay]) -> None:
         self._stays = [stay for stay in self._stays if stay not in stays]

@@ -109,6 +109,17 @@ def content() -> Board:
         },
         about="Shares of noised sums; empty below 20 visits, where noise would decide.",
     )  # fmt: skip
+    board.table(
+        "Contents",
+        "SELECT content, campaign, SUM(shown * length) / 360000.0 AS hours, SUM(visits) AS visits,"
+        " SUM(passing) AS passed_by,"
+        f" {_percent(_LOOKED, f'{_LOOKED} + attention_under_1 + passing')} AS noticed"
+        f" FROM content_slots WHERE {here} GROUP BY content, campaign ORDER BY content",
+        units={"noticed": "percentunit", "hours": "h"},
+        about="By name, as `fleeting-fleet content import` told them. On show while the camera "
+        "worked; noticed: looked for a second or longer, of all who came into view. Noised; "
+        "`fleeting-fleet content played` has the ranges.",
+    )
     board.bars(
         "Visits by dominant expression",
         f"SELECT CAST(slot AS TEXT) AS slot, {_sums('expression', *_EXPRESSIONS)}"
@@ -150,6 +161,7 @@ def content() -> Board:
 _EXPRESSIONS = (
     "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unsure",
 )  # fmt: skip
+_LOOKED = "attention_from_1_to_5 + attention_from_5_to_15 + attention_over_15"
 _DWELL = ("under_5", "from_5_to_15", "from_15_to_30", "from_30_to_60", "over_60")
 
 
