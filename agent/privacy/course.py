@@ -132,8 +132,8 @@ def distance(lost: Course, found: Course, elapsed: float, cut: bool, brief: bool
     """How far `found` began from where `lost` ended, faces; infinite where they are not one stay.
 
     `elapsed`: seconds between the two. `cut`: nobody else was in view when the one took the place
-    of the other, as in recordings that are cut or begin again. `brief`: the lost one was in view too
-    briefly to be sure of its pace.
+    of the other, as in recordings that are cut or begin again. `brief`: the lost one was in view
+    too briefly to be sure of its pace.
     """
     if not any(
         lost.size < _LIKE * s < _LIKE**2 * lost.size for s in (found.first_size, found.size)

@@ -48,8 +48,8 @@ def visits_text(report: dict[str, Any]) -> str:
     )
     for row in report["cases"]:
         wrong = [f"expected {row['expected']}"] if row["visits"] != row["expected"] else []
-        if row["passing"] != row["passers"]:
-            wrong.append(f"{row['passers']} passers-by expected")
+        if row["passing"] != row["passers_expected"]:
+            wrong.append(f"{row['passers_expected']} passers-by expected")
         if row["micro"] is not None and row["micro"] > row["micro_expected"]:
             wrong.append(f"{row['micro_expected']} micro-expressions expected")
         table.add_row(

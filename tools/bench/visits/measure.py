@@ -67,6 +67,7 @@ def measure(
                 "expected": case.visits,
                 "visits": len(seen.visits),
                 "passers": case.passers,
+                "passers_expected": case.passing,
                 "passing": seen.passers,
                 "tracks": seen.tracks,
                 "micro": None if case.events is None else len(seen.micro),
@@ -90,4 +91,6 @@ def measure(
 
 def _right(row: dict[str, Any]) -> bool:
     few = row["micro"] is None or row["micro"] <= row["micro_expected"]
-    return bool(row["visits"] == row["expected"] and row["passing"] == row["passers"] and few)
+    return bool(
+        row["visits"] == row["expected"] and row["passing"] == row["passers_expected"] and few
+    )
