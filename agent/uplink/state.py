@@ -216,9 +216,9 @@ _ATTENTIVE = (
     "{{ a.from_1_to_5 + a.from_5_to_15 + a.over_15 if a else None }}"
 )
 _RATE = (
-    "{% set a = value_json.attention %}{% set p = value_json.passing %}"
-    "{{ (100 * [a.values() | sum - a.under_1, 0] | max / [a.values() | sum + p, 1] | max)"
-    " | round | int if a and p is not none else None }}"
+    "{% set v = value_json %}{% set a = v.attention %}"
+    "{{ (100 * [v.visits - a.under_1, 0] | max / [v.visits + v.passing, 1] | max) | int"
+    " if a and v.passing is not none else None }}"
 )
 """A template: percent of all who came into view that looked for a second or longer."""
 _SENSORS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (

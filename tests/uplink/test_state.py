@@ -36,7 +36,7 @@ def described(device: str, listens: dict[str, bool] | None = None, **mqtt: Any) 
 
 def test_it_is_pinned() -> None:
     """Every change of the message must be deliberate."""
-    assert hashlib.sha256(described("box-7")).hexdigest()[:16] == "22ba1eceb4404ce8"
+    assert hashlib.sha256(described("box-7")).hexdigest()[:16] == "fe418ebc323fbd86"
 
 
 def test_it_depends_on_the_device_id_only() -> None:
@@ -136,3 +136,18 @@ def test_the_templates_match_the_summary_schema() -> None:
         "None",
         "None",
     )
+
+
+@pytest.mark.parametrize(
+    ("visits", "passing", "under_1", "shown"),
+    [(40, 60, 10, "30"), (40, 0, 10, "75"), (12, -30, 14, "0"), (3, None, 1, "None")],
+)
+def test_the_attention_rate_is_of_all_who_came_into_view(
+    visits: int, passing: int | None, under_1: int, shown: str
+) -> None:
+    template = json.loads(described("box-7"))["cmps"]["rate"]["val_tpl"]
+    attention = {"under_1": under_1, "from_1_to_5": 9, "from_5_to_15": 2, "over_15": 1}
+    value = {"visits": visits, "passing": passing, "attention": attention}
+    assert jinja2.Template(template).render(value_json=value) == shown
+    withheld = {"visits": None, "passing": None, "attention": None}
+    assert jinja2.Template(template).render(value_json=withheld) == "None"

@@ -89,7 +89,7 @@ def _entries(found: dict[str, Any], problems: list[str]) -> list[Content]:
         problems.append(f"{key!a} is no key of it")
     try:
         zone = ZoneInfo(str(found.get("timezone", "UTC")))
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         problems.append(f"{found['timezone']!a} is no time zone; one is Europe/Berlin")
         zone = ZoneInfo("UTC")
     entries = found.get("content", [])

@@ -112,4 +112,4 @@ def _played(args: argparse.Namespace, url: str) -> None:
     open_store(url).close()  # brings the layout up to date; names a database that is away
     windows = played.windows(url, since, until, args.device)
     rows = played.rows(windows, args.by_day, args.timezone)
-    print(json.dumps(rows) if args.json else played.text_of(rows, args.by_day), end="\n")
+    print(json.dumps(rows) if args.json else played.text_of(rows, args.by_day).rstrip("\n"))

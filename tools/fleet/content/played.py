@@ -90,6 +90,7 @@ def text_of(found: Sequence[dict[str, Any]], by_day: bool) -> str:
     days = ("day",) if by_day else ()
     table = columns("content", *days, "on show, h", "windows", "visits", "passed by", "noticed, %",
                     "stayed 15 s, %", "happy, %", words=days)  # fmt: skip
+    table.columns[0].no_wrap = True
     for row in found:
         table.add_row(
             row["content"], *(row[key] for key in days), f"{row['seconds'] / 3600:.1f}",
