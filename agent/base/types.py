@@ -378,6 +378,8 @@ class Visit:
     """Largest inter-ocular distance (outer eye corners), pixels."""
     said: Said | None = None
     """None: nothing was."""
+    passing: bool = False
+    """Too short for a visit: somebody who passed by. Counts as that and nothing else."""
     place: tuple[int, int, int] | None = None
     """Where in the picture a face stayed: scale, column and row of a grid whose cells have about
     the size of the face. None for one that moved on by more than its own size."""

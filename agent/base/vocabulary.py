@@ -12,7 +12,17 @@ WindowLength = Literal[10, 60, 300, 900, 3600]
 Trust = Literal["ntp", "rtc", "holdover", "none"]
 """Trust in the wall clock: see `clock.ClockReading`."""
 
-Cell = Literal["visits", "expression", "valence", "arousal", "attention", "dwell", "micro", "tone"]
+Cell = Literal[
+    "visits",
+    "passing",
+    "expression",
+    "valence",
+    "arousal",
+    "attention",
+    "dwell",
+    "micro",
+    "tone",
+]
 """The cells of a summary, in the order of `Summary.withheld`."""
 HeardCell = Literal[
     "speech",

@@ -32,6 +32,8 @@ _JUMP = 4.0
 _ONWARD = 1.0
 """Seconds within which a face that is on the move is found again on its way: fast ones escape the
 tracker, and would else seem to leave and enter in the middle of the picture."""
+_AT_ONCE = 0.2
+"""Seconds within which what was in view briefly is found on its way, however it seemed to move."""
 _LIKE = 2.0
 """Ratio of sizes up to which two faces may be one."""
 _MOVED_ON = 1.0
@@ -81,7 +83,11 @@ class Course:
 
     def join(self, later: Course) -> None:
         """Go on with the path of another track."""
-        self.size, self.picture, self.recent = later.size, later.picture, later.recent
+        self.size, self.picture = later.size, later.picture
+        # fast faces are tracked in pieces, each of which lags behind: together they tell the pace
+        since = later.recent[-1][0] - _SPACING * (_SAMPLES - 1)
+        before = [point for point in self.recent if since <= point[0] < later.recent[0][0]]
+        self.recent = [*before, *later.recent][-_SAMPLES:]
         self.low = min(self.low[0], later.low[0]), min(self.low[1], later.low[1])
         self.high = max(self.high[0], later.high[0]), max(self.high[1], later.high[1])
 
@@ -122,11 +128,12 @@ class Course:
         return not (0 <= to_x < self.picture[0] and 0 <= to_y < self.picture[1])
 
 
-def distance(lost: Course, found: Course, elapsed: float, cut: bool) -> float:
+def distance(lost: Course, found: Course, elapsed: float, cut: bool, brief: bool = False) -> float:
     """How far `found` began from where `lost` ended, faces; infinite where they are not one stay.
 
     `elapsed`: seconds between the two. `cut`: nobody else was in view when the one took the place
-    of the other, as in recordings that are cut or begin again.
+    of the other, as in recordings that are cut or begin again. `brief`: the lost one was in view
+    too briefly to be sure of its pace.
     """
     if not any(
         lost.size < _LIKE * s < _LIKE**2 * lost.size for s in (found.first_size, found.size)
@@ -137,7 +144,8 @@ def distance(lost: Course, found: Course, elapsed: float, cut: bool) -> float:
     across, down = lost.velocity
     ahead = min(max(found.start[0] - last, 0.0), _ONWARD)
     onward = math.hypot(found.start[1] - x - ahead * across, found.start[2] - y - ahead * down)
-    if elapsed <= _ONWARD and _alike(lost, found) and onward < _REACH * size:
+    at_once = brief and elapsed <= _AT_ONCE
+    if (at_once or (elapsed <= _ONWARD and _alike(lost, found))) and onward < _REACH * size:
         return onward / size
     if lost.left or found.entered:
         return math.inf

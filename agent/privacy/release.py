@@ -1,9 +1,9 @@
 """Turns pending windows into summaries; the only module that builds a `Summary`. `releaser` gathers
 the windows.
 
-Disclosure control, with one visit added or removed as the unit of privacy:
+Disclosure control, with one stay added or removed as the unit of privacy, a visit or a passer-by:
 
-- Contribution bounding: a visit is counted in exactly one window and slot, and its contribution to
+- Contribution bounding: a stay is counted in exactly one window and slot, and its contribution to
   each cell is bounded to the cell's L1 sensitivity (`window.SENSITIVITY`).
 - The number of visits of a window and slot is noised once, when the window closes. Whether a window
   is published depends on noised numbers alone.
@@ -13,7 +13,13 @@ Disclosure control, with one visit added or removed as the unit of privacy:
   visits (`publishing`).
 - All other cells are noised once, when their windows are published together.
 
-Every visit thus takes part in one release per cell, and epsilon holds per visit whatever the number
+A stay is counted in `passing` or in all the other cells, never in both: by parallel composition
+either side could spend the whole epsilon. They share it all the same. Which of the two a stay is
+hangs on a moment more or less in view, which somebody who stands before another can take away;
+that moves a stay from one side to the other, and as the shares of both sides add up to epsilon it
+costs no more than taking the stay away.
+
+Every stay thus takes part in one release per cell, and epsilon holds per visit whatever the number
 of windows (parallel composition: Dwork & Roth 2014, section 3.5). What is said to a room, and no
 visit's own, has a unit of its own: see `heard`. Quality figures are rounded.
 """
@@ -26,6 +32,7 @@ from typing import Any, Literal, cast, get_args
 from agent.base.clock import ClockReading
 from agent.base.report import (
     COUNT,
+    FPS,
     Heard,
     HeardSummary,
     Privacy,
@@ -120,13 +127,14 @@ def release(
     published = pending.visits >= max(policy.k, pending.threshold)
     cells, reasons = _cells(pending, published, policy, context, draw)
     flags = _flags(pending, window, policy, context, published)
-    if cells["visits"] == COUNT[-1][1]:
+    if COUNT[-1][1] in (cells["visits"], cells["passing"]):
         flags.add("saturated")
     values: dict[str, Any] = {
         "boot": context.boot,
         "seq": context.seq,
         "window": _report_window(pending, window, context.clock, published),
         "slot": slot,
+        "shown": 5 * round(20 * window.share_shown(slot)),
         "withheld": tuple(
             Withheld(cell=cell, reason=reasons[cell]) for cell in get_args(Cell) if cell in reasons
         ),
@@ -165,6 +173,9 @@ def _cells(
             values[cell] = quantize(COUNT, pending.visits)
         else:
             numbers = _noised(pending.counts, cell, policy, draw)
+            if cell == "passing":
+                values[cell] = quantize(COUNT, numbers[0])
+                continue
             reason = _not_analysable(numbers, policy) if cell == "micro" else None
             if reason:
                 reasons[cell] = reason
@@ -250,7 +261,7 @@ def _quality(window: Window, policy: Policy, flags: set[Flag]) -> Quality:
     step = _ROUNDING if policy.noised else 1
     usable = 100 * window.frames / (window.frames + window.dropped)
     return Quality(
-        fps=step * round(min(240, window.fps) / step),
+        fps=quantize(FPS, step * round(min(FPS[-1][1], window.fps) / step)),
         usable=max(0, min(100, _ROUNDING * round(usable / _ROUNDING))),
         flags=tuple(flag for flag in get_args(Flag) if flag in flags),
     )

@@ -12,6 +12,12 @@ is a visit. In time-lapse a face that is there in every picture is one visit whi
 are less than `visit_gap` apart; of those that are further apart nobody knows who was there between
 them, and nothing is counted: a visit takes three sights (`MIN_SIGHTS`).
 
+A stay that is too short for a visit, but more than a flicker (`GLIMPSE_SIGHTS`,
+`GLIMPSE_SECONDS`), is somebody who passed by: `Visit.passing`. Joining comes first, so that a
+visit's fragments are no passers-by, and a stay is one or the other, never both. Visits and
+passers-by together are those who could have looked; who stays and never looks is a visit of little
+attention.
+
 Joining is done before anything is counted, as tracking is: the unit of privacy is the visit that
 comes out.
 """
@@ -40,9 +46,12 @@ from agent.privacy.heard import READING, is_sound
 K = TypeVar("K")
 
 MIN_SIGHTS = 3
-"""Frames. With `MIN_SECONDS`: shorter stays (false detections, passers-by) are not visits."""
+"""Frames. With `MIN_SECONDS`: shorter stays (passers-by, false detections) are not visits."""
 MIN_SECONDS = 1.0
 """Seconds in view apart from older faces from which a track is a visit of its own."""
+GLIMPSE_SIGHTS = 2
+GLIMPSE_SECONDS = 0.2
+"""Frames, and seconds in view, from which a shorter stay is of somebody who passed by."""
 MAX_GAP = 0.5
 """Seconds between two frames of a track that count at most as attention, analysable or in view. A
 track seen again later is looked at as a new one: the tracker goes by place alone."""
@@ -96,7 +105,8 @@ class VisitBook:
         return len(self._stays)
 
     def update(self, perceived: Perceived, slot: int) -> list[Visit]:
-        """Add one frame, with `slot` on show; return the ended visits. Times must not decrease."""
+        """Add one frame, with `slot` on show; return the ended visits and who passed by. Times must
+        not decrease."""
         time = perceived.time
         self._step = time - self._time
         slow = _FRAMES * self._step if self._step < self._gap else 0.0
@@ -149,12 +159,12 @@ class VisitBook:
         return stay.visit.said
 
     def end_before(self, time: float) -> list[Visit]:
-        """End and return the visits that are over at `time`."""
+        """End and return the visits that are over at `time`, likewise."""
         self._settle(time)
         return self._close(before=time - self._gap)
 
     def finish(self) -> list[Visit]:
-        """End and return all visits."""
+        """End and return all, likewise."""
         self._settle(self._time, at_once=True)
         return self._close(before=float("inf"))
 
@@ -164,7 +174,7 @@ class VisitBook:
             return []
         self._stays = [stay for stay in self._stays if stay.visit.last >= before]
         self._by_track = {t: s for t, s in self._by_track.items() if s.visit.last >= before}
-        return [_finished(stay) for stay in over if _is_visit(stay)]
+        return [_finished(stay) for stay in over if _is_visit(stay) or _passes(stay)]
 
     def _add_face(self, face: Face, perceived: Perceived, slot: int) -> None:
         time = perceived.time
@@ -250,7 +260,8 @@ class VisitBook:
         elapsed = new.visit.first - old.visit.last
         if not -_LINGER <= elapsed <= self._gap:
             return float("inf")
-        return distance(old.course, new.course, elapsed, new.alone and elapsed <= _CUT)
+        cut, brief = new.alone and elapsed <= _CUT, old.seen < MIN_SECONDS
+        return distance(old.course, new.course, elapsed, cut, brief)
 
     def _forget(self, stays: list[_Stay]) -> None:
         self._stays = [stay for stay in self._stays if stay not in stays]
@@ -329,9 +340,16 @@ def _is_visit(stay: _Stay) -> bool:
     return stay.sights >= MIN_SIGHTS and stay.seen >= MIN_SECONDS
 
 
+def _passes(stay: _Stay) -> bool:
+    """Whether it is more than a flicker."""
+    return stay.sights >= GLIMPSE_SIGHTS and stay.seen >= GLIMPSE_SECONDS
+
+
 def _finished(stay: _Stay) -> Visit:
-    """The visit, assigned to the slot on show for most of it (of equals the earlier)."""
+    """The visit, or who passed by, assigned to the slot on show for most of it (of equals the
+    earlier)."""
     seconds = stay.seconds_by_slot
     stay.visit.slot = max(seconds, key=lambda slot: seconds[slot])
     stay.visit.place = stay.course.place
+    stay.visit.passing = not _is_visit(stay)
     return stay.visit

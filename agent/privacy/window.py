@@ -1,4 +1,5 @@
-"""Tumbling windows: each visit is counted once, in the window of its last frame.
+"""Tumbling windows: each stay is counted once, in the window of its last frame, as a visit or as
+somebody who passed by.
 
 A window is [i * length, (i + 1) * length) on the source's clock. It closes `visit_gap` after its
 end, when all visits last seen in it have ended. Windows without any frame are not created.
@@ -46,6 +47,7 @@ OUTCOMES: tuple[Literal["analysable"] | Reason, ...] = (
 """Whether a visit was analysable for micro-expressions, or the main reason why not."""
 SENSITIVITY: dict[AnyCell, int] = {
     "visits": 1,
+    "passing": 1,
     "expression": 1,
     "valence": 100,
     "arousal": 100,
@@ -54,7 +56,7 @@ SENSITIVITY: dict[AnyCell, int] = {
     "micro": MAX_POLARITIES + 2,
     **heard.SENSITIVITY,
 }
-"""L1 sensitivity of each cell to one visit, its numbers divided by their `units`; for `room_*` see
+"""L1 sensitivity of each cell to one stay, its numbers divided by their `units`; for `room_*` see
 `heard`."""
 MICRO_NOISE_UNITS = (*[1] * len(POLARITIES), *[1] * len(OUTCOMES), MAX_MICRO_SECONDS)
 
@@ -77,11 +79,14 @@ def place_cap(length: int) -> int:
 _ATTENTION_EDGES = (1.0, 5.0, 15.0)
 _DWELL_EDGES = (5.0, 15.0, 30.0, 60.0)
 _FPS_TOLERANCE = 0.95
+_VOUCHED = 5.0
+"""Seconds between two frames up to which the first one's slot counts as on show."""
 
 
 def _no_counts() -> dict[AnyCell, list[int]]:
     return {
         "visits": [0],
+        "passing": [0],
         "expression": [0] * (len(EXPRESSIONS) + 1),
         "valence": [0],
         "arousal": [0],
@@ -141,7 +146,9 @@ class ExactCounts:
 
 
 def _contribution(visit: Visit, min_size: float, bounded: bool) -> dict[AnyCell, list[int]]:
-    """What one visit adds to each cell."""
+    """What one stay adds to the cells."""
+    if visit.passing:
+        return {"passing": [1]}
     return {
         "visits": [1],
         "expression": one_hot(dominant(visit), len(EXPRESSIONS) + 1),
@@ -208,6 +215,8 @@ class Window:
     """Frames that were dark."""
     first: float = 0.0
     last: float = 0.0
+    shown: dict[int, float] = field(default_factory=dict)
+    """Seconds that each slot was on show while somebody could have been seen, by slot."""
     seconds: int = 0
     """Whole seconds of the source's clock with at least one frame."""
     capable_seconds: int = 0
@@ -217,6 +226,10 @@ class Window:
     listened: float = 0.0
     """Seconds of sound, speech or not."""
     sound_flags: set[SoundFlag] = field(default_factory=set)
+
+    def share_shown(self, slot: int) -> float:
+        """Of the window's length for which a slot was on show, in [0, 1]."""
+        return min(self.shown.get(slot, 0.0) / self.length, 1.0)
 
     def __post_init__(self) -> None:
         self.room = RoomTurns(self.length)
@@ -260,6 +273,8 @@ class Windows:
         self._bounded = bounded
         self._open: dict[int, Window] = {}
         self._second: _Second | None = None
+        self._shown: tuple[float, int] | None = None
+        """Time and slot of the latest frame."""
 
     def add_frame(
         self, perceived: Perceived, slot: int, dropped: int, flags: Iterable[Flag]
@@ -270,6 +285,7 @@ class Windows:
         if window is None:
             window = self._open[index] = Window(index, self._length, first=perceived.time)
         window.counts.setdefault(slot, ExactCounts())
+        self._show(perceived.time, slot, window)
         window.frames += 1
         window.dropped += dropped
         window.over_budget += perceived.skipped > 0
@@ -278,6 +294,19 @@ class Windows:
         window.flags.update(flags)
         self._count_second(perceived, window)
 
+    def _show(self, time: float, slot: int, window: Window) -> None:
+        """Count the time since the frame before, for the slot that was on show then."""
+        before, self._shown = self._shown, (time, slot)
+        if before is None or time - before[0] > _VOUCHED:
+            return
+        start, earlier = before
+        if start < window.start:
+            last = self._open.get(int(start // self._length))
+            if last is not None:
+                last.shown[earlier] = last.shown.get(earlier, 0.0) + window.start - start
+            start, earlier = window.start, slot
+        window.shown[earlier] = window.shown.get(earlier, 0.0) + time - start
+
     def flag(self, time: float, flags: Iterable[Flag]) -> None:
         """Flag the window of this time, where it has a frame: what follows in it is missing."""
         window = self._open.get(int(time // self._length))
@@ -285,7 +314,7 @@ class Windows:
             window.flags.update(flags)
 
     def add_visits(self, visits: Iterable[Visit]) -> None:
-        """Count ended visits, each in the window of its last frame."""
+        """Count ended visits and who passed by, each in the window of the last frame."""
         for visit in visits:
             window = self._open[int(visit.last // self._length)]
             slot = _slot(window, visit.slot)

@@ -211,15 +211,17 @@ def _share(counts: str, of: str) -> str:
 
 _PERCENT = {"unit_of_meas": "%"}
 _HAPPY = _share("value_json.expression", "happiness")
-_ATTENTIVE = (
-    "{% set a = value_json.attention %}"
-    "{{ a.from_1_to_5 + a.from_5_to_15 + a.over_15 if a else None }}"
+_RATE = (
+    "{% set v=value_json %}{% set a=v.attention %}"
+    "{{ (100 * [v.visits - a.under_1, 0] | max / [v.visits + v.passing, 1] | max) | int"
+    " if a and v.passing is not none else None }}"
 )
+"""A template: percent of all who came into view that looked for a second or longer."""
 _SENSORS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
     # key, name, kind of message, template, more
     ("visits", "Visits", "summary", "{{ value_json.visits }}", {"state_class": "measurement"}),
     ("happy", "Happy visits", "summary", _HAPPY, {"unit_of_meas": "%"}),
-    ("attentive", "Attentive visits", "summary", _ATTENTIVE, {"state_class": "measurement"}),
+    ("rate", "Attention", "summary", _RATE, _PERCENT),
     ("perception", "Perception", "health", "{{ value_json.perception }}", {}),
     (
         "temperature", "Temperature", "health", "{{ value_json.temperature }}",

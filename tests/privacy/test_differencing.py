@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from math import exp, sqrt
@@ -93,14 +94,22 @@ def test_over_a_whole_day_no_visit_costs_more_than_epsilon(
 
 
 def test_the_bound_is_not_slack(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A visit at every contribution bound spends the whole epsilon."""
+    """A visit at every contribution bound spends all but the share of those who pass by, and one
+    that would else have passed by spends the whole epsilon."""
     settings = shop()
     for others in (0, 40):  # alone, and among many
         worlds = [
             run(monkeypatch, admit([worst(15.0)] * n, 20, 0.04), settings, least=100).draws
             for n in (others, others + 1)
         ]
-        assert loss(resolve(settings), *worlds) == 1
+        policy = resolve(settings)
+        assert loss(policy, *worlds) == 1 - policy.epsilon("passing")
+        passer = replace(worst(15.0), passing=True)
+        instead = [
+            run(monkeypatch, admit([worst(15.0)] * others + [one], 20, 0.04), settings, least=100)
+            for one in (worst(15.0), passer)
+        ]
+        assert loss(policy, *(each.draws for each in instead)) == 1
 
 
 def log_ratio(value: int, mine: int, other: int, scale: float) -> float:
@@ -110,7 +119,7 @@ def log_ratio(value: int, mine: int, other: int, scale: float) -> float:
 
 def flat(summary: Summary, cell: AnyCell) -> list[int]:
     value = getattr(summary, cell)
-    if cell == "visits":
+    if cell in ("visits", "passing"):
         return [value]
     if cell in ("valence", "arousal"):
         return [value.sum]

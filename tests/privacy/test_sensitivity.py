@@ -63,10 +63,10 @@ def extreme_visits() -> Iterator[Visit]:
         (0, 0, 0.0, 0), (1, 1, 1.0, 0), (7, 3, -1.0, 7), (9, 0, 1e9, 3), (9, 0, -1e9, 3),
     ]  # fmt: skip
     for stay, micro, (size, able, why), (estimates, unsure, mean, dominant) in itertools.product(
-        (0.5, 59.9, 86_400.0), subsets, seen, moods
+        (0.5, 5.0, 59.9, 86_400.0), subsets, seen, moods
     ):
         yield Visit(
-            1, 0.0, stay, 0,
+            1, 0.0, stay, 0, passing=stay < 1.0,
             attention=stay, expression=shown(dominant), estimates=estimates, unsure=unsure,
             valence=mean * estimates, arousal=-mean * estimates, micro=set(micro),
             analysable=able, size=size, refused=dict(why), said=next(said),
@@ -242,6 +242,31 @@ def test_who_talks_to_the_room_for_longer_spends_more_by_so_much_a_turn(
     assert loss(policy, whole.draws, quiet.draws) == turns * share
     assert turns * share < 1, "still less than a visit"
     assert set(moved_cells(whole.draws, quiet.draws)) == {"room_tone"}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.slow
+def test_nor_does_a_person_who_passes_instead_of_staying(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A moment more or less in view makes a visit of who passed by, or takes it away: that moves
+    both sides, and costs no more than epsilon, since they share it."""
+    settings = noised(window=60, k=3, epsilon=1.0)
+    policy = resolve(settings)
+    people = crowd(seed)
+    whole = run(monkeypatch, watch(see(people, 125)), settings, least=100)
+    for person in people:
+        others = [each for each in people if each is not person]
+        for seconds in (0.5, 0.95, 1.5):
+            moved = replace(person, leaves=person.arrives + seconds)
+            other = run(monkeypatch, watch(see([moved, *others], 125)), settings, least=100)
+            assert other.published == whole.published
+            gone = run(monkeypatch, watch(see(others, 125)), settings, least=100)
+            assert loss(policy, other.draws, gone.draws) <= 1
+            if (person.leaves - person.arrives > 1) != (seconds > 1):
+                changed = moved_cells(whole.draws, other.draws)
+                assert changed.count("passing") == changed.count("visits") == 1
+                assert loss(policy, whole.draws, other.draws) <= 1
 
 
 def test_a_face_that_can_be_seen_well_does_not_change_why_others_cannot(

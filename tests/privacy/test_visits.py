@@ -65,12 +65,48 @@ def test_time_out_of_sight_is_neither_attention_nor_analysable() -> None:
 
 
 def test_a_glimpse_is_not_a_visit() -> None:
-    assert run([Person(1, 1.0, 1.9)], 10.0) == []
-    assert len(run([Person(1, 1.0, 2.1)], 10.0)) == 1
-    book = VisitBook(PARAMS)  # two sights a second apart: flicker of a false detection
-    for time in (0.0, 1.0):
-        book.update(Perceived(time, (face(1),)), 0)
-    assert book.finish() == []
+    (glimpse,) = run([Person(1, 1.0, 1.9)], 10.0)
+    assert glimpse.passing
+    (visit,) = run([Person(1, 1.0, 2.1)], 10.0)
+    assert not visit.passing
+
+
+@pytest.mark.parametrize(("seconds", "passes"), [(0.04, 0), (0.15, 0), (0.25, 1), (0.9, 1)])
+def test_a_flicker_is_nobody(seconds: float, passes: int) -> None:
+    found = run([Person(1, 1.0, 1.0 + seconds)], 10.0)
+    assert [each.passing for each in found] == [True] * passes
+
+
+def test_two_sights_in_slow_pictures_are_somebody_who_passed_and_one_is_nobody() -> None:
+    for times, passes in (((0.0,), 0), ((0.0, 1.0), 1)):
+        book = VisitBook(PARAMS)
+        for time in times:
+            book.update(Perceived(time, (face(1),)), 0)
+        assert [each.passing for each in book.finish()] == [True] * passes
+
+
+def test_fragments_of_a_stay_are_one_whether_it_is_a_visit_or_passes_by() -> None:
+    """A face that is lost and found in place by other tracks, half a second at a time."""
+    pieces = [somebody(n, 1.5 * n, 1.5 * n + 0.5, at(400.0)) for n in range(5)]
+    (visit,) = run(pieces, 20.0, gap=2.0)
+    assert not visit.passing, "together more than a second in view"
+    (one,) = run(pieces[:1], 20.0, gap=2.0)
+    assert one.passing
+    apart = [somebody(n, 10.0 * n, 10.0 * n + 0.5, at(400.0)) for n in range(5)]
+    assert [each.passing for each in run(apart, 60.0, gap=2.0)] == [True] * 5
+
+
+def test_a_face_found_on_another_one_does_not_pass_by() -> None:
+    """A print on a shirt, the same face found twice."""
+    there = [somebody(1, 0, 6, at(400.0)), somebody(2, 2, 2.6, at(420.0))]
+    assert [each.passing for each in run(there, 10.0)] == [False]
+
+
+def test_every_stay_is_a_visit_or_passes_by_and_never_both() -> None:
+    people = [Person(n, 2.0 * n, 2.0 * n + (0.5 if n % 3 else 3.0)) for n in range(30)]
+    found = run(people, 70.0)
+    assert len(found) == 30
+    assert sum(each.passing for each in found) == 20
 
 
 def test_looking_away_is_not_attention() -> None:

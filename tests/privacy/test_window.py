@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -69,12 +70,16 @@ def test_every_visit_is_counted_in_exactly_one_window_and_once_in_every_cell(
     there: list[Person],
 ) -> None:
     book = VisitBook(config(visit_gap=GAP).privacy)
-    visits = [v for each in frames(there, 60, 5) for v in book.update(each, 0)] + book.finish()
+    stays = [v for each in frames(there, 60, 5) for v in book.update(each, 0)] + book.finish()
+    visits = [each for each in stays if not each.passing]
     windows = sort(there, 60, fps=5)
     for window in windows:
         inside = [v for v in visits if window.start <= v.last < window.start + window.length]
         (counts,) = window.counts.values()
         assert counts.cells["visits"] == [len(inside)]
+        passed = [v for v in stays if v.passing]
+        passed = [v for v in passed if window.start <= v.last < window.start + window.length]
+        assert counts.cells["passing"] == [len(passed)]
         for cell, numbers in counts.cells.items():
             if cell in ("expression", "attention", "dwell"):
                 assert sum(numbers) == len(inside)
@@ -201,3 +206,46 @@ def test_an_honest_queue_does_not_reach_the_bound() -> None:
             number += 1
         clipped += number > place_cap(900)
     assert clipped <= 4
+
+
+def test_who_passes_by_counts_there_and_nowhere_else_and_a_place_no_more_than_it_may() -> None:
+    windows = Windows(60, GAP, MICRO, bounded=True)
+    windows.add_frame(Perceived(1.0, ()), 0, 0, ())
+    passer = Visit(1, 1.0, 1.5, 0, attention=0.5, estimates=3, valence=2.0, passing=True)
+    windows.add_visits([passer] * 4)
+    flickers = [replace(passer, place=(6, 2, 2)) for _ in range(90)]
+    windows.add_visits(flickers)
+    (window,) = windows.finish()
+    told = {cell: numbers for cell, numbers in window.counts[0].cells.items() if any(numbers)}
+    assert told == {"passing": [4 + place_cap(60)]}
+
+
+def shown(frames: list[tuple[float, int]], length: int = 10) -> list[dict[int, float]]:
+    """Shares on show by slot, of each window."""
+    windows = Windows(length, GAP, MICRO, bounded=True)
+    for time, slot in frames:
+        windows.add_frame(Perceived(time, ()), slot, 0, ())
+    return [
+        {slot: round(window.share_shown(slot), 3) for slot in window.counts}
+        for window in windows.finish()
+    ]
+
+
+def test_time_on_show_is_shared_among_the_slots_of_a_window() -> None:
+    changing = [(n / 10, 0 if n < 40 else 7) for n in range(101)]
+    assert shown(changing) == [{0: 0.4, 7: 0.6}, {7: 0.0}]
+    over_the_end = [(n / 10, 0 if n < 130 else 7) for n in range(200)]
+    assert shown(over_the_end) == [{0: 1.0}, {0: 0.3, 7: 0.69}]
+
+
+def test_time_without_pictures_is_not_on_show() -> None:
+    away = [(n / 10, 3) for n in (*range(21), *range(80, 101))]
+    assert shown(away)[0] == {3: 0.4}
+    lapse = [(4.0 * n, 3) for n in range(6)]
+    assert shown(lapse) == [{3: 1.0}, {3: 1.0}, {3: 0.0}], "a picture every four seconds vouches"
+    assert shown([(float(n), 3) for n in (2, 3)]) == [{3: 0.1}]
+
+
+def test_a_slot_that_ends_with_its_window_is_not_in_the_next() -> None:
+    frames = [(9.0, 1), (9.9, 1), (10.5, 2), (11.0, 2)]
+    assert shown(frames) == [{1: 0.1}, {2: 0.1}]

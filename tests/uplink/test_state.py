@@ -36,7 +36,7 @@ def described(device: str, listens: dict[str, bool] | None = None, **mqtt: Any) 
 
 def test_it_is_pinned() -> None:
     """Every change of the message must be deliberate."""
-    assert hashlib.sha256(described("box-7")).hexdigest()[:16] == "22ba1eceb4404ce8"
+    assert hashlib.sha256(described("box-7")).hexdigest()[:16] == "eebdd2d4a06d4159"
 
 
 def test_it_depends_on_the_device_id_only() -> None:
@@ -121,7 +121,7 @@ def test_the_templates_match_the_summary_schema() -> None:
     value = json.loads(summary(0).model_dump_json())
     nobody = dict.fromkeys(ExpressionCounts.model_fields, 0)
     value["expression"] = nobody | {"happiness": 30, "neutral": 90}
-    value["visits"] = 0
+    value["visits"], value["passing"] = 0, 5
     value["attention"] = {"under_1": 1, "from_1_to_5": 2, "from_5_to_15": 3, "over_15": 4}
     parts = json.loads(described("box-7"))["cmps"]
 
@@ -129,10 +129,21 @@ def test_the_templates_match_the_summary_schema() -> None:
         template = jinja2.Environment().from_string(parts[key]["val_tpl"])
         return str(template.render(value_json=value)).strip()
 
-    assert (rendered("visits"), rendered("happy"), rendered("attentive")) == ("0", "25", "9")
+    assert (rendered("visits"), rendered("happy"), rendered("rate")) == ("0", "25", "0")
     value |= {"visits": None, "expression": None, "attention": None}
-    assert (rendered("visits"), rendered("happy"), rendered("attentive")) == (
-        "None",
-        "None",
-        "None",
-    )
+    assert {rendered(key) for key in ("visits", "happy", "rate")} == {"None"}
+
+
+@pytest.mark.parametrize(
+    ("visits", "passing", "under_1", "shown"),
+    [(40, 60, 10, "30"), (40, 0, 10, "75"), (12, -30, 14, "0"), (3, None, 1, "None")],
+)
+def test_the_attention_rate_is_of_all_who_came_into_view(
+    visits: int, passing: int | None, under_1: int, shown: str
+) -> None:
+    template = json.loads(described("box-7"))["cmps"]["rate"]["val_tpl"]
+    attention = {"under_1": under_1, "from_1_to_5": 9, "from_5_to_15": 2, "over_15": 1}
+    value = {"visits": visits, "passing": passing, "attention": attention}
+    assert jinja2.Template(template).render(value_json=value) == shown
+    withheld = {"visits": None, "passing": None, "attention": None}
+    assert jinja2.Template(template).render(value_json=withheld) == "None"

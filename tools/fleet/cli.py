@@ -18,6 +18,7 @@ ROOMS = (
     "repository",
     "export",
     "alerts",
+    "content",
     "seen",
 )
 """Rooms with a module `cli` whose `add(verbs)` puts verbs into argparse's subparsers; each sets

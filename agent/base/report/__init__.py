@@ -41,6 +41,7 @@ from agent.base.report.heard import (
 from agent.base.report.job import TERMINAL, Installed, Job, JobExecution
 from agent.base.report.summary import (
     COUNT,
+    FPS,
     SECONDS,
     SUM,
     TENTHS,
@@ -60,6 +61,7 @@ from agent.base.report.summary import (
 
 __all__ = [
     "COUNT",
+    "FPS",
     "SECONDS",
     "SEQ_LIMIT",
     "SUM",

@@ -14,17 +14,37 @@ from agent.base.report.base import Boot, ClosedModel, Hash8, Offset, Quantized, 
 from agent.base.vocabulary import Cell, Flag, PolicyName, Reason, WindowLength
 
 COUNT: Ranges = (
-    (-256, -68, 4),
+    (-256, -80, 16),
     (-64, 64, 1),
-    (68, 256, 4),
+    (68, 128, 4),
+    (136, 256, 8),
     (272, 1008, 16),
 )
-SECONDS: Ranges = ((-122_880, -1_080, 120), (-1_000, 1_000, 1), (1_080, 122_880, 120))
-TENTHS: Ranges = ((-10_240, -120, 20), (-100, 100, 1), (120, 10_240, 20))
-SUM: Ranges = ((-102_400, -1_100, 100), (-1_000, 1_000, 1), (1_100, 102_400, 100))
+SECONDS: Ranges = (
+    (-122_400, -24_600, 600),
+    (-24_000, -1_080, 120),
+    (-1_000, 1_000, 1),
+    (1_080, 24_000, 120),
+    (24_600, 122_400, 600),
+)
+TENTHS: Ranges = (
+    (-10_200, -2_100, 100),
+    (-2_000, -120, 20),
+    (-100, 100, 1),
+    (120, 2_000, 20),
+    (2_100, 10_200, 100),
+)
+SUM: Ranges = (
+    (-102_000, -20_500, 500),
+    (-20_000, -1_100, 100),
+    (-1_000, 1_000, 1),
+    (1_100, 20_000, 100),
+    (20_500, 102_000, 500),
+)
+FPS: Ranges = ((0, 10, 1), (15, 60, 5), (70, 240, 10))
 
 Count = Annotated[int, Quantized(COUNT)]
-"""A noised count, exact to 64, then in fours and sixteens; noise can make it negative."""
+"""A noised count, exact to 64, then in fours, eights and sixteens; noise can make it negative."""
 Seconds = Annotated[int, Quantized(SECONDS)]
 Tenths = Annotated[int, Quantized(TENTHS)]
 Sum = Annotated[int, Quantized(SUM)]
@@ -130,6 +150,7 @@ class ToneCounts(ClosedModel):
 
 REASONS: dict[Cell, tuple[Reason, ...]] = {
     "visits": ("below_k",),
+    "passing": ("below_k", "policy"),
     "expression": ("below_k", "policy"),
     "valence": ("below_k", "policy"),
     "arousal": ("below_k", "policy"),
@@ -176,7 +197,7 @@ class Privacy(ClosedModel):
 
     unit: Literal["visit"] = "visit"
     mechanism: Literal["discrete_laplace", "none"]
-    epsilon_milli: Annotated[int, Field(ge=0, le=10_000, multiple_of=10)]
+    epsilon_milli: Annotated[int, Field(ge=0, le=4_000, multiple_of=10)]
     """Thousandths of epsilon, per visit; 0 when no noise is added."""
     k: Annotated[int, Field(ge=1, le=100)]
 
@@ -190,8 +211,9 @@ def _flags_once(flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
 class Quality(ClosedModel):
     """How far the window can be trusted. Rounded where noise is added: load betrays presence."""
 
-    fps: Annotated[int, Field(ge=0, le=240)]
-    """Analysed frames per second."""
+    fps: Annotated[int, Quantized(FPS)]
+    """Analysed frames per second, exact to 10, then in fives and tens; in fives where noise is
+    added."""
     usable: Annotated[int, Field(ge=0, le=100, multiple_of=5)]
     """Percent of the window's frames that were analysed."""
     flags: Annotated[
@@ -216,7 +238,13 @@ class Summary(ClosedModel):
     seq: Seq
     window: TimedWindow | UntimedWindow
     slot: Annotated[int, Field(ge=0, le=255)]
+    shown: Annotated[int, Field(ge=0, le=100, multiple_of=5)]
+    """Percent of this window's length for which the slot was on show while somebody could have been
+    seen. From the kiosk's word, not from faces: no noise."""
     visits: Count | None
+    passing: Count | None
+    """Stays that were too short for a visit: people who passed by. With the visits, all who could
+    have looked."""
     expression: ExpressionCounts | None
     valence: ClippedSum | None
     arousal: ClippedSum | None

@@ -25,6 +25,10 @@ MEANINGS: dict[str, str] = {
     "operator.",
     "*Summary.visits": "Visits that ended in this window. Two visits may be of one person: nobody "
     "is recognised.",
+    "*Summary.shown": "For how much of this window that content was on show while the camera "
+    "worked, percent in fives. It says nothing about people.",
+    "*Summary.passing": "People who passed by: faces in view too briefly for a visit, with noise. "
+    "Nothing else is counted of them.",
     "*Summary.expression": "Visits by the expression shown most.",
     "*Summary.valence": "How pleasant the expressions looked.",
     "*Summary.arousal": "How lively the expressions looked.",

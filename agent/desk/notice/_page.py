@@ -201,7 +201,8 @@ def _protection(page: Document, policy: Policy) -> None:
         return
     page.bullets((
         "A visit is one stretch of time in view. It is counted in exactly one window, where it "
-        "ends, and its influence on every number is bounded.",
+        "ends, and its influence on every number is bounded. Who is in view too briefly for a "
+        "visit is counted as passing by and as nothing else.",
         f"Random noise (discrete Laplace, from the operating system's generator) is added to every "
         f"count, so that whether any one visit took place changes the chance of any message by a "
         f"factor of e^{policy.epsilon_milli / 1000:g} at most (differential privacy, epsilon per "
@@ -258,6 +259,7 @@ def _example_summary(policy: Policy) -> dict[str, Any]:
     cells: dict[str, Any] = {cell: _EXAMPLE_COUNTS.get(cell) for cell in get_args(Cell)}
     cells |= {cell: None for cell in get_args(Cell) if cell not in policy.cells}
     cells["visits"] = 39
+    cells["passing"] = 57 if "passing" in policy.cells else None
     withheld = [
         {"cell": cell, "reason": "no_microphone" if cell == "tone" else "policy"}
         for cell, value in cells.items()

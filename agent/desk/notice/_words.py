@@ -75,13 +75,13 @@ WORDS: dict[Language, Words] = {
             "itself. The words are not kept or sent."
         ),
         attention=(
-            "A camera with artificial intelligence counts visits: how many, how long, and whether "
-            "people look this way. Only presence and attention are counted; no expression and no "
-            "emotion is read."
+            "A camera with artificial intelligence counts visits and people who pass by: how many, "
+            "how long, and whether they look this way. Only presence and attention are counted; no "
+            "expression and no emotion is read."
         ),
         presence=(
-            "A camera with artificial intelligence counts visits. Only presence is counted; no "
-            "expression and no emotion is read."
+            "A camera with artificial intelligence counts visits and people who pass by. Only "
+            "presence is counted; no expression and no emotion is read."
         ),
         act=(
             "Information under Article 50(3) of Regulation (EU) 2024/1689 (AI Act): an emotion "
@@ -135,13 +135,13 @@ WORDS: dict[Language, Words] = {
             "unfreundlich. Die Worte werden weder gespeichert noch verschickt."
         ),
         attention=(
-            "Eine Kamera mit künstlicher Intelligenz zählt Besuche: wie viele, wie lange, und ob "
-            "jemand hersieht. Erfasst werden nur Anwesenheit und Aufmerksamkeit, keine "
-            "Gesichtsausdrücke und keine Gefühle."
+            "Eine Kamera mit künstlicher Intelligenz zählt Besuche und Vorübergehende: wie viele, "
+            "wie lange, und ob jemand hersieht. Erfasst werden nur Anwesenheit und Aufmerksamkeit, "
+            "keine Gesichtsausdrücke und keine Gefühle."
         ),
         presence=(
-            "Eine Kamera mit künstlicher Intelligenz zählt Besuche. Erfasst wird nur die "
-            "Anwesenheit, keine Gesichtsausdrücke und keine Gefühle."
+            "Eine Kamera mit künstlicher Intelligenz zählt Besuche und Vorübergehende. Erfasst "
+            "wird nur die Anwesenheit, keine Gesichtsausdrücke und keine Gefühle."
         ),
         act=(
             "Information nach Artikel 50 Absatz 3 der Verordnung (EU) 2024/1689 (KI-Verordnung): "
@@ -199,13 +199,15 @@ WORDS: dict[Language, Words] = {
             "l’appareil même. Les mots ne sont ni conservés ni envoyés."
         ),
         attention=(
-            "Une caméra dotée d’une intelligence artificielle compte les visites\u00a0: combien, "
-            "combien de temps, et si l’on regarde par ici. Seules la présence et l’attention sont "
-            "comptées\u00a0; aucune expression, aucune émotion n’est lue."
+            "Une caméra dotée d’une intelligence artificielle compte les visites et les personnes "
+            "qui passent\u00a0: combien, combien de temps, et si l’on regarde par ici. Seules la "
+            "présence et l’attention sont comptées\u00a0; aucune expression, aucune émotion n’est "
+            "lue."
         ),
         presence=(
-            "Une caméra dotée d’une intelligence artificielle compte les visites. Seule la "
-            "présence est comptée\u00a0; aucune expression, aucune émotion n’est lue."
+            "Une caméra dotée d’une intelligence artificielle compte les visites et les personnes "
+            "qui passent. Seule la présence est comptée\u00a0; aucune expression, aucune émotion "
+            "n’est lue."
         ),
         act=(
             "Information au titre de l’article 50, paragraphe 3, du règlement (UE) 2024/1689 "
@@ -264,13 +266,13 @@ WORDS: dict[Language, Words] = {
             "aparato. Las palabras no se guardan ni se envían."
         ),
         attention=(
-            "Una cámara con inteligencia artificial cuenta visitas: cuántas, cuánto duran y si se "
-            "mira hacia aquí. Solo se cuentan presencia y atención; no se lee ninguna expresión "
-            "ni emoción."
+            "Una cámara con inteligencia artificial cuenta visitas y personas que pasan: cuántas, "
+            "cuánto duran y si se mira hacia aquí. Solo se cuentan presencia y atención; no se lee "
+            "ninguna expresión ni emoción."
         ),
         presence=(
-            "Una cámara con inteligencia artificial cuenta visitas. Solo se cuenta la presencia; "
-            "no se lee ninguna expresión ni emoción."
+            "Una cámara con inteligencia artificial cuenta visitas y personas que pasan. Solo se "
+            "cuenta la presencia; no se lee ninguna expresión ni emoción."
         ),
         act=(
             "Información conforme al artículo 50, apartado 3, del Reglamento (UE) 2024/1689 "

@@ -14,6 +14,7 @@ mechanism that noised the numbers (`agent.privacy`). Frames need pandas: the ext
 from agent.desk.read.adding import Total, total, totals
 from agent.desk.read.captures import captures
 from agent.desk.read.compare import Difference, compare, compare_all, holm
+from agent.desk.read.contents import Content, named
 from agent.desk.read.databases import postgresql, sqlite
 from agent.desk.read.errors import (
     CannotAddError,
@@ -32,6 +33,7 @@ __all__ = [
     "RATES",
     "CannotAddError",
     "ConflictError",
+    "Content",
     "Difference",
     "Interval",
     "Measured",
@@ -45,6 +47,7 @@ __all__ = [
     "compare_all",
     "holm",
     "measure",
+    "named",
     "postgresql",
     "single",
     "sqlite",

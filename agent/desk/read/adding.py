@@ -27,7 +27,7 @@ from agent.desk.read.errors import (
     ReadError,
     UnitError,
 )
-from agent.desk.read.figures import FIGURES, at_least_zero, factor, ranges, unit
+from agent.desk.read.figures import FIGURES, OPPORTUNITIES, at_least_zero, factor, ranges, unit
 from agent.desk.read.frame import pandas
 from agent.desk.read.interval import Interval, Side, around
 from agent.desk.read.intervals import MOST_MERGED
@@ -35,7 +35,18 @@ from agent.desk.read.intervals import MOST_MERGED
 if TYPE_CHECKING:
     import pandas as pd
 
-KEYS = ("device", "group", "slot", "policy", "model", "hour", "weekday", "day")
+KEYS = (
+    "device",
+    "group",
+    "slot",
+    "content",
+    "campaign",
+    "policy",
+    "model",
+    "hour",
+    "weekday",
+    "day",
+)
 """What windows can be grouped by; the last three of the window's start, in a time zone."""
 
 
@@ -94,6 +105,8 @@ def labels(frame: pd.DataFrame, by: Sequence[str], timezone: str = "UTC") -> pd.
     for key in by:
         if key not in KEYS:
             raise ReadError(f"Windows cannot be grouped by {key!a}; by {', '.join(KEYS)} they can.")
+        if key not in frame and key in ("content", "campaign"):
+            raise ReadError("These windows have no contents. Name them: read.named(windows, FILE).")
         if key == "hour":
             parts[key] = local.dt.hour
         elif key == "weekday":
@@ -141,7 +154,8 @@ def joined(parts: Sequence[Parts]) -> Parts:
 def total(
     frame: pd.DataFrame, figures: str | Sequence[str], *, level: float = 0.95, side: Side = "both"
 ) -> Total:
-    """The sum of a figure over all windows of a frame, or of several figures of one cell.
+    """The sum of a figure over all windows of a frame, or of several figures of one cell,
+    or of the visits and who passed by.
 
     Raises
     ------
@@ -153,7 +167,8 @@ def total(
     _refuse_mixture(names)
     windows = unique(frame)
     found, added = _sum(windows, names, level, side)
-    return Total(found, unit(names[0]), len(windows), added, *_about(windows, len(frame), names))
+    counted = "stays" if len(names) > 1 and set(names) == OPPORTUNITIES else unit(names[0])
+    return Total(found, counted, len(windows), added, *_about(windows, len(frame), names))
 
 
 def _sum(
@@ -180,6 +195,8 @@ def _refuse_mixture(names: tuple[str, ...]) -> None:
     unknown = [name for name in names if name not in FIGURES]
     if unknown or not names:
         raise ReadError(f"{', '.join(map(ascii, unknown)) or 'Nothing'} is no figure.")
+    if set(names) == OPPORTUNITIES and len(names) == 2:
+        return
     units = {unit(name) for name in names}
     if len(units) > 1:
         raise UnitError(f"{' and '.join(names)} count {' and '.join(sorted(units))}.")

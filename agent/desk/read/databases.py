@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.base.names import one_line
+from agent.desk.read.contents import Content, named
 from agent.desk.read.errors import ReadError
 from agent.desk.read.frame import Collector
 from agent.desk.read.messages import Said, Tally
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 _BATCH = 2_000
 _SUMMARIES = "SELECT device, received, body FROM summaries"
 _DEVICES = "SELECT device, grp, meta FROM devices"
+_CONTENTS = "SELECT slot, from_at, until_at, name, campaign FROM contents"
+_HAS_CONTENTS = {
+    "?": "SELECT 1 FROM sqlite_master WHERE name = 'contents'",
+    "%s": "SELECT 1 FROM pg_class WHERE relname = 'contents' AND pg_table_is_visible(oid)",
+}
+"""By the mark of a parameter."""
 
 
 def sqlite(
@@ -30,7 +37,8 @@ def sqlite(
     devices: Sequence[str] = (),
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """The summaries in a collector's SQLite file, as described in `frame`. Opened read only; a
+    """The summaries in a collector's SQLite file, as described in `frame`, with `content` and
+    `campaign` (`contents.named`) where the fleet has a catalogue. Opened read only; a
     collector may go on writing.
 
     Parameters
@@ -82,7 +90,7 @@ def postgresql(
                 cursor.itersize = _BATCH
 
                 def stream(sql: str, values: Sequence[Any]) -> Any:
-                    if "FROM devices" in sql:
+                    if _SUMMARIES not in sql:
                         return connection.execute(sql, values)
                     return cursor.execute(sql, values)
 
@@ -123,7 +131,11 @@ def _read(
         tally.lines += 1
         found = Said(str(device), "summary", str(body).encode(), float(received))
         collector.add(found, f"row {number}")
-    return collector.frame(level, groups)
+    made = collector.frame(level, groups)
+    if not execute(_HAS_CONTENTS[mark], ()).fetchall():
+        return made
+    held = [Content(*entry) for entry in execute(_CONTENTS, ()).fetchall()]
+    return named(made, held) if held else made
 
 
 def _batches(cursor: Any) -> Iterator[tuple[Any, ...]]:

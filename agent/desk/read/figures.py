@@ -1,7 +1,8 @@
 """The numbers of a summary: names, units, ranges of rounding, and how much of a cell's noise each
 has.
 
-A figure is called CELL_NUMBER, as in the collector's table `slots`; `visits` is its cell's own.
+A figure is called CELL_NUMBER, as in the collector's table `slots`; `visits` and `passing` are
+their cells' own.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from agent.base.vocabulary import AnyCell
 from agent.desk.read.noise import CELLS
 from agent.desk.read.noise import SECONDS as SECONDS_FACTOR
 
-Unit = Literal["visits", "stretches of speech", "s", "hundredths"]
+Unit = Literal["visits", "passers-by", "stays", "stretches of speech", "s", "hundredths"]
 
 _SHAPES: dict[AnyCell, type[ClosedModel]] = {
     "expression": ExpressionCounts,
@@ -55,6 +56,8 @@ CELL_FIGURES: dict[AnyCell, tuple[str, ...]] = {
     for cell in CELLS
 }
 """The numbers of each cell."""
+OPPORTUNITIES: frozenset[str] = frozenset(("visits", "passing"))
+"""Figures that may be added: a stay is one or the other, both are all who could have looked."""
 CHANCE = "micro_expected_false_alarms_tenths"
 """Computed on the device from the noised `micro_analysable_seconds`: has their noise and no other,
 and so no interval of its own."""
@@ -71,6 +74,8 @@ def unit(figure: str) -> Unit:
     """What a figure counts; figures of different units are not added."""
     if figure == "micro_analysable_seconds":
         return "s"
+    if figure == "passing":
+        return "passers-by"
     if figure.endswith("_sum"):
         return "hundredths"
     return "stretches of speech" if figure.startswith("room_") else "visits"

@@ -29,9 +29,9 @@ _WATCHED = re.compile(r"([A-Za-z0-9_-]{1,64}) +([a-z/]{1,16}) +(?:ok (\{.*)|(.*)
 _SUMMARY_START = (b'{"v":1,"boot":"', b'{"v":2,"boot":"')
 
 ROW = (
-    "device", "boot", "seq", "slot", "start", "offset", "length", "clock", "merged", "policy",
-    "policy_hash", "model", "epsilon_milli", "k", "fps", "usable", "flags", "sound_flags",
-    "withheld",
+    "device", "boot", "seq", "slot", "shown", "start", "offset", "length", "clock", "merged",
+    "policy", "policy_hash", "model", "epsilon_milli", "k", "fps", "usable", "flags",
+    "sound_flags", "withheld",
 )  # fmt: skip
 """What a row says beside its numbers. `start`: UTC seconds, None while the clock was not trusted;
 then `offset`, seconds since the machine's start, has a value."""
@@ -151,10 +151,10 @@ def row(device: str, summary: Summary) -> tuple[Any, ...]:
     window = summary.window
     heard = summary.heard if isinstance(summary, HeardSummary) else None
     return (
-        device, summary.boot, summary.seq, summary.slot, window.start, window.offset,
-        window.length, window.clock, window.merged, summary.policy, summary.policy_hash,
-        summary.model, summary.privacy.epsilon_milli, summary.privacy.k, summary.quality.fps,
-        summary.quality.usable, ",".join(summary.quality.flags),
+        device, summary.boot, summary.seq, summary.slot, summary.shown, window.start,
+        window.offset, window.length, window.clock, window.merged, summary.policy,
+        summary.policy_hash, summary.model, summary.privacy.epsilon_milli, summary.privacy.k,
+        summary.quality.fps, summary.quality.usable, ",".join(summary.quality.flags),
         ",".join(heard.flags) if heard else "",
         ",".join(f"{each.cell}:{each.reason}" for each in summary.withheld),
     )  # fmt: skip
@@ -182,7 +182,7 @@ def numbers(summary: Summary) -> list[float]:
                 continue
             present.append(cell)
             for place, name in _FIELDS[cell]:
-                value = content if cell == "visits" else getattr(content, name)
+                value = content if isinstance(content, int) else getattr(content, name)
                 found[place] = math.nan if value is None else value
     told = Told(
         summary.policy,

@@ -63,6 +63,10 @@ RATES: dict[str, Rate] = {
         Rate("attention", "looked for a second or longer", "share", _ATTENTION[1:]),
         Rate("attention_5", "looked for five seconds or longer", "share", _ATTENTION[2:]),
         Rate("attention_15", "looked for fifteen seconds or longer", "share", _ATTENTION[3:]),
+        Rate("noticed", "looked for a second or longer, of all who came into view", "part",
+             _ATTENTION[1:], (*_ATTENTION, "passing")),
+        Rate("stopped", "came to be, of all who came into view", "part", ("visits",),
+             ("visits", "passing")),
         Rate("stayed_15", "stayed for fifteen seconds or longer", "share", _DWELL[2:]),
         Rate("stayed_60", "stayed for a minute or longer", "share", _DWELL[4:]),
         *(

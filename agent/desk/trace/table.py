@@ -85,12 +85,13 @@ def _table(columns: Sequence[str], rows: Iterable[tuple[str, ...]], title: str) 
 
 
 def row(summary: Summary) -> tuple[str, ...]:
-    """Cells of one summary, as `COLUMNS`: counts of visits, one per line; mean valence."""
+    """Cells of one summary, as `COLUMNS`: counts of visits, one per line, and who
+    passed by; mean valence."""
     visits = summary.visits
     valence = summary.valence
     return (
         _when(summary.window),
-        str(visits) if visits is not None else _reason(summary, "visits"),
+        _visits(summary),
         _counts(summary, "expression", summary.expression),
         f"{valence.sum / visits / 100:+.2f}" if valence and visits and visits > 0 else "-",
         _counts(summary, "attention", summary.attention, " s"),
@@ -98,6 +99,12 @@ def row(summary: Summary) -> tuple[str, ...]:
         _micro(summary),
         "\n".join(summary.quality.flags).replace("_", " ") or "-",
     )
+
+
+def _visits(summary: Summary) -> str:
+    if summary.visits is None:
+        return _reason(summary, "visits")
+    return f"{summary.visits}\n{summary.passing} passed" if summary.passing else str(summary.visits)
 
 
 def heard_row(summary: HeardSummary) -> tuple[str, ...]:

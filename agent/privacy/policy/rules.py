@@ -28,9 +28,9 @@ from agent.privacy.policy import hearing
 from agent.privacy.policy.polygon import check_polygons
 from agent.privacy.policy.profile import SiteProfile, load_profile
 
-_PRESENCE: tuple[AnyCell, ...] = ("visits", "attention", "dwell")
+_PRESENCE: tuple[AnyCell, ...] = ("visits", "passing", "attention", "dwell")
 _EVERYTHING: tuple[AnyCell, ...] = (
-    "visits", "expression", "valence", "arousal", "attention", "dwell", "micro",
+    "visits", "passing", "expression", "valence", "arousal", "attention", "dwell", "micro",
 )  # fmt: skip
 INFERS_EMOTION: frozenset[AnyCell] = frozenset(
     {"expression", "valence", "arousal", "micro", "tone", "voice_valence", "voice_arousal",
@@ -45,6 +45,7 @@ CONSENT_STATES = {"IL": "Illinois", "TX": "Texas", "WA": "Washington"}
 
 WEIGHTS: dict[AnyCell, int] = {
     "visits": 20,
+    "passing": 10,
     "expression": 30,
     "valence": 10,
     "arousal": 10,

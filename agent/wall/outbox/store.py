@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 _ROW_OVERHEAD = 64
 """Approximate bytes of a row beside its body."""
-MAX_BODY_BYTES = 2304
+MAX_BODY_BYTES = 2400
 """Of a message."""
 _MAX_ROW_BYTES = MAX_BODY_BYTES + _ROW_OVERHEAD
 

@@ -94,7 +94,7 @@ def test_every_channel_and_its_topic_stand_on_the_page() -> None:
 
 def test_the_page_lists_published_and_withheld_cells() -> None:
     text = page(config("classroom"))
-    assert "| Published per window | visits, attention, dwell |" in text
+    assert "| Published per window | visits, passing, attention, dwell |" in text
     assert "not read, not computed" in text
     assert "| `expression` | Never here: always nothing." in text
     assert "`expression.happiness`" not in text

@@ -84,7 +84,7 @@ def test_columns_are_typed_and_withheld_ones_are_missing(tmp_path: Path) -> None
     assert found["visits"].dtype == float
     assert found["published"].dtype == bool
     assert found["words_positive"].notna().sum() == 1
-    assert found["visits_b"].iloc[0] == 5
+    assert found["visits_b"].iloc[0] == 5.5
     noiseless = found[found["epsilon_milli"] == 0]
     assert (noiseless["visits_low"] <= noiseless["visits"]).all()
     assert list(found["missing_before"].iloc[-2:]) == [84, 4]

@@ -66,7 +66,7 @@ def test_where_it_cannot_be_known_it_is_never_too_small() -> None:
     silent = told(rules, listened=0.0)
     assert silent.voice == "no_microphone"
     found = scales(silent)
-    assert len(found) == 9
+    assert len(found) == 10
     for cell, scale in found.items():
         assert scale >= float(SENSITIVITY[cell] / rules.epsilon(cell)) - 1e-9
 

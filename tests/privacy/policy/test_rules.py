@@ -61,8 +61,8 @@ def test_a_us_store_needs_its_state_or_consent() -> None:
 @pytest.mark.parametrize("place", ["workplace", "education", "retail", "home"])
 def test_the_classroom_profile_counts_anywhere_and_infers_no_emotion(place: str) -> None:
     policy = resolve(settings("classroom", {"region": "eu", "place": place}))
-    assert policy.cells == ("visits", "attention", "dwell")
-    assert policy.epsilon("visits") == Fraction(1, 2)
+    assert policy.cells == ("visits", "passing", "attention", "dwell")
+    assert policy.epsilon("visits") == Fraction(2, 5)
 
 
 def test_a_live_source_needs_the_notice_and_a_recording_does_not() -> None:

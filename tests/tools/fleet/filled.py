@@ -22,7 +22,7 @@ RETAIL = resolve(
     parse({"privacy": {"policy": "retail-eu", "notice_shown": True}, "device": {"region": "eu",
            "place": "retail"}}, "test")
 )  # fmt: skip
-"""Adds noise: b of the visits is 5."""
+"""Adds noise: b of the visits is 5.5."""
 WELL = Health(
     boot="0a1b2c3d", perception="running", fps=10, temperature=50, power="good", memory=64,
     disk="ample", waiting=10, trimmed=0, clock="ntp",

@@ -34,8 +34,16 @@ class Case:
     """Why another number is to be expected, where it is."""
     expected: int | None = None
     """That number; None: `stays`."""
+    passers: int = 0
+    """People in view too briefly for a visit."""
+    counted: int | None = None
+    """How many of them are to be expected; None: all."""
     events: int | None = None
     """Most micro-expressions to be reported; None: they are not looked for."""
+
+    @property
+    def passing(self) -> int:
+        return self.passers if self.counted is None else self.counted
 
     @property
     def visits(self) -> int:
@@ -46,6 +54,7 @@ def cases(videos: Path | None = None) -> list[Case]:
     """All but `turning`. `videos`: a folder of short videos with one face each."""
     found = [
         *looped(), *glances(), *swaps(), *one_after_another(), *away(), *flicker(), *together(),
+        *passing(), *nobody(),
     ]  # fmt: skip
     if videos is not None:
         found += [_looped_video(path) for path in sorted(videos.glob("*.mkv"))]
@@ -239,7 +248,7 @@ def flicker() -> list[Case]:
     once = [Actor(sprites()[3], lambda t: (0.7, 0.3, 0.2) if 5 <= t < 5.7 else None)]
     return [
         Case("a poster flickers for 60 s", 1, _drawn(poster, 62)),
-        Case("a glimpse of 0.7 s", 0, _drawn(once, 12)),
+        Case("a glimpse of 0.7 s", 0, _drawn(once, 12), passers=1),
     ]
 
 
@@ -262,19 +271,71 @@ def together() -> list[Case]:
     ]
 
 
+def passing() -> list[Case]:
+    """People who stay, who glance, who pass by."""
+    people = sprites()
+
+    def past(count: int, seconds: float, every: float, height: float) -> list[Actor]:
+        return [
+            Actor(people[i % 4], _walk(1 + every * i, seconds, i % 2 == 1, 0.4, height))
+            for i in range(count)
+        ]
+
+    def shown(x: float, start: float, end: float) -> Callable[[float], Place | None]:
+        return lambda t: (x, 0.5, HEIGHT) if start <= t < end else None
+
+    doors = [
+        Actor(people[i % 4], shown(0.2 + 0.2 * (i % 4), 18 * i + 1, 18 * i + 1.6)) for i in range(6)
+    ]
+    mixed = [
+        Actor(people[0], shown(0.3, 1, 12)),
+        Actor(people[1], shown(0.7, 20, 40)),
+        *(Actor(people[2], _walk(3 + 6 * i, 0.9, i % 2 == 1, 0.25, 0.2)) for i in range(6)),
+    ]
+    far = past(10, 3.0, 4.0, 0.1)
+    pieces = "small fast faces are tracked in pieces"
+    busy = "the detector looks twice a second while it follows somebody"
+    return [
+        Case("10 run past in 0.9 s", 0, _drawn(past(10, 0.9, 2.0, HEIGHT), 22), passers=10),
+        Case("10 run past, far away", 0, _drawn(past(10, 0.9, 2.0, 0.1), 22), passers=10),
+        Case("6 look out of doors for 0.6 s", 0, _drawn(doors, 110), passers=6),
+        Case("2 stay, 6 run past behind them", 2, _drawn(mixed, 60), FPS, busy, None, 6, 3),
+        Case("10 walk by in 3 s, far away", 10, _drawn(far, 44), FPS, pieces, 12, 0, 5),
+    ]
+
+
+def nobody() -> list[Case]:
+    """Rooms without people: what is counted there is a mistake."""
+
+    def room(seconds: float, size: tuple[int, int], grain: float, sway: float) -> Iterator[Grey]:
+        ground = pictures.backdrop(size).astype(np.float32)
+        rng = np.random.default_rng(11)
+        noises = [rng.normal(0, grain, ground.shape).astype(np.float32) for _ in range(8)]
+        for index in range(round(seconds * FPS)):
+            light = 1 + sway * math.sin(index / 11) * math.sin(index / 97)
+            picture = ground * light + noises[rng.integers(8)]
+            yield np.clip(picture, 0, 255).astype(np.uint8)
+
+    return [
+        Case("nobody, 120 s", 0, lambda: room(120, SIZE, 3, 0)),
+        Case("nobody, 120 s, in the dark", 0, lambda: room(120, SIZE, 14, 0.1)),
+        Case("nobody, 120 s, 1280 px, changing light", 0, lambda: room(120, (1280, 720), 4, 0.4)),
+    ]
+
+
 def _still(x: float, y: float = 0.5, height: float = HEIGHT) -> Callable[[float], Place]:
     return lambda t: (x, y, height)
 
 
 def _walk(
-    start: float, seconds: float, back: bool = False, y: float = 0.5
+    start: float, seconds: float, back: bool = False, y: float = 0.5, height: float = HEIGHT
 ) -> Callable[[float], Place | None]:
     """From edge to edge."""
 
     def place(t: float) -> Place | None:
         share = (t - start) / seconds
         x = -0.2 + 1.4 * (1 - share if back else share)
-        return (x, y + 0.01 * math.sin(9 * t), HEIGHT) if 0 <= share <= 1 else None
+        return (x, y + 0.01 * math.sin(9 * t), height) if 0 <= share <= 1 else None
 
     return place
 

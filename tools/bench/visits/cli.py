@@ -43,13 +43,18 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def visits_text(report: dict[str, Any]) -> str:
     """The report as a table."""
-    table = columns("case", "stays", "visits", "tracks", "micro", "", words=("",))
+    table = columns(
+        "case", "stays", "visits", "passers", "passing", "tracks", "micro", "", words=("",)
+    )
     for row in report["cases"]:
         wrong = [f"expected {row['expected']}"] if row["visits"] != row["expected"] else []
+        if row["passing"] != row["passers_expected"]:
+            wrong.append(f"{row['passers_expected']} passers-by expected")
         if row["micro"] is not None and row["micro"] > row["micro_expected"]:
             wrong.append(f"{row['micro_expected']} micro-expressions expected")
         table.add_row(
-            row["case"], str(row["stays"]), str(row["visits"]), str(row["tracks"]),
+            row["case"], str(row["stays"]), str(row["visits"]), str(row["passers"]),
+            str(row["passing"]), str(row["tracks"]),
             "" if row["micro"] is None else str(row["micro"]),
             ", ".join(wrong) or row["note"],
         )  # fmt: skip
@@ -61,5 +66,8 @@ def visits_text(report: dict[str, Any]) -> str:
         tables.append(columns(f"visits of a queue of {people}, by visit_gap", *gaps))
         for row in report["queue"]["rows"]:
             tables[-1].add_row(row["way"], *map(str, row["visits"]))
-    foot = f"{report['stays']} stays, {report['visits']} visits; {report['seconds']} s\n"
+    foot = (
+        f"{report['stays']} stays, {report['visits']} visits; {report['passers']} passers-by, "
+        f"{report['passing']} counted; {report['seconds']} s\n"
+    )
     return head + text(*tables) + foot

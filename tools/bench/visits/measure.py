@@ -27,6 +27,7 @@ class Seen(NamedTuple):
     """What the agent made of a video."""
 
     visits: list[Visit]
+    passers: int
     tracks: int
     micro: list[MicroExpression]
 
@@ -44,7 +45,9 @@ def see(frames: Iterable[Grey], fps: float, config: AgentConfig, micro: bool = F
         events += perceived.micro
         ended += book.update(perceived, 0)
     events += pipeline.finish()
-    return Seen(ended + book.finish(), len(tracks), events)
+    ended += book.finish()
+    visits = [each for each in ended if not each.passing]
+    return Seen(visits, len(ended) - len(visits), len(tracks), events)
 
 
 def measure(
@@ -63,6 +66,9 @@ def measure(
                 "stays": case.stays,
                 "expected": case.visits,
                 "visits": len(seen.visits),
+                "passers": case.passers,
+                "passers_expected": case.passing,
+                "passing": seen.passers,
                 "tracks": seen.tracks,
                 "micro": None if case.events is None else len(seen.micro),
                 "micro_expected": case.events,
@@ -76,6 +82,8 @@ def measure(
         "queue": {"gaps": queue.GAPS, "rows": queue.measure()} if with_queue else None,
         "stays": sum(row["stays"] for row in rows),
         "visits": sum(row["visits"] for row in rows),
+        "passers": sum(row["passers"] for row in rows),
+        "passing": sum(row["passing"] for row in rows),
         "passed": all(_right(row) for row in rows),
         "seconds": round(time.monotonic() - started),
     }
@@ -83,4 +91,6 @@ def measure(
 
 def _right(row: dict[str, Any]) -> bool:
     few = row["micro"] is None or row["micro"] <= row["micro_expected"]
-    return bool(row["visits"] == row["expected"] and few)
+    return bool(
+        row["visits"] == row["expected"] and row["passing"] == row["passers_expected"] and few
+    )

@@ -38,9 +38,9 @@ def measure(people: int = 200, seed: int = 1) -> list[dict[str, Any]]:
         counts = dict.fromkeys(GAPS, 0)
         for frame in _frames(people, comes, goes, random.Random(seed)):
             for gap, book in visits.items():
-                counts[gap] += len(book.update(frame, 0))
+                counts[gap] += sum(not each.passing for each in book.update(frame, 0))
         for gap, book in visits.items():
-            counts[gap] += len(book.finish())
+            counts[gap] += sum(not each.passing for each in book.finish())
         rows.append({"way": name, "people": people, "visits": [counts[gap] for gap in GAPS]})
     return rows
 

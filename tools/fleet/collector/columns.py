@@ -33,7 +33,7 @@ def _columns(cells: tuple[str, ...]) -> tuple[str, ...]:
 
 SLOT_COLUMNS = (
     "device", "boot", "seq", "received", "at", "timed", "length", "slot", "merged", "policy",
-    "epsilon_milli", "k", "fps", "usable", "flags", "withheld", "visits",
+    "epsilon_milli", "k", "fps", "usable", "flags", "withheld", "shown", "visits", "passing",
     *(f"{cell}_sum" for cell in SUMMARY_SUMS),
     *_columns(SUMMARY_CELLS),
     "voice", "text", "sound_flags",
@@ -88,7 +88,8 @@ def slot_row(message: Message) -> tuple[Any, ...]:
         received if window.start is None else window.start, int(window.start is not None),
         window.length, said.slot, window.merged, said.policy, privacy.epsilon_milli, privacy.k,
         quality.fps, quality.usable, ",".join(quality.flags),
-        ",".join(f"{each.cell}:{each.reason}" for each in said.withheld), said.visits,
+        ",".join(f"{each.cell}:{each.reason}" for each in said.withheld), said.shown,
+        said.visits, said.passing,
     ]  # fmt: skip
     _add(row, said, SUMMARY_SUMS, SUMMARY_CELLS)
     if isinstance(said, HeardSummary):

@@ -125,6 +125,9 @@ def _number(cell: AnyCell, name: str) -> Column:
         return Column(name, "integer", "0.1", about, "micro_b")
     if rest == "sum":
         return Column(name, "integer", "0.01", f"Sum over visits of {cell}, -100 to 100.", scale)
+    if cell == "passing":
+        about = "People who passed by: stays too short for a visit."
+        return Column(name, "integer", "passers-by", about, scale)
     unit = "stretches of speech" if cell.startswith("room_") else "visits"
     about = "Visits in the window." if cell == "visits" else f"{cell.capitalize()}: {rest}."
     return Column(name, "integer", unit, about, scale)
@@ -139,6 +142,13 @@ _SLOTS = Kind(
         Column("timed", "truth", "", "Whether `at` is the window's start.", sql="-"),
         Column("length", "integer", "s", "Of the window."),
         Column("slot", "integer", "", "Content slot on show."),
+        Column(
+            "shown",
+            "integer",
+            "%",
+            "Of the window: the slot was on show, and the camera worked; "
+            "empty: of an older release.",
+        ),
         Column("merged", "integer", "", "Earlier windows, withheld then, that are counted here."),
         Column("policy", "text", "", "Privacy policy in force."),
         Column("epsilon_milli", "integer", "0.001", "Epsilon of a visit, all cells together."),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tools.fleet.seen.grafana import Board, bucket, chosen, within
 
-SHARE, HEARD_SHARE = 5, 8
+SHARE, HEARD_SHARE = 5.5, 8.5
 """b of the visits is at most so many over epsilon: without, and with voices and words
 (`agent.privacy.policy.rules.WEIGHTS`; a policy with fewer cells adds less)."""
-_SCALE = f"CASE WHEN voice IS NULL THEN {SHARE}.0 ELSE {HEARD_SHARE}.0 END * 1000 / epsilon_milli"
+_SCALE = f"CASE WHEN voice IS NULL THEN {SHARE} ELSE {HEARD_SHARE} END * 1000 / epsilon_milli"
 _VARIANCE = (
     "SUM(CASE WHEN visits IS NULL OR epsilon_milli = 0 THEN 0.0"
     f" ELSE 2 * ({_SCALE}) * ({_SCALE}) * (merged + 1) END)"
@@ -109,6 +109,17 @@ def content() -> Board:
         },
         about="Shares of noised sums; empty below 20 visits, where noise would decide.",
     )  # fmt: skip
+    board.table(
+        "Contents",
+        "SELECT content, campaign, SUM(shown * length) / 360000.0 AS hours, SUM(visits) AS visits,"
+        " SUM(passing) AS passed_by,"
+        f" {_percent(_LOOKED, f'{_LOOKED} + attention_under_1 + passing')} AS noticed"
+        f" FROM content_slots WHERE {here} GROUP BY content, campaign ORDER BY content",
+        units={"noticed": "percentunit", "hours": "h"},
+        about="By name, as `fleeting-fleet content import` told them. On show while the camera "
+        "worked; noticed: looked for a second or longer, of all who came into view. Noised; "
+        "`fleeting-fleet content played` has the ranges.",
+    )
     board.bars(
         "Visits by dominant expression",
         f"SELECT CAST(slot AS TEXT) AS slot, {_sums('expression', *_EXPRESSIONS)}"
@@ -150,6 +161,7 @@ def content() -> Board:
 _EXPRESSIONS = (
     "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unsure",
 )  # fmt: skip
+_LOOKED = "attention_from_1_to_5 + attention_from_5_to_15 + attention_over_15"
 _DWELL = ("under_5", "from_5_to_15", "from_15_to_30", "from_30_to_60", "over_60")
 
 

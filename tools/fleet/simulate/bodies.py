@@ -133,12 +133,14 @@ def _example(window: TimedWindow | UntimedWindow, policy: Policy, chance: random
         return quantize(SUM, chance.randint(-most, most))
 
     empty = chance.random() < 0.25
-    null = [each for each in ("expression", "valence", "arousal", "attention", "dwell", "micro")
+    null = [each for each in ("passing", "expression", "valence", "arousal", "attention", "dwell",
+                             "micro")
             if empty] + ["tone"]  # fmt: skip
     reasons = dict.fromkeys(null, "below_k") | {"tone": "no_microphone"}
     return Summary(
-        boot=_BOOT, seq=_SEQ, window=window, slot=_SLOT,
+        boot=_BOOT, seq=_SEQ, window=window, slot=_SLOT, shown=5 * chance.randint(1, 20),
         visits=count(60),
+        passing=None if empty else count(120),
         expression=None if empty else ExpressionCounts(
             neutral=count(30), happiness=count(20), surprise=count(5), sadness=count(4),
             anger=count(3), disgust=count(2), fear=count(2), contempt=count(2), unsure=count(6),

@@ -132,7 +132,7 @@ def test_each_count_says_how_much_noise_it_carries(store: Store, tmp_path: Path)
         assert float(noised[f"{cell}_b"]) == pytest.approx(
             float(SENSITIVITY[cell] / rules.epsilon(cell)), rel=1e-4
         )
-    assert float(noised["visits_deviation"]) == pytest.approx(5 * 2**0.5, rel=0.01)
+    assert float(noised["visits_deviation"]) == pytest.approx(5.5 * 2**0.5, rel=0.01)
 
 
 def test_columns_are_those_of_the_database(store: Store) -> None:

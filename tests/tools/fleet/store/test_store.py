@@ -20,7 +20,8 @@ def test_a_new_database_gets_the_newest_layout_once(store_url: str) -> None:
         store.execute("INSERT INTO tags VALUES (?, ?)", ("box-7", "shop"))
     with open_store(store_url) as again:
         assert again.execute("SELECT * FROM tags") == [{"device": "box-7", "tag": "shop"}]
-        for view in ("device_status", "latest_health", "open_gaps", "open_jobs"):
+        views = ("device_status", "latest_health", "open_gaps", "open_jobs", "content_slots")
+        for view in (*views, "content_played"):
             assert again.execute(f"SELECT * FROM {view}") == []
 
 
