@@ -134,9 +134,7 @@ def test_a_file_that_was_not_ended_says_so(tmp_path: Path, key: X25519PrivateKey
     assert list(part.chunks) == CHUNKS
 
 
-def test_nothing_is_replaced_and_no_link_is_followed(
-    tmp_path: Path, key: X25519PrivateKey
-) -> None:
+def test_nothing_is_replaced_and_no_link_is_followed(tmp_path: Path, key: X25519PrivateKey) -> None:
     (tmp_path / "a").write_bytes(b"mine")
     (tmp_path / "b").symlink_to(tmp_path / "c")
     for name in "ab":
