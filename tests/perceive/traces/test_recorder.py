@@ -244,7 +244,7 @@ def test_a_killed_process_leaves_what_it_had_sealed(tmp_path: Path, key: X25519P
     )
     child = subprocess.Popen([sys.executable, "-c", program])
     try:
-        while not any(path.stat().st_size > 60_000 for path in tmp_path.glob("*.trace")):
+        while not any(path.stat().st_size > 20_000 for path in tmp_path.glob("*.trace")):
             assert child.poll() is None
     finally:
         child.send_signal(signal.SIGKILL)
