@@ -21,6 +21,7 @@ from agent.base.errors import AgentError, ConfigError, StoreError
 from agent.base.names import one_line
 from agent.desk.plan import arguments as plan_arguments
 from agent.desk.receipt import arguments as receipt_arguments
+from agent.desk.review import arguments as review_arguments
 from agent.update import arguments as update_arguments
 from agent.uplink.enrol import arguments as enrol_arguments
 
@@ -179,6 +180,10 @@ def build_parser() -> argparse.ArgumentParser:
     plan = verbs.add_parser("plan", help="how many days of noised numbers tell a difference")
     plan_arguments.add_arguments(plan)
     _add_config(plan)
+
+    review = verbs.add_parser("review", help="a study's movements, looked at without a picture")
+    review_arguments.add_arguments(review)
+    _add_config(review)
 
     update = verbs.add_parser("update", help="signed updates of the package and its models")
     update_arguments.add_arguments(update)
@@ -372,6 +377,10 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
         from agent.desk.plan.run import run
 
         return run(args, _configuration_path(args.config))
+    if args.verb == "review":
+        from agent.desk.review.run import run as run_review
+
+        return run_review(args, _configuration_path(args.config), _stop_on_signals())
     if args.verb == "enrol":
         from agent.uplink.enrol.run import enrol
 

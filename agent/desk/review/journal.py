@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -86,6 +86,18 @@ def verify(folder: Path) -> Verdict:
         return Verdict(0, _FIRST, "")
     except OSError as error:
         raise ReviewError(f"{one_line(folder / NAME)} cannot be read: {error.strerror}.") from None
+
+
+def lines(folder: Path) -> Iterator[str]:
+    """For people: a line each, as far as the chain holds. Raises `ReviewError`."""
+    count = verify(folder).lines
+    whole = (folder / NAME).read_bytes().splitlines() if count else []
+    for line in whole[:count]:
+        said = json.loads(line)
+        rater = f" for {said['rater']}" if said["rater"] else ""
+        form = f" as {said['form']}" if said["form"] else ""
+        named = ", ".join(said["sessions"]) or "no session"
+        yield one_line(f"{said['time']}  {said['who']}{rater} {said['what']} {named}{form}")
 
 
 def _check(data: bytes) -> Verdict:
