@@ -380,7 +380,7 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
     if args.verb == "review":
         from agent.desk.review.run import run as run_review
 
-        return run_review(args, _configuration_path(args.config), _stop_on_signals())
+        return run_review(args, _configuration_path(args.config), _stop_on_signals)
     if args.verb == "enrol":
         from agent.uplink.enrol.run import enrol
 

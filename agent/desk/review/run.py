@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from agent.desk.review.study import Study
 
 
-def run(args: argparse.Namespace, config: Path | None, stop: threading.Event) -> int:
-    """`config`: the device's; `stop`: ends the page. Returns the exit code. Raises
+Stopper = Callable[[], threading.Event]
+
+
+def run(args: argparse.Namespace, config: Path | None, stop: Stopper) -> int:
+    """`config`: the device's; `stop`: makes what ends the page. Returns the exit code. Raises
     `AgentError`."""
     if args.what not in ACTIONS:
         return _look(args, Path(args.what), stop)
@@ -30,7 +33,7 @@ def run(args: argparse.Namespace, config: Path | None, stop: threading.Event) ->
     return actions[args.what](args, config)
 
 
-def _look(args: argparse.Namespace, folder: Path, stop: threading.Event) -> int:
+def _look(args: argparse.Namespace, folder: Path, stop: Stopper) -> int:
     from agent.desk.review.answers import check_rater
     from agent.desk.review.page import Page
     from agent.desk.review.server import Server
@@ -47,6 +50,7 @@ def _look(args: argparse.Namespace, folder: Path, stop: threading.Event) -> int:
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or "no such port"
         raise ReviewError(f"Port {args.port} cannot be used: {why}.") from None
+    ended = stop()
     with server:
         if args.json:
             print(json.dumps({"address": server.address}), flush=True)
@@ -54,7 +58,7 @@ def _look(args: argparse.Namespace, folder: Path, stop: threading.Event) -> int:
             print(f"Open this once: {server.address}\nIt ends with Ctrl-C.", flush=True)
         thread = threading.Thread(target=server.serve_forever, name="page", daemon=True)
         thread.start()
-        stop.wait()
+        ended.wait()
         server.shutdown()
         thread.join()
     return 0
