@@ -111,6 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
             name, kind = FILES[address.path]
             data = resources.files("agent.desk.review.assets").joinpath(name).read_bytes()
             self._send(HTTPStatus.OK, data, kind)
+        elif address.path == "/favicon.ico":
+            self._send(HTTPStatus.NO_CONTENT, b"", "image/x-icon")
         elif address.path == "/api/study":
             self._answer(lambda: {**self.server.page.study(), "csrf": self.server.csrf})
         elif address.path == "/api/face":

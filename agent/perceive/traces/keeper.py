@@ -3,7 +3,8 @@
 A session is deleted after `research.days`: by days of the calendar where the clock is trusted, and
 in any case by the time elapsed on this device (`agent.base.device_time`), whichever is sooner. What
 was withdrawn while this process could not see it is deleted too. Looked at at the start and every
-hour; the reading is stored, so that a restart does not begin anew.
+hour; the reading is stored, so that a restart does not begin anew. The record counts in whole days,
+rounded down, so that it says no time of day either: a session may go up to a day early.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ class Keeper:
             withdrawn, found = read_withdrawn(self._folder), parts_of(self._folder)
             for name in found:
                 # Of a session that the record does not know, or before its day was: from now on.
-                since = self._since.setdefault(name, {"elapsed": int(now), "day": today})
+                whole = int(now) // DAY * DAY
+                since = self._since.setdefault(name, {"elapsed": whole, "day": today})
                 if since["day"] is None:
                     since["day"] = today
             gone = [n for n in found if mark_of(n) in withdrawn or self._is_over(n, now, today)]

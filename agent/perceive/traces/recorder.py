@@ -30,6 +30,7 @@ from agent.perceive.traces.keeper import DAY, Keeper
 from agent.perceive.traces.sealed import MOST, Sealer
 from agent.perceive.traces.session import (
     OpenSession,
+    end_session,
     file_name,
     mark_of,
     parts_of,
@@ -138,6 +139,7 @@ class Recorder:
         self._keeper.poll()
         found = read_open(self._folder)
         if found is not None and found.at(now) is None:
+            self._remove(found)
             found = None
         if found != self._session:
             self._end()
@@ -148,6 +150,13 @@ class Recorder:
         """End the part as a whole one. Never raises."""
         self._end()
         self._session = None
+
+    def _remove(self, session: OpenSession) -> None:
+        """What says that a session is open, once it is over: it says when it began, too."""
+        try:
+            end_session(self._folder, session.name)
+        except OSError as error:
+            log.error("The session's file cannot be removed: %s.", reason(error))
 
     def _begin(self, session: OpenSession, frame_time: float) -> _Part:
         self._room = self._most - self._keeper.size()
@@ -160,6 +169,7 @@ class Recorder:
             number += 1
         path = self._folder / file_name(session.name, number)
         sealer = Sealer(path, self._key, bytes.fromhex(session.name), number)
+        self._keeper.sweep()  # its days begin
         now = self._boottime()
         # A session that began before midnight says the day of its first part's beginning.
         return _Part(path, sealer, now - session.began - frame_time, self._keeper.day())
