@@ -108,6 +108,9 @@ def _add(
 ) -> None:
     if "success" in row and _number(row, "success") < 0.5:
         return
+    units = [_share(_number(row, name) / most) for name in columns.values()]
+    if all(map(math.isnan, units)):
+        return  # no face in this frame
     label = next((row[name].strip() for name in _FACE if name in row), "")
     if label not in labels:
         if len(labels) == _MOST_FACES:
@@ -118,14 +121,16 @@ def _add(
     time = _number(row, "timestamp") if "timestamp" in row else _number(row, "frame") / (fps or 1)
     if not 0 <= time <= 1e6 or (face.times and time < face.times[-1]):
         raise ValueError("its time is none, or before that of the line above")
-    units = [min(max(_number(row, name) / most, 0.0), 1.0) for name in columns.values()]
-    if all(map(math.isnan, units)):
-        return  # no face in this frame
     yaw = pitch = roll = math.nan
     if all(name in row for name in _POSE):
         rx, ry, rz = (math.degrees(_number(row, name)) for name in _POSE)
         yaw, pitch, roll = -ry, rx, rz
     face.add(time, units, math.nan, math.nan, (yaw, pitch, roll))
+
+
+def _share(value: float) -> float:
+    """Within [0, 1]; NaN as it is."""
+    return value if math.isnan(value) else min(max(value, 0.0), 1.0)
 
 
 def _number(row: Mapping[str, str], name: str) -> float:

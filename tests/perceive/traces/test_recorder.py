@@ -179,15 +179,15 @@ def test_a_full_disk_costs_a_part_and_stops_nothing(
     of = recorder(tmp_path, key, clocks)
     open_session(tmp_path, opened(clocks)[1])
     play(of, clocks, 12)
-    real = sealed.os.fsync
+    real = os.fsync
 
     def full(number: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(sealed.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     play(of, clocks, 150)
     assert caplog.text.count("A trace cannot be written: No space left on device") == 1
-    monkeypatch.setattr(sealed.os, "fsync", real)
+    monkeypatch.setattr(os, "fsync", real)
     play(of, clocks, 70)
     of.close()
     (parts,) = parts_of(tmp_path).values()

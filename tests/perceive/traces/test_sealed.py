@@ -153,7 +153,7 @@ def test_after_a_write_that_failed_no_nonce_is_used_again(
     def full(number: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(sealed.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         sealer.add(b"half")
     monkeypatch.undo()

@@ -42,7 +42,7 @@ def test_a_wide_mouth_leaves_the_same_strip_as_a_narrow_one() -> None:
         found = channels.strip(movement(1, 2.0))
         assert found is not None
         strips.append(found[1])
-    np.testing.assert_allclose(*strips, atol=2e-4)
+    np.testing.assert_allclose(strips[0], strips[1], atol=2e-4)
 
 
 def test_what_was_not_seen_has_no_strip_and_what_is_no_number_no_place() -> None:
