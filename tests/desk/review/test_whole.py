@@ -1,0 +1,169 @@
+"""From the camera's place to the coder's: the real process in its sandbox, on the bundled clip."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.base.assets import CLIP
+from agent.base.vocabulary import PolicyName
+from agent.cli import main
+from agent.desk.review import keys
+from agent.perceive.traces.session import parts_of
+from agent.privacy.policy.rules import PROFILES
+
+pytestmark = pytest.mark.slow
+WORDS = "a passphrase for tests"
+
+
+def device(folder: Path, policy: str = "research-consented", *, traces: bool = True) -> Path:
+    """A configuration, and the key that it names."""
+    place = PROFILES[policy].places[0]  # type: ignore[index]
+    (folder / "traces").mkdir(mode=0o700, exist_ok=True)
+    public = folder / "keys" / keys.PUBLIC_NAME
+    if not public.exists():
+        keys.make(folder / "keys", WORDS.encode(), 2**10)
+    text = (
+        f'[device]\nregion = "other"\nplace = "{place}"\n[source]\nkind = "file"\n'
+        f'target = "{CLIP}"\npace = "fast"\n'
+        f'[privacy]\npolicy = "{policy}"\nconsent = true\nnotice_shown = true\n'
+        f'[store]\noutbox = "{folder / "store" / "outbox.db"}"\n'
+    )
+    if traces:
+        text += f'[research]\ntraces = "{folder / "traces"}"\nkey = "{public}"\n'
+    path = folder / f"{policy}-{traces}.toml"
+    path.write_text(text)
+    return path
+
+
+def command(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "agent.cli", *map(str, words)],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def told(*words: object) -> Any:
+    done = command(*words, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_participant_s_way(tmp_path: Path) -> None:
+    config = device(tmp_path)
+    opened = told("review", "session", "--config", config)
+    done = command("perceive", "--config", config)
+    assert done.returncode == 0, done.stderr
+    assert "Network closed, writing confined" in done.stderr
+    assert "A traced session began" in done.stderr
+    assert "Unexpected" not in done.stderr
+    (path,) = parts_of(tmp_path / "traces")[opened["session"]]
+    data = path.read_bytes()
+    assert b"AU12" not in data
+    assert not any(each.name.endswith(".trace") for each in (tmp_path / "store").iterdir())
+
+    study, passphrase = tmp_path / "study", tmp_path / "pass"
+    passphrase.write_text(WORDS)
+    passphrase.chmod(0o600)
+    key = ("--key", tmp_path / "keys" / keys.PRIVATE_NAME, "--passphrase-file", passphrase)
+    assert told("review", "import", tmp_path / "traces", study)["copied"] == 1
+    out = tmp_path / "out"
+    (table,) = told("review", "export", study, "--format", "openface", "--out", out, *key)["files"]
+    rows = Path(table).read_text().splitlines()
+    assert len(rows) > 50
+    assert "AU12_r" in rows[0]
+    (events,) = told("review", "export", study, "--format", "bids", "--out", out, *key)["files"]
+    assert len(Path(events).read_text().splitlines()) > 3
+    assert told("review", "log", study, "--verify")["lines"] == 3
+
+    code = opened["code"]
+    assert told("review", "withdraw", code, "--config", config)["deleted"] == {
+        str(tmp_path / "traces"): 1
+    }
+    assert told("review", "withdraw", code, study)["deleted"] == {str(study): 1}
+    path.write_bytes(data)  # an old copy turns up
+    assert told("review", "import", tmp_path / "traces", study)["refused"] == 1
+    done = command("perceive", "--config", config)
+    assert done.returncode == 0, done.stderr
+    assert parts_of(tmp_path / "traces") == {}  # deleted at the start, and none begun
+
+
+@pytest.mark.parametrize("policy", [name for name in PROFILES if name != "research-consented"])
+def test_no_other_policy_writes_a_trace(tmp_path: Path, policy: PolicyName) -> None:
+    """Though a session is open and the setting asks for it."""
+    told("review", "session", "--config", device(tmp_path))
+    before = sorted((tmp_path / "traces").iterdir())
+    done = command("perceive", "--config", device(tmp_path, policy))
+    assert done.returncode == 78
+    assert "admits no such thing" in done.stderr
+    done = command("review", "session", "--config", device(tmp_path, policy))
+    assert done.returncode == 78
+    assert sorted((tmp_path / "traces").iterdir()) == before
+
+
+def test_the_policy_alone_writes_no_trace(tmp_path: Path) -> None:
+    told("review", "session", "--config", device(tmp_path))
+    done = command("perceive", "--config", device(tmp_path, traces=False))
+    assert done.returncode == 0, done.stderr
+    assert parts_of(tmp_path / "traces") == {}
+
+
+def test_a_killed_process_loses_at_most_the_last_seconds(tmp_path: Path) -> None:
+    config = device(tmp_path)
+    opened = told("review", "session", "--config", config)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "agent.cli", "perceive", "--config", str(config)],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not any(each.stat().st_size > 2000 for each in (tmp_path / "traces").glob("*.trace")):
+            assert child.poll() is None
+            time.sleep(0.02)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    from agent.desk.review.study import Study
+
+    key = keys.load(tmp_path / "keys" / keys.PRIVATE_NAME, WORDS.encode())
+    (session,) = Study(tmp_path / "traces", key).open()
+    assert session.name == opened["session"]
+    assert "part 1 was cut off" in session.notes
+    assert sum(len(face.times) for face in session.faces.values()) > 10
+    # it goes on in a second part
+    os.environ.pop("FLEETING_CONFIG", None)
+    done = command("perceive", "--config", config)
+    assert done.returncode == 0, done.stderr
+    assert len(parts_of(tmp_path / "traces")[opened["session"]]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("review", "nowhere", "--rater", "a"), "no folder"), (("review", "."), "--rater"),
+        (("review", ".", "b", "--rater", "a"), "one too many"), (("review", "keys"), "--out"),
+        (("review", "withdraw"), "CODE"), (("review", "import", "x"), "FROM FOLDER"),
+        (("review", "import", "x", "y"), "no folder x"), (("review", "export", "x"), "--format"),
+        (("review", "agreement"), "which study"), (("review", "log"), "which study"),
+        (("review", ".", "--rater", "A B"), "names no rater"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(list(words)) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
