@@ -46,7 +46,7 @@ def tab() -> Iterator[tuple[Any, list[str]]]:
         page = browser.new_page()
         page.on("console", lambda said: problems.append(said.text))
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda each: "127.0.0.1" in each.url or problems.append(each.url))
+        page.on("request", lambda each: problems.extend([each.url] * ("127.0.0.1" not in each.url)))
         yield page, problems
         browser.close()
 
