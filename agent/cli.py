@@ -26,6 +26,7 @@ from agent.desk.coding import arguments as coding_arguments
 from agent.desk.notice import arguments as notice_arguments
 from agent.desk.plan import arguments as plan_arguments
 from agent.desk.receipt import arguments as receipt_arguments
+from agent.desk.review import arguments as review_arguments
 from agent.desk.spot import arguments as spot_arguments
 from agent.update import arguments as update_arguments
 from agent.uplink.enrol import arguments as enrol_arguments
@@ -96,6 +97,8 @@ def build_parser() -> argparse.ArgumentParser:
          notice_arguments.add_arguments)  # fmt: skip
     verb("receipt", "the daily signed receipts", receipt_arguments.add_arguments, configured=False)
     verb("plan", "how many days of noised numbers tell a difference", plan_arguments.add_arguments)
+    verb("review", "a study's movements, looked at without a picture",
+         review_arguments.add_arguments)  # fmt: skip
     verb("update", "signed updates of the package and its models", update_arguments.add_arguments)
     verb("enrol", "get this device its certificate, from its fleet", enrol_arguments.add_arguments,
          configured=False)  # fmt: skip
@@ -276,6 +279,10 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
         from agent.desk.plan.run import run
 
         return run(args, _configuration_path(args.config))
+    if args.verb == "review":
+        from agent.desk.review.run import run as run_review
+
+        return run_review(args, _configuration_path(args.config), _stop_on_signals)
     if args.verb == "enrol":
         from agent.uplink.enrol.run import enrol
 

@@ -15,6 +15,8 @@ settings.register_profile("fleeting", deadline=None)
 settings.load_profile("fleeting")
 
 MACHINE = {
+    "tests/contracts/test_traces.py::test_the_uplink": "a kernel with Landlock",
+    "tests/desk/review/test_browser.py": "Chromium, and playwright",
     "tests/host/sandbox/": "a kernel with seccomp, Landlock, namespaces, cgroup v2 and ptrace",
     "tests/host/test_supervise.py::": "namespaces of a user's own, or root",
     "tests/tools/test_install.py::test_without_systemd": "a machine that systemd does not run",

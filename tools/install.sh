@@ -319,7 +319,8 @@ uninstall_all() {
     if [ -n "$purge" ]; then
         remove "$image/etc/fleeting" "$image/var/lib/fleeting" "$image/var/lib/fleeting-uplink" \
             "$slots" "$image/var/lib/fleeting-jobs" "$image/var/lib/fleeting-enrol" \
-            "$image/var/lib/fleeting-perceive" "$image/var/lib/fleeting-reboot"
+            "$image/var/lib/fleeting-perceive" "$image/var/lib/fleeting-reboot" \
+            "$image/var/lib/fleeting-traces"
         for name in fleeting-perceive fleeting-uplink fleeting-update; do
             ! live || ! id "$name" >/dev/null 2>&1 || run userdel "$name"
         done

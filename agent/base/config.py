@@ -278,6 +278,21 @@ class MqttConfig(Section):
         return self
 
 
+class ResearchConfig(Section):
+    """Traces of consenting participants, encrypted to the researcher (docs/review.md); under
+    `research-consented` only, and only while a session is open."""
+
+    traces: FilePath | None = None
+    """Folder that they are written to, such as `/var/lib/fleeting-traces`; null: none is kept. No
+    folder of the outbox, of updates or of the installation: the uplink must not see it."""
+    key: FilePath | None = None
+    """The researcher's public key, which `fleeting review keys` makes."""
+    days: int = Field(30, ge=1, le=366)
+    """After which a session is deleted on this device."""
+    max_bytes: int = Field(1_000_000_000, ge=1_000_000, le=1_000_000_000_000)
+    """Of all traces together; beyond it nothing more is kept."""
+
+
 class HeatConfig(Section):
     """What is done while the board is hot or its supply is weak."""
 
@@ -333,6 +348,7 @@ class AgentConfig(Section):
     content: ContentConfig = ContentConfig()
     words: WordsConfig = WordsConfig()
     store: StoreConfig = StoreConfig()
+    research: ResearchConfig = ResearchConfig()
     heat: HeatConfig = HeatConfig()
     mqtt: MqttConfig = MqttConfig()
     update: UpdateConfig = UpdateConfig()

@@ -23,6 +23,7 @@ from agent.base.quotas import quotas
 from agent.desk import check_camera
 from agent.desk.check_broker import connect, is_online, shortcomings
 from agent.desk.check_heat import heat
+from agent.desk.check_traces import traces
 from agent.desk.check_updates import updates
 from agent.host import heartbeat, swap
 from agent.host.health import SERVICES, Condition, examine
@@ -260,6 +261,11 @@ def _updates(config: AgentConfig) -> PartStatus:
     return PartStatus(*updates(config.update))
 
 
+def _traces(config: AgentConfig) -> PartStatus:
+    """Optional, and of one policy only."""
+    return PartStatus(*traces(config))
+
+
 def _sandbox(config: AgentConfig) -> PartStatus:
     """Tested in child processes, since a sandbox cannot be left."""
     try:
@@ -329,6 +335,7 @@ PARTS: dict[str, Callable[[AgentConfig], PartStatus]] = {
     "swap": _swap,
     "day": _day,
     "updates": _updates,
+    "traces": _traces,
     "services": _services,
     "walls": _sandbox,  # part of the --json format
 }

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from agent.base.clock import FILE_CLOCK, ClockReading, WallClock
 from agent.base.config import AgentConfig
@@ -31,10 +31,14 @@ from agent.perceive.stages import Stages
 from agent.perceive.status import PerceiveReport, StatusReporter
 from agent.perceive.summary_store import SummaryStore
 from agent.perceive.warm_up import warm
+from agent.privacy.policy.research import keeps_traces
 from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.policy.site import weaker_than_site
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import Settings, apply
+
+if TYPE_CHECKING:
+    from agent.perceive.traces.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +89,7 @@ class Perceiver:
         desired = self._desired(self._settings) or local
         self._ears = ears or Ears()
         self._stages = Stages(*desired, self._outbox, clock, self._ears, self._status.record_event)
+        self._traces = self._open_traces(clock)
         self._time = 0.0
         self._words_refused = 0
         self._words_due = 0.0
@@ -122,6 +127,8 @@ class Perceiver:
             self.report.dropped += dropped
             if self._observer:
                 self._observer(perceived)
+            if self._traces is not None:
+                self._traces.add(perceived)
             slot = self._controls.slot
             self._slots.take(slot)
             flags, self._owed = flags | self._owed | self._heat.flags, set()
@@ -132,6 +139,8 @@ class Perceiver:
             self.report.unseen += 1
             hearing.forget()
             done = releaser.pass_time(frame.time)
+        if self._traces is not None:
+            self._traces.poll()
         self._store.add(done)
         self._status.publish_vitals(mode)
         sd_notify.watchdog()
@@ -160,6 +169,8 @@ class Perceiver:
         judges an update is not."""
         if away:
             sd_notify.watchdog(progress=False)
+        if self._traces is not None:
+            self._traces.poll()
         self._status.publish_vitals("stalled", at_once=True)
         self._stages.hearing.forget()
         self._store.add(self._stages.releaser.pass_time(time.monotonic()))
@@ -176,6 +187,8 @@ class Perceiver:
 
     def finish(self) -> None:
         """End all visits and windows and store their summaries. Raises `StoreError`."""
+        if self._traces is not None:
+            self._traces.close()
         self._heat.close()
         self._controls.close()
         self._store.add(self._stages.finish(self._time))
@@ -238,6 +251,15 @@ class Perceiver:
             self._status.record_event("policy_refused")
             self._outbox.close()
             raise
+
+    def _open_traces(self, clock: Callable[[], ClockReading]) -> Recorder | None:
+        """What keeps traces, where the site asks for it and the policy admits it; the libraries
+        that it takes are loaded there only."""
+        if not keeps_traces(self._local):
+            return None
+        from agent.perceive.traces.recorder import recorder_for
+
+        return recorder_for(self._local, clock)
 
     def _desired(self, settings: Settings) -> tuple[AgentConfig, Policy] | None:
         """The configuration with remote settings, and its policy; None where it is refused.

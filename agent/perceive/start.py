@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import stat
 import tempfile
 import threading
 from pathlib import Path
 
 from agent import kernels  # imports no Numba
 from agent.base.config import AgentConfig
-from agent.base.errors import StoreError
+from agent.base.errors import ConfigError, StoreError
 from agent.host import heartbeat, sd_notify, swap
 from agent.host.sandbox.enter import enter_perceive, restrict_perceive
 from agent.perceive import content_socket, words_socket
@@ -21,6 +22,7 @@ from agent.perceive.content_socket import ContentSocket
 from agent.perceive.ears import import_sound, open_ears
 from agent.perceive.local_socket import socket_path
 from agent.privacy.policy.hearing import switched_on
+from agent.privacy.policy.research import keeps_traces
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ def start_perceive(config: AgentConfig, stop: threading.Event) -> int:
     """Enter the sandbox, then run `process.perceive`. Returns the exit code; raises as that
     does. What the sandbox refuses is made before: the sockets, the process that reads the camera,
     the lock on memory."""
-    folders = _own_folders(config)
+    folders = [*_own_folders(config), *_trace_folder(config)]
     sd_notify.connect()
     heartbeat.open_file("perceive")
     swap.keep_out()
@@ -108,6 +110,7 @@ def _inputs(config: AgentConfig) -> list[Path]:
     """Files and folders that this process reads."""
     privacy, source = config.privacy, config.source
     named = [config.models, privacy.profile, privacy.profile_key]
+    named += [config.research.key] if keeps_traces(config) else []
     video = [Path(source.target)] if source.kind == "file" and source.target else []
     return [*video, *(each for each in named if each is not None)]
 
@@ -129,6 +132,24 @@ def _own_folders(config: AgentConfig) -> list[Path]:
                 "Make it writable for this user, or set store.outbox."
             ) from None
     return folders
+
+
+def _trace_folder(config: AgentConfig) -> list[Path]:
+    """The folder of traces, made for this user alone; none where no traces are kept."""
+    folder = config.research.traces
+    if folder is None or not keeps_traces(config):
+        return []
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        beyond = stat.S_IMODE(folder.stat().st_mode) & 0o077
+    except OSError as error:
+        raise StoreError(
+            f"The folder {folder} cannot be made: {error.strerror}. Run: sudo install -d -m 0700 "
+            f"-o fleeting-perceive {folder}"
+        ) from None
+    if beyond:
+        raise ConfigError(f"research.traces {folder} is open to others. Run: chmod 700 {folder}")
+    return [folder]
 
 
 def kernel_cache() -> Path:

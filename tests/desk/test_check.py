@@ -101,6 +101,7 @@ def test_every_part_of_a_working_configuration(settings: dict[str, Any]) -> None
         "swap",
         "day",
         "updates",
+        "traces",
         "services",
         "walls",
     ]

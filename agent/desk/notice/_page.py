@@ -14,6 +14,7 @@ from agent.base.schemas.capacity import capacity, per_day
 from agent.base.vocabulary import AnyCell, Cell, HeardCell
 from agent.desk.notice._document import Document
 from agent.desk.notice._fields import Schema, fields
+from agent.privacy.policy.research import keeps_traces
 from agent.privacy.policy.rules import Policy
 from agent.uplink.topics import HEARD_KINDS, MESSAGE_KINDS, MessageKind, Topics
 
@@ -26,6 +27,16 @@ _NEVER = (
     "sex, no identity. Nobody is recognised, not even from one visit to the next.",
     "Exact times: every time is rounded to ten seconds, and counts are of windows of the length "
     "above or more.",
+)
+
+
+_KEPT = (
+    "This device keeps traces of the study's sessions: of single faces their action units, valence "
+    "and arousal, head pose in steps of five degrees, micro-expressions and the movements around "
+    "them; no picture, no landmark, no name, no time of day. They are encrypted to the researcher, "
+    "so that this device cannot read them, deleted after {days} days or with the participant's "
+    "withdrawal code, and sent nowhere: neither process that talks can see their folder. The "
+    "study's staff fetch them. Who knows somebody's way of moving may recognise it in them."
 )
 
 
@@ -78,6 +89,9 @@ def document(config: AgentConfig, policy: Policy) -> Document:
     page.table(("", ""), _in_short(config, policy))
     page.heading("What never leaves")
     page.bullets(_NEVER)
+    if keeps_traces(config):
+        page.heading("What is kept here")
+        page.paragraph(_KEPT.format(days=config.research.days))
     _messages(page, config, policy)
     _protection(page, policy)
     _inbound(page, config, policy)

@@ -53,9 +53,11 @@ def sign_text(
     micro: bool,
     consent: bool,
     version: str,
+    traces: int | None = None,
 ) -> SignText:
     """Text for a policy. `micro`: micro-expressions are spotted if the policy permits; `consent`:
-    people in view consented."""
+    people in view consented; `traces`: days for which those of sessions are kept, None: none
+    are."""
     words = WORDS[language]
     emotion = policy.infers_emotion
     counted = {"attention", "dwell"}.intersection(policy.cells)
@@ -64,12 +66,16 @@ def sign_text(
     statements += [words.voice] if policy.hears else []
     statements += [words.text] if policy.reads else []
     if policy.region == "us":
-        statements.append(words.face_geometry)
+        statements.append(words.face_geometry if traces is None else words.face_geometry_kept)
     if consent:
         statements.append(words.with_consent)
+    if traces is not None:
+        statements.append(words.traces.format(days=traces))
     act = words.act if policy.region == "eu" else words.act_elsewhere
     window = words.windows[policy.window]
     numbers = words.numbers if policy.noised else words.numbers_exact
+    if traces is not None:
+        numbers = words.numbers_beside
     avoid = notice.text(notice.avoid, language) or words.avoid
     facts: list[tuple[str, str | None]] = [
         (words.operator, notice.operator),

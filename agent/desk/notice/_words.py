@@ -36,10 +36,16 @@ class Words:
     """Where no expression is inferred."""
     face_geometry: str
     """For the USA."""
+    face_geometry_kept: str
+    """The same where traces are kept."""
     with_consent: str
+    traces: str
+    """Added where traces are kept: {days}."""
     device: str
     numbers: str
     """{k} visits, {window}."""
+    numbers_beside: str
+    """Where traces are kept: {k}, {window}."""
     numbers_exact: str
     """Without noise, where nothing leaves: {window}."""
     avoid_title: str
@@ -93,7 +99,16 @@ WORDS: dict[Language, Words] = {
             "To do so it measures the geometry of faces for a moment, in memory only. Nothing of "
             "it is stored, sold or used to recognise anybody."
         ),
+        face_geometry_kept=(
+            "To do so it measures the geometry of faces for a moment, in memory only. It is not "
+            "sold, nor used to recognise anybody."
+        ),
         with_consent="This is done with the consent of those in view.",
+        traces=(
+            "In sessions of the study it also writes down how brows, lids and mouth of single "
+            "people move, without picture and name, encrypted so that only the study can read it, "
+            "and deletes it here after {days} days. Who takes part gets a code to have it deleted."
+        ),
         device=(
             "Everything is analysed on the device itself. No picture is kept and none is sent. "
             "Nobody is recognised."
@@ -101,6 +116,10 @@ WORDS: dict[Language, Words] = {
         numbers=(
             "Only counts leave the device: of at least {k} visits, over {window} or more, with "
             "random noise added."
+        ),
+        numbers_beside=(
+            "Over the network only counts leave the device: of at least {k} visits, over {window} "
+            "or more, with random noise added. What the study's sessions hold its staff fetch here."
         ),
         numbers_exact="Only counts over {window} are made, and they do not leave this computer.",
         avoid_title="You would rather not?",
@@ -154,7 +173,17 @@ WORDS: dict[Language, Words] = {
             "Arbeitsspeicher. Nichts davon wird gespeichert, verkauft oder zum Wiedererkennen "
             "benutzt."
         ),
+        face_geometry_kept=(
+            "Dazu misst sie für einen Augenblick die Geometrie von Gesichtern, nur im "
+            "Arbeitsspeicher. Sie wird weder verkauft noch zum Wiedererkennen benutzt."
+        ),
         with_consent="Das geschieht mit Einwilligung der Menschen im Bild.",
+        traces=(
+            "In Sitzungen der Studie hält das Gerät auch fest, wie sich Brauen, Lider und Mund "
+            "einzelner Menschen bewegen: ohne Bild und Namen, so verschlüsselt, dass nur die "
+            "Studie es lesen kann. Hier wird es nach {days} Tagen gelöscht. Wer teilnimmt, "
+            "bekommt einen Code, um es löschen zu lassen."
+        ),
         device=(
             "Alles wird im Gerät selbst ausgewertet. Kein Bild wird gespeichert, keines "
             "verschickt. Niemand wird wiedererkannt."
@@ -162,6 +191,11 @@ WORDS: dict[Language, Words] = {
         numbers=(
             "Nur Zählwerte verlassen das Gerät: ab {k} Besuchen, über mindestens {window}, mit "
             "zufälligem Rauschen versehen."
+        ),
+        numbers_beside=(
+            "Über das Netz verlassen nur Zählwerte das Gerät: ab {k} Besuchen, über mindestens "
+            "{window}, mit zufälligem Rauschen versehen. Was die Sitzungen der Studie enthalten, "
+            "holen deren Mitarbeitende hier ab."
         ),
         numbers_exact=(
             "Es entstehen nur Zählwerte über {window}, und sie verlassen diesen Rechner nicht."
@@ -222,7 +256,17 @@ WORDS: dict[Language, Words] = {
             "Pour cela, elle mesure un instant la géométrie des visages, en mémoire vive "
             "seulement. Rien n’en est conservé, vendu ni utilisé pour reconnaître quelqu’un."
         ),
+        face_geometry_kept=(
+            "Pour cela, elle mesure un instant la géométrie des visages, en mémoire vive "
+            "seulement. Elle n’est ni vendue ni utilisée pour reconnaître quelqu’un."
+        ),
         with_consent="Cela se fait avec le consentement des personnes filmées.",
+        traces=(
+            "Pendant les séances de l’étude, l’appareil note aussi comment bougent les sourcils, "
+            "les paupières et la bouche de chaque personne, sans image ni nom, chiffré pour "
+            "l’étude seule, et l’efface ici après {days} jours. Les participants reçoivent un code "
+            "pour le faire effacer."
+        ),
         device=(
             "Tout est analysé dans l’appareil. Aucune image n’est conservée ni envoyée. Personne "
             "n’est reconnu."
@@ -230,6 +274,11 @@ WORDS: dict[Language, Words] = {
         numbers=(
             "Seuls des comptages quittent l’appareil\u00a0: à partir de {k} visites, sur {window} "
             "au moins, avec un bruit aléatoire."
+        ),
+        numbers_beside=(
+            "Par le réseau, seuls des comptages quittent l’appareil\u00a0: à partir de {k} "
+            "visites, sur {window} au moins, avec un bruit aléatoire. Ce que contiennent les "
+            "séances, l’équipe de l’étude vient le chercher ici."
         ),
         numbers_exact=(
             "Il n’y a que des comptages sur {window}, et ils ne quittent pas cet ordinateur."
@@ -285,7 +334,17 @@ WORDS: dict[Language, Words] = {
             "Para ello mide por un instante la geometría de las caras, solo en la memoria. Nada de "
             "ello se guarda, se vende ni se usa para reconocer a nadie."
         ),
+        face_geometry_kept=(
+            "Para ello mide por un instante la geometría de las caras, solo en la memoria. No se "
+            "vende ni se usa para reconocer a nadie."
+        ),
         with_consent="Se hace con el consentimiento de las personas que están a la vista.",
+        traces=(
+            "En las sesiones del estudio, el aparato también anota cómo se mueven las cejas, los "
+            "párpados y la boca de cada persona, sin imagen ni nombre, cifrado solo para el "
+            "estudio, y lo borra aquí a los {days} días. Quien participa recibe un código para "
+            "hacerlo borrar."
+        ),
         device=(
             "Todo se analiza en el propio aparato. No se guarda ni se envía ninguna imagen. No se "
             "reconoce a nadie."
@@ -293,6 +352,11 @@ WORDS: dict[Language, Words] = {
         numbers=(
             "Del aparato solo salen recuentos: a partir de {k} visitas, de {window} como mínimo y "
             "con ruido aleatorio añadido."
+        ),
+        numbers_beside=(
+            "Por la red solo salen recuentos: a partir de {k} visitas, de {window} como mínimo y "
+            "con ruido aleatorio añadido. Lo que contienen las sesiones lo recoge aquí el equipo "
+            "del estudio."
         ),
         numbers_exact="Solo se hacen recuentos de {window}, y no salen de este ordenador.",
         avoid_title="¿Prefiere que no?",

@@ -18,6 +18,7 @@ from agent.desk.notice._sign import SignText, as_pdf, as_png, draw_sign, sign_te
 from agent.desk.trace.output import write_whole
 from agent.privacy.policy import hearing
 from agent.privacy.policy.profile import Language, NoticeWords, load_profile
+from agent.privacy.policy.research import keeps_traces
 from agent.privacy.policy.rules import PROFILES, Policy, resolve
 
 PAGE = "what-leaves-this-box"
@@ -98,6 +99,7 @@ def _text(config: AgentConfig, policy: Policy, texts: NoticeWords, language: Lan
         micro=config.micro.enabled,
         consent=config.privacy.consent or PROFILES[policy.name].consent,
         version=__version__,
+        traces=config.research.days if keeps_traces(config) else None,
     )
 
 

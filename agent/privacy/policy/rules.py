@@ -24,7 +24,7 @@ from agent.base.addresses import is_loopback
 from agent.base.config import AgentConfig, Polygon
 from agent.base.errors import ConfigError
 from agent.base.vocabulary import AnyCell, Place, PolicyName, Region
-from agent.privacy.policy import hearing
+from agent.privacy.policy import hearing, research
 from agent.privacy.policy.polygon import check_polygons
 from agent.privacy.policy.profile import SiteProfile, load_profile
 
@@ -196,6 +196,7 @@ def resolve(config: AgentConfig, live: bool = True) -> Policy:
     check_polygons(asked.staff_zones, "privacy.staff_zones")
     _refuse_forbidden(config, profile)
     hearing.refuse_if_left_out(config, profile.cells)
+    research.refuse_unless_admitted(config, profile.cells)
     if live:
         _refuse_missing_duties(config, profile, site)
     k = profile.k if asked.k is None else asked.k

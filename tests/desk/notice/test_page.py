@@ -122,6 +122,14 @@ def test_the_page_says_what_is_heard() -> None:
     assert "Never here" not in page(both)
 
 
+def test_the_page_says_what_is_kept() -> None:
+    research = {"traces": "/var/lib/fleeting-traces", "key": "/etc/fleeting/r.pub", "days": 14}
+    said = page(config("research-consented", research=research))
+    assert "keeps traces of the study's sessions" in said
+    assert "after 14 days" in said
+    assert "keeps traces" not in page(config("research-consented"))
+
+
 def test_micro_expressions_switched_off_are_never_published() -> None:
     asked = config(micro={"enabled": False})
     cells, never = published(asked, resolve(asked, live=False))

@@ -90,6 +90,24 @@ def test_the_microphone_and_words_are_named_where_they_are_on(language: Language
     assert (said[0] in one, said[1] in one) == (False, True)
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_traces_are_named_where_they_are_kept(language: Language) -> None:
+    words = WORDS[language]
+    study = {"region": "us", "place": "laboratory"}
+    rules = policy("research-consented", study, consent=True)
+    said = text(rules, language, consent=True, traces=14)
+    assert words.traces.format(days=14) in said.statements
+    assert "14" in words.traces.format(days=14)
+    assert words.face_geometry not in said.statements  # it says that nothing is stored
+    assert words.face_geometry_kept in said.statements
+    assert said.points[1] == words.numbers_beside.format(
+        k=rules.k,
+        window=words.windows[rules.window],  # type: ignore[index]
+    )
+    assert draw_sign(said), "there is room on the sign"
+    assert not any("14" in each for each in text(rules, language).statements)
+
+
 def test_brief_expressions_are_named_only_where_they_are_looked_for() -> None:
     assert WORDS["en"].brief in text(policy()).statements
     assert WORDS["en"].brief not in text(policy(), micro=False).statements

@@ -1,0 +1,1 @@
+"""The page's files: fixed text, style and script, served as they are."""

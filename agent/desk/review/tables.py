@@ -1,0 +1,163 @@
+"""Tables of OpenFace 2 and py-feat as sessions: action units by face and time, and, where the table
+has the 68 landmarks, the micro-expressions that `fleeting spot` finds in them.
+
+OpenFace says `AU12_r` in [0, 5], `pose_Rx` in radians and `timestamp`; py-feat `AU12` in [0, 1] and
+`frame`, which takes `fps`. py-feat's angles are left out: their signs are stated nowhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.base.config import MicroConfig
+from agent.base.names import one_line
+from agent.desk.review.errors import ReviewError
+from agent.desk.review.material import FaceTrace, Movement, Session
+from agent.desk.spot.run import Spotting
+from agent.desk.spot.table_track import open_track
+from agent.desk.spot.track import TrackError
+from agent.desk.spot.validation import validate
+from agent.inference.manifest import load_manifest, models_folder
+from agent.vision.micro.network import SpotterNetwork
+
+_OPENFACE = re.compile(r"AU(\d\d)_r")
+_PYFEAT = re.compile(r"AU(\d\d)")
+_FACE = ("face_id", "Identity")
+_POSE = ("pose_Rx", "pose_Ry", "pose_Rz")
+_MOST_FACES = 200
+_MOST_BYTES = 4_000_000_000
+
+
+def read(path: Path, fps: float | None = None) -> Session:
+    """A table; its name is a hash of the content. Raises `ReviewError`."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ReviewError(f"{one_line(path)} has more than {_MOST_BYTES // 10**9} GB.")
+        with path.open("rb") as binary:
+            name = hashlib.file_digest(binary, "sha256").hexdigest()[:32]
+        session, labels = Session(name, path.stem, "table"), dict[str, str]()
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            _fill(session, labels, csv.reader(file), path, fps)
+    except OSError as error:
+        raise ReviewError(f"{one_line(path)} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ReviewError(f"{one_line(path)} is no UTF-8: save it as such.") from None
+    except csv.Error as error:
+        raise ReviewError(f"{one_line(path)}: {error}.") from None
+    return session
+
+
+def _fill(
+    session: Session, labels: dict[str, str], reader: Any, path: Path, fps: float | None
+) -> None:
+    names = [name.strip() for name in next(reader, [])]
+    columns, most = _units_of(names)
+    if not columns:
+        raise ReviewError(
+            f"{one_line(path)} has no action units: AU12_r … as OpenFace 2 writes them (`-aus`), "
+            "or AU12 … as py-feat does."
+        )
+    if "timestamp" not in names and ("frame" not in names or fps is None):
+        raise ReviewError(
+            f"{one_line(path)} has no column timestamp: say with --fps how many frames there are "
+            "in a second."
+        )
+    session.units = tuple(columns)
+    for cells in reader:
+        if not cells:
+            continue
+        if len(cells) != len(names):
+            raise ReviewError(
+                f"{one_line(path)}, line {reader.line_num} has {len(cells)} cells, the first "
+                f"{len(names)}: the file was cut off or edited."
+            )
+        row = dict(zip(names, cells, strict=True))
+        try:
+            _add(session, labels, row, columns, most, fps)
+        except ValueError as error:
+            raise ReviewError(f"{one_line(path)}, line {reader.line_num}: {error}.") from None
+    if "x_67" in names and "y_67" in names:
+        for label, face in labels.items():
+            _spot(session.faces[face], path, fps, label, session.notes)
+    else:
+        session.notes.append("no landmarks: movements are not looked for")
+
+
+def _units_of(names: list[str]) -> tuple[dict[str, str], float]:
+    """Columns by unit, and what their greatest intensity is."""
+    for pattern, most in ((_OPENFACE, 5.0), (_PYFEAT, 1.0)):
+        found = {f"AU{match[1]}": name for name in names if (match := pattern.fullmatch(name))}
+        if found:
+            return found, most
+    return {}, 1.0
+
+
+def _add(
+    session: Session,
+    labels: dict[str, str],
+    row: Mapping[str, str],
+    columns: Mapping[str, str],
+    most: float,
+    fps: float | None,
+) -> None:
+    if "success" in row and _number(row, "success") < 0.5:
+        return
+    units = [_share(_number(row, name) / most) for name in columns.values()]
+    if all(map(math.isnan, units)):
+        return  # no face in this frame
+    label = next((row[name].strip() for name in _FACE if name in row), "")
+    if label not in labels:
+        if len(labels) == _MOST_FACES:
+            raise ValueError(f"there are more than {_MOST_FACES} faces")
+        labels[label] = f"1.{len(labels) + 1}"
+        session.faces[labels[label]] = FaceTrace()
+    face = session.faces[labels[label]]
+    time = _number(row, "timestamp") if "timestamp" in row else _number(row, "frame") / (fps or 1)
+    if not 0 <= time <= 1e6 or (face.times and time < face.times[-1]):
+        raise ValueError("its time is none, or before that of the line above")
+    yaw = pitch = roll = math.nan
+    if all(name in row for name in _POSE):
+        rx, ry, rz = (math.degrees(_number(row, name)) for name in _POSE)
+        yaw, pitch, roll = -ry, rx, rz
+    face.add(time, units, math.nan, math.nan, (yaw, pitch, roll))
+
+
+def _share(value: float) -> float:
+    """Within [0, 1]; NaN as it is."""
+    return value if math.isnan(value) else min(max(value, 0.0), 1.0)
+
+
+def _number(row: Mapping[str, str], name: str) -> float:
+    """NaN for an empty cell."""
+    cell = row[name].strip()
+    try:
+        return float(cell) if cell else math.nan
+    except ValueError:
+        raise ValueError(f"{name} is {one_line(cell[:20])!r}, no number") from None
+
+
+def _spot(face: FaceTrace, path: Path, fps: float | None, label: str, notes: list[str]) -> None:
+    manifest = load_manifest(models_folder(None))
+    try:
+        track = open_track(path, fps, label or None)
+        stats = validate(track)
+    except TrackError as error:
+        notes.append(f"movements are not looked for: {one_line(error)}")
+        return
+    network = SpotterNetwork.load(manifest.network("micro").read())
+    spotting = Spotting(track, stats, MicroConfig(), network, None)
+    face.movements = [
+        Movement(
+            each.onset, each.apex, each.offset, each.score, each.intensity, each.polarity,
+            each.action_units,
+        )
+        for _, found in spotting.events()
+        for each in found
+        if each.onset >= 0
+    ]  # fmt: skip
