@@ -19,6 +19,8 @@ from tools.docs.pages import DOCS, Page, navigation, pages, settings, yaml
 _FENCE_WORDS = re.compile(r"^( {0,3}```\w+) .+$", re.MULTILINE)
 _PROGRAM = (sys.executable, "-P", "-m", "zensical", "build", "--clean")
 _ASSETS = ("site.css", "find.js")
+_ELSEWHERE = re.compile(r"https://(?:unpkg\.com|cdn\.jsdelivr\.net|api\.github\.com|\$\{\w+\}/api)[^\"'`\s]*")
+"""What the theme's script would fetch for features that no page here uses."""
 
 
 def build(folder: Path | None = None) -> Path:
@@ -43,6 +45,9 @@ def build(folder: Path | None = None) -> Path:
     path = folder / "mkdocs.yml"
     path.write_text(yaml().safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
     _zensical(path, site)
+    for script in site.rglob("*.js"):
+        text = script.read_text(encoding="utf-8")
+        script.write_text(_ELSEWHERE.sub("about:invalid", text), encoding="utf-8")
     return site
 
 
@@ -60,6 +65,8 @@ def _turned(page: Page, source: Path, whole: str, label: str, target: str) -> st
         return whole
     file = (page.source.parent / path).resolve()
     if file.is_dir():
+        if not (file / "README.md").is_file():
+            return label  # a folder is something on a forge only
         file = file / "README.md"
     if not file.exists() or not file.is_relative_to(ROOT):
         if str(Path(os.path.relpath(file, DOCS))) in settings()["extra"].get("awaited", ()):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tools.common.errors import ToolError
 from tools.docs import figures
 from tools.docs.messages import catalogue
-from tools.docs.reference import cards, commands, configuration, messages_of
+from tools.docs.reference import cards, commands, configuration, messages_of, policies
 
 PARTS: dict[str, Callable[[], str]] = {
     "configuration": configuration.page,
@@ -17,6 +17,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "schemas": messages_of.schemas,
     "messages": catalogue.page,
     "models": cards.page,
+    "policies": policies.page,
 }
 """What `<!-- generated: NAME -->` may name."""
 _MARKER = re.compile(
@@ -27,7 +28,7 @@ _MARKER = re.compile(
 def expand(text: str) -> str:
     """A page with every marker replaced. Raises `ToolError` for one that names nothing."""
     text = _MARKER.sub(_replaced, text)
-    left = re.search(r"^<!-- (generated|figure|end)\b.*$", text, re.MULTILINE)
+    left = re.search(r"^<!-- (?:(?:generated|figure):.*|end) -->$", text, re.MULTILINE)
     if left:
         raise ToolError(f"A marker has no beginning or no end: {left[0]}")
     return text

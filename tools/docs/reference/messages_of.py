@@ -26,7 +26,7 @@ def topics() -> str:
     rows = []
     for kind, about in MESSAGE_KINDS.items():
         name = {"res": "{name}", "job": "{job}"}.get(kind, "")
-        form = f"[{about.schema}](#schema-{about.schema})" if about.schema else "text"
+        form = f"[{about.schema}](schemas.md#schema-{about.schema})" if about.schema else "text"
         rows.append([
             _named(names.of(kind, name)),
             "device",
@@ -39,7 +39,7 @@ def topics() -> str:
         names.desired: "settings",
         names.defaults or "": "the same, for a group",
         f"{names.commands}{{name}}": "a command",
-        names.job_next: "[job-next-1](#schema-job-next-1)",
+        names.job_next: "[job-next-1](schemas.md#schema-job-next-1)",
     }
     for topic, form in heard.items():
         retained = "1, retained" if "cmd" not in topic else "1"
