@@ -2,7 +2,8 @@
 
     <!-- figure: FILE -->                    all that the report printed
     <!-- figure: FILE | table: 2 -->         its second table
-    <!-- figure: FILE | lines: 200 of 200 -->    the lines that hold these words
+    <!-- figure: FILE | table: 2 ours -->    of that the rows with this cell
+    <!-- figure: FILE | lines: 200 of 200; longest -->    the lines that hold one of these
     <!-- figure: FILE | section: Speed -->   a section of a card
     <!-- figure: FOLDER -->                  every report in it, folded
 
@@ -81,12 +82,18 @@ def figure(wish: str) -> str:
         return _section(path, which)
     report = read(path)
     if kind == "table":
+        number, _, cell = which.partition(" ")
         found = tables(report.lines)
-        if not which.isdecimal() or not 1 <= int(which) <= len(found):
-            raise ToolError(f"{name} has no table {which}; it has {len(found)}.")
-        return f"{found[int(which) - 1]}\n{_foot(report)}"
+        if not number.isdecimal() or not 1 <= int(number) <= len(found):
+            raise ToolError(f"{name} has no table {number}; it has {len(found)}.")
+        rows = found[int(number) - 1].splitlines()
+        kept = [each for each in rows[2:] if not cell or f"| {cell} |" in each]
+        if not kept:
+            raise ToolError(f"Table {number} of {name} has no row with {cell!r}.")
+        return "\n".join([*rows[:2], *kept]) + f"\n\n{_foot(report)}"
     if kind == "lines":
-        lines = [each.strip() for each in report.lines if which in each]
+        words = [each.strip() for each in which.split(";")]
+        lines = [each.strip() for each in report.lines if any(word in each for word in words)]
         if not lines:
             raise ToolError(f"No line of {name} holds {which!r}.")
         return "```text\n" + "\n".join(lines) + f"\n```\n\n{_foot(report)}"
