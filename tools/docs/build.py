@@ -19,7 +19,9 @@ from tools.docs.pages import DOCS, Page, navigation, pages, settings, yaml
 _FENCE_WORDS = re.compile(r"^( {0,3}```\w+) .+$", re.MULTILINE)
 _PROGRAM = (sys.executable, "-P", "-m", "zensical", "build", "--clean")
 _ASSETS = ("site.css", "find.js")
-_ELSEWHERE = re.compile(r"https://(?:unpkg\.com|cdn\.jsdelivr\.net|api\.github\.com|\$\{\w+\}/api)[^\"'`\s]*")
+_ELSEWHERE = re.compile(
+    r"https://(?:unpkg\.com|cdn\.jsdelivr\.net|api\.github\.com|\$\{\w+\}/api)[^\"'`\s]*"
+)
 """What the theme's script would fetch for features that no page here uses."""
 
 

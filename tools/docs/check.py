@@ -57,7 +57,7 @@ def anchors(site: Path) -> dict[str, set[str]]:
 
 
 def problems(site: Path) -> list[str]:
-    """Broken links and foreign hosts of the built site, and of the Markdown that it is made from."""
+    """Broken links and foreign hosts of the built site, and of the Markdown it is made from."""
     return [*_links(site), *_hosts(site), *forge()]
 
 

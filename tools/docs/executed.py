@@ -31,8 +31,6 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _HIDDEN = {".git", ".venv", "runs"}
-_TIMEOUT = 240
-"""Seconds a block may take on a machine that does much else; never asserted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,6 @@ def run(page: Path, folder: Path) -> Iterator[tuple[Block, str]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=_TIMEOUT,
             check=False,
         )
         if done.returncode:

@@ -61,7 +61,8 @@ def slug(title: str) -> str:
 
 
 def headings(text: str) -> Iterator[tuple[int, str, str]]:
-    """Level, title and anchor of each heading; a second one of a name gets a number, as forges do."""
+    """Level, title and anchor of each heading; a second one of a name gets a number, as on
+    forges."""
     seen: Counter[str] = Counter()
     for line, code in lines(text):
         match = None if code else _HEADING.match(line)

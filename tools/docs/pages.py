@@ -1,4 +1,4 @@
-"""Which pages the site has, and where: `docs/mkdocs.yml` names them by their place in the repository."""
+"""Which pages the site has, and where: `docs/mkdocs.yml` names them by their place in the clone."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ ROOMS = (
     Room(
         ("agent/base/schemas",),
         "Schemas",
-        "A change made a message open or unbounded: close it, see [contributing](../CONTRIBUTING.md).",
+        "A change made a message open or unbounded: [contributing](../CONTRIBUTING.md).",
     ),
     Room(
         ("agent/base", "agent/cli", "agent/wall/remote_settings"),
@@ -50,7 +50,7 @@ ROOMS = (
     Room(
         ("agent/perceive/capture", "agent/perceive/camera_exits"),
         "Cameras, microphones, video files",
-        "See [cameras](cameras.md), [formats](formats.md); `fleeting check` looks at the camera anew.",
+        "See [cameras](cameras.md), [formats](formats.md); `fleeting check` tries it anew.",
     ),
     Room(
         ("agent/perceive",),
@@ -75,12 +75,12 @@ ROOMS = (
     Room(
         ("agent/uplink/receipt", "agent/desk/receipt"),
         "Receipts",
-        "Compare with what the device and the collector keep; [for privacy officers](privacy-officer.md).",
+        "Compare with what device and collector keep; [receipts](privacy-officer.md#receipts).",
     ),
     Room(
         ("agent/uplink",),
         "Broker and uplink",
-        "Nothing at once: summaries wait in the outbox, and it is tried again. [The broker](broker.md).",
+        "Nothing at once: summaries wait, and it is tried again. [The broker](broker.md).",
     ),
     Room(
         ("agent/host",),

@@ -1,4 +1,4 @@
-"""From source to sentences: what is raised, logged, judged by `check` or put together from parts."""
+"""From source to sentences: what is raised, logged, judged by `check`, put together from parts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 from tools.common.files import ROOT
 
 Kind = Literal["error", "warning", "note", "check", "part"]
-"""An error ends what was asked for; a warning or a note is a line of the log; `check` judges a part of
-the machine; a part stands inside other sentences."""
+"""An error ends what was asked for; a warning or a note is a line of the log; `check` judges a part
+of the machine; a part stands inside other sentences."""
 TOPS = ("agent", "tools/fleet")
 _LEVELS: dict[str, Kind] = {
     "info": "note", "debug": "note", "warning": "warning", "error": "warning",
@@ -28,16 +29,40 @@ _QUIET = {
     "search", "fullmatch", "transaction",
 }  # fmt: skip
 _SILENT = (
-    "agent/base/assets", "agent/base/report", "agent/base/vocabulary.py", "agent/base/schemas", "agent/desk/audit/_canary.py",
-    "agent/desk/audit/_expected.py", "agent/desk/audit/_kernels.py", "agent/desk/audit/_words.py",
-    "agent/desk/audit/_phrase.py", "agent/desk/notice", "agent/desk/trace/script.py",
-    "agent/desk/aim/canvas.py", "agent/desk/aim/face.py", "agent/desk/audit/_contents.py",
-    "agent/desk/audit/_controls.py", "agent/desk/audit/_probes.py", "agent/desk/coding",
-    "agent/desk/demo.py", "agent/desk/plan", "agent/desk/read/figures.py", "agent/desk/read/rates.py",
-    "agent/text", "agent/voice", "agent/vision", "agent/kernels/compiler.py", "agent/uplink/state.py",
-    "agent/wall/outbox/_inspection.py", "agent/wall/outbox/_database.py", "tools/fleet/demo",
-    "tools/fleet/simulate", "tools/fleet/seen", "tools/fleet/store", "tools/fleet/export/columns.py",
-)  # fmt: skip
+    "agent/base/assets",
+    "agent/base/report",
+    "agent/base/vocabulary.py",
+    "agent/base/schemas",
+    "agent/desk/audit/_canary.py",
+    "agent/desk/audit/_expected.py",
+    "agent/desk/audit/_kernels.py",
+    "agent/desk/audit/_words.py",
+    "agent/desk/audit/_phrase.py",
+    "agent/desk/notice",
+    "agent/desk/trace/script.py",
+    "agent/desk/aim/canvas.py",
+    "agent/desk/aim/face.py",
+    "agent/desk/audit/_contents.py",
+    "agent/desk/audit/_controls.py",
+    "agent/desk/audit/_probes.py",
+    "agent/desk/coding",
+    "agent/desk/demo.py",
+    "agent/desk/plan",
+    "agent/desk/read/figures.py",
+    "agent/desk/read/rates.py",
+    "agent/text",
+    "agent/voice",
+    "agent/vision",
+    "agent/kernels/compiler.py",
+    "agent/uplink/state.py",
+    "agent/wall/outbox/_inspection.py",
+    "agent/wall/outbox/_database.py",
+    "tools/fleet/demo",
+    "tools/fleet/simulate",
+    "tools/fleet/seen",
+    "tools/fleet/store",
+    "tools/fleet/export/columns.py",
+)
 """Where only what is raised or logged is a message: other sentences there are documents, queries,
 tables or words that are searched for."""
 _PERCENT = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?[sdifgrxc]")
@@ -125,7 +150,7 @@ class _Walk:
         return self._found
 
     def _visit(self, node: ast.AST, kind: Kind | None, family: str) -> None:
-        """`kind`: of the sentences below this node; None: only those that read like a part of one."""
+        """`kind`: of the sentences below this node; None: only what reads like a part of one."""
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             return  # a docstring
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
@@ -163,7 +188,7 @@ class _Walk:
             return set()
         texts = [self._constant(item) for item in each]
         done: set[ast.AST] = set()
-        for at, (what, advice) in enumerate(zip(texts, texts[1:], strict=False)):
+        for at, (what, advice) in enumerate(pairwise(texts)):
             if (
                 what and advice and advice.endswith(".") and not what.endswith(".")
                 and re.match(r"[A-Z`]", advice) and " " in advice

@@ -1,1 +1,1 @@
-"""What the code says of itself: settings, commands, topics, schemas, closed words, models' cards."""
+"""What the code says of itself: settings, commands, topics, schemas, policies, models."""

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from tools.common.files import ROOT
@@ -118,7 +119,7 @@ def _parser(module: str) -> argparse.ArgumentParser | None:
     ):
         try:
             loaded = importlib.import_module(name)
-            main = getattr(loaded, "main", None)
+            main: Any = getattr(loaded, "main", None)
             source = main and Path(inspect.getfile(main)).read_text(encoding="utf-8")
             if not source or not re.search(r"parse_args|command\.main", source):
                 return None
@@ -164,7 +165,7 @@ def _row(command: Command, action: argparse.Action) -> list[str]:
     elif action.choices:
         name += f" ({'|'.join(map(str, action.choices))})"
     about = (action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%")
-    if isinstance(action.default, int | float) and not isinstance(action.default, bool):
-        if action.nargs != 0 and "default" not in about:
-            about += f" (default: {action.default})"
+    numeric = isinstance(action.default, int | float) and not isinstance(action.default, bool)
+    if numeric and action.nargs != 0 and "default" not in about:
+        about += f" (default: {action.default})"
     return [f'<a id="{anchor}" href="#{anchor}" class="here">#</a> {markdown.code(name)}', about]

@@ -47,8 +47,8 @@ def topics() -> str:
     head = ["topic", "said by", "form", "QoS", "expires", "at most a day"]
     return (
         markdown.table(head, rows)
-        + f"\nA day of the defaults: windows of {policy.window} s, {policy.slots} content slots, health "
-        f"every {config.mqtt.health_interval} s.\n"
+        + f"\nA day of the defaults: windows of {policy.window} s, {policy.slots} content slots, "
+        f"health every {config.mqtt.health_interval} s.\n"
     )
 
 
