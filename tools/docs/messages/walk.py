@@ -67,6 +67,10 @@ _SILENT = (
 tables or words that are searched for."""
 _PERCENT = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?[sdifgrxc]")
 _DEPTH = 4
+_LEAVES = (
+    ast.Name, ast.expr_context, ast.operator, ast.cmpop, ast.unaryop, ast.boolop, ast.Import,
+    ast.ImportFrom, ast.Pass,
+)  # fmt: skip
 _FIELD = "\0"
 """Begins and ends a placeholder in `Sentence.text`."""
 REMEDY = "\1"
@@ -151,6 +155,8 @@ class _Walk:
 
     def _visit(self, node: ast.AST, kind: Kind | None, family: str) -> None:
         """`kind`: of the sentences below this node; None: only what reads like a part of one."""
+        if isinstance(node, _LEAVES):
+            return
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             return  # a docstring
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
@@ -183,8 +189,13 @@ class _Walk:
 
     def _pairs(self, node: ast.AST, kind: Kind | None, family: str) -> set[ast.AST]:
         """Neighbours that say what is wrong, without a full stop, and what to do: kept as one."""
-        each = node.elts if isinstance(node, ast.Tuple) else getattr(node, "args", ())
-        if not isinstance(node, ast.Tuple | ast.Call):
+        if isinstance(node, ast.Tuple):
+            each = node.elts
+        elif isinstance(node, ast.Call):
+            each = node.args
+        else:
+            return set()
+        if len(each) < 2:
             return set()
         texts = [self._constant(item) for item in each]
         done: set[ast.AST] = set()
