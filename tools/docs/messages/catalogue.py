@@ -219,7 +219,7 @@ def page() -> str:
 
 
 def _row(each: Message) -> list[str]:
-    here = f'<a id="{each.anchor}" href="#{each.anchor}" class="here">#</a> {shown(each.what)}'
+    here = f'<a id="{each.anchor}" href="#{each.anchor}" class="here">#</a>&nbsp;{shown(each.what)}'
     if each.kind == "part":
         here += " <small>(part of a line)</small>"
     plain = each.remedy.replace("\0", "*") if each.remedy.count("\0") else each.remedy

@@ -168,4 +168,7 @@ def _row(command: Command, action: argparse.Action) -> list[str]:
     numeric = isinstance(action.default, int | float) and not isinstance(action.default, bool)
     if numeric and action.nargs != 0 and "default" not in about:
         about += f" (default: {action.default})"
-    return [f'<a id="{anchor}" href="#{anchor}" class="here">#</a> {markdown.code(name)}', about]
+    return [
+        f'<a id="{anchor}" href="#{anchor}" class="here">#</a>&nbsp;{markdown.code(name)}',
+        about,
+    ]

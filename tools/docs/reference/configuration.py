@@ -50,7 +50,7 @@ def _table(prefix: str, fields: dict[str, Any], shared: dict[str, Any]) -> str:
         fleet = " *A fleet may make it stricter.*" if path in remote else ""
         about = " ".join(raw.get("description", "").split())
         rows.append([
-            f'<a id="key-{path}" href="#key-{path}" class="here">#</a> {markdown.code(path)}',
+            f'<a id="key-{path}" href="#key-{path}" class="here">#</a>&nbsp;{markdown.code(path)}',
             _values(raw, shared),
             _default(raw, shared),
             about + fleet,

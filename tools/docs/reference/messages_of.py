@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 from agent.base.config import AgentConfig, DeviceConfig
@@ -61,7 +62,7 @@ def schemas() -> str:
             [
                 f'<a id="field-{name}-{each.path}"></a>{markdown.code(each.path)}',
                 each.meaning,
-                markdown.code(each.values) if len(each.values) < 200 else each.values,
+                html.escape(each.values, quote=False).replace("|", "&#124;"),
                 f"{each.bits:.1f}",
             ]
             for each in _fields.fields(schema)
