@@ -8,7 +8,7 @@ from tests.contracts.test_layers import ROOT, cycles, imports, modules_of
 
 ROOMS = ("common", "render", "micro", "train", "eval", "bench", "robustness")
 """In order, from left to right."""
-ALONE = ("arm64", "capacity", "coding", "demo", "fleet", "golden", "warm_up")
+ALONE = ("arm64", "capacity", "coding", "demo", "docs", "fleet", "golden", "warm_up")
 """These import `common` only, and nothing imports them."""
 MODULES = modules_of("tools")
 

@@ -18,13 +18,18 @@ from tools.fleet.settings import FleetSettings
 
 ROOT = Path(__file__).parents[3]
 GUIDE = ROOT / "tools" / "fleet" / "README.md"
-PAGES = [ROOT / "README.md", GUIDE, *sorted((ROOT / "tools" / "fleet").glob("*/README.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs" / "fleet.md",
+    GUIDE,
+    *sorted((ROOT / "tools" / "fleet").glob("*/README.md")),
+]
 PARSERS = {"fleeting-fleet": parser, "fleeting": build_parser}
 
 
 def blocks(text: str) -> list[str]:
     """Lines of code: fenced as sh (or as nothing), and indented."""
-    fenced = re.findall(r"^```(?:sh)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    fenced = re.findall(r"^```(?:sh|sh run)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     plain = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     indented = re.findall(r"^ {4}(\S.*)$", plain, re.MULTILINE)
     return [line for block in fenced for line in block.splitlines()] + indented
@@ -80,7 +85,7 @@ def known(program: str, words: list[str]) -> bool:
 
 
 @pytest.mark.parametrize("program", PARSERS)
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
 def test_every_command_is_understood(page: Path, program: str) -> None:
     text = page.read_text(encoding="utf-8")
     for words in calls(blocks(text), program):

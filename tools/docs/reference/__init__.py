@@ -1,0 +1,1 @@
+"""What the code says of itself: settings, commands, topics, schemas, policies, models."""
