@@ -7,11 +7,11 @@ import numpy as np
 
 from agent.base.types import ACTION_UNITS, EXPRESSIONS, TONES, UNSURE, Float
 
-STEPS = 2048
+STEPS = 8192
 """Steps that there is room for; even."""
 FIRST_STEP = 0.1
-"""Seconds of a step at the beginning: three and a half minutes fit, then each is .2 s, and so on; of
-three hours each is 6.4 s."""
+"""Seconds of a step at the beginning: 13 minutes fit, then each is .2 s, and so on; of three hours
+each is 1.6 s."""
 LANES = 6
 """Faces at a time whose course is kept one by one; further ones count in the sums."""
 REFUSALS = ("fps_too_low", "face_too_small", "too_noisy", "no_evidence")
@@ -57,7 +57,7 @@ _LANE_AT, _LANE_WIDTH = _places(LANE)
 class Course:
     """Sums by step of time since `start`; `step` seconds each, `used` of them.
 
-    2 MB, whatever the film's length.
+    4 MB, whatever the film's length.
     """
 
     def __init__(self, start: float = 0.0, steps: int = STEPS) -> None:
