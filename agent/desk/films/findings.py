@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from agent.base.config import AgentConfig
-from agent.base.types import EXPRESSIONS, TONES, UNSURE, MicroExpression
+from agent.base.types import TONES, UNSURE, MicroExpression
 from agent.desk.films.analyse import Analysis
 from agent.desk.films.course import LABELS, REFUSALS, Course
 from agent.desk.films.highlights import Highlight, candidates, choose
@@ -28,6 +29,8 @@ class Findings:
     windows: list[Row]
     visits: list[Row]
     events: list[Row]
+    lanes: list[int | None]
+    """Of `course`, by visit; None: not drawn."""
     highlights: list[Highlight]
     """Strongest first."""
     seconds: float
@@ -57,9 +60,9 @@ class Findings:
     """Seconds of visits that were not analysable for micro-expressions, by reason."""
 
     @property
-    def cells(self) -> set[str]:
+    def cells(self) -> Set[str]:
         """What the policy lets be said."""
-        return set(self.policy.cells)
+        return frozenset(self.policy.cells)
 
     @property
     def micro(self) -> list[Row]:
@@ -122,7 +125,7 @@ class Findings:
 def find(analysis: Analysis, config: AgentConfig) -> Findings:
     """The figures of a finished analysis."""
     collector, counters, policy = analysis.collector, analysis.counters, analysis.policy
-    allowed = set(policy.cells)
+    allowed: set[str] = set(policy.cells)
     numbers = collector.numbers()
     micro = Counter(
         numbers.get(each.key)
@@ -149,6 +152,7 @@ def find(analysis: Analysis, config: AgentConfig) -> Findings:
         [window_row(each) for each in analysis.summaries],
         visits,
         events,
+        [each.stay.lane for each in collector.seen],
         choose(candidates(collector.course, events, allowed)),
         seconds + 1 / analysis.fps,
         collector.frames,
@@ -182,6 +186,8 @@ def entry(found: Findings) -> dict[str, Any]:
     spark = [None if np.isnan(v) else round(float(v), 3) for v in valence]
     faces = course.sums("faces") / np.maximum(course.sums("frames"), 1)
     expected = found.expected
+    named = found.shares if "expression" in cells else {}
+    shares = {name: round(share, 4) for name, share in named.items()}
     return {
         "seconds": round(found.seconds, 3),
         "frames": found.frames,
@@ -189,9 +195,7 @@ def entry(found: Findings) -> dict[str, Any]:
         "size": list(found.shape) if found.shape else None,
         "visits": len(found.visits),
         "faces_at_once": int(found.course.most.max(initial=0)),
-        "shares": {k: round(v, 4) for k, v in found.shares.items()}
-        if "expression" in cells
-        else {},
+        "shares": shares,
         "valence": _rounded(found.mean("valence")) if "valence" in cells else None,
         "arousal": _rounded(found.mean("arousal")) if "arousal" in cells else None,
         "attention": _rounded(found.attentive),
@@ -212,6 +216,3 @@ def _rounded(value: float | None) -> float | None:
 def _shares(counts: dict[str, float]) -> dict[str, float]:
     total = sum(counts.values())
     return {name: count / total for name, count in counts.items()} if total else {}
-
-
-assert LABELS == (*EXPRESSIONS, UNSURE)

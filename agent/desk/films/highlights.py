@@ -5,7 +5,7 @@ A ranking of moments, never of people; what is strongest is not what matters mos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,7 +43,7 @@ class Highlight:
     reason: str
 
 
-def candidates(course: Course, events: Sequence[Row], allowed: set[str]) -> list[Highlight]:
+def candidates(course: Course, events: Sequence[Row], allowed: Set[str]) -> list[Highlight]:
     """All moments that could be named. `events`: rows of the table of that name."""
     found: list[Highlight] = []
     if "micro" in allowed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -74,8 +74,9 @@ def _named(prefix: str, counts: Any) -> Row:
     return {f"{prefix}_{name}": value for name, value in counts.model_dump().items()}
 
 
-def visit_row(number: int, seen: Seen, micro: int, min_size: float, allowed: set[str]) -> Row:
-    """`micro`: events spotted in it; `min_size`: `micro.min_face`; `allowed`: cells of the policy."""
+def visit_row(number: int, seen: Seen, micro: int, min_size: float, allowed: Set[str]) -> Row:
+    """`micro`: events spotted in it; `min_size`: `micro.min_face`; `allowed`: cells that the policy
+    lets be said."""
     visit, stay = seen.visit, seen.stay
     row: Row = {
         "visit": number,
@@ -154,7 +155,7 @@ def event_row(noted: Noted, numbers: Mapping[Any, int]) -> Row:
     }
 
 
-def course_rows(course: Course, allowed: set[str]) -> Iterator[Row]:
+def course_rows(course: Course, allowed: Set[str]) -> Iterator[Row]:
     """A row for each step in which a frame was looked at."""
     shown = {
         "faces": ratio(course.sums("faces"), course.sums("frames")),
