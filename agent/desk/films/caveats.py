@@ -1,4 +1,4 @@
-"""What the figures do not say, one caveat a figure, with its sources; and what is not said at all."""
+"""What the figures do not say, one caveat a figure, with sources; and what is not said at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOURCES = {
     "elfenbein": "Elfenbein & Ambady 2002, Psychological Bulletin 128, 203-235: people read "
     "expressions better within their own culture.",
     "ferplus": "Barsoum, Zhang, Canton Ferrer & Zhang 2016, arXiv:1608.01041 (FER+): ten crowd "
-    "workers named each face of an image search; most were posed.",
+    "workers named each face of an image search, acted and stock faces among them.",
     "russell": "Russell & Mehrabian 1977, Journal of Research in Personality 11, 273-294: what "
     "the words of emotion mean to people.",
     "casme": "Yan et al. 2014, PLoS ONE 9, e86041 (CASME II): micro-expressions are coded by "
@@ -31,8 +31,24 @@ SOURCES = {
     "signs of lies are faint and unreliable.",
     "scherer": "Scherer 2003, Speech Communication 40, 227-256: voices tell arousal better than "
     "kinds of emotion; language and culture matter.",
+    "cards": "The cards of the models used (models/*/CARD.md): data, terms, errors by class, "
+    "group, size and pose.",
 }
 """By key, in the order in which the page lists them."""
+
+_SHORT = {
+    "barrett": "Barrett et al. 2019",
+    "jack": "Jack et al. 2012",
+    "rules": "Ekman & Friesen 1969; Matsumoto 1990",
+    "elfenbein": "Elfenbein & Ambady 2002",
+    "ferplus": "Barsoum et al. 2016",
+    "russell": "Russell & Mehrabian 1977",
+    "casme": "Yan et al. 2014",
+    "porter": "Porter & ten Brinke 2008",
+    "vrij": "Vrij et al. 2019",
+    "scherer": "Scherer 2003",
+    "cards": "model cards",
+}
 
 REFUSED = (
     ("Personality, honesty, intent, fitness for a job", "no face shows them (Barrett et al. 2019; "
@@ -60,7 +76,7 @@ VALENCE = Caveat(
 )
 ATTENTION = Caveat(
     "Facing the camera within the cone is not looking, and looking is not interest. Where averting "
-    "the gaze is polite, attention is shown otherwise; who cannot turn the head is counted as away.",
+    "the gaze is polite, attention is shown otherwise; who cannot turn the head counts as away.",
     ("rules",),
 )
 UNITS = Caveat(
@@ -77,13 +93,12 @@ VOICE = Caveat(
 WORDS = Caveat(
     "Sentiment of single lines, out of context: irony and quotation are not seen. The words "
     "themselves are kept nowhere.",
-    ("scherer",),
+    ("cards",),
 )
 QUALITY = Caveat(
-    "Small, dark or turned faces are read worse and more often as neutral or unsure: compare films "
-    "only where these figures are alike. Sensors expose dark skin worse in poor light, which looks "
-    "like unsure readings here.",
-    ("elfenbein",),
+    "Small, dark or turned faces are read worse, and more often as unsure: compare films only "
+    "where these figures are alike.",
+    ("cards",),
 )
 HIGHLIGHTS = Caveat(
     "Ranked by what the networks answered most strongly. They are places to look at, never "
@@ -102,7 +117,7 @@ def shares(manifest: Manifest) -> Caveat:
     if classes:
         low = [f"{name} {at['recall']:.0%}" for name, at in classes.items() if at["recall"] < 0.7]
         if low:
-            said += f" Of the faces that people called so, found on held-out pictures: {', '.join(low)}."
+            said += f" Of the faces that people call so it finds: {', '.join(low)}."
     groups = group_range(manifest)
     if groups:
         said += f" By group of age, gender and origin, unsure ranges from {groups}."
@@ -122,6 +137,11 @@ def micro(rate: float | None) -> Caveat:
         "micro-expression is no sign of a lie, nor of a hidden feeling.",
         ("porter", "vrij", "casme"),
     )
+
+
+def short(caveat: Caveat) -> str:
+    """Its sources as authors and years."""
+    return "; ".join(_SHORT[key] for key in caveat.sources)
 
 
 def per_class(manifest: Manifest) -> dict[str, dict[str, float]]:

@@ -19,7 +19,7 @@ INK = {
     "caution": ("#8a5a00", "#e3b341"),
     "caution-paper": ("#fff8e6", "#2a2413"),
     "bad": ("#b3261e", "#ff8a80"),
-    "face": ("#e4e9ee", "#303a45"),
+    "face": ("#f0f3f5", "#252d36"),
     "speech": ("#c9d3dc", "#3d4a57"),
 }
 _DARK = {
@@ -33,7 +33,7 @@ _DARK = {
     "micro-surprise": "#b07ae0",
 }
 """Where a colour does not do on a dark page."""
-_UNSURE = ("#eef1f4", "#3a444f")
+_UNSURE = ("#dbe1e7", "#4a5663")
 
 
 def _paired(prefix: str, colours: dict[str, str]) -> dict[str, tuple[str, str]]:
