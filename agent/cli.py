@@ -19,6 +19,7 @@ from agent import __version__
 from agent.base.config import AgentConfig, as_toml, load
 from agent.base.errors import AgentError, ConfigError, StoreError
 from agent.base.names import one_line
+from agent.desk.films import arguments as report_arguments
 from agent.desk.plan import arguments as plan_arguments
 from agent.desk.receipt import arguments as receipt_arguments
 from agent.update import arguments as update_arguments
@@ -99,6 +100,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--landmarks", action="store_true", help="with --frames: also the landmarks, which identify"
     )
     _add_config(replay)
+
+    report = verbs.add_parser(
+        "report", help="films, or folders of them, as pages, tables and an index; opens no socket"
+    )
+    report_arguments.add_arguments(report)
+    _add_config(report)
 
     spot = verbs.add_parser("spot", help="micro-expressions in a landmark track of your own")
     spot.add_argument(
@@ -327,6 +334,10 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             frames=args.frames,
             landmarks=args.landmarks,
         )
+    if args.verb == "report":
+        from agent.desk.films.run import report
+
+        return report(args, load(Path(args.config)) if args.config else None)
     if args.verb == "listen":
         found = _configuration_path(args.config)
         config = load(found) if found else AgentConfig()

@@ -115,13 +115,14 @@ class Course:
         """float64[used]: each step's middle, seconds."""
         return np.asarray(self.start + (np.arange(self.used) + 0.5) * self.step)
 
-    def folded(self, most: int) -> Course:
-        """A copy with at most so many steps, for a picture of that many columns."""
-        copy = Course(self.start, len(self._sums))
+    def folded(self, most: int, step: float = 0.0) -> Course:
+        """A copy with at most so many steps of at least `step` seconds, for a picture of that many
+        columns."""
+        copy = Course(self.start, 0)
         copy.step, copy.used = self.step, self.used
         copy._sums, copy._lanes = self._sums.copy(), self._lanes.copy()
         copy._most = self._most.copy()
-        while copy.used > most:
+        while copy.used > most or copy.step < step:
             copy._fold()
         return copy
 

@@ -15,56 +15,14 @@ from agent.base.names import one_line
 from agent.desk.film import refuse_camera
 
 ENDINGS = frozenset(
-    [
-        ".264",
-        ".265",
-        ".3gp",
-        ".apng",
-        ".asf",
-        ".avi",
-        ".avif",
-        ".cine",
-        ".divx",
-        ".dv",
-        ".f4v",
-        ".flv",
-        ".gif",
-        ".gxf",
-        ".h264",
-        ".h265",
-        ".hevc",
-        ".ivf",
-        ".m1v",
-        ".m2t",
-        ".m2ts",
-        ".m2v",
-        ".m4v",
-        ".mjpeg",
-        ".mjpg",
-        ".mk3d",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpe",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".mxf",
-        ".nut",
-        ".obu",
-        ".ogm",
-        ".ogv",
-        ".qt",
-        ".rm",
-        ".rmvb",
-        ".ts",
-        ".vob",
-        ".webm",
-        ".wmv",
-        ".wtv",
-        ".y4m",
-    ]
-)
+    {
+        ".264", ".265", ".3gp", ".apng", ".asf", ".avi", ".avif", ".cine", ".divx", ".dv", ".f4v",
+        ".flv", ".gif", ".gxf", ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v",
+        ".m4v", ".mjpeg", ".mjpg", ".mk3d", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts",
+        ".mxf", ".nut", ".obu", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm",
+        ".wmv", ".wtv", ".y4m",
+    }
+)  # fmt: skip
 """What a film in a folder is called; a file that is named itself may be called anything."""
 _SLUG = 40
 

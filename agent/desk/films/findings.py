@@ -177,7 +177,7 @@ def find(analysis: Analysis, config: AgentConfig) -> Findings:
 
 def entry(found: Findings) -> dict[str, Any]:
     """One film's line of the index and of `--json`."""
-    course = found.course.folded(60)
+    course = found.course.folded(60, 0.4)
     read = course.sums("estimates")
     valence = np.divide(
         course.sums("valence"), read, out=np.full(len(read), np.nan), where=read > 0

@@ -48,7 +48,8 @@ class Keeper:
             )
         except OSError as error:
             raise StoreError(
-                f"The folder {self.out} cannot be written: {error.strerror}. Name another for --out."
+                f"The folder {self.out} cannot be written: {error.strerror}. "
+                "Name another for --out."
             ) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
