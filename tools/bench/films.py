@@ -24,10 +24,8 @@ _PROGRAM = [sys.executable, "-P", "-m", "tools.bench.films"]
 def measured(minutes: float, film: Path = CLIP) -> dict[str, Any]:
     """Own memory of a process that looks at `film`, played again and again, after each minute of it
     up to `minutes`, and at the end once the page is made. Raises `ToolError`."""
-    done = subprocess.run(
-        [*_PROGRAM, str(minutes), str(film)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=child_environment(), check=False,
-    )  # fmt: skip
+    command = [*_PROGRAM, str(minutes), str(film)]
+    done = subprocess.run(command, capture_output=True, env=child_environment(), check=False)
     if done.returncode:
         raise ToolError(f"The film could not be looked at: {done.stderr.decode()[-300:]}")
     rows = [json.loads(line) for line in done.stdout.splitlines()]

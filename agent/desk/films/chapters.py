@@ -173,7 +173,7 @@ def _expressions(page: Document, found: Findings) -> None:
         return
     top = sorted(found.shares.items(), key=lambda item: -item[1])[:3]
     alt = "Shares of the readings: " + ", ".join(f"{name} {share:.0%}" for name, share in top)
-    caption = f"Share of {total:,} readings by what they name; about one every .15 s and face"
+    caption = f"Share of {total:,} readings, of all faces, by what they name"
     page.add(Figure(draw_faces.shares(found), alt, caption, caveats.shares(found.manifest)))
     classes = caveats.per_class(found.manifest)
     visits = [row["expression"] for row in found.visits]

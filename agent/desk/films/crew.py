@@ -50,20 +50,36 @@ class Crew:
         self._stopped.set()
 
     def run(self, jobs: Iterable[Job], done: Callable[[Outcome], None]) -> None:
-        """Run all jobs; `done` is called in this thread, in the order in which they end."""
-        waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        ended: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
-        for job in jobs:
-            waiting.put(job)
-        threads = [
-            threading.Thread(target=self._serve, args=(waiting, ended)) for _ in range(self._size)
-        ]
+        """Run all jobs, each taken when its turn comes; `done` is called in this thread, in the
+        order in which they end. Raises what `jobs` raises."""
+        waiting, taking = iter(jobs), threading.Lock()
+        ended: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
+
+        def serve() -> None:
+            try:
+                while not self._stopped.is_set():
+                    with taking:
+                        job = next(waiting, None)
+                    if job is None:
+                        return
+                    began = time.monotonic()
+                    entry, error = self._one(job)
+                    if not self._stopped.is_set():
+                        ended.put(Outcome(job, entry, error, time.monotonic() - began))
+            except BaseException as error:  # for the other thread
+                ended.put(error)
+            finally:
+                ended.put(None)
+
+        threads = [threading.Thread(target=serve) for _ in range(self._size)]
         for thread in threads:
             thread.start()
         left = len(threads)
         try:
             while left:
                 outcome = ended.get()
+                if isinstance(outcome, BaseException):
+                    raise outcome
                 if outcome is None:
                     left -= 1
                 else:
@@ -72,22 +88,6 @@ class Crew:
             self.stop()
             for thread in threads:
                 thread.join()
-
-    def _serve(
-        self, waiting: queue.SimpleQueue[Job], ended: queue.SimpleQueue[Outcome | None]
-    ) -> None:
-        try:
-            while not self._stopped.is_set():
-                try:
-                    job = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                began = time.monotonic()
-                entry, error = self._one(job)
-                if not self._stopped.is_set():
-                    ended.put(Outcome(job, entry, error, time.monotonic() - began))
-        finally:
-            ended.put(None)
 
     def _one(self, job: Job) -> tuple[dict[str, Any] | None, str]:
         """The entry of a job that a worker did, or why it did not."""

@@ -58,6 +58,9 @@ def micro_strip(found: Findings) -> Drawing:
         on.add(Mark(axis.x(event["apex_s"]), y, 5, role, tip))
         if len(found.micro) <= 24:
             on.add(Text(axis.x(event["apex_s"]), y - 8, units, "ink", 9, "middle"))
+    if not found.micro:
+        middle = (axis.left + axis.right) / 2
+        on.add(Text(middle, (top + bottom) / 2, "none was spotted", "soft", 12, "middle"))
     band = bottom + 14
     _band(on, axis, found, band, 14)
     axis.draw(on, bottom, band + 16)

@@ -83,7 +83,8 @@ def as_html(rows: Sequence[Entry], files: Sequence[str], others: int, *, pdf: bo
         f'<header><h1>{quoted(title)}</h1><p class="sub">{quoted(summary)}</p></header>\n<main>\n'
         '<p class="note">Pages about recorded people: personal data, for whoever holds the films '
         "and their consent. Expression is not inner feeling.</p>"
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Films"><table class="sortable">'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Films">'
+        '<table class="sortable">'
         f"<caption>A row a film; the heads sort.{quoted(left)}</caption>"
         f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
         f'<div class="legend">{_legend()}</div>'
@@ -101,8 +102,9 @@ def _row(row: Entry, pdf: bool) -> str:
     entry = row.entry
     if entry is None:
         blank = "".join('<td data-v=""></td>' for _ in _HEADS[1:-1])
+        name = quoted(row.label)
         return (
-            f'<tr><th scope="row" data-v="{quoted(row.label)}" class="name">{quoted(row.label)}</th>'
+            f'<tr><th scope="row" class="name" data-v="{name}">{name}</th>'
             f'{blank}<td class="name"><span class="bad">{quoted(row.error)}</span></td></tr>'
         )
     folder = f"{FILMS}/{quote(row.page)}"

@@ -86,14 +86,18 @@ class Keeper:
         return None
 
     def begin(self, film: Film) -> tuple[Path, str]:
-        """An empty folder to work in, and the film's state before it is looked at."""
+        """An empty folder to work in, and the film's state before it is looked at; empty where it
+        is gone. Raises `StoreError`."""
         place = self.out / FILMS / f"{_WORK}{film.page}"
         shutil.rmtree(place, ignore_errors=True)
         try:
             place.mkdir(mode=0o700)
-            return place, self._seal(film)
         except OSError as error:
             raise StoreError(f"{place} cannot be made: {error.strerror}.") from None
+        try:
+            return place, self._seal(film)
+        except OSError:
+            return place, ""
 
     def put(self, film: Film, place: Path, seal: str, entry: dict[str, Any]) -> None:
         """Put a finished folder in place of the old one, all at once."""

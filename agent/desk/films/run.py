@@ -42,15 +42,14 @@ def report(args: argparse.Namespace, config: AgentConfig | None) -> int:
     found = find(args.paths, args.out)
     pdf = not args.no_pdf
     settings = settings_hash(config, models, frames=args.with_frames, pdf=pdf)
-    signal.signal(signal.SIGTERM, _as_interrupt)
-    with Keeper(args.out, settings) as keeper:
-        run = _Run(keeper, config, found, args)
-        run.all()
-        return run.conclude()
-
-
-def _as_interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # workers end too
+    try:
+        with Keeper(args.out, settings) as keeper:
+            run = _Run(keeper, config, found, args)
+            run.all()
+            return run.conclude()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Run:

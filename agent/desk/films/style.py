@@ -38,6 +38,7 @@ dl.facts{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;marg
 figure{margin:1rem 0 0}
 svg{width:100%;height:auto;display:block;
  font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}
+rect{shape-rendering:crispEdges}
 .l{fill:none;stroke-linejoin:round;stroke-linecap:round}
 figcaption{font-size:.85rem;color:var(--soft);margin-top:.3rem}
 .caveat{font-size:.85rem;background:var(--caution-paper);border-left:3px solid var(--caution);
