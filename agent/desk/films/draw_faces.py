@@ -61,7 +61,7 @@ def timeline(found: Findings) -> Drawing:
         on.add(Mark(x, 12, 8, "accent", f"{clock(highlight.time)}: {highlight.reason}", round=True))
         on.add(Text(x, 15.5, str(place), "paper", 10, "middle", bold=True))
     for row, lane in enumerate(used):
-        _lane(on, axis, course, lane, top + row * high)
+        _lane(on, axis, course, lane, top + row * high, "expression" in found.cells)
     for number, (visit, own) in enumerate(zip(found.visits, found.lanes, strict=True), 1):
         if own in used and len(found.visits) <= 60:
             y = top + used.index(own) * high
@@ -93,12 +93,12 @@ def _tip(event: Row) -> str:
     return f"{when}: {event['label']}, {units}, score {event['score']:.2f}"
 
 
-def _lane(on: Drawing, axis: Axis, course: Course, lane: int, y: float) -> None:
-    """Runs of equal columns as one rectangle each."""
+def _lane(on: Drawing, axis: Axis, course: Course, lane: int, y: float, read: bool) -> None:
+    """Runs of equal columns as one rectangle each. `read`: whether expressions may be said."""
     seen = course.lanes("seen")[:, lane]
     attentive = course.lanes("attentive")[:, lane]
     labels = course.lanes("labels")[:, lane]
-    named = np.where(labels.any(axis=1), labels.argmax(axis=1), -1)
+    named = np.where(labels.any(axis=1) & read, labels.argmax(axis=1), -1)
     for start, end, value in _runs(np.where(seen > 0, named, -2)):
         if value == -2:
             continue

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from agent.base.config import AgentConfig
-from agent.base.types import TONES, UNSURE, MicroExpression
+from agent.base.types import TONES, UNSURE, MicroExpression, Tone, Words
 from agent.desk.films.analyse import Analysis
 from agent.desk.films.course import LABELS, REFUSALS, Course
 from agent.desk.films.highlights import Highlight, candidates, choose
@@ -88,7 +88,9 @@ class Findings:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Of the readings, by `LABELS`; empty without any."""
+        """Of the readings, by `LABELS`; empty without any, and where the policy has none."""
+        if "expression" not in self.cells:
+            return {}
         total = self.course.sums("labels").sum(axis=0)
         return _shares(dict(zip(LABELS, map(float, total), strict=True)))
 
@@ -137,7 +139,7 @@ def find(analysis: Analysis, config: AgentConfig) -> Findings:
         for number, seen in enumerate(collector.seen, 1)
     ]
     events = sorted(
-        (event_row(each, numbers) for each in collector.noted),
+        (event_row(each, numbers) for each in collector.noted if _may(each.what, policy)),
         key=lambda row: (row["start_s"], row["end_s"], row["kind"]),
     )
     refused = Counter[str]()
@@ -175,6 +177,13 @@ def find(analysis: Analysis, config: AgentConfig) -> Findings:
     )
 
 
+def _may(what: MicroExpression | Tone | Words, policy: Policy) -> bool:
+    """Whether the policy lets such an event be said."""
+    if isinstance(what, MicroExpression):
+        return "micro" in policy.cells
+    return policy.hears if isinstance(what, Tone) else policy.reads
+
+
 def entry(found: Findings) -> dict[str, Any]:
     """One film's line of the index and of `--json`."""
     course = found.course.folded(60, 0.4)
@@ -186,8 +195,7 @@ def entry(found: Findings) -> dict[str, Any]:
     spark = [None if np.isnan(v) else round(float(v), 3) for v in valence]
     faces = course.sums("faces") / np.maximum(course.sums("frames"), 1)
     expected = found.expected
-    named = found.shares if "expression" in cells else {}
-    shares = {name: round(share, 4) for name, share in named.items()}
+    shares = {name: round(share, 4) for name, share in found.shares.items()}
     return {
         "seconds": round(found.seconds, 3),
         "frames": found.frames,
