@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.base.config import AgentConfig
-from agent.base.report import Summary
 from agent.desk.film import perceive, sound_of
 from agent.desk.films.collect import Collector
+from agent.desk.films.rows import Windows
 from agent.inference.manifest import Manifest
 from agent.perceive.capture.source import Counters
 from agent.perceive.capture.video_file import VideoFile
@@ -29,8 +29,8 @@ class Analysis:
 
     collector: Collector
     """Finished."""
-    summaries: list[Summary]
-    """As `fleeting replay --json` prints them."""
+    windows: Windows
+    """Of the summaries that `fleeting replay --json` prints."""
     policy: Policy
     manifest: Manifest
     false_alarms: float | None
@@ -68,18 +68,20 @@ def analyse(
     sound = sound_of(film, loop=loops is not None) if policy.hears else None
     collector = Collector(config)
     hearing = Hearing(pipeline.models.manifest, sound=sound, observer=collector.hear)
-    summaries: list[Summary] = []
+    windows = Windows()
     time = 0.0
     try:
         looked = perceive(source, pipeline, hearing, releaser, look=collector.frame, until=loops)
         for perceived, flags in looked:
             time = perceived.time
             collector.add(perceived)
-            summaries += [each.summary for each in releaser.observe(perceived, flags=flags)]
+            for released in releaser.observe(perceived, flags=flags):
+                windows.add(released.summary)
             hearing.attribute(perceived, releaser, 0)
             progress(source.counters.frames, source.frame_count)
         hearing.finish(time, releaser)
-        summaries += [each.summary for each in releaser.finish()]
+        for released in releaser.finish():
+            windows.add(released.summary)
         collector.finish()
     finally:
         source.close()
@@ -87,7 +89,7 @@ def analyse(
             sound.close()
     return Analysis(
         collector,
-        summaries,
+        windows,
         policy,
         pipeline.models.manifest,
         pipeline.false_alarms_per_minute,

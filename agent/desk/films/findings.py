@@ -14,7 +14,7 @@ from agent.base.types import TONES, UNSURE, MicroExpression, Tone, Words
 from agent.desk.films.analyse import Analysis
 from agent.desk.films.course import LABELS, REFUSALS, Course
 from agent.desk.films.highlights import Highlight, candidates, choose
-from agent.desk.films.rows import Row, event_row, visit_row, window_row
+from agent.desk.films.rows import Row, Windows, event_row, visit_row
 from agent.inference.manifest import Manifest
 from agent.privacy.policy.rules import Policy
 
@@ -26,7 +26,7 @@ class Findings:
     policy: Policy
     manifest: Manifest
     course: Course
-    windows: list[Row]
+    windows: Windows
     visits: list[Row]
     events: list[Row]
     lanes: list[int | None]
@@ -151,7 +151,7 @@ def find(analysis: Analysis, config: AgentConfig) -> Findings:
         policy,
         analysis.manifest,
         collector.course,
-        [window_row(each) for each in analysis.summaries],
+        analysis.windows,
         visits,
         events,
         [each.stay.lane for each in collector.seen],

@@ -20,12 +20,32 @@ from agent.base.types import (
     Tone,
     Words,
 )
+from agent.desk.films import columns
 from agent.desk.films.collect import Noted, Seen
 from agent.desk.films.course import LABELS, Course, ratio
 from agent.privacy.window import dominant, outcome
 
 Row = dict[str, Any]
 """By column; None: empty."""
+
+
+class Windows:
+    """Rows of summaries, in some 700 bytes each: a film of three hours has a thousand."""
+
+    _NAMES = tuple(column.name for column in columns.WINDOWS[2:])
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Any, ...]] = []
+
+    def add(self, summary: Summary) -> None:
+        row = window_row(summary)
+        self._kept.append(tuple(map(row.get, self._NAMES)))
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[Row]:
+        return (dict(zip(self._NAMES, kept, strict=True)) for kept in self._kept)
 
 
 def window_row(summary: Summary) -> Row:

@@ -12,6 +12,7 @@ from agent.base.types import TONES, Frame, MicroExpression, Tone
 from agent.desk.films.analyse import Analysis
 from agent.desk.films.collect import Collector
 from agent.desk.films.findings import Findings, find
+from agent.desk.films.rows import Windows
 from agent.desk.trace import truth as script
 from agent.inference.manifest import load_manifest, models_folder
 from agent.perceive.capture.source import Counters
@@ -32,7 +33,7 @@ def analysed(with_config: AgentConfig | None = None, *, times: int = 1) -> Analy
     given = with_config or config()
     policy = resolve(given, live=False)
     releaser = Releaser(given, policy, model="0" * 16, false_alarms_per_minute=0.5)
-    collector, summaries, shift = Collector(given), [], 0.0
+    collector, windows, shift = Collector(given), Windows(), 0.0
     whole = script.load()
     for turn in range(times):
         shift = turn * (whole.duration + 20.0)
@@ -42,16 +43,18 @@ def analysed(with_config: AgentConfig | None = None, *, times: int = 1) -> Analy
             collector.frame(Frame(each.time, np.full((4, 4), 120, np.uint8)))
             collector.add(each)
             releaser.listen(each.time, 1 / 30)
-            summaries += [released.summary for released in releaser.observe(each)]
+            for released in releaser.observe(each):
+                windows.add(released.summary)
             if round(each.time * 30) % 300 == 150:
                 tone = _tone(each.time, each.faces[0].track_id if each.faces else None)
                 releaser.hear(tone)
                 collector.hear(tone)
-    summaries += [released.summary for released in releaser.finish()]
+    for released in releaser.finish():
+        windows.add(released.summary)
     collector.finish()
     counters = Counters(frames=whole.frames * times)
     return Analysis(
-        collector, summaries, policy, load_manifest(models_folder(None)), 0.5, counters, 30.0,
+        collector, windows, policy, load_manifest(models_folder(None)), 0.5, counters, 30.0,
         heard=True, silent=False, damaged_sound=0,
     )  # fmt: skip
 

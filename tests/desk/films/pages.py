@@ -37,7 +37,8 @@ class Strict(HTMLParser):
         self.open.pop()
 
     def handle_data(self, data: str) -> None:
-        self.text.append(data)
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text.append(data)
 
 
 def check(page: str) -> Strict:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
 from agent.base.types import EXPRESSIONS, UNSURE, MicroExpression
 from agent.desk.films.collect import Collector
@@ -13,8 +15,8 @@ from tests.desk.films.made import analysed, config
 from tests.desk.trace.generated import perceived
 
 
-def total(rows: list[dict[str, object]], name: str) -> int:
-    return sum(int(str(row[name])) for row in rows if row.get(name) is not None)
+def total(rows: Iterable[dict[str, Any]], name: str) -> int:
+    return sum(row[name] for row in rows if row.get(name) is not None)
 
 
 def test_figures_are_those_of_the_summaries() -> None:

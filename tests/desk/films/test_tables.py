@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet
 import pytest
 
 from agent.desk.films import columns, tables
+from agent.desk.films.findings import Findings
 from agent.desk.films.rows import course_rows
 from tests.desk.films.made import findings
 
 HOSTILE = 'a,b;"quoted"\\xe9 \'=1.mp4'
 
 
+def rows_of(found: Findings) -> dict[str, list[dict[str, Any]]]:
+    return {"windows": list(found.windows), "visits": found.visits, "events": found.events}
+
+
 def written(folder: Path, label: str) -> Path:
     folder.mkdir(parents=True)
     found = findings()
     common = {"film": label, "page": folder.name}
-    for name, rows in (("windows", found.windows), ("visits", found.visits),
-                       ("events", found.events)):  # fmt: skip
+    for name, rows in rows_of(found).items():
         tables.write_csv(folder / f"{name}.csv", columns.TABLES[name], rows, common)
     return folder
 
@@ -30,8 +35,7 @@ def test_films_tables_are_joined_in_csv_and_parquet(tmp_path: Path) -> None:
     files = tables.merge(tmp_path, folders)
     assert {"visits.csv", "visits.parquet", "columns.md", "columns.json"} <= set(files)
     found = findings()
-    for name, rows in (("windows", found.windows), ("visits", found.visits),
-                       ("events", found.events)):  # fmt: skip
+    for name, rows in rows_of(found).items():
         with (tmp_path / f"{name}.csv").open(newline="", encoding="utf-8") as file:
             read = list(csv.DictReader(file))
         table = pyarrow.parquet.read_table(tmp_path / f"{name}.parquet").to_pylist()
@@ -61,8 +65,7 @@ def test_the_parquet_file_explains_itself(tmp_path: Path) -> None:
 
 def test_rows_have_no_column_that_is_not_explained() -> None:
     found = findings()
-    for name, rows in (("windows", found.windows), ("visits", found.visits),
-                       ("events", found.events)):  # fmt: skip
+    for name, rows in rows_of(found).items():
         known = {column.name for column in columns.TABLES[name]}
         assert {key for row in rows for key in row} <= known
     known = {column.name for column in columns.COURSE}
