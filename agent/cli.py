@@ -23,6 +23,7 @@ from agent.desk import arguments
 from agent.desk.aim import arguments as aim_arguments
 from agent.desk.audit import arguments as audit_arguments
 from agent.desk.coding import arguments as coding_arguments
+from agent.desk.films import arguments as films_arguments
 from agent.desk.notice import arguments as notice_arguments
 from agent.desk.plan import arguments as plan_arguments
 from agent.desk.receipt import arguments as receipt_arguments
@@ -82,6 +83,8 @@ def build_parser() -> argparse.ArgumentParser:
     verb("demo", "play the bundled clip through everything, on this machine", arguments.add_demo,
          configured=False)  # fmt: skip
     verb("replay", "run a video file through perception; opens no socket", arguments.add_replay)
+    verb("report", "films, or folders of them, as pages, tables and an index; opens no socket",
+         films_arguments.add_arguments)  # fmt: skip
     verb("spot", "micro-expressions in a landmark track of your own", spot_arguments.add_arguments,
          configured=False)  # fmt: skip
     verb("convert", "coded facial events from one program's file to another's",
@@ -234,6 +237,10 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
             frames=args.frames,
             landmarks=args.landmarks,
         )
+    if args.verb == "report":
+        from agent.desk.films.run import report
+
+        return report(args, load(Path(args.config)) if args.config else None)
     if args.verb == "listen":
         found = _configuration_path(args.config)
         config = load(found) if found else AgentConfig()

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
 from agent.base.config import AgentConfig, parse
-from agent.base.errors import CaptureError
 from agent.base.names import one_line
 from agent.base.report import Summary, to_json
 from agent.base.types import Perceived
-from agent.base.vocabulary import Flag
 from agent.desk.coding.files import format_of, write_events
 from agent.desk.coding.spotted import of_spotter
+from agent.desk.film import perceive, refuse_camera, sound_of
 from agent.desk.trace import openface
 from agent.desk.trace.output import check_target, progress_bar
 from agent.desk.trace.recorder import TraceRecorder, event_record, reading_record
@@ -64,7 +59,7 @@ def replay(
     Raises `CaptureError` for a live camera or an unreadable file, `StoreError` for an output that
     cannot be written.
     """
-    _refuse_camera(video)
+    refuse_camera(video, "replay")
     for out in (plot, trace, export, frames):
         if out is not None:
             check_target(out)
@@ -92,7 +87,7 @@ def replay(
         if as_json and readings:
             print(json.dumps(reading_record(reading), separators=(",", ":")), flush=True)
 
-    sound = _sound_of(video) if policy.hears else None
+    sound = sound_of(video) if policy.hears else None
     hearing = Hearing(pipeline.models.manifest, sound=sound, observer=note)
 
     def collect(batch: list[Released]) -> None:
@@ -104,7 +99,7 @@ def replay(
     with progress_bar() as progress:
         task = progress.add_task(escape(one_line(video.name)), total=source.frame_count)
         time = 0.0
-        for perceived, flags in _perceive(source, pipeline, hearing, releaser):
+        for perceived, flags in perceive(source, pipeline, hearing, releaser):
             time = perceived.time
             if recorder:
                 recorder.add(perceived)
@@ -138,29 +133,6 @@ def replay(
     return 0
 
 
-def _perceive(
-    source: VideoFile, pipeline: Pipeline, hearing: Hearing, releaser: Releaser
-) -> Iterator[tuple[Perceived, set[Flag]]]:
-    """Frames with the source's flags; the last one includes pending micro-expressions."""
-    last: tuple[Perceived, set[Flag]] | None = None
-    for frame in source:
-        if last is not None:
-            yield last
-        speech = hearing.listen(frame.time, releaser)
-        last = pipeline(frame, speech), source.drain_flags()
-    if last is not None:
-        perceived, flags = last
-        late = perceived.micro + pipeline.finish()
-        yield replace(perceived, micro=late), flags | source.drain_flags()
-
-
-def _sound_of(video: Path) -> SoundFile | None:
-    try:
-        return SoundFile(video)
-    except CaptureError:
-        return None
-
-
 def _note_sound(sound: SoundFile, end: float) -> None:
     """Say what of the sound was not heard: what lasts longer than the pictures, what is broken."""
     rest = (sound.seconds or 0.0) - end
@@ -179,14 +151,3 @@ def _print_events(perceived: Perceived) -> None:
     for event in perceived.micro:
         line = {"event": "micro_expression", "track": event.track_id, **event_record(event)}
         print(json.dumps(line, separators=(",", ":")), flush=True)
-
-
-def _refuse_camera(video: Path) -> None:
-    if os.path.isfile(video):
-        return  # whatever its name
-    text = one_line(video)
-    if text.isdigit() or text.startswith("/dev/") or re.match(r"[a-z]+:/", text):
-        raise CaptureError(
-            f"{text} is a live source; replay and its traces take video files only, so that no "
-            "trace of a passer-by is ever written. Use `fleeting run` for a camera."
-        )

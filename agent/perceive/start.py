@@ -91,6 +91,14 @@ def enter_replay(files: list[Path], outputs: list[Path], config: AgentConfig) ->
     )
 
 
+def enter_report(film: Path, folder: Path, config: AgentConfig) -> None:
+    """As `enter_replay`, with one film to be read and a folder, which exists, to be written."""
+    drawing = [kernels.user_cache().with_name("matplotlib")] if kernels.has_home() else []
+    if drawing:
+        os.environ.setdefault("MPLCONFIGDIR", str(drawing[0]))
+    restrict_perceive([kernel_cache(), *_made(drawing), folder], readable=[film, *_inputs(config)])
+
+
 def enter_aim(config: AgentConfig) -> CameraProcess | None:
     """As `enter_replay`, with nothing to be written and the configured camera, which a process of
     its own reads; None for a film."""

@@ -150,6 +150,12 @@ class VisitBook:
         said.channels |= fused.channels
         return True
 
+    def stay_of(self, track_id: int) -> Visit | None:
+        """What has been summed up so far of the stay that a track is part of, a visit perhaps;
+        None where there is none (any more)."""
+        stay = self._by_track.get(track_id)
+        return None if stay is None else stay.visit
+
     def _said(self, track_id: int | None) -> Said | None:
         """Of the stay that a track is part of; None where there is none."""
         stay = self._by_track.get(track_id) if track_id is not None else None

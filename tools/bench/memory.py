@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.base.assets import CLIP
+from tools.bench import films
 from tools.bench.soak.device import PARTS, Device
 from tools.bench.soak.run import FPS, MOST
 from tools.common.command import positive
@@ -51,10 +52,18 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=positive, default=30, help="after the first summary; default: 30"
     )
+    parser.add_argument(
+        "--report", type=positive, metavar="MINUTES",
+        help="instead: a process of `fleeting report` over a film of that length, the clip again "
+        "and again",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Report and text; `passed` in the report is the verdict. Raises `ToolError`."""
+    if args.report is not None:
+        found = {"what": "memory-report", "machine": machine(), **films.measured(args.report)}
+        return found, f"{line(found['machine'])}\n{films.films_text(found)}"
     program()
     place, began = machine(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fleeting-memory-") as name, ExitStack() as stack:

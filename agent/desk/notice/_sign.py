@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.desk.notice._layout import HEIGHT, MARGIN, WIDTH, Column, Draw, page
 from agent.desk.notice._words import WORDS
+from agent.desk.sheet import HEIGHT, MARGIN, WIDTH, Column, Draw, page
 from agent.privacy.policy.profile import Language, NoticeWords
 from agent.privacy.policy.rules import Policy
 

@@ -12,9 +12,9 @@ from agent import __version__
 from agent.base.config import AgentConfig
 from agent.base.errors import ConfigError, StoreError
 from agent.base.names import as_utf8, one_line
-from agent.desk.notice._layout import missing_glyphs
 from agent.desk.notice._page import document
 from agent.desk.notice._sign import SignText, as_pdf, as_png, draw_sign, sign_text
+from agent.desk.sheet import missing_glyphs
 from agent.desk.trace.output import write_whole
 from agent.privacy.policy import hearing
 from agent.privacy.policy.profile import Language, NoticeWords, load_profile
