@@ -312,6 +312,8 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
         from agent.host.supervise import launched, supervise
         from agent.perceive.local_socket import remove
 
+        if path and path.is_fifo():
+            raise ConfigError(f"{path} is a pipe, which only one process can read. Name a file.")
         tail = ["--config", str(path)] if path else []
         folder = config.update.folder
         # In a user namespace, files owned by root appear to be owned by nobody.

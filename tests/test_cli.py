@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -93,3 +94,11 @@ def test_a_home_folder_after_an_equals_sign_and_an_empty_variable(
         assert 'id = "mine"' in capsys.readouterr().out
     monkeypatch.setenv("FLEETING_CONFIG", "")
     assert main(["config", "show"]) == 0
+
+
+def test_run_takes_no_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(writing)
+    assert main(["run", "--config", f"/dev/fd/{reading}"]) == 78
+    assert "is a pipe" in capsys.readouterr().err
+    os.close(reading)

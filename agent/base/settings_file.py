@@ -4,7 +4,10 @@ encodings are named."""
 from __future__ import annotations
 
 import codecs
+import os
 import re
+import select
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,8 @@ from typing import Any
 from agent.base.errors import ConfigError
 
 _MAX_BYTES = 1_000_000
+_PATIENCE = 15.0
+"""Seconds in which a pipe must have said everything."""
 _ADVICE = (
     ("Invalid value", 'text stands in quotes, as name = "text"; numbers, true and false without'),
     ("Unescaped '\\'", "in quotes a backslash is written twice; or use 'single' quotes"),
@@ -34,8 +39,7 @@ _PLACE = re.compile(r"^(.*?) \((?:at line (\d+), column (\d+)|at end of document
 def read_toml(path: Path) -> dict[str, Any]:
     """The content. Raises `ConfigError` naming file, line and what to do."""
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+        data = _bytes(path)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "no file can have this name"
         raise ConfigError(f"{path} cannot be read: {why}. Check the path.") from None
@@ -45,6 +49,27 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(_text(data, path) + "\n")  # so that errors at the end have a line
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML{_where(str(error))}.") from None
+
+
+def _bytes(path: Path) -> bytes:
+    """Up to a byte more than is allowed. A pipe is read to its end, but not waited for for ever."""
+    # without O_NONBLOCK a named pipe that nobody writes to would not even open
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(descriptor, "rb", buffering=0) as file:
+        ready = select.poll()
+        ready.register(file, select.POLLIN)
+        data, until = b"", time.monotonic() + _PATIENCE
+        while len(data) <= _MAX_BYTES:
+            if not ready.poll(1000 * max(until - time.monotonic(), 0)):
+                raise ConfigError(
+                    f"{path} is a pipe or a device that did not come to an end in {_PATIENCE:g} s. "
+                    "Start what writes to it first, or name a file."
+                )
+            part = file.read(_MAX_BYTES + 1 - len(data))
+            if part == b"":
+                break
+            data += part or b""
+    return data
 
 
 def _text(data: bytes, path: Path) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
+from agent.base import settings_file
 from agent.base.config import load
 from agent.base.errors import ConfigError
 
@@ -74,3 +77,34 @@ def test_what_cannot_be_a_settings_file_is_refused(tmp_path: Path) -> None:
         load(tmp_path / ("n" * 256))
     with pytest.raises(ConfigError, match="larger than 1 MB"):
         load(put(tmp_path, b"#" * 1_000_001))
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    pipe = tmp_path / "a.toml"
+    os.mkfifo(pipe)
+    text = b"# " + b"x" * 100_000 + b'\n[device]\nid = "mine"\n'  # more than a pipe holds
+    writer = threading.Thread(target=pipe.write_bytes, args=(text,))
+    writer.start()
+    assert load(pipe).device.id == "mine"
+    writer.join()
+    reading, writing = os.pipe()
+    os.write(writing, b'device.id = "yours"')
+    os.close(writing)
+    assert load(Path(f"/dev/fd/{reading}")).device.id == "yours"  # as the shell's <(...)
+    os.close(reading)
+
+
+def test_a_pipe_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings_file, "_PATIENCE", 0.01)
+    pipe = tmp_path / "a.toml"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match=r"a\.toml is a pipe .* name a file"):
+        load(pipe)
+    # one who has begun and does not end
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(pipe, os.O_WRONLY)
+    os.write(writer, b"[device]\n")
+    with pytest.raises(ConfigError, match="did not come to an end"):
+        load(pipe)
+    os.close(writer)
+    os.close(reader)

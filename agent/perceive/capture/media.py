@@ -45,6 +45,11 @@ _PROTECTED = (b"encv", b"enca", b"drmi", b"drms")
 """Codec tags of encrypted tracks in MP4 (ISO/IEC 14496-12, 8.12)."""
 _LOOKED_AT = 1 << 20
 """Bytes."""
+_FILLING = b"\0\xff"
+"""Of reserved space on a disk, and of erased flash."""
+_EMPTY_TAIL = 1 << 26
+"""Bytes: recorders that reserve their files leave gigabytes of filling where the power failed, in
+which FFmpeg looks for the next packet. Black pictures without compression are smaller."""
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"[playlist]", b"v=0", b"[Reference]")
 
 
@@ -58,7 +63,7 @@ def open_media(path: Path, what: str, convert: str) -> tuple[Any, MediaBytes]:
         raise CaptureError(
             "PyAV, which decodes video and sound, is not installed. Run `pip install av`."
         ) from None
-    file = MediaBytes(path)
+    file = MediaBytes(path, _EMPTY_TAIL if what == "video" else None)
     if not file.head:
         file.close()
         raise CaptureError(f"{printable(path)} is empty. Copy or record it again.")
@@ -129,8 +134,9 @@ class MediaBytes:
     """A regular file as FFmpeg reads it. Its name says no more than the ending, which FFmpeg knows
     bare streams by."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises `CaptureError`."""
+    def __init__(self, path: Path, empty_tail: int | None = None) -> None:
+        """`empty_tail`: as many bytes of `_FILLING` one after the other are the end. Raises
+        `CaptureError`."""
         shown = printable(path)
         try:
             # a pipe would block here, a device could do anything
@@ -155,13 +161,28 @@ class MediaBytes:
         self._file.seek(0)
         self.failure: OSError | None = None
         """Why the disk gave nothing."""
+        self._empty_tail = empty_tail
+        self._filling = range(0)
+        """Where the newest bytes of `_FILLING` stand that were read."""
 
     def read(self, size: int) -> bytes:
+        place, filling = self._file.tell(), self._filling
+        beside = filling.start <= place <= filling.stop
+        if self._empty_tail is not None and beside and len(filling) >= self._empty_tail:
+            return b""
         try:
-            return self._file.read(size) or b""
+            found = self._file.read(size) or b""
         except OSError as error:
             self.failure = error
             raise
+        end = place + len(found)
+        if found.strip(_FILLING):
+            self._filling = range(end, end)
+        elif beside:
+            self._filling = range(filling.start, max(end, filling.stop))
+        else:
+            self._filling = range(place, end)
+        return found
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._file.seek(offset, whence)
@@ -213,6 +234,8 @@ def _why_not(path: Path, file: MediaBytes, what: str, convert: str, error: Excep
     shown, head = printable(path), file.head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if file.failure is not None:
         return f"{shown} cannot be read: {file.failure.strerror}. Check the disk, or copy it again."
+    if not file.head.strip(_FILLING):
+        return f"{shown} holds nothing, as a power cut leaves files. Copy or record it again."
     if head.startswith(_PLAYLISTS) or b"<MPD" in head or head.startswith(b"<?xml"):
         return f"{shown} is a list of other files, and no {what}. Name the {what} itself."
     if head[8:12] == b"WEBP":

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,6 +32,8 @@ _PEEKED, _PEEKED_BYTES = 48, 16_000_000
 """Packets, and their bytes, whose times are read before the first one is decoded."""
 _CLOSE = 0.05
 """A stated rate this near to the measured one is the true one: containers round times."""
+_TWINS = 1 / 3
+"""Fraction of packets with the timestamp of the one before, from which on that is a habit."""
 _TRUNCATED = 0.02
 """Fraction of a file's stated length that may be missing: containers estimate it."""
 _MAX_ERRORS = 1000
@@ -39,6 +42,9 @@ _BARE = ("gif", "mjpeg")
 """Containers without a header of their own, of one picture as well as of many."""
 _RECOVERS = ("h264", "hevc", "mpeg1video", "mpeg2video", "vvc")
 """Decoders that show nothing until a picture needs none from before; others fill it with grey."""
+
+_STATE_ONCE = ("h264", "hevc")
+"""Decoders that give a display matrix with some frames, for later ones too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,8 +187,10 @@ class Pictures:
 
     def _matrix(self, frame: Any) -> tuple[int, ...] | None:
         """The display matrix, read anew only where the rotation changes: reading it ties a frame
-        and its side data to one another, and so to Python's garbage collector."""
-        if self._turned is None or frame.rotation != self._turned[0]:
+        and its side data to one another, and so to Python's garbage collector. H.264 and H.265
+        state theirs with a key frame, for those that follow."""
+        held = self._codec.name in _STATE_ONCE and not frame.key_frame
+        if self._turned is None or (frame.rotation != self._turned[0] and not held):
             self._turned = frame.rotation, _matrix(frame)
         return self._turned[1]
 
@@ -241,8 +249,10 @@ class Pictures:
         while errors < _MAX_ERRORS:
             try:
                 for packet in self._container.demux(*self._read):
-                    if not packet.size and packet.pts is packet.dts is None:  # PyAV's own, last
-                        return
+                    if not packet.size:
+                        # PyAV's own, last; or that of a picture that stays (Theora), which would
+                        # end the decoder
+                        continue
                     errors = 0
                     if packet.stream_index == self._stream.index:
                         yield packet
@@ -297,10 +307,14 @@ class Pictures:
         own = getattr(self._codec, "framerate", None)
         if own and all(each.pts is each.dts is None for each in self._waiting):
             stated = float(own)  # bare streams have no other; FFmpeg says 25
-        stamps = sorted({each.pts for each in self._waiting if each.pts is not None})
+        given = [each.pts for each in self._waiting if each.pts is not None]
+        stamps = sorted(set(given))
         if len(stamps) < 2:
             return stated or _DEFAULT_FPS
         steps = np.diff(stamps) * self._tick
+        twins = sum(one == other for one, other in pairwise(given))
+        if twins >= _TWINS * len(given):
+            steps = steps * len(stamps) / len(given)
         usual, mean = 1.0 / median(steps), 1.0 / float(steps.mean())
         near = [each for each in (usual, mean) if stated and abs(stated / each - 1.0) <= _CLOSE]
         fps = stated if stated and near else usual

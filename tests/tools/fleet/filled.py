@@ -38,8 +38,9 @@ def busy(
     listened: float = 900.0,
     start: int | None = None,
     slot: int = 0,
+    false_alarms: float | None = None,
 ) -> Summary:
-    """A window in which so many visits showed everything."""
+    """A window in which so many visits showed everything. `false_alarms`: a minute."""
     counts = ExactCounts()
     for numbers in counts.cells.values():
         numbers[:] = [visits] * len(numbers)
@@ -50,7 +51,7 @@ def busy(
     pending = PendingRelease()
     pending.add_window(window, slot, policy, discrete_laplace)
     clock = FILE_CLOCK if start is None else ClockReading("ntp", start - window.start)
-    context = ReleaseContext(boot, seq, MODEL, clock, micro_enabled=True)
+    context = ReleaseContext(boot, seq, MODEL, clock, True, false_alarms_per_minute=false_alarms)
     return release(pending, window, slot, policy, context, discrete_laplace)
 
 

@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from agent.base.report.base import Ranges
+from agent.base.report.summary import SECONDS as SECONDS_RANGES
+from agent.base.report.summary import TENTHS
 from agent.base.vocabulary import AnyCell
-from agent.desk.read.figures import CELL_FIGURES
+from agent.desk.read.figures import CELL_FIGURES, CHANCE
 from agent.desk.read.noise import CELLS, SECONDS, Told, deviation, scales
 
 Type = Literal["text", "integer", "number", "truth", "time"]
@@ -84,8 +87,27 @@ def _slot_noise(row: Row) -> Row:
         "noised": told.epsilon_milli > 0,
         "timed": bool(row["timed"]),
         **{f"{cell}_b": found.get(cell) for cell in CELLS},
+        _CHANCE_SCALE.name: _chance_scale(found.get("micro"), row),
         **_visits_noise(told, row),
     }
+
+
+def _chance_scale(scale: float | None, row: Row) -> float | None:
+    """b of the expected false alarms. They are the noised seconds times a rate that is not said, so
+    the greatest rate that both rounded numbers allow is taken."""
+    tenths, seconds = row[CHANCE], row["micro_analysable_seconds"]
+    if not scale or tenths is None:
+        return None if tenths is None else scale
+    if not seconds:
+        return None
+    most = abs(tenths) + 0.5 + _rounding(TENTHS, tenths)
+    least = abs(seconds) - _rounding(SECONDS_RANGES, seconds)
+    return scale * SECONDS * float(most / least)
+
+
+def _rounding(ranges: Ranges, value: int) -> int:
+    """How far a reported number is from the whole number that it was, at most."""
+    return next((step for _, high, step in ranges if abs(value) < high), ranges[-1][2]) // 2
 
 
 def _receipt_fields(row: Row) -> Row:
@@ -107,6 +129,14 @@ _SPREAD = Column(
 )  # fmt: skip
 
 
+_CHANCE_SCALE = Column(
+    "micro_expected_false_alarms_b", "number", "",
+    "Scale b of the noise of the expected false alarms: that of the seconds times the rate, as far "
+    "as the two numbers tell it, never too small; empty: no such numbers, or no seconds.",
+    sql="-",
+)  # fmt: skip
+
+
 def _scale(cell: str) -> Column:
     return Column(
         f"{cell}_b", "number", "",
@@ -120,9 +150,9 @@ def _number(cell: AnyCell, name: str) -> Column:
     scale, rest = f"{cell}_b", name.removeprefix(f"{cell}_").replace("_", " ")
     if name == "micro_analysable_seconds":
         return Column(name, "integer", "s", "Analysable seconds.", scale, SECONDS)
-    if name == "micro_expected_false_alarms_tenths":
+    if name == CHANCE:
         about = "Movements that are reported by chance in the analysable seconds."
-        return Column(name, "integer", "0.1", about, "micro_b")
+        return Column(name, "integer", "0.1", about, _CHANCE_SCALE.name)
     if rest == "sum":
         return Column(name, "integer", "0.01", f"Sum over visits of {cell}, -100 to 100.", scale)
     if cell == "passing":
@@ -164,7 +194,11 @@ _SLOTS = Kind(
         *(
             column
             for cell in CELLS
-            for column in (*(_number(cell, name) for name in CELL_FIGURES[cell]), _scale(cell))
+            for column in (
+                *(_number(cell, name) for name in CELL_FIGURES[cell]),
+                *((_CHANCE_SCALE,) if cell == "micro" else ()),
+                _scale(cell),
+            )
         ),
         _SPREAD,
     ),

@@ -121,6 +121,8 @@ def test_each_count_says_how_much_noise_it_carries(store: Store, tmp_path: Path)
     noisy = {column.name: column for column in counts if column.noise}
     assert set(noisy) == {name for names in CELL_FIGURES.values() for name in names}
     assert noisy["micro_analysable_seconds"].factor == SECONDS
+    own = {noisy.pop("micro_expected_false_alarms_tenths").noise}
+    assert own == {"micro_expected_false_alarms_b"}
     assert {column.noise for column in noisy.values()} == {f"{cell}_b" for cell in CELLS}
     assert export(tmp_path, "slots", "--device", "box-2", "--out", str(out)) == 0
     assert {row["noised"] for row in rows(out)} == {"true", "false"}
@@ -133,6 +135,34 @@ def test_each_count_says_how_much_noise_it_carries(store: Store, tmp_path: Path)
             float(SENSITIVITY[cell] / rules.epsilon(cell)), rel=1e-4
         )
     assert float(noised["visits_deviation"]) == pytest.approx(5.5 * 2**0.5, rel=0.01)
+
+
+@pytest.mark.parametrize("visits", [30, 1_000, 60_000])
+def test_expected_false_alarms_have_the_noise_of_the_seconds_times_the_rate(
+    store: Store, tmp_path: Path, visits: int
+) -> None:
+    for seq in range(20):
+        each = busy(policy("retail-eu"), 10 + seq, visits=visits, false_alarms=0.66)
+        say(store, "box-3", each, NOW)
+    say(store, "box-3", busy(DEMO, 1, visits=visits, false_alarms=0.66), NOW)
+    out = tmp_path / "slots.csv"
+    assert export(tmp_path, "slots", "--device", "box-3", "--out", str(out)) == 0
+    *noised, exact = rows(out)[1:] + rows(out)[:1]
+    assert exact["micro_expected_false_alarms_b"] == "0"
+    for row in noised:
+        if row["micro_analysable_seconds"] in ("", "0"):  # withheld, or the noise had it so
+            assert row["micro_expected_false_alarms_b"] == ""
+            continue
+        found = float(row["micro_expected_false_alarms_b"])
+        tenths, seconds = (
+            abs(int(row[f"micro_{name}"]))
+            for name in ("expected_false_alarms_tenths", "analysable_seconds")
+        )
+        true = float(row["micro_b"]) * SECONDS * 10 * 0.66 / 60
+        assert found >= true
+        # as close as the rounded numbers allow
+        off = (10.5 if tenths >= 100 else 0.5) / (0.11 * seconds) + 60 * (seconds >= 1000) / seconds
+        assert found <= true * (1 + 2.5 * off)
 
 
 def test_columns_are_those_of_the_database(store: Store) -> None:
