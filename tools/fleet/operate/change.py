@@ -200,7 +200,7 @@ def _show(args: argparse.Namespace, store: Store) -> None:
             }
             for each in groups
         ],
-        "devices": [_device_config(store, row["device"], row["reported"]) for row in rows],
+        "devices": [device_config(store, row["device"], row["reported"]) for row in rows],
     }
     if args.json:
         as_json(found)
@@ -224,7 +224,8 @@ def _show(args: argparse.Namespace, store: Store) -> None:
     out.print(made)
 
 
-def _device_config(store: Store, device: str, body: str | None) -> dict[str, Any]:
+def device_config(store: Store, device: str, body: str | None) -> dict[str, Any]:
+    """What a device is wished to have, has and refused. `body`: what it reported, as stored."""
     rows = store.execute("SELECT version, config FROM desired WHERE device = ?", (device,))
     reported = wishes.parse_reported(body)
     force = {
