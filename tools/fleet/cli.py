@@ -17,6 +17,7 @@ ROOMS = (
     "operate",
     "repository",
     "export",
+    "alerts",
     "seen",
     "console",
 )
