@@ -17,7 +17,17 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from tools.common.errors import ToolError
-from tools.fleet.console import acts, entrance, listing, one
+from tools.fleet.console import (
+    acts,
+    comparing,
+    entrance,
+    listing,
+    one,
+    proving,
+    updating,
+    watching,
+    wishing,
+)
 from tools.fleet.console.answers import Refused, refuse
 from tools.fleet.console.guard import Guard, Reach
 from tools.fleet.console.pages import render
@@ -76,7 +86,7 @@ def _failed(request: Request, error: Exception) -> Response:
 
 
 def home(request: Request, store: Store) -> Response:
-    raise Refused(303, "", {"location": "/devices"})
+    raise Refused(303, "", {"location": "/alerts"})
 
 
 def devices(request: Request, store: Store) -> Response:
@@ -102,5 +112,17 @@ PAGES: tuple[tuple[str, str, Endpoint], ...] = (
     ("POST", "/logout", entrance.sign_out),
     ("GET", "/devices", devices),
     ("GET", "/devices/{device}", device),
+    ("GET", "/alerts", watching.page),
+    ("POST", "/alerts/{alert}", watching.acknowledge),
+    ("GET", "/compare", comparing.page),
+    ("GET", "/compare.csv", comparing.as_csv),
+    ("GET", "/settings", wishing.page),
+    ("POST", "/settings", wishing.save),
+    ("GET", "/rollouts", updating.page),
+    ("POST", "/rollouts", updating.start),
+    ("GET", "/rollouts/{rollout}", updating.one),
+    ("POST", "/rollouts/{rollout}/{act}", updating.act),
+    ("GET", "/receipts", proving.page),
+    ("POST", "/receipts", proving.verify),
     ("GET", "/log", log_page),
 )

@@ -174,7 +174,8 @@ class Guard:
             visit.session = ""
         elif visit.session:
             with self._pool.store() as store:
-                visit.account = sessions.find(store, visit.session, now)
+                used = "fleeting-quiet" not in headers
+                visit.account = sessions.find(store, visit.session, now, use=used)
 
     def _check_meant(self, visit: Visit, headers: Mapping[str, str], host: str, path: str) -> None:
         """Raises `Refused` unless a change was meant by whoever asks for it."""
