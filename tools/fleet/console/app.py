@@ -11,21 +11,25 @@ import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from tools.common.errors import ToolError
+from agent.base.errors import AgentError
 from tools.fleet.console import (
     acts,
+    api,
     comparing,
     entrance,
     listing,
     one,
+    openapi,
     proving,
+    stream,
     updating,
     watching,
+    windows,
     wishing,
 )
 from tools.fleet.console.answers import Refused, refuse
@@ -42,12 +46,19 @@ def build(place: Place, reach: Reach) -> ASGIApp:
     static = StaticFiles(directory=str(files(__package__).joinpath("static")))
     routes = [
         *(Route(path, endpoint(run), methods=[method]) for method, path, run in PAGES),
+        Route(f"{api.ROOT}/openapi.json", _description),
+        Route(f"{api.ROOT}/feed", stream.feed),
+        Route(f"{api.ROOT}/rollouts/{{rollout}}/events", stream.rollout),
+        *(
+            Route(f"{api.ROOT}{each.path}", endpoint(api.endpoint(each)), methods=[each.method])
+            for each in api.OPERATIONS
+        ),
         Mount("/static", static),
     ]
     inner = Starlette(
         routes=routes,
         exception_handlers={
-            Refused: _refused, ToolError: _refused, HTTPException: _refused, Exception: _failed,
+            Refused: _refused, AgentError: _refused, HTTPException: _refused, Exception: _failed,
         },
     )  # fmt: skip
     inner.router.redirect_slashes = False
@@ -85,6 +96,10 @@ def _failed(request: Request, error: Exception) -> Response:
                   request.scope)  # fmt: skip
 
 
+async def _description(request: Request) -> Response:
+    return JSONResponse(openapi.document())
+
+
 def home(request: Request, store: Store) -> Response:
     raise Refused(303, "", {"location": "/alerts"})
 
@@ -98,7 +113,13 @@ def devices(request: Request, store: Store) -> Response:
 
 
 def device(request: Request, store: Store) -> Response:
-    return render(request, "device.html", **one.facts(store, request.path_params["device"]))
+    found = one.facts(store, request.path_params["device"])
+    name, query = found["row"]["device"], request.query_params
+    slot = listing.whole(query.get("slot", ""), 0, 255, -1)
+    figure = query.get("figure", "")[:64] or "visits"
+    url = place_of(request).pool.url
+    shown = windows.series(store, url, name, figure, None if slot < 0 else slot)
+    return render(request, "device.html", windows=shown, **found)
 
 
 def log_page(request: Request, store: Store) -> Response:

@@ -59,10 +59,10 @@ def sign_in(request: Request, store: Store) -> Response:
     now = int(time.time())
     session = sessions.begin(store, account, now)
     acts.note(store, account, "signed in", f"from {visit.address}", now)
-    answer = RedirectResponse(after, 303)
-    _set(answer, reach, reach.cookie, session)
-    answer.delete_cookie(reach.form_cookie, path="/", secure=reach.secure, samesite="strict")
-    return answer
+    inside = RedirectResponse(after, 303)
+    _set(inside, reach, reach.cookie, session)
+    inside.delete_cookie(reach.form_cookie, path="/", secure=reach.secure, samesite="strict")
+    return inside
 
 
 def sign_out(request: Request, store: Store) -> Response:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -24,7 +24,7 @@ from tools.fleet.console import accounts, sessions
 from tools.fleet.console.accounts import Account
 from tools.fleet.console.answers import Refused, refuse
 from tools.fleet.console.pool import Pool
-from tools.fleet.store import StoreUnavailable
+from tools.fleet.store import Store, StoreUnavailable
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -88,6 +88,8 @@ class Visit:
     """By a token in the header."""
     form: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    again: Callable[[Store, int], Account | None] | None = None
+    """Whether he still may, asked while a stream lasts; `int`: Unix seconds."""
 
     @property
     def csrf(self) -> str:
@@ -168,14 +170,17 @@ class Guard:
         scheme, _, secret = headers.get("authorization", "").partition(" ")
         if scheme:
             visit.bearer = scheme.lower() == "bearer" and path.startswith(API)
-            if visit.bearer:
-                with self._pool.store() as store:
-                    visit.account = accounts.of_token(store, secret.strip()[:200], now)
             visit.session = ""
-        elif visit.session:
+            if visit.bearer:
+                token = secret.strip()[:200]
+                visit.again = lambda store, now: accounts.of_token(store, token, now)
+                with self._pool.store() as store:
+                    visit.account = visit.again(store, now)
+        elif session := visit.session:
+            used = "fleeting-quiet" not in headers
+            visit.again = lambda store, now: sessions.find(store, session, now, use=False)
             with self._pool.store() as store:
-                used = "fleeting-quiet" not in headers
-                visit.account = sessions.find(store, visit.session, now, use=used)
+                visit.account = sessions.find(store, session, now, use=used)
 
     def _check_meant(self, visit: Visit, headers: Mapping[str, str], host: str, path: str) -> None:
         """Raises `Refused` unless a change was meant by whoever asks for it."""

@@ -33,7 +33,7 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
     """A page."""
     visit = visit_of(request.scope)
     made = environment().get_template(template).render(
-        visit=visit, path=request.url.path, places=PLACES, now=time.time(), **values
+        visit=visit, here=request.url.path, places=PLACES, now=time.time(), **values
     )  # fmt: skip
     return HTMLResponse(made, status)
 

@@ -22,6 +22,8 @@ class Place:
     """The fleet's."""
     pool: Pool
     throttle: Throttle = field(default_factory=Throttle)
+    streams: int = 0
+    """That are open."""
 
 
 Endpoint = Callable[[Request, Store], Response]

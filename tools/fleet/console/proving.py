@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agent.base.report import Meta, Receipt, from_json
-from agent.desk.receipt.examine import Examined, Line, day, examine, minutes
+from agent.desk.receipt.examine import Examined, Line, examine, minutes
 from tools.common.errors import ToolError
 from tools.fleet.console import one
 from tools.fleet.console.guard import visit_of
@@ -85,13 +85,21 @@ def _page(
     request: Request, device: str, verified: Verified | None, examined: Examined | None
 ) -> Response:
     verdict = verified.verdict if verified else examined.verdict if examined else ""
+    problems, notes = told(verified, examined)
     return render(
         request, "receipts.html", device=device, verified=verified, verdict=verdict,
-        rows=rows(examined)[-_SHOWN:] if examined else [],
-        problems=[*(verified.problems if verified else ()), *(examined.problems if examined else ())],
-        notes=[*(verified.conflicts if verified else ()), *(examined.notes if examined else ())],
-        cover=examined.coverage if examined else None, day=day,
+        problems=problems, notes=notes, rows=rows(examined)[-_SHOWN:] if examined else [],
     )  # fmt: skip
+
+
+def told(verified: Verified | None, examined: Examined | None) -> tuple[list[str], list[str]]:
+    """Problems and notes, of the database's rows and of the receipts."""
+    problems = [*(verified.problems if verified else ())]
+    notes = [*(verified.conflicts if verified else ())]
+    if examined:
+        problems += examined.problems
+        notes += examined.notes
+    return problems, notes
 
 
 def rows(examined: Examined) -> list[dict[str, Any]]:

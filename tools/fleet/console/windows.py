@@ -88,16 +88,11 @@ def series(store: Store, url: str, device: str, figure: str, slot: int | None) -
     rows = rows[rows["slot"] == chosen].tail(MOST_WINDOWS)
     if figure not in rows or not len(rows):
         return Series(device, figure, unit(figure), 0.95, chosen, slots, figures, ())
+    ends = (rows[f"{figure}_low"], rows[f"{figure}_high"])
+    table = zip(rows["start"], rows["length"], rows[figure], *ends, strict=True)
     points = tuple(
-        Point(_start(start), int(length), _or_none(value), _or_none(low), _or_none(high))
-        for start, length, value, low, high in zip(
-            rows["start"],
-            rows["length"],
-            rows[figure],
-            rows[f"{figure}_low"],
-            rows[f"{figure}_high"],
-            strict=True,
-        )  # fmt: skip
+        Point(_start(start), int(length), *map(_or_none, numbers))
+        for start, length, *numbers in table
     )
     return Series(
         device, figure, unit(figure), float(rows.attrs.get("level", 0.95)), chosen, slots, figures,
@@ -106,8 +101,7 @@ def series(store: Store, url: str, device: str, figure: str, slot: int | None) -
 
 
 def _start(moment: Any) -> float | None:
-    seconds = moment.timestamp()
-    return None if math.isnan(seconds) else float(seconds)
+    return None if moment != moment else float(moment.timestamp())  # NaT is not itself
 
 
 def _or_none(value: float) -> float | None:

@@ -49,7 +49,7 @@ def csrf(answer: Answer) -> str:
     return re.findall(r'name="csrf" value="([0-9a-f]{64})"', answer.text)[-1]
 
 
-def send(browser: Browser, page: str, path: str, **fields: str) -> Answer:
+def send(browser: Browser, page: str, path: str, /, **fields: str) -> Answer:
     """A form of a page, filled in."""
     return browser.post(path, {"csrf": csrf(browser.get(page)), **fields})
 
