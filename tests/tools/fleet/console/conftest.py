@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.fleet.filled import fill
+from tests.tools.fleet.filled import NOW, POLICY, busy, fill, say
 from tools.fleet.console import accounts, sessions
 from tools.fleet.console.accounts import Account, Role
 from tools.fleet.console.app import build
@@ -73,4 +73,8 @@ def empty(tmp_path: Path, store_url: str) -> Iterator[Console]:
 def console(empty: Console) -> Console:
     """Something of everything."""
     fill(empty.store)
+    for hour in range(12):  # beside slot 0
+        start = NOW - 3600 * (hour + 1)
+        each = busy(POLICY, 900 + hour, visits=50, start=start, slot=5)
+        say(empty.store, "box-1", each, start + 30)
     return empty
