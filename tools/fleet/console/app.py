@@ -105,10 +105,11 @@ def home(request: Request, store: Store) -> Response:
 
 
 def devices(request: Request, store: Store) -> Response:
-    wanted = listing.read(request.query_params)
+    wanted, recent = listing.read(request.query_params), place_of(request).recent
     return render(
         request, "devices.html", wanted=wanted, found=listing.find(store, wanted),
-        choices=listing.choices(store), states=listing.states(store),
+        choices=recent.get("choices", lambda: listing.choices(store)),
+        states=recent.get("states", lambda: listing.states(store)),
     )  # fmt: skip
 
 

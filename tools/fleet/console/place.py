@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tools.fleet.console.pool import Pool
+from tools.fleet.console.recent import Recent
 from tools.fleet.console.throttle import Throttle
 from tools.fleet.store import Store
 
@@ -22,6 +23,7 @@ class Place:
     """The fleet's."""
     pool: Pool
     throttle: Throttle = field(default_factory=Throttle)
+    recent: Recent = field(default_factory=Recent)
     streams: int = 0
     """That are open."""
 

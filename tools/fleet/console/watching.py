@@ -12,6 +12,8 @@ from tools.fleet.console import acts, listing
 from tools.fleet.console.answers import Refused
 from tools.fleet.console.guard import visit_of
 from tools.fleet.console.pages import link, render
+from tools.fleet.console.place import place_of
+from tools.fleet.console.recent import Recent
 from tools.fleet.controller import lease
 from tools.fleet.store import Store
 
@@ -49,15 +51,20 @@ def page(request: Request, store: Store) -> Response:
     number = listing.whole(query.get("page", "1"), 1, 100_000, 1)
     past = query.get("past", "") == "1"
     wanted = filters(query)
-    found = look(store, wanted, number, int(time.time()), past=past)
+    found, recent = look(store, wanted, number, int(time.time()), past=past), _recent(request)
     return render(
         request, "alerts.html", wanted=wanted, found=found, past=past, page=number,
         pages=max(1, -(-found.total // SIZE)), counts=alerts.counts(store),
         kinds=[each.name for each in alerts.KINDS], severities=alerts.SEVERITIES,
-        choices=listing.choices(store), states=listing.states(store),
+        choices=recent.get("choices", lambda: listing.choices(store)),
+        states=recent.get("states", lambda: listing.states(store)),
         watched=lease.holder(store, "alerts"),
         kind=next(iter(wanted.kinds), ""), severity=next(iter(wanted.severities), ""),
     )  # fmt: skip
+
+
+def _recent(request: Request) -> Recent:
+    return place_of(request).recent
 
 
 def acknowledge(request: Request, store: Store) -> Response:

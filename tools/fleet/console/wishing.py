@@ -17,7 +17,7 @@ from tools.fleet.console.answers import Refused
 from tools.fleet.console.guard import visit_of
 from tools.fleet.console.pages import link, render
 from tools.fleet.controller import rollouts, wishes
-from tools.fleet.operate import change
+from tools.fleet.operate import change, look
 from tools.fleet.store import Row, Store
 
 MOST = 200
@@ -47,7 +47,7 @@ def set_one(
     if bool(device) == bool(group):
         raise ToolError("Choose a group or a device, one of them.")
     if device:
-        change.device(store, device)
+        look.device(store, device)
     with store.transaction():
         said = change.wish(store, {key: parsed}, now, devices=[device] * bool(device), group=group)
         whom = f"device {device}" if device else f"group {group}"

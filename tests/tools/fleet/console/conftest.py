@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.fleet.filled import NOW, POLICY, busy, fill, say
+from tests.summaries import POLICY
+from tests.tools.fleet.filled import NOW, busy, fill, say
 from tools.fleet.console import accounts, sessions
 from tools.fleet.console.accounts import Account, Role
 from tools.fleet.console.app import build

@@ -11,8 +11,9 @@ import jsonschema
 import pytest
 from starlette.routing import Route
 
+from tests.summaries import POLICY
 from tests.tools.fleet.console.conftest import Console
-from tests.tools.fleet.filled import NOW, POLICY, add_device, busy, say
+from tests.tools.fleet.filled import NOW, add_device, busy, say
 from tools.fleet.console import accounts, stream
 from tools.fleet.console.api import OPERATIONS, ROOT
 from tools.fleet.console.inside import Answer, Browser
