@@ -46,8 +46,9 @@ def fill(store: Store, devices: int, now: int) -> None:
     for number, name in enumerate(ids):
         state = "offline" if number % 17 == 0 else None if number % 41 == 0 else "online"
         heard = now - (5 * 86_400 if number % 29 == 0 else number % 900)
+        models = f"0.1.{number % 3}"
         rows.append((name, state, now - 1000, now - 30 * 86_400, heard, f"0.{number % 4}.1",
-                     f"0.1.{number % 3}", "retail-eu", f"group{number % 9}", 900, "[]"))  # fmt: skip
+                     models, "retail-eu", f"group{number % 9}", 900, "[]"))  # fmt: skip
     with store.transaction():
         store.executemany(
             "INSERT INTO devices (device, state, state_at, first_seen, last_seen, app, models,"

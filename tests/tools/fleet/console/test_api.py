@@ -1,4 +1,4 @@
-"""The API: its description is true, tokens open it, and what it does is what operators' verbs do."""
+"""The API: its description is true, tokens open it, and it does what operators' verbs do."""
 
 from __future__ import annotations
 
