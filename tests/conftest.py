@@ -22,6 +22,8 @@ MACHINE = {
     "tests/tools/test_install.py::test_without_systemd": "a machine that systemd does not run",
     "tests/tools/eval/test_micro.py::test_a_checkpoint_of_another_network": "the train extra",
     "tests/tools/eval/test_micro.py::test_false_alarms_are_those": "the train extra",
+    "tests/tools/fleet/console/test_chromium.py": "Chromium, Playwright and axe",
+    "tests/tools/fleet/console/test_tour.py": "Chromium, Playwright and Mosquitto",
     "tests/tools/fleet/seen/test_flow.py::test_the_functions": "Node.js",
     "tests/tools/train/test_start.py": "the train extra",
     "tests/tools/train/test_voice.py": "the train extra",
@@ -48,6 +50,7 @@ machine."""
 
 LONG = (
     "tests/tools/fleet/demo/test_demo.py::test_the_whole_demo",
+    "tests/tools/fleet/console/test_tour.py::test_the_whole_tour",
     "tests/tools/fleet/cluster/test_cluster.py::test_nodes",
     "tests/uplink/test_job_process.py",
     "tests/uplink/test_hostile_process.py",

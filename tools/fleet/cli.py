@@ -20,6 +20,7 @@ ROOMS = (
     "alerts",
     "content",
     "seen",
+    "console",
 )
 """Rooms with a module `cli` whose `add(verbs)` puts verbs into argparse's subparsers; each sets
 `run`, which takes the arguments and returns the exit code, None meaning 0."""

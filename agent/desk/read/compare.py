@@ -208,7 +208,8 @@ def _weights(
     if not within:
         return np.ones(len(windows)), 0
     marks = labels(windows, within, timezone)
-    strata = marks.groupby(list(within), observed=True).ngroup().to_numpy()  # NaN: -1
+    groups = marks.groupby(list(within), observed=True).ngroup()
+    strata = groups.fillna(-1).to_numpy().astype(np.int64)  # -1: without a known start
     shown = [np.bincount(strata[each & (strata >= 0)], minlength=strata.max() + 1) for each in of]
     weight = np.zeros(len(windows))
     with np.errstate(invalid="ignore", divide="ignore"):

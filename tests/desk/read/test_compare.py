@@ -209,3 +209,11 @@ def test_parts_of_others_and_what_one_window_can_tell() -> None:
         read.measure(windows, own).visitors.value
         < read.measure(windows, "attention").visitors.value
     )
+
+
+def test_windows_without_a_known_start_have_no_hour_and_are_left_out() -> None:
+    windows = shown(1, (0.3, 0.5), 12)
+    lost = windows.assign(start=windows["start"].where(windows.index % 7 > 0))
+    found = read.compare(lost, "attention", 1, 0)
+    assert found.left_out == int(lost["start"].isna().sum()) > 0
+    assert 0.2 in found.population

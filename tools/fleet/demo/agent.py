@@ -40,19 +40,28 @@ class Agent:
     def __enter__(self) -> Agent:
         for name in ("outbox", "update", "exchange"):
             (self._folder / name).mkdir(parents=True)
+        (self._folder / "fleeting.toml").write_text(self._settings(), encoding="utf-8")
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Also again, after `kill`."""
         settings = self._folder / "fleeting.toml"
-        settings.write_text(self._settings(), encoding="utf-8")
         command = [sys.executable, "-P", "-m", "agent.cli", "run", "--config", str(settings)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 with_trusted_clock(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 preexec_fn=die_with_parent, env={**os.environ, "PYTHONPATH": str(ROOT)},
             )  # fmt: skip
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def kill(self) -> None:
+        """End it; what it has not said yet stays in its outbox."""
         if self._process is not None:
             terminate(self._process)
+            self._process = None
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
 
     @property
     def pid(self) -> int | None:

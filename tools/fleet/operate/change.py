@@ -122,15 +122,7 @@ def config(args: argparse.Namespace, store: Store) -> None:
         _show(args, store)
         return
     values = dict(wishes.parse_assignment(each) for each in args.assignments)
-    now = int(time.time())
-    with store.transaction():
-        if args.device:
-            for each in (names := _devices(store, args.device)):
-                _wish(store, each, values, now)
-            said: dict[str, Any] = {"devices": names}
-        else:
-            said = _default(store, name(args.group, "group"), values, now)
-        ask(store)
+    said = wish(store, values, int(time.time()), devices=args.device or (), group=args.group or "")
     if args.json:
         as_json(said | {"set": values})
         return
@@ -144,6 +136,27 @@ def config(args: argparse.Namespace, store: Store) -> None:
             f"group {args.group}: {text}; for devices whose own configuration names this group "
             "(no query of this name is saved: fleeting-fleet group set)"
         )
+
+
+def wish(
+    store: Store,
+    values: dict[str, int | bool | None],
+    now: int,
+    *,
+    devices: Sequence[str] = (),
+    group: str = "",
+) -> dict[str, Any]:
+    """Wish settings for devices (ids and queries) or else for a group; None takes a wish back.
+    What was done, for a program. Raises `ToolError`."""
+    with store.transaction():
+        if devices:
+            for each in (names := _devices(store, devices)):
+                _wish(store, each, values, now)
+            said: dict[str, Any] = {"devices": names}
+        else:
+            said = _default(store, name(group, "group"), values, now)
+        ask(store)
+    return said
 
 
 def _text(value: int | bool | None) -> str:
@@ -200,7 +213,7 @@ def _show(args: argparse.Namespace, store: Store) -> None:
             }
             for each in groups
         ],
-        "devices": [_device_config(store, row["device"], row["reported"]) for row in rows],
+        "devices": [device_config(store, row["device"], row["reported"]) for row in rows],
     }
     if args.json:
         as_json(found)
@@ -224,7 +237,8 @@ def _show(args: argparse.Namespace, store: Store) -> None:
     out.print(made)
 
 
-def _device_config(store: Store, device: str, body: str | None) -> dict[str, Any]:
+def device_config(store: Store, device: str, body: str | None) -> dict[str, Any]:
+    """What a device is wished to have, has and refused. `body`: what it reported, as stored."""
     rows = store.execute("SELECT version, config FROM desired WHERE device = ?", (device,))
     reported = wishes.parse_reported(body)
     force = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +91,22 @@ def plan(args: argparse.Namespace) -> Plan:
     return made
 
 
-def _start(args: argparse.Namespace, store: Store) -> int:
-    wanted = plan(args)
-    _check_target(args.fleet, wanted, args.force)
-    now = int(time.time())
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A roll-out that was started."""
+
+    rollout: str
+    devices: int
+    """That it is for, as things are."""
+    already: int
+    """Of these: have the version."""
+    warnings: tuple[str, ...]
+
+
+def begin(store: Store, folder: Path, wanted: Plan, now: int, *, force: bool = False) -> Begun:
+    """Start it. `folder`: the fleet's; `force`: without asking whether the release is published.
+    Raises `ToolError`."""
+    warnings = _check_target(folder, wanted, force)
     matches = query.parse(wanted.selection)
     chosen = [
         row[wanted.kind]
@@ -107,39 +120,45 @@ def _start(args: argparse.Namespace, store: Store) -> int:
     with store.transaction():
         made = rollouts.insert(store, wanted, now)
         ask(store)
-    done = sum(version == wanted.version for version in chosen)
-    if args.json:
-        as_json({"rollout": made, "devices": len(chosen), "already": done})
-        return 0
     if not chosen:
-        print(f"fleet: no device matches {wanted.selection} yet", file=sys.stderr)
-    for each in same:
-        print(
-            f"fleet: roll-out {each['rollout']} ({wanted.kind} {each['version']}) goes on as well; "
-            "a device gets one job at a time",
-            file=sys.stderr,
-        )
+        warnings.append(f"no device matches {wanted.selection} yet")
+    warnings += [
+        f"roll-out {each['rollout']} ({wanted.kind} {each['version']}) goes on as well; "
+        "a device gets one job at a time"
+        for each in same
+    ]
+    done = sum(version == wanted.version for version in chosen)
+    return Begun(made, len(chosen), done, tuple(warnings))
+
+
+def _start(args: argparse.Namespace, store: Store) -> int:
+    wanted = plan(args)
+    made = begin(store, args.fleet, wanted, int(time.time()), force=args.force)
+    for each in made.warnings:
+        print(f"fleet: {each}", file=sys.stderr)
+    if args.json:
+        as_json({"rollout": made.rollout, "devices": made.devices, "already": made.already})
+        return 0
     print(
-        f"Roll-out {made}: {wanted.kind} {wanted.version} for {many(len(chosen))} "
-        f"({done} have it already), in waves of {', '.join(map(str, wanted.waves))}"
+        f"Roll-out {made.rollout}: {wanted.kind} {wanted.version} for {many(made.devices)} "
+        f"({made.already} have it already), in waves of {', '.join(map(str, wanted.waves))}"
     )
-    print(f"See it: fleeting-fleet rollout watch {made}")
+    print(f"See it: fleeting-fleet rollout watch {made.rollout}")
     return 0
 
 
-def _check_target(folder: Path, wanted: Plan, force: bool) -> None:
-    """A release that is not published would be rejected by every device. Raises `ToolError`."""
+def _check_target(folder: Path, wanted: Plan, force: bool) -> list[str]:
+    """A release that is not published would be rejected by every device. Warnings; raises
+    `ToolError`."""
     from tools.fleet.repository.metadata import Layout, load
 
     if not (folder / "repository").is_dir():
-        print(
-            f"fleet: {folder / 'repository'} is not there, so nobody has looked whether "
-            f"{wanted.kind} {wanted.version} exists",
-            file=sys.stderr,
-        )
-        return
+        return [
+            f"{folder / 'repository'} is not there, so nobody has looked whether "
+            f"{wanted.kind} {wanted.version} exists"
+        ]
     if force:
-        return
+        return []
     target = f"{wanted.kind}/{wanted.kind}-{wanted.version}.tar.gz"
     if target not in load(Layout(folder)).delegated[wanted.kind].signed.targets:
         raise ToolError(
@@ -147,6 +166,7 @@ def _check_target(folder: Path, wanted: Plan, force: bool) -> None:
             "device could get it. See fleeting-fleet repo list, then repo add, sign and publish; "
             "or give --force where devices use another repository."
         )
+    return []
 
 
 def _list(args: argparse.Namespace, store: Store) -> int:
@@ -174,11 +194,12 @@ def _list(args: argparse.Namespace, store: Store) -> int:
     return 0
 
 
-def _move(args: argparse.Namespace, store: Store) -> int:
-    status, of = _MOVES[args.act]
-    row = find(store, args.rollout)
-    now = int(time.time())
-    ended = ", ended_at = ?, reason = 'an operator'" if args.act == "abort" else ""
+def move(store: Store, name: str, act: str, now: int) -> tuple[str, str]:
+    """Pause, resume or abort one, named as for `find`: its id, and what it is now. Raises
+    `ToolError`."""
+    status, of = _MOVES[act]
+    row = find(store, name)
+    ended = ", ended_at = ?, reason = 'an operator'" if act == "abort" else ""
     with store.transaction():
         moved = store.execute(
             f"UPDATE rollouts SET status = ?{ended} WHERE rollout = ?"
@@ -189,12 +210,17 @@ def _move(args: argparse.Namespace, store: Store) -> int:
     if not moved:
         now_is = find(store, row["rollout"])["status"]
         raise ToolError(
-            f"Roll-out {row['rollout']} is {now_is}; {args.act} works on one that is "
+            f"Roll-out {row['rollout']} is {now_is}; {act} works on one that is "
             f"{' or '.join(of)}."
             + (" Start another one." if now_is in ("HALTED", "CANCELED", "SUCCEEDED") else "")
         )
+    return row["rollout"], status
+
+
+def _move(args: argparse.Namespace, store: Store) -> int:
+    moved, status = move(store, args.rollout, args.act, int(time.time()))
     if args.json:
-        as_json({"rollout": row["rollout"], "status": status})
+        as_json({"rollout": moved, "status": status})
     else:
-        print(f"Roll-out {row['rollout']} {_SAID[args.act]}.")
+        print(f"Roll-out {moved} {_SAID[args.act]}.")
     return 0

@@ -1,0 +1,207 @@
+"""The API: every operation with what it takes and gives; routes and description come from here."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from tools.fleet.console import (
+    comparing,
+    listing,
+    models,
+    one,
+    proving,
+    updating,
+    watching,
+    windows,
+    wishing,
+)
+from tools.fleet.console.answers import Refused
+from tools.fleet.console.guard import visit_of
+from tools.fleet.console.place import Endpoint, place_of
+from tools.fleet.store import Store
+
+ROOT = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, read."""
+
+    request: Request
+    store: Store
+    query: Any
+    """Of the operation's model."""
+    body: Any
+    now: int
+
+    @property
+    def url(self) -> str:
+        return place_of(self.request).pool.url
+
+    def path(self, name: str) -> str:
+        return str(self.request.path_params[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that can be asked for, or done."""
+
+    method: str
+    path: str
+    about: str
+    run: Callable[[Call], Any]
+    answer: type[BaseModel]
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+
+
+def endpoint(operation: Operation) -> Endpoint:
+    """Its route's."""
+
+    def answer(request: Request, store: Store) -> Response:
+        query = _read(operation.query, dict(request.query_params))
+        body = None
+        if operation.body is not None:
+            body = _read(operation.body, _parsed(visit_of(request.scope).body))
+        found = operation.run(Call(request, store, query, body, int(time.time())))
+        made = operation.answer.model_validate(found)
+        return JSONResponse(made.model_dump(mode="json"))
+
+    return answer
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refused(400, "The body is no JSON.") from None
+
+
+def _read(model: type[BaseModel] | None, given: Any) -> Any:
+    if model is None:
+        return None
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        said = "; ".join(
+            f"{'.'.join(map(str, each['loc']))[:64]}: {each['msg']}" for each in error.errors()[:5]
+        )
+        raise Refused(422, said) from None
+
+
+def _devices(call: Call) -> Any:
+    found = listing.find(call.store, listing.Wanted(**call.query.model_dump()))
+    return {"total": found.total, "pages": found.pages, "devices": found.rows}
+
+
+def _device(call: Call) -> Any:
+    found = one.facts(call.store, call.path("device"))
+    row = found.pop("row")
+    found.pop("meta")
+    known = models.DeviceFacts.model_fields.keys() - found.keys()
+    return {**found, **{name: row[name] for name in known}}
+
+
+def _windows(call: Call) -> Any:
+    device = one.device(call.store, call.path("device"))["device"]
+    return windows.series(call.store, call.url, device, call.query.figure, call.query.slot)
+
+
+def _alerts(call: Call) -> Any:
+    given = {name: str(value) for name, value in call.query.model_dump().items()}
+    found = watching.look(
+        call.store, watching.filters(given), call.query.page, call.now, past=call.query.past
+    )
+    return {"total": found.total, "alerts": [_only(models.AlertRow, e) for e in found.alerts]}
+
+
+def _only(model: type[BaseModel], found: Any) -> Any:
+    return {name: getattr(found, name) for name in model.model_fields}
+
+
+def _compare(call: Call) -> Any:
+    query = call.query
+    asked = comparing.Asked(query.rate, f"{query.first}", f"{query.second}", query.since,
+                            query.until, query.group, query.device)  # fmt: skip
+    found = comparing.answer(call.store, call.url, asked)
+    said = {name: getattr(found, name) for name in ("sentence", "told", "p", "days", "left_out")}
+    return {**said, "lines": comparing.lines(found)}
+
+
+def _settings(call: Call) -> Any:
+    found, counts = wishing.answers(call.store, call.query.device, call.query.group)
+    return {"counts": counts, "devices": found}
+
+
+def _wish(call: Call) -> Any:
+    wish, account = call.body, visit_of(call.request.scope).account
+    assert account is not None
+    value = "" if wish.value is None else json.dumps(wish.value)
+    said = wishing.set_one(call.store, account, wish.path, value, wish.device, wish.group, call.now)
+    return {"path": wish.path, "value": wish.value, "devices": said.get("devices", []),
+            "group": wish.group}  # fmt: skip
+
+
+def _rollouts(call: Call) -> Any:
+    return {"rollouts": updating.listed(call.store, call.now)}
+
+
+def _rollout(call: Call) -> Any:
+    return updating.state(call.store, call.path("rollout"), call.now)
+
+
+def _begin(call: Call) -> Any:
+    account = visit_of(call.request.scope).account
+    assert account is not None
+    return updating.begin(call.request, call.store, account, call.body.model_dump(), call.now)
+
+
+def _move(call: Call) -> Any:
+    account = visit_of(call.request.scope).account
+    assert account is not None
+    name = call.path("rollout")
+    status = updating.move(call.store, account, name, call.path("act"), call.now)
+    return {"rollout": name, "status": status}
+
+
+def _receipts(call: Call) -> Any:
+    found = proving.stored(call.store, call.path("device")[:64])
+    problems, notes = proving.told(found, found.examined)
+    return {
+        "device": found.device, "verdict": found.verdict, "summaries": found.summaries,
+        "problems": problems, "notes": notes,
+        "receipts": proving.rows(found.examined) if found.examined else [],
+    }  # fmt: skip
+
+
+OPERATIONS = (
+    Operation("GET", "/devices", "Devices, a page of them.", _devices, models.Devices,
+              models.DevicesQuery),
+    Operation("GET", "/devices/{device}", "All that is known of one.", _device,
+              models.DeviceFacts),
+    Operation("GET", "/devices/{device}/windows", "A figure, window by window, with intervals.",
+              _windows, models.Windows, models.WindowsQuery),
+    Operation("GET", "/alerts", "What is wrong, the most urgent first.", _alerts, models.Alerts,
+              models.AlertsQuery),
+    Operation("GET", "/compare", "Two contents compared, with intervals.", _compare,
+              models.Compared, models.CompareQuery),
+    Operation("GET", "/settings", "Who has what was wished, and who refused.", _settings,
+              models.Answers, models.SettingsQuery),
+    Operation("POST", "/settings", "Wish a setting for a device or a group.", _wish,
+              models.Wished, body=models.Wish),
+    Operation("GET", "/rollouts", "The newest fifty.", _rollouts, models.Rollouts),
+    Operation("POST", "/rollouts", "Start one.", _begin, models.Begun, body=models.NewRollout),
+    Operation("GET", "/rollouts/{rollout}", "How far it is.", _rollout, models.RolloutState),
+    Operation("POST", "/rollouts/{rollout}/{act}", "pause, resume or abort.", _move,
+              models.Moved),
+    Operation("GET", "/receipts/{device}", "A device's receipts against what is stored.",
+              _receipts, models.Receipts),
+)  # fmt: skip

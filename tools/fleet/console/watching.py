@@ -1,0 +1,81 @@
+"""Alerts: what is wrong, ranked; what was; somebody sees to it."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from tools.fleet import alerts
+from tools.fleet.console import acts, listing
+from tools.fleet.console.answers import Refused
+from tools.fleet.console.guard import visit_of
+from tools.fleet.console.pages import link, render
+from tools.fleet.console.place import place_of
+from tools.fleet.console.recent import Recent
+from tools.fleet.controller import lease
+from tools.fleet.store import Store
+
+SIZE = 50
+_WEEK = 7 * 86_400
+
+
+def filters(query: object) -> alerts.Filters:
+    """Of an address. Raises `ToolError` for a kind or severity that there is not."""
+    get = query.get  # type: ignore[attr-defined]
+    kind, severity = get("kind", "")[:64], get("severity", "")[:64]
+    return alerts.Filters(
+        device=get("device", "")[:64],
+        kinds=[kind] if kind else (),
+        severities=[severity] if severity else (),
+        group=get("group", "")[:64],
+        tag=get("tag", "")[:64],
+        version=get("version", "")[:64],
+    )
+
+
+def look(
+    store: Store, wanted: alerts.Filters, page: int, now: int, *, past: bool = False
+) -> alerts.Page:
+    """A page of alerts. `past`: those of the last week, ended or not. Raises `ToolError`."""
+    offset = (page - 1) * SIZE
+    if past:
+        return alerts.history(store, now, wanted, now - _WEEK, None, SIZE, offset)
+    return alerts.current(store, now, wanted, SIZE, offset)
+
+
+def page(request: Request, store: Store) -> Response:
+    """GET /alerts"""
+    query = request.query_params
+    number = listing.whole(query.get("page", "1"), 1, 100_000, 1)
+    past = query.get("past", "") == "1"
+    wanted = filters(query)
+    found, recent = look(store, wanted, number, int(time.time()), past=past), _recent(request)
+    return render(
+        request, "alerts.html", wanted=wanted, found=found, past=past, page=number,
+        pages=max(1, -(-found.total // SIZE)), counts=alerts.counts(store),
+        kinds=[each.name for each in alerts.KINDS], severities=alerts.SEVERITIES,
+        choices=recent.get("choices", lambda: listing.choices(store)),
+        states=recent.get("states", lambda: listing.states(store)),
+        watched=lease.holder(store, "alerts"),
+        kind=next(iter(wanted.kinds), ""), severity=next(iter(wanted.severities), ""),
+    )  # fmt: skip
+
+
+def _recent(request: Request) -> Recent:
+    return place_of(request).recent
+
+
+def acknowledge(request: Request, store: Store) -> Response:
+    """POST /alerts/{alert}"""
+    visit = visit_of(request.scope)
+    assert visit.account is not None
+    number = listing.whole(request.path_params["alert"], 0, 2**31, -1)
+    if number < 0:
+        raise Refused(404, "There is no such alert.")
+    now = int(time.time())
+    with store.transaction():
+        done = alerts.acknowledge(store, number, visit.account.name, now)
+        acts.note(store, visit.account, "acknowledged", f"{done.kind} of {done.device}", now)
+    return RedirectResponse(link("/alerts"), 303)
