@@ -6,6 +6,7 @@ Signatures: the formats' own specifications; ISO/IEC 14496-12 (`ftyp`), TIFF 6.0
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 HEAD = 4096
@@ -40,6 +41,7 @@ class Kind(NamedTuple):
 
 
 RAW = Kind("a camera's raw file", "Develop it, or save the camera's own picture, as JPEG", True)
+EMPTY = Kind("empty but for zeros, as a power cut leaves files", "Copy it again", False)
 TEXT = Kind("text", "Name a picture", False)
 _VIDEO = Kind("a video", "Use `fleeting replay` for videos", False)
 _SOUND = Kind("a sound file", "Use `fleeting listen` for sound", False)
@@ -99,6 +101,7 @@ _SIGNATURES: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"Rar!\x1a\x07", _ARCHIVE),
     (0, b"\xfd7zXZ\x00", _ARCHIVE),
     (0, b"\x28\xb5\x2f\xfd", _ARCHIVE),
+    (0, b"\x00\x05\x16\x07", Kind("a companion file of macOS", "Name the file beside it", False)),
     (0, b"\x7fELF", Kind("a program", "Name a picture", False)),
 )  # fmt: skip
 _RIFF = {b"AVI ": _VIDEO, b"WAVE": _SOUND, b"RMID": _SOUND}
@@ -112,8 +115,8 @@ _READ = (
     b"\0\0\0\x0cjP  \r\n",
 )
 """How pictures that are read here begin, beside those with brands."""
-_PORTABLE = (b"P1", b"P2", b"P3", b"Pf")
-"""Begin pictures whose header, or all of it, is text."""
+_PORTABLE = re.compile(rb"P[1-6f]\s*(\d|#)")
+"""Begins pictures whose header, or all of it, is text; a dark binary one may look like text."""
 
 
 def refused(head: bytes) -> Kind | None:
@@ -121,6 +124,8 @@ def refused(head: bytes) -> Kind | None:
 
     `head`: its first `HEAD` bytes, or all of a shorter file.
     """
+    if not head.strip(b"\0"):
+        return EMPTY
     for at, signature, kind in _SIGNATURES:
         if head.startswith(signature, at):
             return kind
@@ -132,7 +137,7 @@ def refused(head: bytes) -> Kind | None:
         return _VIDEO  # MPEG transport stream
     if head[:2] in (b"\xff\xfb", b"\xff\xf3", b"\xff\xf1", b"\xff\xf9"):
         return _SOUND
-    return None if head.startswith(_PORTABLE) else _text(head)
+    return None if _PORTABLE.match(head) else _text(head)
 
 
 def is_avif(head: bytes) -> bool:
