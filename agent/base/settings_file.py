@@ -51,9 +51,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML{_where(str(error))}.") from None
     except RecursionError:
-        raise ConfigError(
-            f"{path} holds sections within sections, too deep to be read. Correct it."
-        ) from None
+        raise ConfigError(f"{path} has sections within sections, too deep. Correct it.") from None
     except ValueError:  # Python's own limit
         raise ConfigError(f"{path} has a number of thousands of digits. Correct it.") from None
     if zero:

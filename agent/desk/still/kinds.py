@@ -41,7 +41,6 @@ class Kind(NamedTuple):
 
 
 RAW = Kind("a camera's raw file", "Develop it, or save the camera's own picture, as JPEG", True)
-EMPTY = Kind("empty but for zeros, as a power cut leaves files", "Copy it again", False)
 TEXT = Kind("text", "Name a picture", False)
 _VIDEO = Kind("a video", "Use `fleeting replay` for videos", False)
 _SOUND = Kind("a sound file", "Use `fleeting listen` for sound", False)
@@ -124,8 +123,6 @@ def refused(head: bytes) -> Kind | None:
 
     `head`: its first `HEAD` bytes, or all of a shorter file.
     """
-    if not head.strip(b"\0"):
-        return EMPTY
     for at, signature, kind in _SIGNATURES:
         if head.startswith(signature, at):
             return kind

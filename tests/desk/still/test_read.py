@@ -495,7 +495,7 @@ def tiff_with(tags: dict[int, Any]) -> bytes:
         ("a.jpg", b"\x01\x80" * 2500, "not read here, or damaged at its start"),
         ("a.jpg", b"\xff\xd8\xff\xe0", "damaged"),
         ("a.jpg", b"", "is empty"),
-        ("a.jpg", bytes(5000), "empty but for zeros"),
+        ("a.jpg", bytes(5000), "holds nothing but zeros"),
     ],
 )  # fmt: skip
 def test_what_is_not_read_is_refused_with_the_remedy(
@@ -513,8 +513,8 @@ def test_what_is_not_read_is_refused_with_the_remedy(
         ("notes.txt", b"boxes: 3\n"), ("a.csv", "Größe;Name\n".encode()),
         ("a.mkv", b"\x1a\x45\xdf\xa3" + bytes(99)), ("a.avi", b"RIFF\0\0\0\0AVI LIST" + bytes(99)),
         ("a.ts", (b"\x47" + bytes(187)) * 3), ("a.wav", b"RIFF\0\0\0\0WAVEfmt "),
-        ("a.zip", b"PK\3\4" + bytes(90)), ("._a.jpg", b"\0\5\x16\7\0\2\0\0Mac OS X"),
-        ("a.bin", bytes(5000)), ("a.npy", b"\x93NUMPY\1\0" + bytes(90)),
+        ("a.zip", b"PK\3\4" + bytes(90)), ("._a", b"\0\5\x16\7\0\2\0\0Mac OS X"),
+        ("a.npy", b"\x93NUMPY\1\0" + bytes(90)),
     ],
 )  # fmt: skip
 def test_other_files_are_no_pictures(put: Put, name: str, data: bytes) -> None:
