@@ -241,10 +241,10 @@ def test_a_turn_in_the_stream_holds_for_the_pictures_after_it(
     tmp_path: Path, said: str, expected: tuple[int, ...]
 ) -> None:
     """H.264 states its display orientation with key frames only."""
-    options = {"g": "4", "bf": "0", "x264-params": "qp=10"}
-    plain = film(tmp_path / "a.ts", "libx264", [quarters()] * 8, options=options)
+    options = {"g": "50", "bf": "0", "x264-params": "qp=10"}
+    plain = film(tmp_path / "a.mkv", "libx264", [quarters()] * 8, options=options)
     filters = f"h264_metadata=display_orientation=insert:{said}"
-    source = VideoFile(copied(tmp_path / "b.ts", plain, filters=filters))
+    source = VideoFile(copied(tmp_path / "b.mkv", plain, filters=filters))
     frames = list(source)
     assert len(frames) == 8
     assert source.flags == set()
