@@ -205,6 +205,29 @@ def test_video_coded_in_fields(tmp_path: Path) -> None:
         assert abs(float(place.mean()) - (31.5 + 4 * n)) < 1.5
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "said"),
+    [
+        ("a.mov", "mjpeg", b"fiel\2\1"),
+        ("a.mkv", "libvpx-vp9", b"\x9a\x81\x01"),  # Matroska's FlagInterlaced
+    ],
+)
+def test_what_only_the_container_calls_interlaced_stays(
+    tmp_path: Path, name: str, codec: str, said: bytes
+) -> None:
+    """As docs/formats.md says: FFmpeg does not hand on what the container says of fields."""
+    options = {"field_order": "tt"} | ({"cpu-used": "8", "crf": "10"} if name == "a.mkv" else {})
+    pictures = [quarters()] * 4
+    pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    path = film(tmp_path / name, codec, pictures, options=options, pix_fmt=pix_fmt)
+    assert said in path.read_bytes()
+    source = VideoFile(path)
+    assert source.fps_nominal == pytest.approx(25)
+    frames = list(source)
+    assert len(frames) == 4
+    np.testing.assert_allclose(seen(frames[0].luma), LEVELS, atol=3)
+
+
 def test_progressive_video_is_not_doubled(tmp_path: Path) -> None:
     source = VideoFile(film(tmp_path / "a.mpg", "mpeg2video", [quarters()] * 5))
     assert source.fps_nominal == pytest.approx(25)
