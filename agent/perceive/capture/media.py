@@ -158,8 +158,14 @@ class MediaBytes:
         self._file = io.FileIO(descriptor, "rb")
         ending = path.suffix.lower()
         self.name = "file" + (ending if ending[1:].isascii() and ending[1:].isalnum() else "")
-        self.head = self._file.read(128) or b""
-        """First bytes."""
+        try:
+            self.head = self._file.read(128) or b""
+            """First bytes."""
+        except OSError as error:
+            self._file.close()
+            raise CaptureError(
+                f"{shown} cannot be read: {error.strerror}. Check the disk, or copy it again."
+            ) from None
         self._file.seek(0)
         self.failure: OSError | None = None
         """Why the disk gave nothing."""
