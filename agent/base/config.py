@@ -366,10 +366,14 @@ def remote_fields() -> dict[str, FieldInfo]:
     return dict(sorted(marked.items()))
 
 
+_MOST_PROBLEMS = 20
+"""That one message names."""
+
+
 def parse(data: dict[str, Any], origin: str) -> AgentConfig:
     """Validate a nested mapping; `origin` names it in errors.
 
-    Raises `ConfigError` naming every offending key.
+    Raises `ConfigError` naming the offending keys.
     """
     try:
         return AgentConfig.model_validate(data)
@@ -380,7 +384,10 @@ def parse(data: dict[str, Any], origin: str) -> AgentConfig:
             if isinstance(each, Section)
         }
         others = AgentConfig.model_fields.keys() - sections
-        problems = "; ".join(explain(each, sections, others) for each in error.errors())
+        found = error.errors()
+        problems = "; ".join(explain(each, sections, others) for each in found[:_MOST_PROBLEMS])
+        if len(found) > _MOST_PROBLEMS:
+            problems += f"; and {len(found) - _MOST_PROBLEMS} more"
         raise ConfigError(
             f"{origin} cannot be used: {problems}. "
             "Correct it; `fleeting config show` prints every key with its default."

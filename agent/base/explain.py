@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Mapping, Set
 
 from pydantic_core import ErrorDetails
@@ -10,12 +11,15 @@ from pydantic_core import ErrorDetails
 _REMOVED = {
     "privacy.engine": "is gone: noise always comes from the built-in sampler; remove the key",
 }
+_LONGEST = 100
+"""Characters of a key that are repeated."""
 
 
 def explain(error: ErrorDetails, sections: Mapping[str, Set[str]], others: Set[str]) -> str:
     """One validation error as a sentence without its full stop. `sections`: the keys of each;
     `others`: keys outside of them."""
     path, kind, value = ".".join(map(str, error["loc"])), error["type"], error["input"]
+    got = reprlib.repr(value)
     if path in _REMOVED:
         return f"{path} {_REMOVED[path]}"
     if kind == "extra_forbidden":
@@ -24,14 +28,14 @@ def explain(error: ErrorDetails, sections: Mapping[str, Set[str]], others: Set[s
     elif kind == "value_error":
         advice = error["msg"].removeprefix("Value error, ")  # a sentence of ours
     elif kind == "tuple_type":
-        advice = f"is a list; write it in brackets (got {value!r})"
+        advice = f"is a list; write it in brackets (got {got})"
     elif kind in ("model_type", "model_attributes_type"):
         advice = f"is a section; write [{path}] and its keys below"
     elif isinstance(value, str) and kind in ("float_type", "int_type"):
-        advice = f"{value!r} is text; give a plain number in the documented unit (seconds, pixels)"
+        advice = f"{got} is text; give a plain number in the documented unit (seconds, pixels)"
     else:
-        advice = f"{error['msg']} (got {value!r})"
-    return f"{path or 'file'}: {advice}"
+        advice = f"{error['msg']} (got {got})"
+    return f"{path[:_LONGEST] or 'file'}: {advice}"
 
 
 def _near_miss(

@@ -73,6 +73,14 @@ def read_regular_file(path: Path, max_bytes: int) -> bytes:
         os.close(number)
 
 
+def refuse_endless(path: Path) -> None:
+    """Raises `OSError` where a path leads to a pipe, which would be waited for, or to a device,
+    which may never end."""
+    kind = path.stat().st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # opening a folder fails by itself
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file")
+
+
 def read_secret(path: Path, what: str, max_bytes: int, *, roots_group: bool = False) -> bytes:
     """A regular file that nobody but its owner may read, as OpenSSH demands of its keys.
 

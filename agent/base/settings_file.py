@@ -46,9 +46,24 @@ def read_toml(path: Path) -> dict[str, Any]:
     if len(data) > _MAX_BYTES:
         raise ConfigError(f"{path} is larger than 1 MB. Name a file of settings.")
     try:
-        return tomllib.loads(_text(data, path) + "\n")  # so that errors at the end have a line
+        found = tomllib.loads(_text(data, path) + "\n")  # so that errors at the end have a line
+        zero = _has_zero(found)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML{_where(str(error))}.") from None
+    except RecursionError:
+        raise ConfigError(f"{path} has sections within sections, too deep. Correct it.") from None
+    except ValueError:  # Python's own limit
+        raise ConfigError(f"{path} has a number of thousands of digits. Correct it.") from None
+    if zero:
+        raise ConfigError(f"{path} has a text with a zero in it (\\u0000). Remove that.")
+    return found
+
+
+def _has_zero(value: object) -> bool:
+    """Whether a text within holds the one character that no name of a file can have."""
+    if isinstance(value, dict):
+        return any(map(_has_zero, (*value, *value.values())))
+    return any(map(_has_zero, value)) if isinstance(value, list) else "\0" in str(value)
 
 
 def _bytes(path: Path) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.files import write_atomically
+from agent.base.files import refuse_endless, write_atomically
 from tests.fakes import full_disk
 
 
@@ -62,3 +62,12 @@ def test_a_file_system_without_fsync_of_folders_is_no_failure(
     monkeypatch.setattr(os, "fsync", fsync)
     write_atomically(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_pipes_and_devices_are_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    refuse_endless(tmp_path / "file")
+    for each in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(OSError, match="a pipe or a device"):
+            refuse_endless(each)

@@ -79,6 +79,27 @@ def test_what_cannot_be_a_settings_file_is_refused(tmp_path: Path) -> None:
         load(put(tmp_path, b"#" * 1_000_001))
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a = " + "[" * 50_000, "too deep"),
+        (".".join("a" * 5_000) + " = 1", "too deep"),
+        ("[source]\nfps = " + "9" * 5_000, "thousands of digits"),
+        ('[store]\noutbox = "a\\u0000b"', "a text with a zero in it"),
+        ("\n".join(f"k{n} = 1" for n in range(100)), "k19: unknown key; and 80 more"),
+        ("[source]\nfps = 9" + "0" * 400, r"\(got 90*\.\.\.0*\)"),
+        ("k" * 9_000 + " = 1", "cannot be used: k{100}: unknown key"),
+    ],
+)
+def test_what_no_person_wrote_is_refused_in_a_few_words(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    path = put(tmp_path, text.encode())
+    with pytest.raises(ConfigError, match=says) as caught:
+        load(path)
+    assert len(str(caught.value)) < 1000
+
+
 def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     pipe = tmp_path / "a.toml"
     os.mkfifo(pipe)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from agent.base.files import refuse_endless
 from agent.base.names import one_line
 from agent.desk.coding import boris, elan, table
 from agent.desk.coding.event import CodingError, Event
@@ -46,6 +47,7 @@ def read_events(path: Path, fps: float | None = None) -> list[Event]:
     `CodingError`."""
     form = format_of(path)
     try:
+        refuse_endless(path)
         if path.stat().st_size > _MOST:
             raise CodingError(f"{one_line(path)} has more than {_MOST // 1_000_000} MB.")
         data = path.read_bytes()

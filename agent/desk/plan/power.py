@@ -80,8 +80,10 @@ class Question:
             raise ConfigError(f"{self.rate.name} is no share of the visits; choose attention.")
         if not 0 < self.visits <= 100_000 or not 0 < self.hours <= 24:
             raise ConfigError("--visits and --hours must be positive, and a day has 24 hours.")
-        if self.contents < 2 or self.contents > 64 or self.devices < 1 or self.spread <= 0:
-            raise ConfigError("--contents is 2 to 64, --devices 1 or more, --spread above 0.")
+        if self.contents < 2 or self.contents > 64 or self.devices < 1:
+            raise ConfigError("--contents is 2 to 64, --devices 1 or more.")
+        if not 0 < self.spread <= 1000:
+            raise ConfigError("--spread is above 0, and 1000 at most.")
 
 
 @dataclass(frozen=True, slots=True)

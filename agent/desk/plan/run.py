@@ -35,7 +35,7 @@ def run(args: argparse.Namespace, path: Path | None) -> int:
         raise ConfigError(f"{args.rate!a} is no rate; choose one of {shares}.")
     given = {name: getattr(args, name) for name in QUESTION}
     given["rate"] = RATES[args.rate]
-    given["hours"] = args.hours or _OPEN / max(1, args.contents)
+    given["hours"] = _OPEN / max(1, args.contents) if args.hours is None else args.hours
     asked = Question(**given)
     found = plan(asked, rules)
     others = lengths(asked, rules, PROFILES[rules.name].min_window)
@@ -60,7 +60,8 @@ def _policy(
 ) -> Policy:
     if name is not None and name not in get_args(PolicyName):
         raise ConfigError(f"{name!a} is no policy; there are {', '.join(get_args(PolicyName))}.")
-    given = {key: value for key, value in (("window", window), ("epsilon", epsilon)) if value}
+    asked = (("window", window), ("epsilon", epsilon))
+    given = {key: value for key, value in asked if value is not None}
     if name is None and config is not None:
         privacy = config.privacy.model_copy(update=given)
         return resolve(config.model_copy(update={"privacy": privacy}), live=False)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from agent.base.files import refuse_endless
 from agent.base.names import one_line
 from agent.desk.spot.track import BLOCK, Block, TrackError, TrackFile
 
@@ -76,6 +77,7 @@ class TableTrack:
     def _rows(self) -> Iterator[tuple[int, dict[str, str]]]:
         """Line numbers and cells by column."""
         try:
+            refuse_endless(self.path)
             with self.path.open(newline="", encoding="utf-8-sig") as file:
                 reader = csv.reader(file)
                 names = [name.strip() for name in next(reader, [])]

@@ -15,6 +15,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from agent.base.errors import AgentError
+from agent.base.files import refuse_endless
 from agent.base.types import Float
 
 BLOCK = 4096
@@ -92,6 +93,7 @@ class TrackFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            refuse_endless(path)
             self._zip = zipfile.ZipFile(path)
         except OSError as error:
             raise TrackError(f"{path} cannot be read: {error.strerror}. Check the path.") from None

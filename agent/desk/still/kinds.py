@@ -6,6 +6,7 @@ Signatures: the formats' own specifications; ISO/IEC 14496-12 (`ftyp`), TIFF 6.0
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 HEAD = 4096
@@ -99,6 +100,7 @@ _SIGNATURES: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"Rar!\x1a\x07", _ARCHIVE),
     (0, b"\xfd7zXZ\x00", _ARCHIVE),
     (0, b"\x28\xb5\x2f\xfd", _ARCHIVE),
+    (0, b"\x00\x05\x16\x07", Kind("a companion file of macOS", "Name the file beside it", False)),
     (0, b"\x7fELF", Kind("a program", "Name a picture", False)),
 )  # fmt: skip
 _RIFF = {b"AVI ": _VIDEO, b"WAVE": _SOUND, b"RMID": _SOUND}
@@ -112,8 +114,8 @@ _READ = (
     b"\0\0\0\x0cjP  \r\n",
 )
 """How pictures that are read here begin, beside those with brands."""
-_PORTABLE = (b"P1", b"P2", b"P3", b"Pf")
-"""Begin pictures whose header, or all of it, is text."""
+_PORTABLE = re.compile(rb"P[1-6f]\s*(\d|#)")
+"""Begins pictures whose header, or all of it, is text; a dark binary one may look like text."""
 
 
 def refused(head: bytes) -> Kind | None:
@@ -132,7 +134,7 @@ def refused(head: bytes) -> Kind | None:
         return _VIDEO  # MPEG transport stream
     if head[:2] in (b"\xff\xfb", b"\xff\xf3", b"\xff\xf1", b"\xff\xf9"):
         return _SOUND
-    return None if head.startswith(_PORTABLE) else _text(head)
+    return None if _PORTABLE.match(head) else _text(head)
 
 
 def is_avif(head: bytes) -> bool:

@@ -88,6 +88,10 @@ def read_still(path: Path) -> Still:
     with _opened(path, name) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of broken metadata
         head = file.read(kinds.HEAD)
+        if not head.strip(b"\0"):
+            raise CaptureError(
+                f"{name} holds nothing but zeros, as a power cut leaves files. Copy it again."
+            )
         _refuse_others(head, path, name)
         try:
             return _decode(file, head, path)

@@ -50,6 +50,8 @@ _FILLING = b"\0\xff"
 _EMPTY_TAIL = 1 << 26
 """Bytes: recorders that reserve their files leave gigabytes of filling where the power failed, in
 which FFmpeg looks for the next packet. Black pictures without compression are smaller."""
+_NEVER_SEARCHED = ("mov", "wav", "w64", "aiff", "au", "caf")
+"""Demuxers that know where each packet is; silence there is a run of zeros of any length."""
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"[playlist]", b"v=0", b"[Reference]")
 
 
@@ -63,7 +65,7 @@ def open_media(path: Path, what: str, convert: str) -> tuple[Any, MediaBytes]:
         raise CaptureError(
             "PyAV, which decodes video and sound, is not installed. Run `pip install av`."
         ) from None
-    file = MediaBytes(path, _EMPTY_TAIL if what == "video" else None)
+    file = MediaBytes(path)
     if not file.head:
         file.close()
         raise CaptureError(f"{printable(path)} is empty. Copy or record it again.")
@@ -82,6 +84,7 @@ def open_media(path: Path, what: str, convert: str) -> tuple[Any, MediaBytes]:
         why = _why_not(path, file, what, convert, None)
         file.close()
         raise CaptureError(why)
+    file.ends_in_filling = container.format.name.split(",")[0] not in _NEVER_SEARCHED
     return container, file
 
 
@@ -134,9 +137,8 @@ class MediaBytes:
     """A regular file as FFmpeg reads it. Its name says no more than the ending, which FFmpeg knows
     bare streams by."""
 
-    def __init__(self, path: Path, empty_tail: int | None = None) -> None:
-        """`empty_tail`: as many bytes of `_FILLING` one after the other are the end. Raises
-        `CaptureError`."""
+    def __init__(self, path: Path) -> None:
+        """Raises `CaptureError`."""
         shown = printable(path)
         try:
             # a pipe would block here, a device could do anything
@@ -156,19 +158,26 @@ class MediaBytes:
         self._file = io.FileIO(descriptor, "rb")
         ending = path.suffix.lower()
         self.name = "file" + (ending if ending[1:].isascii() and ending[1:].isalnum() else "")
-        self.head = self._file.read(128) or b""
-        """First bytes."""
+        try:
+            self.head = self._file.read(128) or b""
+            """First bytes."""
+        except OSError as error:
+            self._file.close()
+            raise CaptureError(
+                f"{shown} cannot be read: {error.strerror}. Check the disk, or copy it again."
+            ) from None
         self._file.seek(0)
         self.failure: OSError | None = None
         """Why the disk gave nothing."""
-        self._empty_tail = empty_tail
+        self.ends_in_filling = True
+        """Whether `_EMPTY_TAIL` bytes of filling are the end."""
         self._filling = range(0)
         """Where the newest bytes of `_FILLING` stand that were read."""
 
     def read(self, size: int) -> bytes:
         place, filling = self._file.tell(), self._filling
         beside = filling.start <= place <= filling.stop
-        if self._empty_tail is not None and beside and len(filling) >= self._empty_tail:
+        if self.ends_in_filling and beside and len(filling) >= _EMPTY_TAIL:
             return b""
         try:
             found = self._file.read(size) or b""

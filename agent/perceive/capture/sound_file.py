@@ -18,6 +18,8 @@ BLOCK = SOUND_RATE // 10
 """Samples of every stretch but the last."""
 _GAP = 0.1
 """Seconds between a timestamp and the samples so far from which the sound continues there."""
+_MOST_CHANNELS = 64
+"""That FFmpeg converts."""
 _MAX_STEP = 24 * 3600.0
 """Seconds; a timestamp that jumps further ahead is wrong."""
 
@@ -150,9 +152,12 @@ class SoundFile:
 def _open(path: Path) -> tuple[Any, Any, MediaBytes]:
     """The file, its sound, and what it is read from. Raises `CaptureError`."""
     container, file = open_media(path, "sound or video file", "WAV or FLAC")
+    why = "holds no sound that can be decoded. Name another file."
     for stream in container.streams.audio:
         if stream.codec_context is not None and stream.rate:
-            return container, stream, file
+            if stream.layout.nb_channels <= _MOST_CHANNELS:
+                return container, stream, file
+            why = f"has more than {_MOST_CHANNELS} channels. Save one of them, or their mean."
     container.close()
     file.close()
-    raise CaptureError(f"{printable(path)} holds no sound that can be decoded. Name another file.")
+    raise CaptureError(f"{printable(path)} {why}")

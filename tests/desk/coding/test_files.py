@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -160,6 +161,12 @@ def test_an_unknown_ending_and_a_missing_file_are_named(tmp_path: Path) -> None:
         read_events(tmp_path / "codes.xlsx")
     with pytest.raises(CodingError, match="No such file"):
         read_events(tmp_path / "codes.eaf")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(CodingError, match="it is a pipe or a device, not a file"):
+        read_events(tmp_path / "a.csv")
 
 
 def test_a_bomb_of_entities_is_refused() -> None:

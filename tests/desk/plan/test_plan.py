@@ -105,7 +105,8 @@ def test_the_curve_passes_through_the_plan() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [("difference", 0.0), ("difference", 0.8), ("share", 1.0), ("power", 0.4), ("level", 1.0),
-     ("visits", 0.0), ("hours", 25.0), ("contents", 1), ("devices", 0), ("spread", 0.0),
+     ("visits", 0.0), ("hours", 0.0), ("hours", 25.0), ("contents", 1), ("devices", 0),
+     ("spread", 0.0), ("spread", float("nan")), ("spread", float("inf")),
      ("rate", RATES["valence"])],
 )  # fmt: skip
 def test_senseless_questions_are_refused(field: str, value: object) -> None:

@@ -309,6 +309,10 @@ def test_portable_maps_and_white_as_zero(put: Put) -> None:
         (b"Pf\n64 48\n-1.0\n", (SCENE[::-1].astype("<f4") / 255).tobytes()),
     ):
         assert_scene(read_still(put(head + data)), 2.0)
+    # dark enough for its bytes to be letters
+    dark = np.full((48, 64), 97, np.uint8)
+    assert (read_still(put(b"P5 64 48 255\n" + dark.tobytes())).luma == 97).all()
+    assert (read_still(put(b"P6\n64 48\n255\n" + dark.tobytes() * 3)).luma == 97).all()
     negative = (65535 - SCENE.astype(np.uint16) * 257).astype(np.uint16)
     assert_scene(read_still(put(coded(negative, "TIFF", tiffinfo={262: 0}))), 1.0)
 
@@ -491,6 +495,7 @@ def tiff_with(tags: dict[int, Any]) -> bytes:
         ("a.jpg", b"\x01\x80" * 2500, "not read here, or damaged at its start"),
         ("a.jpg", b"\xff\xd8\xff\xe0", "damaged"),
         ("a.jpg", b"", "is empty"),
+        ("a.jpg", bytes(5000), "holds nothing but zeros"),
     ],
 )  # fmt: skip
 def test_what_is_not_read_is_refused_with_the_remedy(
@@ -508,7 +513,8 @@ def test_what_is_not_read_is_refused_with_the_remedy(
         ("notes.txt", b"boxes: 3\n"), ("a.csv", "Größe;Name\n".encode()),
         ("a.mkv", b"\x1a\x45\xdf\xa3" + bytes(99)), ("a.avi", b"RIFF\0\0\0\0AVI LIST" + bytes(99)),
         ("a.ts", (b"\x47" + bytes(187)) * 3), ("a.wav", b"RIFF\0\0\0\0WAVEfmt "),
-        ("a.zip", b"PK\3\4" + bytes(90)), ("a.npy", b"\x93NUMPY\1\0" + bytes(90)),
+        ("a.zip", b"PK\3\4" + bytes(90)), ("._a", b"\0\5\x16\7\0\2\0\0Mac OS X"),
+        ("a.npy", b"\x93NUMPY\1\0" + bytes(90)),
     ],
 )  # fmt: skip
 def test_other_files_are_no_pictures(put: Put, name: str, data: bytes) -> None:

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from agent.base.errors import CaptureError
+from agent.perceive.capture import media
 from agent.perceive.capture.media import MediaBytes, printable
 from agent.perceive.capture.sound_file import SoundFile
 from agent.perceive.capture.video_file import VideoFile
@@ -47,6 +48,34 @@ def test_a_name_is_only_a_name(tmp_path: Path, small: bytes, name: bytes) -> Non
     with pytest.raises(CaptureError) as caught:
         VideoFile(path.with_name(path.name + "-"))
     str(caught.value).encode()
+
+
+@pytest.mark.parametrize("ending", ["mkv", "avi", "ts", "mp4"])
+@pytest.mark.parametrize("filling", [b"\0", b"\xff"])
+def test_reserved_space_behind_a_film_is_not_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, filling: bytes
+) -> None:
+    path = film(tmp_path / f"a.{ending}", "mpeg4", [quarters()] * 5)
+    with path.open("ab") as file:
+        file.write(filling * 8_000_000)
+    monkeypatch.setattr(media, "_EMPTY_TAIL", 1 << 17)
+    read: list[int] = []
+    plain = MediaBytes.read
+
+    def counted(self: MediaBytes, size: int) -> bytes:
+        found = plain(self, size)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(MediaBytes, "read", counted)
+    assert len(list(VideoFile(path))) == 5
+    assert sum(read) < 4_000_000
+
+
+def test_a_file_of_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(bytes(100_000))
+    with pytest.raises(CaptureError, match="holds nothing, as a power cut leaves files"):
+        VideoFile(tmp_path / "a.mp4")
 
 
 def test_a_title_may_be_in_any_encoding(tmp_path: Path, small: bytes) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 from PIL import Image
 
 from agent.base.errors import CaptureError
@@ -204,10 +205,82 @@ def test_video_coded_in_fields(tmp_path: Path) -> None:
         assert abs(float(place.mean()) - (31.5 + 4 * n)) < 1.5
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "said"),
+    [
+        ("a.mov", "mjpeg", b"fiel\2\1"),
+        ("a.mkv", "libvpx-vp9", b"\x9a\x81\x01"),  # Matroska's FlagInterlaced
+    ],
+)
+def test_what_only_the_container_calls_interlaced_stays(
+    tmp_path: Path, name: str, codec: str, said: bytes
+) -> None:
+    """As docs/formats.md says: FFmpeg does not hand on what the container says of fields."""
+    options = {"field_order": "tt"} | ({"cpu-used": "8", "crf": "10"} if name == "a.mkv" else {})
+    pictures = [quarters()] * 4
+    pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    path = film(tmp_path / name, codec, pictures, options=options, pix_fmt=pix_fmt)
+    assert said in path.read_bytes()
+    source = VideoFile(path)
+    assert source.fps_nominal == pytest.approx(25)
+    frames = list(source)
+    assert len(frames) == 4
+    np.testing.assert_allclose(seen(frames[0].luma), LEVELS, atol=3)
+
+
 def test_progressive_video_is_not_doubled(tmp_path: Path) -> None:
     source = VideoFile(film(tmp_path / "a.mpg", "mpeg2video", [quarters()] * 5))
     assert source.fps_nominal == pytest.approx(25)
     assert len(list(source)) == 5
+
+
+def copied(path: Path, source: Path, *, filters: str = "", shared: int = 1) -> Path:
+    """The packets of a film, through a bitstream filter, each `shared` with one timestamp."""
+    with av.open(str(source)) as old, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(old.streams.video[0])
+        step = round(1 / (25 * old.streams.video[0].time_base))
+        through = BitStreamFilterContext(filters, old.streams.video[0]) if filters else None
+        number = 0
+        for packet in old.demux(video=0):
+            for each in through.filter(packet) if through else [packet]:
+                if each.size:
+                    if shared > 1:
+                        each.pts = each.dts = number // shared * shared * step
+                    number += 1
+                    each.stream = stream
+                    out.mux(each)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("rotate=90", (LEVELS[1], LEVELS[3], LEVELS[0], LEVELS[2])),
+        ("flip=horizontal", (LEVELS[1], LEVELS[0], LEVELS[3], LEVELS[2])),
+        ("flip=vertical", (LEVELS[2], LEVELS[3], LEVELS[0], LEVELS[1])),
+    ],
+)
+def test_a_turn_in_the_stream_holds_for_the_pictures_after_it(
+    tmp_path: Path, said: str, expected: tuple[int, ...]
+) -> None:
+    """H.264 states its display orientation with key frames only."""
+    options = {"g": "50", "bf": "0", "x264-params": "qp=10"}
+    plain = film(tmp_path / "a.mkv", "libx264", [quarters()] * 8, options=options)
+    filters = f"h264_metadata=display_orientation=insert:{said}"
+    source = VideoFile(copied(tmp_path / "b.mkv", plain, filters=filters))
+    frames = list(source)
+    assert len(frames) == 8
+    assert source.flags == set()
+    for frame in frames:
+        np.testing.assert_allclose(seen(frame.luma), expected, atol=3)
+
+
+def test_pictures_that_share_a_timestamp_are_spread_out(tmp_path: Path) -> None:
+    plain = film(tmp_path / "a.mkv", "ffv1", [quarters()] * 12)
+    source = VideoFile(copied(tmp_path / "b.mkv", plain, shared=2))
+    assert source.fps_nominal == pytest.approx(25, rel=0.01)
+    np.testing.assert_allclose([f.time for f in source], np.arange(12) / 25, atol=0.002)
+    assert source.flags == {"bad_timestamps"}
 
 
 def with_cover(path: Path, sound_only: bool) -> Path:

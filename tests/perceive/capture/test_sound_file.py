@@ -12,6 +12,7 @@ import pytest
 
 from agent.base.errors import CaptureError
 from agent.base.types import SOUND_RATE
+from agent.perceive.capture import media
 from agent.perceive.capture.sound_file import SoundFile
 
 FOREVER = 1e9
@@ -113,6 +114,19 @@ def test_a_video_without_sound_and_files_that_are_none_are_named(tmp_path: Path)
     ):
         with pytest.raises(CaptureError, match=said):
             SoundFile(path)
+
+
+def test_more_channels_than_can_be_mixed_are_refused(tmp_path: Path) -> None:
+    sound = tone(0.1, 8000)
+    assert len(whole(SoundFile(write_wav(tmp_path / "a.wav", sound, 8000, 64)))) > 1000
+    with pytest.raises(CaptureError, match=r"more than 64 channels\. Save one of them"):
+        SoundFile(write_wav(tmp_path / "b.wav", sound, 8000, 65))
+
+
+def test_silence_of_any_length_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media, "_EMPTY_TAIL", 1 << 12)
+    sound = np.concatenate([np.zeros(100_000, np.float32), tone(1, 16000)])
+    assert len(whole(SoundFile(write_wav(tmp_path / "a.wav", sound, 16000)))) == 116_000
 
 
 def test_a_file_that_was_cut_short_gives_what_is_left(tmp_path: Path) -> None:
