@@ -57,7 +57,7 @@ def _times(store: Store, alerts: Alerts, now: int) -> dict[str, float]:
     found = {}
     for source in SOURCES:
         began = time.perf_counter()
-        source.look(store, now)
+        source.look(store, now, lambda: None)
         found["+".join(source.kinds)] = round(time.perf_counter() - began, 2)
     began = time.perf_counter()
     alerts.look()
