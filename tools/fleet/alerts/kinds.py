@@ -77,8 +77,8 @@ KINDS: tuple[Kind, ...] = (
         "camera", "critical", 5 * MINUTE, 30 * MINUTE,
         "The camera gives no usable picture ({state}).",
         "Check its cable, its power, and what stands before it; then `fleeting aim` on the device.",
-        "its health says `stalled`, or an event of the last day that it stalled, is frozen or green; "
-        "warning: an event of the last 6 hours that it is black or covered",
+        "its health says `stalled`, or an event of the last day that it stalled, is frozen or "
+        "green; warning: an event of the last 6 hours that it is black or covered",
         "it restarted or its health says `running` after that; black or covered: 6 hours passed",
     ),
     Kind(
@@ -176,8 +176,8 @@ KINDS: tuple[Kind, ...] = (
         "{low} to {high}).",
         "Was it a holiday, or is the camera turned, dirty or blocked? `fleeting aim` on the "
         "device.",
-        "24 hours, 3 days or 7 have less than half the visits of the same hours 1 to 8 weeks before "
-        "(4 at least), which noise and differing weeks explain once in 100,000 looks",
+        "24 hours, 3 days or 7 have less than half the visits of the same hours 1 to 8 weeks "
+        "before (4 at least), which noise and differing weeks explain once in 100,000 looks",
         "they have three quarters of them, or chance explains them",
         "{devices} of {of} devices have fewer visits than usual from the same day on: a holiday?",
         every=HOUR,
