@@ -26,6 +26,8 @@ WEEKDAYS = np.array([1.0, 0.9, 0.9, 1.0, 1.2, 1.5, 0.5])
 YEAR = 364
 """Days."""
 _WEEK = 7 * 24
+_LOOKED_UP = 128
+"""Windows that wait; of more the threshold is taken for the same: only an empty shop has them."""
 _WITHHELD_YEARS = 20
 """At most: those are judged once a day, each by itself."""
 
@@ -118,6 +120,7 @@ def run(
     told, noises = np.zeros_like(held), np.zeros_like(held)
     pending, waiting = np.zeros(years), np.zeros(years, np.int64)
     today = np.ones(years)
+    needed = thresholds(rules)
     for hour in range(hours):
         day, now = divmod(hour, 24)
         if now == 0 and place.differ:
@@ -132,7 +135,7 @@ def run(
                 p = 1 - math.exp(-1 / b)
                 pending += rng.geometric(p, years) - rng.geometric(p, years)
             waiting += 1
-            ready = pending >= thresholds(rules, int(waiting.max()))[waiting]
+            ready = pending >= needed[np.minimum(waiting, _LOOKED_UP)]
             told[:, hour + 1] += np.where(ready, pending, 0).astype(np.int64)
             noises[:, hour + 1] += np.where(ready, waiting, 0)
             held[:, hour + 1] += ~ready
@@ -141,14 +144,15 @@ def run(
     return Hours(per_hour, held.cumsum(1), told.cumsum(1), variance)
 
 
-@lru_cache(maxsize=1024)
-def thresholds(rules: Rules, most: int) -> np.ndarray:
-    """Noised visits from which so many waiting windows are published, int64[most + 1], of a slot
-    that has published before."""
+@lru_cache(maxsize=16)
+def thresholds(rules: Rules) -> np.ndarray:
+    """Noised visits from which so many waiting windows are published, int64[`_LOOKED_UP` + 1], of a
+    slot that has published before."""
     rule = PublishingRule(rules.as_policy())
     rule.threshold(0, 1, 2)
     rule.published(0)
-    return np.array([0] + [max(rules.k, rule.threshold(0, n, 2)) for n in range(1, most + 1)])
+    numbers = range(1, _LOOKED_UP + 1)
+    return np.array([0, *(max(rules.k, rule.threshold(0, n, 2)) for n in numbers)])
 
 
 def _suspects(made: Hours, end: int) -> np.ndarray:
@@ -208,7 +212,7 @@ def _withheld(made: Hours, year: int, rules: Rules, days: int) -> int:
     return raised
 
 
-def measure(years: int, seed: int, left: float, after: int = 14) -> Iterator[dict[str, object]]:
+def measure(years: int, seed: int, left: float, after: int = 7) -> Iterator[dict[str, object]]:
     """One row a place: a year of each device without a change, then what is left after one."""
     for place in PLACES:
         found = simulate(place, years, seed, left, YEAR, after)

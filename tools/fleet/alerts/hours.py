@@ -7,7 +7,7 @@ out of order is counted once and in its place.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,6 +27,11 @@ _OVERLAP = 600
 _DEVICES = 300
 """In one query."""
 MARK = "hours"
+Raw = dict[str, Any]
+"""A row of the database, parsed: most are only added up."""
+
+
+def _nothing() -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +88,8 @@ def to_text(day: Day) -> str:
     }, separators=(",", ":"))  # fmt: skip
 
 
-def from_text(text: str) -> Day:
-    found = json.loads(text)
+def day_of(found: Raw) -> Day:
+    """Of a row of the database, parsed."""
     policy, cells, *numbers = found["rules"]
     return Day(
         {int(hour): Hour(*values) for hour, values in found["hours"].items()},
@@ -92,9 +97,9 @@ def from_text(text: str) -> Day:
     )
 
 
-def update(store: Store, now: int) -> int:
-    """Take in what came since the last time; returns the number of days computed. Raises
-    `StoreUnavailable`."""
+def update(store: Store, now: int, beat: Callable[[], None] = _nothing) -> int:
+    """Take in what came since the last time; returns the number of days computed. `beat`: called
+    now and then. Raises `StoreUnavailable`."""
     rows = store.tuples("SELECT at FROM alert_marks WHERE name = ?", (MARK,))
     since = max(rows[0][0] - _OVERLAP if rows else 0, now - KEEP * DAY)
     today = now // DAY
@@ -109,6 +114,7 @@ def update(store: Store, now: int) -> int:
     for day, devices in touched.items():
         for start in range(0, len(devices), _DEVICES):
             done += _compute(store, day, devices[start : start + _DEVICES])
+            beat()
     with store.transaction():
         store.execute("DELETE FROM alert_days WHERE day < ?", (today - KEEP,))
         store.execute(
@@ -196,23 +202,26 @@ def scale(rules: Rules) -> float:
     return float(SENSITIVITY["visits"] / rules.as_policy().epsilon("visits"))
 
 
-def days_of_all(store: Store, since: int) -> Iterator[tuple[str, dict[int, Day]]]:
+def days_of_all(
+    store: Store, since: int, beat: Callable[[], None] = _nothing
+) -> Iterator[tuple[str, dict[int, Raw]]]:
     """(device, its days by number) of every device that has not been revoked, in order of id; those
-    from the day `since` on. Memory is that of some hundred devices."""
+    from the day `since` on. Memory is that of some hundred devices; `beat`: called after each."""
     last = ""
     while names := store.tuples(
         "SELECT device FROM devices WHERE device > ? AND revoked_at IS NULL ORDER BY device"
         " LIMIT ?",
         (last, _DEVICES),
     ):
-        found: dict[str, dict[int, Day]] = {}
+        found: dict[str, dict[int, Raw]] = {}
         for device, day, text in store.tuples(
             "SELECT device, day, hours FROM alert_days WHERE device > ? AND device <= ?"
             " AND day >= ? ORDER BY device, day",
             (last, names[-1][0], since),
         ):
-            found.setdefault(device, {})[day] = from_text(text)
+            found.setdefault(device, {})[day] = json.loads(text)
         last = names[-1][0]
         for (name,) in names:
             if name in found:
                 yield name, found[name]
+        beat()

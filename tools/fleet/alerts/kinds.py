@@ -77,17 +77,17 @@ KINDS: tuple[Kind, ...] = (
         "camera", "critical", 5 * MINUTE, 30 * MINUTE,
         "The camera gives no usable picture ({state}).",
         "Check its cable, its power, and what stands before it; then `fleeting aim` on the device.",
-        "its health says `stalled`, or an event of the last hour that the camera stalled, is "
-        "frozen, black, covered or green, with no restart after it",
-        "its health says something else, and no such event came for an hour",
+        "its health says `stalled`, or an event of the last day that it stalled, is frozen or "
+        "green; warning: an event of the last 6 hours that it is black or covered",
+        "it restarted or its health says `running` after that; black or covered: 6 hours passed",
     ),
     Kind(
         "microphone", "warning", 5 * MINUTE, 30 * MINUTE,
         "The microphone, or what makes words of it, does not work ({state}).",
         "Check the microphone's cable; voices are withheld until it is back.",
-        "an event of the last day that it stalled, or that the transcriber failed, with no restart "
-        "after it",
-        "it restarted, or no such event came for a day",
+        "an event of the last 7 days that it stalled, with no restart after it, or of the last day "
+        "that the transcriber failed",
+        "it restarted, or so much time passed",
     ),
     Kind(
         "hot", "warning", 10 * MINUTE, HOUR,
@@ -176,8 +176,8 @@ KINDS: tuple[Kind, ...] = (
         "{low} to {high}).",
         "Was it a holiday, or is the camera turned, dirty or blocked? `fleeting aim` on the "
         "device.",
-        "24 full hours have less than half the visits of the same hours 1 to 8 weeks before (4 at "
-        "least), which noise and differing weeks explain once in 5,000",
+        "24 hours, 3 days or 7 have less than half the visits of the same hours 1 to 8 weeks "
+        "before (4 at least), which noise and differing weeks explain once in 100,000 looks",
         "they have three quarters of them, or chance explains them",
         "{devices} of {of} devices have fewer visits than usual from the same day on: a holiday?",
         every=HOUR,

@@ -83,7 +83,7 @@ class Alerts:
         now = int(self._clock())
         if "receipt" in source.kinds:
             trust.examine(self._store, now)
-        found = source.look(self._store, now)
+        found = source.look(self._store, now, self._beat)
         fleet = liveness.count(self._store)
         changes: list[Change] = []
         with self._store.transaction():

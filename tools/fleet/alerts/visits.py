@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent.desk.read.student import normal_quantile
-from tools.fleet.alerts.hours import Hour
+from tools.fleet.alerts.hours import Raw
 
 SPANS = (1, 3, 7)
 """Days, the shortest first."""
@@ -35,6 +35,7 @@ _LEAST = 20
 _Z = -normal_quantile(CHANCE)
 _Z_END = 2.0
 _WEEK = 7 * 24
+_NAMES = [str(hour) for hour in range(24)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +63,21 @@ class Judged:
 class Series:
     """A device's hours, so that any span of them is added up at once."""
 
-    def __init__(self, hours: Mapping[int, Hour]) -> None:
-        """`hours`: by number since 1970."""
-        self._first = min(hours, default=0)
+    def __init__(self, days: Mapping[int, Raw]) -> None:
+        """`days`: by number since 1970."""
+        self._first = 24 * min(days, default=0)
+        windows = visits = 0
+        variance = 0.0
         self._sums = [(0, 0, 0.0)]
-        windows, visits, variance = self._sums[0]
-        for number in range(self._first, max(hours, default=-1) + 1):
-            each = hours.get(number)
-            if each is not None:
-                windows += each.windows
-                visits += each.visits
-                variance += each.variance
-            self._sums.append((windows, visits, variance))
+        for day in range(self._first // 24, max(days, default=-1) + 1):
+            hours = days[day]["hours"] if day in days else {}
+            for name in _NAMES:
+                each = hours.get(name)
+                if each is not None:
+                    windows += each[0]
+                    visits += each[2]
+                    variance += each[3]
+                self._sums.append((windows, visits, variance))
 
     def add(self, first: int, length: int) -> Sum:
         """`length` hours from `first` on."""

@@ -26,7 +26,7 @@ _ENOUGH = 0.10
 _Z = 4.75
 """Of the normal distribution: once in a million."""
 _TRIES = 400
-_MOST_WAITING = 256
+_MOST_WAITING = 128
 _STEP = 2**0.125
 """Means of visits are looked up to so fine a grid."""
 

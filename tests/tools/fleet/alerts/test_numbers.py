@@ -26,7 +26,16 @@ def made(per_day: list[int]) -> dict[int, Hour]:
 
 
 def judged(per_day: list[int]) -> visits.Judged | None:
-    return visits.judge(visits.Series(made(per_day)), 24 * len(per_day))
+    return visits.judge(series(made(per_day)), 24 * len(per_day))
+
+
+def series(flat: dict[int, Hour]) -> visits.Series:
+    """As the database has them."""
+    days: dict[int, hours.Raw] = {}
+    for number, each in flat.items():
+        values = [each.windows, each.withheld, each.visits, each.variance]
+        days.setdefault(number // 24, {"hours": {}})["hours"][str(number % 24)] = values
+    return visits.Series(days)
 
 
 def test_an_empty_shop_is_seen_and_a_slow_day_is_not() -> None:
@@ -61,7 +70,7 @@ def test_of_too_little_nothing_is_said() -> None:
     assert judged([1000] * 20 + [0]) is None, "less than four weeks"
     assert judged([9] * 60 + [0]) is None, "hardly anybody comes at all"
     hours_there = made([1000] * 60)
-    assert visits.judge(visits.Series(hours_there), 24 * 61) is None, "nothing came of that day"
+    assert visits.judge(series(hours_there), 24 * 61) is None, "nothing came of that day"
     assert visits.judge(visits.Series({}), 24) is None
 
 
@@ -91,7 +100,7 @@ def test_raised_and_ended_by_what_the_collector_stored(world: World) -> None:
     assert [(each.event, each.device) for each in changes] == [("raised", "box-7")]
     (alert,) = world.open(kinds=["visits"])
     assert "0 visits in 24 hours; 1000 were usual" in alert.what
-    found = numbers.look(world.store, world.now)
+    found = numbers.look(world.store, world.now, lambda: None)
     assert found["visits"].keys() == {"box-7"}, "looking again changes nothing"
 
 
@@ -103,7 +112,7 @@ def test_a_day_is_computed_anew_when_something_of_it_comes_late(world: World) ->
         hours.update(world.store, NOW - DAY + received)
         hours.update(world.store, NOW - DAY + received)
     ((_, days),) = hours.days_of_all(world.store, 0)
-    (day,) = days.values()
+    (day,) = map(hours.day_of, days.values())
     assert sorted(day.hours) == [12, 13]
     assert [each.windows for _, each in sorted(day.hours.items())] == [2, 1]
     total = sum(each.visits for each in day.hours.values())

@@ -9,9 +9,14 @@ from tools.fleet.alerts.find import events, health, liveness, numbers, records, 
 from tools.fleet.alerts.finding import Findings
 from tools.fleet.store import Store
 
-Look = Callable[[Store, int], Mapping[str, Findings]]
-"""Store and Unix seconds to the findings of each kind; a kind without any is there, empty. Raises
-`StoreUnavailable`."""
+Beat = Callable[[], None]
+Look = Callable[[Store, int, Beat], Mapping[str, Findings]]
+"""Store, Unix seconds, and what to call now and then in a long look, to the findings of each kind;
+a kind without any is there, empty. Raises `StoreUnavailable`, and what `Beat` raises."""
+
+
+def _short(look: Callable[[Store, int], Mapping[str, Findings]]) -> Look:
+    return lambda store, now, _: look(store, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +28,12 @@ class Source:
 
 
 SOURCES = (
-    Source(("offline",), liveness.look),
-    Source(("absent", "hot", "power", "clock", "disk", "outbox"), health.look),
-    Source(("camera", "microphone", "lost", "quota"), events.look),
-    Source(("certificate", "update", "rollout", "settings"), records.look),
-    Source(("gap", "refused", "takeover"), records.look_at_messages),
-    Source(("sandbox", "receipt"), trust.look),
+    Source(("offline",), _short(liveness.look)),
+    Source(("absent", "hot", "power", "clock", "disk", "outbox"), _short(health.look)),
+    Source(("camera", "microphone", "lost", "quota"), _short(events.look)),
+    Source(("certificate", "update", "rollout", "settings"), _short(records.look)),
+    Source(("gap", "refused", "takeover"), _short(records.look_at_messages)),
+    Source(("sandbox", "receipt"), _short(trust.look)),
     Source(("visits", "withheld"), numbers.look),
 )
 """In this order, each as often as the least `every` of its kinds says."""

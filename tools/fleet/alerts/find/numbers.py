@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tools.fleet.alerts import hours, visits, withheld
 from tools.fleet.alerts.finding import Finding, Findings
@@ -15,17 +15,19 @@ BACK = 7
 """Days whose windows are counted."""
 
 
-def look(store: Store, now: int) -> Mapping[str, Findings]:
-    """Kinds `visits`, `withheld`."""
-    hours.update(store, now)
+def look(store: Store, now: int, beat: Callable[[], None]) -> Mapping[str, Findings]:
+    """Kinds `visits`, `withheld`. `beat`: called now and then, for this takes long."""
+    hours.update(store, now, beat)
     fewer: Findings = {}
     more: Findings = {}
     end, today = now // HOUR - LATE, now // DAY
-    for device, days in hours.days_of_all(store, today - hours.KEEP):
+    for device, days in hours.days_of_all(store, today - hours.KEEP, beat):
         finding = _visits(days, end)
         if finding is not None:
             fewer[device] = finding
-        judged = withheld.judge(each for day, each in days.items() if today - BACK <= day < today)
+        judged = withheld.judge(
+            hours.day_of(each) for day, each in days.items() if today - BACK <= day < today
+        )
         if judged is not None and judged.verdict != "usual":
             detail = {"share": round(100 * judged.share), "expected": round(100 * judged.expected),
                       "windows": judged.windows}  # fmt: skip
@@ -34,9 +36,8 @@ def look(store: Store, now: int) -> Mapping[str, Findings]:
     return {"visits": fewer, "withheld": more}
 
 
-def _visits(days: Mapping[int, hours.Day], end: int) -> Finding | None:
-    flat = {24 * day + hour: each for day, of in days.items() for hour, each in of.hours.items()}
-    judged = visits.judge(visits.Series(flat), end)
+def _visits(days: Mapping[int, hours.Raw], end: int) -> Finding | None:
+    judged = visits.judge(visits.Series(days), end)
     if judged is None or judged.verdict == "usual":
         return None
     detail = {
