@@ -66,7 +66,7 @@ def test_the_topics_are_those_of_devices() -> None:
 
 
 def test_the_interval_is_never_too_narrow() -> None:
-    first, second = map(int, re.findall(r"s\.v === 1 \? (\d+) : (\d+)", (HERE / "reading.js")
+    first, second = map(float, re.findall(r"s\.v === 1 \? ([\d.]+) : ([\d.]+)", (HERE / "reading.js")
                                         .read_text())[0])  # fmt: skip
     visits = WEIGHTS["visits"]
     heard = sum(WEIGHTS.values()) / visits
