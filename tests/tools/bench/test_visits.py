@@ -30,6 +30,8 @@ HELD = [
     "leaves and returns after 5 s",
     "a poster flickers for 60 s",
     "a glimpse of 0.7 s",
+    "10 run past in 0.9 s",
+    "10 run past, far away",
     "two side by side, glancing away",
     "one below and before another",
 ]
@@ -47,6 +49,7 @@ def test_a_stay_is_a_visit(name: str) -> None:
     case = scripted()[name]
     seen = see(case.frames(), case.fps, demo())
     assert len(seen.visits) == case.stays == case.visits
+    assert seen.passers == case.passers == case.passing
 
 
 @pytest.mark.slow
@@ -73,6 +76,8 @@ def test_where_geometry_cannot_know_the_table_says_so() -> None:
         "one vanishes, another appears there": 1,
         "turned away for 20 s": 2,
         "turned away for 60 s": 2,
+        "10 walk by in 3 s, far away": 12,
+        "a face 10 px high stands for 6 s": 0,
     }
     assert all(known(case) or case.note for case in scripted().values())
 

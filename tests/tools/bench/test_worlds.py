@@ -83,11 +83,12 @@ def test_the_background_is_as_many_visits_as_it_says() -> None:
         assert np.array_equal(counts[:, :, shape.places[cell]].sum(2), counts[:, :, 0])
 
 
-def test_the_person_spends_the_whole_epsilon() -> None:
+def test_the_person_spends_all_but_the_share_of_who_passes_by() -> None:
     _, policy = configuration("retail-eu")
     shape = layout(policy)
     spent = float((np.abs(stranger(shape)) / shape.scales).sum())
-    assert spent == pytest.approx(policy.epsilon_milli / 1000)
+    left = float(policy.epsilon("passing"))
+    assert spent == pytest.approx(policy.epsilon_milli / 1000 - left)
     assert len({tuple(each) for each in kinds(random.Random(1), shape)}) > 50
 
 

@@ -292,6 +292,11 @@ def passing() -> list[Case]:
         Actor(people[1], shown(0.7, 20, 40)),
         *(Actor(people[2], _walk(3 + 6 * i, 0.9, i % 2 == 1, 0.25, 0.2)) for i in range(6)),
     ]
+
+    def stands(pixels: int) -> list[Actor]:
+        there = 0.4, 0.5, pixels / SIZE[1]
+        return [Actor(people[1], lambda t: there if 1 <= t < 7 else None)]
+
     far = past(10, 3.0, 4.0, 0.1)
     pieces = "small fast faces are tracked in pieces"
     busy = "the detector looks twice a second while it follows somebody"
@@ -300,6 +305,10 @@ def passing() -> list[Case]:
         Case("10 run past, far away", 0, _drawn(past(10, 0.9, 2.0, 0.1), 22), passers=10),
         Case("6 look out of doors for 0.6 s", 0, _drawn(doors, 110), passers=6),
         Case("2 stay, 6 run past behind them", 2, _drawn(mixed, 60), FPS, busy, None, 6, 3),
+        *(
+            Case(f"a face {px} px high stands for 6 s", 1, _drawn(stands(px), 10), FPS, note, seen)
+            for px, note, seen in ((16, "", 1), (10, "too small to be followed", 0))
+        ),
         Case("10 walk by in 3 s, far away", 10, _drawn(far, 44), FPS, pieces, 12, 0, 5),
     ]
 

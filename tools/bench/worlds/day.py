@@ -190,7 +190,7 @@ def _flat(summary: Summary, shape: Layout, micro: bool) -> list[int]:
 
 def _of_cell(summary: Summary, cell: AnyCell, micro: bool) -> list[int]:
     value = getattr(summary, cell)
-    if cell == "visits":
+    if cell in ("visits", "passing"):
         return [value]
     if cell in ("valence", "arousal"):
         return [value.sum]

@@ -149,8 +149,8 @@ def test_sums_and_their_noise_are_those_of_the_windows(store: Store) -> None:
         assert answer("Visits", device) == visits
         assert answer("Windows", device) == windows
     assert answer("Within (95 %)", "box-1") == 0  # its policy adds no noise
-    noised = 6  # of box-2, each with b = 5
-    assert answer("Within (95 %)", "box-2") == pytest.approx(1.96 * (noised * 2 * 25) ** 0.5)
+    noised = 6  # of box-2, each with b = 5.5
+    assert answer("Within (95 %)", "box-2") == pytest.approx(1.96 * (noised * 2 * 5.5**2) ** 0.5)
 
 
 @pytest.mark.parametrize("name", BOARDS)

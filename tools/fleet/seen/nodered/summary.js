@@ -14,9 +14,11 @@ if (!s.window || ![10, 60, 300, 900, 3600].includes(s.window.length)) return ref
 if (s.window.start !== null && !whole(s.window.start, 1700000000, 4102444800))
     return refuse("a time that is none");
 if (!whole(s.slot, 0, 255)) return refuse("no slot");
+if (!whole(s.shown, 0, 100)) return refuse("no time on show");
+if (s.passing !== null && !whole(s.passing, -256, 1008)) return refuse("passers-by out of range");
 if (s.visits !== null && !whole(s.visits, -256, 1008)) return refuse("visits out of range");
-if (!Array.isArray(s.withheld) || s.withheld.length > 8) return refuse("no list of what is withheld");
-if (!s.privacy || !whole(s.privacy.epsilon_milli, 0, 10000)) return refuse("no privacy");
+if (!Array.isArray(s.withheld) || s.withheld.length > 9) return refuse("no list of what is withheld");
+if (!s.privacy || !whole(s.privacy.epsilon_milli, 0, 4000)) return refuse("no privacy");
 if (!whole(s.privacy.k, 1, 100)) return refuse("no k");
 
 msg.device = level[1];
