@@ -112,7 +112,7 @@ PATHS = [
     ("store", "outbox"), ("store", "receipt_key"), ("store", "warden"), ("privacy", "profile"),
     ("privacy", "profile_key"), ("content", "socket"), ("words", "socket"), ("words", "wyoming"),
     ("mqtt", "password_file"), ("update", "root"), ("update", "folder"), ("update", "exchange"),
-    ("update", "media"),
+    ("update", "media"), ("research", "traces"), ("research", "key"),
 ]  # fmt: skip
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.base.assets import CLIP
 from agent.base.config import AgentConfig, parse
 from agent.base.schemas import registry
+from agent.desk.audit._expected import FILES, may_appear
+from agent.desk.demo import configuration
+from agent.privacy.policy.research import keeps_traces
 from tests.contracts.test_layers import LAYERS, MODULES, imports, row
 from tests.contracts.test_refused import names
 from tests.contracts.test_systemd import RENEW, UNITS, UPDATE, settings
@@ -57,6 +62,7 @@ def test_the_units_show_them_to_one_service_only() -> None:
 _LOOK = """
 folder = Path({folder!r})
 from agent.uplink.process import _enter_sandbox
+from agent.base.assets import CLIP
 from agent.base.config import load
 found = _enter_sandbox(load(Path({config!r})), [])
 emit(
@@ -112,3 +118,13 @@ def test_the_uplink_s_own_sandbox_sees_none(
     assert found["own"] == 0
     assert folder is not None
     assert [each.name for each in folder.iterdir()] == ["a.trace"]
+
+
+def test_the_audit_keeps_none_and_would_find_one(tmp_path: Path) -> None:
+    """Its lists of what an honest build writes know no such file."""
+    config = configuration(CLIP, tmp_path / "outbox.db", 1883)
+    assert not keeps_traces(config)
+    name = "ab" * 16 + "-1.trace"
+    for folder in ("outbox", "home", "tmp", "cwd", "traces"):
+        assert not may_appear(f"{folder}/{name}")
+        assert not [rule for rule in FILES if re.fullmatch(rule.names, f"{folder}/{name}")]

@@ -7,18 +7,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.base.files import sync_folder
+from agent.base.files import read_regular_file, sync_folder, write_atomically
 from agent.base.names import one_line
 from agent.desk.review import answers, journal, tables
 from agent.desk.review.errors import ReviewError
 from agent.desk.review.material import Session, of_parts
-from agent.desk.review.unseal import unseal
+from agent.desk.review.unseal import MOST_BYTES, unseal
 from agent.perceive.traces.session import mark_of, name_of, parts_of, read_withdrawn, withdraw
 
 _MIDNIGHT = 86_400
@@ -108,12 +107,9 @@ def fetch(source: Path, folder: Path) -> Imported:
                 if target.exists() and target.stat().st_size >= path.stat().st_size:
                     known += 1  # the device only ever adds
                     continue
-                temporary = target.with_suffix(".part")
-                shutil.copyfile(path, temporary, follow_symlinks=False)
-                temporary.chmod(0o600)
+                write_atomically(target, read_regular_file(path, MOST_BYTES), 0o600)
                 day = int(path.stat().st_mtime) // _MIDNIGHT * _MIDNIGHT
-                os.utime(temporary, (day, day))
-                os.replace(temporary, target)
+                os.utime(target, (day, day))
                 copied += 1
                 names.append(name)
         sync_folder(folder)

@@ -24,7 +24,7 @@ from agent.perceive.traces.sealed import (
     nonce,
 )
 
-_MOST_BYTES = 2_000_000_000
+MOST_BYTES = 2_000_000_000
 """Of one file."""
 
 
@@ -48,7 +48,7 @@ def unseal(path: Path, key: X25519PrivateKey) -> Part:
     """Raises `WrongKeyError`, and `ReviewError` where it is not what the device wrote: changed,
     swapped or missing chunks. What was cut off at the end is read as far as it goes."""
     try:
-        data = read_regular_file(path, _MOST_BYTES)
+        data = read_regular_file(path, MOST_BYTES)
     except OSError as error:
         raise ReviewError(f"{one_line(path)} cannot be read: {error.strerror}.") from None
     if len(data) < HEADER.size or not data.startswith(MAGIC):

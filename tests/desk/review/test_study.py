@@ -35,6 +35,17 @@ def test_a_part_that_grew_is_fetched_again(study: Path, made: Made) -> None:
     assert path.read_bytes() == whole
 
 
+def test_a_link_on_a_stick_is_not_followed(study: Path, made: Made, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"x")
+    mine.chmod(0o644)
+    (made.folder / f"{'ef' * 16}-1.trace").symlink_to(mine)
+    with pytest.raises(ReviewError, match="cannot be copied"):
+        fetch(made.folder, study)
+    assert mine.stat().st_mode & 0o777 == 0o644
+    assert not (study / f"{'ef' * 16}-1.trace").exists()
+
+
 def test_without_the_key_nothing_opens_and_nothing_can_be_read(study: Path, made: Made) -> None:
     with pytest.raises(ReviewError, match="--key"):
         Study(study).open()
