@@ -54,12 +54,16 @@ def tables(lines: tuple[str, ...]) -> list[str]:
     """Every table that is drawn with + and -, as Markdown."""
     found: list[str] = []
     rows: list[list[str]] = []
+    before = ""
     for line in (*lines, ""):
         if line.startswith("|"):
-            rows.append([each.strip() for each in line.strip("|").split("|")])
-        elif not line.startswith("+") and rows:
+            first, *others = line.strip("|").split("|")
+            inset = "&emsp;" if first.startswith("   ") and first.strip() else ""
+            rows.append([f"{inset}{first.strip()}", *(each.strip() for each in others)])
+        elif rows and (not line.startswith("+") or before.startswith("+")):
             found.append(markdown.table([each or " " for each in rows[0]], rows[1:]))
             rows = []
+        before = line
     return found
 
 
