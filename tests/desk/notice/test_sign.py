@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.desk.sheet import HEIGHT, MARGIN, WIDTH, missing_glyphs, width_of, wrap
 from agent.desk.notice._sign import as_pdf, as_png, draw_sign
+from agent.desk.sheet import HEIGHT, MARGIN, WIDTH, missing_glyphs, width_of, wrap
 from agent.privacy.policy.profile import Language
 from tests.desk.notice.test_words import policy, text
 

@@ -9,9 +9,9 @@ import pytest
 
 from agent.base.config import parse
 from agent.base.vocabulary import WindowLength
-from agent.desk.sheet import missing_glyphs
 from agent.desk.notice._sign import SignText, draw_sign, sign_text
 from agent.desk.notice._words import WORDS, Words
+from agent.desk.sheet import missing_glyphs
 from agent.privacy.policy.profile import Language, NoticeWords
 from agent.privacy.policy.rules import Policy, resolve
 
