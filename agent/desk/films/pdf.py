@@ -38,17 +38,12 @@ def as_pdf(document: Document) -> bytes:
     import matplotlib
     from matplotlib.backends.backend_pdf import FigureCanvasPdf, PdfPages
 
-    flow = _Flow()
-    flow.text(document.title, 17, bold=True)
-    flow.text(document.subtitle, 9, colour="soft")
-    flow.skip(6)
-    for block in document.blocks:
-        flow.block(block)
     out = io.BytesIO()
     meta = {"Title": document.title, "Creator": "Fleeting", "CreationDate": None}
     with warnings.catch_warnings(), matplotlib.rc_context({"pdf.fonttype": 42}):
         # a name in a script that the font lacks: boxes are drawn
         warnings.filterwarnings("ignore", message=r"Glyph .* missing", category=UserWarning)
+        flow = _laid_out(document)
         with PdfPages(out, metadata=meta) as pages:
             for number, draws in enumerate(flow.pages, 1):
                 foot = _line(f"{document.foot} · {number} of {len(flow.pages)}", MARGIN,
@@ -57,6 +52,31 @@ def as_pdf(document: Document) -> bytes:
                 FigureCanvasPdf(figure)
                 pages.savefig(figure)
     return out.getvalue()
+
+
+def _laid_out(document: Document) -> _Flow:
+    """All blocks; a heading stays with what follows it, up to the first picture or table."""
+    flow = _Flow()
+    flow.text(document.title, 17, bold=True)
+    flow.text(document.subtitle, 9, colour="soft")
+    flow.skip(6)
+    for place, block in enumerate(document.blocks):
+        if isinstance(block, Heading):
+            flow.room(30 + _together(document.blocks[place + 1 :]))
+        flow.block(block)
+    return flow
+
+
+def _together(blocks: Sequence[Block]) -> float:
+    """Points, about, of the blocks that a heading must not be parted from."""
+    high = 0.0
+    for block in blocks:
+        if isinstance(block, Figure):
+            return high + block.drawing.height * _ROOM / block.drawing.width + 80
+        if not isinstance(block, Facts | Paragraph):
+            return high + 60
+        high += 12.0 * len(block.items) + 5 if isinstance(block, Facts) else 30.0
+    return high
 
 
 class _Flow:
@@ -90,7 +110,6 @@ class _Flow:
     def block(self, block: Block) -> None:
         if isinstance(block, Heading):
             self.skip(12)
-            self.room(150)
             self.text(block.text, 13, bold=True)
             self.skip(3)
         elif isinstance(block, Paragraph):

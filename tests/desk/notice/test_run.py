@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from agent.base.config import AgentConfig, parse
 from agent.base.errors import ConfigError, StoreError
-from agent.desk.notice import _layout
+from agent.desk import sheet
 from agent.desk.notice.run import notice
 
 PROFILE = """extends = "retail-eu"
@@ -28,7 +28,7 @@ de = "Wir lernen."
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing and packing the picture takes most of the time."""
-    monkeypatch.setattr(_layout, "DPI", 50)
+    monkeypatch.setattr(sheet, "DPI", 50)
 
 
 def with_profile(folder: Path) -> AgentConfig:
