@@ -88,5 +88,9 @@ def pairs(values: dict[str, Any]) -> str:
 
 def link(path: str, **query: Any) -> str:
     """A path with those parameters that say something."""
-    given = {key: value for key, value in query.items() if value not in (None, "", False)}
+    given = {
+        key: value
+        for key, value in query.items()
+        if value not in (None, "", False) or key == "within"
+    }
     return f"{path}?{urlencode(given)}" if given else path
