@@ -74,7 +74,7 @@ def utc(seconds: float | None) -> str:
 
 def number(value: float | None, digits: int = 0) -> str:
     """`1,234`, or `-`."""
-    return "-" if value is None else f"{value:,.{digits}f}"
+    return "-" if value is None else f"{round(value, digits) + 0.0:,.{digits}f}"  # no -0
 
 
 def percent(value: float | None) -> str:
