@@ -72,10 +72,12 @@ def asked(query: Any) -> Asked:
     def get(name: str) -> str:
         return str(query.get(name, ""))[:64]
 
-    within = str(query.get("within", "device,hour"))
-    names = ("first", "second", "from", "to", "group", "device")
-    known = next((each for each in WITHIN if each == within), "device,hour")
-    return Asked(get("rate") or "attention", *map(get, names), within=known)
+    given = get("within") if "within" in query else "device,hour"
+    within: Within = next((each for each in WITHIN if each == given), "device,hour")
+    return Asked(
+        get("rate") or "attention", get("first"), get("second"), get("from"), get("to"),
+        get("group"), get("device"), within,
+    )  # fmt: skip
 
 
 def answer(store: Store, url: str, wanted: Asked) -> Difference:
