@@ -130,7 +130,7 @@ def _only(model: type[BaseModel], found: Any) -> Any:
 def _compare(call: Call) -> Any:
     query = call.query
     asked = comparing.Asked(query.rate, f"{query.first}", f"{query.second}", query.since,
-                            query.until, query.group, query.device)  # fmt: skip
+                            query.until, query.group, query.device, query.within)  # fmt: skip
     found = comparing.answer(call.store, call.url, asked)
     said = {name: getattr(found, name) for name in ("sentence", "told", "p", "days", "left_out")}
     return {**said, "lines": comparing.lines(found)}

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,6 +22,13 @@ from tools.fleet.store import Store
 if TYPE_CHECKING:
     from agent.desk.read import Difference, Interval
 
+Within = Literal["device,hour", "device", ""]
+WITHIN: dict[Within, str] = {
+    "device,hour": "device and hour of day",
+    "device": "device; contents took turns",
+    "": "nothing; as if all were alike",
+}
+"""What windows must share to be compared."""
 HEADER = ("what", "question", "value", "low", "high", "level", "windows", "visits")
 _QUESTIONS = {
     "visitors": "what these visitors did",
@@ -54,6 +61,7 @@ class Asked:
     until: str
     group: str
     device: str
+    within: Within
 
     @property
     def complete(self) -> bool:
@@ -64,8 +72,12 @@ def asked(query: Any) -> Asked:
     def get(name: str) -> str:
         return str(query.get(name, ""))[:64]
 
-    return Asked(get("rate") or "attention", *map(get, ("first", "second", "from", "to", "group",
-                                                        "device")))  # fmt: skip
+    given = get("within") if "within" in query else "device,hour"
+    within: Within = next((each for each in WITHIN if each == given), "device,hour")
+    return Asked(
+        get("rate") or "attention", get("first"), get("second"), get("from"), get("to"),
+        get("group"), get("device"), within,
+    )  # fmt: skip
 
 
 def answer(store: Store, url: str, wanted: Asked) -> Difference:
@@ -83,6 +95,7 @@ def answer(store: Store, url: str, wanted: Asked) -> Difference:
     return windows.compare(
         store, url, wanted.rate, slots[0], slots[1], windows.day(wanted.since),
         windows.day(wanted.until, end=True), devices,
+        tuple(filter(None, wanted.within.split(","))),
     )  # fmt: skip
 
 
@@ -115,6 +128,7 @@ def page(request: Request, store: Store) -> Response:
             said, status = str(error), 400
     return render(
         request, "compare.html", status, wanted=wanted, found=found, said=said, rates=RATES,
+        withins=WITHIN,
         lines=lines(found) if found else [], slots=windows.slots_in_use(store),
         choices=listing.choices(store),
     )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tools.fleet.console.comparing import Within
 from tools.fleet.console.listing import MOST, PAGE, Sort, State
 
 
@@ -105,8 +106,10 @@ class WindowsQuery(Model):
 
 
 class Point(Model):
-    start: float | None
-    """Unix seconds; null: not known."""
+    start: float
+    """Unix seconds."""
+    timed: bool
+    """False: the device's clock was not trusted; `start` is when the window came."""
     length: int
     """Seconds."""
     value: float | None
@@ -174,6 +177,8 @@ class CompareQuery(Model):
     """Day, included."""
     group: Name = ""
     device: Name = ""
+    within: Within = "device,hour"
+    """What windows must share to be compared; `device` or nothing where contents took turns."""
 
 
 class ComparedLine(Model):

@@ -74,7 +74,7 @@ def utc(seconds: float | None) -> str:
 
 def number(value: float | None, digits: int = 0) -> str:
     """`1,234`, or `-`."""
-    return "-" if value is None else f"{value:,.{digits}f}"
+    return "-" if value is None else f"{round(value, digits) + 0.0:,.{digits}f}"  # no -0
 
 
 def percent(value: float | None) -> str:
@@ -88,5 +88,9 @@ def pairs(values: dict[str, Any]) -> str:
 
 def link(path: str, **query: Any) -> str:
     """A path with those parameters that say something."""
-    given = {key: value for key, value in query.items() if value not in (None, "", False)}
+    given = {
+        key: value
+        for key, value in query.items()
+        if value not in (None, "", False) or key == "within"
+    }
     return f"{path}?{urlencode(given)}" if given else path

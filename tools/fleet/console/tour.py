@@ -14,13 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tools.common.errors import ToolError
 from tools.common.files import ROOT
 from tools.common.mosquitto import die_with_parent, listens, terminate
 from tools.fleet.alerts import kinds, process
-from tools.fleet.broker.reach import context
 from tools.fleet.console import accounts
 from tools.fleet.controller.lease import Lease
 from tools.fleet.demo.agent import NAME, Agent
@@ -86,8 +85,9 @@ def _console(folder: Path, side: Deployment) -> Iterator[str]:
 @contextlib.contextmanager
 def _alerts(url: str) -> Iterator[None]:
     """As `fleeting-fleet alerts run`, but for its patience."""
-    known = kinds.BY_NAME["offline"]
-    kinds.BY_NAME["offline"] = replace(known, raise_after=_PATIENCE, end_after=_PATIENCE, every=1)
+    by_name = cast(dict[str, kinds.Kind], kinds.BY_NAME)
+    known = by_name["offline"]
+    by_name["offline"] = replace(known, raise_after=_PATIENCE, end_after=_PATIENCE, every=1)
     stop = threading.Event()
 
     def run() -> None:
@@ -101,7 +101,7 @@ def _alerts(url: str) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-        kinds.BY_NAME["offline"] = known
+        by_name["offline"] = known
 
 
 @contextlib.contextmanager
@@ -161,7 +161,7 @@ class _Newcomer:
         self._say("sees the agent's windows with their intervals")
 
     def _compare(self) -> None:
-        self._open("/compare?rate=attention&first=0&second=1")
+        self._open("/compare?rate=attention&first=0&second=1&within=device")
         self._page.wait_for_selector("#sentence")
         self._see("what is to be expected of visitors like these")
         with self._page.expect_download() as waited:
@@ -189,7 +189,7 @@ class _Newcomer:
         self._shot("alert")
         self._say("the agent is gone: an alert was raised")
         self._agent.start()
-        self._reload("/alerts?past=1", "ended", _STARTED)
+        self._reload("/alerts?past=1", "ended", _STARTED, "#fresh tbody")
         self._shot("ended")
         self._say("the agent is back: the alert has ended")
 
@@ -201,7 +201,9 @@ class _Newcomer:
         place = self._side.fleet / "operators" / "fleet"
         paho.mqtt.publish.single(
             f"fleeting/1/d/{NAME}/cmd/content", body, qos=1, hostname="localhost",
-            port=self._side.operator_port, client_id="fleet", tls=context(place),
+            port=self._side.operator_port, client_id="fleet",
+            tls={"ca_certs": str(place / "ca.pem"), "certfile": str(place / "operator.pem"),
+                 "keyfile": str(place / "operator.key")},
         )  # fmt: skip
 
     def _windows(self, slot: int) -> int:
@@ -218,10 +220,10 @@ class _Newcomer:
         if text not in self._page.inner_text("main"):
             raise ToolError(f"{self._page.url} does not say: {text}")
 
-    def _reload(self, path: str, text: str, most: float) -> None:
+    def _reload(self, path: str, text: str, most: float, part: str = "main") -> None:
         def there() -> bool:
             self._open(path)
-            return text in self._page.inner_text("main")
+            return text in self._page.inner_text(part)
 
         self._until(there, most, f"{path} does not say: {text}.")
 

@@ -33,8 +33,11 @@ _ONE = threading.Lock()
 class Point:
     """One window. NaN is None: withheld, or no bound."""
 
-    start: float | None
-    """UTC seconds; None: the device's clock was not trusted, and nothing places it."""
+    start: float
+    """UTC seconds; where the device's clock was not trusted and nothing places it: of its
+    arrival."""
+    timed: bool
+    """Whether it is the window's start."""
     length: int
     value: float | None
     low: float | None
@@ -89,19 +92,16 @@ def series(store: Store, url: str, device: str, figure: str, slot: int | None) -
     if figure not in rows or not len(rows):
         return Series(device, figure, unit(figure), 0.95, chosen, slots, figures, ())
     ends = (rows[f"{figure}_low"], rows[f"{figure}_high"])
-    table = zip(rows["start"], rows["length"], rows[figure], *ends, strict=True)
+    starts = rows["start"].fillna(rows["received"])
+    table = zip(starts, rows["start"].notna(), rows["length"], rows[figure], *ends, strict=True)
     points = tuple(
-        Point(_start(start), int(length), *map(_or_none, numbers))
-        for start, length, *numbers in table
+        Point(float(start.timestamp()), bool(timed), int(length), *map(_or_none, numbers))
+        for start, timed, length, *numbers in table
     )
     return Series(
         device, figure, unit(figure), float(rows.attrs.get("level", 0.95)), chosen, slots, figures,
         points,
     )  # fmt: skip
-
-
-def _start(moment: Any) -> float | None:
-    return None if moment != moment else float(moment.timestamp())  # NaT is not itself
 
 
 def _or_none(value: float) -> float | None:
@@ -117,9 +117,10 @@ def compare(
     since: int | None,
     until: int | None,
     devices: Sequence[str],
+    within: Sequence[str],
 ) -> Difference:
-    """Two slots on the same devices at the same hours. `devices`: empty, all. Raises `Refused`
-    where that is too much at once, or there is nothing to compare."""
+    """Two slots. `devices`: empty, all; `within`: what windows must share to be compared.
+    Raises `Refused` where that is too much at once, or there is nothing to compare."""
     from agent.desk import read
 
     if rate not in RATES:
@@ -135,7 +136,7 @@ def compare(
     with _ONE:
         try:
             windows = frame(url, since, until, devices)
-            return read.compare(windows, rate, first, second)
+            return read.compare(windows, rate, first, second, within=within)
         except read_errors.ReadError as error:
             raise Refused(400, str(error)) from None
 

@@ -60,6 +60,12 @@ def browser() -> Iterator[Any]:
             chromium.close()
 
 
+def patient(page: Any) -> Any:
+    """Time is not what is tested."""
+    page.set_default_timeout(300_000)
+    return page
+
+
 def sign_in(page: Any, address: str) -> None:
     page.goto(f"{address}/login")
     page.get_by_label("Name").fill("anna")
@@ -95,7 +101,9 @@ def test_every_page_is_open_to_everybody(console: Console) -> None:
     asked: set[str] = set()
     with served(console) as address, browser() as chromium:
         for scheme, width in (("light", 1200), ("dark", 390)):
-            page = chromium.new_page(color_scheme=scheme, viewport={"width": width, "height": 800})
+            page = patient(
+                chromium.new_page(color_scheme=scheme, viewport={"width": width, "height": 800})
+            )
             page.on("console", lambda message: said.append(message.text))
             page.on("pageerror", lambda error: said.append(str(error)))
             page.on("request", lambda request: asked.add(request.url))
@@ -120,7 +128,7 @@ def test_every_page_is_open_to_everybody(console: Console) -> None:
 def test_a_chart_is_drawn_and_a_form_works_with_the_keyboard(console: Console) -> None:
     accounts.set_user(console.store, "anna", "operator", PASSWORD, 0)
     with served(console) as address, browser() as chromium:
-        page = chromium.new_page()
+        page = patient(chromium.new_page())
         sign_in(page, address)
         page.goto(f"{address}/devices/box-1?slot=5")
         page.wait_for_selector("#chart canvas")

@@ -10,7 +10,7 @@
   }
 
   function draw(found) {
-    const points = found.points.filter((each) => each.start !== null);
+    const points = found.points;
     if (!points.length) return;
     const data = [
       points.map((each) => each.start),
