@@ -71,8 +71,6 @@ def _turned(page: Page, source: Path, whole: str, label: str, target: str) -> st
             return label  # a folder is something on a forge only
         file = file / "README.md"
     if not file.exists() or not file.is_relative_to(ROOT):
-        if str(Path(os.path.relpath(file, DOCS))) in settings()["extra"].get("awaited", ()):
-            return label
         raise ToolError(f"{page.source.relative_to(ROOT)} links to {target}, which is not there.")
     known = pages().get(file)
     place = known.place if known else _copied(file, source)

@@ -68,15 +68,11 @@ def _leaves(nav: Any) -> Iterator[str]:
 @cache
 def pages() -> dict[Path, Page]:
     """Every page by its file. Raises `ToolError` for one that the navigation names and that is not
-    there, unless it is awaited, and for one of docs/ that it does not name."""
-    config = settings()
-    awaited = set(config["extra"].get("awaited", ()))
+    there, and for one of docs/ that it does not name."""
     found = {}
-    for name in _leaves(config["nav"]):
+    for name in _leaves(settings()["nav"]):
         source = (DOCS / name).resolve()
         if not source.is_file():
-            if name in awaited:
-                continue
             raise ToolError(f"docs/mkdocs.yml names {name}, which does not exist. Correct it.")
         found[source] = Page(source, place(source))
     lost = sorted(path.name for path in DOCS.glob("*.md") if path not in found)
@@ -86,18 +82,16 @@ def pages() -> dict[Path, Page]:
 
 
 def navigation() -> list[Any]:
-    """The navigation by places on the site, without pages that are still awaited."""
+    """The navigation by places on the site."""
 
     def turned(nav: list[Any]) -> list[Any]:
         out: list[Any] = []
         for entry in nav:
             ((title, value),) = entry.items()
             if isinstance(value, list):
-                below = turned(value)
-                if below:
-                    out.append({title: below})
-            elif (page := pages().get((DOCS / value).resolve())) is not None:
-                out.append({title: page.place})
+                out.append({title: turned(value)})
+            else:
+                out.append({title: pages()[(DOCS / value).resolve()].place})
         return out
 
     return turned(settings()["nav"])

@@ -102,7 +102,7 @@ def test_traces_are_named_where_they_are_kept(language: Language) -> None:
     assert words.face_geometry_kept in said.statements
     assert said.points[1] == words.numbers_beside.format(
         k=rules.k,
-        window=words.windows[rules.window],  # type: ignore[index]
+        window=words.windows[rules.window],
     )
     assert draw_sign(said), "there is room on the sign"
     assert not any("14" in each for each in text(rules, language).statements)
