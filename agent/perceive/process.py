@@ -18,7 +18,7 @@ from agent.base.vocabulary import Flag
 from agent.host import sd_notify
 from agent.host.board import Watch
 from agent.host.health import REPORT_INTERVAL
-from agent.host.settle import settle
+from agent.host.settle import settle, tidy
 from agent.perceive.camera_exits import CameraExits
 from agent.perceive.capture.resilient import resilient_frames
 from agent.perceive.capture.spawn import CameraProcess
@@ -47,6 +47,8 @@ _UNKNOWN_SANDBOX = PerceiveCage(
 )
 
 Observer = Callable[[Perceived], None]
+_TIDY = 10.0
+"""Seconds of frames between two `tidy`."""
 
 
 class Perceiver:
@@ -91,6 +93,7 @@ class Perceiver:
         self._stages = Stages(*desired, self._outbox, clock, self._ears, self._status.record_event)
         self._traces = self._open_traces(clock)
         self._time = 0.0
+        self._tidied = -_TIDY
         self._words_refused = 0
         self._words_due = 0.0
         self._mute = False
@@ -114,6 +117,9 @@ class Perceiver:
     def step(self, frame: Frame, dropped: int, flags: set[Flag]) -> None:
         """Analyse one frame, unless paused or in quiet hours, and store completed summaries."""
         self._time = frame.time
+        if not self._tidied <= frame.time < self._tidied + _TIDY:
+            self._tidied = frame.time
+            tidy()
         mode = self._update_mode(frame.time)
         releaser, hearing = self._stages.releaser, self._stages.hearing
         if mode == "running" and not self._heat.takes(frame.time):

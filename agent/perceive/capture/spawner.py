@@ -8,7 +8,6 @@ never waits for its child, and ends with the process that started it.
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import logging
 import os
@@ -53,8 +52,7 @@ def main(arguments: list[str]) -> int:
     from agent.perceive.capture.child import import_libraries, run
 
     import_libraries(config.kind)
-    settle()
-    gc.freeze()  # so that collecting in a child copies no pages
+    settle()  # frozen, so that collecting in a child copies no pages
     with contextlib.suppress(OSError):
         link.send(b"R")
         _Spawner(link, lambda: run(config, frames, bell, reads_all)).serve()
