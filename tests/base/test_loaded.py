@@ -80,6 +80,8 @@ def test_an_older_linker_gives_nothing_back(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_pages_that_were_given_back_come_back() -> None:
+    for start, length in loaded.read_only_segments(_of_numpy):
+        assert len(ctypes.string_at(start, length)) == length  # all of it is there now
     before = sum(kib for *_, kib in mapped(_numpy()))
     assert loaded.give_back() > 2**22
     assert sum(kib for *_, kib in mapped(_numpy())) < before

@@ -29,7 +29,7 @@ def shown(seed: int, shares: tuple[float, ...], number: int, mean: float = 80.0)
 
 
 def test_a_difference_is_told_with_its_size() -> None:
-    found = read.compare(shown(1, (0.3, 0.5), 12), "attention", 1, 0)
+    found = read.compare(shown(6, (0.3, 0.5), 12), "attention", 1, 0)
     assert found.told
     assert 0.2 in found.population
     assert found.population.low > 0
@@ -41,7 +41,7 @@ def test_a_difference_is_told_with_its_size() -> None:
         "More visits looked for a second or longer with slot 1 than with slot 0: by "
     )
     assert "points, p < 0.001; within the same device and hour." in said
-    turned = read.compare(shown(1, (0.3, 0.5), 12), "attention", 0, 1)
+    turned = read.compare(shown(6, (0.3, 0.5), 12), "attention", 0, 1)
     assert turned.population.low == pytest.approx(-found.population.high)
     assert turned.sentence.startswith("Fewer visits looked")
 
@@ -212,7 +212,7 @@ def test_parts_of_others_and_what_one_window_can_tell() -> None:
 
 
 def test_windows_without_a_known_start_have_no_hour_and_are_left_out() -> None:
-    windows = shown(1, (0.3, 0.5), 12)
+    windows = shown(6, (0.3, 0.5), 12)
     lost = windows.assign(start=windows["start"].where(windows.index % 7 > 0))
     found = read.compare(lost, "attention", 1, 0)
     assert found.left_out == int(lost["start"].isna().sum()) > 0

@@ -119,8 +119,8 @@ def test_a_day_is_computed_anew_when_something_of_it_comes_late(world: World) ->
     stored = world.store.tuples("SELECT SUM(visits), COUNT(*) FROM slots")[0]
     assert (total, 3) == (int(stored[0]), int(stored[1]))
     assert day.rules.k == filled.RETAIL.k
-    assert hours.scale(day.rules) == 5.0
-    assert abs(day.hours[13].variance - 49.8) < 0.5, "2 b^2, and a little less"
+    assert hours.scale(day.rules) == 5.5
+    assert abs(day.hours[13].variance - 60.3) < 0.5, "2 b^2, and a little less"
 
 
 def test_windows_without_a_time_and_of_impossible_days_are_left_out(lite: World) -> None:

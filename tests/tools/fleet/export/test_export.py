@@ -161,7 +161,13 @@ def test_expected_false_alarms_have_the_noise_of_the_seconds_times_the_rate(
         true = float(row["micro_b"]) * SECONDS * 10 * 0.66 / 60
         assert found >= true
         # as close as the rounded numbers allow
-        off = (10.5 if tenths >= 100 else 0.5) / (0.11 * seconds) + 60 * (seconds >= 1000) / seconds
+        step = next(
+            half for least, half in ((2000, 50.5), (100, 10.5), (0, 0.5)) if tenths >= least
+        )
+        whole = next(
+            half for least, half in ((24_000, 300), (1000, 60), (0, 0)) if seconds >= least
+        )
+        off = step / (0.11 * seconds) + whole / seconds
         assert found <= true * (1 + 2.5 * off)
 
 
