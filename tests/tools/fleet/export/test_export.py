@@ -161,13 +161,9 @@ def test_expected_false_alarms_have_the_noise_of_the_seconds_times_the_rate(
         true = float(row["micro_b"]) * SECONDS * 10 * 0.66 / 60
         assert found >= true
         # as close as the rounded numbers allow
-        step = next(
-            half for least, half in ((2000, 50.5), (100, 10.5), (0, 0.5)) if tenths >= least
-        )
-        whole = next(
-            half for least, half in ((24_000, 300), (1000, 60), (0, 0)) if seconds >= least
-        )
-        off = step / (0.11 * seconds) + whole / seconds
+        half_tenths = 50.5 if tenths >= 2000 else 10.5 if tenths >= 100 else 0.5
+        half_seconds = 300 if seconds >= 24_000 else 60 if seconds >= 1000 else 0
+        off = (half_tenths / 0.11 + half_seconds) / seconds
         assert found <= true * (1 + 2.5 * off)
 
 
