@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +18,7 @@ from tools.fleet.console import listing, windows
 from tools.fleet.console.answers import Refused
 from tools.fleet.console.pages import render
 from tools.fleet.console.place import place_of
+from tools.fleet.content import catalogue
 from tools.fleet.store import Store
 
 if TYPE_CHECKING:
@@ -130,6 +132,7 @@ def page(request: Request, store: Store) -> Response:
         request, "compare.html", status, wanted=wanted, found=found, said=said, rates=RATES,
         withins=WITHIN,
         lines=lines(found) if found else [], slots=windows.slots_in_use(store),
+        names=catalogue.names(store, int(time.time())),
         choices=listing.choices(store),
     )  # fmt: skip
 

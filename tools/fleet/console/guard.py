@@ -246,7 +246,7 @@ def _id_in(headers: Mapping[str, str], name: str) -> str:
 
 async def _body(receive: Receive, headers: Mapping[str, str]) -> bytes:
     length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > MAX_BODY:
+    if not length.isdecimal() or len(length) > 12 or int(length) > MAX_BODY:
         raise Refused(413, f"That is too long; {MAX_BODY // 1_000_000} MB are taken.")
     parts, size = [], 0
     while True:

@@ -25,3 +25,8 @@ def catalogue(store: Store) -> list[Content]:
     """By slot and time. Raises `StoreUnavailable`."""
     found = store.tuples("SELECT slot, from_at, until_at, name, campaign FROM contents")
     return ordered(Content(*each) for each in found)
+
+
+def names(store: Store, now: int) -> dict[int, str]:
+    """What each slot holds at a time, Unix seconds. Raises `StoreUnavailable`."""
+    return {each.slot: each.name for each in catalogue(store) if each.start <= now < each.end}

@@ -9,12 +9,14 @@ from urllib.parse import quote
 
 import pytest
 
+from agent.desk.read.contents import Content
 from tests.tools.fleet.console.conftest import Console, csrf, send
 from tests.tools.fleet.filled import NOW, add_device, insert
 from tools.fleet.console import acts, guard
 from tools.fleet.console.accounts import Account
 from tools.fleet.console.api import OPERATIONS, ROOT
 from tools.fleet.console.app import PAGES
+from tools.fleet.content import catalogue
 
 pytestmark = pytest.mark.slow
 
@@ -192,3 +194,9 @@ def test_what_a_user_does_is_written_down(console: Console) -> None:
     assert "the-operator" in text
     assert "privacy.k = 9 for group shops" in text
     assert csrf(browser.get("/log"))
+
+
+def test_slots_are_offered_by_what_they_hold(console: Console) -> None:
+    catalogue.replace(console.store, [Content(5, 0, 2**40, "<b>Coffee</b>", None)])
+    shown = console.browser("viewer").get("/compare").text
+    assert '<option value="5">&lt;b&gt;Coffee&lt;/b&gt;</option>' in shown

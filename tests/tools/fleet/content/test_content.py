@@ -13,6 +13,7 @@ from agent.desk import read
 from tests.tools.fleet.filled import NOW, RETAIL, add_device, busy, say
 from tests.tools.fleet.postgres import postgres, store_url
 from tools.fleet.cli import main
+from tools.fleet.content.catalogue import names
 from tools.fleet.store import open_store
 
 __all__ = ["postgres", "store_url"]
@@ -183,3 +184,10 @@ def test_played_is_of_the_days_and_devices_that_were_asked_for(
 def test_days_that_are_none_are_refused(fleet: Path) -> None:
     assert run(fleet, "played", "--from", "yesterday") != 0
     assert run(fleet, "played", "--timezone", "Mars") != 0
+
+
+def test_slots_are_called_what_they_hold_now(fleet: Path, store_url: str) -> None:
+    take(fleet)
+    with open_store(store_url) as store:
+        assert names(store, MIDNIGHT) == {3: "The red chair", 4: "The red chair"}
+        assert names(store, MIDNIGHT + DAY) == {3: "The blue chair", 4: "The red chair"}
