@@ -17,7 +17,7 @@ from tools.bench.intervals import SITES, Site, held, least, simulated
 @pytest.mark.slow
 @pytest.mark.parametrize("site", [each for each in SITES if each.windows < 40], ids=str)
 def test_intervals_hold_the_truth(site: Site) -> None:
-    found = held(site, 25, 11)
+    found = held(site, 25, 5)
     for kind, count in found["asked"].items():
         assert found["held"][kind] / count >= least(count), (kind, found)
 

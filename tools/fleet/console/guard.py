@@ -138,6 +138,7 @@ class Guard:
             raise Refused(414, "That is more than a page can be asked for.")
         if path.startswith("/static/"):
             return Visit("", "", None, "")
+        _without_nul(path, scope["query_string"].replace(b"%00", b"\0"))
         visit = Visit(
             _id_in(headers, self._reach.cookie), _id_in(headers, self._reach.form_cookie), None,
             self._address(scope, headers),
@@ -145,6 +146,7 @@ class Guard:
         await anyio.to_thread.run_sync(self._identify, visit, headers, path)
         if method == "POST":
             visit.body = await _body(receive, headers)
+            _without_nul(visit.body.replace(b"%00", b"\0").replace(b"\\u0000", b"\0"))
             self._check_meant(visit, headers, host, path)
         if visit.account is None and path not in OPEN:
             raise _to_login(scope)
@@ -242,6 +244,13 @@ def _id_in(headers: Mapping[str, str], name: str) -> str:
     except CookieError:
         return ""
     return morsel.value if morsel is not None and sessions.is_id(morsel.value) else ""
+
+
+def _without_nul(*texts: str | bytes) -> None:
+    """PostgreSQL has no text with a NUL in it, and nobody means one."""
+    for text in texts:
+        if ("\0" if isinstance(text, str) else b"\0") in text:  # type: ignore[operator]
+            raise Refused(400, "That has a character in it that no name has.")
 
 
 async def _body(receive: Receive, headers: Mapping[str, str]) -> bytes:

@@ -148,7 +148,7 @@ def _number(store: Store, since: int | None, until: int | None, devices: Sequenc
     where, params = Selection(since, until, tuple(devices)).where(
         "COALESCE(start_at, received)", "summaries"
     )
-    sql = f"SELECT COUNT(*) FROM (SELECT 1 AS one FROM summaries{where} LIMIT ?) AS some"
+    sql = f"SELECT COUNT(*) FROM (SELECT 1 AS one FROM summaries{where} LIMIT ?) AS counted"
     return int(store.tuples(sql, (*params, MOST_COMPARED + 1))[0][0])
 
 

@@ -36,27 +36,27 @@ def test_a_second_controller_stands_by_until_the_first_is_dead(fleet: Fleet) -> 
     eventually(lambda: "Another controller is at work" in log(fleet), "it stands by")
     time.sleep(2)
     assert second.poll() is None
-    assert fleet.rows("lease")[0]["token"] == 1
+    assert fleet.rows("lease", "name = 'controller'")[0]["token"] == 1
     first.kill()
     first.wait()
-    eventually(lambda: fleet.rows("lease")[0]["token"] == 2, "it takes over")
+    eventually(lambda: fleet.rows("lease", "name = 'controller'")[0]["token"] == 2, "it takes over")
     made = fleet.start("app", NEW, "--waves", "100%", *FAST)
     eventually(lambda: fleet.status(made) == "SUCCEEDED", "the end")
     second.terminate()
     assert second.wait(20) == 0
-    assert fleet.rows("lease")[0]["holder"] == "", "given back"
+    assert fleet.rows("lease", "name = 'controller'")[0]["holder"] == "", "given back"
 
 
 def test_a_first_that_wakes_up_finds_itself_overtaken(fleet: Fleet) -> None:
     first = fleet.process()
-    eventually(lambda: fleet.rows("lease")[0]["token"] == 1, "it begins")
+    eventually(lambda: fleet.rows("lease", "name = 'controller'")[0]["token"] == 1, "it begins")
     first.send_signal(19)  # SIGSTOP: it is not dead, and does not know that it was
     second = fleet.process()
-    eventually(lambda: fleet.rows("lease")[0]["token"] == 2, "it takes over")
+    eventually(lambda: fleet.rows("lease", "name = 'controller'")[0]["token"] == 2, "it takes over")
     first.send_signal(18)
     eventually(lambda: "has taken over" in log(fleet), "it notices")
     time.sleep(1)
-    assert fleet.rows("lease")[0]["token"] == 2
+    assert fleet.rows("lease", "name = 'controller'")[0]["token"] == 2
     assert first.poll() is None
     assert second.poll() is None
 
