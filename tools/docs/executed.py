@@ -63,7 +63,8 @@ def run(page: Path, folder: Path) -> Iterator[tuple[Block, str]]:
     Raises `ToolError` where a command fails or does not print what the page says.
     """
     clean = {k: v for k, v in os.environ.items() if not k.startswith("FLEETING_")}
-    clean |= {"COLUMNS": "100", "PYTHONPATH": str(ROOT)}
+    # lines in the order in which a terminal shows them
+    clean |= {"COLUMNS": "100", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     for block in blocks(page.read_text(encoding="utf-8")):
         done = subprocess.run(
             ["sh", "-eu", "-c", block.code],
