@@ -18,8 +18,8 @@ from tools.robustness.crash.check import aside, read
 from tools.robustness.power.writers import configuration, summary, utc
 
 _COMMITS = 4
-"""So few that their pages stay in the log: after 32 of them it is copied into the database, and a log
-that is torn before that no power cut leaves."""
+"""So few that their pages stay in the log. After 32 of them it is copied into the database, and no
+power cut tears it before that."""
 _PAGE = 4096
 _FRAME = 24
 """Bytes of a frame's head, and 32 of the log's (sqlite.org/fileformat2.html, 4.1)."""
