@@ -83,7 +83,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [*ordered, *rest]
 
 
-WORKER_BYTES = 800_000_000
+WORKER_BYTES = 1_300_000_000
 """Memory that a worker needs, with the processes that its tests start."""
 
 
