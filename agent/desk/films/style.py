@@ -64,7 +64,7 @@ th[aria-sort=ascending] button::after{content:" \\25B2"}
 th[aria-sort=descending] button::after{content:" \\25BC"}
 td svg{width:7.5rem;height:1.7rem}
 div.legend{max-width:46rem}
-td.name,th.name{max-width:22rem;overflow-wrap:anywhere}
+td.name,th.name{min-width:9rem;max-width:22rem;overflow-wrap:anywhere}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 @media print{body{font-size:10pt}main,header,footer{max-width:none}nav,summary{display:none}
  h2{break-after:avoid}figure,.caveat,tr,.big{break-inside:avoid}
