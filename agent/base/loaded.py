@@ -103,12 +103,18 @@ def _relocated(one: _LinkMap) -> bool:
     return False
 
 
-def give_back(chosen: Callable[[str], bool] = every) -> int:
-    """Offer these pages, and what malloc(3) holds free; return how many bytes of the former were
-    taken. Refused where the process has locked its memory (`agent.host.swap`), which is no harm."""
+def trim() -> None:
+    """Return to the system whole pages that malloc(3) holds free, wherever they lie."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):  # the GNU C library's
         libc.malloc_trim(ctypes.c_size_t(0))
+
+
+def give_back(chosen: Callable[[str], bool] = every) -> int:
+    """Offer these pages, and what malloc(3) holds free; return how many bytes of the former were
+    taken. Refused where the process has locked its memory (`agent.host.swap`), which is no harm."""
+    trim()
+    libc = ctypes.CDLL(None)
     offered = 0
     for start, length in read_only_segments(chosen):
         if not libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), mmap.MADV_DONTNEED):

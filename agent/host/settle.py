@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from agent.base.loaded import give_back
+from agent.base.loaded import give_back, trim
 
 
 def settle() -> None:
@@ -21,5 +21,6 @@ def settle() -> None:
 def tidy() -> None:
     """Free what only refers to itself. Python counts objects, not bytes, and would wait for a
     hundred thousand frames: a picture that PyAV decoded, once its side data was asked for, is five
-    objects."""
+    objects. And what lies among free pages would keep them, a little more each hour."""
     gc.collect()
+    trim()

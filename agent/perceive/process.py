@@ -93,7 +93,7 @@ class Perceiver:
         self._stages = Stages(*desired, self._outbox, clock, self._ears, self._status.record_event)
         self._traces = self._open_traces(clock)
         self._time = 0.0
-        self._tidied = -_TIDY
+        self._tidied = 0.0
         self._words_refused = 0
         self._words_due = 0.0
         self._mute = False

@@ -19,7 +19,7 @@ from agent.base.report import Response, UplinkCage, to_json
 from agent.base.schemas.registry import joint_hash
 from agent.host import heartbeat, sd_notify
 from agent.host.sandbox.enter import enter_uplink
-from agent.host.settle import settle
+from agent.host.settle import settle, tidy
 from agent.privacy.policy.rules import resolve
 from agent.uplink import sender
 from agent.uplink.broken import OversizeError
@@ -228,6 +228,8 @@ class Uplink:
                 log.info("The certificate was replaced: this process ends, to be started with it.")
             self._meter()
             self._receipts.tick(self._clock.utc(), now)
+            if self._next_housekeeping:  # not as it starts
+                tidy()
             self._next_housekeeping = now + HOUSEKEEPING_INTERVAL
 
     def _judge(self) -> None:
