@@ -3,7 +3,8 @@
 Columns: `onset` and `duration` in seconds; `trial_type`, the kind; `apex` in seconds; `polarity`;
 `action_units`, a FACS code; `score`; `coder`; `verdict`; `comment`. What is not there is `n/a` in
 BIDS, empty in CSV. A cell with a tab, a line break or a quote is a JSON string in BIDS, which has
-no quoting of its own.
+no quoting of its own. Text in CSV that a spreadsheet would take for a formula has an apostrophe
+before it.
 
 Of other CSV files the columns of the micro-expression databases are read (CASME II, SAMM: `Onset`
 or `OnsetFrame`, `Apex`, `Offset`, `Action Units`, …), in frames, which take `fps`.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -24,6 +26,9 @@ COLUMNS = (
     "verdict", "comment",
 )  # fmt: skip
 _MISSING = "n/a"
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""What a spreadsheet computes (OWASP, CSV Injection), perhaps with apostrophes before it: one more
+is put there, and taken off again."""
 _ALIASES = {
     "onset": ("onset", "onsetframe", "onset_frame", "onset frame"),
     "apex": ("apex", "apexframe", "apex_frame", "apex frame", "apex1"),
@@ -67,7 +72,8 @@ def write_csv(events: Iterable[Event]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    writer.writerows(_row(event) for event in in_order(events))
+    for event in in_order(events):
+        writer.writerow([f"'{cell}" if _FORMULA.match(cell) else cell for cell in _row(event)])
     return text.getvalue().encode()
 
 
@@ -127,10 +133,18 @@ def read_csv(data: bytes, fps: float | None = None) -> list[Event]:
         io.StringIO(text, newline=""), delimiter=";" if head.count(";") > head.count(",") else ","
     )
     try:
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+        rows = [
+            (reader.line_num, list(map(_unescaped, row)))
+            for row in reader
+            if any(cell.strip() for cell in row)
+        ]
     except csv.Error as error:
         raise CodingError(f"line {reader.line_num}: {error}") from None
     return _events(rows, fps)
+
+
+def _unescaped(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _text(data: bytes) -> str:

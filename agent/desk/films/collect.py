@@ -51,7 +51,7 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A visit that ended."""
+    """A visit that ended; not who passed by."""
 
     visit: Visit
     stay: Stay
@@ -236,7 +236,10 @@ class Collector:
         for visit in visits:
             key = (visit.track_id, visit.first)
             stay = self._stays.pop(key, None) or Stay(key, None, visit.last)
-            self.seen.append(Seen(visit, stay))
+            if visit.passing:
+                self.brief += 1
+            else:
+                self.seen.append(Seen(visit, stay))
 
     def _prune(self, time: float) -> None:
         """Forget what has become no visit."""

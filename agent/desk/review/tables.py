@@ -137,9 +137,12 @@ def _number(row: Mapping[str, str], name: str) -> float:
     """NaN for an empty cell."""
     cell = row[name].strip()
     try:
-        return float(cell) if cell else math.nan
+        number = float(cell) if cell else math.nan
     except ValueError:
-        raise ValueError(f"{name} is {one_line(cell[:20])!r}, no number") from None
+        number = math.inf
+    if math.isinf(number):
+        raise ValueError(f"{name} is {one_line(cell[:20])!r}, no number")
+    return number
 
 
 def _spot(face: FaceTrace, path: Path, fps: float | None, label: str, notes: list[str]) -> None:

@@ -65,8 +65,9 @@ class Keeper:
         """Delete what is over; logs what cannot be done, and never raises."""
         now, today = self._time(), self.day()
         self._due = now + _INTERVAL
+        withdrawn = self._withdrawn()
         try:
-            withdrawn, found = read_withdrawn(self._folder), parts_of(self._folder)
+            found = parts_of(self._folder)
             for name in found:
                 # Of a session that the record does not know, or before its day was: from now on.
                 whole = int(now) // DAY * DAY
@@ -74,17 +75,22 @@ class Keeper:
                 if since["day"] is None:
                     since["day"] = today
             gone = [n for n in found if mark_of(n) in withdrawn or self._is_over(n, now, today)]
-            for path in (path for name in gone for path in found[name]):
-                path.unlink(missing_ok=True)
+            gone = [name for name in gone if _deleted(found[name])]
             if gone:
                 log.info("%d traced sessions were deleted.", len(gone))
             kept = found.keys() - set(gone)
             self._since = {name: each for name, each in self._since.items() if name in kept}
             self._write()
-        except StoreError as error:
-            log.error("%s", error)
         except OSError as error:
             log.error("Traces cannot be looked through: %s.", reason(error))
+
+    def _withdrawn(self) -> frozenset[str]:
+        """Where the list cannot be read, what is over goes all the same."""
+        try:
+            return read_withdrawn(self._folder)
+        except StoreError as error:
+            log.error("%s", error)
+            return frozenset()
 
     def size(self) -> int:
         """Bytes of all traces. Raises `OSError`."""
@@ -119,3 +125,14 @@ class Keeper:
     def _write(self) -> None:
         record = {"clock": asdict(self._time.instant()), "sessions": self._since}
         write_atomically(self._path, json.dumps(record).encode(), 0o600)
+
+
+def _deleted(parts: list[Path]) -> bool:
+    """Whether all are gone: one that cannot be deleted holds up no other session's."""
+    try:
+        for path in parts:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        log.error("A traced session cannot be deleted: %s.", reason(error))
+        return False
+    return True

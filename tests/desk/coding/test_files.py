@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 import json
 import os
@@ -31,6 +33,7 @@ def ordered(found: list[Event]) -> list[Event]:
 @given(events())
 @example([])
 @example([SAME, SAME, replace(SAME, comment="n/a"), replace(SAME, comment="apex=1 | x")])
+@example([Event(1.0, 1.2, coder=c, comment=c) for c in ("=1", "'=1", "''@a", "'a", "-", "'")])
 @example([Event(0.0, 0.001, comment='"'), Event(5.0, 5.001, kind="head", comment=" a ")])
 def test_a_list_of_events_survives(ending: str, given_: list[Event]) -> None:
     form = FORMATS[ending]
@@ -51,6 +54,13 @@ def test_times_between_milliseconds_are_rounded_and_nothing_gets_lost() -> None:
         for before, after in zip(given_, form.read(form.write(given_, "", None)), strict=True):
             assert after.onset == pytest.approx(before.onset, abs=0.0006)
             assert after.offset == pytest.approx(before.offset, abs=0.0011)
+
+
+@pytest.mark.parametrize("said", ["=HYPERLINK(1)", "+1", "-1", "@a", "\t=1"])
+def test_a_spreadsheet_finds_no_formula_in_a_table(said: str) -> None:
+    event = Event(1.0, 1.2, coder=said.strip(), comment=said)
+    cells = list(csv.reader(io.StringIO(table.write_csv([event]).decode(), newline="")))[1]
+    assert all(cell[:1] not in "=+-@\t\r" or not cell for cell in cells)
 
 
 def test_annotations_of_a_tier_never_overlap_as_elan_demands() -> None:

@@ -86,6 +86,7 @@ def test_answers_are_there_again_after_a_restart(study: Path, made: Made) -> Non
     [
         {"item": "1.1.9"}, {"item": "7.7.1"}, {"item": "7.7.own-1"}, {"item": "1.1.own-1001"},
         {"item": ["1.1.1"]}, {"item": 5}, {"verdict": "maybe"}, {"onset": "1"}, {"onset": 9.0},
+        {"onset": 10**400},
         {"units": "<b>"}, {"comment": "x" * 501}, {"comment": 5}, {"comment": "\x07"},
     ],
 )  # fmt: skip

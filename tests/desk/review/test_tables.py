@@ -59,6 +59,7 @@ def test_py_feat(tmp_path: Path) -> None:
         ("", "no action units"), ("a,b\n1,2\n", "no action units"),
         ("timestamp,AU12_r\n0\n", "cut off or edited"),
         ("timestamp,AU12_r\n0,x\n", "no number"),
+        ("timestamp,AU12_r,pose_Rx,pose_Ry,pose_Rz\n0,1,inf,0,0\n", "no number"),
         ("timestamp,AU12_r\n1,1\n0,1\n", "before that of the line above"),
         ("timestamp,AU12_r\nnan,1\n", "its time is none"),
         ("timestamp,face_id,AU12_r\n" + "".join(f"0,{n},1\n" for n in range(201)), "more than 200"),

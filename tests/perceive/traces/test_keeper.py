@@ -92,3 +92,32 @@ def test_a_folder_that_cannot_be_read_stops_nothing(
     Keeper(tmp_path, 30, clocks, clocks.device)
     assert "withdrawn cannot be read" in caplog.text
     assert kept(tmp_path) == {NAME}
+
+
+def test_what_is_over_goes_although_the_list_of_withdrawn_cannot_be_read(tmp_path: Path) -> None:
+    clocks = Clocks()
+    (tmp_path / WITHDRAWN).mkdir()
+    (tmp_path / file_name(NAME, 1)).touch()
+    keeper = Keeper(tmp_path, 30, clocks, clocks.device)
+    clocks.pass_days(30)
+    keeper.poll()
+    assert not kept(tmp_path)
+
+
+def test_a_session_that_cannot_be_deleted_holds_up_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clocks = Clocks()
+    stuck = tmp_path / file_name(NAME, 1)
+    stuck.mkdir()
+    (tmp_path / file_name(OTHER, 1)).touch()
+    keeper = Keeper(tmp_path, 30, clocks, clocks.device)
+    clocks.pass_days(30)
+    keeper.poll()
+    assert kept(tmp_path) == {NAME}
+    assert "cannot be deleted" in caplog.text
+    stuck.rmdir()
+    stuck.touch()
+    clocks.pass_days(1)
+    keeper.poll()
+    assert not kept(tmp_path)

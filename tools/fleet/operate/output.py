@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tools.common.tables import PlainTable
+
 
 def as_json(value: Any) -> None:
     print(json.dumps(value, indent=None, separators=(",", ":"), default=str))
@@ -23,7 +25,9 @@ def console() -> Console:
 
 def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
     """An empty table; the columns in `right` hold numbers."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    made = PlainTable(
+        title=title, title_justify="left", box=None, pad_edge=False, header_style="bold"
+    )
     for name in columns:
         made.add_column(name, justify="right" if name in right else "left", overflow="fold")
     return made

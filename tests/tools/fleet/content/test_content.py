@@ -191,3 +191,16 @@ def test_slots_are_called_what_they_hold_now(fleet: Path, store_url: str) -> Non
     with open_store(store_url) as store:
         assert names(store, MIDNIGHT) == {3: "The red chair", 4: "The red chair"}
         assert names(store, MIDNIGHT + DAY) == {3: "The blue chair", 4: "The red chair"}
+
+
+def test_a_name_is_shown_as_it_is(fleet: Path, store_url: str, capsys: Printed) -> None:
+    """Brackets are no markup; whoever writes into the database turns no terminal."""
+    with open_store(store_url) as store:
+        for slot, name in ((3, "Chairs [/sale]"), (4, "[bold]\x1b[2J")):
+            store.execute("INSERT INTO contents VALUES (?, 0, 9999999999, ?, NULL)", (slot, name))
+    for act in ("list", "played"):
+        main(["content", act, "--fleet", str(fleet)])
+        said = capsys.readouterr().out
+        assert "Chairs [/sale]" in said
+        assert "[bold]\\x1b[2J" in said
+        assert "\x1b" not in said

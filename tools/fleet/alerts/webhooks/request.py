@@ -91,7 +91,8 @@ def _exchange(
         ):
             connection.putheader(name, value)
         connection.endheaders(message.body)
-        status = connection.getresponse().status
+        # Where time ran out while TLS was agreed on, no socket was there to be cut.
+        status = 0 if late.is_set() else connection.getresponse().status
     finally:
         timer.cancel()
         connection.close()

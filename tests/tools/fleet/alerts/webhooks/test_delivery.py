@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -237,3 +239,23 @@ def test_the_name_is_resolved_once_and_that_address_is_used(there: Receiver) -> 
     assert there.heard[0].headers["Host"] == f"hooks.example:{there.port}"
     outcome = request.send(kept, message, NOW, 5.0, lambda *_: ["169.254.169.254"])
     assert (outcome.state, len(there.heard)) == ("away", 1)
+
+
+def test_no_answer_is_waited_for_once_time_ran_out_on_the_way_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever draws out the agreement on TLS until the timer has gone could answer for ever."""
+    cut = threading.Event()
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr(request, "_cut", lambda _, late: (late.set(), cut.set()))
+
+    def connect(self: Any) -> None:
+        assert cut.wait(30)
+        self.sock = ours
+
+    monkeypatch.setattr(request._Connection, "connect", connect)
+    monkeypatch.setattr(request._Connection, "getresponse", lambda _: pytest.fail("waited"))
+    message = outbox.Message("d", "w", "test", b"{}", NOW, 0)
+    kept = Kept("http://127.0.0.1:9/", ("secret",))
+    with ours, theirs:
+        assert request.send(kept, message, NOW, limit=0.01).said == "no answer within 0.01 s"
