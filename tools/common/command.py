@@ -111,8 +111,7 @@ def store(
     words = [public(word) for word in given if word != "--save"]
     command = shlex.join(["python", "-m", package, *words])
     content = (
-        f"# {title}\n\n    {command}\n\n```\n{text}```\n\n"
-        f"```json\n{json.dumps(report)}\n```\n"
+        f"# {title}\n\n    {command}\n\n```\n{text}```\n\n```json\n{json.dumps(report)}\n```\n"
     )
     save_atomically(target, content.encode())
 

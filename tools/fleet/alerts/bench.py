@@ -61,7 +61,9 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         }  # fmt: skip
         well = _peak()
         # Kinds that are told one by one: no cause joins them.
-        store.execute("UPDATE health SET power = 'undervolt', disk = 'full', perception = 'stalled'")
+        store.execute(
+            "UPDATE health SET power = 'undervolt', disk = 'full', perception = 'stalled'"
+        )
         rounds["first round, all ill"] = _timed(alerts.look)
         rounds["next round, all ill"] = _timed(alerts.look)
         rows = int(store.tuples("SELECT COUNT(*) FROM alerts")[0][0])
@@ -134,9 +136,7 @@ def _fill(store: Store, devices: int, days: int, now: int) -> None:
             " (CAST(SUBSTR(d.device, 5) AS BIGINT) * 31 + n.number * 7) % ?",
             (today, days, _SAMPLES),
         )
-        store.execute(
-            "INSERT INTO alert_marks VALUES (?, ?)", (hours.MARK, now)
-        )
+        store.execute("INSERT INTO alert_marks VALUES (?, ?)", (hours.MARK, now))
     if store.dialect == "postgresql":
         store.execute("ANALYZE")
 

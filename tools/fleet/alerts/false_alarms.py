@@ -4,8 +4,9 @@ devices have, judged hour by hour as the fleet's side does. All years of a place
 
 from __future__ import annotations
 
+import argparse
 import math
-from collections.abc import Iterator
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,9 @@ import numpy as np
 
 from agent.desk.read.noise import deviation
 from agent.privacy.policy.rules import PROFILES
+from tools.common.command import positive
+from tools.common.machine import line, machine
+from tools.common.tables import columns, text
 from tools.fleet.alerts import visits, waiting, withheld
 from tools.fleet.alerts.hours import Rules, scale
 from tools.fleet.alerts.kinds import BY_NAME
@@ -24,6 +28,7 @@ WEEKDAYS = np.array([1.0, 0.9, 0.9, 1.0, 1.2, 1.5, 0.5])
 YEAR = 364
 """Days."""
 _WEEK = 7 * 24
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -76,7 +81,7 @@ def rules_of(place: Place) -> Rules:
 def simulate(place: Place, years: int, seed: int, left: float, days: int, after: int) -> Found:
     """Whole weeks: `days` without a change, then `after` with the share `left` of the visits."""
     rules = rules_of(place)
-    made = run(place, rules, years, np.random.default_rng(seed), left, days, after)
+    made = live(place, rules, years, np.random.default_rng(seed), left, days, after)
     begin, change, end = _WEEK * (visits.WEEKS + 1), 24 * days, 24 * (days + after)
     series = visits.Series(
         made.windows, made.withheld, made.visits, made.variance, np.ones(years, np.int64)
@@ -95,7 +100,7 @@ def simulate(place: Place, years: int, seed: int, left: float, days: int, after:
     return found
 
 
-def run(
+def live(
     place: Place, rules: Rules, years: int, rng: np.random.Generator, left: float, days: int,
     after: int,
 ) -> Hours:  # fmt: skip
@@ -166,15 +171,51 @@ def _withheld(made: Hours, rules: Rules, days: int) -> int:
     return raised
 
 
-def measure(years: int, seed: int, left: float, after: int = 14) -> Iterator[dict[str, Any]]:
-    """One row a place: a year of each device without a change, then what is left after one."""
+def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
+    one = verbs.add_parser(
+        "false-alarms", parents=[shared], help="made-up years, judged hour by hour"
+    )
+    one.add_argument("--years", type=positive, default=40, help="of each place")
+    one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--left", type=float, default=0.0, help="share of visits after the change")
+    one.add_argument("--after", type=positive, default=2, metavar="WEEKS",
+                     help="looked at after the change")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """A year of each place without a change, then what is left after one."""
+    here, after, rows = machine(), 7 * args.after, []
     for place in PLACES:
-        found = simulate(place, years, seed, left, YEAR, after)
-        judged = years * (YEAR / 7 - visits.WEEKS - 1) / (YEAR / 7)
-        yield {
+        found = simulate(place, args.years, args.seed, args.left, YEAR, after)
+        hours = found.delays
+        rows.append({
             "visits_a_day": place.visits, "differ": place.differ, "policy": place.policy,
-            "crowd": place.crowd, "years": round(judged, 1), "false_visits": found.false_visits,
-            "false_withheld": found.false_withheld, "left": left, "of": years,
-            "told": len(found.delays), "within": after,
-            "hours": found.delays[len(found.delays) // 2] if found.delays else None,
-        }  # fmt: skip
+            "crowd": place.crowd, "false_visits": found.false_visits,
+            "false_withheld": found.false_withheld, "told": len(hours),
+            "hours": hours[len(hours) // 2] if hours else None,
+        })  # fmt: skip
+        print(f"false-alarms: {len(rows)} of {len(PLACES)} places", file=sys.stderr, flush=True)
+    judged = args.years * (1 - 7 * (visits.WEEKS + 1) / YEAR)
+    report = {"machine": here, "years": args.years, "judged": round(judged, 1), "left": args.left,
+              "after": after, "rows": rows}  # fmt: skip
+    return report, _text(report)
+
+
+def _text(report: dict[str, Any]) -> str:
+    table = columns(
+        "visits a day", "come by", "days differ by", "policy", "false: visits", "false: withheld",
+        "told", "after, h", words=("policy",),
+    )  # fmt: skip
+    for row in report["rows"]:
+        hours = "-" if row["hours"] is None else f"{row['hours']}"
+        table.add_row(
+            f"{row['visits_a_day']}", f"{row['crowd']}", f"{100 * row['differ']:.0f} %",
+            row["policy"], f"{row['false_visits']}", f"{row['false_withheld']}",
+            f"{row['told']} of {report['years']}", hours,
+        )  # fmt: skip
+    return (
+        f"{line(report['machine'])}{text(table)}"
+        f"false alarms in {report['judged']:g} years of visits that can be judged, and in "
+        f"{report['years']} of withheld windows; then {100 * report['left']:g} % of the visits for "
+        f"{report['after']} days: in how many years it was told, and after how long (median)\n"
+    )

@@ -245,7 +245,7 @@ def batches(
 def _batch(devices: list[str], rows: list[tuple[Any, ...]], first: int, last: int) -> Batch:
     place = {name: number for number, name in enumerate(devices)}
     rows = [row for row in rows if row[0] in place]
-    known: dict[Rules, int] = {}
+    known: dict[str, int] = {}
     at = np.array([place[row[0]] for row in rows], np.int64)
     day = np.array([row[1] - first for row in rows], np.int64)
     shape = (len(devices), last - first + 1)
@@ -254,7 +254,5 @@ def _batch(devices: list[str], rows: list[tuple[Any, ...]], first: int, last: in
         return Batch(devices, first, hours, rules, [])
     packed = bytes.fromhex("".join(row[2][:_DIGITS] for row in rows))
     hours[at, day] = np.frombuffer(packed, HOUR_ROW).reshape(-1, 24)
-    rules[at, day] = [
-        known.setdefault(_rules_of(row[2][_DIGITS:]), len(known)) for row in rows
-    ]  # fmt: skip
-    return Batch(devices, first, hours, rules, list(known))
+    rules[at, day] = [known.setdefault(row[2][_DIGITS:], len(known)) for row in rows]
+    return Batch(devices, first, hours, rules, [_rules_of(each) for each in known])

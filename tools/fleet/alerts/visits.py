@@ -139,9 +139,7 @@ def _compare(
         there[few] += more
         variance[few] += noise
     expected = variance + usual + (WEEKS_DIFFER * usual) ** 2
-    deviation = np.sqrt(
-        np.maximum(spread / np.maximum(number - 1, 1), expected) * (1 + 1 / number)
-    )
+    deviation = np.sqrt(np.maximum(spread / np.maximum(number - 1, 1), expected) * (1 + 1 / number))
     missing = usual - there
     verdict = np.where((there < ENOUGH * usual) & (missing > _Z_END * deviation), BETWEEN, USUAL)
     verdict[(there < FEWER * usual) & (missing > _Z * deviation)] = IS_FEWER

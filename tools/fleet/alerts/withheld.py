@@ -47,9 +47,7 @@ def judge(
 ) -> Judged:  # fmt: skip
     """Devices with the same rules. Sums of some days by the hour of the day, [N, 24]."""
     number = windows.sum(axis=1)
-    grid, place = np.unique(
-        [_grid(each) for each in (visits / np.maximum(windows, 1)).ravel()], return_inverse=True
-    )
+    grid, place = np.unique(_grid(visits / np.maximum(windows, 1)), return_inverse=True)
     rates, spreads = np.array([renewals(rules, mean) for mean in grid.tolist()]).T
     place = place.reshape(windows.shape)
     some = np.maximum(number, 1)
@@ -63,11 +61,10 @@ def judge(
     return Judged(number, share, expected, verdict)
 
 
-def _grid(mean: float) -> float:
-    """The next lower point: with fewer visits more is withheld."""
-    if mean < 0.01:
-        return 0.0
-    return float(round(_STEP ** math.floor(math.log(mean, _STEP)), 6))
+def _grid(means: np.ndarray) -> np.ndarray:
+    """The next lower points: with fewer visits more is withheld."""
+    steps = np.floor(np.log(np.maximum(means, 0.01)) / math.log(_STEP))
+    return np.where(means < 0.01, 0.0, np.round(_STEP**steps, 6))
 
 
 @lru_cache(maxsize=4096)

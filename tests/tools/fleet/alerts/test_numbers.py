@@ -231,7 +231,7 @@ def test_made_up_shops_raise_nothing_until_nobody_comes() -> None:
 def test_made_up_hours_are_what_a_device_would_publish() -> None:
     """Nothing is lost on the way: what was not withheld adds up to those who came."""
     place = Place(2000, 0.0)
-    hours_made = false_alarms.run(place, RULES, 4, np.random.default_rng(1), 1.0, 14, 0)
+    hours_made = false_alarms.live(place, RULES, 4, np.random.default_rng(1), 1.0, 14, 0)
     assert (hours_made.windows == 4).all()
     spread = 5 * (hours_made.variance[0].sum() + 14 * 2000) ** 0.5
     assert abs(hours_made.visits[0].sum() - 14 * 2000) < spread
