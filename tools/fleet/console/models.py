@@ -166,6 +166,11 @@ class Alerts(Model):
     """The most urgent first, 50 a page."""
 
 
+class Silence(Model):
+    seconds: Annotated[int, Field(ge=0)]
+    """No webhook hears of the alert for so long, 90 days at most; 0 ends it."""
+
+
 class CompareQuery(Model):
     rate: Name
     first: Annotated[int, Field(ge=0, le=255)]
@@ -322,3 +327,74 @@ class Receipts(Model):
     problems: list[str]
     notes: list[str]
     receipts: list[ReceiptRow]
+
+
+class WebhookRow(Model):
+    webhook: str
+    host: str
+    """Scheme, host and port; the whole URL is kept in a file."""
+    kinds: list[str]
+    """Empty: all."""
+    severity: str
+    """The least severe alerts that it is told."""
+    created_at: int
+    failures: int
+    """In a row."""
+    retry_at: Time
+    waiting: int
+    dead: int
+    """Given up."""
+    delivered_at: Time
+
+
+class Webhooks(Model):
+    webhooks: list[WebhookRow]
+
+
+class NewWebhook(Model):
+    url: Annotated[str, Field(max_length=2000)]
+    kinds: Annotated[list[Name], Field(max_length=100)] = []
+    severity: Name = "warning"
+
+
+class WebhookSecret(Model):
+    webhook: str
+    secret: str
+    """It is not shown again."""
+
+
+class WebhookTest(Model):
+    delivery: str
+    state: str
+    """taken, refused, away."""
+    said: str
+
+
+class WebhookName(Model):
+    webhook: str
+
+
+class DeliveriesQuery(Model):
+    dead: bool = False
+    """Only those that were given up."""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class DeliveryRow(Model):
+    delivery: str
+    webhook: str
+    event: str
+    state: str
+    """taken, given up, waits."""
+    attempts: int
+    created_at: int
+    due_at: int
+    delivered_at: Time
+    dead_at: Time
+    said: str | None
+    """How the last attempt went."""
+
+
+class Deliveries(Model):
+    deliveries: list[DeliveryRow]
+    """The newest first."""

@@ -14,7 +14,7 @@ from tools.common.errors import ToolError
 from tools.fleet.console import acts, listing
 from tools.fleet.console.accounts import Account
 from tools.fleet.console.answers import Refused
-from tools.fleet.console.guard import visit_of
+from tools.fleet.console.guard import operator_of, visit_of
 from tools.fleet.console.pages import link, render
 from tools.fleet.controller import rollouts, wishes
 from tools.fleet.operate import change, look
@@ -123,13 +123,12 @@ def _page(
 
 def save(request: Request, store: Store) -> Response:
     """POST /settings"""
-    visit = visit_of(request.scope)
-    assert visit.account is not None
+    visit, account = visit_of(request.scope), operator_of(request.scope)
     path, value, device, group = (
         visit.form.get(name, "").strip()[:64] for name in ("path", "value", "device", "group")
     )
     try:
-        set_one(store, visit.account, path, value, device, group, int(time.time()))
+        set_one(store, account, path, value, device, group, int(time.time()))
     except (ToolError, Refused) as error:
         return _page(request, store, device, group, str(error), 400, path, value)
     return RedirectResponse(link("/settings", device=device, group=group), 303)
