@@ -203,8 +203,8 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def _text(report: dict[str, Any]) -> str:
     table = columns(
-        "visits a day", "come by", "days differ by", "policy", "false: visits", "false: withheld",
-        "told", "after, h", words=("policy",),
+        "visits/day", "at once", "differ", "policy", "false, visits", "withheld", "told", "hours",
+        words=("policy",),
     )  # fmt: skip
     for row in report["rows"]:
         hours = "-" if row["hours"] is None else f"{row['hours']}"
@@ -215,7 +215,8 @@ def _text(report: dict[str, Any]) -> str:
         )  # fmt: skip
     return (
         f"{line(report['machine'])}{text(table)}"
-        f"false alarms in {report['judged']:g} years of visits that can be judged, and in "
-        f"{report['years']} of withheld windows; then {100 * report['left']:g} % of the visits for "
-        f"{report['after']} days: in how many years it was told, and after how long (median)\n"
+        "at once: visitors who come together; differ: standard deviation of days; false alarms of "
+        f"`visits`\nin {report['judged']:g} years that can be judged, of `withheld` in "
+        f"{report['years']}; then {100 * report['left']:g} % of the visits for {report['after']} "
+        "days:\nin how many years it was told, and hours until then (median)\n"
     )
