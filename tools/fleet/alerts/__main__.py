@@ -4,7 +4,7 @@ table of kinds."""
 from __future__ import annotations
 
 import argparse
-import sys
+import signal
 from typing import Any
 
 from tools.common import command
@@ -35,6 +35,7 @@ SUBCOMMANDS: dict[str, command.Subcommand] = {
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return command.main("tools.fleet.alerts", __doc__, SUBCOMMANDS, argv, REFERENCE)
 
 
@@ -61,4 +62,4 @@ def _for(seconds: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -57,7 +57,7 @@ def set_one(
 
 def answers(store: Store, device: str, group: str) -> tuple[list[Row], dict[str, int]]:
     """What devices made of their wishes, those that refused first; and how many of each state."""
-    names = [device] if device else listing.members(store, group) if group else None
+    names = [device] if device else rollouts.in_group(store, group) if group else None
     select = (
         "SELECT d.device, d.reported, d.reported_version, s.status, w.version, w.config"
         " FROM devices d JOIN device_status s ON s.device = d.device"
@@ -66,8 +66,8 @@ def answers(store: Store, device: str, group: str) -> tuple[list[Row], dict[str,
     if names is None:
         rows = store.execute(f"{select} WHERE w.version IS NOT NULL")
     else:
-        part, value = listing.among(store, names)
-        rows = store.execute(f"{select} WHERE d.{part}", (value,))
+        part, value = store.among("d.device", names)
+        rows = store.execute(f"{select} WHERE {part}", (value,))
     found = [_answer(row) for row in rows]
     found.sort(key=lambda each: (STATES.index(each["state"]), each["device"]))
     counts = dict.fromkeys(STATES, 0)
