@@ -75,6 +75,13 @@ def sign_in(page: Any, address: str) -> None:
     page.wait_for_url(f"{address}/alerts")
 
 
+def add_alert(console: Console) -> None:
+    console.store.execute(
+        "INSERT INTO alerts (device, kind, severity, severity_rank, since, last, raised_at, detail)"
+        " VALUES ('box-2', 'offline', 'warning', 1, 1, 1, 1, '{\"state\": \"offline\"}')"
+    )
+
+
 def findings(page: Any) -> list[str]:
     """Serious and critical ones of axe-core."""
     import axe_playwright_python
@@ -93,10 +100,7 @@ def findings(page: Any) -> list[str]:
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_every_page_is_open_to_everybody(console: Console) -> None:
     accounts.set_user(console.store, "anna", "operator", PASSWORD, 0)
-    console.store.execute(
-        "INSERT INTO alerts (device, kind, severity, severity_rank, since, last, raised_at, detail)"
-        " VALUES ('box-2', 'offline', 'warning', 1, 1, 1, 1, '{\"state\": \"offline\"}')"
-    )
+    add_alert(console)
     add_webhook(console.store)
     found: list[str] = []
     said: list[str] = []
@@ -131,6 +135,7 @@ def test_every_page_is_open_to_everybody(console: Console) -> None:
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_a_chart_is_drawn_and_a_form_works_with_the_keyboard(console: Console) -> None:
     accounts.set_user(console.store, "anna", "operator", PASSWORD, 0)
+    add_alert(console)
     with served(console) as address, browser() as chromium:
         page = patient(chromium.new_page())
         sign_in(page, address)
@@ -144,6 +149,10 @@ def test_a_chart_is_drawn_and_a_form_works_with_the_keyboard(console: Console) -
         form.get_by_label("Value").press("Enter")
         page.wait_for_url(f"{address}/settings?group=shops")
         assert "privacy.k = 12" in page.content()
+        page.goto(f"{address}/alerts")
+        page.locator("summary", has_text="Silence").first.click()
+        page.get_by_role("button", name="Silence", exact=True).first.click()
+        page.get_by_text("silenced until").first.wait_for()
         page.goto(f"{address}/webhooks")
         page.get_by_text("Add one").click()
         page.get_by_label("URL").fill("http://127.0.0.1:9/hook")
@@ -151,6 +160,9 @@ def test_a_chart_is_drawn_and_a_form_works_with_the_keyboard(console: Console) -
         page.get_by_role("button", name="Add", exact=True).click()
         page.wait_for_selector("#secret")
         assert page.inner_text("#secret").startswith("fws_")
+        page.get_by_role("button", name="Send a test").click()
+        page.get_by_text("away: ").wait_for()
+        assert page.locator("#secret").count() == 0
         page.goto(f"{address}/receipts")
         page.get_by_text("Verify a file").click()
         page.get_by_label("File").set_input_files(
