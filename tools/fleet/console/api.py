@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from tools.fleet.alerts.webhooks import manage
 from tools.fleet.console import (
     comparing,
+    hook_models,
     listing,
     models,
     one,
@@ -265,17 +266,17 @@ OPERATIONS = (
     Operation("GET", "/receipts/{device}", "A device's receipts against what is stored.",
               _receipts, models.Receipts),
     Operation("GET", "/webhooks", "Who is told of alerts. All of webhooks is for operators.",
-              _webhooks, models.Webhooks),
+              _webhooks, hook_models.Webhooks),
     Operation("POST", "/webhooks", "Add one; answers with its secret, this once.", _new_webhook,
-              models.WebhookSecret, body=models.NewWebhook),
+              hook_models.WebhookSecret, body=hook_models.NewWebhook),
     Operation("GET", "/webhooks/{webhook}/deliveries", "What was sent, waits, was given up.",
-              _deliveries, models.Deliveries, models.DeliveriesQuery),
+              _deliveries, hook_models.Deliveries, hook_models.DeliveriesQuery),
     Operation("POST", "/webhooks/{webhook}/test", "Send it a message now.", _test,
-              models.WebhookTest),
+              hook_models.WebhookTest),
     Operation("POST", "/webhooks/{webhook}/rotate", "A new secret, this once; the old one signs, "
-              "too.", _rotate, models.WebhookSecret),
+              "too.", _rotate, hook_models.WebhookSecret),
     Operation("POST", "/webhooks/{webhook}/finish", "The old secret signs no longer.", _finish,
-              models.WebhookName),
+              hook_models.WebhookName),
     Operation("POST", "/webhooks/{webhook}/remove", "And what waits for it.", _remove,
-              models.WebhookName),
+              hook_models.WebhookName),
 )  # fmt: skip

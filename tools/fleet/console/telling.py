@@ -7,6 +7,7 @@ The console neither lifts the bars of `webhooks.address` (`--allow`) nor reads f
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -39,7 +40,7 @@ def exact(store: Store, webhook: str) -> Row:
 
 
 def begin(
-    store: Store, place: Place, account: Account, url: str, kinds: list[str], severity: str,
+    store: Store, place: Place, account: Account, url: str, kinds: Sequence[str], severity: str,
     now: int,
 ) -> Revealed:  # fmt: skip
     """A new one. Raises `ToolError`."""
