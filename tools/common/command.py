@@ -32,13 +32,17 @@ class Subcommand(Protocol):
 
 
 def parser(
-    package: str, description: str | None, subcommands: Mapping[str, Subcommand]
+    package: str,
+    description: str | None,
+    subcommands: Mapping[str, Subcommand],
+    folder: Path = REFERENCE,
 ) -> argparse.ArgumentParser:
-    """Of `python -m <package> SUBCOMMAND`."""
+    """Of `python -m <package> SUBCOMMAND`; `folder`: where reports are stored."""
     whole = argparse.ArgumentParser(prog=f"python -m {package}", description=description)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", help="end with one line of JSON")
-    shared.add_argument("--save", action="store_true", help="store under tools/bench/reference")
+    where = folder.relative_to(ROOT)
+    shared.add_argument("--save", action="store_true", help=f"store under {where}")
     verbs = whole.add_subparsers(dest="what", required=True)
     for subcommand in subcommands.values():
         subcommand.add(verbs, shared)
@@ -50,10 +54,11 @@ def main(
     description: str | None,
     subcommands: Mapping[str, Subcommand],
     argv: list[str] | None = None,
+    folder: Path = REFERENCE,
 ) -> int:
-    """Measure, print, perhaps store. Returns the exit code."""
+    """Measure, print, perhaps store in `folder`. Returns the exit code."""
     given = sys.argv[1:] if argv is None else argv
-    args = parser(package, description, subcommands).parse_args(given)
+    args = parser(package, description, subcommands, folder).parse_args(given)
     name = package.rpartition(".")[2]
     try:
         done = subcommands[args.what].run(args)
@@ -62,7 +67,10 @@ def main(
         report, text = done
         if args.save:
             what = "stages" if getattr(args, "stages", False) else args.what
-            print(f"{name}: stored {_store(package, what, given, report, text)}", file=sys.stderr)
+            if folder != REFERENCE:  # several packages share it
+                what = f"{name}-{what}"
+            stored = _store(package, what, given, report, text, folder)
+            print(f"{name}: stored {stored}", file=sys.stderr)
     except AgentError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return error.exit_code
@@ -84,19 +92,28 @@ def positive(text: str) -> int:
 
 
 def _store(
-    package: str, what: str, given: Sequence[str], report: Mapping[str, Any], text: str
-) -> Path:
-    """`<board>-<what>-<peer>.md`: the command, the table, and the line of JSON."""
+    package: str, what: str, given: Sequence[str], report: Mapping[str, Any], text: str,
+    folder: Path,
+) -> Path:  # fmt: skip
+    """`<board>-<what>-<peer or store>.md`: the command, the table, and the line of JSON."""
+    peer = words_of(report["peer"].partition(",")[0]) if report.get("peer") else ""
+    parts = (slug(report["machine"]), what, peer or report.get("store", ""))
+    target = folder / f"{'-'.join(filter(None, parts))}.md"
+    store(target, f"{report['machine']['name']}: {what}", package, given, text, report)
+    return target
+
+
+def store(
+    target: Path, title: str, package: str, given: Sequence[str], text: str,
+    report: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """A report with the command that made it; `given`: its words, of which paths are left out."""
     words = [public(word) for word in given if word != "--save"]
     command = shlex.join(["python", "-m", package, *words])
-    peer = words_of(report["peer"].partition(",")[0]) if report.get("peer") else ""
-    target = REFERENCE / f"{'-'.join(filter(None, (slug(report['machine']), what, peer)))}.md"
     content = (
-        f"# {report['machine']['name']}: {what}\n\n    {command}\n\n```\n{text}```\n\n"
-        f"```json\n{json.dumps(report)}\n```\n"
+        f"# {title}\n\n    {command}\n\n```\n{text}```\n\n```json\n{json.dumps(report)}\n```\n"
     )
     save_atomically(target, content.encode())
-    return target
 
 
 def public(word: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -141,3 +144,20 @@ def _user() -> pwd.struct_passwd | None:
 def _version(program: Path) -> int:
     digits = program.parents[1].name.partition(".")[0]
     return int(digits) if digits.isdigit() else 0
+
+
+@contextlib.contextmanager
+def scratch(kind: str) -> Iterator[str]:
+    """A new database's URL, of `sqlite` or of a PostgreSQL of its own; gone afterwards. Raises
+    `ToolError`."""
+    with tempfile.TemporaryDirectory(prefix="fleeting-database-") as made:
+        if kind == "sqlite":
+            yield f"sqlite:///{made}/fleet.db"
+            return
+        Path(made).chmod(0o711)
+        server = Postgres(Path(made) / "postgresql")
+        try:
+            server.start()
+            yield server.make_database("fleet")
+        finally:
+            server.stop("immediate")

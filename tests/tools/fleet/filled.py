@@ -81,6 +81,15 @@ def add_job(store: Store, job: str, device: str, status: str, **more: Any) -> No
     insert(store, "jobs", **{"job": job, "device": device, "status": status, **row, **more})
 
 
+def add_webhook(store: Store, webhook: str = "0a1b2c3d") -> None:
+    """One that is told of alerts, and what it was sent; its file is not there."""
+    insert(store, "webhooks", webhook=webhook, host="https://hooks.example", kinds='["hot"]',
+           severity_rank=1, created_at=NOW)  # fmt: skip
+    for number, state in enumerate(("delivered_at", "dead_at", "attempts")):
+        insert(store, "deliveries", delivery=f"{number:032x}", webhook=webhook, event="raised",
+               body="{}", created_at=NOW, due_at=NOW, said="404", **{state: 7})  # fmt: skip
+
+
 def fill(store: Store) -> None:
     """A fleet of three with something of everything, within the day before `NOW`."""
     add_device(store, "box-1", grp="shops", app="0.1.0", models="0.1.0", policy="retail-eu",

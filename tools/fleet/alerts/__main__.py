@@ -1,36 +1,42 @@
-"""`python -m tools.fleet.alerts`: false-alarms, bench, kinds."""
+"""`python -m tools.fleet.alerts`: how a look at a large fleet does, how often it is wrong, and the
+table of kinds."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import signal
+from typing import Any
 
+from tools.common import command
+from tools.common.files import ROOT
+from tools.fleet.alerts import bench, false_alarms
 from tools.fleet.alerts.kinds import KINDS
 
+REFERENCE = ROOT / "tools" / "fleet" / "reference"
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.fleet.alerts")
-    acts = parser.add_subparsers(dest="act", required=True)
-    one = acts.add_parser("false-alarms", help="made-up years, judged hour by hour")
-    one.add_argument("--years", type=int, default=10, help="of each place")
-    one.add_argument("--seed", type=int, default=1)
-    one.add_argument("--left", type=float, default=0.0, help="share of visits after the change")
-    one = acts.add_parser("bench", help="seconds and memory of a look at a large fleet")
-    one.add_argument("--devices", type=int, default=10_000)
-    one.add_argument("--days", type=int, default=64, help="of visits of each device")
-    acts.add_parser("kinds", help="the table of docs/alerts.md")
-    args = parser.parse_args()
-    if args.act == "false-alarms":
-        from tools.fleet.alerts.false_alarms import measure
 
-        for row in measure(args.years, args.seed, args.left):
-            print(json.dumps(row), flush=True)
-    elif args.act == "bench":
-        from tools.fleet.alerts.bench import run
+class _Kinds:
+    """The table of docs/alerts.md."""
 
-        print(json.dumps(run(args.devices, args.days), indent=1))
-    else:
+    def add(self, verbs: Any, shared: argparse.ArgumentParser) -> None:
+        verbs.add_parser("kinds", parents=[shared], help="the table of docs/alerts.md")
+
+    def run(self, args: argparse.Namespace) -> int:
         print(table())
+        return 0
+
+
+SUBCOMMANDS: dict[str, command.Subcommand] = {
+    "bench": bench,
+    "false-alarms": false_alarms,
+    "kinds": _Kinds(),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return command.main("tools.fleet.alerts", __doc__, SUBCOMMANDS, argv, REFERENCE)
 
 
 def table() -> str:
@@ -56,4 +62,4 @@ def _for(seconds: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -4,20 +4,22 @@ devices have, judged hour by hour as the fleet's side does. All years of a place
 
 from __future__ import annotations
 
+import argparse
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+import sys
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from agent.desk.read.noise import deviation
 from agent.privacy.policy.rules import PROFILES
-from agent.privacy.publishing import PublishingRule
-from tools.fleet.alerts import visits, withheld
-from tools.fleet.alerts.hours import Day, Hour, Rules, scale
+from tools.common.command import positive
+from tools.common.machine import line, machine
+from tools.common.tables import columns, text
+from tools.fleet.alerts import visits, waiting, withheld
+from tools.fleet.alerts.hours import Rules, scale
 from tools.fleet.alerts.kinds import BY_NAME
-from tools.fleet.alerts.visits import Judged, Sum
 
 OPEN = (9, 19)
 """Hours of the day, UTC."""
@@ -26,10 +28,6 @@ WEEKDAYS = np.array([1.0, 0.9, 0.9, 1.0, 1.2, 1.5, 0.5])
 YEAR = 364
 """Days."""
 _WEEK = 7 * 24
-_LOOKED_UP = 128
-"""Windows that wait; of more the threshold is taken for the same: only an empty shop has them."""
-_WITHHELD_YEARS = 20
-"""At most: those are judged once a day, each by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +57,18 @@ class Found:
     false_visits: int = 0
     """Alerts raised while nothing had changed."""
     false_withheld: int = 0
-    withheld_years: int = 0
-    delays: list[int] | None = None
+    delays: list[int] = field(default_factory=list)
     """Hours from the change to the alert, of those years that were told, ascending."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """Sums over hours from the beginning: int64/float64[years, hours + 1]."""
+    """Numbers of each hour, [years, hours]."""
 
-    per_hour: int
+    windows: np.ndarray
     withheld: np.ndarray
     visits: np.ndarray
     variance: np.ndarray
-
-    def add(self, year: int, first: int, length: int) -> Sum:
-        def between(sums: np.ndarray) -> float:
-            return float(sums[year, first + length] - sums[year, first])
-
-        return Sum(self.per_hour * length, int(between(self.visits)), between(self.variance))
 
 
 def rules_of(place: Place) -> Rules:
@@ -90,37 +81,37 @@ def rules_of(place: Place) -> Rules:
 def simulate(place: Place, years: int, seed: int, left: float, days: int, after: int) -> Found:
     """Whole weeks: `days` without a change, then `after` with the share `left` of the visits."""
     rules = rules_of(place)
-    made = run(place, rules, years, np.random.default_rng(seed), left, days, after)
-    found = Found(delays=[])
+    made = live(place, rules, years, np.random.default_rng(seed), left, days, after)
     begin, change, end = _WEEK * (visits.WEEKS + 1), 24 * days, 24 * (days + after)
-    suspects = _suspects(made, end)
+    series = visits.Series(
+        made.windows, made.withheld, made.visits, made.variance, np.ones(years, np.int64)
+    )
+    found = Found(false_withheld=_withheld(made, rules, days))
+    hours = np.arange(begin, end + 1)
     for year in range(years):
-        hours = np.flatnonzero(suspects[year])
-        found.false_visits += len(_raised(made, year, hours, begin, change))
-        told = _raised(made, year, hours, change + 1, end)
-        if told:
-            assert found.delays is not None
-            found.delays.append(told[0] - change)
-    assert found.delays is not None
+        judged = visits.judge(
+            series, np.full(len(hours), year), hours, lambda _, number: waiting.most(rules, number)
+        )
+        verdict = dict(zip(hours.tolist(), judged.verdict.tolist(), strict=True))
+        found.false_visits += len(_raised(verdict, begin, change))
+        told = _raised(verdict, change + 1, end + 1)
+        found.delays += [each - change for each in told[:1]]
     found.delays.sort()
-    found.withheld_years = min(years, _WITHHELD_YEARS)
-    for year in range(found.withheld_years):
-        found.false_withheld += _withheld(made, year, rules, days)
     return found
 
 
-def run(
+def live(
     place: Place, rules: Rules, years: int, rng: np.random.Generator, left: float, days: int,
     after: int,
 ) -> Hours:  # fmt: skip
     """Visitors, noise, publication, window by window."""
     per_hour, b = 3600 // rules.window, scale(rules)
     hours = 24 * (days + after)
-    held = np.zeros((years, hours + 1), np.int64)
+    held = np.zeros((years, hours), np.int64)
     told, noises = np.zeros_like(held), np.zeros_like(held)
-    pending, waiting = np.zeros(years), np.zeros(years, np.int64)
+    pending, number = np.zeros(years), np.zeros(years, np.int64)
     today = np.ones(years)
-    needed = thresholds(rules)
+    needed = waiting.most(rules, np.arange(hours * per_hour + 1))[0]
     for hour in range(hours):
         day, now = divmod(hour, 24)
         if now == 0 and place.differ:
@@ -134,94 +125,98 @@ def run(
             if b:
                 p = 1 - math.exp(-1 / b)
                 pending += rng.geometric(p, years) - rng.geometric(p, years)
-            waiting += 1
-            ready = pending >= needed[np.minimum(waiting, _LOOKED_UP)]
-            told[:, hour + 1] += np.where(ready, pending, 0).astype(np.int64)
-            noises[:, hour + 1] += np.where(ready, waiting, 0)
-            held[:, hour + 1] += ~ready
-            pending[ready], waiting[ready] = 0, 0
-    variance = noises.cumsum(1) * deviation(b) ** 2
-    return Hours(per_hour, held.cumsum(1), told.cumsum(1), variance)
+            number += 1
+            ready = pending >= needed[number]
+            told[:, hour] += np.where(ready, pending, 0).astype(np.int64)
+            noises[:, hour] += np.where(ready, number, 0)
+            held[:, hour] += ~ready
+            pending[ready], number[ready] = 0, 0
+    return Hours(np.full_like(held, per_hour), held, told, noises * deviation(b) ** 2)
 
 
-@lru_cache(maxsize=16)
-def thresholds(rules: Rules) -> np.ndarray:
-    """Noised visits from which so many waiting windows are published, int64[`_LOOKED_UP` + 1], of a
-    slot that has published before."""
-    rule = PublishingRule(rules.as_policy())
-    rule.threshold(0, 1, 2)
-    rule.published(0)
-    numbers = range(1, _LOOKED_UP + 1)
-    return np.array([0, *(max(rules.k, rule.threshold(0, n, 2)) for n in numbers)])
-
-
-def _suspects(made: Hours, end: int) -> np.ndarray:
-    """bool[years, hours]: hours at which some span has so few visits that it could be called out;
-    the judge is asked about those only."""
-    found = np.zeros((len(made.visits), end + 1), bool)
-    for days in visits.SPANS:
-        length = 24 * days
-        spans = made.visits[:, length:] - made.visits[:, :-length]
-        first = visits.WEEKS * _WEEK
-        usual = sum(spans[:, first - week * _WEEK : spans.shape[1] - week * _WEEK]
-                    for week in range(1, visits.WEEKS + 1)) / visits.WEEKS  # fmt: skip
-        few = spans[:, first:] < visits.FEWER * usual
-        found[:, first + length : first + length + few.shape[1]] |= few
-    return found
-
-
-def _raised(made: Hours, year: int, suspects: np.ndarray, begin: int, end: int) -> list[int]:
-    """Hours at which an alert was raised that none was open at."""
+def _raised(verdict: dict[int, int], begin: int, end: int) -> list[int]:
+    """Hours at which an alert was raised that none was open at; `end` is left out."""
     raised: list[int] = []
     patience = BY_NAME["visits"].end_after // 3600
-    free = begin
-    for hour in suspects:
-        if not free <= hour < end or _judge(made, year, int(hour)).verdict != "fewer":
-            continue
-        raised.append(int(hour))
-        free, good = int(hour), 0
-        while good <= patience and free < end:
-            free += 1
-            good = good + 1 if _judge(made, year, free).verdict == "usual" else 0
+    is_open, good = False, 0
+    for hour in range(begin, end):
+        if not is_open and verdict[hour] == visits.IS_FEWER:
+            raised.append(hour)
+            is_open, good = True, 0
+        elif is_open:
+            good = good + 1 if verdict[hour] == visits.USUAL else 0
+            is_open = good <= patience
     return raised
 
 
-def _judge(made: Hours, year: int, end: int) -> Judged:
-    def add(first: int, length: int) -> Sum:
-        return made.add(year, first, length)
-
-    judged = visits.judge_by(add, end)
-    return judged or Judged(0, 0, 0.0, 0.0, 0.0, "usual")
-
-
-def _withheld(made: Hours, year: int, rules: Rules, days: int) -> int:
+def _withheld(made: Hours, rules: Rules, days: int) -> int:
     """Alerts of kind `withheld`, looked at once a day."""
-    parts = [np.diff(each[year]) for each in (made.withheld, made.visits)]
-    whole = [
-        Day({hour: Hour(made.per_hour, int(parts[0][24 * day + hour]),
-                        int(parts[1][24 * day + hour]), 0.0) for hour in range(24)}, rules)
-        for day in range(days)
-    ]  # fmt: skip
-    raised, is_open = 0, False
-    for end in range(7, days + 1):
-        judged = withheld.judge(whole[end - 7 : end])
-        if judged is not None and judged.verdict == "more" and not is_open:
-            raised, is_open = raised + 1, True
-        elif judged is None or judged.verdict == "usual":
-            is_open = False
+    back, years = 7, len(made.visits)
+
+    def weeks(hours: np.ndarray) -> np.ndarray:
+        whole = hours[:, : 24 * days].reshape(years, days, 24).cumsum(axis=1)
+        first = np.concatenate([np.zeros((years, 1, 24), np.int64), whole], axis=1)
+        return np.asarray((first[:, back:] - first[:, :-back]).reshape(-1, 24))
+
+    sums = (weeks(made.windows), weeks(made.withheld), weeks(made.visits))
+    verdicts = withheld.judge(*sums, rules).verdict.reshape(years, -1)
+    raised = 0
+    for year in verdicts.tolist():
+        is_open = False
+        for verdict in year:
+            if verdict == withheld.MORE_THAN_USUAL and not is_open:
+                raised, is_open = raised + 1, True
+            elif verdict in (-1, withheld.USUAL):
+                is_open = False
     return raised
 
 
-def measure(years: int, seed: int, left: float, after: int = 7) -> Iterator[dict[str, object]]:
-    """One row a place: a year of each device without a change, then what is left after one."""
+def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
+    one = verbs.add_parser(
+        "false-alarms", parents=[shared], help="made-up years, judged hour by hour"
+    )
+    one.add_argument("--years", type=positive, default=40, help="of each place")
+    one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--left", type=float, default=0.0, help="share of visits after the change")
+    one.add_argument("--after", type=positive, default=2, metavar="WEEKS",
+                     help="looked at after the change")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """A year of each place without a change, then what is left after one."""
+    here, after, rows = machine(), 7 * args.after, []
     for place in PLACES:
-        found = simulate(place, years, seed, left, YEAR, after)
-        delays = found.delays or []
-        judged = years * (YEAR / 7 - visits.WEEKS - 1) / (YEAR / 7)
-        yield {
+        found = simulate(place, args.years, args.seed, args.left, YEAR, after)
+        hours = found.delays
+        rows.append({
             "visits_a_day": place.visits, "differ": place.differ, "policy": place.policy,
-            "crowd": place.crowd, "years": round(judged, 1), "false_visits": found.false_visits,
-            "withheld_years": found.withheld_years, "false_withheld": found.false_withheld,
-            "left": left, "told": f"{len(delays)} of {years}",
-            "hours": delays[len(delays) // 2] if delays else None,
-        }  # fmt: skip
+            "crowd": place.crowd, "false_visits": found.false_visits,
+            "false_withheld": found.false_withheld, "told": len(hours),
+            "hours": hours[len(hours) // 2] if hours else None,
+        })  # fmt: skip
+        print(f"false-alarms: {len(rows)} of {len(PLACES)} places", file=sys.stderr, flush=True)
+    judged = args.years * (1 - 7 * (visits.WEEKS + 1) / YEAR)
+    report = {"machine": here, "years": args.years, "judged": round(judged, 1), "left": args.left,
+              "after": after, "rows": rows}  # fmt: skip
+    return report, _text(report)
+
+
+def _text(report: dict[str, Any]) -> str:
+    table = columns(
+        "visits/day", "at once", "differ", "policy", "false, visits", "withheld", "told", "hours",
+        words=("policy",),
+    )  # fmt: skip
+    for row in report["rows"]:
+        hours = "-" if row["hours"] is None else f"{row['hours']}"
+        table.add_row(
+            f"{row['visits_a_day']}", f"{row['crowd']}", f"{100 * row['differ']:.0f} %",
+            row["policy"], f"{row['false_visits']}", f"{row['false_withheld']}",
+            f"{row['told']} of {report['years']}", hours,
+        )  # fmt: skip
+    return (
+        f"{line(report['machine'])}{text(table)}"
+        "at once: visitors who come together; differ: standard deviation of days; false alarms of "
+        f"`visits`\nin {report['judged']:g} years that can be judged, of `withheld` in "
+        f"{report['years']}; then {100 * report['left']:g} % of the visits for {report['after']} "
+        "days:\nin how many years it was told, and hours until then (median)\n"
+    )

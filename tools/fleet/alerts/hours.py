@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from agent.base.vocabulary import AnyCell, PolicyName
 from agent.desk.read.noise import deviation
 from agent.privacy.policy import hearing
@@ -27,8 +29,12 @@ _OVERLAP = 600
 _DEVICES = 300
 """In one query."""
 MARK = "hours"
-Raw = dict[str, Any]
-"""A row of the database, parsed: most are only added up."""
+HOUR_ROW = np.dtype(
+    [("windows", "<u2"), ("withheld", "<u2"), ("visits", "<i4"), ("variance", "<f4")]
+)
+"""An hour as the database keeps it; without windows: nothing came."""
+_DIGITS = 2 * 24 * HOUR_ROW.itemsize
+_MOST = 0xFFFF
 
 
 def _nothing() -> None: ...
@@ -76,25 +82,24 @@ class Day:
 
 
 def to_text(day: Day) -> str:
-    """As the database keeps it."""
+    """As the database keeps it: the hours in hexadecimal, which hundreds of thousands of rows are
+    read from at once, then the rules as JSON."""
+    made = np.zeros(24, HOUR_ROW)
+    for hour, each in day.hours.items():
+        made[hour] = (
+            min(each.windows, _MOST), min(each.withheld, _MOST), each.visits, each.variance
+        )  # fmt: skip
     rules = day.rules
-    return json.dumps({
-        "hours": {
-            str(hour): [each.windows, each.withheld, each.visits, round(each.variance, 1)]
-            for hour, each in sorted(day.hours.items())
-        },
-        "rules": [rules.policy, list(rules.cells), rules.epsilon_milli, rules.k, rules.window,
-                  rules.slots],
-    }, separators=(",", ":"))  # fmt: skip
-
-
-def day_of(found: Raw) -> Day:
-    """Of a row of the database, parsed."""
-    policy, cells, *numbers = found["rules"]
-    return Day(
-        {int(hour): Hour(*values) for hour, values in found["hours"].items()},
-        Rules(policy, tuple(cells), *numbers),
+    return made.tobytes().hex() + json.dumps(
+        [rules.policy, list(rules.cells), rules.epsilon_milli, rules.k, rules.window, rules.slots],
+        separators=(",", ":"),
     )
+
+
+@lru_cache(maxsize=4096)
+def _rules_of(text: str) -> Rules:
+    policy, cells, *numbers = json.loads(text)
+    return Rules(policy, tuple(cells), *numbers)
 
 
 def update(store: Store, now: int, beat: Callable[[], None] = _nothing) -> int:
@@ -202,26 +207,59 @@ def scale(rules: Rules) -> float:
     return float(SENSITIVITY["visits"] / rules.as_policy().epsilon("visits"))
 
 
-def days_of_all(
-    store: Store, since: int, beat: Callable[[], None] = _nothing
-) -> Iterator[tuple[str, dict[int, Raw]]]:
-    """(device, its days by number) of every device that has not been revoked, in order of id; those
-    from the day `since` on. Memory is that of some hundred devices; `beat`: called after each."""
-    last = ""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The days of some devices."""
+
+    devices: list[str]
+    first: int
+    """Number of the first day since 1970."""
+    hours: np.ndarray
+    """HOUR_ROW[devices, days, 24]."""
+    rules: np.ndarray
+    """int64[devices, days], into `known`; -1: nothing came of that day."""
+    known: list[Rules]
+
+
+def batches(
+    store: Store, first: int, last: int, beat: Callable[[], None] = _nothing
+) -> Iterator[Batch]:
+    """Every device that has not been revoked, in order of id, some hundred at a time, with its days
+    from `first` to `last`. `beat`: called after each batch. Raises `StoreUnavailable`."""
+    # One row a device, put together by the database in one order: a row a day would take longer to
+    # fetch than all that is computed of it.
+    join = "GROUP_CONCAT({}, '{}')" if store.dialect == "sqlite" else "STRING_AGG({}, '{}')"
+    after = ""
     while names := store.tuples(
         "SELECT device FROM devices WHERE device > ? AND revoked_at IS NULL ORDER BY device"
         " LIMIT ?",
-        (last, _DEVICES),
+        (after, _DEVICES),
     ):
-        found: dict[str, dict[int, Raw]] = {}
-        for device, day, text in store.tuples(
-            "SELECT device, day, hours FROM alert_days WHERE device > ? AND device <= ?"
-            " AND day >= ? ORDER BY device, day",
-            (last, names[-1][0], since),
-        ):
-            found.setdefault(device, {})[day] = json.loads(text)
-        last = names[-1][0]
-        for (name,) in names:
-            if name in found:
-                yield name, found[name]
+        rows = store.tuples(
+            f"SELECT device, {join.format('CAST(day AS TEXT)', ' ')},"
+            f" {join.format(f'SUBSTR(hours, 1, {_DIGITS})', '')},"
+            f" {join.format(f'SUBSTR(hours, {_DIGITS + 1})', ' ')}"
+            " FROM alert_days WHERE device > ? AND device <= ? AND day >= ? AND day <= ?"
+            " GROUP BY device",
+            (after, names[-1][0], first, last),
+        )
+        after = names[-1][0]
+        yield _batch([name for (name,) in names], rows, first, last)
         beat()
+
+
+def _batch(devices: list[str], rows: list[tuple[Any, ...]], first: int, last: int) -> Batch:
+    place = {name: number for number, name in enumerate(devices)}
+    rows = [row for row in rows if row[0] in place]
+    shape = (len(devices), last - first + 1)
+    hours, rules = np.zeros((*shape, 24), HOUR_ROW), np.full(shape, -1)
+    known: dict[str, int] = {}
+    if rows:
+        days = [row[1].split() for row in rows]
+        at = np.repeat([place[row[0]] for row in rows], [len(each) for each in days])
+        day = np.array([each for some in days for each in some], np.int64) - first
+        packed = bytes.fromhex("".join(row[2] for row in rows))
+        hours[at, day] = np.frombuffer(packed, HOUR_ROW).reshape(-1, 24)
+        texts = [each for row in rows for each in row[3].split(" ")]
+        rules[at, day] = [known.setdefault(each, len(known)) for each in texts]
+    return Batch(devices, first, hours, rules, [_rules_of(each) for each in known])

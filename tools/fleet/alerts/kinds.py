@@ -176,8 +176,9 @@ KINDS: tuple[Kind, ...] = (
         "{low} to {high}).",
         "Was it a holiday, or is the camera turned, dirty or blocked? `fleeting aim` on the "
         "device.",
-        "24 hours, 3 days or 7 have less than half the visits of the same hours 1 to 8 weeks "
-        "before (4 at least), which noise and differing weeks explain once in 100,000 looks",
+        "24 hours, 3 days or 7 have, with all that withheld windows may still hold, less than half "
+        "the visits of the same hours 1 to 8 weeks before (4 at least), which noise and differing "
+        "weeks explain once in 100,000 looks",
         "they have three quarters of them, or chance explains them",
         "{devices} of {of} devices have fewer visits than usual from the same day on: a holiday?",
         every=HOUR,

@@ -9,7 +9,7 @@ from typing import Any
 
 from tools.common.errors import ToolError
 from tools.fleet.alerts.kinds import BY_NAME, SEVERITIES, Severity, advice, sentence
-from tools.fleet.controller import query, rollouts
+from tools.fleet.controller import rollouts
 from tools.fleet.store import Row, Store
 
 MOST = 500
@@ -192,17 +192,10 @@ def _conditions(store: Store, filters: Filters, now: int) -> tuple[str, list[Any
 
 def _group(store: Store, name: str) -> tuple[str, list[Any]]:
     """A saved query is asked of every device, and its answer goes to the database as one value."""
-    saved = store.tuples("SELECT query FROM groups WHERE name = ?", (name,))
-    if not saved:
+    if not store.tuples("SELECT 1 FROM groups WHERE name = ?", (name,)):
         return "d.grp = ?", [name]
-    matches = query.parse(saved[0][0])
-    members = [subject.id for _, subject in rollouts.subjects(store) if matches(subject)]
-    each = (
-        "SELECT value FROM json_each(?)"
-        if store.dialect == "sqlite"
-        else "SELECT jsonb_array_elements_text(CAST(? AS jsonb))"
-    )
-    return f"(d.grp = ? OR a.device IN ({each}))", [name, json.dumps(members)]
+    among, value = store.among("a.device", rollouts.in_group(store, name))
+    return among, [value]
 
 
 def _page(store: Store, where: str, values: list[Any], order: str, limit: int, offset: int) -> Page:

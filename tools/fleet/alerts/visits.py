@@ -1,22 +1,23 @@
-"""Fewer visits than usual: a span of time against the same hours of the weeks before. Pure.
+"""Fewer visits than usual: a span of time against the same hours of the weeks before. Pure, and for
+many devices at once.
 
 What differs from week to week without meaning anything is counted in: the noise of the numbers
-(known), visitors who come by chance (Poisson), and weeks that are not alike (what the weeks before
-show, and no less than `WEEKS_DIFFER`). Where the noise of a day hides even an empty shop, three
-days or seven are looked at.
+(known), visitors who come by chance (Poisson), weeks that are not alike (what the weeks before
+show, and no less than `WEEKS_DIFFER`), and visits that may wait in withheld windows. Where the
+noise of a day hides even an empty shop, three days or seven are looked at.
 
 The share of false alarms is measured: `python -m tools.fleet.alerts false-alarms`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+
+import numpy as np
 
 from agent.desk.read.student import normal_quantile
-from tools.fleet.alerts.hours import Raw
+from tools.fleet.alerts import waiting
 
 SPANS = (1, 3, 7)
 """Days, the shortest first."""
@@ -30,105 +31,118 @@ FEWER, ENOUGH = 0.5, 0.75
 """Of what is usual: raised below the one, ended above the other."""
 COVERED = 0.9
 """Of the usual windows must have come; else it is not the visitors that are missing."""
+USUAL, BETWEEN, IS_FEWER = 0, 1, 2
+"""Verdicts."""
+Waiting = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Rows of devices, and how many windows wait there, to the visits that these hold at most, and the
+variance of their noise. Asked for spans only that have few visits."""
 _LEAST = 20
 """Visits: of fewer nothing is said."""
 _Z = -normal_quantile(CHANCE)
 _Z_END = 2.0
 _WEEK = 7 * 24
-_NAMES = [str(hour) for hour in range(24)]
+_BEFORE = np.arange(1, WEEKS + 1) * _WEEK
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """Of a span."""
+class Series:
+    """Hours of N devices, so that any span of them is added up at once."""
 
-    windows: int
-    visits: int
-    variance: float
+    def __init__(
+        self, windows: np.ndarray, withheld: np.ndarray, visits: np.ndarray, variance: np.ndarray,
+        slots: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Numbers of each hour, [N, H]; `variance`: of the noise of `visits`; `slots`: contents of
+        each device, int64[N]."""
+        self._windows, self._visits = _sums(windows, np.int64), _sums(visits, np.int64)
+        self._variance = _sums(variance, np.float64)
+        self._slots = slots
+        self.waiting = waiting.windows(windows.astype(np.int64), withheld.astype(np.int64), slots)
+        """Windows that wait at the end of each hour, at most: int64[N, H + 1]."""
+
+    def windows(self, rows: np.ndarray, first: np.ndarray, length: int) -> np.ndarray:
+        """Of the spans of so many hours, from each first one on."""
+        return _between(self._windows, rows, first, length)
+
+    def visits(self, rows: np.ndarray, first: np.ndarray, length: int) -> np.ndarray:
+        return _between(self._visits, rows, first, length)
+
+    def variance(self, rows: np.ndarray, first: np.ndarray, length: int) -> np.ndarray:
+        return _between(self._variance, rows, first, length)
+
+
+def _sums(values: np.ndarray, kind: type) -> np.ndarray:
+    found = np.zeros((values.shape[0], values.shape[1] + 1), kind)
+    np.cumsum(values, axis=1, out=found[:, 1:])
+    return found
+
+
+def _between(sums: np.ndarray, rows: np.ndarray, first: np.ndarray, length: int) -> np.ndarray:
+    last = sums.shape[1] - 1
+    return np.asarray(
+        sums[rows, np.clip(first + length, 0, last)] - sums[rows, np.clip(first, 0, last)]
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Of a span that can be judged."""
+    """Of M spans, arrays [M]."""
 
-    days: int
-    visits: int
-    usual: float
-    low: float
-    high: float
+    days: np.ndarray
+    """Length; 0: there is too little to compare with."""
+    visits: np.ndarray
+    """As published."""
+    usual: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     """95 % of spans without a change lie between them."""
-    verdict: Literal["fewer", "between", "usual"]
+    verdict: np.ndarray
 
 
-class Series:
-    """A device's hours, so that any span of them is added up at once."""
-
-    def __init__(self, days: Mapping[int, Raw]) -> None:
-        """`days`: by number since 1970."""
-        self._first = 24 * min(days, default=0)
-        windows = visits = 0
-        variance = 0.0
-        self._sums = [(0, 0, 0.0)]
-        for day in range(self._first // 24, max(days, default=-1) + 1):
-            hours = days[day]["hours"] if day in days else {}
-            for name in _NAMES:
-                each = hours.get(name)
-                if each is not None:
-                    windows += each[0]
-                    visits += each[2]
-                    variance += each[3]
-                self._sums.append((windows, visits, variance))
-
-    def add(self, first: int, length: int) -> Sum:
-        """`length` hours from `first` on."""
-        last = len(self._sums) - 1
-        begin = self._sums[min(max(first - self._first, 0), last)]
-        end = self._sums[min(max(first + length - self._first, 0), last)]
-        return Sum(end[0] - begin[0], end[1] - begin[1], end[2] - begin[2])
-
-
-def judge(hours: Series, end: int) -> Judged | None:
-    """The spans that end with the hour `end` (left out): the first that has fewer visits than
-    usual, else the last that can be judged. None: there is too little to compare with."""
-    return judge_by(hours.add, end)
-
-
-def judge_by(add: Callable[[int, int], Sum], end: int) -> Judged | None:
-    """The same. `add`: of a first hour and a number of hours."""
-    found: Judged | None = None
+def judge(series: Series, rows: np.ndarray, ends: np.ndarray, wait: Waiting) -> Judged:
+    """Of the spans of each row that end with the hour `ends` (left out): the first that has fewer
+    visits than usual, else the last that can be judged."""
+    number = len(rows)
+    none, nothing = np.zeros(number, np.int64), np.zeros(number)
+    found = Judged(
+        none, none.copy(), nothing, nothing.copy(), nothing.copy(), np.full(number, USUAL)
+    )
     for days in SPANS:
-        length = 24 * days
-        before = [add(end - length - week * _WEEK, length) for week in range(1, WEEKS + 1)]
-        judged = compare(days, add(end - length, length), before)
-        if judged is None:
-            continue
-        if judged.verdict == "fewer":
-            return judged
-        if found is None or found.verdict == "usual":
-            found = judged
+        made, known = _compare(series, rows, ends, days, wait)
+        take = known & (found.verdict != IS_FEWER)
+        take &= (made.verdict == IS_FEWER) | (found.verdict == USUAL)
+        for name in Judged.__slots__:
+            getattr(found, name)[take] = getattr(made, name)[take]
     return found
 
 
-def compare(days: int, now: Sum, before: Sequence[Sum]) -> Judged | None:
-    """A span against the same one of the weeks before."""
-    most = max((each.windows for each in before), default=0)
-    whole = [each for each in before if each.windows and each.windows >= COVERED * most]
-    if len(whole) < LEAST_WEEKS or now.windows < COVERED * most:
-        return None
-    number = len(whole)
-    usual = sum(each.visits for each in whole) / number
-    if usual < _LEAST:
-        return None
-    seen = sum((each.visits - usual) ** 2 for each in whole) / (number - 1)
-    expected = now.variance + usual + (WEEKS_DIFFER * usual) ** 2
-    deviation = math.sqrt(max(seen, expected) * (1 + 1 / number))
-    missing = usual - now.visits
-    verdict: Literal["fewer", "between", "usual"] = "usual"
-    if now.visits < FEWER * usual and missing > _Z * deviation:
-        verdict = "fewer"
-    elif now.visits < ENOUGH * usual and missing > _Z_END * deviation:
-        verdict = "between"
-    return Judged(
-        days, now.visits, usual, max(0.0, usual - 1.96 * deviation), usual + 1.96 * deviation,
-        verdict,
-    )  # fmt: skip
+def _compare(
+    series: Series, rows: np.ndarray, ends: np.ndarray, days: int, wait: Waiting
+) -> tuple[Judged, np.ndarray]:
+    """Spans against the same ones of the weeks before; and which can be judged, bool[M]."""
+    length = 24 * days
+    first = ends - length
+    before = (rows[:, None], first[:, None] - _BEFORE, length)
+    windows, visits = series.windows(*before), series.visits(*before).astype(np.float64)
+    most = windows.max(axis=1)
+    whole = (windows > 0) & (windows >= COVERED * most[:, None])
+    number = np.maximum(whole.sum(axis=1), 1)
+    usual = np.where(whole, visits, 0.0).sum(axis=1) / number
+    known = (number >= LEAST_WEEKS) & (usual >= _LEAST)
+    known &= series.windows(rows, first, length) >= COVERED * most
+    now = series.visits(rows, first, length)
+    spread = np.where(whole, (visits - usual[:, None]) ** 2, 0.0).sum(axis=1)
+    variance = series.variance(rows, first, length)
+    there = now.astype(np.float64)
+    few = np.flatnonzero(known & (now < ENOUGH * usual))
+    if len(few):
+        more, noise = wait(rows[few], series.waiting[rows[few], ends[few]])
+        there[few] += more
+        variance[few] += noise
+    expected = variance + usual + (WEEKS_DIFFER * usual) ** 2
+    deviation = np.sqrt(np.maximum(spread / np.maximum(number - 1, 1), expected) * (1 + 1 / number))
+    missing = usual - there
+    verdict = np.where((there < ENOUGH * usual) & (missing > _Z_END * deviation), BETWEEN, USUAL)
+    verdict[(there < FEWER * usual) & (missing > _Z * deviation)] = IS_FEWER
+    low = np.maximum(0.0, usual - 1.96 * deviation)
+    high = usual + 1.96 * deviation
+    return Judged(np.full(len(rows), days), now, usual, low, high, verdict), known

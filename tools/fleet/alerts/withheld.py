@@ -8,15 +8,13 @@ found by trying it; real ones that come in crowds take longer.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from agent.privacy.policy.rules import Policy
-from agent.privacy.publishing import PublishingRule
-from tools.fleet.alerts.hours import Day, Rules, scale
+from tools.fleet.alerts.hours import Rules, scale
+from tools.fleet.alerts.waiting import KNOWN, thresholds
 
 LEAST_WINDOWS = 200
 MORE = 0.15
@@ -26,88 +24,71 @@ _ENOUGH = 0.10
 _Z = 4.75
 """Of the normal distribution: once in a million."""
 _TRIES = 400
-_MOST_WAITING = 128
 _STEP = 2**0.125
 """Means of visits are looked up to so fine a grid."""
+USUAL, BETWEEN, MORE_THAN_USUAL = 0, 1, 2
+"""Verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Of some days."""
+    """Of N devices, arrays [N]."""
 
-    windows: int
-    share: float
+    windows: np.ndarray
+    share: np.ndarray
     """Withheld."""
-    expected: float
-    verdict: str
-    """more, between, usual"""
+    expected: np.ndarray
+    verdict: np.ndarray
+    """USUAL, BETWEEN, MORE_THAN_USUAL; -1: too few windows."""
 
 
-def judge(days: Iterable[Day]) -> Judged | None:
-    """None: too few windows, or rules that changed within these days."""
-    whole = list(days)
-    rules = {each.rules for each in whole}
-    if len(rules) != 1:
-        return None
-    (given,) = rules
-    windows, withheld, visits = [0] * 24, [0] * 24, [0] * 24
-    for day in whole:
-        for hour, each in day.hours.items():
-            windows[hour] += each.windows
-            withheld[hour] += each.withheld
-            visits[hour] += each.visits
-    number = sum(windows)
-    if number < LEAST_WINDOWS:
-        return None
-    published = variance = 0.0
-    for hour in range(24):
-        if windows[hour]:
-            rate, spread = renewals(given, _grid(visits[hour] / windows[hour]))
-            published += windows[hour] * rate
-            variance += windows[hour] * spread
-    share, expected = sum(withheld) / number, 1 - published / number
-    beyond = (share - expected) * number > _Z * math.sqrt(variance)
-    verdict = "usual"
-    if beyond and share - expected > MORE:
-        verdict = "more"
-    elif share - expected > _ENOUGH:
-        verdict = "between"
+def judge(
+    windows: np.ndarray, withheld: np.ndarray, visits: np.ndarray, rules: Rules
+) -> Judged:  # fmt: skip
+    """Devices with the same rules. Sums of some days by the hour of the day, [N, 24]."""
+    number = windows.sum(axis=1)
+    grid, place = np.unique(_grid(visits / np.maximum(windows, 1)), return_inverse=True)
+    rates, spreads = np.array([renewals(rules, mean) for mean in grid.tolist()]).T
+    place = place.reshape(windows.shape)
+    some = np.maximum(number, 1)
+    expected = 1 - (windows * rates[place]).sum(axis=1) / some
+    share = withheld.sum(axis=1) / some
+    deviation = np.sqrt((windows * spreads[place]).sum(axis=1))
+    verdict = np.where(share - expected > _ENOUGH, BETWEEN, USUAL)
+    beyond = (share - expected) * number > _Z * deviation
+    verdict[beyond & (share - expected > MORE)] = MORE_THAN_USUAL
+    verdict[number < LEAST_WINDOWS] = -1
     return Judged(number, share, expected, verdict)
 
 
-def _grid(mean: float) -> float:
-    """The next lower point: with fewer visits more is withheld."""
-    if mean < 0.01:
-        return 0.0
-    return float(round(_STEP ** math.floor(math.log(mean, _STEP)), 6))
+def _grid(means: np.ndarray) -> np.ndarray:
+    """The next lower points: with fewer visits more is withheld."""
+    steps = np.floor(np.log(np.maximum(means, 0.01)) / math.log(_STEP))
+    return np.where(means < 0.01, 0.0, np.round(_STEP**steps, 6))
 
 
 @lru_cache(maxsize=4096)
 def renewals(rules: Rules, mean: float) -> tuple[float, float]:
     """Windows published of each that ends, with `mean` visits a window, and the variance of their
     number per window (a renewal process: sigma^2 / mu^3)."""
-    ended = _cycles(rules.as_policy(), scale(rules), mean, max(1, rules.slots))
+    ended = _cycles(thresholds(rules), scale(rules), mean)
     average = float(np.mean(ended))
     return 1 / average, float(np.var(ended)) / average**3 + 1e-9
 
 
-def _cycles(policy: Policy, scale: float, mean: float, slots: int) -> np.ndarray:
+def _cycles(needed: np.ndarray, scale: float, mean: float) -> np.ndarray:
     """How many windows are published together, int64[`_TRIES`]; those that never end count as
-    `_MOST_WAITING`."""
-    rule = PublishingRule(policy)
-    for slot in range(min(slots, 16)):
-        rule.threshold(slot, 1, 2)
-        rule.published(slot)
+    `KNOWN`."""
     rng = np.random.default_rng(11)
     total = np.zeros(_TRIES)
-    ended = np.full(_TRIES, _MOST_WAITING, np.int64)
+    ended = np.full(_TRIES, KNOWN, np.int64)
     open_ = np.ones(_TRIES, bool)
-    for count in range(1, _MOST_WAITING):
+    for count in range(1, KNOWN):
         total += rng.poisson(mean, _TRIES)
         if scale:
             p = 1 - math.exp(-1 / scale)
             total += rng.geometric(p, _TRIES) - rng.geometric(p, _TRIES)
-        ready = open_ & (total >= max(policy.k, rule.threshold(slots - 1, count, 2)))
+        ready = open_ & (total >= needed[count])
         ended[ready] = count
         open_ &= ~ready
         if not open_.any():

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import signal
 import sys
 import tempfile
 from pathlib import Path
 
 from agent.base.errors import AgentError
-from tools.common.command import positive, public
-from tools.common.files import ROOT, save_atomically
+from tools.common.command import positive, store
+from tools.common.files import ROOT
 from tools.common.machine import line, machine
 from tools.fleet.cluster import root
 from tools.fleet.cluster.nodes import Cluster
@@ -55,12 +54,8 @@ def _run(args: argparse.Namespace, given: list[str]) -> int:
     print(shown, end="")
     report = {"machine": here, "rabbitmq": root.version(place), **result.as_dict()}
     if args.save:
-        words = shlex.join(public(each) for each in given if each != "--save")
-        content = (
-            f"# {here['name']}: RabbitMQ\n\n    python -m tools.fleet.cluster {words}\n\n"
-            f"```\n{shown}```\n\n```json\n{json.dumps(report)}\n```\n"
-        )
-        save_atomically(REFERENCE / "rabbitmq.md", content.encode())
+        title = f"{here['name']}: RabbitMQ"
+        store(REFERENCE / "rabbitmq.md", title, "tools.fleet.cluster", given, shown, report)
     if args.json:
         print(json.dumps(report))
     return 0 if result.passed else 1

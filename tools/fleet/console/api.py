@@ -12,20 +12,24 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from tools.fleet.alerts.webhooks import manage
 from tools.fleet.console import (
     comparing,
+    hook_models,
     listing,
     models,
     one,
     proving,
+    telling,
     updating,
     watching,
     windows,
     wishing,
 )
+from tools.fleet.console.accounts import Account
 from tools.fleet.console.answers import Refused
-from tools.fleet.console.guard import visit_of
-from tools.fleet.console.place import Endpoint, place_of
+from tools.fleet.console.guard import operator_of, visit_of
+from tools.fleet.console.place import Endpoint, Place, place_of
 from tools.fleet.store import Store
 
 ROOT = "/api/v1"
@@ -45,6 +49,15 @@ class Call:
     @property
     def url(self) -> str:
         return place_of(self.request).pool.url
+
+    @property
+    def operator(self) -> Account:
+        return operator_of(self.request.scope)
+
+    @property
+    def webhook(self) -> tuple[Store, Place, Account, str, int]:
+        """Whose webhook it is about."""
+        return self.store, place_of(self.request), self.operator, self.path("webhook"), self.now
 
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])
@@ -127,6 +140,18 @@ def _only(model: type[BaseModel], found: Any) -> Any:
     return {name: getattr(found, name) for name in model.model_fields}
 
 
+def _see_to(call: Call) -> Any:
+    return _only(models.AlertRow, watching.see_to(call.store, call.operator, call.path("alert"),
+                                                  call.now))  # fmt: skip
+
+
+def _silence(call: Call) -> Any:
+    done = watching.keep_quiet(
+        call.store, call.operator, call.path("alert"), call.body.seconds, call.now
+    )
+    return _only(models.AlertRow, done)
+
+
 def _compare(call: Call) -> Any:
     query = call.query
     asked = comparing.Asked(query.rate, f"{query.first}", f"{query.second}", query.since,
@@ -142,8 +167,7 @@ def _settings(call: Call) -> Any:
 
 
 def _wish(call: Call) -> Any:
-    wish, account = call.body, visit_of(call.request.scope).account
-    assert account is not None
+    wish, account = call.body, call.operator
     value = "" if wish.value is None else json.dumps(wish.value)
     said = wishing.set_one(call.store, account, wish.path, value, wish.device, wish.group, call.now)
     return {"path": wish.path, "value": wish.value, "devices": said.get("devices", []),
@@ -159,16 +183,13 @@ def _rollout(call: Call) -> Any:
 
 
 def _begin(call: Call) -> Any:
-    account = visit_of(call.request.scope).account
-    assert account is not None
-    return updating.begin(call.request, call.store, account, call.body.model_dump(), call.now)
+    given = call.body.model_dump()
+    return updating.begin(call.request, call.store, call.operator, given, call.now)
 
 
 def _move(call: Call) -> Any:
-    account = visit_of(call.request.scope).account
-    assert account is not None
     name = call.path("rollout")
-    status = updating.move(call.store, account, name, call.path("act"), call.now)
+    status = updating.move(call.store, call.operator, name, call.path("act"), call.now)
     return {"rollout": name, "status": status}
 
 
@@ -182,6 +203,42 @@ def _receipts(call: Call) -> Any:
     }  # fmt: skip
 
 
+def _webhooks(call: Call) -> Any:
+    return {"webhooks": manage.listed(call.store)}
+
+
+def _new_webhook(call: Call) -> Any:
+    place, asked = place_of(call.request), call.body
+    return telling.begin(
+        call.store, place, call.operator, asked.url, asked.kinds, asked.severity, call.now
+    )
+
+
+def _deliveries(call: Call) -> Any:
+    name = telling.exact(call.store, call.path("webhook"))["webhook"]
+    found = manage.deliveries(call.store, name, dead=call.query.dead, limit=call.query.limit)
+    return {"deliveries": found}
+
+
+def _test(call: Call) -> Any:
+    delivery, outcome = telling.attempt(*call.webhook)
+    return {"delivery": delivery, "state": outcome.state, "said": outcome.said}
+
+
+def _rotate(call: Call) -> Any:
+    return telling.turn(*call.webhook)
+
+
+def _finish(call: Call) -> Any:
+    telling.finish(*call.webhook)
+    return {"webhook": call.path("webhook")}
+
+
+def _remove(call: Call) -> Any:
+    telling.remove(*call.webhook)
+    return {"webhook": call.path("webhook")}
+
+
 OPERATIONS = (
     Operation("GET", "/devices", "Devices, a page of them.", _devices, models.Devices,
               models.DevicesQuery),
@@ -191,6 +248,10 @@ OPERATIONS = (
               _windows, models.Windows, models.WindowsQuery),
     Operation("GET", "/alerts", "What is wrong, the most urgent first.", _alerts, models.Alerts,
               models.AlertsQuery),
+    Operation("POST", "/alerts/{alert}/acknowledge", "Say that you see to it.", _see_to,
+              models.AlertRow),
+    Operation("POST", "/alerts/{alert}/silence", "Tell no webhook of it for a while.", _silence,
+              models.AlertRow, body=models.Silence),
     Operation("GET", "/compare", "Two contents compared, with intervals.", _compare,
               models.Compared, models.CompareQuery),
     Operation("GET", "/settings", "Who has what was wished, and who refused.", _settings,
@@ -204,4 +265,18 @@ OPERATIONS = (
               models.Moved),
     Operation("GET", "/receipts/{device}", "A device's receipts against what is stored.",
               _receipts, models.Receipts),
+    Operation("GET", "/webhooks", "Who is told of alerts. All of webhooks is for operators.",
+              _webhooks, hook_models.Webhooks),
+    Operation("POST", "/webhooks", "Add one; answers with its secret, this once.", _new_webhook,
+              hook_models.WebhookSecret, body=hook_models.NewWebhook),
+    Operation("GET", "/webhooks/{webhook}/deliveries", "What was sent, waits, was given up.",
+              _deliveries, hook_models.Deliveries, hook_models.DeliveriesQuery),
+    Operation("POST", "/webhooks/{webhook}/test", "Send it a message now.", _test,
+              hook_models.WebhookTest),
+    Operation("POST", "/webhooks/{webhook}/rotate", "A new secret, this once; the old one signs, "
+              "too.", _rotate, hook_models.WebhookSecret),
+    Operation("POST", "/webhooks/{webhook}/finish", "The old secret signs no longer.", _finish,
+              hook_models.WebhookName),
+    Operation("POST", "/webhooks/{webhook}/remove", "And what waits for it.", _remove,
+              hook_models.WebhookName),
 )  # fmt: skip

@@ -3,19 +3,18 @@ of the page, with its session looked up, within one process."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import tempfile
+import argparse
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tools.common.command import positive
 from tools.common.errors import ToolError
 from tools.common.machine import line, machine
-from tools.common.postgresql import Postgres
+from tools.common.postgresql import scratch
+from tools.common.tables import columns, text
 from tools.fleet.console import sessions
 from tools.fleet.console.accounts import Account
 from tools.fleet.console.app import build
@@ -36,7 +35,6 @@ PAGES = (
     "/devices?text=99&app=0.2.1&group=group3",
     "/api/v1/devices?size=200",
 )
-_BATCH = 2000
 
 
 def fill(store: Store, devices: int, now: int) -> None:
@@ -73,29 +71,18 @@ def fill(store: Store, devices: int, now: int) -> None:
         store.execute("ANALYZE")
 
 
-@contextlib.contextmanager
-def database(kind: str) -> Iterator[str]:
-    """A new one's URL; gone afterwards. Raises `ToolError`."""
-    with tempfile.TemporaryDirectory(prefix="fleeting-console-") as made:
-        if kind == "sqlite":
-            yield f"sqlite:///{made}/fleet.db"
-            return
-        Path(made).chmod(0o711)
-        server = Postgres(Path(made) / "postgresql")
-        try:
-            server.start()
-            yield server.make_database("fleet")
-        finally:
-            server.stop("immediate")
+def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
+    one = verbs.add_parser("bench", parents=[shared], help="server time of the list of devices")
+    one.add_argument("--devices", type=positive, default=10_000, metavar="N")
+    one.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
+    one.add_argument("--times", type=positive, default=40, metavar="N", help="of each page")
 
 
-def run(devices: int, kind: str, times: int, *, as_json: bool) -> None:
-    """Print milliseconds of each page. Raises `ToolError`."""
-    if devices < 1 or times < 1:
-        raise ToolError("Give one device and one time or more.")
-    now = int(time.time())
-    with database(kind) as url, open_store(url) as store:
-        fill(store, devices, now)
+def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Milliseconds of each page. Raises `ToolError`."""
+    here, now = machine(), int(time.time())
+    with scratch(args.store) as url, open_store(url) as store:
+        fill(store, args.devices, now)
         store.execute(
             "INSERT INTO console_users (name, role, password, created_at)"
             " VALUES ('bench', 'viewer', '-', 0)"
@@ -103,12 +90,11 @@ def run(devices: int, kind: str, times: int, *, as_json: bool) -> None:
         pool = Pool(url)
         browser = Browser(build(Place(Path(), pool), Reach()))
         browser.cookies["fleeting"] = sessions.begin(store, Account("bench", "viewer"), now)
-        found = {page: _measured(browser, page, times) for page in PAGES}
+        found = {page: _measured(browser, page, args.times) for page in PAGES}
         pool.close()
-    if as_json:
-        print(json.dumps({"machine": machine(), "store": kind, "devices": devices, "ms": found}))
-        return
-    print(_table(found, devices, kind))
+    report = {"machine": here, "store": args.store, "devices": args.devices, "times": args.times,
+              "ms": found}  # fmt: skip
+    return report, _text(report)
 
 
 def _measured(browser: Browser, page: str, times: int) -> dict[str, float]:
@@ -129,12 +115,11 @@ def _measured(browser: Browser, page: str, times: int) -> dict[str, float]:
     return dict(zip(names, (round(float(each), 1) for each in values), strict=True))
 
 
-def _table(found: dict[str, Any], devices: int, kind: str) -> str:
-    from tools.common.tables import columns, text
-
-    table = columns(
-        "page", "median, ms", "p95, ms", "longest, ms", "processor, ms", words=("page",)
-    )
-    for page, each in found.items():
+def _text(report: dict[str, Any]) -> str:
+    table = columns("page", "median, ms", "p95, ms", "longest, ms", "processor, ms")
+    for page, each in report["ms"].items():
         table.add_row(page, f"{each['p50']}", f"{each['p95']}", f"{each['max']}", f"{each['cpu']}")
-    return f"{text(table)}{devices} devices, {kind}; {line(machine())}"
+    return (
+        f"{line(report['machine'])}{text(table)}"
+        f"{report['devices']} devices, {report['store']}, {report['times']} times each\n"
+    )

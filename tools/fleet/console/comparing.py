@@ -19,6 +19,7 @@ from tools.fleet.console.answers import Refused
 from tools.fleet.console.pages import render
 from tools.fleet.console.place import place_of
 from tools.fleet.content import catalogue
+from tools.fleet.controller import rollouts
 from tools.fleet.store import Store
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def answer(store: Store, url: str, wanted: Asked) -> Difference:
         raise Refused(400, "A slot is a number from 0 to 255.")
     devices: list[str] = []
     if wanted.group:
-        devices = listing.members(store, wanted.group)
+        devices = rollouts.in_group(store, wanted.group)
     if wanted.device:
         devices = [wanted.device] if not wanted.group or wanted.device in devices else []
     if (wanted.group or wanted.device) and not devices:

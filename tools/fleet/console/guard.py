@@ -48,6 +48,8 @@ OPEN = ("/login",)
 """Without having signed in; also what lies below /static/."""
 FOR_VIEWERS = ("/login", "/logout", "/receipts")
 """Posts that change nothing of the fleet's."""
+FOR_OPERATORS = ("/webhooks", "/api/v1/webhooks")
+"""And what lies below: not even to be looked at by others."""
 API = "/api/"
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]{1,253})(?::([0-9]{1,5}))?")
 
@@ -150,6 +152,10 @@ class Guard:
             self._check_meant(visit, headers, host, path)
         if visit.account is None and path not in OPEN:
             raise _to_login(scope)
+        if not visit.operates and any(
+            path == each or path.startswith(f"{each}/") for each in FOR_OPERATORS
+        ):
+            raise Refused(403, "This is for operators only. You are a viewer.")
         if method == "POST" and path not in FOR_VIEWERS and not visit.operates:
             raise Refused(403, "Only an operator may change something. You are a viewer.")
         return visit
@@ -310,3 +316,11 @@ def visit_of(scope: Mapping[str, Any]) -> Visit:
     found = scope["visit"]
     assert isinstance(found, Visit)
     return found
+
+
+def operator_of(scope: Mapping[str, Any]) -> Account:
+    """Who changes something: `Guard` has seen that it is an operator."""
+    visit = visit_of(scope)
+    assert visit.account is not None
+    assert visit.operates
+    return visit.account

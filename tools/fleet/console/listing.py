@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -98,27 +97,10 @@ def _where(store: Store, wanted: Wanted) -> tuple[str, list[Any]]:
         parts.append("app = ?")
         params.append(wanted.app)
     if wanted.group:
-        part, value = among(store, members(store, wanted.group))
+        part, value = store.among("device", rollouts.in_group(store, wanted.group))
         parts.append(part)
         params.append(value)
     return (f" WHERE {' AND '.join(parts)}" if parts else ""), params
-
-
-def members(store: Store, group: str) -> list[str]:
-    """Devices of a group: its saved query's, and those whose own configuration names it."""
-    saved = rollouts.saved_groups(store).get(group)
-    if saved is None:
-        rows = store.tuples("SELECT device FROM devices WHERE grp = ?", (group,))
-        return [device for (device,) in rows]
-    return [subject.id for _, subject in rollouts.subjects(store) if group in subject.groups]
-
-
-def among(store: Store, devices: Sequence[str]) -> tuple[str, str]:
-    """SQL's condition that a device is one of any number, and its one parameter."""
-    listed = json.dumps(list(devices))
-    if store.dialect == "sqlite":
-        return "device IN (SELECT value FROM json_each(?))", listed
-    return "device IN (SELECT json_array_elements_text(CAST(? AS json)))", listed
 
 
 def _add_tags(store: Store, rows: list[Row]) -> None:

@@ -166,6 +166,11 @@ class Alerts(Model):
     """The most urgent first, 50 a page."""
 
 
+class Silence(Model):
+    seconds: Annotated[int, Field(ge=0)]
+    """No webhook hears of the alert for so long, 90 days at most; 0 ends it."""
+
+
 class CompareQuery(Model):
     rate: Name
     first: Annotated[int, Field(ge=0, le=255)]

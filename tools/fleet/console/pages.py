@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from tools.fleet.console.guard import visit_of
+from tools.fleet.console.guard import FOR_OPERATORS, visit_of
 from tools.fleet.operate.output import ago
 
 PLACES = (
@@ -23,6 +23,7 @@ PLACES = (
     ("/settings", "Settings"),
     ("/rollouts", "Roll-outs"),
     ("/receipts", "Receipts"),
+    ("/webhooks", "Webhooks"),
     ("/log", "Log"),
 )
 """The pages of the menu."""
@@ -32,8 +33,9 @@ _LONG = 200
 def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page."""
     visit = visit_of(request.scope)
+    places = [each for each in PLACES if visit.operates or each[0] not in FOR_OPERATORS]
     made = environment().get_template(template).render(
-        visit=visit, here=request.url.path, places=PLACES, now=time.time(), **values
+        visit=visit, here=request.url.path, places=places, now=time.time(), **values
     )  # fmt: skip
     return HTMLResponse(made, status)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ class Place:
     recent: Recent = field(default_factory=Recent)
     streams: int = 0
     """That are open."""
+    testing: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a webhook is tried, which may take its time: one after the other."""
 
 
 Endpoint = Callable[[Request, Store], Response]

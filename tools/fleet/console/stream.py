@@ -101,7 +101,7 @@ class Feed:
         start = max(self.since - OVERLAP, 0)
         where, params = "", []
         if self.group:
-            part, value = listing.among(store, listing.members(store, self.group))
+            part, value = store.among("device", rollouts.in_group(store, self.group))
             where, params = f" AND {part}", [value]
         rows = store.execute(
             "SELECT device, boot, seq, received, body FROM summaries WHERE received >= ?"

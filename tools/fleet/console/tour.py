@@ -140,6 +140,7 @@ class _Newcomer:
         self._compare()
         self._refuse()
         self._alert()
+        self._tell()
 
     def _sign_in(self, password: str) -> None:
         page = self._page
@@ -188,10 +189,31 @@ class _Newcomer:
         self._reload("/alerts", "The device is offline", _SOON)
         self._shot("alert")
         self._say("the agent is gone: an alert was raised")
+        self._page.locator("summary", has_text="Silence").first.click()
+        self._page.get_by_role("button", name="Silence", exact=True).first.click()
+        self._page.get_by_text("silenced until").first.wait_for()
+        self._shot("silenced")
+        self._say("it was silenced")
         self._agent.start()
         self._reload("/alerts?past=1", "ended", _STARTED, "#fresh tbody")
         self._shot("ended")
         self._say("the agent is back: the alert has ended")
+
+    def _tell(self) -> None:
+        """To a port at which nobody listens."""
+        page = self._page
+        self._open("/webhooks")
+        page.get_by_text("Add one").click()
+        page.get_by_label("URL").fill("http://127.0.0.1:9/alerts")
+        page.get_by_role("button", name="Add", exact=True).click()
+        page.wait_for_selector("#secret")
+        page.get_by_role("button", name="Send a test").click()
+        page.get_by_text("away: ").wait_for()
+        self._shot("webhook")
+        self._open("/webhooks")
+        self._see("http://127.0.0.1:9")
+        self._shot("webhooks")
+        self._say("a webhook was added and tried: nobody listens there")
 
     def _show(self, slot: int) -> None:
         """Another content, as whoever runs the screens would say."""

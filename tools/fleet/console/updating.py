@@ -12,7 +12,7 @@ from tools.common.errors import ToolError
 from tools.fleet.console import acts, listing
 from tools.fleet.console.accounts import Account
 from tools.fleet.console.answers import Refused
-from tools.fleet.console.guard import visit_of
+from tools.fleet.console.guard import operator_of, visit_of
 from tools.fleet.console.pages import render
 from tools.fleet.console.place import place_of
 from tools.fleet.controller.decide import ENDED
@@ -102,11 +102,10 @@ def _page(
 
 def start(request: Request, store: Store) -> Response:
     """POST /rollouts"""
-    visit = visit_of(request.scope)
-    assert visit.account is not None
+    visit, account = visit_of(request.scope), operator_of(request.scope)
     given = {name: visit.form.get(name, "").strip()[:1000] for name in _FIELDS}
     try:
-        made = begin(request, store, visit.account, given, int(time.time()))
+        made = begin(request, store, account, given, int(time.time()))
     except ToolError as error:
         return _page(request, store, given, str(error), 400)
     return RedirectResponse(f"/rollouts/{made.rollout}", 303)
@@ -127,8 +126,6 @@ def one(request: Request, store: Store) -> Response:
 
 def act(request: Request, store: Store) -> Response:
     """POST /rollouts/{rollout}/{act}"""
-    visit = visit_of(request.scope)
-    assert visit.account is not None
-    name = request.path_params["rollout"]
-    move(store, visit.account, name, request.path_params["act"], int(time.time()))
+    account, name = operator_of(request.scope), request.path_params["rollout"]
+    move(store, account, name, request.path_params["act"], int(time.time()))
     return RedirectResponse(f"/rollouts/{name}", 303)

@@ -14,7 +14,7 @@ from tools.common.errors import ToolError
 from tools.fleet.console import acts, listing
 from tools.fleet.console.accounts import Account
 from tools.fleet.console.answers import Refused
-from tools.fleet.console.guard import visit_of
+from tools.fleet.console.guard import operator_of, visit_of
 from tools.fleet.console.pages import link, render
 from tools.fleet.controller import rollouts, wishes
 from tools.fleet.operate import change, look
@@ -57,7 +57,7 @@ def set_one(
 
 def answers(store: Store, device: str, group: str) -> tuple[list[Row], dict[str, int]]:
     """What devices made of their wishes, those that refused first; and how many of each state."""
-    names = [device] if device else listing.members(store, group) if group else None
+    names = [device] if device else rollouts.in_group(store, group) if group else None
     select = (
         "SELECT d.device, d.reported, d.reported_version, s.status, w.version, w.config"
         " FROM devices d JOIN device_status s ON s.device = d.device"
@@ -66,8 +66,8 @@ def answers(store: Store, device: str, group: str) -> tuple[list[Row], dict[str,
     if names is None:
         rows = store.execute(f"{select} WHERE w.version IS NOT NULL")
     else:
-        part, value = listing.among(store, names)
-        rows = store.execute(f"{select} WHERE d.{part}", (value,))
+        part, value = store.among("d.device", names)
+        rows = store.execute(f"{select} WHERE {part}", (value,))
     found = [_answer(row) for row in rows]
     found.sort(key=lambda each: (STATES.index(each["state"]), each["device"]))
     counts = dict.fromkeys(STATES, 0)
@@ -123,13 +123,12 @@ def _page(
 
 def save(request: Request, store: Store) -> Response:
     """POST /settings"""
-    visit = visit_of(request.scope)
-    assert visit.account is not None
+    visit, account = visit_of(request.scope), operator_of(request.scope)
     path, value, device, group = (
         visit.form.get(name, "").strip()[:64] for name in ("path", "value", "device", "group")
     )
     try:
-        set_one(store, visit.account, path, value, device, group, int(time.time()))
+        set_one(store, account, path, value, device, group, int(time.time()))
     except (ToolError, Refused) as error:
         return _page(request, store, device, group, str(error), 400, path, value)
     return RedirectResponse(link("/settings", device=device, group=group), 303)

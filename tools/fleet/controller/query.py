@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tools.common.errors import ToolError
 
@@ -145,6 +146,11 @@ class _Reader:
 
 
 def _matching(column: str, value: str, *, wanted: bool) -> Query:
+    if "*" not in value and "?" not in value:  # asked of every device of large fleets
+        if column in ("tag", "group"):
+            many = f"{column}s"
+            return lambda subject: (value in getattr(subject, many)) is wanted
+        return lambda subject: ((getattr(subject, column) or "") == value) is wanted
     match = re.compile(fnmatch.translate(value)).match
     if column in ("tag", "group"):
         many = f"{column}s"
@@ -161,8 +167,8 @@ def _ordered(column: str, operator: str, value: tuple[int, ...]) -> Query:
         ">=": std.ge,
     }[operator]
 
-    def query(subject: Subject) -> bool:
-        text = getattr(subject, column)
+    @lru_cache(maxsize=256)
+    def compare(text: str | None) -> bool:
         return bool(text and _VERSION.fullmatch(text) and holds(version_key(text), value))
 
-    return query
+    return lambda subject: compare(getattr(subject, column))

@@ -61,9 +61,9 @@ def refuse_unknown(store: Store, devices: Sequence[str]) -> None:
 def members(store: Store, group: str, devices: Sequence[str] = ()) -> tuple[str, ...]:
     """Devices that are in a group, saved or their own, and of `devices` where there are some.
     Raises `ToolError`."""
-    from tools.fleet.controller.rollouts import subjects
+    from tools.fleet.controller.rollouts import in_group
 
-    found = {subject.id for _, subject in subjects(store) if group in subject.groups}
+    found = set(in_group(store, group))
     found &= set(devices) or found
     if not found:
         raise ToolError(

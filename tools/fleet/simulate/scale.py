@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 import tempfile
 import time
@@ -14,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tools.common.command import positive, public
+from tools.common.command import positive, store
 from tools.common.errors import ToolError
-from tools.common.files import ROOT, save_atomically
+from tools.common.files import ROOT
 from tools.common.machine import line, machine, slug
 from tools.common.tables import columns, text
 from tools.fleet.simulate import compare, run
@@ -112,15 +111,10 @@ def main(args: argparse.Namespace, plan: Plan, given: list[str]) -> int:
         )
     )  # fmt: skip
     if args.save:
-        words = [public(each) for each in given if each != "--save"]
-        command = shlex.join(["python", "-m", "tools.fleet.simulate", *words])
         calm = "-calm" if args.calm else ""
         target = REFERENCE / f"{slug(here)}-scale-{args.store}{calm}.md"
-        content = (
-            f"# {here['name']}: a fleet's side, {args.store}\n\n    {command}\n\n"
-            f"```\n{shown}```\n\n```json\n{json.dumps(report)}\n```\n"
-        )
-        save_atomically(target, content.encode())
+        title = f"{here['name']}: a fleet's side, {args.store}"
+        store(target, title, "tools.fleet.simulate", given, shown, report)
         print(f"simulate: stored {target}", file=sys.stderr)
     if args.json:
         print(json.dumps(report))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
@@ -114,6 +115,15 @@ class Store:
                 raise
         finally:
             self._depth = 0
+
+    def among(self, column: str, values: Sequence[str]) -> tuple[str, str]:
+        """SQL's condition that a column is one of any number of values, and its one parameter."""
+        each = (
+            "value FROM json_each(?)"
+            if self.dialect == "sqlite"
+            else "json_array_elements_text(CAST(? AS json))"
+        )
+        return f"{column} IN (SELECT {each})", json.dumps(list(values))
 
     def has_table(self, name: str) -> bool:
         """Whether there is a table (or view) of this name."""

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from tests.summaries import POLICY
 from tests.tools.fleet.console.conftest import Console
-from tests.tools.fleet.filled import NOW, add_device, busy, say
+from tests.tools.fleet.filled import NOW, add_device, add_webhook, busy, say
 from tools.fleet.console import accounts, stream
 from tools.fleet.console.api import OPERATIONS, ROOT
 from tools.fleet.console.inside import Answer, Browser
@@ -73,12 +73,14 @@ def test_the_description_holds_together() -> None:
     "/devices?sort=heard_at&down=true&size=2", "/devices/box-1", "/devices/box-1/windows",
     "/devices/box-1/windows?figure=attention_over_15&slot=3", "/alerts", "/alerts?past=true",
     "/compare?rate=attention&first=0&second=5", "/settings", "/settings?group=shops", "/rollouts",
-    "/receipts/box-2",
+    "/receipts/box-2", "/webhooks", "/webhooks/0a1b2c3d/deliveries",
 ])  # fmt: skip
-def test_answers_are_as_described(client: Client, path: str) -> None:
+def test_answers_are_as_described(client: Client, console: Console, path: str) -> None:
+    add_webhook(console.store)
     answer = client.get(path)
     assert answer.status == 200, answer.text
     where = path.partition("?")[0].replace("box-1", "{device}").replace("box-2", "{device}")
+    where = where.replace("0a1b2c3d", "{webhook}")
     said = document()["paths"][f"{ROOT}{where}"]["get"]["responses"]["200"]["content"]
     schema = said["application/json"]["schema"] | {"components": document()["components"]}
     jsonschema.validate(json.loads(answer.body), schema)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.tools.fleet.console.conftest import PASSWORD, Console
+from tests.tools.fleet.filled import add_webhook
 from tools.fleet.console import accounts
 from tools.fleet.simulate.deployment import quiet_ports
 
@@ -25,7 +26,7 @@ pytestmark = [
 PAGES = ("/alerts", "/alerts?past=1", "/devices", "/devices?state=offline", "/devices/box-1",
          "/compare?rate=attention&first=0&second=5", "/compare?rate=attention&first=0&second=0",
          "/settings?group=shops", "/rollouts", "/rollouts/r0", "/receipts?device=box-1",
-         "/log")  # fmt: skip
+         "/webhooks", "/webhooks/0a1b2c3d", "/webhooks/0a1b2c3d?dead=1", "/log")  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -74,6 +75,13 @@ def sign_in(page: Any, address: str) -> None:
     page.wait_for_url(f"{address}/alerts")
 
 
+def add_alert(console: Console) -> None:
+    console.store.execute(
+        "INSERT INTO alerts (device, kind, severity, severity_rank, since, last, raised_at, detail)"
+        " VALUES ('box-2', 'offline', 'warning', 1, 1, 1, 1, '{\"state\": \"offline\"}')"
+    )
+
+
 def findings(page: Any) -> list[str]:
     """Serious and critical ones of axe-core."""
     import axe_playwright_python
@@ -92,10 +100,8 @@ def findings(page: Any) -> list[str]:
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_every_page_is_open_to_everybody(console: Console) -> None:
     accounts.set_user(console.store, "anna", "operator", PASSWORD, 0)
-    console.store.execute(
-        "INSERT INTO alerts (device, kind, severity, severity_rank, since, last, raised_at, detail)"
-        " VALUES ('box-2', 'offline', 'warning', 1, 1, 1, 1, '{\"state\": \"offline\"}')"
-    )
+    add_alert(console)
+    add_webhook(console.store)
     found: list[str] = []
     said: list[str] = []
     asked: set[str] = set()
@@ -113,6 +119,8 @@ def test_every_page_is_open_to_everybody(console: Console) -> None:
             for path in PAGES:
                 page.goto(f"{address}{path}")
                 page.wait_for_load_state("load")
+                for each in page.locator("main details > summary").all():
+                    each.click()
                 found += findings(page)
                 assert page.locator("h1").count() == 1
                 wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
@@ -127,6 +135,7 @@ def test_every_page_is_open_to_everybody(console: Console) -> None:
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_a_chart_is_drawn_and_a_form_works_with_the_keyboard(console: Console) -> None:
     accounts.set_user(console.store, "anna", "operator", PASSWORD, 0)
+    add_alert(console)
     with served(console) as address, browser() as chromium:
         page = patient(chromium.new_page())
         sign_in(page, address)
@@ -140,6 +149,20 @@ def test_a_chart_is_drawn_and_a_form_works_with_the_keyboard(console: Console) -
         form.get_by_label("Value").press("Enter")
         page.wait_for_url(f"{address}/settings?group=shops")
         assert "privacy.k = 12" in page.content()
+        page.goto(f"{address}/alerts")
+        page.locator("summary", has_text="Silence").first.click()
+        page.get_by_role("button", name="Silence", exact=True).first.click()
+        page.get_by_text("silenced until").first.wait_for()
+        page.goto(f"{address}/webhooks")
+        page.get_by_text("Add one").click()
+        page.get_by_label("URL").fill("http://127.0.0.1:9/hook")
+        page.get_by_label("hot", exact=True).check()
+        page.get_by_role("button", name="Add", exact=True).click()
+        page.wait_for_selector("#secret")
+        assert page.inner_text("#secret").startswith("fws_")
+        page.get_by_role("button", name="Send a test").click()
+        page.get_by_text("away: ").wait_for()
+        assert page.locator("#secret").count() == 0
         page.goto(f"{address}/receipts")
         page.get_by_text("Verify a file").click()
         page.get_by_label("File").set_input_files(

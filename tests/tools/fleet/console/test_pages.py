@@ -39,13 +39,15 @@ EVIL = (
 NAMES = ("text", "group", "tag", "app", "state", "sort", "down", "page", "size", "device", "kind",
          "severity", "version", "past", "rate", "first", "second", "from", "to", "since", "until",
          "figure", "slot", "next")  # fmt: skip
+HOOK = "0a1b2c3d"
 GETS = [path for method, path, _ in PAGES if method == "GET"]
 GETS += [f"{ROOT}{each.path}" for each in OPERATIONS if each.method == "GET"]
 GETS += [f"{ROOT}/openapi.json", "/static/console.css", "/static/none", "/nowhere", f"{ROOT}/no"]
 
 
-def filled(path: str, device: str = "box-1", rollout: str = "r0") -> str:
-    return path.replace("{device}", device).replace("{rollout}", rollout)
+def filled(path: str, device: str = "box-1", rollout: str = "r0", webhook: str = HOOK) -> str:
+    path = path.replace("{device}", device).replace("{rollout}", rollout)
+    return path.replace("{webhook}", webhook)
 
 
 @pytest.mark.parametrize("role", ["operator", None])
@@ -118,7 +120,7 @@ def test_hostile_paths(console: Console, evil: str) -> None:
     browser = console.browser("operator")
     for path in GETS:
         if "{" in path:
-            answer = browser.get(filled(path, evil, evil).split("?")[0])
+            answer = browser.get(filled(path, evil, evil, evil).split("?")[0])
             assert answer.status in (303, 400, 404, 405), (path, evil)
     for path in (f"/static/{evil}", f"/static/vendor/{evil}", f"/static/../app.py/{evil}"):
         answer = browser.get(path.split("?")[0])
@@ -130,12 +132,16 @@ def test_hostile_forms(console: Console, evil: str) -> None:
     browser = console.browser("operator")
     fields = dict.fromkeys(
         ("path", "value", "device", "group", "kind", "version", "waves", "select", "tag",
-         "succeeded", "abort", "text", "name", "password", "next"), evil
+         "succeeded", "abort", "text", "name", "password", "next", "length", "url", "severity",
+         "kind-hot"), evil
     )  # fmt: skip
     for page, path in (("/settings", "/settings"), ("/rollouts", "/rollouts"),
                        ("/receipts", "/receipts"), ("/receipts", "/alerts/1"),
                        ("/receipts", f"/alerts/{evil}"), ("/receipts", "/rollouts/r0/pause"),
-                       ("/receipts", f"/rollouts/r0/{evil}")):  # fmt: skip
+                       ("/receipts", f"/rollouts/r0/{evil}"), ("/receipts", "/alerts/1/silence"),
+                       ("/receipts", f"/alerts/{evil}/silence"), ("/webhooks", "/webhooks"),
+                       ("/webhooks", f"/webhooks/{evil}/test"),
+                       ("/webhooks", f"/webhooks/{HOOK}/{evil}")):  # fmt: skip
         answer = send(browser, page, path.split("?")[0], **fields)
         assert answer.status < 500, (path, answer.text[-300:])
         assert "<script>alert" not in answer.text
@@ -143,6 +149,7 @@ def test_hostile_forms(console: Console, evil: str) -> None:
     assert not console.store.execute("SELECT * FROM wished")
     assert not console.store.execute("SELECT * FROM group_desired")
     assert len(console.store.execute("SELECT * FROM rollouts")) == 3
+    assert not console.store.execute("SELECT * FROM webhooks")
 
 
 def test_values_that_a_device_or_a_stranger_wrote_are_shown_as_text(console: Console) -> None:

@@ -19,4 +19,4 @@ pytest.importorskip("playwright", reason="pip install playwright axe-playwright-
 def test_the_whole_tour(tmp_path: Path) -> None:
     done = tour(tmp_path, str(CHROMIUM))
     assert done[-1] == "passed"
-    assert len(list(tmp_path.glob("*.png"))) == 5
+    assert len(list(tmp_path.glob("*.png"))) == 8

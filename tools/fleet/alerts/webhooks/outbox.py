@@ -89,17 +89,20 @@ def tell(store: Store, changes: Sequence[Change], now: int) -> None:
 
 def put(store: Store, webhook: str, event: str, alert: dict[str, Any] | None, now: int) -> str:
     """One message; returns its id."""
-    delivery = secrets.token_hex(16)
-    body = json.dumps(
-        {"v": 1, "delivery": delivery, "event": event, "at": now, "alert": alert},
-        separators=(",", ":"),
-    )
+    delivery, body = written(event, alert, now)
     store.execute(
         "INSERT INTO deliveries (delivery, webhook, event, body, created_at, due_at)"
         " VALUES (?, ?, ?, ?, ?, ?)",
         (delivery, webhook, event, body, now, now),
     )
     return delivery
+
+
+def written(event: str, alert: dict[str, Any] | None, now: int) -> tuple[str, str]:
+    """A message's id and body."""
+    delivery = secrets.token_hex(16)
+    said = {"v": 1, "delivery": delivery, "event": event, "at": now, "alert": alert}
+    return delivery, json.dumps(said, separators=(",", ":"))
 
 
 def due(store: Store, now: int) -> dict[str, list[Message]]:
