@@ -50,9 +50,10 @@ def check_folder() -> None:
 
 def drop_output() -> None:
     """What is still to be printed goes nowhere: Python would try again at its end."""
-    descriptor = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(descriptor, 1)
-    os.close(descriptor)
+    with contextlib.suppress(OSError):  # there may be no number left
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, 1)
+        os.close(descriptor)
 
 
 def said(error: OSError) -> str | None:

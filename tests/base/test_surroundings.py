@@ -63,6 +63,14 @@ def test_the_verdict_survives_closed_streams(tmp_path: Path) -> None:
     assert "[source]" in ran.stdout
 
 
+def test_no_number_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(surroundings.os, "open", refuse)
+    surroundings.drop_output()
+
+
 @pytest.mark.parametrize(
     ("number", "says"),
     [(errno.EDQUOT, "Make room"), (errno.EMFILE, "ulimit -n"), (errno.ENFILE, "ulimit -n")],

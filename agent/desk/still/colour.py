@@ -103,7 +103,7 @@ def values_in_srgb(values: NDArray[Any], power: float) -> NDArray[Any]:
         return values
     most = np.iinfo(values.dtype).max
     table = np.rint(most * np.linspace(0.0, 1.0, most + 1) ** power).astype(values.dtype)
-    shown = table[values]
+    shown: NDArray[Any] = table[values]
     if values.ndim == 3 and values.shape[2] in (2, 4):
         shown[..., -1] = values[..., -1]
     return shown

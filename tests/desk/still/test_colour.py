@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from agent.desk.still.read import Still, read_still
 from tests.desk.still.pngs import chunk, png
@@ -27,7 +29,7 @@ def read(path: Path, data: bytes) -> Still:
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_a_stated_gamma_counts(tmp_path: Path, kind: type, channels: int) -> None:
     most = int(np.iinfo(kind).max)
-    values = _GREY.astype(kind) * (most // 255)
+    values: NDArray[Any] = _GREY.astype(kind) * (most // 255)
     if channels > 1:
         values = np.dstack([values] * channels)
     if channels == 2:
@@ -48,7 +50,7 @@ def test_an_impossible_gamma_harms_nothing(tmp_path: Path, stated: float) -> Non
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_a_transparent_grey_is_white(tmp_path: Path, kind: type) -> None:
-    values = np.full((24, 40), 40, kind) * (257 if kind is np.uint16 else 1)
+    values: NDArray[Any] = np.full((24, 40), 40, kind) * (257 if kind is np.uint16 else 1)
     values[:, 20:] *= 2
     clear = chunk(b"tRNS", struct.pack(">H", int(values[0, 0])))
     still = read(tmp_path / "a.png", png(values, clear))

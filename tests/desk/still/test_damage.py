@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from agent.base.errors import CaptureError
@@ -20,7 +22,7 @@ _GREY = np.tile(np.linspace(10, 240, 40).astype(np.uint8), (24, 1))
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_a_png_that_lacks_rows_is_refused(tmp_path: Path, kind: type) -> None:
     """Each chunk is whole, its checksum too: a program stopped while it wrote."""
-    values = _GREY.astype(kind) * (257 if kind is np.uint16 else 1)
+    values: NDArray[Any] = _GREY.astype(kind) * (257 if kind is np.uint16 else 1)
     path = tmp_path / "a.png"
     path.write_bytes(png(values))
     assert np.abs(read_still(path).luma.astype(int) - _GREY).max() <= 1

@@ -55,7 +55,7 @@ def test_planes_of_eight_bits_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [np.uint16, np.float32])
 def test_deep_planes_are_refused(tmp_path: Path, kind: type) -> None:
     """OpenCV gives something else than the picture."""
-    planes = np.stack([_GREY] * 3).astype(kind)
+    planes: NDArray[Any] = np.stack([_GREY] * 3).astype(kind)
     form = 3 if kind is np.float32 else 1
     with pytest.raises(CaptureError, match=r"in a plane of its own\. Save it as PNG"):
         read(tmp_path / "a.tif", tiff(planes, t339=form))
