@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import logging
 import os
 import signal
@@ -19,6 +18,7 @@ from agent import __version__
 from agent.base.config import AgentConfig, as_toml, load
 from agent.base.errors import AgentError, ConfigError, StoreError
 from agent.base.names import one_line
+from agent.base.surroundings import check_folder, drop_output, said, set_up_streams
 from agent.desk import arguments
 from agent.desk.aim import arguments as aim_arguments
 from agent.desk.audit import arguments as audit_arguments
@@ -367,13 +367,13 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one subcommand; returns the exit code. An `AgentError` is one line on stderr."""
-    for stream in (sys.stdout, sys.stderr):
-        # What the terminal's encoding lacks is escaped: a name must not end a run.
-        with contextlib.suppress(AttributeError, io.UnsupportedOperation):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    set_up_streams()
     args = build_parser().parse_args(argv)
     try:
-        return _dispatch(args, own=argv is None)
+        check_folder()
+        code = _dispatch(args, own=argv is None)
+        sys.stdout.flush()
+        return code
     except AgentError as error:
         print(f"fleeting {args.verb}: {one_line(error)}", file=sys.stderr)
         return error.exit_code
@@ -381,8 +381,15 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader of stdout has closed it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        drop_output()
         return 0
+    except OSError as error:
+        if (says := said(error)) is None:
+            raise
+        drop_output()
+        with contextlib.suppress(OSError):
+            print(f"fleeting {args.verb}: {says}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

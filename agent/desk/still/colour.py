@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from agent.base.types import Grey
@@ -15,6 +16,11 @@ _TRANSPARENT = {"LA", "La", "PA", "RGBA", "RGBa"}
 _SAME_CURVE = ("sRGB", "Display P3", "c2", "Artifex")
 """In the descriptions of profiles whose tone curve is sRGB's: luma is taken as it is."""
 
+_SCREEN = 2.2
+"""Exponent of a usual screen."""
+_SAME = 0.05
+"""An exponent this near to 1 changes nothing that could be seen."""
+
 
 def to_grey(picture: Any) -> tuple[Grey, list[str]]:
     """Luma uint8[H, W] of Pillow's picture, not loaded yet, and what to say of it. Raises what
@@ -22,6 +28,7 @@ def to_grey(picture: Any) -> tuple[Grey, list[str]]:
     if picture.format in ("JPEG", "MPO") and picture.mode == "RGB" and not _has_curve(picture):
         picture.draft("L", picture.size)  # libjpeg gives luma as it was coded
     picture.load()
+    picture = _by_gamma(picture, exponent(picture))
     if picture.mode in _TRANSPARENT or "transparency" in picture.info:
         return _on_white(picture.convert("RGBA"))
     return _luma(_in_srgb(picture)), []
@@ -78,3 +85,37 @@ def _in_srgb(picture: Any) -> Any:
         if picture.mode == "LAB":
             raise
         return picture
+
+
+def exponent(picture: Any) -> float:
+    """By which values of a PNG, from 0 to 1, are raised for a screen (PNG 3rd edition, 11.3.2.1);
+    1 where it states no gamma, the usual one, or a profile, which comes first."""
+    gamma = picture.info.get("gamma")
+    if picture.format != "PNG" or not gamma or {"icc_profile", "srgb"} & set(picture.info):
+        return 1.0
+    found = 1.0 / (_SCREEN * float(gamma))
+    return 1.0 if abs(found - 1.0) <= _SAME else found
+
+
+def values_in_srgb(values: NDArray[Any], power: float) -> NDArray[Any]:
+    """Deep samples [H, W] or [H, W, C] with their colours, not their alpha, raised to `power`."""
+    if power == 1.0:
+        return values
+    most = np.iinfo(values.dtype).max
+    table = np.rint(most * np.linspace(0.0, 1.0, most + 1) ** power).astype(values.dtype)
+    shown: NDArray[Any] = table[values]
+    if values.ndim == 3 and values.shape[2] in (2, 4):
+        shown[..., -1] = values[..., -1]
+    return shown
+
+
+def _by_gamma(picture: Any, power: float) -> Any:
+    if power == 1.0 or picture.mode == "1":
+        return picture
+    clear = "transparency" in picture.info
+    if clear or picture.mode not in ("L", "LA", "RGB", "RGBA"):
+        picture = picture.convert("RGBA" if clear or picture.mode in _TRANSPARENT else "RGB")
+    table = [round(255.0 * (each / 255.0) ** power) for each in range(256)]
+    alpha = int("A" in picture.getbands())
+    colours = len(picture.getbands()) - alpha
+    return picture.point(table * colours + list(range(256)) * alpha)

@@ -109,6 +109,10 @@ def read_still(path: Path) -> Still:
                 f"{name} is too large for this machine's memory. Save it smaller."
             ) from None
         except Exception as error:  # libraries raise what they like on damaged files
+            if "unsupported" in str(error).lower():
+                raise CaptureError(
+                    f"{name} is written in a way that is not read here. Save it as PNG or JPEG."
+                ) from None
             raise CaptureError(
                 f"{name} is damaged or cut short ({type(error).__name__}). {_AGAIN}"
             ) from None
@@ -164,6 +168,7 @@ def _decode(file: IO[bytes], head: bytes, path: Path) -> Still:
         _refuse_raw(directory, path)
         if directory.deep:
             return _deep_tiff(directory, file)
+        _identified_tiff(directory, file)
     notes, repaired = _checked_jpeg(file) if head.startswith(b"\xff\xd8") else ([], None)
     picture = _identified(repaired or file, head)
     is_deep = picture.mode in ("I", "F") or picture.mode.startswith("I;")
@@ -183,7 +188,10 @@ def _checked_jpeg(file: IO[bytes]) -> tuple[list[str], IO[bytes] | None]:
     """What is to be said of its damage; the file with an end mark, where only that is missing."""
     file.seek(0)
     data = file.read()
-    if damage.jpeg_frame(data)[1] > 8:
+    coding, bits = damage.jpeg_frame(data)
+    if coding not in damage.DECODED:
+        raise _RefusedError("is a lossless or hierarchical JPEG. Save it as PNG, or as usual JPEG.")
+    if bits > 8:
         raise _RefusedError("is a JPEG with more than eight bits a colour. Save it with eight.")
     if damage.jpeg_is_damaged(data):
         return [damage.DAMAGED], None
@@ -202,6 +210,16 @@ def _identified(file: IO[bytes], head: bytes) -> Any:
         return Image.open(file, formats=formats)
     except Image.DecompressionBombError:  # from twice that on
         raise _RefusedError(_too_large(MAX_PIXELS)) from None
+
+
+def _identified_tiff(directory: tiff.Directory, file: IO[bytes]) -> Any:
+    """`_identified`: its tags are there, so that it is not damage that Pillow does not know."""
+    try:
+        return _identified(file, tiff.MAGIC[0])
+    except UnidentifiedImageError:
+        raise _RefusedError(
+            f"is a TIFF of a sort that is not read here ({directory.sort}). Save it as PNG."
+        ) from None
 
 
 def _heif() -> str:
@@ -252,10 +270,15 @@ def _deep_tiff(directory: tiff.Directory, file: IO[bytes]) -> Still:
             "has more than eight bits a colour in another model than grey or RGB. Save it with "
             "eight, or as RGB."
         )
+    if directory.planar:  # OpenCV takes such for rows of whole pixels
+        raise _RefusedError(
+            "has more than eight bits a colour, and each colour in a plane of its own. Save it "
+            "as PNG, or with eight bits."
+        )
     _refuse_large(directory.size, MAX_DEEP_PIXELS)
     values = _by_opencv(file)
     if values is None:  # a compression that it lacks
-        values = _values(_identified(file, tiff.MAGIC[0]), file)
+        values = _values(_identified_tiff(directory, file), file)
     luma, notes = deep.to_grey(values, white_is_zero=directory.photometric == 0)
     if directory.pages > 1:
         notes.insert(0, f"the first of {directory.pages} pages")
@@ -277,7 +300,10 @@ def _by_opencv(file: IO[bytes]) -> NDArray[Any] | None:
 def _values(picture: Any, file: IO[bytes]) -> NDArray[Any]:
     """As `_by_opencv`; Pillow keeps all bits of grey only."""
     if picture.format == "PNG" and (found := _by_opencv(file)) is not None:
-        return found
+        clear = picture.info.get("transparency")
+        if found.ndim == 2 and isinstance(clear, int):  # OpenCV passes over it
+            found = np.dstack([found, np.where(found == clear, 0, 65_535).astype(found.dtype)])
+        return colour.values_in_srgb(found, colour.exponent(picture))
     if picture.mode not in ("I", "F") and not picture.mode.startswith("I;"):
         raise _RefusedError(f"cannot be decoded with all its bits. {_AGAIN}")
     picture.load()

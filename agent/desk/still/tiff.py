@@ -10,6 +10,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 256, 257, 258, 262
+_COMPRESSION, _SAMPLES, _PLANAR = 259, 277, 284
 _SUBFILE, _SUB_IFDS, _SAMPLE_FORMAT, _DNG_VERSION = 254, 330, 339, 50706
 """Tags of TIFF 6.0, TIFF/EP (ISO 12234-2) and DNG 1.7."""
 _RAW = (32803, 34892)
@@ -28,6 +29,10 @@ class Directory(NamedTuple):
     photometric: int
     raw: bool
     """A camera's raw file, whose first picture may be a thumbnail."""
+    planar: bool
+    """Several samples a pixel, each in a plane of its own."""
+    sort: str
+    """What a decoder must know, in words."""
 
 
 def first_directory(file: IO[bytes]) -> Directory:
@@ -58,4 +63,7 @@ def first_directory(file: IO[bytes]) -> Directory:
         _DNG_VERSION in first
         or photometric in _RAW
         or (_SUB_IFDS in first and bool(int(first.get(_SUBFILE, 0)) & 1)),
+        int(first.get(_PLANAR, 1)) == 2 and int(first.get(_SAMPLES, 1)) > 1,
+        f"compression {first.get(_COMPRESSION, 1)}, photometric interpretation {photometric}, "
+        f"{' + '.join(str(each) for each in np.atleast_1d(bits)[:8])} bits",
     )

@@ -9,6 +9,8 @@ from agent.perceive.capture.source import MAX_FIRST
 MAX_GAP = 24 * 3600.0 + 60.0
 """Seconds; a file whose next picture comes later states a wrong time. Time-lapse recordings and
 those that a sensor triggers have gaps of any length below."""
+_LEAST = 1.0 / 4000.0
+"""Seconds; pictures closer than that come from a rate that is no rate."""
 _WRAP = 2.0**33 / 90_000
 """Seconds after which the clock of MPEG program and transport streams begins anew (ISO/IEC 13818-1,
 2.4.3.7)."""
@@ -20,8 +22,8 @@ class FileTimeline:
     """Makes a file's timestamps strictly increasing, seconds.
 
     Where a file states none the last one plus one nominal period is taken. So it is, and said to be
-    wrong, where one repeats, goes back, or jumps ahead alone or beyond `MAX_GAP`. Where a clock was
-    set back later timestamps are shifted to continue.
+    wrong, where one repeats, goes back, follows at once, or jumps ahead alone or beyond `MAX_GAP`.
+    Where a clock was set back later timestamps are shifted to continue.
     """
 
     def __init__(self, period: float) -> None:
@@ -53,8 +55,8 @@ class FileTimeline:
             step += _WRAP
         time = raw + self._shift
         alone = following is not None and self._raw < following < raw
-        good = self._last < time <= self._last + MAX_GAP and not alone
-        if not good and 0.0 < step <= MAX_GAP and not alone:
+        good = _LEAST <= time - self._last <= MAX_GAP and not alone
+        if not good and _LEAST <= step <= MAX_GAP and not alone:
             # the clock was set: keep the step, change the offset
             time = self._last + step
             good = True

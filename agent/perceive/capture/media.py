@@ -239,6 +239,11 @@ def _refuse_kind(shown: str, folder: bool) -> NoReturn:
     raise CaptureError(f"{shown} is a device or pipe, not a file. Record it to a file first.")
 
 
+def _is_text(head: bytes) -> bool:
+    """Printable ASCII, as pages of a sign-in, messages of servers and placeholders begin."""
+    return len(head) >= 16 and all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in head)
+
+
 def _why_not(path: Path, file: MediaBytes, what: str, convert: str, error: Exception | None) -> str:
     shown, head = printable(path), file.head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if file.failure is not None:
@@ -249,6 +254,11 @@ def _why_not(path: Path, file: MediaBytes, what: str, convert: str, error: Excep
         return f"{shown} is a list of other files, and no {what}. Name the {what} itself."
     if head[8:12] == b"WEBP":
         return f"{shown} is an animated WebP, which FFmpeg lacks. Convert it to {convert}."
+    if _is_text(head):
+        return (
+            f"{shown} is not a {what} but text. If a {what} was fetched, a web page, an error or a "
+            "placeholder of Git LFS came in its place: fetch it again, or name another file."
+        )
     if file.is_encrypted():
         return ENCRYPTED.format(shown)
     if isinstance(error, MemoryError):

@@ -30,6 +30,21 @@ def test_timestamps_that_repeat_or_go_back_are_replaced_and_counted() -> None:
     assert bad == 3
 
 
+def test_a_rate_that_is_none_is_not_believed() -> None:
+    """A header that says 2,000,000,000 pictures a second."""
+    timeline = FileTimeline(1 / 2000)
+    given = [timeline(number / 2e9) for number in range(4)]
+    assert [time for time, _ in given] == pytest.approx([0.0, 0.0005, 0.001, 0.0015])
+    assert [good for _, good in given] == [True, False, False, False]
+
+
+def test_fast_cameras_are_believed() -> None:
+    timeline = FileTimeline(1 / 2000)
+    given = [timeline(number / 2000) for number in range(4)]
+    assert [time for time, _ in given] == pytest.approx([0.0, 0.0005, 0.001, 0.0015])
+    assert all(good for _, good in given)
+
+
 def test_gaps_stay_and_one_wrong_time_makes_none() -> None:
     times, bad = corrected([0.0, 1.0, 601.0, 602.0, 86_402.0])
     assert (times, bad) == ([0.0, 1.0, 601.0, 602.0, 86_402.0], 0)

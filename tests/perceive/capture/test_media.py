@@ -176,6 +176,21 @@ def test_a_link_to_itself_says_where_to_look(tmp_path: Path) -> None:
         VideoFile(tmp_path / "a.mp4")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+        "<!DOCTYPE html>\r\n<html><body>Sign in to download</body></html>",
+        '{"error": "quota exceeded", "code": 403}',
+    ],
+)
+def test_text_in_a_films_place_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_text(text)
+    with pytest.raises(CaptureError, match=r"not a video but text.*: fetch it again"):
+        VideoFile(path)
+
+
 def test_an_animated_webp_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.webp"
     path.write_bytes(b"RIFF\x20\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02" + bytes(200))

@@ -1,0 +1,76 @@
+"""TIFF files of sorts that are not read are told from damaged ones."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from agent.base.errors import CaptureError
+from agent.desk.still.read import read_still
+
+_GREY = np.tile(np.linspace(10, 240, 40).astype(np.uint8), (24, 1))
+
+
+def tiff(planes: NDArray[Any], **tags: int) -> bytes:
+    """`planes` [C, H, W], each colour in a plane of its own where there are several. `tags`:
+    numbers with a letter before them."""
+    count, height, width = planes.shape
+    size = height * width * planes.itemsize
+    entries: dict[int, list[int]] = {
+        **{256: [width], 257: [height], 258: [planes.itemsize * 8] * count, 259: [1]},
+        **{262: [2 if count == 3 else 1], 273: [0] * count, 277: [count], 278: [height]},
+        **{279: [size] * count, 284: [2 if count > 1 else 1]},
+        **{int(name[1:]): [value] for name, value in tags.items()},
+    }
+    values_at = 8 + 2 + 12 * len(entries) + 4
+    data_at = values_at + sum(4 * len(each) for each in entries.values() if len(each) > 1)
+    entries[273] = [data_at + number * size for number in range(count)]
+    directory, values = b"", b""
+    for tag, each in sorted(entries.items()):
+        word = struct.pack("<I", each[0])
+        if len(each) > 1:
+            word = struct.pack("<I", values_at + len(values))
+            values += struct.pack(f"<{len(each)}I", *each)
+        directory += struct.pack("<HHI", tag, 4, len(each)) + word
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    return head + directory + bytes(4) + values + planes.tobytes()
+
+
+def read(path: Path, data: bytes) -> NDArray[np.uint8]:
+    path.write_bytes(data)
+    return read_still(path).luma
+
+
+def test_planes_of_eight_bits_are_read(tmp_path: Path) -> None:
+    for planes in (_GREY[None], np.stack([_GREY] * 3)):
+        found = read(tmp_path / "a.tif", tiff(planes))
+        assert np.abs(found.astype(int) - _GREY).max() <= 1
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_deep_planes_are_refused(tmp_path: Path, kind: type) -> None:
+    """OpenCV gives something else than the picture."""
+    planes: NDArray[Any] = np.stack([_GREY] * 3).astype(kind)
+    form = 3 if kind is np.float32 else 1
+    with pytest.raises(CaptureError, match=r"in a plane of its own\. Save it as PNG"):
+        read(tmp_path / "a.tif", tiff(planes, t339=form))
+
+
+@pytest.mark.parametrize(
+    ("tags", "says"),
+    [
+        ({"t259": 34712}, "compression 34712"),
+        ({"t259": 50002}, "compression 50002"),
+        ({"t262": 4}, "photometric interpretation 4"),
+        ({"t262": 32845}, "photometric interpretation 32845"),
+        ({"t258": 24}, "24 bits"),
+    ],
+)
+def test_an_unknown_sort_is_no_damage(tmp_path: Path, tags: dict[str, int], says: str) -> None:
+    with pytest.raises(CaptureError, match=f"not read here .*{says}.*Save it as PNG"):
+        read(tmp_path / "a.tif", tiff(_GREY[None], **tags))
