@@ -47,16 +47,16 @@ class Analysis:
 
 
 def analyse(
-    film: Path, config: AgentConfig, progress: Progress, *, loops: float | None = None
+    film: Path, config: AgentConfig, progress: Progress, folder: Path | None = None
 ) -> Analysis:
     """Look at a film from beginning to end, and listen to it where the policy does.
 
-    `loops`: seconds for which it is played again and again, for measuring memory.
+    `folder`: for what does not fit into memory; see `Kept`.
 
-    Raises `CaptureError` where it cannot be read, `ModelError`.
+    Raises `CaptureError` where it cannot be read, `ModelError`, `StoreError`.
     """
     policy = resolve(config, live=False)
-    source = VideoFile(film, loop=loops is not None)
+    source = VideoFile(film)
     zones = StaffZones(policy.zones)
     pipeline = Pipeline(config, expressions=policy.infers_emotion, zones=zones)
     releaser = Releaser(
@@ -65,13 +65,13 @@ def analyse(
         model=pipeline.model_hash,
         false_alarms_per_minute=pipeline.false_alarms_per_minute,
     )
-    sound = sound_of(film, loop=loops is not None) if policy.hears else None
-    collector = Collector(config)
+    sound = sound_of(film) if policy.hears else None
+    collector = Collector(config, folder)
     hearing = Hearing(pipeline.models.manifest, sound=sound, observer=collector.hear)
-    windows = Windows()
+    windows = Windows(folder)
     time = 0.0
     try:
-        looked = perceive(source, pipeline, hearing, releaser, look=collector.frame, until=loops)
+        looked = perceive(source, pipeline, hearing, releaser, look=collector.frame)
         for perceived, flags in looked:
             time = perceived.time
             collector.add(perceived)

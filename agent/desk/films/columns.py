@@ -39,6 +39,7 @@ WINDOWS = (
     Column("length_s", "int", "s", "length of the window"),
     Column("merged", "int", "windows", "earlier windows, withheld then, that are counted here"),
     Column("visits", "int", "visits", "that ended in the window; empty: withheld"),
+    Column("passing", "int", "stays", "too short for a visit: people who passed by"),
     *_counts("expression", (*EXPRESSIONS, UNSURE), "visits whose dominant expression was {}"),
     Column("valence_sum", "int", "hundredths", "sum over visits of their mean valence"),
     Column("arousal_sum", "int", "hundredths", "sum over visits of their mean arousal"),

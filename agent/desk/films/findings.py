@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from agent.base.config import AgentConfig
-from agent.base.types import TONES, UNSURE, MicroExpression, Tone, Words
+from agent.base.types import TONES, UNSURE
 from agent.desk.films.analyse import Analysis
+from agent.desk.films.collect import Noted
 from agent.desk.films.course import LABELS, REFUSALS, Course
 from agent.desk.films.highlights import Highlight, candidates, choose
+from agent.desk.films.kept import Kept, Made
 from agent.desk.films.rows import Row, Windows, event_row, visit_row
 from agent.inference.manifest import Manifest
 from agent.privacy.policy.rules import Policy
@@ -27,8 +30,10 @@ class Findings:
     manifest: Manifest
     course: Course
     windows: Windows
-    visits: list[Row]
-    events: list[Row]
+    visits: Sequence[Row]
+    micro: Sequence[Row]
+    tones: Sequence[Row]
+    words: Sequence[Row]
     lanes: list[int | None]
     """Of `course`, by visit; None: not drawn."""
     highlights: list[Highlight]
@@ -39,8 +44,10 @@ class Findings:
     fps: float
     """Frames looked at, over the film's length."""
     shape: tuple[int, int] | None
+    passed: int
+    """Stays too short for a visit: people who passed by."""
     brief: int
-    """Faces in view too briefly for a visit."""
+    """Faces that were a flicker."""
     sizes: list[tuple[int, int]]
     """Lower edge of the inter-ocular distance, and faces over frames."""
     false_alarms: float | None
@@ -65,16 +72,10 @@ class Findings:
         return frozenset(self.policy.cells)
 
     @property
-    def micro(self) -> list[Row]:
-        return [row for row in self.events if row["kind"] == "micro"]
-
-    @property
-    def tones(self) -> list[Row]:
-        return [row for row in self.events if row["kind"] == "tone"]
-
-    @property
-    def words(self) -> list[Row]:
-        return [row for row in self.events if row["kind"] == "words"]
+    def events(self) -> Iterator[Row]:
+        """All three, in order of time."""
+        every = (self.micro, self.tones, self.words)
+        return heapq.merge(*every, key=lambda row: (row["start_s"], row["end_s"]))
 
     @property
     def analysable(self) -> float:
@@ -129,22 +130,22 @@ def find(analysis: Analysis, config: AgentConfig) -> Findings:
     collector, counters, policy = analysis.collector, analysis.counters, analysis.policy
     allowed: set[str] = set(policy.cells)
     numbers = collector.numbers()
-    micro = Counter(
-        numbers.get(each.key)
-        for each in collector.noted
-        if isinstance(each.what, MicroExpression) and each.key is not None
+    of_visit = Counter(numbers.get(e.key) for e in collector.micro if e.key is not None)
+    visits = Made(
+        collector.seen,
+        lambda at, seen: visit_row(at + 1, seen, of_visit[at + 1], config.micro.min_face, allowed),
     )
-    visits = [
-        visit_row(number, seen, micro[number], config.micro.min_face, allowed)
-        for number, seen in enumerate(collector.seen, 1)
-    ]
-    events = sorted(
-        (event_row(each, numbers) for each in collector.noted if _may(each.what, policy)),
-        key=lambda row: (row["start_s"], row["end_s"], row["kind"]),
-    )
+
+    def rows(kept: Kept[Noted[Any]], may: bool) -> Sequence[Row]:
+        return Made(kept if may else (), lambda at, noted: event_row(noted, numbers))
+
+    micro = rows(collector.micro, "micro" in allowed)
+    tones = rows(collector.tones, policy.hears)
     refused = Counter[str]()
+    lanes = []
     for seen in collector.seen:
         refused.update({k: v for k, v in seen.visit.refused.items() if k in REFUSALS})
+        lanes.append(seen.stay.lane)
     seconds = collector.last - (collector.first or 0.0)
     fps = (collector.frames - 1) / seconds if seconds else analysis.fps
     return Findings(
@@ -153,14 +154,17 @@ def find(analysis: Analysis, config: AgentConfig) -> Findings:
         collector.course,
         analysis.windows,
         visits,
-        events,
-        [each.stay.lane for each in collector.seen],
-        choose(candidates(collector.course, events, allowed)),
+        micro,
+        tones,
+        rows(collector.words, policy.reads),
+        lanes,
+        choose(candidates(collector.course, micro, tones, allowed)),
         seconds + 1 / analysis.fps,
         collector.frames,
         analysis.fps,
         fps,
         collector.shape,
+        collector.passed,
         collector.brief,
         list(zip(collector.bins, map(int, collector.sizes), strict=True)),
         analysis.false_alarms,
@@ -175,13 +179,6 @@ def find(analysis: Analysis, config: AgentConfig) -> Findings:
         analysis.damaged_sound,
         {k: float(v) for k, v in refused.items()},
     )
-
-
-def _may(what: MicroExpression | Tone | Words, policy: Policy) -> bool:
-    """Whether the policy lets such an event be said."""
-    if isinstance(what, MicroExpression):
-        return "micro" in policy.cells
-    return policy.hears if isinstance(what, Tone) else policy.reads
 
 
 def entry(found: Findings) -> dict[str, Any]:
@@ -202,6 +199,7 @@ def entry(found: Findings) -> dict[str, Any]:
         "fps": round(found.fps, 2),
         "size": list(found.shape) if found.shape else None,
         "visits": len(found.visits),
+        "passed": found.passed if "passing" in cells else None,
         "faces_at_once": int(found.course.most.max(initial=0)),
         "shares": shares,
         "valence": _rounded(found.mean("valence")) if "valence" in cells else None,

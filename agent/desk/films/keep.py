@@ -18,7 +18,7 @@ from agent.base.errors import StoreError
 from agent.base.files import sync_folder, write_atomically
 from agent.desk.films.find import Film
 
-FORMAT = 1
+FORMAT = 2
 """Of a film's folder; another number and all is done again."""
 FILMS = "films"
 _SEAL = "done.json"

@@ -75,7 +75,7 @@ def work(job: Job, config: AgentConfig) -> dict[str, Any]:
             _say({"done": done, "of": of})
 
     film = Path(job.film)
-    found = find(analyse(film, config, progress), config)
+    found = find(analyse(film, config, progress, Path(job.folder)), config)
     pictures = []
     if job.frames:
         from agent.desk.films.stills import stills

@@ -81,7 +81,7 @@ def test_a_face_found_again_goes_on_in_its_lane_and_keeps_its_number() -> None:
     first = collector.seen[0]
     assert first.visit.first < 5.0 < 8.0 < first.visit.last
     numbers = collector.numbers()
-    events = [numbers.get(each.key) for each in collector.noted if each.key]
+    events = [numbers.get(each.key) for each in collector.micro if each.key]
     assert events.count(1) == sum(
         e.kind == "micro" and e.visitor == "first" and not 5 < e.offset < 8
         for e in script.load().events

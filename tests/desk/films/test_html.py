@@ -104,7 +104,7 @@ def test_what_the_policy_forbids_is_not_said() -> None:
     text = " ".join(parsed.text)
     assert "happiness" not in text
     assert "AU12" not in text
-    assert found.events == []
+    assert list(found.events) == []
     assert found.highlights == []
 
 
