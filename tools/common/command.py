@@ -62,6 +62,7 @@ def main(
         report, text = done
         if args.save:
             what = "stages" if getattr(args, "stages", False) else args.what
+            what = f"{what}-report" if getattr(args, "report", None) else what
             print(f"{name}: stored {_store(package, what, given, report, text)}", file=sys.stderr)
     except AgentError as error:
         print(f"{name}: {error}", file=sys.stderr)
