@@ -1,8 +1,9 @@
 """Memory of `fleeting report` over the length of a film: part of `python -m tools.bench memory`.
 
 The clip goes once through the whole pipeline, voice and all; what was perceived in it then goes
-again and again, at later times and as other faces, through all that a report keeps and makes. What
-the pipeline itself holds over hours is `tools.bench soak`'s subject.
+again and again, at later times and as other faces, through all that a report keeps and makes, at
+ten frames a second, since nothing that is kept goes by frames. What the pipeline itself holds over
+hours is `tools.bench soak`'s subject.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ MOST = 1.0
 _FROM = 10.0
 """Minutes after which all that is made once is there."""
 _PROGRAM = [sys.executable, "-P", "-m", "tools.bench.films"]
+_EVERY = 3
+"""Frames of which one is played again; of those with an event, all."""
 _OTHERS = 10_000
 """Between the track numbers of one round and the next."""
 
@@ -93,6 +96,7 @@ def _look(minutes: float) -> None:
         shown.append((perceived, [*heard]))
         heard.clear()
     length = shown[-1][0].time + 1 / 30
+    shown = [each for at, each in enumerate(shown) if at % _EVERY == 0 or each[0].micro or each[1]]
 
     releaser = Releaser(config, policy, model="0" * 16, false_alarms_per_minute=rate)
     place = tempfile.TemporaryDirectory(prefix="fleeting-films-")
