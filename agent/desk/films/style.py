@@ -50,6 +50,7 @@ caption{text-align:left;color:var(--soft);font-size:.85rem;padding-bottom:.3rem}
 th,td{text-align:left;vertical-align:top;padding:.28rem .7rem .28rem 0;
  border-bottom:1px solid var(--grid)}
 th{font-weight:600;color:var(--soft)}
+.t{white-space:nowrap}
 .n{text-align:right;font-variant-numeric:tabular-nums}
 details{margin:.4rem 0 1rem}
 summary{cursor:pointer;font-size:.87rem;color:var(--accent)}
@@ -78,7 +79,9 @@ td.failed{color:var(--bad);overflow-wrap:anywhere}
  .sortable tbody th,td.failed{grid-column:1/-1}
  .sortable td[data-h]::before{content:attr(data-h);display:block;font-size:.75rem;
   color:var(--soft)}
- .scroll td,.scroll th{padding-right:.5rem}}
+ .scroll td,.scroll th{padding-right:.5rem}
+ main>figure{overflow-x:auto}
+ main>figure svg{min-width:36rem}}
 @media print{body{font-size:10pt}main,header,footer{max-width:none}nav,summary{display:none}
  h2{break-after:avoid}figure,.caveat,tr,.big{break-inside:avoid}
  *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
