@@ -10,6 +10,7 @@ from agent.base.config import AgentConfig
 from agent.desk.film import perceive, sound_of
 from agent.desk.films.collect import Collector
 from agent.desk.films.rows import Windows
+from agent.desk.films.subtitles import Subtitles, beside
 from agent.inference.manifest import Manifest
 from agent.perceive.capture.source import Counters
 from agent.perceive.capture.video_file import VideoFile
@@ -44,6 +45,8 @@ class Analysis:
     """Whether it was to be listened to and there was none."""
     damaged_sound: int
     """Packets that could not be decoded."""
+    subtitled: bool = False
+    """Whether there were subtitles, and they were read."""
 
 
 def analyse(
@@ -67,7 +70,9 @@ def analyse(
     )
     sound = sound_of(film) if policy.hears else None
     collector = Collector(config, folder)
-    hearing = Hearing(pipeline.models.manifest, sound=sound, observer=collector.hear)
+    said = beside(film) if policy.reads else None
+    lines = [Subtitles(said)] if said is not None else []
+    hearing = Hearing(pipeline.models.manifest, sound=sound, lines=lines, observer=collector.hear)
     windows = Windows(folder)
     time = 0.0
     try:
@@ -77,6 +82,8 @@ def analyse(
             collector.add(perceived)
             for released in releaser.observe(perceived, flags=flags):
                 windows.add(released.summary)
+            for each in lines:
+                each.until(time)
             hearing.attribute(perceived, releaser, 0)
             progress(source.counters.frames, source.frame_count)
         hearing.finish(time, releaser)
@@ -98,4 +105,5 @@ def analyse(
         sound is not None,
         policy.hears and sound is None,
         sound.damaged if sound is not None else 0,
+        bool(lines),
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import agent
-from agent.base.types import ACTION_UNITS, EXPRESSIONS
+from agent.base.types import ACTION_UNITS, EXPRESSIONS, SENTIMENTS, UNSURE
 from agent.desk.films import caveats, draw_faces, draw_signs
 from agent.desk.films.document import (
     Caveat,
@@ -66,7 +67,7 @@ def document(found: Findings, about: About, stills: Sequence[Still] = ()) -> Doc
         _units(page, found)
     if "micro" in cells:
         _micro(page, found)
-    if found.policy.hears:
+    if found.policy.listens:
         _voice(page, found)
     _quality(page, found)
     _how_to_read(page, found)
@@ -303,14 +304,15 @@ def _voice(page: Document, found: Findings) -> None:
     if not found.heard:
         page.add(Paragraph("The film has no sound that can be read." if found.silent else
                            "Nobody listened."))  # fmt: skip
-        return
+        if not found.words:
+            return
     tones = found.tones
     seconds = sum(row["end_s"] - row["start_s"] for row in tones)
     shares = ", ".join(f"{k} {v:.0%}" for k, v in found.tone_shares.items() if v)
     alt = f"Speech over time; {len(tones)} readings of tone: {shares or 'none'}."
     many = " (drawn: what most in a column are)" if len(tones) > draw_faces.MOST_MARKS else ""
     caption = f"Speech's probability, and {len(tones)} tones read from {seconds:.0f} s{many}. " + (
-        "Words: by line." if found.words else "No words came with the film."
+        _words_text(found)
     )
     caveat = caveats.VOICE
     if found.words:
@@ -330,6 +332,16 @@ def _voice(page: Document, found: Findings) -> None:
     if rows:
         head = ("when", "visit", "sounds", "probability", "valence", "arousal")
         page.add(Table(head, rows, capped("Readings of tone", tones), frozenset({3, 4, 5}), True))
+
+
+def _words_text(found: Findings) -> str:
+    if not found.policy.reads:
+        return "Words were not read"
+    if not found.subtitled:
+        return "No words: there are no subtitles beside the film"
+    counts = Counter(row["label"] for row in found.words)
+    named = ", ".join(f"{name} {counts[name]}" for name in (*SENTIMENTS, UNSURE) if counts[name])
+    return f"Words: {len(found.words)} lines of subtitles ({named or 'none'})"
 
 
 def _quality(page: Document, found: Findings) -> None:

@@ -63,6 +63,7 @@ class Findings:
     heard: bool
     silent: bool
     damaged_sound: int
+    subtitled: bool
     refused: dict[str, float] = field(default_factory=dict)
     """Seconds of visits that were not analysable for micro-expressions, by reason."""
 
@@ -177,6 +178,7 @@ def find(analysis: Analysis, config: AgentConfig) -> Findings:
         analysis.heard,
         analysis.silent,
         analysis.damaged_sound,
+        analysis.subtitled,
         {k: float(v) for k, v in refused.items()},
     )
 

@@ -16,9 +16,8 @@ from agent.base.names import one_line
 
 ENDINGS = (".srt", ".vtt")
 _MOST_BYTES = 8 << 20
-_CUE = re.compile(
-    r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})[.,](\d{3}) +--> +(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})[.,](\d{3})"
-)
+_TIME = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})[.,](\d{3})"
+_CUE = re.compile(rf"{_TIME} +--> +{_TIME}")
 _MARKS = re.compile(r"<[^>]*>|\{\\[^}]*\}")
 
 
