@@ -79,7 +79,7 @@ td.failed{color:var(--bad);overflow-wrap:anywhere}
  .sortable tbody th,td.failed{grid-column:1/-1}
  .sortable td[data-h]::before{content:attr(data-h);display:block;font-size:.75rem;
   color:var(--soft)}
- .scroll td,.scroll th{padding-right:.5rem}
+ .scroll td,.scroll th{padding-right:.4rem}.t{white-space:normal}
  main>figure{overflow-x:auto}
  main>figure svg{min-width:36rem}}
 @media print{body{font-size:10pt}main,header,footer{max-width:none}nav,summary{display:none}
