@@ -90,7 +90,10 @@ def _head(page: Document, found: Findings, about: About) -> None:
             big.append((f"{share:.0%}", f"readings of {name}"))
     if "micro" in cells:
         chance = "?" if found.expected is None else f"{found.expected:.1f}"
-        big.append((str(len(found.micro)), f"micro-expressions ({chance} by chance)"))
+        if found.analysable or found.micro:
+            big.append((str(len(found.micro)), f"micro-expressions ({chance} by chance)"))
+        else:
+            big.append(("–", "micro-expressions: none could be seen"))
     page.add(Facts(tuple((label, value) for value, label in big), big=True))
     size = f"{found.shape[0]} × {found.shape[1]}" if found.shape else "unknown"
     items = [

@@ -194,6 +194,7 @@ def entry(found: Findings) -> dict[str, Any]:
     spark = [None if np.isnan(v) else round(float(v), 3) for v in valence]
     faces = course.sums("faces") / np.maximum(course.sums("frames"), 1)
     expected = found.expected
+    sought = "micro" in cells and (found.analysable > 0 or len(found.micro) > 0)
     shares = {name: round(share, 4) for name, share in found.shares.items()}
     return {
         "seconds": round(found.seconds, 3),
@@ -207,8 +208,8 @@ def entry(found: Findings) -> dict[str, Any]:
         "valence": _rounded(found.mean("valence")) if "valence" in cells else None,
         "arousal": _rounded(found.mean("arousal")) if "arousal" in cells else None,
         "attention": _rounded(found.attentive),
-        "micro": len(found.micro) if "micro" in cells else None,
-        "micro_expected": _rounded(expected) if "micro" in cells else None,
+        "micro": len(found.micro) if sought else None,
+        "micro_expected": _rounded(expected) if sought else None,
         "tones": {k: round(v, 4) for k, v in found.tone_shares.items()},
         "usable": round(found.usable, 4),
         "flags": found.flags,

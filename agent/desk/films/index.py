@@ -114,7 +114,7 @@ def _row(row: Entry, pdf: bool) -> str:
     paper = f' <a class="small" href="{folder}/{PDF}">PDF</a>' if pdf else ""
     chance = entry["micro_expected"]
     micro = (
-        ""
+        "–"
         if entry["micro"] is None
         else f"{entry['micro']} ({'?' if chance is None else f'{chance:.1f}'})"
     )

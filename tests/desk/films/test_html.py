@@ -146,6 +146,8 @@ def test_a_film_without_anybody_has_a_page() -> None:
     text = " ".join(parsed.text)
     assert "Nothing stands out" in text
     assert "There was no visit" in text
+    assert "micro-expressions: none could be seen" in text
+    assert entry(empty())["micro"] is None
 
 
 def test_a_film_that_failed_is_one_sentence_beside_its_name() -> None:
