@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,9 +37,54 @@ def _font_file(bold: bool) -> str:
     return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name)
 
 
+FONTS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"))
+"""Where other fonts are looked for."""
+_MOST_FONTS = 400
+"""Fonts that are opened in search of a character."""
+
+
+def writable(text: str) -> str:
+    """Text with the characters that no font here has as `\\u7a7a`."""
+    lacking = missing_glyphs(text)
+    if not lacking or substitute(text):
+        return text
+    return text.translate({ord(c): c.encode("unicode_escape").decode("ascii") for c in lacking})
+
+
+@functools.cache
+def substitute(text: str) -> str | None:
+    """A file of an installed font that has all characters of a text, the largest files first, since
+    those have most; None without one."""
+    from matplotlib.font_manager import get_font
+
+    wanted = set(map(ord, text))
+    for file in _installed(FONTS):
+        try:
+            if wanted <= get_font(file).get_charmap().keys():
+                return file
+        except (OSError, RuntimeError):  # not readable, or of a kind that FreeType does not know
+            continue
+    return None
+
+
+@functools.cache
+def _installed(folders: tuple[Path, ...]) -> tuple[str, ...]:
+    found: list[tuple[int, str]] = []
+    for folder in folders:
+        for place, _, names in os.walk(folder):
+            for name in names:
+                if name.lower().endswith((".ttf", ".otf", ".ttc")):
+                    path = os.path.join(place, name)
+                    with contextlib.suppress(OSError):
+                        found.append((-os.path.getsize(path), path))
+    return tuple(path for _, path in sorted(found)[:_MOST_FONTS])
+
+
 @functools.cache
 def _advance(character: str, bold: bool) -> float:
     """Advance width of a character, per point of font size."""
+    if missing_glyphs(character):
+        return 1.0  # of another font: a full square, as most of these are
     # measured between letters, since a space has no ink; doubled, to cancel kerning
     return (_ink(f"x{character * 4}x", bold) - _ink(f"x{character * 2}x", bold)) / 2
 

@@ -8,6 +8,7 @@ import os
 import stat
 import tempfile
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from agent import kernels  # imports no Numba
@@ -91,12 +92,14 @@ def enter_replay(files: list[Path], outputs: list[Path], config: AgentConfig) ->
     )
 
 
-def enter_report(film: Path, folder: Path, config: AgentConfig) -> None:
-    """As `enter_replay`, with one film to be read and a folder, which exists, to be written."""
+def enter_report(films: Iterable[Path], folder: Path, config: AgentConfig) -> None:
+    """As `enter_replay`, with files to be read and a folder, which exists, to be written."""
     drawing = [kernels.user_cache().with_name("matplotlib")] if kernels.has_home() else []
     if drawing:
         os.environ.setdefault("MPLCONFIGDIR", str(drawing[0]))
-    restrict_perceive([kernel_cache(), *_made(drawing), folder], readable=[film, *_inputs(config)])
+    restrict_perceive(
+        [kernel_cache(), *_made(drawing), folder], readable=[*films, *_inputs(config)]
+    )
 
 
 def enter_aim(config: AgentConfig) -> CameraProcess | None:

@@ -67,6 +67,7 @@ def main(
         report, text = done
         if args.save:
             what = "stages" if getattr(args, "stages", False) else args.what
+            what = f"{what}-report" if getattr(args, "report", None) else what
             if folder != REFERENCE:  # several packages share it
                 what = f"{name}-{what}"
             stored = _store(package, what, given, report, text, folder)

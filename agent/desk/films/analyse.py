@@ -10,6 +10,7 @@ from agent.base.config import AgentConfig
 from agent.desk.film import perceive, sound_of
 from agent.desk.films.collect import Collector
 from agent.desk.films.rows import Windows
+from agent.desk.films.subtitles import Subtitles, beside
 from agent.inference.manifest import Manifest
 from agent.perceive.capture.source import Counters
 from agent.perceive.capture.video_file import VideoFile
@@ -44,19 +45,21 @@ class Analysis:
     """Whether it was to be listened to and there was none."""
     damaged_sound: int
     """Packets that could not be decoded."""
+    subtitled: bool = False
+    """Whether there were subtitles, and they were read."""
 
 
 def analyse(
-    film: Path, config: AgentConfig, progress: Progress, *, loops: float | None = None
+    film: Path, config: AgentConfig, progress: Progress, folder: Path | None = None
 ) -> Analysis:
     """Look at a film from beginning to end, and listen to it where the policy does.
 
-    `loops`: seconds for which it is played again and again, for measuring memory.
+    `folder`: for what does not fit into memory; see `Kept`.
 
-    Raises `CaptureError` where it cannot be read, `ModelError`.
+    Raises `CaptureError` where it cannot be read, `ModelError`, `StoreError`.
     """
     policy = resolve(config, live=False)
-    source = VideoFile(film, loop=loops is not None)
+    source = VideoFile(film)
     zones = StaffZones(policy.zones)
     pipeline = Pipeline(config, expressions=policy.infers_emotion, zones=zones)
     releaser = Releaser(
@@ -65,18 +68,22 @@ def analyse(
         model=pipeline.model_hash,
         false_alarms_per_minute=pipeline.false_alarms_per_minute,
     )
-    sound = sound_of(film, loop=loops is not None) if policy.hears else None
-    collector = Collector(config)
-    hearing = Hearing(pipeline.models.manifest, sound=sound, observer=collector.hear)
-    windows = Windows()
+    sound = sound_of(film) if policy.hears else None
+    collector = Collector(config, folder)
+    said = beside(film) if policy.reads else None
+    lines = [Subtitles(said)] if said is not None else []
+    hearing = Hearing(pipeline.models.manifest, sound=sound, lines=lines, observer=collector.hear)
+    windows = Windows(folder)
     time = 0.0
     try:
-        looked = perceive(source, pipeline, hearing, releaser, look=collector.frame, until=loops)
+        looked = perceive(source, pipeline, hearing, releaser, look=collector.frame)
         for perceived, flags in looked:
             time = perceived.time
             collector.add(perceived)
             for released in releaser.observe(perceived, flags=flags):
                 windows.add(released.summary)
+            for each in lines:
+                each.until(time)
             hearing.attribute(perceived, releaser, 0)
             progress(source.counters.frames, source.frame_count)
         hearing.finish(time, releaser)
@@ -98,4 +105,5 @@ def analyse(
         sound is not None,
         policy.hears and sound is None,
         sound.damaged if sound is not None else 0,
+        bool(lines),
     )

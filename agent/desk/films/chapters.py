@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import agent
-from agent.base.types import ACTION_UNITS, EXPRESSIONS
+from agent.base.types import ACTION_UNITS, EXPRESSIONS, SENTIMENTS, UNSURE
 from agent.desk.films import caveats, draw_faces, draw_signs
 from agent.desk.films.document import (
     Caveat,
@@ -21,22 +22,17 @@ from agent.desk.films.document import (
 )
 from agent.desk.films.drawing import clock
 from agent.desk.films.findings import Findings
-from agent.desk.films.rows import Row
-
-MOST_ROWS = 60
-"""Of a table on the page; the CSV has all."""
-_FLAGS = {
-    "low_light": "too dark for most of a window",
-    "fps_too_low_for_micro": "too few frames a second for micro-expressions",
-    "frames_dropped": "damaged pictures left out",
-    "bad_timestamps": "pictures with impossible times",
-    "frame_size_changed": "the picture's size changed",
-    "source_truncated": "the file ends before its stated length",
-    "window_merged": "windows counted together",
-    "sound_invalid": "sound that is no number",
-    "sound_clipped": "overdriven sound",
-    "sound_silent": "digital silence",
-}
+from agent.desk.films.phrases import (
+    MOST_ROWS,
+    bytes_of,
+    capped,
+    drawn,
+    flag_name,
+    micro_row,
+    policy,
+    refusals,
+    signed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +67,7 @@ def document(found: Findings, about: About, stills: Sequence[Still] = ()) -> Doc
         _units(page, found)
     if "micro" in cells:
         _micro(page, found)
-    if found.policy.hears:
+    if found.policy.listens:
         _voice(page, found)
     _quality(page, found)
     _how_to_read(page, found)
@@ -94,14 +90,17 @@ def _head(page: Document, found: Findings, about: About) -> None:
             big.append((f"{share:.0%}", f"readings of {name}"))
     if "micro" in cells:
         chance = "?" if found.expected is None else f"{found.expected:.1f}"
-        big.append((str(len(found.micro)), f"micro-expressions ({chance} by chance)"))
+        if found.analysable or found.micro:
+            big.append((str(len(found.micro)), f"micro-expressions ({chance} by chance)"))
+        else:
+            big.append(("–", "micro-expressions: none could be seen"))
     page.add(Facts(tuple((label, value) for value, label in big), big=True))
     size = f"{found.shape[0]} × {found.shape[1]}" if found.shape else "unknown"
     items = [
         ("File", about.name),
-        ("Size", f"{_bytes(about.bytes)}, {size} pixels"),
+        ("Size", f"{bytes_of(about.bytes)}, {size} pixels"),
         ("Frames", f"{found.frames:,} looked at, {found.fps:.4g} a second"),
-        ("Policy", _policy(found)),
+        ("Policy", policy(found)),
         ("Models", f"{found.manifest.which} set, {found.manifest.hash16}"),
         ("Analysed", f"{about.date}, Fleeting {agent.__version__}"),
     ]
@@ -115,11 +114,6 @@ def _head(page: Document, found: Findings, about: About) -> None:
     )
     if page_pictures := found.truncated and "The file ends before its stated length.":
         page.add(Paragraph(page_pictures, "bad"))
-
-
-def _policy(found: Findings) -> str:
-    noise = "windows are noised, visits and events exact" if found.policy.noised else "no noise"
-    return f"{found.policy.name} ({noise}; nothing leaves this machine)"
 
 
 def _highlights(page: Document, found: Findings, stills: Sequence[Still]) -> None:
@@ -157,11 +151,14 @@ def _faces(page: Document, found: Findings) -> None:
     )
     caption = (
         "Faces in view; small numbers are visits, diamonds micro-expressions, discs the moments "
-        "to look at"
+        f"to look at{drawn(found.micro)}"
     )
     page.add(Figure(draw_faces.timeline(found), alt, caption, caveats.TIMELINE))
-    if found.brief:
-        text = f"{found.brief} more faces were in view too briefly to count as a visit."
+    if found.passed and "passing" in found.cells:
+        who = "people passed" if found.passed > 1 else "person passed"
+        text = (
+            f"{found.passed} {who} by, in view for less than a second or in two pictures: no visit."
+        )
         page.add(Paragraph(text, "small"))
 
 
@@ -211,16 +208,21 @@ def _valence(page: Document, found: Findings) -> None:
     )
     page.add(Figure(draw_faces.valence_arousal(found), alt, caption, caveats.VALENCE))
     rows = tuple(
-        (str(row["visit"]), str(row["readings"]), _signed(row.get("valence")),
-         _signed(row.get("arousal")))
+        (str(row["visit"]), str(row["readings"]), signed(row.get("valence")),
+         signed(row.get("arousal")))
         for row in found.visits[:MOST_ROWS]
     )  # fmt: skip
     head = ("visit", "readings", "mean valence", "mean arousal")
-    page.add(Table(head, rows, _capped("By visit", found.visits), frozenset({0, 1, 2, 3}), True))
+    page.add(Table(head, rows, capped("By visit", found.visits), frozenset({0, 1, 2, 3}), True))
 
 
 def _visits(page: Document, found: Findings) -> None:
     page.add(Heading("Attention and dwell", "attention"))
+    if found.passed and "passing" in found.cells:
+        looked = sum(1 for row in found.visits if row["attention_s"] >= 1)
+        every = len(found.visits) + found.passed
+        text = f"{looked} of {every}, among them {found.passed} who passed by"
+        page.add(Facts((("Looked for 1 s and more", text),)))
     if not found.visits:
         page.add(Paragraph("There was no visit: nobody was in view for a second."))
         return
@@ -241,7 +243,7 @@ def _visits(page: Document, found: Findings) -> None:
         for row in found.visits[:MOST_ROWS]
     )
     head = ("visit", "when", "in view, s", "facing, s", "mostly", "eyes apart, px")
-    page.add(Table(head, rows, _capped("Visits", found.visits), frozenset({0, 2, 3, 5}), True))
+    page.add(Table(head, rows, capped("Visits", found.visits), frozenset({0, 2, 3, 5}), True))
 
 
 def _units(page: Document, found: Findings) -> None:
@@ -279,7 +281,7 @@ def _micro(page: Document, found: Findings) -> None:
             (
                 ("Spotted", f"{len(events)} in {seconds / 60:.1f} analysable face-minutes"),
                 ("By chance", chance),
-                ("Could not be seen", _refusals(found)),
+                ("Could not be seen", refusals(found)),
             )
         )
     )
@@ -287,39 +289,17 @@ def _micro(page: Document, found: Findings) -> None:
     caption = (
         "Each from onset to offset, the diamond at its apex, with its action units; the band below "
         "says in which share of the faces one could be seen, and why not in the others"
+        f"{drawn(events)}"
     )
     caveat = caveats.micro(found.false_alarms)
     page.add(Figure(draw_signs.micro_strip(found), alt, caption, caveat))
-    rows = tuple(_micro_row(event) for event in events[:MOST_ROWS])
+    rows = tuple(micro_row(event) for event in events[:MOST_ROWS])
     if rows:
         head = ("onset", "apex", "offset", "s", "visit", "action units", "polarity", "score",
                 "extent, %")  # fmt: skip
-        caption = _capped("Events in order of time; extent in hundredths of the eyes' distance",
+        caption = capped("Events in order of time; extent in hundredths of the eyes' distance",
                           events)  # fmt: skip
         page.add(Table(head, rows, caption, frozenset({0, 1, 2, 3, 4, 7, 8})))
-
-
-def _micro_row(event: Row) -> tuple[str, ...]:
-    return (
-        clock(event["start_s"], True),
-        clock(event["apex_s"], True),
-        clock(event["end_s"], True),
-        f"{event['end_s'] - event['start_s']:.2f}",
-        str(event["visit"] or "–"),
-        event["action_units"].replace("+", " + ") or "–",
-        event["label"],
-        f"{event['score']:.2f}",
-        f"{100 * event['intensity']:.1f}",
-    )
-
-
-def _refusals(found: Findings) -> str:
-    parts = [
-        f"{draw_signs.WHY[why]} ({seconds:.0f} s)"
-        for why, seconds in sorted(found.refused.items(), key=lambda item: -item[1])
-        if seconds >= 0.5
-    ]
-    return "; ".join(parts) or "never"
 
 
 def _voice(page: Document, found: Findings) -> None:
@@ -327,13 +307,15 @@ def _voice(page: Document, found: Findings) -> None:
     if not found.heard:
         page.add(Paragraph("The film has no sound that can be read." if found.silent else
                            "Nobody listened."))  # fmt: skip
-        return
+        if not found.words:
+            return
     tones = found.tones
     seconds = sum(row["end_s"] - row["start_s"] for row in tones)
     shares = ", ".join(f"{k} {v:.0%}" for k, v in found.tone_shares.items() if v)
     alt = f"Speech over time; {len(tones)} readings of tone: {shares or 'none'}."
-    caption = f"Probability of speech, and {len(tones)} tones read from {seconds:.0f} s of it. " + (
-        "Words: by line." if found.words else "No words came with the film."
+    many = " (drawn: what most in a column are)" if len(tones) > draw_faces.MOST_MARKS else ""
+    caption = f"Speech's probability, and {len(tones)} tones read from {seconds:.0f} s{many}. " + (
+        _words_text(found)
     )
     caveat = caveats.VOICE
     if found.words:
@@ -345,20 +327,30 @@ def _voice(page: Document, found: Findings) -> None:
             str(r["visit"] or "the room"),
             r["label"],
             f"{r['score']:.2f}",
-            _signed(r["valence"]),
-            _signed(r["arousal"]),
+            signed(r["valence"]),
+            signed(r["arousal"]),
         )
         for r in tones[:MOST_ROWS]
     )
     if rows:
         head = ("when", "visit", "sounds", "probability", "valence", "arousal")
-        page.add(Table(head, rows, _capped("Readings of tone", tones), frozenset({3, 4, 5}), True))
+        page.add(Table(head, rows, capped("Readings of tone", tones), frozenset({3, 4, 5}), True))
+
+
+def _words_text(found: Findings) -> str:
+    if not found.policy.reads:
+        return "Words were not read"
+    if not found.subtitled:
+        return "No words: there are no subtitles beside the film"
+    counts = Counter(row["label"] for row in found.words)
+    named = ", ".join(f"{name} {counts[name]}" for name in (*SENTIMENTS, UNSURE) if counts[name])
+    return f"Words: {len(found.words)} lines of subtitles ({named or 'none'})"
 
 
 def _quality(page: Document, found: Findings) -> None:
     page.add(Heading("How far to trust it", "quality"))
     flags = "; ".join(
-        f"{_FLAGS.get(flag, flag.replace('_', ' '))} ({count} of {len(found.windows)} windows)"
+        f"{flag_name(flag)} ({count} of {len(found.windows)} windows)"
         for flag, count in found.flags.items()
     )
     items = [
@@ -370,7 +362,7 @@ def _quality(page: Document, found: Findings) -> None:
     if found.damaged_sound:
         items.append(("Sound", f"{found.damaged_sound} damaged packets"))
     if found.brief:
-        items.append(("Too brief", f"{found.brief} faces were no visit"))
+        items.append(("Flickers", f"{found.brief} faces of less than .2 s are not counted"))
     page.add(Facts(tuple(items)))
     alt = f"Brightness over time, and faces by size. Flags: {flags or 'none'}."
     caption = "Light of the pictures, and how large the faces are"
@@ -392,20 +384,3 @@ def _sources(block: object) -> tuple[str, ...]:
     if isinstance(block, Figure):
         return block.caveat.sources
     return block.sources if isinstance(block, Caveat) else ()
-
-
-def _signed(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.2f}"
-
-
-def _capped(text: str, rows: Sequence[Row]) -> str:
-    if len(rows) <= MOST_ROWS:
-        return text
-    return f"{text}; the first {MOST_ROWS} of {len(rows):,}, all are in the CSV"
-
-
-def _bytes(count: int) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} bytes"

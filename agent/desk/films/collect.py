@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from agent.base.types import (
     Words,
 )
 from agent.desk.films.course import LANES, REFUSALS, Course, into, into_lane
+from agent.desk.films.kept import Kept
 from agent.privacy.visits import MAX_GAP, VisitBook
 from agent.vision.exposure import exposure
 
@@ -57,29 +60,37 @@ class Seen:
     stay: Stay
 
 
+E = TypeVar("E", MicroExpression, Tone, Words)
+
+
 @dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(Generic[E]):
     """A micro-expression, or a reading of a voice or of words, and whose stay it belongs to."""
 
-    what: MicroExpression | Tone | Words
+    what: E
     key: Key | None
 
 
 class Collector:
     """Takes what is perceived, frame by frame.
 
-    Memory grows with visits and events, some hundred bytes each; not with frames.
+    Memory does not grow with frames, and by some hundred bytes with a visit or an event.
     """
 
-    def __init__(self, config: AgentConfig) -> None:
+    def __init__(self, config: AgentConfig, folder: Path | None = None) -> None:
+        """`folder`: for visits and events that do not fit into memory; see `Kept`."""
         self.course = Course()
-        self.seen: list[Seen] = []
-        self.noted: list[Noted] = []
+        self.seen: Kept[Seen] = Kept(folder)
+        self.micro: Kept[Noted[MicroExpression]] = Kept(folder)
+        self.tones: Kept[Noted[Tone]] = Kept(folder)
+        self.words: Kept[Noted[Words]] = Kept(folder)
         self.frames = 0
         self.first: float | None = None
         self.last = 0.0
+        self.passed = 0
+        """Stays too short for a visit: people who passed by."""
         self.brief = 0
-        """Faces that were in view too briefly to be a visit."""
+        """Faces that were a flicker."""
         self.uncounted = 0.0
         """Face-seconds beyond the lanes."""
         self.sizes = np.zeros(len(_BINS), np.int64)
@@ -132,7 +143,9 @@ class Collector:
                 self.uncounted += gap
             else:
                 self._draw(face, self.course.lane(place, stay.lane))
-        self.noted += [Noted(each, self._of_track.get(each.track_id)) for each in perceived.micro]
+        for each in perceived.micro:
+            key = self._of_track.get(each.track_id)
+            self.micro.add(Noted(each, key), each.onset, each.offset)
         if time >= self._prune_at:
             self._prune(time)
 
@@ -143,22 +156,24 @@ class Collector:
             return
         track = reading.track_id
         key = self._of_track.get(track) if track is not None else None
-        self.noted.append(Noted(reading, key))
         if isinstance(reading, Tone):
+            self.tones.add(Noted(reading, key), reading.time - reading.seconds, reading.time)
             self._book.hear(reading)
         else:
+            self.words.add(Noted(reading, key), reading.time)
             self._book.read(reading)
 
     def finish(self) -> None:
-        """End all visits; they are then in order of their beginning."""
+        """End all visits; they, and the events, are then in order of their beginning."""
         self._end(self._book.finish())
         self._prune(float("inf"))
-        self.seen.sort(key=lambda each: (each.visit.first, each.visit.track_id))
+        for each in (self.seen, self.micro, self.tones, self.words):
+            each.sort()
 
     def numbers(self) -> dict[Key, int]:
         """The number of each stay's visit, from 1, by every key that it had; without those that
         became no visit. After `finish`."""
-        found = {each.stay.key: place for place, each in enumerate(self.seen, 1)}
+        found = {(int(track), first): n for n, (first, track) in enumerate(self.seen.keys(), 1)}
         for before in self._now:
             key = before
             while key in self._now:
@@ -237,9 +252,9 @@ class Collector:
             key = (visit.track_id, visit.first)
             stay = self._stays.pop(key, None) or Stay(key, None, visit.last)
             if visit.passing:
-                self.brief += 1
+                self.passed += 1
             else:
-                self.seen.append(Seen(visit, stay))
+                self.seen.add(Seen(visit, stay), visit.first, visit.track_id)
 
     def _prune(self, time: float) -> None:
         """Forget what has become no visit."""

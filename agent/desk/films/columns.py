@@ -27,6 +27,12 @@ _FILM = (
 _UNITS = tuple(
     Column(name.lower(), "float", "0 to 1", f"mean intensity of {name}") for name in ACTION_UNITS
 )
+_READ = (
+    Column("valence", "float", "-1 to 1", "mean over the readings"),
+    Column("arousal", "float", "-1 to 1", "mean over the readings"),
+    *_UNITS,
+)
+"""Of a face, or of all."""
 
 
 def _counts(prefix: str, names: tuple[str, ...], of: str) -> list[Column]:
@@ -39,6 +45,7 @@ WINDOWS = (
     Column("length_s", "int", "s", "length of the window"),
     Column("merged", "int", "windows", "earlier windows, withheld then, that are counted here"),
     Column("visits", "int", "visits", "that ended in the window; empty: withheld"),
+    Column("passing", "int", "stays", "too short for a visit: people who passed by"),
     *_counts("expression", (*EXPRESSIONS, UNSURE), "visits whose dominant expression was {}"),
     Column("valence_sum", "int", "hundredths", "sum over visits of their mean valence"),
     Column("arousal_sum", "int", "hundredths", "sum over visits of their mean arousal"),
@@ -73,9 +80,7 @@ VISITS = (
     Column("readings", "int", "", "of the expression"),
     *(Column(f"share_{e}", "float", "", f"of the readings that name {e}") for e in EXPRESSIONS),
     Column("share_unsure", "float", "", "of the readings that name nothing"),
-    Column("valence", "float", "-1 to 1", "mean over the readings"),
-    Column("arousal", "float", "-1 to 1", "mean over the readings"),
-    *_UNITS,
+    *_READ,
     Column("micro_events", "int", "", "micro-expressions spotted"),
     Column("micro_polarities", "text", "", "of these, separated by spaces"),
     Column("analysable_s", "float", "s", "in which one could be seen"),
@@ -114,9 +119,7 @@ COURSE = (
     Column("eye_distance_px", "float", "px", "outer eye corners, mean over faces"),
     Column("readings", "int", "", "of expressions"),
     *(Column(f"readings_{e}", "int", "", f"that name {e}") for e in (*EXPRESSIONS, UNSURE)),
-    Column("valence", "float", "-1 to 1", "mean over the readings"),
-    Column("arousal", "float", "-1 to 1", "mean over the readings"),
-    *_UNITS,
+    *_READ,
     Column("analysable", "float", "", "share of the faces analysable for micro-expressions"),
     Column("speech", "float", "0 to 1", "probability of speech, mean"),
     Column("brightness", "float", "0 to 255", "95th percentile of the picture"),

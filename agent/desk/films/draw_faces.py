@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -27,6 +29,8 @@ from agent.desk.films.rows import Row
 
 COLUMNS = 460
 """Columns of a picture over time, at most: each about a pixel and a half."""
+MOST_MARKS = 200
+"""Micro-expressions drawn, the strongest; as many lines of words and tones one by one."""
 MOST_BARS = 40
 """Visits drawn as bars; all are in the table."""
 _UNIT_NAMES = {
@@ -46,6 +50,14 @@ def axis_of(found: Findings) -> Axis:
     return Axis(0.0, max(found.seconds, 1e-3))
 
 
+def strongest(events: Sequence[Row]) -> list[Row]:
+    """Those to be drawn, in order of time."""
+    if len(events) <= MOST_MARKS:
+        return list(events)
+    found = heapq.nlargest(MOST_MARKS, events, key=lambda row: row["score"])
+    return sorted(found, key=lambda row: float(row["start_s"]))
+
+
 def timeline(found: Findings) -> Drawing:
     """Lanes of faces: what the readings name, below it where the face looks, above it
     micro-expressions; on top of all the highlights by their rank."""
@@ -62,14 +74,15 @@ def timeline(found: Findings) -> Drawing:
         on.add(Text(x, 15.5, str(place), "paper", 10, "middle", bold=True))
     for row, lane in enumerate(used):
         _lane(on, axis, course, lane, top + row * high, "expression" in found.cells)
-    for number, (visit, own) in enumerate(zip(found.visits, found.lanes, strict=True), 1):
-        if own in used and len(found.visits) <= 60:
+    few = found.visits if len(found.visits) <= 60 else ()
+    for number, (visit, own) in enumerate(zip(few, found.lanes, strict=False), 1):
+        if own in used:
             y = top + used.index(own) * high
             wide = axis.x(visit["end_s"]) - axis.x(visit["start_s"])
             if wide > 14 + 7 * len(str(number)):
                 on.add(Text(axis.x(visit["start_s"]) + 1, y + 8, str(number), "soft", 9))
     lanes = dict(enumerate(found.lanes, 1))
-    for event in found.micro:
+    for event in strongest(found.micro):
         of = lanes.get(event["visit"] or 0)
         if of in used:
             y = top + used.index(of) * high + 5
@@ -99,13 +112,13 @@ def _lane(on: Drawing, axis: Axis, course: Course, lane: int, y: float, read: bo
     attentive = course.lanes("attentive")[:, lane]
     labels = course.lanes("labels")[:, lane]
     named = np.where(labels.any(axis=1) & read, labels.argmax(axis=1), -1)
-    for start, end, value in _runs(np.where(seen > 0, named, -2)):
+    for start, end, value in runs(np.where(seen > 0, named, -2)):
         if value == -2:
             continue
         role = "face" if value < 0 else f"expression-{LABELS[value]}"
         name = "no reading" if value < 0 else LABELS[value]
         _span(on, axis, course, start, end, y + 11, 16, role, name)
-    for start, end, value in _runs(np.where(seen > 0, 2 * attentive >= seen, -1)):
+    for start, end, value in runs(np.where(seen > 0, 2 * attentive >= seen, -1)):
         if value >= 0:
             role, name = ("attentive", "facing") if value else ("away", "not facing")
             _span(on, axis, course, start, end, y + 28, 4, role, name)
@@ -121,7 +134,7 @@ def _span(
     on.add(Rect(left, y, max(right - left, 0.6), height, role, tip))
 
 
-def _runs(values: np.ndarray) -> list[tuple[int, int, int]]:
+def runs(values: np.ndarray) -> list[tuple[int, int, int]]:
     """Start, end (exclusive) and value of each run of equal values."""
     if not len(values):
         return []

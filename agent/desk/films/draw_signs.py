@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from agent.base.types import SENTIMENTS, TONES, UNSURE
 from agent.desk.films.course import REFUSALS, ratio
-from agent.desk.films.draw_faces import COLUMNS, axis_of
+from agent.desk.films.draw_faces import COLUMNS, MOST_MARKS, axis_of, runs, strongest
 from agent.desk.films.drawing import (
     LEFT,
     WIDTH,
@@ -22,6 +24,7 @@ from agent.desk.films.drawing import (
     draw_curve,
 )
 from agent.desk.films.findings import Findings
+from agent.desk.films.rows import Row
 from agent.privacy.window import POLARITIES
 from agent.vision.exposure import DARK_BELOW
 
@@ -45,7 +48,7 @@ def micro_strip(found: Findings) -> Drawing:
         on.add(Line(((axis.left, y), (axis.right, y)), "grid"))
         on.add(Text(axis.left - 6, y + 3.5, f"{score:.1f}", "soft", 10, "end"))
     on.add(Text(axis.left - 34, top - 2, "score", "soft", 10, "end"))
-    for event in found.micro:
+    for event in strongest(found.micro):
         y = _height(event["score"], top, bottom)
         role = f"micro-{event['label']}"
         start, end = axis.x(event["start_s"]), axis.x(event["end_s"])
@@ -105,24 +108,50 @@ def voice(found: Findings) -> Drawing:
         on.add(Area((*piece, (piece[-1][0], bottom), (piece[0][0], bottom)), "speech"))
     y = bottom + 8
     on.add(Text(axis.left - 6, y + 11, "tone", "soft", 10, "end"))
-    for tone in found.tones:
-        start, end = axis.x(tone["start_s"]), axis.x(tone["end_s"])
-        whose = f"visit {tone['visit']}" if tone["visit"] else "the room"
-        tip = f"{clock(tone['start_s'], True)}: {tone['label']} ({tone['score']:.2f}), {whose}"
-        role = f"tone-{tone['label']}"
-        on.add(Rect(start, y, max(end - start - 0.5, 1.5), 14, role, tip))
+    if len(found.tones) <= MOST_MARKS:
+        for tone in found.tones:
+            start, end = axis.x(tone["start_s"]), axis.x(tone["end_s"])
+            whose = f"visit {tone['visit']}" if tone["visit"] else "the room"
+            tip = f"{clock(tone['start_s'], True)}: {tone['label']} ({tone['score']:.2f}), {whose}"
+            role = f"tone-{tone['label']}"
+            on.add(Rect(start, y, max(end - start - 0.5, 1.5), 14, role, tip))
+    else:
+        _mostly(on, axis, found.tones, "tone", (*TONES, UNSURE), y)
     if found.words:
         y += 20
         on.add(Text(axis.left - 6, y + 11, "words", "soft", 10, "end"))
+    if len(found.words) <= MOST_MARKS:
         for line in found.words:
             tip = f"{clock(line['start_s'], True)}: {line['label']}"
             on.add(Mark(axis.x(line["start_s"]), y + 7, 5, f"words-{line['label']}", tip))
+    else:
+        _mostly(on, axis, found.words, "words", (*SENTIMENTS, UNSURE), y)
     axis.draw(on, bottom, y + 18)
     entries = [(f"tone-{name}", f"sounds {name}") for name in (*TONES, UNSURE)]
     if found.words:
         entries += [(f"words-{name}", f"words {name}") for name in SENTIMENTS]
     on.legend(y + 54, entries)
     return on
+
+
+def _mostly(
+    on: Drawing, axis: Axis, events: Iterable[Row], kind: str, labels: tuple[str, ...], y: float
+) -> None:
+    """What most of the events of each column are, where there are too many to draw one by one."""
+    counts = np.zeros((COLUMNS, len(labels)), np.float32)
+    span = axis.end - axis.start
+    for event in events:
+        middle = (event["start_s"] + event["end_s"]) / 2
+        at = min(max(int((middle - axis.start) / span * COLUMNS), 0), COLUMNS - 1)
+        counts[at, labels.index(event["label"])] += 1
+    for start, end, value in runs(np.where(counts.any(axis=1), counts.argmax(axis=1), -1)):
+        if value >= 0:
+            left, right = (axis.x(axis.start + span * each / COLUMNS) for each in (start, end))
+            on.add(
+                Rect(
+                    left, y, right - left, 14, f"{kind}-{labels[value]}", f"mostly {labels[value]}"
+                )
+            )
 
 
 def quality(found: Findings) -> Drawing:

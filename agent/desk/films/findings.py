@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from agent.base.config import AgentConfig
-from agent.base.types import TONES, UNSURE, MicroExpression, Tone, Words
+from agent.base.types import TONES, UNSURE
 from agent.desk.films.analyse import Analysis
+from agent.desk.films.collect import Noted
 from agent.desk.films.course import LABELS, REFUSALS, Course
 from agent.desk.films.highlights import Highlight, candidates, choose
+from agent.desk.films.kept import Kept, Made
 from agent.desk.films.rows import Row, Windows, event_row, visit_row
 from agent.inference.manifest import Manifest
 from agent.privacy.policy.rules import Policy
@@ -27,8 +30,10 @@ class Findings:
     manifest: Manifest
     course: Course
     windows: Windows
-    visits: list[Row]
-    events: list[Row]
+    visits: Sequence[Row]
+    micro: Sequence[Row]
+    tones: Sequence[Row]
+    words: Sequence[Row]
     lanes: list[int | None]
     """Of `course`, by visit; None: not drawn."""
     highlights: list[Highlight]
@@ -39,8 +44,10 @@ class Findings:
     fps: float
     """Frames looked at, over the film's length."""
     shape: tuple[int, int] | None
+    passed: int
+    """Stays too short for a visit: people who passed by."""
     brief: int
-    """Faces in view too briefly for a visit."""
+    """Faces that were a flicker."""
     sizes: list[tuple[int, int]]
     """Lower edge of the inter-ocular distance, and faces over frames."""
     false_alarms: float | None
@@ -56,6 +63,7 @@ class Findings:
     heard: bool
     silent: bool
     damaged_sound: int
+    subtitled: bool
     refused: dict[str, float] = field(default_factory=dict)
     """Seconds of visits that were not analysable for micro-expressions, by reason."""
 
@@ -65,16 +73,10 @@ class Findings:
         return frozenset(self.policy.cells)
 
     @property
-    def micro(self) -> list[Row]:
-        return [row for row in self.events if row["kind"] == "micro"]
-
-    @property
-    def tones(self) -> list[Row]:
-        return [row for row in self.events if row["kind"] == "tone"]
-
-    @property
-    def words(self) -> list[Row]:
-        return [row for row in self.events if row["kind"] == "words"]
+    def events(self) -> Iterator[Row]:
+        """All three, in order of time."""
+        every = (self.micro, self.tones, self.words)
+        return heapq.merge(*every, key=lambda row: (row["start_s"], row["end_s"]))
 
     @property
     def analysable(self) -> float:
@@ -129,22 +131,22 @@ def find(analysis: Analysis, config: AgentConfig) -> Findings:
     collector, counters, policy = analysis.collector, analysis.counters, analysis.policy
     allowed: set[str] = set(policy.cells)
     numbers = collector.numbers()
-    micro = Counter(
-        numbers.get(each.key)
-        for each in collector.noted
-        if isinstance(each.what, MicroExpression) and each.key is not None
+    of_visit = Counter(numbers.get(e.key) for e in collector.micro if e.key is not None)
+    visits = Made(
+        collector.seen,
+        lambda at, seen: visit_row(at + 1, seen, of_visit[at + 1], config.micro.min_face, allowed),
     )
-    visits = [
-        visit_row(number, seen, micro[number], config.micro.min_face, allowed)
-        for number, seen in enumerate(collector.seen, 1)
-    ]
-    events = sorted(
-        (event_row(each, numbers) for each in collector.noted if _may(each.what, policy)),
-        key=lambda row: (row["start_s"], row["end_s"], row["kind"]),
-    )
+
+    def rows(kept: Kept[Noted[Any]], may: bool) -> Sequence[Row]:
+        return Made(kept if may else (), lambda at, noted: event_row(noted, numbers))
+
+    micro = rows(collector.micro, "micro" in allowed)
+    tones = rows(collector.tones, policy.hears)
     refused = Counter[str]()
+    lanes = []
     for seen in collector.seen:
         refused.update({k: v for k, v in seen.visit.refused.items() if k in REFUSALS})
+        lanes.append(seen.stay.lane)
     seconds = collector.last - (collector.first or 0.0)
     fps = (collector.frames - 1) / seconds if seconds else analysis.fps
     return Findings(
@@ -153,14 +155,17 @@ def find(analysis: Analysis, config: AgentConfig) -> Findings:
         collector.course,
         analysis.windows,
         visits,
-        events,
-        [each.stay.lane for each in collector.seen],
-        choose(candidates(collector.course, events, allowed)),
+        micro,
+        tones,
+        rows(collector.words, policy.reads),
+        lanes,
+        choose(candidates(collector.course, micro, tones, allowed)),
         seconds + 1 / analysis.fps,
         collector.frames,
         analysis.fps,
         fps,
         collector.shape,
+        collector.passed,
         collector.brief,
         list(zip(collector.bins, map(int, collector.sizes), strict=True)),
         analysis.false_alarms,
@@ -173,15 +178,9 @@ def find(analysis: Analysis, config: AgentConfig) -> Findings:
         analysis.heard,
         analysis.silent,
         analysis.damaged_sound,
+        analysis.subtitled,
         {k: float(v) for k, v in refused.items()},
     )
-
-
-def _may(what: MicroExpression | Tone | Words, policy: Policy) -> bool:
-    """Whether the policy lets such an event be said."""
-    if isinstance(what, MicroExpression):
-        return "micro" in policy.cells
-    return policy.hears if isinstance(what, Tone) else policy.reads
 
 
 def entry(found: Findings) -> dict[str, Any]:
@@ -195,6 +194,7 @@ def entry(found: Findings) -> dict[str, Any]:
     spark = [None if np.isnan(v) else round(float(v), 3) for v in valence]
     faces = course.sums("faces") / np.maximum(course.sums("frames"), 1)
     expected = found.expected
+    sought = "micro" in cells and (found.analysable > 0 or len(found.micro) > 0)
     shares = {name: round(share, 4) for name, share in found.shares.items()}
     return {
         "seconds": round(found.seconds, 3),
@@ -202,13 +202,14 @@ def entry(found: Findings) -> dict[str, Any]:
         "fps": round(found.fps, 2),
         "size": list(found.shape) if found.shape else None,
         "visits": len(found.visits),
+        "passed": found.passed if "passing" in cells else None,
         "faces_at_once": int(found.course.most.max(initial=0)),
         "shares": shares,
         "valence": _rounded(found.mean("valence")) if "valence" in cells else None,
         "arousal": _rounded(found.mean("arousal")) if "arousal" in cells else None,
         "attention": _rounded(found.attentive),
-        "micro": len(found.micro) if "micro" in cells else None,
-        "micro_expected": _rounded(expected) if "micro" in cells else None,
+        "micro": len(found.micro) if sought else None,
+        "micro_expected": _rounded(expected) if sought else None,
         "tones": {k: round(v, 4) for k, v in found.tone_shares.items()},
         "usable": round(found.usable, 4),
         "flags": found.flags,

@@ -5,7 +5,7 @@ A ranking of moments, never of people; what is strongest is not what matters mos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,13 +43,16 @@ class Highlight:
     reason: str
 
 
-def candidates(course: Course, events: Sequence[Row], allowed: Set[str]) -> list[Highlight]:
-    """All moments that could be named. `events`: rows of the table of that name."""
+def candidates(
+    course: Course, micro: Sequence[Row], tones: Sequence[Row], allowed: Set[str]
+) -> list[Highlight]:
+    """All moments that could be chosen, of each kind of event the strongest only. `micro`, `tones`:
+    rows of the table of events."""
     found: list[Highlight] = []
     if "micro" in allowed:
-        found += [_micro(row) for row in events if row["kind"] == "micro"]
+        found += _strongest(micro, _micro)
     if "tone" in allowed:
-        found += [_tone(r) for r in events if r["kind"] == "tone" and r["label"] in TONES[1:]]
+        found += _strongest(tones, _tone)
     if "expression" in allowed:
         found += _expressions(course)
     if "valence" in allowed:
@@ -57,17 +60,36 @@ def candidates(course: Course, events: Sequence[Row], allowed: Set[str]) -> list
     return found
 
 
+def _strongest(
+    rows: Sequence[Row], named: Callable[[Row], Highlight | None]
+) -> Iterator[Highlight]:
+    """Of one kind: those that `choose` may take, one look at all rows for each."""
+    found: list[Highlight] = []
+    for _ in range(OF_A_KIND):
+        moments = (each for each in map(named, rows) if each is not None)
+        apart = (each for each in moments if all(_apart(each, other) for other in found))
+        best = min(apart, key=_rank, default=None)
+        if best is None:
+            return
+        found.append(best)
+        yield best
+
+
 def choose(every: Iterable[Highlight]) -> list[Highlight]:
     """At most `MOST`, strongest first: none near a stronger one of its kind, and `OF_A_KIND` at
     most of each."""
     chosen: list[Highlight] = []
-    for each in sorted(every, key=lambda h: (-h.score, h.time, h.kind)):
+    for each in sorted(every, key=_rank):
         same = [other for other in chosen if other.kind == each.kind]
         if len(same) < OF_A_KIND and all(_apart(each, other) for other in same):
             chosen.append(each)
             if len(chosen) == MOST:
                 break
     return chosen
+
+
+def _rank(moment: Highlight) -> tuple[float, float, str]:
+    return -moment.score, moment.time, moment.kind
 
 
 def _apart(one: Highlight, other: Highlight) -> bool:
@@ -87,7 +109,10 @@ def _micro(row: Row) -> Highlight:
     return Highlight(row["start_s"], row["end_s"], "micro", row["score"], reason)
 
 
-def _tone(row: Row) -> Highlight:
+def _tone(row: Row) -> Highlight | None:
+    """None for a neutral one, and where it is unsure."""
+    if row["label"] not in TONES[1:]:
+        return None
     whose = f"visit {row['visit']}" if row["visit"] else "the room"
     reason = f"Voice of {whose} sounds {row['label']}: probability {row['score']:.2f}"
     return Highlight(row["start_s"], row["end_s"], "tone", _TONE * row["score"], reason)

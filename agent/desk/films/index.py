@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -27,7 +27,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
       const up = head.getAttribute("aria-sort") !== "ascending";
       heads.forEach(each => each.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
-      const key = row => row.cells[column].dataset.v ?? row.cells[column].textContent;
+      const key = row => row.cells.length <= 2 && column ? "" :
+        row.cells[column].dataset.v ?? row.cells[column].textContent;
       const number = head.dataset.kind === "number";
       [...body.rows].sort((a, b) => {
         const x = key(a), y = key(b);
@@ -40,7 +41,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 """
 _HEADS = (
-    ("film", "text"), ("length", "number"), ("visits", "number"), ("at once", "number"),
+    ("film", "text"), ("length", "number"), ("visits", "number"), ("passed by", "number"),
+    ("at once", "number"),
     ("expressions", ""), ("valence", "number"), ("valence over time", ""),
     ("facing the camera", "number"), ("micro, by chance", "number"), ("voice", ""),
     ("usable", "number"), ("flags", "number"), ("state", "text"),
@@ -68,7 +70,7 @@ def as_html(rows: Sequence[Entry], files: Sequence[str], others: int, *, pdf: bo
         f", {len(failed)} could not be looked at" if failed else ""
     )
     heads = "".join(
-        f'<th scope="col" data-kind="{kind}">'
+        f'<th scope="col" role="columnheader" data-kind="{kind}">'
         + (f'<button type="button">{quoted(name)}</button>' if kind else quoted(name))
         + "</th>"
         for name, kind in _HEADS
@@ -84,9 +86,10 @@ def as_html(rows: Sequence[Entry], files: Sequence[str], others: int, *, pdf: bo
         '<p class="note">Pages about recorded people: personal data, for whoever holds the films '
         "and their consent. Expression is not inner feeling.</p>"
         '<div class="scroll" tabindex="0" role="region" aria-label="Films">'
-        '<table class="sortable">'
+        '<table class="sortable" role="table">'
         f"<caption>A row a film; the heads sort.{quoted(left)}</caption>"
-        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead>'
+        f'<tbody role="rowgroup">{body}</tbody></table></div>'
         f'<div class="legend">{_legend()}</div>'
         f'<p class="caveat"><b>Read with care.</b> Films differ in light, distance, language and '
         "who is in them: a difference between two rows is a question. Beside the micro-expressions "
@@ -101,17 +104,17 @@ def as_html(rows: Sequence[Entry], files: Sequence[str], others: int, *, pdf: bo
 def _row(row: Entry, pdf: bool) -> str:
     entry = row.entry
     if entry is None:
-        blank = "".join('<td data-v=""></td>' for _ in _HEADS[1:-1])
         name = quoted(row.label)
         return (
-            f'<tr><th scope="row" class="name" data-v="{name}">{name}</th>'
-            f'{blank}<td class="name"><span class="bad">{quoted(row.error)}</span></td></tr>'
+            f'<tr role="row"><th scope="row" role="rowheader" class="name" data-v="{name}">{name}'
+            f'</th><td role="cell" class="failed" colspan="{len(_HEADS) - 1}">'
+            f"{quoted(row.error)}</td></tr>"
         )
     folder = f"{FILMS}/{quote(row.page)}"
     paper = f' <a class="small" href="{folder}/{PDF}">PDF</a>' if pdf else ""
     chance = entry["micro_expected"]
     micro = (
-        ""
+        "–"
         if entry["micro"] is None
         else f"{entry['micro']} ({'?' if chance is None else f'{chance:.1f}'})"
     )
@@ -122,6 +125,7 @@ def _row(row: Entry, pdf: bool) -> str:
     cells = (
         _cell(clock(entry["seconds"]), entry["seconds"]),
         _cell(str(entry["visits"]), entry["visits"]),
+        _cell("–" if entry["passed"] is None else str(entry["passed"]), entry["passed"]),
         _cell(str(entry["faces_at_once"]), entry["faces_at_once"]),
         f"<td>{_shares(entry['shares'])}</td>",
         _cell(_signed(entry["valence"]), entry["valence"]),
@@ -134,9 +138,16 @@ def _row(row: Entry, pdf: bool) -> str:
         f"<td>{'as before' if row.unchanged else 'done'}</td>",
     )
     return (
-        f'<tr><th scope="row" class="name" data-v="{quoted(row.label)}">'
-        f'<a href="{folder}/{HTML}">{quoted(row.label)}</a>{paper}</th>{"".join(cells)}</tr>'
+        f'<tr role="row"><th scope="row" role="rowheader" class="name" '
+        f'data-v="{quoted(row.label)}"><a href="{folder}/{HTML}">{quoted(row.label)}</a>{paper}'
+        f"</th>{''.join(_named(cells))}</tr>"
     )
+
+
+def _named(cells: Iterable[str]) -> Iterator[str]:
+    """Cells that say what they are where a narrow screen has no heads above them."""
+    for cell, (name, _) in zip(cells, _HEADS[1:], strict=True):
+        yield cell.replace("<td", f'<td role="cell" data-h="{quoted(name)}"', 1)
 
 
 def _cell(text: str, value: float | None) -> str:

@@ -17,8 +17,9 @@ from agent.base.config import AgentConfig, as_toml
 from agent.base.errors import StoreError
 from agent.base.files import sync_folder, write_atomically
 from agent.desk.films.find import Film
+from agent.desk.films.subtitles import beside
 
-FORMAT = 1
+FORMAT = 2
 """Of a film's folder; another number and all is done again."""
 FILMS = "films"
 _SEAL = "done.json"
@@ -121,5 +122,8 @@ class Keeper:
     def _seal(self, film: Film) -> str:
         """Raises `OSError` where the film is gone."""
         found = os.stat(film.path)
-        parts = (self._settings, film.label, found.st_size, found.st_mtime_ns)
+        parts: tuple[object, ...] = (self._settings, film.label, found.st_size, found.st_mtime_ns)
+        if (subtitles := beside(film.path)) is not None:
+            said = os.stat(subtitles)
+            parts += (subtitles.suffix, said.st_size, said.st_mtime_ns)
         return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()

@@ -24,7 +24,20 @@ from agent.desk.films.document import (
 )
 from agent.desk.films.palette import light
 from agent.desk.films.pdf_shapes import draw_shapes
-from agent.desk.sheet import HEIGHT, LINE, MARGIN, WIDTH, Draw, font, page, width_of, wrap
+from agent.desk.sheet import (
+    HEIGHT,
+    LINE,
+    MARGIN,
+    WIDTH,
+    Draw,
+    font,
+    missing_glyphs,
+    page,
+    substitute,
+    width_of,
+    wrap,
+    writable,
+)
 
 _ROOM = WIDTH - 2 * MARGIN
 _BOTTOM = HEIGHT - MARGIN - 14
@@ -41,7 +54,7 @@ def as_pdf(document: Document) -> bytes:
     out = io.BytesIO()
     meta = {"Title": document.title, "Creator": "Fleeting", "CreationDate": None}
     with warnings.catch_warnings(), matplotlib.rc_context({"pdf.fonttype": 42}):
-        # a name in a script that the font lacks: boxes are drawn
+        # a letter of a line that no single font has whole: a box is drawn
         warnings.filterwarnings("ignore", message=r"Glyph .* missing", category=UserWarning)
         flow = _laid_out(document)
         with PdfPages(out, metadata=meta) as pages:
@@ -58,6 +71,8 @@ def _laid_out(document: Document) -> _Flow:
     """All blocks; a heading stays with what follows it, up to the first picture or table."""
     flow = _Flow()
     flow.text(document.title, 17, bold=True)
+    if writable(document.title) != document.title:
+        flow.text("As \\u…: characters that no font of this machine has.", 7.5, colour="soft")
     flow.text(document.subtitle, 9, colour="soft")
     flow.skip(6)
     for place, block in enumerate(document.blocks):
@@ -102,7 +117,7 @@ class _Flow:
         self, text: str, size: float, *, x: float = MARGIN, width: float = _ROOM,
         bold: bool = False, colour: str = "ink",
     ) -> None:  # fmt: skip
-        for line in wrap(text, size, width, bold):
+        for line in wrap(writable(text), size, width, bold):
             self.room(size * LINE)
             self.put(_line(line, x, self.y + size, size, colour, bold))
             self.y += size * LINE
@@ -172,7 +187,7 @@ class _Flow:
 
     def _facts(self, facts: Facts) -> None:
         for label, value in facts.items:
-            lines = wrap(value, 8, _ROOM - 84)
+            lines = wrap(writable(value), 8, _ROOM - 84)
             self.room(len(lines) * 8 * LINE)
             self.put(_line(label, MARGIN, self.y + 8, 8, "soft"))
             self.text(value, 8, x=MARGIN + 84, width=_ROOM - 84)
@@ -251,10 +266,29 @@ def _line(
     text: str, x: float, y: float, size: float, colour: str, bold: bool = False
 ) -> Callable[[Any], None]:
     def draw(axes: Any) -> None:
+        lacking = missing_glyphs(text)
+        if lacking and (file := substitute(text)):
+            _outlined(axes, text, file, x, y, size, colour)
+            return
         axes.text(x, y, text, fontproperties=font(bold, size), color=light(colour), va="baseline",
                   parse_math=False)  # fmt: skip
 
     return draw
+
+
+def _outlined(
+    axes: Any, text: str, file: str, x: float, y: float, size: float, colour: str
+) -> None:
+    """Text of another font as outlines: collections and CFF, as most large fonts are, cannot be
+    embedded."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.patches import PathPatch
+    from matplotlib.textpath import TextPath
+    from matplotlib.transforms import Affine2D
+
+    path = TextPath((0, 0), text, size=size, prop=FontProperties(fname=file))
+    moved = Affine2D().scale(1, -1).translate(x, y).transform_path(path)
+    axes.add_patch(PathPatch(moved, fc=light(colour), lw=0))
 
 
 def _box(x: float, y: float, width: float, height: float, colour: str) -> Callable[[Any], None]:

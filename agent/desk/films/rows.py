@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from agent.base.types import (
 from agent.desk.films import columns
 from agent.desk.films.collect import Noted, Seen
 from agent.desk.films.course import LABELS, Course, ratio
+from agent.desk.films.kept import Kept
 from agent.privacy.window import dominant, outcome
 
 Row = dict[str, Any]
@@ -30,16 +32,17 @@ Row = dict[str, Any]
 
 
 class Windows:
-    """Rows of summaries, in some 700 bytes each: a film of three hours has a thousand."""
+    """Rows of summaries: a film of three hours has a thousand."""
 
     _NAMES = tuple(column.name for column in columns.WINDOWS[2:])
 
-    def __init__(self) -> None:
-        self._kept: list[tuple[Any, ...]] = []
+    def __init__(self, folder: Path | None = None) -> None:
+        """`folder`: see `Kept`."""
+        self._kept: Kept[tuple[Any, ...]] = Kept(folder)
 
     def add(self, summary: Summary) -> None:
         row = window_row(summary)
-        self._kept.append(tuple(map(row.get, self._NAMES)))
+        self._kept.add(tuple(map(row.get, self._NAMES)))
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -56,6 +59,7 @@ def window_row(summary: Summary) -> Row:
         "length_s": window.length,
         "merged": window.merged,
         "visits": summary.visits,
+        "passing": summary.passing,
         **_named("expression", summary.expression),
         "valence_sum": summary.valence.sum if summary.valence else None,
         "arousal_sum": summary.arousal.sum if summary.arousal else None,
@@ -144,7 +148,7 @@ def _class(tally: Tally, names: tuple[str, ...]) -> str | None:
     return (*names, UNSURE)[tally.dominant] if tally.readings else None
 
 
-def event_row(noted: Noted, numbers: Mapping[Any, int]) -> Row:
+def event_row(noted: Noted[Any], numbers: Mapping[Any, int]) -> Row:
     """`numbers`: of visits, by key."""
     what = noted.what
     row: Row = {"visit": numbers.get(noted.key)}

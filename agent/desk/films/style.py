@@ -50,6 +50,7 @@ caption{text-align:left;color:var(--soft);font-size:.85rem;padding-bottom:.3rem}
 th,td{text-align:left;vertical-align:top;padding:.28rem .7rem .28rem 0;
  border-bottom:1px solid var(--grid)}
 th{font-weight:600;color:var(--soft)}
+.t{white-space:nowrap}
 .n{text-align:right;font-variant-numeric:tabular-nums}
 details{margin:.4rem 0 1rem}
 summary{cursor:pointer;font-size:.87rem;color:var(--accent)}
@@ -64,8 +65,23 @@ th[aria-sort=ascending] button::after{content:" \\25B2"}
 th[aria-sort=descending] button::after{content:" \\25BC"}
 td svg{width:7.5rem;height:1.7rem}
 div.legend{max-width:46rem}
-td.name,th.name{min-width:9rem;max-width:22rem;overflow-wrap:anywhere}
+th.name{min-width:9rem;max-width:22rem;overflow-wrap:anywhere}
+td.failed{color:var(--bad);overflow-wrap:anywhere}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+@media screen and (max-width:46rem){
+ .sortable,.sortable tbody,.sortable caption{display:block}
+ .sortable thead tr{display:flex;flex-wrap:wrap;gap:0 .9rem}
+ .sortable thead th{border:0;padding-right:0}
+ .sortable thead th[data-kind=""]{display:none}
+ .sortable tbody tr{display:grid;grid-template-columns:1fr 1fr;gap:.1rem 1rem;padding:.6rem 0;
+  border-bottom:1px solid var(--grid)}
+ .sortable tbody th,.sortable td{border:0;padding:.1rem 0;text-align:left;max-width:none}
+ .sortable tbody th,td.failed{grid-column:1/-1}
+ .sortable td[data-h]::before{content:attr(data-h);display:block;font-size:.75rem;
+  color:var(--soft)}
+ .scroll td,.scroll th{padding-right:.4rem}.t{white-space:normal}
+ main>figure{overflow-x:auto}
+ main>figure svg{min-width:36rem}}
 @media print{body{font-size:10pt}main,header,footer{max-width:none}nav,summary{display:none}
  h2{break-after:avoid}figure,.caveat,tr,.big{break-inside:avoid}
  *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}

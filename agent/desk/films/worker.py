@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from agent.base.config import AgentConfig
 from agent.base.errors import AgentError
 from agent.base.names import one_line
+from agent.desk.films.subtitles import beside
 from agent.perceive.start import enter_report
 
 _EVERY = 0.3
@@ -43,7 +44,8 @@ def main() -> int:
     config = AgentConfig.model_validate_json(job.config)
     film, folder = Path(job.film), Path(job.folder)
     try:
-        enter_report(film, folder, config)
+        subtitles = beside(film)
+        enter_report([film, *([subtitles] if subtitles else [])], folder, config)
         entry = work(job, config)
     except AgentError as error:
         _say({"error": one_line(error)})
@@ -75,7 +77,7 @@ def work(job: Job, config: AgentConfig) -> dict[str, Any]:
             _say({"done": done, "of": of})
 
     film = Path(job.film)
-    found = find(analyse(film, config, progress), config)
+    found = find(analyse(film, config, progress, Path(job.folder)), config)
     pictures = []
     if job.frames:
         from agent.desk.films.stills import stills

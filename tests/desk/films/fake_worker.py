@@ -13,7 +13,7 @@ from agent.desk.films import columns
 from agent.desk.films.tables import write_csv
 
 ENTRY = {
-    "seconds": 3.0, "frames": 90, "fps": 30.0, "size": [640, 480], "visits": 1,
+    "seconds": 3.0, "frames": 90, "fps": 30.0, "size": [640, 480], "visits": 1, "passed": 0,
     "faces_at_once": 1, "shares": {"neutral": 0.75, "unsure": 0.25}, "valence": 0.1,
     "arousal": 0.2, "attention": 0.5, "micro": 2, "micro_expected": 0.5, "tones": {"happy": 1.0},
     "usable": 1.0, "flags": {"low_light": 1}, "valence_course": [0.1, None, 0.3, 0.4],

@@ -81,7 +81,7 @@ def test_a_face_found_again_goes_on_in_its_lane_and_keeps_its_number() -> None:
     first = collector.seen[0]
     assert first.visit.first < 5.0 < 8.0 < first.visit.last
     numbers = collector.numbers()
-    events = [numbers.get(each.key) for each in collector.noted if each.key]
+    events = [numbers.get(each.key) for each in collector.micro if each.key]
     assert events.count(1) == sum(
         e.kind == "micro" and e.visitor == "first" and not 5 < e.offset < 8
         for e in script.load().events
@@ -118,3 +118,22 @@ def test_memory_grows_with_visits_not_with_frames() -> None:
     assert len(often._stays) == len(once._stays) == 0
     assert len(often._of_track) == 0
     assert often.course._sums.nbytes == once.course._sums.nbytes
+
+
+def test_who_passed_by_is_no_visit() -> None:
+    def brief(times: float) -> Collector:
+        collector = Collector(config())
+        for each in perceived(script.load()):
+            if each.faces:
+                each.faces = each.faces[:1] if each.time < times else ()
+            collector.add(each)
+        collector.finish()
+        return collector
+
+    whole = [each for each in perceived(script.load()) if each.faces]
+    start = whole[0].time
+    passed, stayed = brief(start + 0.6), brief(start + 1.6)
+    assert (len(passed.seen), passed.passed) == (0, 1)
+    assert (len(stayed.seen), stayed.passed) == (1, 0)
+    flicker = brief(start + 0.04)
+    assert (len(flicker.seen), flicker.passed, flicker.brief) == (0, 0, 1)

@@ -44,20 +44,20 @@ def test_a_lasting_expression_is_named_a_short_one_less_neutral_and_unsure_never
     read(course, 9, 11, 8, 0.0)
     read(course, 11, 11.3, 4, 0.0)
     read(course, 11.3, 20, 0, 0.0)
-    found = candidates(course, [], {"expression"})
+    found = candidates(course, [], [], {"expression"})
     assert [h.reason.split()[2] for h in found] == ["happiness", "anger"]
     long, short = found
     assert (long.time, long.end) == pytest.approx((5.0, 9.0), abs=0.3)
     assert long.score == pytest.approx(0.9, abs=0.01)
     assert short.score < 0.5
-    assert candidates(course, [], {"attention"}) == []
+    assert candidates(course, [], [], {"attention"}) == []
 
 
 def test_a_change_of_valence_is_found_where_it_is_once() -> None:
     course = Course()
     read(course, 0, 10, 0, -0.4)
     read(course, 10, 20, 0, 0.5)
-    (found,) = candidates(course, [], {"valence"})
+    (found,) = candidates(course, [], [], {"valence"})
     assert (found.time + found.end) / 2 == pytest.approx(10.0, abs=0.3)
     assert found.score == pytest.approx(0.9, abs=0.05)
     assert "-0.40 to +0.50" in found.reason
@@ -69,7 +69,7 @@ def test_somebody_who_comes_is_no_change_of_valence() -> None:
     read(course, 10, 20, 0, 0.5)
     for step in range(100, course.used):
         course.row(step)[into("faces")] += course.sums("frames")[step]
-    assert candidates(course, [], {"valence"}) == []
+    assert candidates(course, [], [], {"valence"}) == []
 
 
 def test_the_clips_moments_have_reasons_without_persons() -> None:
@@ -80,4 +80,4 @@ def test_the_clips_moments_have_reasons_without_persons() -> None:
         assert 0 <= each.score <= 1
         assert each.time <= each.end <= found.seconds + 2
         assert each.reason
-    assert candidates(found.course, found.events, CELLS)
+    assert candidates(found.course, found.micro, found.tones, CELLS)

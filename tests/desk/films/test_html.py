@@ -6,13 +6,15 @@ import base64
 import hashlib
 import itertools
 import re
+from dataclasses import replace
 
 import pytest
 
 from agent.desk.films import caveats
 from agent.desk.films.chapters import About, document
 from agent.desk.films.document import Figure, Still
-from agent.desk.films.findings import Findings, find
+from agent.desk.films.draw_faces import MOST_MARKS
+from agent.desk.films.findings import Findings, entry, find
 from agent.desk.films.html import as_html
 from agent.desk.films.index import SCRIPT, Entry
 from agent.desk.films.index import as_html as index_html
@@ -104,7 +106,7 @@ def test_what_the_policy_forbids_is_not_said() -> None:
     text = " ".join(parsed.text)
     assert "happiness" not in text
     assert "AU12" not in text
-    assert found.events == []
+    assert list(found.events) == []
     assert found.highlights == []
 
 
@@ -144,3 +146,36 @@ def test_a_film_without_anybody_has_a_page() -> None:
     text = " ".join(parsed.text)
     assert "Nothing stands out" in text
     assert "There was no visit" in text
+    assert "micro-expressions: none could be seen" in text
+    assert entry(empty())["micro"] is None
+
+
+def test_a_film_that_failed_is_one_sentence_beside_its_name() -> None:
+    failed = Entry("a.mp4", "a-1", None, "a.mp4 is not a video that can be opened.")
+    parsed = check(index_html([failed], [], 0, pdf=True))
+    heads = sum(name == "th" and a.get("scope") == "col" for name, a in parsed.elements)
+    (cell,) = [a for name, a in parsed.elements if name == "td"]
+    assert cell["colspan"] == str(heads - 1)
+
+
+def test_every_cell_of_the_index_says_what_it_is() -> None:
+    parsed = check(index_html([Entry("a.mp4", "a-1", entry(findings()))], [], 0, pdf=True))
+    named = [a.get("data-h") for name, a in parsed.elements if name == "td"]
+    assert len(named) == sum(a.get("scope") == "col" for _, a in parsed.elements) - 1
+    assert all(named)
+
+
+def test_a_long_film_has_a_page_of_bounded_size() -> None:
+    found = findings()
+    many = [row for row in found.micro for _ in range(600)]
+    assert len(many) > 10 * MOST_MARKS
+    few, large = replace(found, micro=many[:MOST_MARKS]), replace(found, micro=many)
+    sizes = [len(as_html(document(each, ABOUT))) for each in (few, large)]
+    assert sizes[1] < 1.1 * sizes[0]
+    assert f"the {MOST_MARKS} strongest of {len(many):,}" in as_html(document(large, ABOUT))
+    tones = [row for row in found.tones for _ in range(600)]
+    words = [{**row, "kind": "words", "label": "positive"} for row in tones]
+    page = as_html(document(replace(found, tones=tones, words=words), ABOUT))
+    assert len(page) < 1.1 * sizes[0]
+    assert f"mostly {tones[0]['label']}" in page
+    assert "mostly positive" in page

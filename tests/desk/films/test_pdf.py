@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import zlib
+from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib.font_manager import get_font
 
+from agent.desk import sheet
 from agent.desk.films.chapters import About, document
-from agent.desk.films.document import Still
+from agent.desk.films.document import Document, Still
 from agent.desk.films.pdf import as_pdf
 from tests.desk.films.made import findings
 
@@ -51,3 +55,26 @@ def test_a_still_that_was_asked_for_is_in_it() -> None:
     _, jpeg = cv2.imencode(".jpg", np.full((240, 320), 90, np.uint8))
     still = Still(jpeg.tobytes(), "Picture", "1. 0:01.0", 320, 240)
     assert b"/Subtype /Image" in as_pdf(document(findings(), ABOUT, [still]))
+
+
+def test_a_name_that_no_font_has_is_written_in_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheet, "FONTS", ())
+    sheet.substitute.cache_clear()
+    assert sheet.writable("café ねこ.mp4") == "café \\u306d\\u3053.mp4"
+    sheet.substitute.cache_clear()
+
+
+def test_a_name_that_another_font_has_is_drawn_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    monkeypatch.setattr(sheet, "FONTS", (fonts,))
+    sheet.substitute.cache_clear()
+    known = get_font(str(fonts / "STIXGeneral.ttf")).get_charmap()
+    other = next(chr(c) for c in known if chr(c).isprintable() and sheet.missing_glyphs(chr(c)))
+    name = f"film {other}.mp4"
+    assert sheet.writable(name) == name
+    plain, drawn = (
+        streams(as_pdf(Document(each, ""))) for each in ("film .mp4", name)
+    )  # the second with outlines in place of text
+    assert drawn.count(b" c\n") > plain.count(b" c\n")
+    assert len(re.findall(rb"T[jJ]", drawn)) < len(re.findall(rb"T[jJ]", plain))
+    sheet.substitute.cache_clear()

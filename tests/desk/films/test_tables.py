@@ -18,7 +18,11 @@ HOSTILE = 'a,b;"quoted"\\xe9 \'=1.mp4'
 
 
 def rows_of(found: Findings) -> dict[str, list[dict[str, Any]]]:
-    return {"windows": list(found.windows), "visits": found.visits, "events": found.events}
+    return {
+        "windows": list(found.windows),
+        "visits": list(found.visits),
+        "events": list(found.events),
+    }
 
 
 def written(folder: Path, label: str) -> Path:

@@ -107,10 +107,22 @@ def test_the_page_is_valid_and_nothing_written_shows_anybody(
             assert path.suffix in {".html", ".pdf", ".csv", ".parquet", ".json", ".md", ""}
 
 
-def test_pictures_come_only_when_asked_for(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert main(["report", str(CLIP), "--out", str(out), "--with-frames", "--no-pdf"]) == 0
+def test_pictures_come_only_when_asked_for_and_subtitles_are_words(tmp_path: Path) -> None:
+    out, film = tmp_path / "out", tmp_path / "clip.mp4"
+    shutil.copy(CLIP, film)
+    film.with_suffix(".srt").write_text(
+        "1\n00:00:04,000 --> 00:00:06,000\nthis is wonderful, I love it\n\n"
+        "2\n00:00:20,000 --> 00:00:21,000\nthat was terrible, I hate it\n"
+    )
+    assert main(["report", str(film), "--out", str(out), "--with-frames", "--no-pdf"]) == 0
+    with (out / "events.csv").open(newline="", encoding="utf-8") as file:
+        words = [row for row in csv.DictReader(file) if row["kind"] == "words"]
+    assert [(row["label"], round(float(row["start_s"]))) for row in words] == [
+        ("positive", 6), ("negative", 21),
+    ]  # fmt: skip
+    assert all("wonderful" not in path.read_text() for path in out.rglob("*.[ch][st][vm]*"))
     (html,) = out.rglob("report.html")
+    assert "2 lines of subtitles (negative 1, positive 1)" in " ".join(check(html.read_text()).text)
     images = [a for name, a in check(html.read_text()).elements if name == "img"]
     assert 4 <= len(images) <= 10
     assert all((a["src"] or "").startswith("data:image/jpeg;base64,") for a in images)
