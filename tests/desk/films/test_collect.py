@@ -93,25 +93,6 @@ def test_a_face_found_again_goes_on_in_its_lane_and_keeps_its_number() -> None:
     assert course.lanes("seen")[place].sum() == course.sums("faces")[place]
 
 
-def test_who_passes_by_is_no_visit() -> None:
-    """As in the summaries, which count them apart."""
-    collector = Collector(config())
-    first = None
-    for each in perceived(script.load()):
-        if each.faces and first is None:
-            first = each.time
-        if first is None or each.time > first + 0.5:
-            each.faces = ()
-        each.micro = ()
-        collector.add(each)
-    collector.finish()
-    assert first is not None
-    assert collector.seen == []
-    assert collector.numbers() == {}
-    assert collector.brief >= 1
-    assert not collector._stays
-
-
 def test_memory_grows_with_visits_not_with_frames() -> None:
     once, often = (analysed(times=times).collector for times in (1, 4))
     assert len(often.seen) == 4 * len(once.seen)
