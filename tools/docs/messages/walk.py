@@ -225,8 +225,8 @@ class _Walk:
             left, right = self._text(node.left, depth), self._text(node.right, depth)
             if left is None and right is None:
                 return None
-            return (left if left is not None else self._mark(node.left)) + (
-                right if right is not None else self._mark(node.right)
+            return (left if left is not None else self._field(node.left, depth)) + (
+                right if right is not None else self._field(node.right, depth)
             )
         return None
 
@@ -239,10 +239,11 @@ class _Walk:
             if text is not None and value.id.isupper():
                 return text
         if isinstance(value, ast.IfExp):
-            # Either of two texts: both are shown.
+            # Either of two texts: what is known of both is shown.
             texts = [self._text(each, depth + 1) for each in (value.body, value.orelse)]
-            if all(each is not None and FIELD not in each for each in texts):
-                return f"{FIELD}{' | '.join(filter(None, map(str, texts)))}{FIELD}"
+            either = [each.replace(FIELD, " ").strip() for each in texts if each]
+            if either:
+                return f"{FIELD}{' | '.join(' '.join(each.split()) for each in either)}{FIELD}"
         return self._mark(value)
 
     @staticmethod

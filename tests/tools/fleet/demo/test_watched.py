@@ -46,7 +46,7 @@ def test_from_one_command_to_windows_in_a_browser_and_back(tmp_path: Path) -> No
         demo.wait()
     assert [each.name for each in tmp_path.iterdir()] == ["said"]
     assert not Path(f"/proc/{found['agent']}").exists()
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(found["address"], timeout=5)
 
 
