@@ -18,6 +18,7 @@ from tools.docs.messages import catalogue
 from tools.docs.pages import pages
 from tools.docs.reference import commands, configuration, messages_of
 
+CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.slow
 
 WORDS: dict[str, tuple[Any, ...]] = {
@@ -102,6 +103,26 @@ def test_every_sentence_has_an_anchor(anchors: dict[str, set[str]]) -> None:
 
 def test_every_code_of_exit_has_an_anchor(anchors: dict[str, set[str]]) -> None:
     assert {f"exit-{code}" for code in (0, 1, 2, 78, 130)} <= anchors["verbs.html"]
+
+
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="apt install chromium")
+def test_pages_are_searched_as_files_and_fit_a_telephone(site: Path) -> None:
+    sync = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    with sync.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        context = browser.new_context(viewport={"width": 390, "height": 800}, offline=True)
+        page = context.new_page()
+        page.set_default_timeout(120_000)
+        for name in ("index", "console", "messages", "configuration"):
+            page.goto((site / f"{name}.html").as_uri())
+            root = "document.documentElement"
+            assert not page.evaluate(f"{root}.scrollWidth > {root}.clientWidth"), name
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.goto((site / "index.html").as_uri())
+        page.keyboard.press("Control+k")
+        page.get_by_role("combobox").or_(page.get_by_placeholder("Search")).first.fill("noise")
+        page.get_by_text("How noised").first.wait_for()
+        browser.close()
 
 
 def test_what_is_wrong_would_be_seen(tmp_path: Path) -> None:
