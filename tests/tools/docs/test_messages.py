@@ -150,6 +150,8 @@ def go(parser, log, name):
     log.warning("%s is not where it was: %d", name, 3)
     print(f"Nothing of {name} was kept.", file=sys.stderr)
     parser.error("give one of the two")
+    if name:
+        raise ToolError(f"{name} lacks {log}.")
     raise ToolError(f"{name} was refused: {WHY}. " + ("Try again." if name else "Ask somebody."))
 """,
         encoding="utf-8",
@@ -158,6 +160,7 @@ def go(parser, log, name):
     assert texts["~…~ is not where it was: ~…~"] == "warning"
     assert texts["Nothing of ~name~ was kept."] == "error"
     assert texts["give one of the two"] == "error"
+    assert texts["~name~ lacks ~log~."] == "error"
     assert any(each.startswith("~name~ was refused: the reason is here. ") for each in texts)
 
 

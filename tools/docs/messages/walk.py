@@ -207,7 +207,9 @@ class _Walk:
             text = _PERCENT.sub(f"{FIELD}…{FIELD}", text).replace("%%", "%")
         text = " ".join(text.split()) if "\n" in text.strip() else text.strip()
         words = re.findall(r"[A-Za-z]{2,}", re.sub(f"{FIELD}.*?{FIELD}", " ", text))
-        enough = len(words) >= (1 if kind in ("warning", "note") else 2 if kind else 3)
+        # One word is a sentence's in a log, and between two placeholders; alone it is a code.
+        single = kind in ("warning", "note") or (kind == "error" and text.count(FIELD) >= 4)
+        enough = len(words) >= (1 if single else 2 if kind else 3)
         if not enough or (kind is None and (self._silent or not _is_said(text))):
             return
         self._found.append(Sentence(text, kind or "part", family, self._module))

@@ -36,6 +36,8 @@ class Agent:
         self.log = folder / "agent.log"
         self._folder, self._fleet = folder / "device", fleet
         self._screen = self._folder / "content.sock"
+        # A socket's path is short (unix(7)): in a deep folder there is none.
+        self._screened = len(os.fsencode(self._screen)) < 108
         self._port, self._url = port, url
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -90,7 +92,7 @@ class Agent:
             "device": {"id": NAME},
             "source": {"kind": "file", "target": str(CLIP), "pace": "realtime", "loop": True},
             "privacy": {"policy": "demo", "window": 10},
-            "content": {"socket": str(self._screen)},
+            **({"content": {"socket": str(self._screen)}} if self._screened else {}),
             "store": {"outbox": str(self._folder / "outbox" / "outbox.db")},
             "mqtt": {
                 "host": "localhost", "port": self._port, "tls": True, "backoff_max": 2.0,

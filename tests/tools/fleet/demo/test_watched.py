@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -23,7 +24,12 @@ pytest.importorskip("uvicorn", reason="pip install '.[fleet]'")
 
 @pytest.mark.slow
 @pytest.mark.skipif(installed() is None, reason="Mosquitto is not installed")
-def test_from_one_command_to_windows_in_a_browser_and_back(tmp_path: Path) -> None:
+def test_from_one_command_to_windows_in_a_browser_and_back() -> None:
+    with tempfile.TemporaryDirectory(prefix="watched-", dir="/tmp") as made:  # sockets' paths
+        _from_one_command(Path(made))
+
+
+def _from_one_command(tmp_path: Path) -> None:
     with (tmp_path / "said").open("wb") as said:
         demo = subprocess.Popen(
             [sys.executable, "-m", "tools.fleet.demo", "--console", "--json"],
