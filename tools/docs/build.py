@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import re
@@ -23,6 +24,7 @@ _ELSEWHERE = re.compile(
     r"https://(?:unpkg\.com|cdn\.jsdelivr\.net|api\.github\.com|\$\{\w+\}/api)[^\"'`\s]*"
 )
 """What the theme's script would fetch for features that no page here uses."""
+_WORKER = "new Worker(e)"
 
 
 def build(folder: Path | None = None) -> Path:
@@ -50,7 +52,23 @@ def build(folder: Path | None = None) -> Path:
     for script in site.rglob("*.js"):
         text = script.read_text(encoding="utf-8")
         script.write_text(_ELSEWHERE.sub("about:invalid", text), encoding="utf-8")
+    _search_without_server(site)
     return site
+
+
+def _search_without_server(site: Path) -> None:
+    """A browser lets a page that was opened as a file neither fetch the index nor start a worker
+    from another file: both are put into scripts. Raises `ToolError` where the theme has changed."""
+    index = (site / "search.json").read_text(encoding="utf-8")
+    (site / "search.js").write_text(f"var __index = {index}", encoding="utf-8")
+    scripts = site / "assets" / "javascripts"
+    bundles, workers = list(scripts.glob("bundle.*.js")), list(scripts.glob("workers/search.*.js"))
+    text = bundles[0].read_text(encoding="utf-8") if len(bundles) == len(workers) == 1 else ""
+    if text.count(_WORKER) != 1:
+        raise ToolError("The theme of zensical is another one: its search would need a server.")
+    held = f"URL.createObjectURL(new Blob([{json.dumps(workers[0].read_text(encoding='utf-8'))}]))"
+    own = f'new Worker(location.protocol==="file:"?{held}:e)'
+    bundles[0].write_text(text.replace(_WORKER, own), encoding="utf-8")
 
 
 def staged(page: Page, source: Path) -> str:

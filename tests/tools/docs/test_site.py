@@ -13,11 +13,19 @@ from agent.base.report import device, job
 from agent.base.schemas import registry
 from agent.base.vocabulary import Cell, Flag, HeardCell, Reason, SoundFlag
 from agent.privacy.policy.rules import PROFILES
+from agent.uplink.enrol import messages as enrol
+from tools.common.files import ROOT
 from tools.docs import check
 from tools.docs.messages import catalogue
 from tools.docs.pages import pages
 from tools.docs.reference import commands, configuration, messages_of
+from tools.fleet.alerts import BY_NAME
+from tools.fleet.collector import intake
+from tools.fleet.console import listing
+from tools.fleet.controller import answers as job_answers
+from tools.fleet.controller import decide, plan
 
+CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.slow
 
 WORDS: dict[str, tuple[Any, ...]] = {
@@ -33,6 +41,15 @@ WORDS: dict[str, tuple[Any, ...]] = {
     "perception": (device.Perception,),
 }
 """Anchors of docs/vocabulary.md by their beginning."""
+
+FLEET_WORDS: dict[str, tuple[Any, ...]] = {
+    "quarantine": (intake.Reason, job_answers.Refusal),
+    "enrol": (enrol.Refusal,),
+    "rollout": (decide.RolloutStatus,),
+    "failure": (plan.FailureType,),
+    "device": (listing.State,),
+}
+"""Those of docs/fleet-words.md."""
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +84,33 @@ def test_every_command_and_option_has_an_anchor(anchors: dict[str, set[str]]) ->
     assert "cli-python-m-tools-bench-models" in known
 
 
-def test_every_word_has_an_anchor_and_no_other_has(anchors: dict[str, set[str]]) -> None:
-    known = anchors["vocabulary.html"]
-    for kind, types in WORDS.items():
+@pytest.mark.parametrize(
+    ("page", "kinds"),
+    [("vocabulary", WORDS), ("fleet-words", FLEET_WORDS)],
+    ids=("device", "fleet"),
+)
+def test_every_word_has_an_anchor_and_no_other_has(
+    page: str, kinds: dict[str, tuple[Any, ...]], anchors: dict[str, set[str]]
+) -> None:
+    known = anchors[f"{page}.html"]
+    for kind, types in kinds.items():
         words = {f"{kind}-{word}" for each in types for word in get_args_of(each)}
-        there = {name for name in known if re.fullmatch(rf"{kind}-[a-z_0-9]+", name)}
+        there = {name for name in known if re.fullmatch(rf"{kind}-[A-Za-z_0-9]+", name)}
         assert there == words, kind
+
+
+def test_every_refused_request_and_every_alert_has_an_anchor(anchors: dict[str, set[str]]) -> None:
+    folder = ROOT / "tools/fleet"
+    said = "".join(
+        (folder / name).read_text(encoding="utf-8")
+        for name in ("enrolment/request.py", "controller/desk.py")
+    )
+    words = set(re.findall(r'(?:RefusedError\(|refused=)"([a-z_]+)"', said))
+    known = anchors["fleet-words.html"]
+    assert {name for name in known if name.startswith("request-")} == {
+        f"request-{w}" for w in words
+    }
+    assert {f"alert-{name}" for name in BY_NAME} <= anchors["alerts.html"]
 
 
 def get_args_of(kind: Any) -> list[str]:
@@ -102,6 +140,26 @@ def test_every_sentence_has_an_anchor(anchors: dict[str, set[str]]) -> None:
 
 def test_every_code_of_exit_has_an_anchor(anchors: dict[str, set[str]]) -> None:
     assert {f"exit-{code}" for code in (0, 1, 2, 78, 130)} <= anchors["verbs.html"]
+
+
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="apt install chromium")
+def test_pages_are_searched_as_files_and_fit_a_telephone(site: Path) -> None:
+    sync = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    with sync.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        context = browser.new_context(viewport={"width": 390, "height": 800}, offline=True)
+        page = context.new_page()
+        page.set_default_timeout(120_000)
+        for name in ("index", "console", "messages", "configuration"):
+            page.goto((site / f"{name}.html").as_uri())
+            root = "document.documentElement"
+            assert not page.evaluate(f"{root}.scrollWidth > {root}.clientWidth"), name
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.goto((site / "index.html").as_uri())
+        page.keyboard.press("Control+k")
+        page.get_by_label("Search", exact=True).and_(page.locator("input[type=text]")).fill("noise")
+        page.get_by_text("How noised").first.wait_for()
+        browser.close()
 
 
 def test_what_is_wrong_would_be_seen(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from tools.docs import markdown
-from tools.docs.messages.walk import REMEDY, Kind, sentences
+from tools.docs.messages import others
+from tools.docs.messages.sentence import REMEDY, Kind
+from tools.docs.messages.walk import sentences
 
 _SPLIT = re.compile(r"(?<=[a-z0-9)\"'\0…%])[.:!?]\s+(?=[A-Z`])")
 _SLUG_WORDS = 9
@@ -41,6 +43,22 @@ ROOMS = (
         ("agent/base", "agent/cli", "agent/wall/remote_settings"),
         "Settings and files",
         "Correct the setting that is named; [configuration](configuration.md) lists all.",
+    ),
+    Room(
+        (others.VALUES,),
+        "Values of settings",
+        "The sentence stands behind the key's name: correct that value; "
+        "[configuration](configuration.md) lists type and bounds of all.",
+    ),
+    Room(
+        (others.COMMAND_LINE,),
+        "Command lines",
+        "`--help` behind the verb lists what it takes; so do [commands](commands.md). Exit code 2.",
+    ),
+    Room(
+        others.SCRIPTS,
+        "Setting up and installing",
+        "See [installing](install.md).",
     ),
     Room(
         ("agent/privacy",),

@@ -5,17 +5,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import Literal
 
 from tools.common.files import ROOT
+from tools.docs.messages import others
+from tools.docs.messages.sentence import FIELD, REMEDY, Kind, Sentence
 
-Kind = Literal["error", "warning", "note", "check", "part"]
-"""An error ends what was asked for; a warning or a note is a line of the log; `check` judges a part
-of the machine; a part stands inside other sentences."""
 TOPS = ("agent", "tools/fleet")
 _LEVELS: dict[str, Kind] = {
     "info": "note", "debug": "note", "warning": "warning", "error": "warning",
@@ -71,32 +68,22 @@ _LEAVES = (
     ast.Name, ast.expr_context, ast.operator, ast.cmpop, ast.unaryop, ast.boolop, ast.Import,
     ast.ImportFrom, ast.Pass,
 )  # fmt: skip
-_FIELD = "\0"
-"""Begins and ends a placeholder in `Sentence.text`."""
-REMEDY = "\1"
-"""Between what is wrong and what to do, where the source itself keeps them apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """One literal of the source."""
-
-    text: str
-    """Placeholders stand between NUL: `\\0path\\0 cannot be read.`"""
-    kind: Kind
-    family: str
-    """The class of the error, else empty."""
-    module: str
-    """Such as `agent/uplink/connection.py`."""
 
 
 def sentences() -> list[Sentence]:
     """All of them, by module, in the order of the source, each text once for a module."""
     found: dict[tuple[str, str, Kind], Sentence] = {}
-    for path in _sources():
-        for each in _Walk(path).sentences():
-            found.setdefault((each.module, each.text, each.kind), each)
+    in_python = (
+        each for path in _sources() for each in read(path, path.relative_to(ROOT).as_posix())
+    )
+    for each in chain(in_python, others.sentences()):
+        found.setdefault((each.module, each.text, each.kind), each)
     return list(found.values())
+
+
+def read(path: Path, module: str) -> list[Sentence]:
+    """Those of one module, as often as they stand there."""
+    return _Walk(path, module).sentences()
 
 
 def _sources() -> Iterator[Path]:
@@ -142,9 +129,8 @@ def _constants(path: Path) -> dict[str, ast.expr]:
 class _Walk:
     """Through one module."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._module = path.relative_to(ROOT).as_posix()
+    def __init__(self, path: Path, module: str) -> None:
+        self._path, self._module = path, module
         self._names = _constants(path)
         self._silent = self._module.startswith(_SILENT)
         self._found: list[Sentence] = []
@@ -173,6 +159,8 @@ class _Walk:
                 kind = _LEVELS[name]
             elif name in _JUDGES:
                 kind = "check"
+            elif _ends_a_command(node, name):
+                kind = "error"
         elif isinstance(node, ast.keyword) and node.arg in _HELP:
             return
         elif isinstance(node, ast.Compare):
@@ -216,10 +204,12 @@ class _Walk:
 
     def _keep(self, text: str, kind: Kind | None, family: str) -> None:
         if kind in ("warning", "note"):
-            text = _PERCENT.sub(f"{_FIELD}…{_FIELD}", text).replace("%%", "%")
+            text = _PERCENT.sub(f"{FIELD}…{FIELD}", text).replace("%%", "%")
         text = " ".join(text.split()) if "\n" in text.strip() else text.strip()
-        words = re.findall(r"[A-Za-z]{2,}", re.sub(f"{_FIELD}.*?{_FIELD}", " ", text))
-        enough = len(words) >= (1 if kind in ("warning", "note") else 2 if kind else 3)
+        words = re.findall(r"[A-Za-z]{2,}", re.sub(f"{FIELD}.*?{FIELD}", " ", text))
+        # One word is a sentence's in a log, and between two placeholders; alone it is a code.
+        single = kind in ("warning", "note") or (kind == "error" and text.count(FIELD) >= 4)
+        enough = len(words) >= (1 if single else 2 if kind else 3)
         if not enough or (kind is None and (self._silent or not _is_said(text))):
             return
         self._found.append(Sentence(text, kind or "part", family, self._module))
@@ -237,8 +227,8 @@ class _Walk:
             left, right = self._text(node.left, depth), self._text(node.right, depth)
             if left is None and right is None:
                 return None
-            return (left if left is not None else self._mark(node.left)) + (
-                right if right is not None else self._mark(node.right)
+            return (left if left is not None else self._field(node.left, depth)) + (
+                right if right is not None else self._field(node.right, depth)
             )
         return None
 
@@ -251,15 +241,24 @@ class _Walk:
             if text is not None and value.id.isupper():
                 return text
         if isinstance(value, ast.IfExp):
-            # Either of two texts: both are shown.
+            # Either of two texts: what is known of both is shown.
             texts = [self._text(each, depth + 1) for each in (value.body, value.orelse)]
-            if all(each is not None and _FIELD not in each for each in texts):
-                return f"{_FIELD}{' | '.join(filter(None, map(str, texts)))}{_FIELD}"
+            either = [each.replace(FIELD, " ").strip() for each in texts if each]
+            if either:
+                return f"{FIELD}{' | '.join(' '.join(each.split()) for each in either)}{FIELD}"
         return self._mark(value)
 
     @staticmethod
     def _mark(node: ast.expr) -> str:
-        return f"{_FIELD}{_placeholder(node)}{_FIELD}"
+        return f"{FIELD}{_placeholder(node)}{FIELD}"
+
+
+def _ends_a_command(node: ast.Call, name: str) -> bool:
+    """`print(..., file=sys.stderr)`, `parser.error(...)`."""
+    if name == "error":
+        return isinstance(node.func, ast.Attribute) and "parser" in _name(node.func.value)
+    to = next((each.value for each in node.keywords if each.arg == "file"), None)
+    return name == "print" and to is not None and _name(to) == "stderr"
 
 
 def _name(node: ast.expr) -> str:
@@ -285,7 +284,7 @@ def _placeholder(node: ast.expr) -> str:
 
 def _is_said(text: str) -> bool:
     """Whether a text reads like a part of a sentence: words with spaces, no query, no markup."""
-    bare = re.sub(f"{_FIELD}.*?{_FIELD}", "x", text)
+    bare = re.sub(f"{FIELD}.*?{FIELD}", "x", text)
     if re.match(
         r"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|WHERE|ON CONFLICT|FOR UPDATE|PRAGMA)\b", text
     ):

@@ -46,9 +46,8 @@ def table() -> str:
         raised = f"{kind.when}{_for(kind.raise_after)}"
         ended = f"{kind.until}{_for(kind.end_after)}"
         joint = " Many at once: one alert." if kind.joint else ""
-        lines.append(
-            f"| `{kind.name}` | {kind.severity} | {raised} | {ended} | {kind.todo}{joint} |"
-        )
+        name = f'<a id="alert-{kind.name}"></a>`{kind.name}`'
+        lines.append(f"| {name} | {kind.severity} | {raised} | {ended} | {kind.todo}{joint} |")
     return "\n".join(lines)
 
 

@@ -4,30 +4,21 @@ an operator would. Alerts are impatient here: seconds instead of minutes."""
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from tools.common.errors import ToolError
-from tools.common.files import ROOT
-from tools.common.mosquitto import die_with_parent, listens, terminate
-from tools.fleet.alerts import kinds, process
 from tools.fleet.console import accounts
-from tools.fleet.controller.lease import Lease
+from tools.fleet.demo import beside
 from tools.fleet.demo.agent import NAME, Agent
 from tools.fleet.simulate.deployment import Deployment, quiet_ports
 from tools.fleet.store import Store, open_store
 
-_PATIENCE = 3
-"""Seconds, in place of ten minutes, until a device that is gone is told of, or one that is back."""
 _STARTED = 420.0
 """Seconds that the agent has for its first summary: it compiles its kernels."""
 _SOON = 150.0
@@ -56,52 +47,14 @@ def tour(out: Path | None, chromium: str) -> list[str]:
         store = stack.enter_context(open_store(side.url))
         password = secrets.token_urlsafe(12)
         accounts.set_user(store, _USER, "operator", password, int(time.time()))
-        address = stack.enter_context(_console(folder, side))
+        address = stack.enter_context(beside.console(folder, side, *quiet_ports(1)))
         say(f"broker, collector, controller, console at {address}")
-        stack.enter_context(_alerts(side.url))
+        stack.enter_context(beside.alerts(side.url))
         agent = stack.enter_context(Agent(folder, side.fleet, side.port, "http://127.0.0.1:9"))
         page = stack.enter_context(_page(chromium))
         _Newcomer(page, address, store, side, agent, say, out).go(password)
     say("passed")
     return done
-
-
-@contextlib.contextmanager
-def _console(folder: Path, side: Deployment) -> Iterator[str]:
-    (port,) = quiet_ports(1)
-    with (folder / "console.log").open("ab") as log:
-        console = subprocess.Popen(
-            [sys.executable, "-m", "tools.fleet", "console", "--fleet", str(side.fleet),
-             "--listen", f"127.0.0.1:{port}"],
-            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent,
-        )  # fmt: skip
-    try:
-        _wait(lambda: listens(port), 60.0, "The console does not start.")
-        yield f"http://localhost:{port}"
-    finally:
-        terminate(console)
-
-
-@contextlib.contextmanager
-def _alerts(url: str) -> Iterator[None]:
-    """As `fleeting-fleet alerts run`, but for its patience."""
-    by_name = cast(dict[str, kinds.Kind], kinds.BY_NAME)
-    known = by_name["offline"]
-    by_name["offline"] = replace(known, raise_after=_PATIENCE, end_after=_PATIENCE, every=1)
-    stop = threading.Event()
-
-    def run() -> None:
-        with open_store(url) as store:
-            process.run(process.Alerts(store, Lease(store, process.LEASE, process.NAME)), stop)
-
-    thread = threading.Thread(target=run, name="alerts")
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        by_name["offline"] = known
 
 
 @contextlib.contextmanager
@@ -135,7 +88,7 @@ class _Newcomer:
         self._sign_in(password)
         self._until(lambda: self._windows(0) >= _WINDOWS, _STARTED, "The agent says nothing.")
         self._see_windows()
-        self._show(1)
+        self._agent.show(1)
         self._until(lambda: self._windows(1) >= _WINDOWS, _SOON, "Nothing of the second content.")
         self._compare()
         self._refuse()
@@ -215,19 +168,6 @@ class _Newcomer:
         self._shot("webhooks")
         self._say("a webhook was added and tried: nobody listens there")
 
-    def _show(self, slot: int) -> None:
-        """Another content, as whoever runs the screens would say."""
-        import paho.mqtt.publish
-
-        body = json.dumps({"slot": slot})
-        place = self._side.fleet / "operators" / "fleet"
-        paho.mqtt.publish.single(
-            f"fleeting/1/d/{NAME}/cmd/content", body, qos=1, hostname="localhost",
-            port=self._side.operator_port, client_id="fleet",
-            tls={"ca_certs": str(place / "ca.pem"), "certfile": str(place / "operator.pem"),
-                 "keyfile": str(place / "operator.key")},
-        )  # fmt: skip
-
     def _windows(self, slot: int) -> int:
         sql = (
             "SELECT COUNT(*) FROM slots WHERE device = ? AND slot = ?"
@@ -250,22 +190,10 @@ class _Newcomer:
         self._until(there, most, f"{path} does not say: {text}.")
 
     def _until(self, ready: Callable[[], bool], most: float, what: str) -> None:
-        def check() -> bool:
-            self._side.check()
-            return ready()
-
-        _wait(check, most, what)
+        beside.until(ready, most, self._side.check, what)
 
     def _shot(self, name: str) -> None:
         self._shots += 1
         if self._out is not None:
             path = self._out / f"{self._shots}-{name}.png"
             self._page.screenshot(path=str(path), full_page=True)
-
-
-def _wait(ready: Callable[[], bool], most: float, what: str) -> None:
-    deadline = time.monotonic() + most
-    while not ready():
-        if time.monotonic() > deadline:
-            raise ToolError(f"{what} Waited {most:.0f} s.")
-        time.sleep(1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,9 @@ class Agent:
         """`port`: of the broker's listener for devices; `url`: of the update repository."""
         self.log = folder / "agent.log"
         self._folder, self._fleet = folder / "device", fleet
+        self._screen = self._folder / "content.sock"
+        # A socket's path is short (unix(7)): in a deep folder there is none.
+        self._screened = len(os.fsencode(self._screen)) < 108
         self._port, self._url = port, url
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -60,6 +64,14 @@ class Agent:
             terminate(self._process)
             self._process = None
 
+    def show(self, slot: int) -> None:
+        """Another content on its screen, as a kiosk would say. Raises `ToolError`."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as kiosk:
+            try:
+                kiosk.sendto(f"{slot}\n".encode(), str(self._screen))
+            except OSError as error:
+                raise ToolError(f"The agent cannot be told what is on show: {error}") from None
+
     def __exit__(self, *_: object) -> None:
         self.kill()
 
@@ -80,6 +92,7 @@ class Agent:
             "device": {"id": NAME},
             "source": {"kind": "file", "target": str(CLIP), "pace": "realtime", "loop": True},
             "privacy": {"policy": "demo", "window": 10},
+            **({"content": {"socket": str(self._screen)}} if self._screened else {}),
             "store": {"outbox": str(self._folder / "outbox" / "outbox.db")},
             "mqtt": {
                 "host": "localhost", "port": self._port, "tls": True, "backoff_max": 2.0,

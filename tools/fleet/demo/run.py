@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 import subprocess
@@ -15,22 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent import __version__
-from tools.common.errors import ToolError
-from tools.common.files import ROOT
 from tools.common.mosquitto import die_with_parent, listens, terminate
 from tools.common.progress import Tell, bar
 from tools.common.tables import columns, text
 from tools.fleet.demo.agent import NAME, Agent, make_release, next_versions
+from tools.fleet.demo.beside import DEVICES, Simulator, Verbs, until
 from tools.fleet.simulate import compare
 from tools.fleet.simulate.compare import Comparison
 from tools.fleet.simulate.deployment import Deployment, StoreKind, quiet_ports
-from tools.fleet.simulate.truth import messages
 from tools.fleet.store import Row, Store, open_store
 
-DEVICES = 20
-INTERVAL = 10
-"""Seconds between a device's summaries."""
 WAVES = "15%,50%,100%"
 GATES = ("succeeded=90", "healthy=80", "within=120", "soak=3")
 ABORT = "ROLLED_BACK:20:2"
@@ -80,11 +73,12 @@ def play(folder: Path, kind: StoreKind, say: Say) -> Outcome:
     with ExitStack() as stack:
         say("broker, database, collector, controller")
         side = stack.enter_context(Deployment(folder, kind, collectors=1, controller=True))
-        fleet = _Verbs(side)
+        fleet = Verbs(side)
         say("update repository: keys, a good release and a bad one")
         url = _repository(stack, folder, side, fleet, good, bad)
         say(f"{DEVICES} simulated devices and a real one")
-        simulator = stack.enter_context(_Simulator(folder, side, bad))
+        planned = ("--release", f"app-{bad}=crashed", "--step", "0.7", "--soak", "4")
+        simulator = stack.enter_context(Simulator(folder, side, *planned))
         agent = stack.enter_context(Agent(folder, side.fleet, side.port, url))
         store = stack.enter_context(open_store(side.url))
 
@@ -108,74 +102,8 @@ def play(folder: Path, kind: StoreKind, say: Say) -> Outcome:
         return _judge(store, first, second, found, good, bad, time.monotonic() - began)
 
 
-class _Verbs:
-    """`fleeting-fleet` with this fleet's folder."""
-
-    def __init__(self, side: Deployment) -> None:
-        self._fleet = side.fleet
-
-    def __call__(self, *words: str) -> str:
-        """What it prints. Raises `ToolError`."""
-        command = [sys.executable, "-m", "tools.fleet", *words, "--fleet", str(self._fleet)]
-        done = subprocess.run(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        if done.returncode:
-            said = (done.stderr or done.stdout).strip().splitlines()
-            raise ToolError(f"fleeting-fleet {' '.join(words[:2])}: {' '.join(said[-2:])}")
-        return done.stdout
-
-
-class _Simulator:
-    """`python -m tools.fleet.simulate` beside the real device."""
-
-    def __init__(self, folder: Path, side: Deployment, bad: str) -> None:
-        self.truth = folder / "truth.db"
-        self._log = folder / "simulator.log"
-        command = [
-            sys.executable, "-m", "tools.fleet.simulate", "--devices", f"{DEVICES}",
-            "--broker", f"localhost:{side.port}", "--tls", str(side.fleet), "--interval",
-            f"{INTERVAL}", "--minutes", "60", "--health", "10", "--app", __version__,
-            "--release", f"app-{bad}=crashed", "--step", "0.7", "--soak", "4",
-            "--fault", "flapping=0.1:40,duplicates=0.05", "--truth", str(self.truth),
-        ]  # fmt: skip
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                preexec_fn=die_with_parent, env={**os.environ, "PYTHONPATH": str(ROOT)},
-            )  # fmt: skip
-
-    def __enter__(self) -> _Simulator:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            terminate(self._process)
-
-    def check(self) -> None:
-        """Raises `ToolError` where it has ended."""
-        if self._process.poll() is not None:
-            words = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-            raise ToolError(f"The simulated devices ended: {' | '.join(words[-3:])}")
-
-    def stop(self) -> None:
-        """Let what they still have to say be acknowledged. Raises `ToolError`."""
-        self._process.terminate()
-        try:
-            code = self._process.wait(120)
-        except subprocess.TimeoutExpired:
-            raise ToolError("The simulated devices do not end.") from None
-        if code:
-            raise ToolError(f"Not all of their messages were acknowledged; see {self._log}.")
-
-    def acknowledged(self) -> int:
-        """Summaries and events."""
-        return sum(acked for kind in compare.KINDS for _, _, acked in messages(self.truth, kind))
-
-
 def _repository(
-    stack: ExitStack, folder: Path, side: Deployment, fleet: _Verbs, good: str, bad: str
+    stack: ExitStack, folder: Path, side: Deployment, fleet: Verbs, good: str, bad: str
 ) -> str:
     """Signed, published and served; its URL. Raises `ToolError`."""
     secret = folder / "passphrase"
@@ -198,7 +126,7 @@ def _repository(
         preexec_fn=die_with_parent,
     )  # fmt: skip
     stack.callback(terminate, server)
-    _wait(lambda: listens(port), 30.0, lambda: None, "The web server does not start.")
+    until(lambda: listens(port), 30.0, lambda: None, "The web server does not start.")
     return f"http://127.0.0.1:{port}"
 
 
@@ -212,11 +140,11 @@ def _until_online(store: Store, check: Callable[[], None]) -> None:
             # Flapping ones are away now and then.
             return bool(online >= DEVICES - 2 and said > 0)
 
-        _wait(ready, _ONLINE, check, "Not all devices come online, or the agent says nothing.")
+        until(ready, _ONLINE, check, "Not all devices come online, or the agent says nothing.")
 
 
 def _rollout(
-    store: Store, fleet: _Verbs, version: str, check: Callable[[], None], most: float, *more: str
+    store: Store, fleet: Verbs, version: str, check: Callable[[], None], most: float, *more: str
 ) -> Row:
     """Start it and follow it to its end; its row then. Raises `ToolError`."""
     gates = [word for gate in GATES for word in ("--gate", gate)]
@@ -228,7 +156,7 @@ def _rollout(
         def ended() -> bool:
             return _step(store, name, tell)["status"] not in ("RUNNING", "PAUSED")
 
-        _wait(ended, most, check, f"The roll-out of {version} does not end.")
+        until(ended, most, check, f"The roll-out of {version} does not end.")
     return store.execute("SELECT * FROM rollouts WHERE rollout = ?", (name,))[0]
 
 
@@ -246,7 +174,7 @@ def _step(store: Store, name: str, tell: Tell) -> Row:
 def _until_ended(store: Store, check: Callable[[], None]) -> None:
     """No job is open: what was begun comes to its own end, also of a roll-out that has halted."""
     sql = "SELECT COUNT(*) FROM jobs WHERE status IN ('QUEUED', 'IN_PROGRESS')"
-    _wait(lambda: store.tuples(sql)[0][0] == 0, _HALTED, check, "A job does not end.")
+    until(lambda: store.tuples(sql)[0][0] == 0, _HALTED, check, "A job does not end.")
 
 
 def _settle(store: Store, wanted: int) -> None:
@@ -306,15 +234,6 @@ def _judge(
         first, second, devices, jobs, found, agent,
         sum(each["summaries"] for each in devices), gaps, seconds, wrong,
     )  # fmt: skip
-
-
-def _wait(ready: Callable[[], bool], most: float, check: Callable[[], None], what: str) -> None:
-    deadline = time.monotonic() + most
-    while not ready():
-        check()
-        if time.monotonic() > deadline:
-            raise ToolError(f"{what} Waited {most:.0f} s.")
-        time.sleep(0.5)
 
 
 def table(outcome: Outcome) -> str:
