@@ -155,9 +155,10 @@ def of_parts(parts: Iterable[Part]) -> Session:
 
 
 def _add_part(session: Session, part: Part) -> None:
-    text = b"".join(map(_unpacked, part.chunks))
     step = 0.0
-    for number, line in enumerate(text.splitlines()):
+    # chunk by chunk: together they may unpack to far more than there is memory
+    lines = (line for chunk in part.chunks for line in _unpacked(chunk).splitlines())
+    for number, line in enumerate(lines):
         said = json.loads(line)
         if number == 0:
             if said["form"] != FORM:

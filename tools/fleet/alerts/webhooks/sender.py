@@ -67,8 +67,13 @@ class Sender:
                 result = results.get()
                 if result is None:
                     left -= 1
-                else:
+                    continue
+                try:
                     taken += self._note(*result)
+                except StoreUnavailable:
+                    raise
+                except ToolError as error:  # that webhook was removed meanwhile
+                    log.warning("%s", error)
         return taken
 
     def _work(
@@ -114,6 +119,4 @@ def run(sender: Sender, stop: threading.Event) -> None:
                 continue
         except StoreUnavailable as error:
             log.error("%s", error)
-        except ToolError as error:  # a webhook was removed meanwhile
-            log.warning("%s", error)
         stop.wait(PAUSE)

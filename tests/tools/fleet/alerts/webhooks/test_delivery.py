@@ -247,7 +247,12 @@ def test_no_answer_is_waited_for_once_time_ran_out_on_the_way_there(
     """Whoever draws out the agreement on TLS until the timer has gone could answer for ever."""
     cut = threading.Event()
     ours, theirs = socket.socketpair()
-    monkeypatch.setattr(request, "_cut", lambda _, late: (late.set(), cut.set()))
+
+    def too_late(_: Any, late: threading.Event) -> None:
+        late.set()
+        cut.set()
+
+    monkeypatch.setattr(request, "_cut", too_late)
 
     def connect(self: Any) -> None:
         assert cut.wait(30)
@@ -259,3 +264,22 @@ def test_no_answer_is_waited_for_once_time_ran_out_on_the_way_there(
     kept = Kept("http://127.0.0.1:9/", ("secret",))
     with ours, theirs:
         assert request.send(kept, message, NOW, limit=0.01).said == "no answer within 0.01 s"
+
+
+def test_a_webhook_removed_meanwhile_keeps_no_other_from_being_noted(
+    small: Post, there: Receiver
+) -> None:
+    def clock() -> float:
+        mine = threading.current_thread() is threading.main_thread()
+        rows = "SELECT 1 FROM webhooks WHERE webhook = ?"
+        if mine and there.heard and small.world.store.tuples(rows, (away,)):
+            outbox.remove(small.world.store, away)
+        return small.world.now
+
+    with receiver() as slow:
+        slow.does = "hang"
+        away = small.add(slow.url)
+        small.ill()
+        assert Sender(small.world.store, small.vault, clock, limit=0.5).step() == 1
+    assert [each["webhook"] for each in small.rows()] == [small.hook]
+    assert small.sender.step() == 0, "nothing is sent twice"
