@@ -29,7 +29,7 @@ TESTS = (
 """Kernels against their plain twins first; then what depends on the processor or the C library.
 The rest of the suite is the same Python on every machine, and emulation makes hours of it."""
 _MORE = "-q -n0 -p no:cacheprovider -m 'not slow'"
-_PER_FILE = 900.0
+_PER_FILE = 1800.0
 _PARTS = {"perceive", "camera", "uplink"}
 """Whose sandbox tests itself."""
 
