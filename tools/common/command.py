@@ -37,7 +37,8 @@ def parser(
     subcommands: Mapping[str, Subcommand],
     folder: Path = REFERENCE,
 ) -> argparse.ArgumentParser:
-    """Of `python -m <package> SUBCOMMAND`; `folder`: where reports are stored."""
+    """Of `python -m <package> SUBCOMMAND`; `folder`: of this repository, where reports are
+    stored."""
     whole = argparse.ArgumentParser(prog=f"python -m {package}", description=description)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", help="end with one line of JSON")
@@ -54,11 +55,12 @@ def main(
     description: str | None,
     subcommands: Mapping[str, Subcommand],
     argv: list[str] | None = None,
-    folder: Path = REFERENCE,
+    folder: Path | None = None,
 ) -> int:
-    """Measure, print, perhaps store in `folder`. Returns the exit code."""
+    """Measure, print, perhaps store in `folder`, None: `REFERENCE`. Returns the exit code."""
     given = sys.argv[1:] if argv is None else argv
-    args = parser(package, description, subcommands, folder).parse_args(given)
+    shown = parser(package, description, subcommands, *filter(None, [folder]))
+    args = shown.parse_args(given)
     name = package.rpartition(".")[2]
     try:
         done = subcommands[args.what].run(args)
@@ -68,9 +70,9 @@ def main(
         if args.save:
             what = "stages" if getattr(args, "stages", False) else args.what
             what = f"{what}-report" if getattr(args, "report", None) else what
-            if folder != REFERENCE:  # several packages share it
+            if folder is not None:  # several packages share it
                 what = f"{name}-{what}"
-            stored = _store(package, what, given, report, text, folder)
+            stored = _store(package, what, given, report, text, folder or REFERENCE)
             print(f"{name}: stored {stored}", file=sys.stderr)
     except AgentError as error:
         print(f"{name}: {error}", file=sys.stderr)
