@@ -47,10 +47,11 @@ def look(
     `unremembered`: the statement of the outbox's last receipt if this process's memory has not got
     it, because it ended between storing the one and the other. Raises `StoreError`.
     """
-    basis = ledger.receipt_basis()
+    after: int | None = None
     if seen is not None:
         # The file's own word on what is in a receipt is not taken; a new one begins with none.
-        basis = ledger.receipt_basis(after=seen.upto if seen.outbox == basis.outbox else 0)
+        after = seen.upto if seen.outbox == ledger.identity() else 0
+    basis = ledger.receipt_basis(after)
     state = _state(seen, basis)
     written = unremembered(basis.previous)
     if seen is not None and state == "same" and written is not None:

@@ -93,6 +93,11 @@ class ReleaseLedger:
         with self._database.transaction("count in") as database:
             meter(database, messages, size)
 
+    def identity(self) -> str:
+        """`ReceiptBasis.outbox` of this file."""
+        with self._database.reading() as database:
+            return _identity(database)
+
     def receipt_basis(self, after: int | None = None) -> ReceiptBasis:
         """The data since the last receipt; since ledger line `after` where it is given, for the
         file itself may be wrong about what was in a receipt."""
@@ -103,7 +108,7 @@ class ReleaseLedger:
             anchor = _releases(database, "rowid = ?", upto)
             return ReceiptBasis(
                 blob(last[0]) if last else None,
-                f"{counter(database, 'identity'):016x}",
+                _identity(database),
                 counter(database, "after_damage") > 0,
                 upto,
                 anchor[0] if anchor else None,
@@ -124,6 +129,10 @@ class ReleaseLedger:
             meter(database, -basis.messages, -basis.bytes)
             more = basis.upto - counter(database, "receipt_upto")
             add_to_counter(database, "receipt_upto", more)
+
+
+def _identity(database: sqlite3.Connection) -> str:
+    return f"{counter(database, 'identity'):016x}"
 
 
 def _releases(database: sqlite3.Connection, where: str, upto: int) -> tuple[Release, ...]:

@@ -92,7 +92,7 @@ def _at_full_rate(
             "LD_PRELOAD": str(build(folder)), "FAULTY_CONTROL": str(control),
             "FAULTY_FPS": str(FPS),
         }  # fmt: skip
-        made = Device(folder / "camera", port, camera, window=10, environment=environment)
+        made = Device(folder / "camera", port, camera, window=_SHORT, environment=environment)
         devices.append(stack.enter_context(made))
     for device in devices:
         device.start()
