@@ -12,7 +12,8 @@ from tools.common.tables import columns, text
 _TITLES = {
     "frames": "every frame: the clip over and over at full speed, up to 24 h of frames at 30 fps, "
     "in windows of a minute, fifteen times a site's; slopes for 24 h of frames",
-    "camera": "a camera at 30 fps, by the wall clock, in windows of a minute; slopes for 24 h, extrapolated",
+    "camera": "a camera at 30 fps, by the wall clock, in windows of a minute; slopes for 24 h, "
+    "extrapolated",
     "day": "a day's windows: 15 minutes each, a visit in each; slopes for 24 h of media time",
     "week": "without a broker: 15-minute windows, a visit in each; slopes for a day of media time",
 }
