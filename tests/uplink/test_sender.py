@@ -308,6 +308,7 @@ def test_a_wall_clock_that_steps_two_weeks_changes_nothing(
             until(uplink, lambda: summaries(outbox) == 0, "all is sent")
         assert uplink._failures == 0
     eventually(lambda: listener.summaries() == expected, "all arrive")
+    eventually(lambda: listener.bodies("state")[-1] == b"offline", "the goodbye is seen")
     assert listener.bodies("state") == [b"online", b"offline"]
 
 
