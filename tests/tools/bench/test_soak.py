@@ -41,6 +41,13 @@ def test_a_leak_grows_and_noise_does_not() -> None:
     assert verdict(0.5, 1.5, 2.0, 0.1) == "in bounds"
 
 
+def test_some_kilobytes_in_a_short_run_are_no_growth_yet() -> None:
+    little = {row["what"]: row["verdict"] for row in growth(_samples(0.005), 2400.0)}
+    assert little["memory, MiB"] == "suspected"
+    much = {row["what"]: row["verdict"] for row in growth(_samples(0.05), 2400.0)}
+    assert much["memory, MiB"] == "GROWS"
+
+
 def test_what_grows_once_at_the_start_is_settling_and_no_growth() -> None:
     samples = []
     for n in range(60):

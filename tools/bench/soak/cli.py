@@ -29,8 +29,9 @@ def add(verbs: Any, shared: argparse.ArgumentParser) -> None:
         "slope of memory, descriptors, threads and outbox with a 95 % interval; how much they grew "
         "in the first 15 minutes, or third of the run, stands apart as settling. A slope is flat "
         "where its interval lies below the bound and reaches 0, in bounds where it lies between, "
-        "GROWS where it lies above 0 even at 99.8 % and is not in bounds; 'none seen': the run was "
-        "too short to say more. Exit code 1 where something grows, is left over, or a summary did "
+        "GROWS where it lies above 0 even at 99.8 %, is not in bounds, and was not only some "
+        "hundred kilobytes in this run ('suspected'); 'none seen': the run was too short to say "
+        "more. Exit code 1 where something grows, is left over, or a summary did "
         "not arrive once, in order.",
     )
     parser.add_argument(

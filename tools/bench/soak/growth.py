@@ -28,6 +28,9 @@ BOUNDS = {
     "write-ahead log, MiB": 1.0,
 }
 """Growth for a day that is let pass; the ledger keeps a line of every summary."""
+LEAST = {"memory, MiB": 0.5, "all memory, MiB": 2.0, "outbox, MiB": 0.25}
+"""By how much something has to have grown in the run itself, others by 1, before it is said to
+grow: a library's pages that come back, or a table that is made larger once, are no slope."""
 
 
 def growth(
@@ -65,11 +68,11 @@ def whole(sample: Sample) -> float:
     return together(sample.held.values()) / 1024
 
 
-def verdict(low: float, high: float, bound: float, certain: float) -> str:
-    """`certain`: the low end of the wider interval."""
+def verdict(low: float, high: float, bound: float, certain: float, *, seen: bool = True) -> str:
+    """`certain`: the low end of the wider interval; `seen`: whether it grew by `LEAST`."""
     if high <= bound:
         return "flat" if low <= 0 else "in bounds"
-    if certain > 0:
+    if certain > 0 and seen:
         return "GROWS"
     return "suspected" if low > 0 else "none seen"
 
@@ -90,8 +93,11 @@ def _row(
     ]
     if not found:
         return None
-    day, wider = slope(found).times(hours), slope(found, confidence=_CERTAIN).times(hours)
+    fit = slope(found)
+    day, wider = fit.times(hours), slope(found, confidence=_CERTAIN).times(hours)
     finite = math.isfinite(day.high)
+    grown = fit.value * (found[-1][0] - found[0][0])
+    judged = verdict(day.low, day.high, BOUNDS[what], wider.low, seen=grown >= LEAST.get(what, 1.0))
     return {
         "what": what, "of": of,
         "level": round(statistics.median(read for _, read in found), 2),
@@ -100,7 +106,7 @@ def _row(
         "low": round(day.low, 3) if finite else None,
         "high": round(day.high, 3) if finite else None,
         "bound": BOUNDS[what],
-        "verdict": verdict(day.low, day.high, BOUNDS[what], wider.low) if finite else "too short",
+        "verdict": judged if finite else "too short",
     }  # fmt: skip
 
 
