@@ -48,9 +48,9 @@ ip link set lo up
 mkdir -p /dev/shm && mount -t tmpfs tmpfs /dev/shm
 cd {HOME}
 echo "@kernel $(uname -r) $(cat /sys/kernel/security/lsm 2>/dev/null)"
-echo "@sandbox $({PYTHON} -P -m agent.host.sandbox --json 2>/root/trial/sandbox.log)"
+echo "@sandbox $({PYTHON} -P -m agent.host.sandbox --json 2>/{LEFT}/sandbox.log)"
 rm -rf /{LEFT}/outbox
-{PYTHON} -P -m agent.cli perceive --config /{LEFT}/boot.toml 2>/root/trial/perceive.log &
+{PYTHON} -P -m agent.cli perceive --config /{LEFT}/boot.toml 2>/{LEFT}/perceive.log &
 for minute in $(seq 45); do
     sleep 60  # asking is as much work as a picture or ten
     found=$({PYTHON} -m tools.arm64.guest outbox --file /{LEFT}/outbox/outbox.db 2>/dev/null)
@@ -58,7 +58,7 @@ for minute in $(seq 45); do
     kill -0 $! 2>/dev/null || break
 done
 echo "@outbox $found"
-sed 's/^/@log /' /root/trial/perceive.log
+sed 's/^/@log /' /{LEFT}/perceive.log
 echo "@end"
 """
 
