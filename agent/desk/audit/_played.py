@@ -15,7 +15,7 @@ import numpy as np
 from agent.base.errors import CaptureError
 from agent.desk.audit._canary import RATE, Canary
 from agent.desk.audit._reference import Frames, read_frames
-from agent.perceive.capture.media import open_media
+from agent.perceive.capture.media import open_media, packets
 from agent.perceive.capture.streams import best_video
 from agent.perceive.capture.video_file import VideoFile
 
@@ -84,7 +84,7 @@ def _copied(video: Path, canary: Canary, target: Path) -> str | None:
                 sound = out.add_stream("pcm_s16le", rate=RATE, layout="mono")
                 begin: float | None = None
                 said = 0
-                for packet in source.demux(pictures):
+                for packet in packets(source, pictures):
                     if packet.dts is None and packet.pts is None:
                         continue
                     stamp = packet.dts if packet.dts is not None else packet.pts

@@ -19,7 +19,7 @@ _FLAGS = {
     "frames_dropped": "damaged pictures left out",
     "bad_timestamps": "pictures with impossible times",
     "frame_size_changed": "the picture's size changed",
-    "source_truncated": "the file ends before its stated length",
+    "source_truncated": "the file ends before its stated length, or goes on with another film",
     "window_merged": "windows counted together",
     "sound_invalid": "sound that is no number",
     "sound_clipped": "overdriven sound",

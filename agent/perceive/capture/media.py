@@ -7,9 +7,11 @@ second file.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
+from collections.abc import Iterator
 from errno import ELOOP
 from pathlib import Path
 from typing import Any, NoReturn
@@ -116,6 +118,13 @@ def open_bytes(file: Any, form: str | None = None) -> Any:
         io_open=_refuse,
         container_options={"protocol_whitelist": "", "format_whitelist": _FORMATS},
     )
+
+
+def packets(container: Any, *streams: Any) -> Iterator[Any]:
+    """What PyAV's `demux` gives. Where a broadcast adds streams it looks beyond its list of them
+    after the last packet."""
+    with contextlib.suppress(IndexError):
+        yield from container.demux(*streams)
 
 
 def is_still(head: bytes, ending: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -16,8 +15,16 @@ import numpy as np
 from agent.base.errors import CaptureError, reason
 from agent.perceive.capture.decode_order import DecodeOrder
 from agent.perceive.capture.fields import Deinterlacer
+from agent.perceive.capture.geometry import DisplayMatrix, PixelShape
+from agent.perceive.capture.joined import another_follows
 from agent.perceive.capture.luma import MAX_PIXELS, Converter, Grey, square_pixels, upright
-from agent.perceive.capture.media import ENCRYPTED, open_media, printable, single_image
+from agent.perceive.capture.media import (
+    ENCRYPTED,
+    open_media,
+    packets,
+    printable,
+    single_image,
+)
 from agent.perceive.capture.streams import (
     ONE_PICTURE,
     best_video,
@@ -42,9 +49,6 @@ _BARE = ("gif", "mjpeg")
 """Containers without a header of their own, of one picture as well as of many."""
 _RECOVERS = ("h264", "hevc", "mpeg1video", "mpeg2video", "vvc")
 """Decoders that show nothing until a picture needs none from before; others fill it with grey."""
-
-_STATE_ONCE = ("h264", "hevc")
-"""Decoders that give a display matrix with some frames, for later ones too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,15 +91,16 @@ class Pictures:
         if not self._stream.duration:  # only the whole file's length is stated
             self._read += self._container.streams.audio
         self._tick = float(self._stream.time_base or 0)
-        self._shape = _PixelShape(self._stream)
+        self._shape = PixelShape(self._stream)
         self._aspect = 1.0
-        self._turned: tuple[int, tuple[int, ...] | None] | None = None
-        """Rotation of the last picture, and its display matrix."""
+        self._matrix = DisplayMatrix(self._codec.name)
         self._fields = Deinterlacer(self._codec.name)
         self._convert = Converter()
         self._ends: dict[int, float] = {}
         """Seconds, on the file's clock, up to which streams were read: this one's whole pictures,
         others' packets."""
+        self._position = 0
+        """Bytes before the last packet that is shown."""
         self._waiting = self._peeked()
         self._order = DecodeOrder(self._container, self._waiting)
         refused = self._refused()
@@ -131,7 +136,11 @@ class Pictures:
 
     @property
     def cut_short(self) -> bool:
-        """At the end: whether the file ended clearly before its stated length."""
+        """At the end: whether the file ended clearly before its stated length, or goes on with
+        another film."""
+        return self._ended_early() or self._goes_on()
+
+    def _ended_early(self) -> bool:
         # a container's length is that of its longest stream
         only = self._stream.index if self._stream.duration else None
         ends = [end for index, end in self._ends.items() if only in (None, index)]
@@ -141,6 +150,12 @@ class Pictures:
         missing = self.seconds - max(ends) + min(0.0, self.origin or 0.0)
         pictures = 2.5 if only is None else 1.5
         return missing > max(pictures / self.fps, _TRUNCATED * self.seconds)
+
+    def _goes_on(self) -> bool:
+        try:
+            return another_follows(self._file, self._container.format.name, self._position)
+        except OSError:
+            return False
 
     def why_empty(self) -> str:
         """Why there was no picture."""
@@ -184,15 +199,6 @@ class Pictures:
             self._note_end(self._stream.index, stated + max(lasts, 1.0 / self.fps))
             self.origin = stated if self.origin is None else self.origin
             yield Shown(grey, stated - self.origin)
-
-    def _matrix(self, frame: Any) -> tuple[int, ...] | None:
-        """The display matrix, read anew only where the rotation changes: reading it ties a frame
-        and its side data to one another, and so to Python's garbage collector. H.264 and H.265
-        state theirs with a key frame, for those that follow."""
-        held = self._codec.name in _STATE_ONCE and not frame.key_frame
-        if self._turned is None or (frame.rotation != self._turned[0] and not held):
-            self._turned = frame.rotation, _matrix(frame)
-        return self._turned[1]
 
     def _frames(self) -> Iterator[Any]:
         """Decoded frames that are whole."""
@@ -248,12 +254,14 @@ class Pictures:
         errors = 0
         while errors < _MAX_ERRORS:
             try:
-                for packet in self._container.demux(*self._read):
+                for packet in packets(self._container, *self._read):
                     if not packet.size:
                         # PyAV's own, last; or that of a picture that stays (Theora), which would
                         # end the decoder
                         continue
                     errors = 0
+                    if not packet.is_discard:
+                        self._position = max(self._position, packet.pos or 0)
                     if packet.stream_index == self._stream.index:
                         yield packet
                     elif packet.pts is not None:
@@ -319,64 +327,3 @@ class Pictures:
         near = [each for each in (usual, mean) if stated and abs(stated / each - 1.0) <= _CLOSE]
         fps = stated if stated and near else usual
         return min(max(fps, _MIN_FPS), _MAX_FPS)
-
-
-class _PixelShape:
-    """The pixel aspect ratio of each frame of the decoder.
-
-    The container's, which players prefer, until the pictures change theirs. The decoder tells when
-    it reads a change, which is some frames before it gives the first one that has it.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._waiting = 0
-        """Frames in the decoder."""
-        self._changes: deque[tuple[int, Any]] = deque()
-        """How many frames come before it, and the new ratio."""
-        self._newest: Any = None
-        self._first: Any = None
-        self._own: Any = None
-
-    def fed(self, holds_frame: bool) -> None:
-        """After a packet was decoded, before its frames are taken."""
-        own = self._stream.codec_context.sample_aspect_ratio or 0
-        if own != self._newest:
-            self._newest = own
-            self._changes.append((self._waiting, own))
-        self._waiting += holds_frame
-
-    def of_next(self) -> float:
-        """Of the next frame in turn: width of a pixel over its height."""
-        while self._changes and self._changes[0][0] <= 0:
-            self._own = self._changes.popleft()[1]
-        self._changes = deque((count - 1, own) for count, own in self._changes)
-        self._waiting = max(0, self._waiting - 1)
-        self._first = self._own if self._first is None else self._first
-        stated = self._stream.sample_aspect_ratio
-        found = self._own if self._own and self._own != self._first else stated or self._own
-        return float(found) if found else 1.0
-
-
-def _matrix(frame: Any) -> tuple[int, ...] | None:
-    _name_all_side_data()
-    found = frame.side_data.get("DISPLAYMATRIX")
-    if found is None:
-        return None
-    return tuple(int(each) for each in np.frombuffer(found, np.int32, 9))
-
-
-@cache
-def _name_all_side_data() -> None:
-    """PyAV cannot list the side data of a frame that has some of a kind that it has no name for:
-    EXIF in Motion JPEG and PNG, the views of spatial video. So unknown kinds get one."""
-    from av.sidedata.sidedata import Type
-
-    kinds: Any = Type
-
-    def unnamed(kind: Any, value: int) -> Any:
-        member: Any = object.__new__(kind)
-        member._name_, member._value_ = f"UNKNOWN_{value}", value
-        return member
-
-    kinds._missing_ = classmethod(unnamed)

@@ -10,7 +10,7 @@ import numpy as np
 
 from agent.base.errors import CaptureError
 from agent.base.types import SOUND_RATE, Float, Sound
-from agent.perceive.capture.media import MediaBytes, open_media, printable
+from agent.perceive.capture.media import MediaBytes, open_media, packets, printable
 from agent.perceive.capture.mono import Resampler
 from agent.perceive.capture.streams import best_video, stream_start
 
@@ -134,7 +134,7 @@ class SoundFile:
         from av.error import FFmpegError
 
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in packets(self._container, self._stream):
                 try:
                     yield from packet.decode()
                 except FFmpegError:

@@ -30,7 +30,7 @@ class Counters:
     """Frames that came damaged and were left out; they count as dropped too."""
     size_changes: int = 0
     truncated: int = 0
-    """1 when a file ended before its stated length."""
+    """1 when a file ended before its stated length, or goes on with another film."""
 
 
 class Source(Protocol):

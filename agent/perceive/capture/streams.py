@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.base.errors import CaptureError
 from agent.perceive.capture.luma import MAX_PIXELS
-from agent.perceive.capture.media import ENCRYPTED, open_media, printable
+from agent.perceive.capture.media import ENCRYPTED, open_media, packets, printable
 
 ONE_PICTURE = (
     *("mjpeg", "png", "gif", "bmp", "webp", "tiff", "jpeg2000", "jpegls", "apng", "targa", "ppm"),
@@ -81,7 +81,7 @@ def _count(path: Path) -> Counter[int]:
     size = 0
     container, file = open_media(path, "video", "H.264 in MKV")
     with container, contextlib.closing(file), contextlib.suppress(FFmpegError, OSError):
-        for packet in container.demux(*container.streams.video):
+        for packet in packets(container, *container.streams.video):
             found[packet.stream_index] += packet.size > 0
             size += packet.size
             if found.total() >= _COUNTED or size >= _COUNTED_BYTES:
