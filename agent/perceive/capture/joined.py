@@ -24,16 +24,15 @@ _PICTURE = re.compile(rb"G[\x40-\x7f].[\x10-\x3f].{0,180}?\0\0\x01[\xe0-\xef]", 
 
 
 def another_follows(file: MediaBytes, form: str, position: int) -> bool:
-    """At the end of the first one. `form`: FFmpeg's name of the container; `position`: byte at
-    which its last packet begins. Raises `OSError`."""
+    """At the end of the first one. `form`: FFmpeg's name of the container; `position`: byte up
+    to which it was shown, headers between its packets left out. Raises `OSError`."""
     size = file.seek(0, 2)
     if "mp4" in form.split(","):
         return _after_boxes(file, size, position)
     file.seek(position)
     rest = file.read(_REST)
     if form == "mpegts":
-        others = _PICTURE.search(rest, _PACKET)
-        return others is not None and size - position > _SMALL * size
+        return size - position > _SMALL * size and _PICTURE.search(rest) is not None
     return _FILM.search(rest) is not None
 
 

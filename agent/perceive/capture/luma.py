@@ -71,12 +71,13 @@ class _Layout:
 
     def __init__(self, form: Any) -> None:
         name, parts = form.name, form.components
-        self.alpha = any(part.is_alpha for part in parts) and name != "pal8"
+        self.alpha = any(part.is_alpha for part in parts) or name == "pal8"
         self.full = name.startswith(("yuvj", "gray"))
         """Full range whatever the file says: FFmpeg's grey is."""
         first = parts[0]
         self.plain = bool(
             not form.is_rgb
+            and name != "pal8"  # FFmpeg calls its indices luma
             and first.is_luma
             and first.bits == 8
             and first.plane == 0

@@ -100,7 +100,7 @@ class Pictures:
         """Seconds, on the file's clock, up to which streams were read: this one's whole pictures,
         others' packets."""
         self._position = 0
-        """Bytes before the last packet that is shown."""
+        """Byte up to which the file was shown."""
         self._waiting = self._peeked()
         self._order = DecodeOrder(self._container, self._waiting)
         refused = self._refused()
@@ -261,7 +261,8 @@ class Pictures:
                         continue
                     errors = 0
                     if not packet.is_discard:
-                        self._position = max(self._position, packet.pos or 0)
+                        end = (packet.pos or 0) + packet.size
+                        self._position = max(self._position, end)
                     if packet.stream_index == self._stream.index:
                         yield packet
                     elif packet.pts is not None:

@@ -149,6 +149,7 @@ KINDS = (
     Kind("JPEG 2000 in MOV", "mov", "jpeg2000"),
     Kind("PNG in MOV", "mov", "png", "rgb24"),
     Kind("QuickTime Animation in MOV", "mov", "qtrle", "rgb24"),
+    Kind("QuickTime Animation in MOV", "mov", "qtrle", "gray"),  # by a palette, white first
     Kind("FFV1 in MKV, 8 to 16 bits", "mkv", "ffv1"),
     Kind("FFV1 in MKV, 8 to 16 bits", "mkv", "ffv1", "yuv444p16le"),
     Kind("FFV1 in MKV, RGB", "mkv", "ffv1", "bgr0"),

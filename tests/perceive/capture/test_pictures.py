@@ -468,3 +468,22 @@ def test_an_avi_that_skips_pictures_is_whole(tmp_path: Path) -> None:
     source = VideoFile(path)
     np.testing.assert_allclose([f.time for f in source], np.arange(8) / 25, atol=1e-6)
     assert source.flags == set()
+
+
+def test_a_palette_is_looked_up_and_its_transparent_entries_are_black(tmp_path: Path) -> None:
+    indices = np.searchsorted(sorted(LEVELS), quarters())
+    image = Image.fromarray(indices.astype(np.uint8)).convert("P")
+    image.putpalette([level for level in sorted(LEVELS) for _ in range(3)])
+    content = io.BytesIO()
+    image.save(content, "PNG", transparency=bytes((255, 255, 255, 0)))
+    path = tmp_path / "a.mov"
+    with av.open(str(path), "w") as out:
+        stream: Any = out.add_stream("png", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "rgb24"
+        for number in range(3):
+            packet = av.Packet(content.getvalue())
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            packet.pts = packet.dts = number
+            packet.is_keyframe = True
+            out.mux(packet)
+    assert seen(first(path)) == (A, B, C, 0)
