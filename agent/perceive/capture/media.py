@@ -57,10 +57,12 @@ _NEVER_SEARCHED = ("mov", "wav", "w64", "aiff", "au", "caf")
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"[playlist]", b"v=0", b"[Reference]")
 
 
-def open_media(path: Path, what: str, convert: str) -> tuple[Any, MediaBytes]:
+def open_media(
+    path: Path, what: str, convert: str, *, edits: bool = True
+) -> tuple[Any, MediaBytes]:
     """An `av.container.InputContainer` of a regular file, and what it reads from, to be closed
-    after it. `what` a file should be ("video") and `convert` ("H.264 in MKV") are for the messages.
-    Raises `CaptureError`."""
+    after it. `what` a file should be ("video") and `convert` ("H.264 in MKV") are for the messages;
+    `edits`: whether an MP4's edit lists hold. Raises `CaptureError`."""
     try:
         import av
     except ImportError:
@@ -75,7 +77,7 @@ def open_media(path: Path, what: str, convert: str) -> tuple[Any, MediaBytes]:
         file.close()
         raise CaptureError(single_image(printable(path), what))
     try:
-        container = _open_or_as_jpegs(file)
+        container = _open_or_as_jpegs(file, edits)
     except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
         why = _why_not(path, file, what, convert, error)
         file.close()
@@ -90,12 +92,12 @@ def open_media(path: Path, what: str, convert: str) -> tuple[Any, MediaBytes]:
     return container, file
 
 
-def _open_or_as_jpegs(file: MediaBytes) -> Any:
+def _open_or_as_jpegs(file: MediaBytes, edits: bool) -> Any:
     """FFmpeg takes JPEGs with a header (JFIF, EXIF), one after the other, for one picture."""
     from av.error import FFmpegError
 
     try:
-        return open_bytes(file)
+        return open_bytes(file, edits=edits)
     except FFmpegError:
         if not file.head.startswith(_JPEG):
             raise
@@ -103,7 +105,7 @@ def _open_or_as_jpegs(file: MediaBytes) -> Any:
     return open_bytes(file, "mjpeg")
 
 
-def open_bytes(file: Any, form: str | None = None) -> Any:
+def open_bytes(file: Any, form: str | None = None, *, edits: bool = True) -> Any:
     """An `av.container.InputContainer` of an open file, which can reach nothing else. `form`: its
     demuxer, where FFmpeg would not find it. Raises PyAV's errors, `OSError` and `ValueError`."""
     import av
@@ -116,8 +118,11 @@ def open_bytes(file: Any, form: str | None = None) -> Any:
         **old,
         buffer_size=_BUFFER,
         io_open=_refuse,
-        container_options={"protocol_whitelist": "", "format_whitelist": _FORMATS},
-    )
+        container_options={
+            "protocol_whitelist": "", "format_whitelist": _FORMATS,
+            "ignore_editlist": str(int(not edits)),
+        },
+    )  # fmt: skip
 
 
 def packets(container: Any, *streams: Any) -> Iterator[Any]:

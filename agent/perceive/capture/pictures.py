@@ -67,13 +67,14 @@ class Pictures:
     counted.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Raises `CaptureError` where there is no video that can be decoded."""
+    def __init__(self, path: Path, *, edits: bool = True) -> None:
+        """`edits`: whether an MP4's edit lists hold. Raises `CaptureError` where there is no video
+        that can be decoded."""
         self.path = path
         self.damaged = 0
         """Pictures left out so far."""
         self._shown = self._pictures()
-        self._container, self._file = open_media(path, "video", "H.264 in MKV")
+        self._container, self._file = open_media(path, "video", "H.264 in MKV", edits=edits)
         try:
             self._stream = best_video(self._container, path)
         except CaptureError:
@@ -110,7 +111,8 @@ class Pictures:
         self.fps = self._rate()
         """Pictures per second: as stated, where that agrees with the first timestamps."""
         self._early: list[int] = []
-        self._begun = self._keyed = False
+        self._begun = self._keyed = self.edited_away = False
+        """`edited_away`: whether an edit list cut pictures off."""
 
     def __iter__(self) -> Iterator[Shown]:
         return self
@@ -210,6 +212,7 @@ class Pictures:
                 continue
             if not self._begun and packet.pts is not None and not packet.is_discard:
                 self._early.append(packet.pts)
+            self.edited_away |= packet.is_discard
             self._order.read(packet)
             try:
                 frames = packet.decode()

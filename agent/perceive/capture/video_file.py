@@ -30,10 +30,15 @@ class VideoFile(BaseSource):
         self, path: Path, pace: Literal["realtime", "fast"] = "fast", loop: bool = False
     ) -> None:
         """Open it and decode the first frame. Raises `CaptureError` when there is none."""
-        self._pictures = Pictures(path)
+        self._pictures, self._edits = Pictures(path), True
         try:
             self._waiting = next(self._pictures, None)
             """Look-ahead picture, so that the last one is recognised."""
+            if self._waiting is None and self._pictures.edited_away:
+                # some writers state an edit of no length; nobody means to show nothing
+                self._pictures.close()
+                self._pictures, self._edits = Pictures(path, edits=False), False
+                self._waiting = next(self._pictures, None)
             if self._waiting is None:
                 raise CaptureError(self._pictures.why_empty())
         except BaseException:
@@ -92,7 +97,7 @@ class VideoFile(BaseSource):
 
     def _again(self) -> None:
         self._pictures.close()
-        self._pictures = Pictures(self._path)
+        self._pictures = Pictures(self._path, edits=self._edits)
         self._damaged = 0
         self._times.restart()
         self._waiting = next(self._pictures, None)

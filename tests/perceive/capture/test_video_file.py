@@ -274,3 +274,18 @@ def test_frames_are_given_back_at_once(tmp_path: Path) -> None:
         assert resident() - before < 15  # megabytes; all pictures are 41
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(("length", "start"), [(0, 0), (1200, 9_000_000)])
+def test_an_edit_list_that_leaves_nothing_is_ignored(
+    tmp_path: Path, length: int, start: int
+) -> None:
+    content = bytearray(film(tmp_path / "whole.mp4", "mp4v").read_bytes())
+    at = content.index(b"elst") + 12  # after version and count
+    content[at : at + 8] = length.to_bytes(4) + start.to_bytes(4)
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(content)
+    source = VideoFile(path, loop=True)
+    times = [next(source).time for _ in range(70)]  # twice and more
+    np.testing.assert_allclose(np.diff(times), 1 / 30, atol=0.001)
+    assert source.flags == set()
