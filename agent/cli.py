@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from agent import __version__
-from agent.base.config import AgentConfig, as_toml, load
+from agent.base.config import AgentConfig
 from agent.base.errors import AgentError, ConfigError, StoreError
 from agent.base.names import one_line
+from agent.base.settings_file import as_toml, load
 from agent.base.surroundings import check_folder, drop_output, said, set_up_streams
 from agent.desk import arguments
 from agent.desk.aim import arguments as aim_arguments

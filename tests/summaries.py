@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agent.base.clock import FILE_CLOCK
-from agent.base.config import parse
 from agent.base.report import Birth, Meta, PerceiveCage, Summary, UplinkCage
+from agent.base.settings_file import parse
 from agent.privacy.noise import discrete_laplace
 from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.release import PendingRelease, ReleaseContext, release

@@ -22,11 +22,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from agent.base.config import AgentConfig, load
+from agent.base.config import AgentConfig
 from agent.base.errors import ConfigError
 from agent.base.quotas import Quotas, quotas
 from agent.base.schemas import registry as schemas
 from agent.base.schemas.capacity import Capacity, OpenSchemaError, capacity, per_day
+from agent.base.settings_file import load
 from agent.privacy.policy.rules import resolve
 
 SUMMARY_MOST = {False: 64, True: 96}

@@ -1,24 +1,19 @@
-"""The typed configuration: TOML to a frozen model; unknown keys and wrong types are refused."""
+"""The typed configuration, a frozen model; unknown keys and wrong types are refused."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
 
-from agent.base.errors import ConfigError
-from agent.base.explain import explain
-from agent.base.settings_file import read_toml
 from agent.base.values import FilePath, Host, Hours, Share, TopicLevel, WebAddress, whole_path
 from agent.base.vocabulary import Place, PolicyName, Region, WindowLength
 
@@ -364,58 +359,3 @@ def remote_fields() -> dict[str, FieldInfo]:
         if REMOTE in info.metadata
     }
     return dict(sorted(marked.items()))
-
-
-_MOST_PROBLEMS = 20
-"""That one message names."""
-
-
-def parse(data: dict[str, Any], origin: str) -> AgentConfig:
-    """Validate a nested mapping; `origin` names it in errors.
-
-    Raises `ConfigError` naming the offending keys.
-    """
-    try:
-        return AgentConfig.model_validate(data)
-    except ValidationError as error:
-        sections = {
-            name: set(type(each).model_fields)
-            for name, each in AgentConfig()
-            if isinstance(each, Section)
-        }
-        others = AgentConfig.model_fields.keys() - sections
-        found = error.errors()
-        problems = "; ".join(explain(each, sections, others) for each in found[:_MOST_PROBLEMS])
-        if len(found) > _MOST_PROBLEMS:
-            problems += f"; and {len(found) - _MOST_PROBLEMS} more"
-        raise ConfigError(
-            f"{origin} cannot be used: {problems}. "
-            "Correct it; `fleeting config show` prints every key with its default."
-        ) from None
-
-
-def load(path: Path) -> AgentConfig:
-    """Read a TOML file. Raises `ConfigError`."""
-    return parse(read_toml(path), str(path))
-
-
-def as_toml(config: AgentConfig) -> str:
-    """Every key with its value as TOML, its description as a comment; unset keys commented out."""
-    return _lines(config, "") + "".join(
-        f"\n[{name}]\n{_lines(section, '')}"
-        for name, section in config
-        if isinstance(section, Section)
-    )
-
-
-def _lines(section: Section, out: str) -> str:
-    for name, info in type(section).model_fields.items():
-        value = getattr(section, name)
-        if isinstance(value, Section):
-            continue
-        if info.description:
-            out += "".join(f"# {line.strip()}\n" for line in info.description.splitlines())
-        # TOML's basic strings are JSON's; the other values are numbers and booleans.
-        text = json.dumps(str(value) if isinstance(value, Path) else value)
-        out += f"# {name} =\n" if value is None else f"{name} = {text}\n"
-    return out

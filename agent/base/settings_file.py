@@ -1,9 +1,10 @@
-"""A TOML file as editors leave it, read or refused in words. A byte-order mark is skipped; other
-encodings are named."""
+"""The settings file: TOML as editors leave it, read to the typed configuration or refused in words,
+and written. A byte-order mark is skipped; other encodings are named."""
 
 from __future__ import annotations
 
 import codecs
+import json
 import os
 import re
 import select
@@ -12,9 +13,15 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from agent.base.config import AgentConfig, Section
 from agent.base.errors import ConfigError
+from agent.base.explain import explain
 
 _MAX_BYTES = 1_000_000
+_MOST_PROBLEMS = 20
+"""That one message names."""
 _PATIENCE = 15.0
 """Seconds in which a pipe must have said everything."""
 _ADVICE = (
@@ -34,6 +41,57 @@ _ADVICE = (
 )
 """By the beginning of what `tomllib` says."""
 _PLACE = re.compile(r"^(.*?) \((?:at line (\d+), column (\d+)|at end of document)\)$", re.DOTALL)
+
+
+def load(path: Path) -> AgentConfig:
+    """Read a TOML file. Raises `ConfigError`."""
+    return parse(read_toml(path), str(path))
+
+
+def parse(data: dict[str, Any], origin: str) -> AgentConfig:
+    """Validate a nested mapping; `origin` names it in errors.
+
+    Raises `ConfigError` naming the offending keys.
+    """
+    try:
+        return AgentConfig.model_validate(data)
+    except ValidationError as error:
+        sections = {
+            name: set(type(each).model_fields)
+            for name, each in AgentConfig()
+            if isinstance(each, Section)
+        }
+        others = AgentConfig.model_fields.keys() - sections
+        found = error.errors()
+        problems = "; ".join(explain(each, sections, others) for each in found[:_MOST_PROBLEMS])
+        if len(found) > _MOST_PROBLEMS:
+            problems += f"; and {len(found) - _MOST_PROBLEMS} more"
+        raise ConfigError(
+            f"{origin} cannot be used: {problems}. "
+            "Correct it; `fleeting config show` prints every key with its default."
+        ) from None
+
+
+def as_toml(config: AgentConfig) -> str:
+    """Every key with its value as TOML, its description as a comment; unset keys commented out."""
+    return _lines(config, "") + "".join(
+        f"\n[{name}]\n{_lines(section, '')}"
+        for name, section in config
+        if isinstance(section, Section)
+    )
+
+
+def _lines(section: Section, out: str) -> str:
+    for name, info in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            continue
+        if info.description:
+            out += "".join(f"# {line.strip()}\n" for line in info.description.splitlines())
+        # TOML's basic strings are JSON's; the other values are numbers and booleans.
+        text = json.dumps(str(value) if isinstance(value, Path) else value)
+        out += f"# {name} =\n" if value is None else f"{name} = {text}\n"
+    return out
 
 
 def read_toml(path: Path) -> dict[str, Any]:

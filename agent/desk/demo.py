@@ -17,10 +17,11 @@ from pathlib import Path
 from rich.console import Console
 
 from agent.base.assets import CLIP
-from agent.base.config import AgentConfig, as_toml, parse
+from agent.base.config import AgentConfig
 from agent.base.errors import PublishError
 from agent.base.names import as_utf8, one_line
 from agent.base.report import Summary
+from agent.base.settings_file import as_toml, parse
 from agent.base.types import Perceived, Tone, Words
 from agent.desk.loopback.broker import Broker
 from agent.desk.loopback.subscriber import Subscriber

@@ -9,9 +9,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.names import one_line
 from agent.base.report import Summary, to_json
+from agent.base.settings_file import parse
 from agent.base.types import Perceived
 from agent.desk.coding.files import format_of, write_events
 from agent.desk.coding.spotted import of_spotter

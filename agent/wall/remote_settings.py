@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, create_model
 
-from agent.base.config import AgentConfig, parse, remote_fields
+from agent.base.config import AgentConfig, remote_fields
 from agent.base.errors import StoreError
 from agent.base.files import read_regular_file, write_atomically
 from agent.base.report import ClosedModel, to_json
 from agent.base.report.device import Rejected, Version
+from agent.base.settings_file import parse
 
 MAX_BYTES = 4096
 """A longer file is refused."""

@@ -7,10 +7,11 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from agent.base.config import AgentConfig, as_toml, load, parse, remote_fields
+from agent.base.config import AgentConfig, remote_fields
 from agent.base.errors import ConfigError
 from agent.base.report import HeardSettings, RemoteSettings
 from agent.base.report.device import RemotePath
+from agent.base.settings_file import as_toml, load, parse
 
 
 def test_the_defaults_stand_alone_and_are_frozen() -> None:

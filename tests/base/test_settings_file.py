@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.base import settings_file
-from agent.base.config import load
 from agent.base.errors import ConfigError
+from agent.base.settings_file import load
 
 
 def put(folder: Path, data: bytes) -> Path:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.config import AgentConfig, Section, parse
+from agent.base.config import AgentConfig, Section
 from agent.base.errors import ConfigError
+from agent.base.settings_file import parse
 
 
 def mqtt_host(text: str) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import jsonschema
 
-from agent.base.config import AgentConfig, DeviceConfig, parse
+from agent.base.config import AgentConfig, DeviceConfig
 from agent.base.report import Summary
 from agent.base.schemas.registry import load
+from agent.base.settings_file import parse
 from agent.cli import build_parser
 from agent.privacy.policy.profile import parse_profile
 from agent.privacy.policy.rules import resolve

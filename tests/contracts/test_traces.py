@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from agent.base.assets import CLIP
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.schemas import registry
+from agent.base.settings_file import parse
 from agent.desk.audit._expected import FILES, may_appear
 from agent.desk.demo import configuration
 from agent.privacy.policy.research import keeps_traces
@@ -63,7 +64,7 @@ _LOOK = """
 folder = Path({folder!r})
 from agent.uplink.process import _enter_sandbox
 from agent.base.assets import CLIP
-from agent.base.config import load
+from agent.base.settings_file import load
 found = _enter_sandbox(load(Path({config!r})), [])
 emit(
     layers=found.layers,

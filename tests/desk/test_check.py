@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 from agent.base.clock import ClockReading
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
+from agent.base.settings_file import parse
 from agent.desk import check, check_broker, check_camera
 from agent.desk.check import PARTS, PartStatus, main, run_check
 from agent.host import heartbeat

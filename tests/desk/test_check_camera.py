@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from agent.base.assets import CLIP
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
+from agent.base.settings_file import parse
 from agent.base.types import Frame
 from agent.base.vocabulary import Flag
 from agent.desk import check_camera

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.errors import ConfigError
+from agent.base.settings_file import parse
 from agent.desk.check_traces import traces
 from agent.perceive.traces.recorder import PUBLIC
 from agent.perceive.traces.sealed import fingerprint, raw

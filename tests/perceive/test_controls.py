@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.base.clock import ClockReading
-from agent.base.config import parse
+from agent.base.settings_file import parse
 from agent.perceive import controls
 from agent.perceive.controls import RuntimeControls
 

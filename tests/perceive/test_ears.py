@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.errors import ConfigError
+from agent.base.settings_file import parse
 from agent.perceive.ears import open_ears
 
 _DEAF = """
 import sys
 from pathlib import Path
-from agent.base.config import parse
+from agent.base.settings_file import parse
 from agent.perceive.process import Perceiver
 
 folder = Path(sys.argv[1])

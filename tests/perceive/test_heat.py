@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from agent.base.assets import CLIP
-from agent.base.config import AgentConfig, HeatConfig, parse
+from agent.base.config import AgentConfig, HeatConfig
 from agent.base.report import Event, Summary, Vitals, summary_form
+from agent.base.settings_file import parse
 from agent.base.types import Frame
 from agent.host.board import Latest, Reading, Watch
 from agent.perceive import controls
@@ -301,7 +302,7 @@ def test_flags_of_frames_that_are_left_out_are_kept(tmp_path: Path) -> None:
 SCRIPT = """
 import sys, threading
 from pathlib import Path
-from agent.base.config import load
+from agent.base.settings_file import load
 from agent.host.board import Board, Watch
 from agent.perceive.process import perceive
 

@@ -13,10 +13,11 @@ import pytest
 
 from agent.base.assets import CLIP
 from agent.base.clock import FILE_CLOCK
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.errors import CaptureError, ConfigError, StoreError
 from agent.base.report import Birth, Event, EventCode, Summary, Vitals, summary_form
 from agent.base.report.base import Message
+from agent.base.settings_file import parse
 from agent.base.types import Frame, Perceived
 from agent.perceive import controls, process, summary_store
 from agent.perceive.capture import resilient

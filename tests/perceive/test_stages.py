@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from agent.base.clock import FILE_CLOCK
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
+from agent.base.settings_file import parse
 from agent.base.types import Sound
 from agent.perceive import stages
 from agent.perceive.ears import Ears

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.report import Summary
+from agent.base.settings_file import parse
 from agent.base.types import (
     EXPRESSIONS,
     NOT_ANALYSED,

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from agent.base.clock import FILE_CLOCK
-from agent.base.config import AgentConfig, StoreConfig, parse
+from agent.base.config import AgentConfig, StoreConfig
 from agent.base.report import Summary, to_json
+from agent.base.settings_file import parse
 from agent.base.types import Visit
 from agent.base.vocabulary import AnyCell
 from agent.privacy.noise import discrete_laplace

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from agent.base.config import parse
 from agent.base.report import Summary
+from agent.base.settings_file import parse
 from agent.base.types import Perceived
 from agent.privacy.policy.rules import resolve
 from agent.privacy.releaser import Releaser

@@ -16,9 +16,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from agent.base.clock import FILE_CLOCK, ClockReading
-from agent.base.config import AgentConfig, MicroConfig, parse
+from agent.base.config import AgentConfig, MicroConfig
 from agent.base.report import TENTHS, Summary, quantize, to_json
 from agent.base.schemas import registry as schemas
+from agent.base.settings_file import parse
 from agent.base.types import NOT_ANALYSED, Perceived, Visit
 from agent.base.vocabulary import Flag
 from agent.privacy import releaser as releaser_module

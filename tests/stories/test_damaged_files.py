@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.base import config as configuration
 from agent.base.clock import FILE_CLOCK
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.errors import AgentError
+from agent.base.settings_file import load, parse
 from agent.host import heartbeat, launch
 from agent.inference.manifest import load_manifest
 from agent.perceive.controls import RuntimeControls
@@ -104,7 +104,7 @@ def _fleet(folder: Path) -> None:
 
 
 def _site(folder: Path) -> None:
-    resolve(configuration.load(folder / "fleeting.toml"), live=False)
+    resolve(load(folder / "fleeting.toml"), live=False)
 
 
 def _identity(folder: Path) -> None:

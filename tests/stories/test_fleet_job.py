@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from agent.base.config import as_toml, parse
 from agent.base.report import Job, JobExecution, from_json, to_json
+from agent.base.settings_file import as_toml, parse
 from tests.uplink.conftest import DEVICE, Listener, agent_config, eventually
 from tools.common.agent_process import AgentProcess
 from tools.common.mosquitto import Mosquitto, installed

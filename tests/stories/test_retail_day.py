@@ -9,9 +9,10 @@ from pathlib import Path
 
 import jsonschema
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.report import Summary, to_json
 from agent.base.schemas import registry as schemas
+from agent.base.settings_file import parse
 from agent.base.types import Perceived
 from agent.desk.loopback.broker import Broker
 from agent.privacy.policy.rules import resolve

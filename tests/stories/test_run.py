@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from agent.base.assets import CLIP
-from agent.base.config import AgentConfig, as_toml, parse
+from agent.base.config import AgentConfig
+from agent.base.settings_file import as_toml, parse
 from agent.desk.loopback.broker import Broker
 from agent.wall.outbox import Outbox
 from tests.uplink.conftest import DEVICE, Listener, eventually

@@ -17,8 +17,9 @@ import pytest
 
 from agent import __version__
 from agent.base.assets import CLIP
-from agent.base.config import AgentConfig, as_toml, parse
+from agent.base.config import AgentConfig
 from agent.base.report import Vitals
+from agent.base.settings_file import as_toml, parse
 from agent.desk import check
 from agent.host import health, heartbeat, launch, sd_notify
 from agent.host.health import Limits

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from agent.base.config import parse
 from agent.base.quotas import RESTARTS, windows
 from agent.base.schemas import registry as schemas
+from agent.base.settings_file import parse
 from agent.uplink.warden.warden import Warden
 from tools import capacity
 

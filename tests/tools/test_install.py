@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.config import load
+from agent.base.settings_file import load
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = "tools/install.sh"

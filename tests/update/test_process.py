@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.config import AgentConfig, as_toml, parse
+from agent.base.config import AgentConfig
 from agent.base.errors import ConfigError, StoreError
+from agent.base.settings_file import as_toml, parse
 from agent.host.sandbox import landlock
 from agent.update.errors import UpdateError
 from agent.update.media import newest

@@ -17,8 +17,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.report import to_json
+from agent.base.settings_file import parse
 from agent.desk.loopback.broker import Broker
 from agent.privacy.policy.rules import resolve
 from agent.uplink.process import Uplink, run_uplink

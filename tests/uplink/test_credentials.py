@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from agent.base.addresses import is_private
-from agent.base.config import MqttConfig, as_toml, parse
+from agent.base.config import MqttConfig
 from agent.base.errors import ConfigError
+from agent.base.settings_file import as_toml, parse
 from agent.uplink.client import load_credentials
 from agent.uplink.credentials import odd_ends
 

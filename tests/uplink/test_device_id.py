@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.config import parse
 from agent.base.errors import ConfigError, PublishError
+from agent.base.settings_file import parse
 from agent.desk.check import run_check
 from agent.uplink.broken import CutError, TakenOverError
 from agent.uplink.device_id import Takeovers, refuse_default, suggested

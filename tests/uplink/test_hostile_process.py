@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.config import AgentConfig, as_toml
+from agent.base.config import AgentConfig
+from agent.base.settings_file import as_toml
 from agent.wall.outbox import Outbox
 from tests.summaries import summary
 from tests.uplink.conftest import Listen, Listener, agent_config, eventually

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.report import Response
+from agent.base.settings_file import parse
 from agent.uplink.inbound import EventCounter, Handled, Inbound, TokenBucket
 from agent.uplink.settings import RemoteControl
 from agent.uplink.topics import HOME_ASSISTANT, Topics

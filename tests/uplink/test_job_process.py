@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.config import AgentConfig, as_toml, parse
+from agent.base.config import AgentConfig
 from agent.base.report import Event, Job, JobExecution, from_json, to_json
 from agent.base.schemas import registry as schemas
+from agent.base.settings_file import as_toml, parse
 from tests.uplink.conftest import DEVICE, Listen, Listener, agent_config, eventually
 from tools.common.agent_process import AgentProcess
 from tools.common.mosquitto import Mosquitto

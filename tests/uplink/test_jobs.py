@@ -12,10 +12,11 @@ from typing import Any, cast
 import pytest
 
 from agent import __version__
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.files import write_atomically
 from agent.base.quotas import JOBS_RESERVED
 from agent.base.report import Installed, Job, JobExecution, from_json, to_json
+from agent.base.settings_file import parse
 from agent.uplink import jobs as module
 from agent.uplink.inbound import EventCounter
 from agent.uplink.jobs import Jobs

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from agent.base.config import AgentConfig, parse, remote_fields
+from agent.base.config import AgentConfig, remote_fields
 from agent.base.errors import ConfigError, StoreError
 from agent.base.report import EventCode, HeardReported, Rejected, Reported, to_json
+from agent.base.settings_file import parse
 from agent.privacy.policy.rules import resolve
 from agent.privacy.policy.signing import make_key, sign_profile
 from agent.privacy.policy.site import STRICTER as RULES

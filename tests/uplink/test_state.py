@@ -9,8 +9,8 @@ from typing import Any
 import jinja2
 import pytest
 
-from agent.base.config import parse
 from agent.base.report import ExpressionCounts, Job, VisitTones, to_json
+from agent.base.settings_file import parse
 from agent.uplink.state import announcement
 from agent.uplink.topics import Topics
 from tests.summaries import LISTENING, meta, summary

@@ -7,9 +7,9 @@ import json
 import jsonschema
 import pytest
 
-from agent.base.config import parse
 from agent.base.report import to_json
 from agent.base.schemas import registry as schemas
+from agent.base.settings_file import parse
 from agent.uplink.settings import RemoteControl
 from agent.uplink.topics import HEARD_KINDS, MESSAGE_KINDS, message_kind
 from tests.summaries import LISTENING, POLICY, summary

@@ -17,9 +17,10 @@ import pytest
 from numpy.typing import NDArray
 
 from agent.base.assets import CLIP
-from agent.base.config import AgentConfig, Polygon, parse
+from agent.base.config import AgentConfig, Polygon
 from agent.base.errors import ModelError
 from agent.base.report import HeardSummary
+from agent.base.settings_file import parse
 from agent.base.types import EXPRESSIONS, Frame, Infer
 from agent.cli import main
 from agent.inference.manifest import Manifest, models_folder

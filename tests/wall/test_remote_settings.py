@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.config import parse
 from agent.base.errors import ConfigError, StoreError
+from agent.base.settings_file import parse
 from agent.wall.remote_settings import Patch, Settings, apply, read, write
 from tests.fakes import full_disk
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.base.assets import CLIP
-from agent.base.config import parse
+from agent.base.settings_file import parse
 from agent.host.supervise import child_environment
 from tools.common.errors import ToolError
 from tools.common.processes import own_memory

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.base.config import StoreConfig, WordsConfig, as_toml
+from agent.base.config import StoreConfig, WordsConfig
 from agent.base.errors import StoreError
 from agent.base.names import as_utf8
+from agent.base.settings_file import as_toml
 from agent.desk.audit import _kernels
 from agent.desk.audit._artifacts import Evidence
 from agent.desk.audit._canary import make

@@ -13,9 +13,10 @@ from types import TracebackType
 from typing import Any
 
 import agent
-from agent.base.config import AgentConfig, as_toml
+from agent.base.config import AgentConfig
 from agent.base.errors import StoreError
 from agent.base.files import sync_folder, write_atomically
+from agent.base.settings_file import as_toml
 from agent.desk.films.find import Film
 from agent.desk.films.subtitles import beside
 

@@ -13,10 +13,11 @@ from typing import Any
 from rich.markup import escape
 from rich.progress import Progress, TaskID
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.errors import ConfigError, StoreError
 from agent.base.files import write_atomically
 from agent.base.names import one_line
+from agent.base.settings_file import parse
 from agent.desk.films import index, tables
 from agent.desk.films.crew import Crew, Outcome
 from agent.desk.films.find import Film, Found, find

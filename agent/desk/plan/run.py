@@ -9,8 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
-from agent.base.config import AgentConfig, load, parse
+from agent.base.config import AgentConfig
 from agent.base.errors import ConfigError
+from agent.base.settings_file import load, parse
 from agent.base.vocabulary import PolicyName
 from agent.desk.plan.arguments import QUESTION
 from agent.desk.plan.power import Plan, Question, lengths, plan

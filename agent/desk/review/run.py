@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.base.config import AgentConfig, load
+from agent.base.config import AgentConfig
 from agent.base.names import one_line
+from agent.base.settings_file import load
 from agent.desk.review.arguments import ACTIONS
 from agent.desk.review.errors import ReviewError
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from agent.base.config import MicroConfig, parse
+from agent.base.config import MicroConfig
 from agent.base.names import one_line
+from agent.base.settings_file import parse
 from agent.base.types import MicroExpression, MicroStatus
 from agent.desk.coding.event import Event
 from agent.desk.coding.files import format_of, write_events

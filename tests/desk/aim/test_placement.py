@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
+from agent.base.settings_file import parse
 from agent.base.types import Face, Landmarks, MicroStatus, Perceived, Pose
 from agent.desk.aim.placement import FIT, SPAN, Judge, Part, Placement
 from agent.vision.exposure import Exposure, State

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
+from agent.base.settings_file import parse
 from agent.base.types import TONES, Frame, MicroExpression, Tone
 from agent.desk.films.analyse import Analysis
 from agent.desk.films.collect import Collector

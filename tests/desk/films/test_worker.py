@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from agent.base.assets import CLIP
-from agent.base.config import parse
 from agent.base.report import HeardSummary
+from agent.base.settings_file import parse
 from agent.cli import main
 from agent.desk.films.columns import WINDOWS
 from agent.desk.films.find import find

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.errors import AgentError
 from agent.base.schemas import registry as schemas
 from agent.base.schemas.capacity import capacity
+from agent.base.settings_file import parse
 from agent.desk.notice._document import Document
 from agent.desk.notice._fields import MEANINGS, fields, meaning
 from agent.desk.notice._page import document, example, published

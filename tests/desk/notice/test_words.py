@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from agent.base.config import parse
+from agent.base.settings_file import parse
 from agent.base.vocabulary import WindowLength
 from agent.desk.notice._sign import SignText, draw_sign, sign_text
 from agent.desk.notice._words import WORDS, Words

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from agent.base.config import parse
 from agent.base.report import to_json
+from agent.base.settings_file import parse
 from agent.desk.read.noise import Told, deviation, scales
 from agent.privacy.noise import discrete_laplace
 from agent.privacy.policy.rules import Policy, resolve

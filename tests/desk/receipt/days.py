@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.report import Receipt, Summary, to_json
+from agent.base.settings_file import parse
 from agent.uplink.receipt.book import ReceiptBook
 from agent.wall.outbox import Outbox
 from tests.summaries import summary

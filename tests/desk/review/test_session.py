@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.errors import ConfigError
+from agent.base.settings_file import parse
 from agent.desk.review.errors import ReviewError
 from agent.desk.review.session import begin, end, folder_of
 from agent.perceive.traces.session import name_of, read_open

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from agent.base.assets import CLIP
-from agent.base.config import load
 from agent.base.errors import ConfigError
+from agent.base.settings_file import load
 from agent.base.types import Perceived
 from agent.base.vocabulary import PolicyName
 from agent.cli import main

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.base.config import parse
 from agent.base.errors import ConfigError
+from agent.base.settings_file import parse
 from agent.base.types import ACTION_UNITS
 from agent.desk.review.unseal import unseal
 from agent.perceive.traces import recorder as module

@@ -8,8 +8,9 @@ from typing import Any, get_args
 
 import pytest
 
-from agent.base.config import AgentConfig, parse, remote_fields
+from agent.base.config import AgentConfig, remote_fields
 from agent.base.errors import ConfigError
+from agent.base.settings_file import parse
 from agent.base.vocabulary import Cell, HeardCell, Place, PolicyName, Region
 from agent.privacy.policy import profile
 from agent.privacy.policy.hearing import DEFAULT_ON, HEARING, VOICE, WORDS

@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.errors import ConfigError
+from agent.base.settings_file import parse
 from agent.privacy.policy import trusted_file as trusted
 from agent.privacy.policy.profile import SiteProfile, parse_profile
 from agent.privacy.policy.rules import Policy, resolve

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from agent.base.config import AgentConfig, parse, remote_fields
+from agent.base.config import AgentConfig, remote_fields
 from agent.base.errors import ConfigError
+from agent.base.settings_file import parse
 from agent.base.vocabulary import PolicyName
 from agent.privacy.policy.research import keeps_traces, refuse_unless_admitted
 from agent.privacy.policy.rules import PROFILES, resolve

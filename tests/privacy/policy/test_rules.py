@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.errors import ConfigError
+from agent.base.settings_file import parse
 from agent.base.vocabulary import PolicyName
 from agent.privacy.policy.hearing import DEFAULT_ON, HEARING
 from agent.privacy.policy.rules import INFERS_EMOTION, PROFILES, resolve

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.config import load, parse
 from agent.base.errors import AgentError, ConfigError
+from agent.base.settings_file import load, parse
 from agent.cli import main
 from agent.privacy.policy.rules import resolve
 from agent.uplink import reason_codes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from agent.base.clock import FILE_CLOCK, ClockReading
-from agent.base.config import parse
 from agent.base.report import ClosedModel, Event, EventCode, Health, Summary, to_json
+from agent.base.settings_file import parse
 from agent.privacy.noise import discrete_laplace
 from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.release import PendingRelease, ReleaseContext, release

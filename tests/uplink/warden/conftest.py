@@ -14,9 +14,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.base.clock import FILE_CLOCK
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.device_time import DeviceTime
 from agent.base.report import Event, Summary, TimedWindow, UntimedWindow, to_json
+from agent.base.settings_file import parse
 from agent.privacy.policy.rules import resolve
 from agent.privacy.release import PendingRelease, ReleaseContext, release
 from agent.privacy.window import ExactCounts, Window

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.errors import StoreError
 from agent.base.quotas import DAY, EVENTS_RESERVED, RESTARTS
 from agent.base.report import Event, HeardSummary, Privacy, Receipt, Statement, to_json
+from agent.base.settings_file import parse
 from agent.privacy.policy.rules import resolve
 from agent.uplink.warden.state import is_exposed, state_path
 from agent.wall.outbox import Row

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from agent.base.config import AgentConfig, load
+from agent.base.config import AgentConfig
+from agent.base.settings_file import load
 from tools.bench.micro_images.cases import Case
 from tools.bench.micro_images.run import Seen, in_memory, pictures, replayed
 from tools.bench.micro_images.tracking_gain import Kept, kept

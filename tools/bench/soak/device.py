@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.base.config import as_toml, parse
+from agent.base.settings_file import as_toml, parse
 from tools.common.agent_process import AgentProcess
 from tools.common.errors import ToolError
 from tools.common.processes import Held, below, held, state

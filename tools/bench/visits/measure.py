@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
+from agent.base.settings_file import parse
 from agent.base.types import Frame, Grey, MicroExpression, Visit
 from agent.privacy.visits import VisitBook
 from agent.vision.pipeline import Pipeline

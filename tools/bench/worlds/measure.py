@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
+from agent.base.settings_file import parse
 from agent.base.vocabulary import PolicyName
 from agent.privacy.policy.rules import PROFILES, Policy, resolve
 from tools.bench.worlds.attack import Auc, auc, bound, features, likelihood, linear

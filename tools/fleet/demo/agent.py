@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent import __version__
 from agent.base.assets import CLIP
-from agent.base.config import as_toml, parse
+from agent.base.settings_file import as_toml, parse
 from tools.common.clock import with_trusted_clock
 from tools.common.errors import ToolError
 from tools.common.files import ROOT

@@ -13,7 +13,7 @@ import random
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.report import (
     COUNT,
     SECONDS,
@@ -41,6 +41,7 @@ from agent.base.report import (
 )
 from agent.base.report.device import Layer
 from agent.base.schemas.registry import joint_hash
+from agent.base.settings_file import parse
 from agent.base.vocabulary import Trust, WindowLength
 from agent.privacy.policy.rules import Policy, resolve
 from tools.common.errors import ToolError

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.base.clock import WallClock
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.device_time import DeviceTime
 from agent.base.errors import AgentError
+from agent.base.settings_file import parse
 from agent.base.types import Perceived
 from agent.perceive.slots import SlotQuota
 from agent.privacy.policy.quiet_hours import QuietHours

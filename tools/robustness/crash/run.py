@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.base.assets import CLIP
-from agent.base.config import AgentConfig, as_toml, parse
+from agent.base.config import AgentConfig
+from agent.base.settings_file import as_toml, parse
 from tools.common.agent_process import AgentProcess
 from tools.common.errors import ToolError
 from tools.common.files import save_json

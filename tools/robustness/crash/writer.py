@@ -16,8 +16,9 @@ import sys
 from pathlib import Path
 
 from agent.base.clock import FILE_CLOCK
-from agent.base.config import StoreConfig, parse
+from agent.base.config import StoreConfig
 from agent.base.report import Summary
+from agent.base.settings_file import parse
 from agent.privacy.noise import discrete_laplace
 from agent.privacy.policy.rules import resolve
 from agent.privacy.release import PendingRelease, ReleaseContext, release

@@ -20,8 +20,9 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.base.config import AgentConfig, StoreConfig, as_toml, parse
+from agent.base.config import AgentConfig, StoreConfig
 from agent.base.report import Meta, Receipt, from_json
+from agent.base.settings_file import as_toml, parse
 from agent.wall.outbox import Outbox
 from tools.common.agent_process import AgentProcess
 from tools.common.errors import ToolError

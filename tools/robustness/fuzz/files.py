@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.base.clock import FILE_CLOCK
-from agent.base.config import StoreConfig, parse
+from agent.base.config import StoreConfig
 from agent.base.errors import StoreError
 from agent.base.report import Summary, Vitals, to_json
+from agent.base.settings_file import parse
 from agent.privacy.noise import discrete_laplace
 from agent.privacy.policy.rules import Policy, resolve
 from agent.privacy.release import PendingRelease, ReleaseContext, release

@@ -18,9 +18,10 @@ from typing import Any, get_args
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.report import Response
 from agent.base.report.device import Command
+from agent.base.settings_file import parse
 from agent.uplink.inbound import EventCounter, Inbound
 from agent.uplink.jobs import Jobs
 from agent.uplink.settings import RemoteControl

@@ -14,7 +14,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.base.config import as_toml
+from agent.base.settings_file import as_toml
 from agent.wall.outbox import Outbox
 from agent.wall.remote_settings import read
 from tools.common.agent_process import AgentProcess

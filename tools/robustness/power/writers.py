@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.base.clock import FILE_CLOCK
-from agent.base.config import AgentConfig, parse
+from agent.base.config import AgentConfig
 from agent.base.device_time import DeviceTime
 from agent.base.report import PerceiveCage, Receipt, Summary, from_json
+from agent.base.settings_file import parse
 from agent.perceive.status import PerceiveReport, StatusReporter
 from agent.perceive.summary_store import SummaryStore
 from agent.privacy.noise import discrete_laplace

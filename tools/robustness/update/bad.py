@@ -22,10 +22,10 @@ from typing import Any
 
 from agent import __version__
 from agent.base.assets import CLIP
-from agent.base.config import as_toml, parse
 from agent.base.files import write_atomically
 from agent.base.report import TERMINAL, Job, JobExecution, from_json, to_json
 from agent.base.report.job import JobReason
+from agent.base.settings_file import as_toml, parse
 from agent.host import heartbeat
 from agent.host.health import SERVICES, examine
 from agent.host.launch import CONFIRMED, CURRENT, slot_of

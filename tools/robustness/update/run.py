@@ -26,10 +26,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.base.config import as_toml, parse
 from agent.base.files import write_atomically
 from agent.base.report import Job, JobExecution, from_json, to_json
 from agent.base.report.job import JobKind
+from agent.base.settings_file import as_toml, parse
 from agent.host.launch import CONFIRMED, CURRENT, SLOTS
 from agent.update import state
 from agent.update.slots import tree

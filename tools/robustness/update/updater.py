@@ -13,8 +13,8 @@ import time
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from agent.base import config as configuration
 from agent.base.clock import ClockReading, WallClock
+from agent.base.settings_file import load
 from agent.host.health import Limits
 from agent.host.heartbeat import FOLDER
 from agent.update import process, repository  # noqa: F401 - loaded once, for all
@@ -36,7 +36,7 @@ def main(settings: Path, base: Path, alive: Path, log: Path) -> None:
     logging.basicConfig(level=logging.INFO, format="update: %(message)s")
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    code = process.run_updater(configuration.load(settings), stop, timing=TIMING, clock=_Trusted())
+    code = process.run_updater(load(settings), stop, timing=TIMING, clock=_Trusted())
     raise SystemExit(code)
 
 

@@ -21,8 +21,8 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from agent.base.config import load
 from agent.base.report import Job, JobExecution, to_json
+from agent.base.settings_file import load
 from agent.uplink.process import run_uplink
 from agent.wall.outbox import Outbox
 from tests.summaries import meta, summary

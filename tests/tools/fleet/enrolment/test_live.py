@@ -19,8 +19,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from agent.base.config import load
 from agent.base.report import to_json
+from agent.base.settings_file import load
 from agent.uplink.client import load_credentials
 from agent.uplink.enrol.errors import EnrolError, WaitingError
 from agent.uplink.enrol.identity import renewal
