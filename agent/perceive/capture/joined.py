@@ -14,8 +14,8 @@ _SMALL = 0.02
 _PACKET = 188
 """Bytes of a packet of a transport stream (ISO/IEC 13818-1, 2.4.3.2)."""
 _FILM = re.compile(
-    rb"FLV\x01[\x01\x04\x05]\0\0\0\x09|\0\0\0[\x10-\x60]ftyp[ -~]{4}|\x1aE\xdf\xa3[\x80-\xff]"
-    rb"|RIFF.{4}AVI |OggS\0\x02",
+    rb"FLV\x01[\x01\x04\x05]\0\0\0\x09|\0\0\0[\x10-\x60]ftyp[ -~]{4}"
+    rb"|\x1aE\xdf\xa3.{1,64}?(?:matroska|webm)|RIFF.{4}AVI |OggS\0\x02",
     re.DOTALL,
 )
 """How films begin: FLV, MP4, Matroska, AVI, Ogg."""
