@@ -41,6 +41,8 @@ _CLOSE = 0.05
 """A stated rate this near to the measured one is the true one: containers round times."""
 _TWINS = 1 / 3
 """Fraction of packets with the timestamp of the one before, from which on that is a habit."""
+_GAP = 4.0
+"""Times the usual step: what is longer says nothing of the rate."""
 _TRUNCATED = 0.02
 """Fraction of a file's stated length that may be missing: containers estimate it."""
 _MAX_ERRORS = 1000
@@ -327,7 +329,8 @@ class Pictures:
         twins = sum(one == other for one, other in pairwise(given))
         if twins >= _TWINS * len(given):
             steps = steps * len(stamps) / len(given)
-        usual, mean = 1.0 / median(steps), 1.0 / float(steps.mean())
+        step = median(steps)
+        usual, mean = 1.0 / step, 1.0 / float(steps[steps <= _GAP * step].mean())
         near = [each for each in (usual, mean) if stated and abs(stated / each - 1.0) <= _CLOSE]
         fps = stated if stated and near else usual
         return min(max(fps, _MIN_FPS), _MAX_FPS)
