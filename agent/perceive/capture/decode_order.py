@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 
 class DecodeOrder:
     """Sets the times of decoded frames where an AVI holds video with B-frames.
 
-    AVI numbers its packets as they are decoded, and FFmpeg knows of some codecs only, not of H.264
-    or H.265, in which order their pictures are shown. But decoders give pictures in that order, one
-    for each packet, so the packet that is read when one comes out tells its time: the first comes
-    out some packets late, and all others as many.
+    AVI numbers its packets as they are decoded. FFmpeg does not know of H.264 and H.265 in which
+    order their pictures are shown, and guesses wrongly for MPEG-4 that repeats pictures. But
+    decoders give pictures in that order, one for each packet, so the packet that is read when one
+    comes out tells its time: the first comes out some packets late, and all others as many.
     """
 
-    def __init__(self, container: Any, packets: Sequence[Any]) -> None:
-        """`packets`: the first ones of the stream."""
-        ahead = {each.pts - each.dts for each in packets if None not in (each.pts, each.dts)}
-        self._active = container.format.name == "avi" and len(ahead) == 1
+    def __init__(self, container: Any, codec: Any) -> None:
+        """`codec`: the stream's context."""
+        self._active = container.format.name == "avi" and codec.codec.delay
         self._key: int | None = None
         self._late: int | None = None
         self._last, self._step = 0, 1
@@ -27,6 +25,16 @@ class DecodeOrder:
         """Before a packet is decoded."""
         if self._key is None and packet.is_keyframe:
             self._key = packet.dts
+
+    def failed(self) -> None:
+        """The packet could not be decoded."""
+        if self._late is None:
+            self._key = None
+
+    @property
+    def late(self) -> int:
+        """Ticks of the stream by which its last packet's number is above its picture's time."""
+        return (self._late or 0) if self._active else 0
 
     def set_time(self, frame: Any) -> None:
         """After it: `frame` has come out."""

@@ -105,7 +105,7 @@ class Pictures:
         self._position = 0
         """Byte up to which the file was shown."""
         self._waiting = self._peeked()
-        self._order = DecodeOrder(self._container, self._waiting)
+        self._order = DecodeOrder(self._container, self._codec)
         refused = self._refused()
         if refused:
             self.close()
@@ -152,6 +152,7 @@ class Pictures:
             return False
         # the length counts from the first timestamp or from zero
         missing = self.seconds - max(ends) + min(0.0, self.origin or 0.0)
+        missing -= self._order.late * self._tick
         pictures = 2.5 if only is None else 1.5
         return missing > max(pictures / self.fps, _TRUNCATED * self.seconds)
 
@@ -220,6 +221,7 @@ class Pictures:
                 frames = packet.decode()
                 self._shape.fed(packet.size > 0)
             except FFmpegError:
+                self._order.failed()
                 self.damaged += packet.size > 0 and not packet.is_discard and self._begun
                 continue
             for frame in frames:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from agent.perceive.capture.video_file import VideoFile
 from tests.perceive.capture.films import HEIGHT, WIDTH, Grey, film
 
+VOP = b"\0\0\x01\xb6"
+"""Start code of a picture in MPEG-4."""
 
-def counted(count: int) -> list[Grey]:
+
+def counted(count: int, step: int = 4) -> list[Grey]:
     """Each picture a bit brighter than the one before."""
-    return [np.full((HEIGHT, WIDTH), 30 + 4 * n, np.uint8) for n in range(count)]
+    return [np.full((HEIGHT, WIDTH), 30 + step * n, np.uint8) for n in range(count)]
 
 
 @pytest.mark.parametrize("frames_of_b", ["0", "2", "3"])
@@ -42,3 +48,49 @@ def test_a_cut_avi_keeps_its_times(tmp_path: Path) -> None:
     np.testing.assert_allclose(steps[:-1], 0.04, atol=1e-6)  # the last may follow one that was cut
     assert "bad_timestamps" not in source.flags
     assert "source_truncated" in source.flags
+
+
+def test_a_packed_bitstream_keeps_its_times(tmp_path: Path) -> None:
+    """DivX and Xvid put a B-frame behind the picture that it needs, into one packet, and later one
+    that codes nothing, which FFmpeg's demuxer takes for a picture that others need."""
+    count = 22  # within one second, as `not_coded` needs
+    options = {"bf": "2", "g": "100", "sc_threshold": "1000000000", "b_strategy": "0"}
+    coded = film(tmp_path / "a.mkv", "mpeg4", counted(count, 9), options=options)
+    path = tmp_path / "b.avi"
+    with av.open(str(coded)) as source, av.open(str(path), "w") as out:
+        video = source.streams.video[0]
+        parts = [
+            (round(float((each.pts or 0) * each.time_base) * 25), bytes(each))
+            for each in source.demux(video) if each.size
+        ]  # fmt: skip
+        stream = out.add_stream_from_template(video)
+        for number, content in enumerate(packed(parts)):
+            packet = av.Packet(content)
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            packet.pts = packet.dts = number
+            packet.is_keyframe = not number
+            out.mux(packet)
+    film_read = VideoFile(path)
+    frames = list(film_read)
+    np.testing.assert_allclose([f.time for f in frames], np.arange(count) / 25, atol=1e-6)
+    levels = [float(frame.luma.mean()) for frame in frames]
+    np.testing.assert_allclose(levels, 30 + 9 * np.arange(count), atol=7)
+    assert film_read.flags == set()
+
+
+def packed(parts: Sequence[tuple[int, bytes]]) -> Iterator[bytes]:
+    """Content of each packet of I, P, B, B, P … with numbers in the order of presentation."""
+    (_, first), *others = parts
+    begins = first.index(VOP)
+    yield first[:begins] + b"\0\0\x01\xb2DivX503b1393p" + first[begins:]
+    for (time, one), (_, other), (_, third) in zip(*[iter(others)] * 3, strict=True):
+        yield one + other
+        yield third
+        yield not_coded(time)
+
+
+def not_coded(time: int) -> bytes:
+    """An MPEG-4 P-VOP at `time` / 25 s that codes nothing (ISO/IEC 14496-2, 6.2.5)."""
+    bits = f"0101{time:05b}10"
+    bits += "0".ljust(-len(bits) % 8, "1")
+    return VOP + int(bits, 2).to_bytes(len(bits) // 8)
