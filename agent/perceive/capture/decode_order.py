@@ -1,23 +1,32 @@
-"""Times of pictures in containers that state none but the order of decoding."""
+"""Times of pictures where a file states none but the order of decoding."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+_PICTURE = b"\0\0\x01\xb6"
+"""Start code of a picture in MPEG-4 (ISO/IEC 14496-2, 6.2.1)."""
 
 
 class DecodeOrder:
-    """Sets the times of decoded frames where an AVI holds video with B-frames.
+    """Sets the times of decoded frames with B-frames in an AVI, and of packed bitstreams.
 
     AVI numbers its packets as they are decoded. FFmpeg does not know of H.264 and H.265 in which
     order their pictures are shown, and guesses wrongly for MPEG-4 that repeats pictures. But
     decoders give pictures in that order, one for each packet, so the packet that is read when one
-    comes out tells its time: the first comes out some packets late, and all others as many.
+    comes out tells its time: the first comes out some packets late, and all others as many. So it
+    is in other containers with a packed bitstream, as DivX and Xvid made it for AVI: two pictures
+    in a packet, and later one without any.
     """
 
-    def __init__(self, container: Any, codec: Any) -> None:
-        """`codec`: the stream's context."""
-        self._active = container.format.name == "avi" and codec.codec.delay
-        self._key: int | None = None
+    def __init__(self, stream: Any, packets: Sequence[Any]) -> None:
+        """`packets`: the stream's first ones."""
+        codec, avi = stream.codec_context, stream.container.format.name == "avi"
+        packed = codec.name == "mpeg4" and any(bytes(each).count(_PICTURE) > 1 for each in packets)
+        self._active = packed or (avi and codec.codec.delay)
+        self._key: int | None = None if avi else stream.start_time
+        """When the first picture is shown."""
         self._late: int | None = None
         self._last, self._step = 0, 1
 

@@ -105,7 +105,7 @@ class Pictures:
         self._position = 0
         """Byte up to which the file was shown."""
         self._waiting = self._peeked()
-        self._order = DecodeOrder(self._container, self._codec)
+        self._order = DecodeOrder(self._stream, self._waiting)
         refused = self._refused()
         if refused:
             self.close()
