@@ -41,6 +41,9 @@ _CLOSE = 0.05
 """A stated rate this near to the measured one is the true one: containers round times."""
 _TWINS = 1 / 3
 """Fraction of packets with the timestamp of the one before, from which on that is a habit."""
+_TIMED = 0.75
+"""Share of packets with a timestamp, below which these say nothing of the rate: program streams
+have one for each of their own packets, of which one may hold many pictures."""
 _GAP = 4.0
 """Times the usual step: what is longer says nothing of the rate."""
 _TRUNCATED = 0.02
@@ -325,7 +328,7 @@ class Pictures:
             stated = float(own)  # bare streams have no other; FFmpeg says 25
         given = [each.pts for each in self._waiting if each.pts is not None]
         stamps = sorted(set(given))
-        if len(stamps) < 2:
+        if len(stamps) < 2 or (stated and len(given) < _TIMED * len(self._waiting)):
             return stated or _DEFAULT_FPS
         steps = np.diff(stamps) * self._tick
         twins = sum(one == other for one, other in pairwise(given))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -114,4 +115,17 @@ def test_what_an_edit_list_cuts_away_is_not_shown(tmp_path: Path) -> None:
     np.testing.assert_allclose([f.time for f in frames], np.arange(20) / 25, atol=0.002)
     for n, frame in enumerate(frames):
         assert abs(float(frame.luma.mean()) - (40 + 5 * (n + 10))) <= 3
+    assert source.flags == set()
+
+
+def test_pictures_without_timestamps_between_those_with_one(tmp_path: Path) -> None:
+    """A program stream has a timestamp in each of its packets, which hold many small pictures."""
+    options = {"preset": "ultrafast", "bf": "0", "g": "10"}
+    path = film(tmp_path / "a.vob", "libx264", [quarters()] * 40, form="vob", options=options)
+    with av.open(str(path)) as file:
+        missing = [each.pts is None for each in file.demux(file.streams.video[0]) if each.size]
+    assert missing.count(True) > 20
+    source = VideoFile(path)
+    np.testing.assert_allclose([f.time for f in source], np.arange(40) / 25, atol=0.002)
+    assert source.fps_nominal == pytest.approx(25)
     assert source.flags == set()
