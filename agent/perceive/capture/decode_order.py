@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import chain, islice, pairwise
 from typing import Any
 
 _PICTURE = b"\0\0\x01\xb6"
 """Start code of a picture in MPEG-4 (ISO/IEC 14496-2, 6.2.1)."""
+
+
+_HELD = 4
+"""Frames that are looked at before the first one is given on."""
 
 
 class DecodeOrder:
@@ -58,3 +64,52 @@ class DecodeOrder:
         time = self._last + self._step if frame.dts is None else frame.dts - self._late
         self._step = max(time - self._last, 1)
         frame.pts = self._last = time
+
+
+class SortedTimes:
+    """Times of frames where packets state theirs in the order of decoding, as after H.264 was
+    copied from AVI to MP4, or in ASF: each picture gets the smallest time that is left.
+
+    Whether that is so the first frames tell: as stated, their times would not rise.
+    """
+
+    def __init__(self, stream: Any, packets: Sequence[Any]) -> None:
+        """`packets`: the stream's first ones."""
+        codec = stream.codec_context
+        stamps = [each.pts for each in packets]
+        rising = None not in stamps and all(one < other for one, other in pairwise(stamps))
+        avi = stream.container.format.name == "avi"
+        self._doubtful = rising and not avi and codec.codec.delay and codec.has_b_frames
+        self._left: list[int] = []
+        """A heap."""
+
+    def read(self, packet: Any) -> None:
+        """Before a packet is decoded."""
+        if self._doubtful and packet.pts is not None:
+            heappush(self._left, packet.pts)
+
+    def lost(self) -> None:
+        """A picture is not given on."""
+        if self._left:
+            heappop(self._left)
+
+    def __call__(self, frames: Iterator[Any]) -> Iterator[Any]:
+        """The same frames, with their times."""
+        if not self._doubtful:
+            yield from frames
+            return
+        first = list(islice(frames, _HELD))
+        stated = [each.pts for each in first if each.pts is not None]
+        if all(one < other for one, other in pairwise(stated)):
+            self._doubtful, self._left = False, []
+            yield from chain(first, frames)
+            return
+        for frame in first:
+            frame.pts = heappop(self._left)
+            yield frame
+        usual = len(self._left) + 1
+        for frame in frames:
+            while len(self._left) > usual:  # the decoder kept a picture to itself
+                heappop(self._left)
+            frame.pts = heappop(self._left) if self._left else None
+            yield frame

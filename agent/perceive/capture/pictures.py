@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from agent.base.errors import CaptureError, reason
-from agent.perceive.capture.decode_order import DecodeOrder
+from agent.perceive.capture.decode_order import DecodeOrder, SortedTimes
 from agent.perceive.capture.fields import Deinterlacer
 from agent.perceive.capture.geometry import DisplayMatrix, PixelShape
 from agent.perceive.capture.joined import another_follows
@@ -109,6 +109,7 @@ class Pictures:
         """Byte up to which the file was shown."""
         self._waiting = self._peeked()
         self._order = DecodeOrder(self._stream, self._waiting)
+        self._sorted = SortedTimes(self._stream, self._waiting)
         refused = self._refused()
         if refused:
             self.close()
@@ -181,7 +182,7 @@ class Pictures:
         self._file.close()
 
     def _pictures(self) -> Generator[Shown, None, None]:
-        for frame in self._frames():
+        for frame in self._sorted(self._frames()):
             aspect = self._shape.of_next()
             if aspect != self._aspect:  # frames that still wait have the old one
                 yield from self._show(self._fields.finish())
@@ -220,17 +221,20 @@ class Pictures:
                 self._early.append(packet.pts)
             self.edited_away |= packet.is_discard
             self._order.read(packet)
+            self._sorted.read(packet)
             try:
                 frames = packet.decode()
                 self._shape.fed(packet.size > 0)
             except FFmpegError:
                 self._order.failed()
+                self._sorted.lost()
                 self.damaged += packet.size > 0 and not packet.is_discard and self._begun
                 continue
             for frame in frames:
                 self._order.set_time(frame)
                 if frame.is_corrupt or frame.width * frame.height > MAX_PIXELS:
                     self._shape.of_next()
+                    self._sorted.lost()
                     self.damaged += 1
                     continue
                 if not self._begun and frame.pts is not None:

@@ -79,6 +79,38 @@ def test_a_packed_bitstream_keeps_its_times(tmp_path: Path, ending: str) -> None
     assert film_read.flags == set()
 
 
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+@pytest.mark.parametrize("lost", [None, 13])
+def test_times_in_the_order_of_decoding_are_sorted(
+    tmp_path: Path, ending: str, lost: int | None
+) -> None:
+    count = 40
+    options = {"preset": "veryfast", "bf": "2", "g": "100", "x264-params": "b-adapt=0"}
+    coded = film(tmp_path / "a.mkv", "libx264", counted(count), options=options)
+    path = tmp_path / f"b.{ending}"
+    with av.open(str(coded)) as source, av.open(str(path), "w") as out:
+        video = source.streams.video[0]
+        stream = out.add_stream_from_template(video)
+        contents = [bytes(each) for each in source.demux(video) if each.size]
+        for number, content in enumerate(contents):
+            packet = av.Packet(content[:9] if number == lost else content)
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            packet.pts = packet.dts = number
+            packet.is_keyframe = not number
+            out.mux(packet)
+    film_read = VideoFile(path)
+    frames = list(film_read)
+    times = np.array([frame.time for frame in frames])
+    if lost is None:
+        np.testing.assert_allclose(times, np.arange(count) / 25, atol=0.001)
+        assert film_read.flags == set()
+    else:  # what comes after it is late by one picture at most
+        assert "frames_dropped" in film_read.flags
+        assert len(frames) >= count - 3
+        assert abs(times[-1] - (count - 1) / 25) <= 0.041
+        assert (np.diff(times) > 0.03).all()
+
+
 def packed(parts: Sequence[tuple[int, bytes]]) -> Iterator[bytes]:
     """Content of each packet of I, P, B, B, P … with numbers in the order of presentation."""
     (_, first), *others = parts
