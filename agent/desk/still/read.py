@@ -34,7 +34,7 @@ from PIL import (
 from agent.base.errors import CaptureError
 from agent.base.names import one_line
 from agent.base.types import Grey
-from agent.desk.still import colour, damage, deep, kinds, tiff
+from agent.desk.still import colour, damage, deep, kinds, png, tiff
 from agent.perceive.capture import silence_opencv
 
 MAX_BYTES = 1 << 30
@@ -169,14 +169,15 @@ def _decode(file: IO[bytes], head: bytes, path: Path) -> Still:
         if directory.deep:
             return _deep_tiff(directory, file)
         _identified_tiff(directory, file)
+    if head.startswith(png.SIGNATURE):
+        _refuse_large(png.size(head), MAX_PIXELS)
+        file = png.needed(file)
     notes, repaired = _checked_jpeg(file) if head.startswith(b"\xff\xd8") else ([], None)
     picture = _identified(repaired or file, head)
     is_deep = picture.mode in ("I", "F") or picture.mode.startswith("I;")
     if picture.format == "PNG":
         is_deep = head[24] == 16
     _refuse_large(picture.size, MAX_DEEP_PIXELS if is_deep else MAX_PIXELS)
-    if picture.format == "PNG":
-        damage.check_png(file)
     notes += _first_of_several(picture)
     luma, said = deep.to_grey(_values(picture, file)) if is_deep else colour.to_grey(picture)
     if picture.format not in _UPRIGHT_ALREADY:

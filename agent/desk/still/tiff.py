@@ -8,7 +8,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0")
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 256, 257, 258, 262
 _COMPRESSION, _SAMPLES, _PLANAR = 259, 277, 284
 _SUBFILE, _SUB_IFDS, _SAMPLE_FORMAT, _DNG_VERSION = 254, 330, 339, 50706
@@ -39,7 +39,7 @@ def first_directory(file: IO[bytes]) -> Directory:
     """Raises what Pillow does where the file is damaged."""
     file.seek(0)
     head = file.read(8)
-    if head[2] == 43 or head[3] == 43:  # BigTIFF
+    if head[2] == 43:  # BigTIFF
         head += file.read(8)
     tags: Any = ImageFileDirectory_v2(head)
     following, pages = int(tags.next), 0
