@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import av
 from av.codec.context import CodecContext
 
@@ -21,19 +23,30 @@ def missing_end(data: bytes) -> bytes:
     return b"" if data.rstrip(b"\0\r\n").endswith(_END) else _END
 
 
-def jpeg_frame(data: bytes) -> tuple[int, int]:
-    """Coding and bits of a JPEG file: the frame header's marker and sample precision (T.81, B.2.2);
-    (0, 8) where there is none."""
+class Frame(NamedTuple):
+    """A JPEG file's frame header (T.81, B.2.2)."""
+
+    coding: int
+    """Its marker; 0: there is none."""
+    bits: int = 8
+    height: int = 1
+    """0: stated after the picture (DNL)."""
+    colours: int = 3
+
+
+def jpeg_frame(data: bytes) -> Frame:
+    """The first one."""
     at = 2
     while at + 9 < len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xFF:
             at += 1  # a fill byte
         elif marker == _JPEG_LS or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
-            return marker, data[at + 4]
+            height = int.from_bytes(data[at + 5 : at + 7], "big")
+            return Frame(marker, data[at + 4], height, data[at + 9])
         else:
             at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return 0, 8
+    return Frame(0)
 
 
 def jpeg_is_damaged(data: bytes) -> bool:
@@ -42,7 +55,7 @@ def jpeg_is_damaged(data: bytes) -> bool:
     libjpeg fills what it cannot decode with grey and goes on; FFmpeg's decoder can be told not to.
     False where that does not know the coding, such as arithmetic.
     """
-    if jpeg_frame(data)[0] not in _HUFFMAN:
+    if jpeg_frame(data).coding not in _HUFFMAN:
         return False
     decoder = CodecContext.create("mjpeg", "r")
     decoder.options = {"err_detect": "explode"}

@@ -50,3 +50,22 @@ def test_a_variant_that_the_decoder_lacks_is_no_damage(tmp_path: Path) -> None:
     path.write_bytes(bytes(data))
     with pytest.raises(CaptureError, match=r"in a way that is not read here\. Save it as PNG"):
         read_still(path)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "says"),
+    [(9, b"\x02", "2 colours a pixel"), (5, b"\0\0", "does not say its height first")],
+)
+def test_frames_that_no_decoder_knows_are_no_damage(
+    tmp_path: Path, at: int, value: bytes, says: str
+) -> None:
+    """Two colours, and a height that stands after the picture (DNL)."""
+    target = io.BytesIO()
+    Image.fromarray(_GREY).save(target, "JPEG")
+    data = bytearray(target.getvalue())
+    frame = data.index(b"\xff\xc0")
+    data[frame + at : frame + at + len(value)] = value
+    path = tmp_path / "a.jpg"
+    path.write_bytes(bytes(data))
+    with pytest.raises(CaptureError, match=says):
+        read_still(path)

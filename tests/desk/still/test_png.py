@@ -6,9 +6,11 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from agent.base.errors import CaptureError
@@ -48,7 +50,7 @@ def broken(name: bytes, body: bytes) -> bytes:
 )
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_what_a_viewer_passes_over_harms_nothing(tmp_path: Path, kind: type, odd: bytes) -> None:
-    values = _GREY.astype(kind) * (257 if kind is np.uint16 else 1)
+    values: NDArray[Any] = _GREY.astype(kind) * (257 if kind is np.uint16 else 1)
     path = tmp_path / "a.png"
     turned = pngs.chunk(b"eXIf", _TURN)
     path.write_bytes(pngs.png(values, odd, turned))
