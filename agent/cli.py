@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from agent import __version__
 from agent.base.config import AgentConfig
 from agent.base.errors import AgentError, ConfigError, StoreError
+from agent.base.files import close_umask
 from agent.base.names import one_line
 from agent.base.settings_file import as_toml, load
 from agent.base.surroundings import check_folder, drop_output, said, set_up_streams
@@ -308,6 +309,7 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
         # The journal adds the time.
         logging.basicConfig(level=logging.INFO, format=f"{args.verb}: %(message)s")
         if own:
+            close_umask()
             _close_tracebacks(args.verb)
     if args.verb == "run":
         from agent.host.supervise import launched, supervise

@@ -51,6 +51,13 @@ def write_atomically(
     sync_folder(path.parent)
 
 
+def close_umask() -> None:
+    """Whatever this process makes from now on is closed to others than its user and group, and open
+    to its user; the group as the umask has it. Units set the same (`UMask=0007`)."""
+    before = os.umask(0o077)
+    os.umask(before & 0o070 | 0o007)
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove what power cuts in the middle of `write_atomically` have left beside `path`, which
     would be one file more with each. For the file's only writer, before it writes. Never raises."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.files import refuse_endless, write_atomically
+from agent.base.files import close_umask, refuse_endless, write_atomically
 from tests.fakes import full_disk
 
 
@@ -25,6 +25,19 @@ def test_content_and_permissions(tmp_path: Path) -> None:
     assert found == {
         "shared": (b"one", 0o640), "secret": (b"two", 0o600), "public": (b"three", 0o644)
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [(0, 0o007), (0o777, 0o077), (0o022, 0o027), (0o007, 0o007), (0o027, 0o027), (0o077, 0o077)],
+)
+def test_others_are_left_out_and_the_user_is_not(given: int, found: int) -> None:
+    before = os.umask(given)
+    try:
+        close_umask()
+    finally:
+        after = os.umask(before)
+    assert after == found
 
 
 @pytest.mark.parametrize("name", ["fsync", "replace", "fchmod"])

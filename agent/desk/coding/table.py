@@ -12,6 +12,7 @@ or `OnsetFrame`, `Apex`, `Offset`, `Action Units`, …), in frames, which take `
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -36,6 +37,8 @@ _ALIASES = {
     "units": ("action units", "action_units", "au", "aus", "actionunits"),
     "label": ("estimated emotion", "emotion", "estimatedemotion", "expression", "type"),
 }
+_NUMBERS = {"duration", "score"}.union(*(_ALIASES[each] for each in ("onset", "apex", "offset")))
+"""Columns of numbers."""
 SIDECAR: dict[str, Any] = {
     "onset": {"Description": "First frame of the movement", "Units": "s"},
     "duration": {"Description": "From onset to offset, its last frame", "Units": "s"},
@@ -106,9 +109,9 @@ def _bids_cell(text: str) -> str:
 
 def read_bids(data: bytes) -> list[Event]:
     """Raises `CodingError`."""
-    lines = _text(data).split("\n")
+    lines = re.split(r"\r\n|\r|\n", _text(data))
     rows = [
-        (number, [_from_bids(cell, number) for cell in line.removesuffix("\r").split("\t")])
+        (number, [_from_bids(cell, number) for cell in line.split("\t")])
         for number, line in enumerate(lines, 1)
         if line.strip()
     ]
@@ -125,13 +128,12 @@ def _from_bids(cell: str, line: int) -> str:
 
 
 def read_csv(data: bytes, fps: float | None = None) -> list[Event]:
-    """Comma- or semicolon-separated. `fps`: for files that count in frames, from 1. Raises
-    `CodingError`."""
+    """Separated by commas, or by semicolons or tabs, where the comma may be the decimal mark.
+    `fps`: for files that count in frames, from 1. Raises `CodingError`."""
     text = _text(data)
-    head = text.split("\n", 1)[0]
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=";" if head.count(";") > head.count(",") else ","
-    )
+    head = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    separator = max(",;\t", key=head.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         rows = [
             (reader.line_num, list(map(_unescaped, row)))
@@ -140,7 +142,7 @@ def read_csv(data: bytes, fps: float | None = None) -> list[Event]:
         ]
     except csv.Error as error:
         raise CodingError(f"line {reader.line_num}: {error}") from None
-    return _events(rows, fps)
+    return _events(rows, fps, comma=separator != ",")
 
 
 def _unescaped(cell: str) -> str:
@@ -148,6 +150,11 @@ def _unescaped(cell: str) -> str:
 
 
 def _text(data: bytes) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # a spreadsheet's Unicode text
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError:
+            raise CodingError("it is no UTF-16, as it begins: save it as UTF-8") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -155,7 +162,10 @@ def _text(data: bytes) -> str:
         raise CodingError(f"line {line} is no UTF-8: save it as such") from None
 
 
-def _events(rows: list[tuple[int, list[str]]], fps: float | None) -> list[Event]:
+def _events(
+    rows: list[tuple[int, list[str]]], fps: float | None, *, comma: bool = False
+) -> list[Event]:
+    """`comma`: it may be the decimal mark."""
     if not rows:
         raise CodingError("it is empty: the first line names the columns")
     names = [name.strip().lower() for name in rows[0][1]]
@@ -175,8 +185,11 @@ def _events(rows: list[tuple[int, list[str]]], fps: float | None) -> list[Event]
     for line, cells in rows[1:]:
         if len(cells) > len(names):
             raise CodingError(f"line {line} has {len(cells)} cells, the first {len(names)}")
+        row = dict(zip(names, cells, strict=False))
+        if comma:
+            row |= {name: row[name].replace(",", ".") for name in _NUMBERS & set(row)}
         try:
-            found.append(make(dict(zip(names, cells, strict=False))))
+            found.append(make(row))
         except ValueError as error:
             raise CodingError(f"line {line}: {error}") from None
     return in_order(found)

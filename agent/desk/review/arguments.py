@@ -1,9 +1,11 @@
-"""What `fleeting review` is given. Every start of `fleeting` reads this: it imports nothing."""
+"""What `fleeting review` is given. Every start of `fleeting` reads this: it imports little."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+from agent.desk.coding.arguments import rate
 
 ACTIONS = ("keys", "session", "withdraw", "import", "export", "agreement", "log")
 FORMATS = ("openface", "elan", "boris", "bids", "csv")
@@ -29,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     look.add_argument("--key", type=Path, metavar="FILE", help="the private key; for traces")
     look.add_argument("--passphrase-file", type=Path, metavar="FILE", help="its first line is it")
-    look.add_argument("--fps", type=float, metavar="X", help="of tables that count in frames")
+    look.add_argument("--fps", type=rate, metavar="X", help="of tables that count in frames")
     look.add_argument("--port", type=int, default=0, help="on 127.0.0.1 (default: a free one)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="keys, export: where to")
     parser.add_argument("--format", choices=FORMATS, help="export: of what kind")

@@ -7,19 +7,18 @@ OpenFace says `AU12_r` in [0, 5], `pose_Rx` in radians and `timestamp`; py-feat 
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from agent.base.config import MicroConfig
+from agent.base.files import refuse_endless
 from agent.base.names import one_line
 from agent.desk.review.errors import ReviewError
 from agent.desk.review.material import FaceTrace, Movement, Session
 from agent.desk.spot.run import Spotting
+from agent.desk.spot.table import Table, TableError, opened
 from agent.desk.spot.table_track import open_track
 from agent.desk.spot.track import TrackError
 from agent.desk.spot.validation import validate
@@ -32,31 +31,42 @@ _FACE = ("face_id", "Identity")
 _POSE = ("pose_Rx", "pose_Ry", "pose_Rz")
 _MOST_FACES = 200
 _MOST_BYTES = 4_000_000_000
+_LONGEST = 1e6
+"""Seconds, eleven days."""
 
 
 def read(path: Path, fps: float | None = None) -> Session:
     """A table; its name is a hash of the content. Raises `ReviewError`."""
     try:
+        refuse_endless(path)
         if path.stat().st_size > _MOST_BYTES:
-            raise ReviewError(f"{one_line(path)} has more than {_MOST_BYTES // 10**9} GB.")
+            raise ReviewError(
+                f"{one_line(path)} has more than {_MOST_BYTES // 10**9} GB. Split it."
+            )
         with path.open("rb") as binary:
             name = hashlib.file_digest(binary, "sha256").hexdigest()[:32]
         session, labels = Session(name, path.stem, "table"), dict[str, str]()
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            _fill(session, labels, csv.reader(file), path, fps)
+        with opened(path) as table:
+            _fill(session, labels, table, path, fps)
+            names = table.columns
     except OSError as error:
-        raise ReviewError(f"{one_line(path)} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise ReviewError(f"{one_line(path)} is no UTF-8: save it as such.") from None
-    except csv.Error as error:
-        raise ReviewError(f"{one_line(path)}: {error}.") from None
+        raise ReviewError(
+            f"{one_line(path)} cannot be read: {error.strerror}. Check the path."
+        ) from None
+    except TableError as error:
+        raise ReviewError(str(error)) from None
+    if "x_67" in names and "y_67" in names:
+        for label, face in labels.items():
+            _spot(session.faces[face], path, fps, label, session.notes)
+    else:
+        session.notes.append("no landmarks: movements are not looked for")
     return session
 
 
 def _fill(
-    session: Session, labels: dict[str, str], reader: Any, path: Path, fps: float | None
+    session: Session, labels: dict[str, str], table: Table, path: Path, fps: float | None
 ) -> None:
-    names = [name.strip() for name in next(reader, [])]
+    names = table.columns
     columns, most = _units_of(names)
     if not columns:
         raise ReviewError(
@@ -69,24 +79,11 @@ def _fill(
             "in a second."
         )
     session.units = tuple(columns)
-    for cells in reader:
-        if not cells:
-            continue
-        if len(cells) != len(names):
-            raise ReviewError(
-                f"{one_line(path)}, line {reader.line_num} has {len(cells)} cells, the first "
-                f"{len(names)}: the file was cut off or edited."
-            )
-        row = dict(zip(names, cells, strict=True))
+    for row in table.rows():
         try:
-            _add(session, labels, row, columns, most, fps)
+            _add(session, labels, table, row, columns, most, fps)
         except ValueError as error:
-            raise ReviewError(f"{one_line(path)}, line {reader.line_num}: {error}.") from None
-    if "x_67" in names and "y_67" in names:
-        for label, face in labels.items():
-            _spot(session.faces[face], path, fps, label, session.notes)
-    else:
-        session.notes.append("no landmarks: movements are not looked for")
+            raise ReviewError(f"{one_line(path)}, line {table.line}: {error}.") from None
 
 
 def _units_of(names: list[str]) -> tuple[dict[str, str], float]:
@@ -101,14 +98,15 @@ def _units_of(names: list[str]) -> tuple[dict[str, str], float]:
 def _add(
     session: Session,
     labels: dict[str, str],
-    row: Mapping[str, str],
-    columns: Mapping[str, str],
+    table: Table,
+    row: dict[str, str],
+    columns: dict[str, str],
     most: float,
     fps: float | None,
 ) -> None:
-    if "success" in row and _number(row, "success") < 0.5:
+    if "success" in row and _number(table, row, "success") < 0.5:
         return
-    units = [_share(_number(row, name) / most) for name in columns.values()]
+    units = [_share(_number(table, row, name) / most) for name in columns.values()]
     if all(map(math.isnan, units)):
         return  # no face in this frame
     label = next((row[name].strip() for name in _FACE if name in row), "")
@@ -118,12 +116,21 @@ def _add(
         labels[label] = f"1.{len(labels) + 1}"
         session.faces[labels[label]] = FaceTrace()
     face = session.faces[labels[label]]
-    time = _number(row, "timestamp") if "timestamp" in row else _number(row, "frame") / (fps or 1)
-    if not 0 <= time <= 1e6 or (face.times and time < face.times[-1]):
-        raise ValueError("its time is none, or before that of the line above")
+    if "timestamp" in row:
+        time = _number(table, row, "timestamp")
+    else:
+        time = _number(table, row, "frame") / (fps or 1)
+    if not 0 <= time <= _LONGEST:
+        said = "no number" if math.isnan(time) else f"{time:g} s"
+        raise ValueError(f"its time is {said}; it lies in 0 to {_LONGEST:,.0f} s of a film")
+    if face.times and time < face.times[-1]:
+        raise ValueError(
+            f"its time is {time:g} s, before that of the line above. Sort the table, or save "
+            "each film as its own"
+        )
     yaw = pitch = roll = math.nan
     if all(name in row for name in _POSE):
-        rx, ry, rz = (math.degrees(_number(row, name)) for name in _POSE)
+        rx, ry, rz = (math.degrees(_number(table, row, name)) for name in _POSE)
         yaw, pitch, roll = -ry, rx, rz
     face.add(time, units, math.nan, math.nan, (yaw, pitch, roll))
 
@@ -133,15 +140,11 @@ def _share(value: float) -> float:
     return value if math.isnan(value) else min(max(value, 0.0), 1.0)
 
 
-def _number(row: Mapping[str, str], name: str) -> float:
-    """NaN for an empty cell."""
-    cell = row[name].strip()
-    try:
-        number = float(cell) if cell else math.nan
-    except ValueError:
-        number = math.inf
+def _number(table: Table, row: dict[str, str], name: str) -> float:
+    """Finite, or NaN. Raises `ValueError`, `TableError`."""
+    number = table.number(row, name)
     if math.isinf(number):
-        raise ValueError(f"{name} is {one_line(cell[:20])!r}, no number")
+        raise ValueError(f"{name} is infinite, no number")
     return number
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from agent.desk.coding.arguments import add_export
+from agent.desk.coding.arguments import add_export, rate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ".csv: of OpenFace 2 or py-feat",
     )
     add_export(parser)
-    parser.add_argument("--fps", type=float, metavar="X", help="of a table that counts in frames")
+    parser.add_argument("--fps", type=rate, metavar="X", help="of a table that counts in frames")
     parser.add_argument("--face", metavar="ID", help="of a table with several")
     parser.add_argument("--json", action="store_true", help="one line per event, the last: counts")
     parser.add_argument("--render", type=Path, metavar="OUT.png", help="draw channels and events")

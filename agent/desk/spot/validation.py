@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.base.names import one_line
 from agent.base.types import Float
 from agent.desk.spot.face_shape import diagnose, plausible_faces
 from agent.desk.spot.track import Block, Track, TrackError
@@ -139,24 +140,26 @@ def validate(track: Track) -> TrackStats:
             f"{count} {kind}" for kind, count in flags.frames.items() if kind in _TIME_ERRORS
         )
         raise TrackError(
-            f"{track.path}: {wrong} of {len(track)} timestamps do not increase ({kinds}). Give "
-            "seconds as float64, oldest frame first."
+            f"{one_line(track.path)}: {wrong} of {len(track)} timestamps do not increase "
+            f"({kinds}). Give seconds as float64, oldest frame first."
         )
     if not faces.items:
         raise TrackError(
-            f"{track.path} shows no face: all {len(track)} frames have confidence 0 or NaN, or "
-            "landmarks that are not finite."
+            f"{one_line(track.path)} shows no face: all {len(track)} frames have confidence 0 or "
+            "NaN, or landmarks that are not finite."
         )
     if not steps.items:
         raise TrackError(
-            f"{track.path}: one frame alone has a usable time; a movement takes several."
+            f"{one_line(track.path)}: one frame alone has a usable time; a movement takes several."
         )
     step = float(np.median(np.array(steps.items)))
     _check_unit(track, step)
     samples = np.array(faces.items, np.float32)
     problem = diagnose(samples)
     if problem:
-        raise TrackError(f"{track.path}: landmarks are not in iBUG order or not pixels: {problem}.")
+        raise TrackError(
+            f"{one_line(track.path)}: landmarks are not in iBUG order or not pixels: {problem}."
+        )
     return TrackStats(len(track), first, last, step, _warnings(samples, repeated / valid))
 
 
@@ -166,13 +169,13 @@ _TIME_ERRORS = ("repeated", "backward", "bad_timestamp")
 def _check_unit(track: Track, step: float) -> None:
     if step > _MAX_STEP:
         raise TrackError(
-            f"{track.path}: timestamps step by {step:g} s. If they are milliseconds or frame "
-            "numbers, convert them to seconds; so few frames show no micro-expression."
+            f"{one_line(track.path)}: timestamps step by {step:g} s. If they are milliseconds or "
+            "frame numbers, convert them to seconds; so few frames show no micro-expression."
         )
     if step < _MIN_STEP:
         raise TrackError(
-            f"{track.path}: timestamps step by {step:g} s, {1 / max(step, 1e-9):.0f} frames per "
-            "second. Give seconds."
+            f"{one_line(track.path)}: timestamps step by {step:g} s, "
+            f"{1 / max(step, 1e-9):.0f} frames per second. Give seconds."
         )
 
 

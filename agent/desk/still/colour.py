@@ -27,15 +27,36 @@ def to_grey(picture: Any) -> tuple[Grey, list[str]]:
     Pillow does."""
     if picture.format in ("JPEG", "MPO") and picture.mode == "RGB" and not _has_curve(picture):
         picture.draft("L", picture.size)  # libjpeg gives luma as it was coded
+    frame = _first_frame(picture)
     picture.load()
+    form = picture.format
     picture = _by_gamma(picture, exponent(picture))
-    if picture.mode in _TRANSPARENT or "transparency" in picture.info:
-        return _on_white(picture.convert("RGBA"))
+    if picture.mode in _TRANSPARENT or "transparency" in picture.info or frame is not None:
+        return _on_white(_within(picture.convert("RGBA"), frame), form)
     return _luma(_in_srgb(picture)), []
 
 
-def _on_white(picture: Any) -> tuple[Grey, list[str]]:
-    if picture.getextrema()[3][0] == 255:
+def _first_frame(picture: Any) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of a GIF's first frame, where it leaves some of the canvas free:
+    nothing is drawn there (GIF89a, 20, and what browsers do)."""
+    if picture.format != "GIF" or not picture.tile:
+        return None
+    extents = tuple(picture.tile[0].extents)
+    return None if extents == (0, 0, *picture.size) else extents
+
+
+def _within(picture: Any, frame: tuple[int, int, int, int] | None) -> Any:
+    if frame is None:
+        return picture
+    canvas = Image.new("RGBA", picture.size, (0, 0, 0, 0))
+    canvas.paste(picture.crop(frame), frame)
+    return canvas
+
+
+def _on_white(picture: Any, form: str) -> tuple[Grey, list[str]]:
+    lowest, highest = picture.getextrema()[3]
+    if lowest == 255 or (form in ("BMP", "DIB") and highest == 0):
+        # a bitmap's fourth byte is often unused, whatever its header calls it
         return _luma(picture.convert("RGB")), []
     ground = Image.new("RGBA", picture.size, (255, 255, 255, 255))
     shown = Image.alpha_composite(ground, picture).convert("RGB")

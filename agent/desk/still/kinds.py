@@ -56,6 +56,8 @@ _SIGNATURES: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"\x00\x00\x00\x0cJXL \r\n\x87\n", _picture("a JPEG XL picture")),
     (0, b"\xff\x0a", _picture("a JPEG XL picture")),
     (0, b"\x49\x49\xbc\x01", _picture("a JPEG XR picture")),
+    (12, b"CgBI", _picture("a PNG in the form that Apple's apps hold (CgBI)")),
+    (0, b"MM\0+", _picture("a BigTIFF with the most significant byte first")),
     (0, b"PF\n", _picture("a PFM picture in colour")),
     (0, b"P7\n", _picture("a PAM picture")),
     (0, b"8BPS", _picture("a Photoshop document")),
@@ -130,7 +132,7 @@ def refused(head: bytes) -> Kind | None:
         return _RIFF[head[8:12]]
     if head[4:8] == b"ftyp":
         return _of_brands(head)
-    if len(head) > 188 and head[0] == 0x47 == head[188]:
+    if len(head) > 188 and set(head[::188]) == {0x47} and not head.startswith(b"GIF8"):
         return _VIDEO  # MPEG transport stream
     if head[:2] in (b"\xff\xfb", b"\xff\xf3", b"\xff\xf1", b"\xff\xf9"):
         return _SOUND

@@ -34,7 +34,7 @@ from PIL import (
 from agent.base.errors import CaptureError
 from agent.base.names import one_line
 from agent.base.types import Grey
-from agent.desk.still import colour, damage, deep, kinds, tiff
+from agent.desk.still import colour, damage, deep, kinds, png, tiff
 from agent.perceive.capture import silence_opencv
 
 MAX_BYTES = 1 << 30
@@ -57,6 +57,10 @@ _UPRIGHT: dict[int, Callable[[Grey], Grey]] = {
 """What undoes each orientation."""
 _UPRIGHT_ALREADY = ("TIFF", "HEIF")
 """Formats that their decoders turn."""
+_WEBP = 50001
+"""Compression of TIFF that Pillow knows and its libtiff is built without."""
+_LACKING = ("unsupported", "not been built in")
+"""In what libraries say of a form that they lack."""
 _AGAIN = "Copy it again, or save it anew in a viewer."
 
 
@@ -109,7 +113,7 @@ def read_still(path: Path) -> Still:
                 f"{name} is too large for this machine's memory. Save it smaller."
             ) from None
         except Exception as error:  # libraries raise what they like on damaged files
-            if "unsupported" in str(error).lower():
+            if any(each in str(error).lower() for each in _LACKING):
                 raise CaptureError(
                     f"{name} is written in a way that is not read here. Save it as PNG or JPEG."
                 ) from None
@@ -169,14 +173,15 @@ def _decode(file: IO[bytes], head: bytes, path: Path) -> Still:
         if directory.deep:
             return _deep_tiff(directory, file)
         _identified_tiff(directory, file)
+    if head.startswith(png.SIGNATURE):
+        _refuse_large(png.size(head), MAX_PIXELS)
+        file = png.needed(file)
     notes, repaired = _checked_jpeg(file) if head.startswith(b"\xff\xd8") else ([], None)
     picture = _identified(repaired or file, head)
     is_deep = picture.mode in ("I", "F") or picture.mode.startswith("I;")
     if picture.format == "PNG":
         is_deep = head[24] == 16
     _refuse_large(picture.size, MAX_DEEP_PIXELS if is_deep else MAX_PIXELS)
-    if picture.format == "PNG":
-        damage.check_png(file)
     notes += _first_of_several(picture)
     luma, said = deep.to_grey(_values(picture, file)) if is_deep else colour.to_grey(picture)
     if picture.format not in _UPRIGHT_ALREADY:
@@ -188,11 +193,15 @@ def _checked_jpeg(file: IO[bytes]) -> tuple[list[str], IO[bytes] | None]:
     """What is to be said of its damage; the file with an end mark, where only that is missing."""
     file.seek(0)
     data = file.read()
-    coding, bits = damage.jpeg_frame(data)
-    if coding not in damage.DECODED:
+    frame = damage.jpeg_frame(data)
+    if frame.coding not in damage.DECODED:
         raise _RefusedError("is a lossless or hierarchical JPEG. Save it as PNG, or as usual JPEG.")
-    if bits > 8:
+    if frame.bits > 8:
         raise _RefusedError("is a JPEG with more than eight bits a colour. Save it with eight.")
+    if frame.colours not in (1, 3, 4):
+        raise _RefusedError(f"is a JPEG with {frame.colours} colours a pixel. Save it as PNG.")
+    if not frame.height:
+        raise _RefusedError("is a JPEG that does not say its height first. Save it as PNG.")
     if damage.jpeg_is_damaged(data):
         return [damage.DAMAGED], None
     missing = damage.missing_end(data)
@@ -214,12 +223,18 @@ def _identified(file: IO[bytes], head: bytes) -> Any:
 
 def _identified_tiff(directory: tiff.Directory, file: IO[bytes]) -> Any:
     """`_identified`: its tags are there, so that it is not damage that Pillow does not know."""
+    if directory.compression == _WEBP:
+        raise _unread(directory)
     try:
         return _identified(file, tiff.MAGIC[0])
     except UnidentifiedImageError:
-        raise _RefusedError(
-            f"is a TIFF of a sort that is not read here ({directory.sort}). Save it as PNG."
-        ) from None
+        raise _unread(directory) from None
+
+
+def _unread(directory: tiff.Directory) -> _RefusedError:
+    return _RefusedError(
+        f"is a TIFF of a sort that is not read here ({directory.sort}). Save it as PNG."
+    )
 
 
 def _heif() -> str:
@@ -278,7 +293,12 @@ def _deep_tiff(directory: tiff.Directory, file: IO[bytes]) -> Still:
     _refuse_large(directory.size, MAX_DEEP_PIXELS)
     values = _by_opencv(file)
     if values is None:  # a compression that it lacks
-        values = _values(_identified_tiff(directory, file), file)
+        picture = _identified_tiff(directory, file)
+        if not picture.mode.startswith("I;16"):  # Pillow mistakes signs and the order of bytes
+            raise _unread(directory)
+        values = _values(picture, file)
+    if values.ndim == 3 and not directory.alpha:
+        values = values[..., : 1 if values.shape[2] < 3 else 3]
     luma, notes = deep.to_grey(values, white_is_zero=directory.photometric == 0)
     if directory.pages > 1:
         notes.insert(0, f"the first of {directory.pages} pages")

@@ -8,9 +8,10 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0")
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 256, 257, 258, 262
 _COMPRESSION, _SAMPLES, _PLANAR = 259, 277, 284
+_EXTRA = 338
 _SUBFILE, _SUB_IFDS, _SAMPLE_FORMAT, _DNG_VERSION = 254, 330, 339, 50706
 """Tags of TIFF 6.0, TIFF/EP (ISO 12234-2) and DNG 1.7."""
 _RAW = (32803, 34892)
@@ -27,10 +28,13 @@ class Directory(NamedTuple):
     deep: bool
     """More than eight bits a colour, or real numbers."""
     photometric: int
+    compression: int
     raw: bool
     """A camera's raw file, whose first picture may be a thumbnail."""
     planar: bool
     """Several samples a pixel, each in a plane of its own."""
+    alpha: bool
+    """What follows the colours, if anything, says how opaque a pixel is."""
     sort: str
     """What a decoder must know, in words."""
 
@@ -39,7 +43,7 @@ def first_directory(file: IO[bytes]) -> Directory:
     """Raises what Pillow does where the file is damaged."""
     file.seek(0)
     head = file.read(8)
-    if head[2] == 43 or head[3] == 43:  # BigTIFF
+    if head[2] == 43:  # BigTIFF
         head += file.read(8)
     tags: Any = ImageFileDirectory_v2(head)
     following, pages = int(tags.next), 0
@@ -60,10 +64,12 @@ def first_directory(file: IO[bytes]) -> Directory:
         pages,
         bool(np.max(bits) > 8 or np.max(form) > 1),
         photometric,
+        int(first.get(_COMPRESSION, 1)),
         _DNG_VERSION in first
         or photometric in _RAW
         or (_SUB_IFDS in first and bool(int(first.get(_SUBFILE, 0)) & 1)),
         int(first.get(_PLANAR, 1)) == 2 and int(first.get(_SAMPLES, 1)) > 1,
+        bool(set(np.atleast_1d(first.get(_EXTRA, 1)).tolist()) & {1, 2}),
         f"compression {first.get(_COMPRESSION, 1)}, photometric interpretation {photometric}, "
         f"{' + '.join(str(each) for each in np.atleast_1d(bits)[:8])} bits",
     )

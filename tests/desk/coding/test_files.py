@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 
+from agent.cli import main
 from agent.desk.coding import boris, elan, table
 from agent.desk.coding.event import CodingError, Event, Unit, in_order
 from agent.desk.coding.files import FORMATS, read_events, write_events
@@ -191,3 +192,34 @@ def test_a_bomb_of_entities_is_refused() -> None:
 def test_events_in_order_of_time() -> None:
     late, early = Event(2.0, 3.0), Event(1.0, 4.0)
     assert in_order([late, early]) == [early, late]
+
+
+_COMMAS = "onset,duration,apex,action_units\n0.5,0.25,0.625,1+2\n"
+
+
+@pytest.mark.parametrize(
+    ("ending", "data"),
+    [
+        (".csv", _COMMAS.encode()),
+        (".csv", _COMMAS.encode("utf-16")),
+        (".csv", _COMMAS.replace("\n", "\r").encode()),
+        (".csv", _COMMAS.replace(",", ";").replace(".", ",").replace("+", ",").encode()),
+        (".csv", _COMMAS.replace(",", "\t").replace(".", ",").encode("utf-16")),
+        (".tsv", _COMMAS.replace(",", "\t").replace("\n", "\r").encode()),
+        (".tsv", _COMMAS.replace(",", "\t").replace("\n", "\r\n").encode("utf-16")),
+    ],
+)
+def test_as_spreadsheets_save_it(ending: str, data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / f"codes{ending}"
+    path.write_bytes(data)
+    (event,) = read_events(path)
+    assert (event.onset, event.apex, event.offset, event.code) == (0.5, 0.625, 0.75, "1+2")
+
+
+@pytest.mark.parametrize("fps", ["0", "-1", "nan", "inf", "x"])
+def test_an_impossible_rate_is_refused(
+    fps: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["convert", str(tmp_path / "a.csv"), str(tmp_path / "a.eaf"), "--fps", fps])
+    assert "from 0.001 to 10,000" in capsys.readouterr().err

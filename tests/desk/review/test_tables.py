@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_py_feat(tmp_path: Path) -> None:
         ("timestamp,AU12_r\n0,x\n", "no number"),
         ("timestamp,AU12_r,pose_Rx,pose_Ry,pose_Rz\n0,1,inf,0,0\n", "no number"),
         ("timestamp,AU12_r\n1,1\n0,1\n", "before that of the line above"),
-        ("timestamp,AU12_r\nnan,1\n", "its time is none"),
+        ("timestamp,AU12_r\nnan,1\n", "its time is no number"),
         ("timestamp,face_id,AU12_r\n" + "".join(f"0,{n},1\n" for n in range(201)), "more than 200"),
     ],
 )  # fmt: skip
@@ -87,3 +88,17 @@ def test_movements_are_found_in_the_landmarks_of_a_table(tmp_path: Path) -> None
     assert len(session.faces) > 1
     assert len(session.movements()) >= 3
     assert any(max(row) > 0.5 for face in session.faces.values() for row in face.units)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "film.csv")
+    with pytest.raises(ReviewError, match=r"cannot be read: .*\. Check the path\."):
+        read(tmp_path / "film.csv")
+
+
+def test_a_spreadsheet_with_decimal_commas(tmp_path: Path) -> None:
+    text = OPENFACE.replace(", ", ";").replace(".", ",")
+    (first, second) = read(table(tmp_path, text)).faces.values()
+    assert first.times == [0.0, 0.033]
+    assert first.units == [[0.1, 1.0], [0.2, 1.0]]
+    assert second.units == [[0.0, 0.5]]

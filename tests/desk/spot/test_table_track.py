@@ -86,7 +86,7 @@ def test_a_table_of_py_feat_counts_in_frames(tmp_path: Path) -> None:
     [
         (b"", "x_0"),
         (b"frame,timestamp,AU01_r\n1,0,0\n", "x_0"),
-        (b"\xff\xfe", "UTF-8"),
+        (b"frame,timestamp\n\xff", "UTF-8"),
     ],
 )
 def test_another_table_is_named(tmp_path: Path, text: bytes, words: str) -> None:
@@ -109,3 +109,24 @@ def test_decimal_commas_and_cut_lines_are_named_with_their_line(tmp_path: Path) 
 
 def test_other_files_are_npz_as_before(tmp_path: Path) -> None:
     assert isinstance(open_track(save(tmp_path / "a.npz", still(5))), TrackFile)
+
+
+@pytest.mark.parametrize("nobody", ["", "nan"])
+def test_frames_of_nobody_are_lost_ones_of_the_only_face(tmp_path: Path, nobody: str) -> None:
+    """py-feat names no identity where it finds no face."""
+    table = rows(10)
+    table[4] |= {"face_id": nobody, **dict.fromkeys(COLUMNS, "nan")}
+    path = written(tmp_path / "a.csv", table)
+    for face in (None, "0"):
+        track = TableTrack(path, face=face)
+        assert len(track) == 10
+        (block,) = track.blocks()
+        assert np.flatnonzero(block.confidence == 0).tolist() == [4]
+    path = written(path, [*table, *rows(3, "1")])
+    with pytest.raises(TrackError, match=r"has 2 faces: 0 \(9 rows\), 1 \(3 rows\)\. Name one"):
+        TableTrack(path)
+    assert len(TableTrack(path, face="0")) == 9
+
+
+def test_tables_have_other_endings_too(tmp_path: Path) -> None:
+    assert len(open_track(written(tmp_path / "a.TXT", rows(5)))) == 5

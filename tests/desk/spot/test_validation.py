@@ -147,3 +147,11 @@ def test_doubled_frames_are_mentioned(tmp_path: Path) -> None:
     track["landmarks"][1::2] = track["landmarks"][::2]
     (warning,) = validated(tmp_path, track).warnings
     assert "50 % of the frames repeat" in warning
+
+
+def test_a_name_stays_on_one_line(tmp_path: Path) -> None:
+    track = still(50)
+    track["timestamps"] = np.zeros(50)
+    with pytest.raises(TrackError, match="do not increase") as caught:
+        validate(TrackFile(save(tmp_path / "a\nb.npz", track)))
+    assert "\n" not in str(caught.value)

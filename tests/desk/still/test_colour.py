@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from agent.desk.still.read import Still, read_still
 from tests.desk.still.pngs import chunk, png
@@ -57,3 +59,28 @@ def test_a_transparent_grey_is_white(tmp_path: Path, kind: type) -> None:
     assert still.luma[0, 0] == 255
     assert still.luma[0, 30] == 80
     assert still.notes == ("transparent parts are shown on white",)
+
+
+def test_beside_a_small_first_frame_is_nothing(tmp_path: Path) -> None:
+    """A GIF's canvas is larger; its background colour is not shown, as browsers do."""
+    target = io.BytesIO()
+    Image.fromarray(_GREY).save(target, "GIF", interlace=0)
+    data = bytearray(target.getvalue())
+    data[6:10] = struct.pack("<HH", 60, 50)
+    frame = data.index(b"\x2c\0\0\0\0\x28\0\x18\0")
+    data[frame + 1 : frame + 5] = struct.pack("<HH", 8, 20)
+    still = read(tmp_path / "a.gif", bytes(data))
+    canvas = np.full((50, 60), 255, np.uint8)
+    canvas[20:44, 8:48] = _GREY
+    assert np.array_equal(still.luma, canvas)
+    assert still.notes == ("transparent parts are shown on white",)
+
+
+@pytest.mark.parametrize(("alpha", "shown"), [(0, 100), (255, 100), (51, 224)])
+def test_a_bitmaps_unused_alpha_is_none(tmp_path: Path, alpha: int, shown: int) -> None:
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    pixels = bytes([100, 100, 100, alpha]) * (40 * 24)
+    info = struct.pack("<IiiHHIIiiII", 124, 40, 24, 1, 32, 3, len(pixels), 0, 0, 0, 0)
+    info += masks + b"BGRs" + bytes(124 - 40 - 20)
+    head = b"BM" + struct.pack("<IHHI", 138 + len(pixels), 0, 0, 138)
+    assert np.unique(read(tmp_path / "a.bmp", head + info + pixels).luma).tolist() == [shown]

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from agent.base.errors import CaptureError
-from agent.desk.still import damage
 from agent.desk.still.read import read_still
 from tests.desk.still.pngs import png
 
@@ -29,24 +28,6 @@ def test_a_png_that_lacks_rows_is_refused(tmp_path: Path, kind: type) -> None:
     path.write_bytes(png(values, rows=23))
     with pytest.raises(CaptureError, match="damaged or cut short"):
         read_still(path)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (3, 2), (9, 17), (40, 24)])
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA"])
-def test_a_whole_png_lacks_none(size: tuple[int, int], mode: str) -> None:
-    target = io.BytesIO()
-    Image.new(mode, size).save(target, "PNG")
-    target.seek(0)
-    damage.check_png(target)
-
-
-def test_an_interlaced_png_has_the_bytes_of_its_passes() -> None:
-    """Of 8 x 8 pixels: 1, 1, 2, 4, 8, 16 and 32 in 1, 1, 1, 2, 2, 4 and 4 rows."""
-    header = bytes([0, 0, 0, 8, 0, 0, 0, 8, 8, 0, 0, 0])
-    assert damage._png_bytes(header + b"\1") == 64 + 15
-    assert damage._png_bytes(header + b"\0") == 64 + 8
-    one = bytes([0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 1])
-    assert damage._png_bytes(one) == 2  # passes without a column have no rows
 
 
 @pytest.mark.parametrize("marker", [0xC3, 0xC5, 0xCB, 0xF7])
@@ -68,4 +49,23 @@ def test_a_variant_that_the_decoder_lacks_is_no_damage(tmp_path: Path) -> None:
     path = tmp_path / "a.bmp"
     path.write_bytes(bytes(data))
     with pytest.raises(CaptureError, match=r"in a way that is not read here\. Save it as PNG"):
+        read_still(path)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "says"),
+    [(9, b"\x02", "2 colours a pixel"), (5, b"\0\0", "does not say its height first")],
+)
+def test_frames_that_no_decoder_knows_are_no_damage(
+    tmp_path: Path, at: int, value: bytes, says: str
+) -> None:
+    """Two colours, and a height that stands after the picture (DNL)."""
+    target = io.BytesIO()
+    Image.fromarray(_GREY).save(target, "JPEG")
+    data = bytearray(target.getvalue())
+    frame = data.index(b"\xff\xc0")
+    data[frame + at : frame + at + len(value)] = value
+    path = tmp_path / "a.jpg"
+    path.write_bytes(bytes(data))
+    with pytest.raises(CaptureError, match=says):
         read_still(path)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from agent.base.errors import CaptureError
 from agent.desk.still.read import read_still
@@ -74,3 +75,31 @@ def test_deep_planes_are_refused(tmp_path: Path, kind: type) -> None:
 def test_an_unknown_sort_is_no_damage(tmp_path: Path, tags: dict[str, int], says: str) -> None:
     with pytest.raises(CaptureError, match=f"not read here .*{says}.*Save it as PNG"):
         read(tmp_path / "a.tif", tiff(_GREY[None], **tags))
+
+
+@pytest.mark.parametrize(("extra", "shown"), [(0, 100), (2, 255)])
+def test_a_fourth_value_counts_where_it_is_called_alpha(
+    tmp_path: Path, extra: int, shown: int
+) -> None:
+    pixels = np.full((1, 24, 40 * 4), 100 * 257, np.uint16)
+    pixels[..., 3::4] = 0
+    data = tiff(pixels, t256=40, t258=16, t262=2, t277=4, t338=extra)
+    assert read(tmp_path / "a.tif", data).mean() == shown
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_deep_pictures_in_a_compression_of_pillow_alone(tmp_path: Path, kind: type) -> None:
+    """It gives 16 bits without a sign, and mistakes the others."""
+    path = tmp_path / "a.tif"
+    values: NDArray[Any] = _GREY.astype(kind) * (257 if kind is np.uint16 else 1)
+    Image.fromarray(values).save(path, "TIFF", compression="zstd")
+    if kind is np.uint16:
+        assert np.array_equal(read_still(path).luma, _GREY)
+        return
+    with pytest.raises(CaptureError, match=r"sort that is not read here \(compression 50000"):
+        read_still(path)
+
+
+def test_webp_in_a_tiff_is_no_damage(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match=r"sort that is not read here \(compression 50001"):
+        read(tmp_path / "a.tif", tiff(_GREY[None], t259=50001))
