@@ -34,7 +34,7 @@ from PIL import (
 from agent.base.errors import CaptureError
 from agent.base.names import one_line
 from agent.base.types import Grey
-from agent.desk.still import colour, damage, deep, kinds, png, tiff
+from agent.desk.still import colour, damage, deep, kinds, png, pnm, tiff
 from agent.perceive.capture import silence_opencv
 
 MAX_BYTES = 1 << 30
@@ -176,6 +176,8 @@ def _decode(file: IO[bytes], head: bytes, path: Path) -> Still:
     if head.startswith(png.SIGNATURE):
         _refuse_large(png.size(head), MAX_PIXELS)
         file = png.needed(file)
+    if head.startswith(pnm.MAGIC):
+        file = pnm.as_netpbm(file)
     notes, repaired = _checked_jpeg(file) if head.startswith(b"\xff\xd8") else ([], None)
     picture = _identified(repaired or file, head)
     is_deep = picture.mode in ("I", "F") or picture.mode.startswith("I;")
