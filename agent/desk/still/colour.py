@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -16,6 +17,8 @@ _TRANSPARENT = {"LA", "La", "PA", "RGBA", "RGBa"}
 _SAME_CURVE = ("sRGB", "Display P3", "c2", "Artifex")
 """In the descriptions of profiles whose tone curve is sRGB's: luma is taken as it is."""
 
+_STRIP = 1 << 22
+"""Pixels that are converted at once."""
 _SCREEN = 2.2
 """Exponent of a usual screen."""
 _SAME = 0.05
@@ -32,7 +35,7 @@ def to_grey(picture: Any) -> tuple[Grey, list[str]]:
     form = picture.format
     picture = _by_gamma(picture, exponent(picture))
     if picture.mode in _TRANSPARENT or "transparency" in picture.info or frame is not None:
-        return _on_white(_within(picture.convert("RGBA"), frame), form)
+        return _on_white(picture, frame, form)
     return _luma(_in_srgb(picture)), []
 
 
@@ -45,22 +48,31 @@ def _first_frame(picture: Any) -> tuple[int, int, int, int] | None:
     return None if extents == (0, 0, *picture.size) else extents
 
 
-def _within(picture: Any, frame: tuple[int, int, int, int] | None) -> Any:
-    if frame is None:
-        return picture
-    canvas = Image.new("RGBA", picture.size, (0, 0, 0, 0))
-    canvas.paste(picture.crop(frame), frame)
-    return canvas
-
-
-def _on_white(picture: Any, form: str) -> tuple[Grey, list[str]]:
-    lowest, highest = picture.getextrema()[3]
-    if lowest == 255 or (form in ("BMP", "DIB") and highest == 0):
+def _on_white(
+    picture: Any, frame: tuple[int, int, int, int] | None, form: str
+) -> tuple[Grey, list[str]]:
+    if form in ("BMP", "DIB") and picture.getextrema()[-1][1] == 0:
         # a bitmap's fourth byte is often unused, whatever its header calls it
-        return _luma(picture.convert("RGB")), []
-    ground = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-    shown = Image.alpha_composite(ground, picture).convert("RGB")
-    return _luma(shown), ["transparent parts are shown on white"]
+        return _luma(picture), []
+    left, top, right, bottom = frame or (0, 0, *picture.size)
+    luma = np.full(picture.size[::-1], 255, np.uint8)
+    drawn = luma[top:bottom, left:right]
+    lowest = 255 if frame is None else 0
+    for rows, part in _strips(picture.crop(frame) if frame else picture):
+        clear = part.convert("RGBA")
+        lowest = min(lowest, clear.getextrema()[3][0])
+        ground = Image.new("RGBA", part.size, (255, 255, 255, 255))
+        drawn[rows] = _luma(Image.alpha_composite(ground, clear))
+    return luma, [] if lowest == 255 else ["transparent parts are shown on white"]
+
+
+def _strips(picture: Any) -> Iterator[tuple[slice, Any]]:
+    """Its rows in parts that are small in any colour model: a large picture fits in memory once."""
+    width, height = picture.size
+    many = max(1, _STRIP // width)
+    for top in range(0, height, many):
+        bottom = min(top + many, height)
+        yield slice(top, bottom), picture.crop((0, top, width, bottom))
 
 
 def _luma(picture: Any) -> Grey:
@@ -68,8 +80,10 @@ def _luma(picture: Any) -> Grey:
         return np.asarray(picture.getchannel(0), np.uint8)
     if picture.mode in ("1", "L"):
         return np.asarray(picture.convert("L"), np.uint8)
-    colours = np.asarray(picture.convert("RGB"), np.uint8)
-    return np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY), np.uint8)
+    luma = np.empty(picture.size[::-1], np.uint8)
+    for rows, part in _strips(picture):
+        luma[rows] = cv2.cvtColor(np.asarray(part.convert("RGB"), np.uint8), cv2.COLOR_RGB2GRAY)
+    return luma
 
 
 def _has_curve(picture: Any) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from agent.desk.still import colour
 from agent.desk.still.read import Still, read_still
 from tests.desk.still.pngs import chunk, png
 
@@ -84,3 +85,22 @@ def test_a_bitmaps_unused_alpha_is_none(tmp_path: Path, alpha: int, shown: int) 
     info += masks + b"BGRs" + bytes(124 - 40 - 20)
     head = b"BM" + struct.pack("<IHHI", 138 + len(pixels), 0, 0, 138)
     assert np.unique(read(tmp_path / "a.bmp", head + info + pixels).luma).tolist() == [shown]
+
+
+@pytest.mark.parametrize("form", ["PNG", "GIF", "TIFF"])
+def test_large_pictures_are_converted_in_strips(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = np.meshgrid(np.arange(40), np.arange(23))
+    alpha = np.where(x > y, 255, 0)
+    values = np.dstack([x * 6, y * 10, x + y, alpha]).astype(np.uint8)
+    for picture in (Image.fromarray(values), Image.fromarray(values[..., :3])):
+        path = tmp_path / "a"
+        picture.save(path, form)
+        whole = read_still(path)
+        with monkeypatch.context() as patch:
+            patch.setattr(colour, "_STRIP", 7 * 40)
+            parts = read_still(path)
+        assert np.array_equal(parts.luma, whole.luma)
+        assert parts.notes == whole.notes
+        assert bool(whole.notes) == (picture.mode == "RGBA")
