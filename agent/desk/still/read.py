@@ -301,7 +301,9 @@ def _deep_tiff(directory: tiff.Directory, file: IO[bytes]) -> Still:
         values = _values(picture, file)
     if values.ndim == 3 and not directory.alpha:
         values = values[..., : 1 if values.shape[2] < 3 else 3]
-    luma, notes = deep.to_grey(values, white_is_zero=directory.photometric == 0)
+    luma, notes = deep.to_grey(
+        values, white_is_zero=directory.photometric == 0, no_data=directory.no_data
+    )
     if directory.pages > 1:
         notes.insert(0, f"the first of {directory.pages} pages")
     return Still(luma, tuple(notes))

@@ -13,7 +13,8 @@ _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 256, 257, 258, 262
 _COMPRESSION, _SAMPLES, _PLANAR = 259, 277, 284
 _EXTRA = 338
 _SUBFILE, _SUB_IFDS, _SAMPLE_FORMAT, _DNG_VERSION = 254, 330, 339, 50706
-"""Tags of TIFF 6.0, TIFF/EP (ISO 12234-2) and DNG 1.7."""
+_NO_DATA = 42113
+"""Tags of TIFF 6.0, TIFF/EP (ISO 12234-2) and DNG 1.7; GDAL's."""
 _RAW = (32803, 34892)
 """Photometric interpretations: colour filter array, linear raw."""
 _MAX_PAGES = 10_000
@@ -37,6 +38,8 @@ class Directory(NamedTuple):
     """What follows the colours, if anything, says how opaque a pixel is."""
     sort: str
     """What a decoder must know, in words."""
+    no_data: float | None
+    """What stands for no value, in maps."""
 
 
 def first_directory(file: IO[bytes]) -> Directory:
@@ -72,4 +75,12 @@ def first_directory(file: IO[bytes]) -> Directory:
         bool(set(np.atleast_1d(first.get(_EXTRA, 1)).tolist()) & {1, 2}),
         f"compression {first.get(_COMPRESSION, 1)}, photometric interpretation {photometric}, "
         f"{' + '.join(str(each) for each in np.atleast_1d(bits)[:8])} bits",
+        _number(first.get(_NO_DATA)),
     )
+
+
+def _number(text: Any) -> float | None:
+    try:
+        return float(text)
+    except (TypeError, ValueError, OverflowError):
+        return None

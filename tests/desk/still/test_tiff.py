@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from agent.base.errors import CaptureError
-from agent.desk.still.read import read_still
+from agent.desk.still.read import Still, read_still
 
 _GREY = np.tile(np.linspace(10, 240, 40).astype(np.uint8), (24, 1))
 
@@ -103,3 +103,58 @@ def test_deep_pictures_in_a_compression_of_pillow_alone(tmp_path: Path, kind: ty
 def test_webp_in_a_tiff_is_no_damage(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match=r"sort that is not read here \(compression 50001"):
         read(tmp_path / "a.tif", tiff(_GREY[None], t259=50001))
+
+
+def _map(path: Path, values: NDArray[Any], no_data: str | None) -> Still:
+    """As GDAL writes it."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    if no_data is not None:
+        tags[42113] = no_data
+        tags.tagtype[42113] = 2
+    Image.fromarray(values).save(path, "TIFF", tiffinfo=tags)
+    return read_still(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "empty", "said"),
+    [
+        (np.uint16, 65_535, "65535"),
+        (np.uint16, 0, "0"),
+        (np.int32, 2**31 - 1, "2147483647"),
+        (np.int32, -32_768, "-32768"),
+        (np.float32, 9_999, "9999"),
+        (np.float32, -3.4028234663852886e38, "-3.4028234663852886e+38"),
+        (np.float32, 3e38, None),
+        (np.float32, 1e20, None),
+        (np.float32, np.nan, "nan"),
+    ],
+)
+def test_parts_without_a_value_are_black_and_leave_the_rest(
+    tmp_path: Path, kind: type, empty: float, said: str | None
+) -> None:
+    values: NDArray[Any] = (_GREY.astype(np.int32) * 4 + 1).astype(kind)
+    whole = _map(tmp_path / "a.tif", values, None)
+    values[:5, :5] = empty
+    found = _map(tmp_path / "a.tif", values, said)
+    expected = whole.luma.copy()
+    expected[:5, :5] = 0
+    assert np.array_equal(found.luma, expected)
+    assert found.notes == (*whole.notes, "parts without a value are shown black")
+
+
+@pytest.mark.parametrize("said", ["", "none", "1e999", "-1", "70000"])
+def test_a_stand_in_that_is_none_or_not_there_changes_nothing(tmp_path: Path, said: str) -> None:
+    values = _GREY.astype(np.uint16) * 257
+    assert np.array_equal(_map(tmp_path / "a.tif", values, said).luma, _GREY)
+
+
+def test_a_colour_is_no_stand_in_for_a_pixel(tmp_path: Path) -> None:
+    """Nor is alpha."""
+    values = np.zeros((1, 24, 40 * 4), np.uint16)
+    values[..., 0::4] = values[..., 3::4] = 65_535
+    values[..., :4] = 65_535
+    data = tiff(values, t256=40, t258=16, t262=2, t277=4, t338=2, t42113=65_535)
+    path = tmp_path / "a.tif"
+    found = read(path, data)
+    assert found[:, 1:].tolist() == [[76] * 39] * 24
+    assert not found[:, 0].any()
