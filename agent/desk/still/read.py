@@ -34,7 +34,7 @@ from PIL import (
 from agent.base.errors import CaptureError
 from agent.base.names import one_line
 from agent.base.types import Grey
-from agent.desk.still import colour, damage, deep, kinds, png, pnm, tiff
+from agent.desk.still import colour, damage, deep, heif, kinds, png, pnm, tiff
 from agent.perceive.capture import silence_opencv
 
 MAX_BYTES = 1 << 30
@@ -184,8 +184,12 @@ def _decode(file: IO[bytes], head: bytes, path: Path) -> Still:
     if picture.format == "PNG":
         is_deep = head[24] == 16
     _refuse_large(picture.size, MAX_DEEP_PIXELS if is_deep else MAX_PIXELS)
+    if picture.format == "HEIF" and not heif.main_is_whole(picture):
+        raise _RefusedError(f"is damaged: its main picture cannot be read. {_AGAIN}")
     notes += _first_of_several(picture)
     luma, said = deep.to_grey(_values(picture, file)) if is_deep else colour.to_grey(picture)
+    if picture.format == "AVIF" and getattr(picture, "n_frames", 1) == 1:
+        luma = luma[heif.aperture(file, picture.size)]
     if picture.format not in _UPRIGHT_ALREADY:
         luma = _UPRIGHT.get(_orientation(picture), np.asarray)(luma)
     return Still(np.ascontiguousarray(luma), (*notes, *said))
@@ -242,13 +246,12 @@ def _unread(directory: tiff.Directory) -> _RefusedError:
 def _heif() -> str:
     """The name of the format, once it is known to Pillow."""
     try:
-        import pillow_heif
+        heif.register()
     except ImportError:
         raise _RefusedError(
             "is a HEIC picture, and pillow-heif, which reads them, is not installed. Run "
             "`pip install pillow-heif`, or save it as JPEG."
         ) from None
-    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
     return "HEIF"
 
 
