@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import av
@@ -13,9 +14,14 @@ _HUFFMAN = (0xC0, 0xC1, 0xC2)
 """SOF0 to SOF2: baseline, extended and progressive."""
 _JPEG_LS = 0xF7
 """SOF55 (ITU-T T.87, C.1)."""
+_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")
+"""One that ends coded data, or has a length behind it (T.81, B.1.1)."""
+_SCAN, _EOI = 0xDA, 0xD9
 DECODED = (0, *_HUFFMAN, 0xC9, 0xCA)
 """Codings of JPEG that libjpeg knows, arithmetic ones among them; 0: no frame header."""
 DAMAGED = "it is damaged: part of the picture is missing or wrong"
+NO_END = "its end mark is missing: the lower right corner may be wrong"
+COARSE = "it is cut short: what makes the picture sharp is missing"
 
 
 def missing_end(data: bytes) -> bytes:
@@ -47,6 +53,27 @@ def jpeg_frame(data: bytes) -> Frame:
         else:
             at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return Frame(0)
+
+
+def of_missing_end(data: bytes) -> list[str]:
+    """What to say of a JPEG file without an end mark. Where it was cut between scans, so that some
+    coefficients, or their last bits, are in none, decoders show a whole picture, and a coarse one.
+    """
+    left: dict[int, set[int]] = {}
+    at = 2
+    while (found := _MARKER.search(data, at)) is not None:
+        start, kind = found.end(), found[1][0]
+        if kind == _EOI:
+            return []
+        at = start + int.from_bytes(data[start : start + 2], "big")
+        content = data[start + 2 : at]
+        if kind in DECODED and not left:
+            left = {each: set(range(64)) for each in content[6::3]}
+        if kind == _SCAN and len(content) >= 6:
+            first, last, bits = content[-3:]
+            for each in content[1:-3:2] if not bits & 15 else ():
+                left.get(each, set()).difference_update(range(first, last + 1))
+    return [COARSE if any(left.values()) else NO_END]
 
 
 def jpeg_is_damaged(data: bytes) -> bool:

@@ -211,7 +211,7 @@ def _checked_jpeg(file: IO[bytes]) -> tuple[list[str], IO[bytes] | None]:
     if damage.jpeg_is_damaged(data):
         return [damage.DAMAGED], None
     missing = damage.missing_end(data)
-    return [], io.BytesIO(data + missing) if missing else None
+    return damage.of_missing_end(data), io.BytesIO(data + missing) if missing else None
 
 
 def _identified(file: IO[bytes], head: bytes) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from agent.base.errors import CaptureError
+from agent.desk.still.damage import COARSE, NO_END
 from agent.desk.still.read import read_still
 from tests.desk.still.pngs import png
 
@@ -69,3 +71,20 @@ def test_frames_that_no_decoder_knows_are_no_damage(
     path.write_bytes(bytes(data))
     with pytest.raises(CaptureError, match=says):
         read_still(path)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_a_progressive_jpeg_that_was_cut_between_scans_is_coarse(tmp_path: Path, mode: str) -> None:
+    target = io.BytesIO()
+    Image.fromarray(_GREY).convert(mode).save(target, "JPEG", progressive=True)
+    data, path = target.getvalue(), tmp_path / "a.jpg"
+    scans = [found.start() for found in re.finditer(b"\xff\xda", data)]
+    for scan in scans[1:]:
+        path.write_bytes(data[:scan])
+        still = read_still(path)
+        assert still.luma.shape == _GREY.shape
+        assert still.notes == (COARSE,)
+    path.write_bytes(data[:-2])
+    assert read_still(path).notes == (NO_END,)
+    path.write_bytes(data)
+    assert read_still(path).notes == ()

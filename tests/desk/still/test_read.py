@@ -20,7 +20,7 @@ from PIL import Image, ImageCms
 
 from agent.base.errors import CaptureError
 from agent.base.types import Grey
-from agent.desk.still import read
+from agent.desk.still import damage, read
 from agent.desk.still.read import Still, read_still
 
 HEIGHT, WIDTH = 48, 64
@@ -439,7 +439,7 @@ def test_a_jpeg_that_is_half_grey_says_so(put: Put, how: dict[str, Any]) -> None
             "it is damaged: part of the picture is missing or wrong",
         )
     assert read_still(put(data + b"trailing", "a.jpg")).notes == ()
-    assert read_still(put(data[:-2], "a.jpg")).notes == ()  # only the end mark is missing
+    assert read_still(put(data[:-2], "a.jpg")).notes == (damage.NO_END,)
 
 
 def test_a_png_whose_checksum_is_wrong_is_refused(put: Put) -> None:
