@@ -168,6 +168,7 @@ def _refuse_others(head: bytes, path: Path, name: str) -> None:
 def _decode(file: IO[bytes], head: bytes, path: Path) -> Still:
     """Raises `_RefusedError` and whatever the libraries do."""
     if head.startswith(tiff.MAGIC):
+        tiff.silence_libtiff()
         directory = tiff.first_directory(file)
         _refuse_raw(directory, path)
         if directory.deep:

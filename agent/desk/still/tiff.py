@@ -3,9 +3,12 @@ tags only."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 from typing import IO, Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0")
@@ -40,6 +43,16 @@ class Directory(NamedTuple):
     """What a decoder must know, in words."""
     no_data: float | None
     """What stands for no value, in maps."""
+
+
+def silence_libtiff() -> None:
+    """Its lines on standard error say nothing that a sentence of ours does not. Found through
+    Pillow, which brings the library or uses the system's."""
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(Image.core.__file__)
+        for each in (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler):
+            each.argtypes, each.restype = [ctypes.c_void_p], ctypes.c_void_p
+            each(None)
 
 
 def first_directory(file: IO[bytes]) -> Directory:

@@ -158,3 +158,18 @@ def test_a_colour_is_no_stand_in_for_a_pixel(tmp_path: Path) -> None:
     found = read(path, data)
     assert found[:, 1:].tolist() == [[76] * 39] * 24
     assert not found[:, 0].any()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_the_decoder_prints_nothing(
+    tmp_path: Path, kind: type, compression: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.tif"
+    noise: NDArray[Any] = np.random.default_rng(1).integers(0, 256, (60, 80)).astype(kind)
+    Image.fromarray(noise).save(path, "TIFF", compression=compression)
+    data = bytearray(path.read_bytes())
+    data[1000:1400] = bytes(200) + b"\xff" * 200
+    with pytest.raises(CaptureError, match="damaged or cut short"):
+        read(path, bytes(data))
+    assert capfd.readouterr() == ("", "")
