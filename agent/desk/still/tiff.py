@@ -8,7 +8,7 @@ import ctypes
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import _imaging
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0")
@@ -49,7 +49,7 @@ def silence_libtiff() -> None:
     """Its lines on standard error say nothing that a sentence of ours does not. Found through
     Pillow, which brings the library or uses the system's."""
     with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL(Image.core.__file__)
+        library = ctypes.CDLL(_imaging.__file__)
         for each in (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler):
             each.argtypes, each.restype = [ctypes.c_void_p], ctypes.c_void_p
             each(None)
