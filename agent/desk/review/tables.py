@@ -79,11 +79,18 @@ def _fill(
             "in a second."
         )
     session.units = tuple(columns)
+    empty = True
     for row in table.rows():
         try:
             _add(session, labels, table, row, columns, most, fps)
         except ValueError as error:
             raise ReviewError(f"{one_line(path)}, line {table.line}: {error}.") from None
+        empty = False
+    if not session.faces:
+        why = "it ends with its first line" if empty else "none of its rows has one"
+        raise ReviewError(
+            f"{one_line(path)} shows no face: {why}. Take it out of the folder, or make it anew."
+        )
 
 
 def _units_of(names: list[str]) -> tuple[dict[str, str], float]:

@@ -57,7 +57,12 @@ def test_py_feat(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no action units"), ("a,b\n1,2\n", "no action units"),
+        ("", "no action units"),
+        ("timestamp,AU12_r\n", r"film\.csv shows no face: it ends .* Take it out"),
+        ("timestamp,AU12_r\n\n", "it ends with its first line"),
+        ("timestamp,success,AU12_r\n0,0,1\n", "shows no face: none of its rows has one"),
+        ("timestamp,AU12_r\n0,NA\n", "none of its rows has one"),
+        ("a,b\n1,2\n", "no action units"),
         ("timestamp,AU12_r\n0\n", "cut off or edited"),
         ("timestamp,AU12_r\n0,x\n", "no number"),
         ("timestamp,AU12_r,pose_Rx,pose_Ry,pose_Rz\n0,1,inf,0,0\n", "no number"),
