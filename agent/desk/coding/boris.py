@@ -133,17 +133,17 @@ def _comment(event: Event) -> str:
 def read(data: bytes) -> list[Event]:
     """The events of all observations of a project, in order. Raises `CodingError`."""
     try:
-        project = json.loads(data.decode())
+        project = json.loads(data)
         observations = project["observations"]
         ethogram = {
             each["code"]: each["type"].lower() for each in project["behaviors_conf"].values()
         }
         told = {name: observation["events"] for name, observation in observations.items()}
     except UnicodeDecodeError as error:
-        raise CodingError(f"its byte {error.start} is no UTF-8") from None
+        raise CodingError(f"its byte {error.start} is no {error.encoding.upper()}") from None
     except json.JSONDecodeError as error:
         raise CodingError(f"it is no JSON from line {error.lineno} on") from None
-    except (KeyError, TypeError, AttributeError, RecursionError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise CodingError("it is JSON, but no project of BORIS 4 or newer") from None
     found: list[Event] = []
     for name, rows in told.items():
@@ -154,13 +154,15 @@ def read(data: bytes) -> list[Event]:
 def _events(where: str, rows: Any, ethogram: Mapping[str, str]) -> list[Event]:
     found = []
     open_: dict[tuple[str, str], list[Any]] = {}
-    for number, row in enumerate(rows if isinstance(rows, list) else (), 1):
+    if not isinstance(rows, list):
+        raise CodingError(f"{where} has no list of events")
+    for number, row in enumerate(rows, 1):
         here = f"{where}, event {number}"
         try:
             fields = [*row, "", ""]
             time = float(fields[0])
             subject, code, modifiers, comment = map(str, fields[1:5])
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise CodingError(f"{here} has no time, subject and behaviour") from None
         subject = "" if subject == _SUBJECT else subject
         begun = [time, modifiers, comment]

@@ -160,6 +160,8 @@ def read(data: bytes) -> list[Event]:
     except ET.ParseError as error:
         line, column = error.position
         raise CodingError(f"it is no XML from line {line}, column {column} on") from None
+    except (LookupError, ValueError):
+        raise CodingError("its encoding is not read: save it as UTF-8, as ELAN does") from None
     if root.tag != "ANNOTATION_DOCUMENT":
         raise CodingError(f"it is XML of another kind ({root.tag[:40]}), not ELAN's")
     slots = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE") for slot in root.iter("TIME_SLOT")}
@@ -207,10 +209,17 @@ def _event(
         for detail in ("polarity", "verdict"):
             if details.get(detail):
                 values[detail] = details[detail]
-        onset, offset = (float(str(time)) / 1000 for time in times)
+        onset, offset = map(_seconds, times)
         return Event(onset, offset, kind=kind, coder=coder.strip(), **values)
     except ValueError as error:
         raise CodingError(f"{where}: {error}") from None
+
+
+def _seconds(time: str | None) -> float:
+    try:
+        return float(str(time)) / 1000
+    except ValueError:
+        raise ValueError(f"its time {str(time)[:20]!r} is no number of milliseconds") from None
 
 
 def _value(annotation: ET.Element) -> str:

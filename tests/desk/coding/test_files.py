@@ -144,9 +144,15 @@ def test_a_table_in_frames_of_a_database_is_read() -> None:
     [
         (".eaf", b"<x", "line 1"),
         (".eaf", b"<html/>", "another kind"),
+        (".eaf", b'<?xml version="1.0" encoding="klingon"?><a/>', "save it as UTF-8"),
+        (".eaf", b'<?xml version="1.0" encoding="Shift_JIS"?><a/>', "save it as UTF-8"),
+        (".eaf", elan.write([SAME]).replace(b'"1000"', b'"0:01"'), "'0:01' is no number of milli"),
         (".boris", b"{", "line 1"),
         (".boris", b"[]", "no project"),
         (".boris", b"\xff", "byte 0"),
+        (".boris", b'{"observations": ' + b"9" * 5000 + b"}", "no project"),
+        (".boris", boris.write([SAME]).replace(b"1.0,", b"9" * 400 + b","), "has no time"),
+        (".boris", b'{"behaviors_conf": {}, "observations": {"a": {"events": {}}}}', "no list"),
         (".boris", b'{"behaviors_conf": {"0": {"code": "a", "type": "State event"}},'
                    b' "observations": {"o": {"events": [[1, "", "a", "", ""]]}}}', "never ends"),
         (".tsv", b"onset\tduration\n1\tlong\n", "line 2"),
@@ -172,6 +178,13 @@ def test_an_unknown_ending_and_a_missing_file_are_named(tmp_path: Path) -> None:
         read_events(tmp_path / "codes.xlsx")
     with pytest.raises(CodingError, match="No such file"):
         read_events(tmp_path / "codes.eaf")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_project_may_have_a_mark_of_its_encoding(encoding: str) -> None:
+    """As editors save it."""
+    given_ = [replace(SAME, comment="caf\xe9")]
+    assert boris.read(boris.write(given_).decode().encode(encoding)) == given_
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
