@@ -23,6 +23,15 @@ def main_is_whole(picture: Any) -> bool:
     return bool(picture.info.get("primary"))
 
 
+def is_bare_sequence(file: IO[bytes]) -> bool:
+    """Whether there is a track, and no picture beside it."""
+    try:
+        names = {name for name, _, _ in _outermost(file)}
+    except (ValueError, struct.error):
+        return False
+    return b"moov" in names and b"meta" not in names
+
+
 def aperture(file: IO[bytes], size: tuple[int, int]) -> tuple[slice, slice]:
     """Rows and columns of a picture of `size` (width, height as stored) that its main item's `clap`
     leaves; all where there is none, or none that makes sense, as browsers have it."""
@@ -65,23 +74,35 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = end
 
 
-def _meta(file: IO[bytes]) -> bytes:
-    """What the first box `meta` of the file holds, behind its version."""
+def _outermost(file: IO[bytes]) -> Iterator[tuple[bytes, int, int | None]]:
+    """Name, start and end of what each box of the file holds; no end: the file's."""
     at = 0
     while True:
         file.seek(at)
         head = file.read(16)
+        if not head:
+            return
         size, name = struct.unpack_from(">I4s", head)
         start = at + 8
         if size == 1:
             (size,) = struct.unpack_from(">Q", head, 8)
             start += 8
+        if not size:
+            yield name, start, None
+            return
+        at += size
+        if at < start:
+            raise ValueError("a box within its own head")
+        yield name, start, at
+
+
+def _meta(file: IO[bytes]) -> bytes:
+    """What the first box `meta` of the file holds, behind its version."""
+    for name, start, end in _outermost(file):
         if name == b"meta":
             file.seek(start + 4)
-            return file.read(min(_MOST, at + size - start - 4 if size else _MOST))
-        if size < start - at:
-            raise ValueError("no such box")
-        at += size
+            return file.read(_MOST if end is None else min(_MOST, end - start - 4))
+    return b""
 
 
 def _clap(meta: bytes) -> tuple[int, ...] | None:

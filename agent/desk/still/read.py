@@ -226,6 +226,12 @@ def _identified(file: IO[bytes], head: bytes) -> Any:
         return Image.open(file, formats=formats)
     except Image.DecompressionBombError:  # from twice that on
         raise _RefusedError(_too_large(MAX_PIXELS)) from None
+    except UnidentifiedImageError:
+        if formats != ["HEIF"] or not heif.is_bare_sequence(file):
+            raise
+        raise _RefusedError(
+            "is a sequence of HEIC pictures without a main one. Use `fleeting replay` for it."
+        ) from None
 
 
 def _identified_tiff(directory: tiff.Directory, file: IO[bytes]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import random
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,17 @@ def test_another_picture_does_not_stand_in_for_a_damaged_main_one(tmp_path: Path
     (tmp_path / "b.heic").write_bytes(data[:main] + b"grid" + data[main + 4 :])
     with pytest.raises(CaptureError, match=r"its main picture cannot be read\. Copy it again"):
         read_still(tmp_path / "b.heic")
+
+
+def test_a_sequence_without_a_main_picture_is_no_damage(tmp_path: Path) -> None:
+    def box(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I4s", 8 + len(data), name) + data
+
+    brand, media = box(b"ftyp", b"hevc\0\0\0\0msf1hevc"), box(b"mdat", bytes(9000))
+    path = tmp_path / "a.heics"
+    path.write_bytes(brand + media + box(b"moov", b""))
+    with pytest.raises(CaptureError, match=r"without a main one\. Use `fleeting replay`"):
+        read_still(path)
+    path.write_bytes(brand + media)
+    with pytest.raises(CaptureError, match="damaged or cut short"):
+        read_still(path)
