@@ -7,6 +7,7 @@ A job is one line of JSON; so is each answer: how far it is, at last what was fo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -76,7 +77,9 @@ def work(job: Job, config: AgentConfig) -> dict[str, Any]:
             last = now
             _say({"done": done, "of": of})
 
-    film = Path(job.film)
+    film, size = Path(job.film), 0
+    with contextlib.suppress(OSError):  # `analyse` says what is wrong
+        size = film.stat().st_size  # it may grow, or go, meanwhile
     found = find(analyse(film, config, progress, Path(job.folder)), config)
     pictures = []
     if job.frames:
@@ -85,7 +88,7 @@ def work(job: Job, config: AgentConfig) -> dict[str, Any]:
         pictures = stills(film, config, found.highlights)
     _say({"writing": True})
     try:
-        write(found, job.label, job.page, film, Path(job.folder), pictures, pdf=job.pdf)
+        write(found, job.label, job.page, size, Path(job.folder), pictures, pdf=job.pdf)
     except OSError as error:
         raise StoreError(f"{job.folder} cannot be written: {error.strerror}.") from None
     return entry(found)

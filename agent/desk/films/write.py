@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,15 +22,15 @@ def write(
     found: Findings,
     label: str,
     page: str,
-    film: Path,
+    size: int,
     folder: Path,
     stills: Sequence[Still],
     *,
     pdf: bool,
 ) -> None:
-    """Write everything of one film. Raises `OSError`."""
+    """Write everything of one film of `size` bytes. Raises `OSError`."""
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    whole = document(found, About(label, os.path.getsize(film), when), stills)
+    whole = document(found, About(label, size, when), stills)
     write_atomically(folder / HTML, as_html(whole).encode())
     if pdf:
         # imported here: loading Matplotlib takes a second

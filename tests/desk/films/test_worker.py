@@ -20,6 +20,7 @@ from agent.desk.films.find import find
 from agent.desk.films.rows import window_row
 from agent.desk.films.worker import Job
 from agent.host.supervise import child_environment
+from tests.desk.films.made import analysed, config
 from tests.desk.films.pages import check
 
 pytestmark = pytest.mark.slow
@@ -128,6 +129,27 @@ def test_pictures_come_only_when_asked_for_and_subtitles_are_words(tmp_path: Pat
     assert all((a["src"] or "").startswith("data:image/jpeg;base64,") for a in images)
     assert "The stills below show people" in html.read_text()
     assert not list(out.rglob("*.pdf"))
+
+
+def test_a_film_that_went_away_meanwhile_has_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was open; and one that grows has the size that was looked at."""
+    from agent.desk.films import analyse
+    from agent.desk.films.worker import work
+
+    film, folder = tmp_path / "a.mp4", tmp_path / "out"
+    film.write_bytes(bytes(1_500_000))
+    folder.mkdir()
+
+    def unlinked(*_: object) -> analyse.Analysis:
+        film.unlink()
+        return analysed()
+
+    monkeypatch.setattr(analyse, "analyse", unlinked)
+    job = Job(str(film), "a.mp4", "a", str(folder), "{}", frames=False, pdf=False)
+    assert work(job, config())["seconds"] > 0
+    assert "1.5 MB" in (folder / "report.html").read_text()
 
 
 def test_the_worker_reads_its_film_and_writes_its_folder_only(tmp_path: Path) -> None:
