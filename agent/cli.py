@@ -211,6 +211,8 @@ def _close_tracebacks(verb: str) -> None:
 
 def _dispatch(args: argparse.Namespace, own: bool) -> int:
     """Run one subcommand. `own`: this process was started for it and may enter a sandbox."""
+    if own and args.verb in ("run", "perceive", "uplink", "update", "enrol"):
+        close_umask()
     if args.verb == "demo":
         from agent.desk.demo import demo
 
@@ -309,7 +311,6 @@ def _dispatch(args: argparse.Namespace, own: bool) -> int:
         # The journal adds the time.
         logging.basicConfig(level=logging.INFO, format=f"{args.verb}: %(message)s")
         if own:
-            close_umask()
             _close_tracebacks(args.verb)
     if args.verb == "run":
         from agent.host.supervise import launched, supervise

@@ -83,6 +83,17 @@ def test_an_unexpected_error_of_a_service_is_logged_without_its_text() -> None:
     assert done.stderr.count("perceive: Unexpected ValueError at ") == 2
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o777])
+def test_enrol_makes_folders_for_its_user_whatever_the_umask(umask: int, tmp_path: Path) -> None:
+    """Where everybody may write above the key's folder it refuses to work."""
+    folder = tmp_path / "a" / "b" / "c"
+    command = [sys.executable, "-P", "-m", "agent.cli", "enrol", "--renew", "--folder", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, umask=umask)
+    assert "Nothing is known here yet" in done.stderr
+    for each in (folder, *folder.parents[:2]):
+        assert each.stat().st_mode & 0o707 == 0o700
+
+
 def test_a_home_folder_after_an_equals_sign_and_an_empty_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
