@@ -130,7 +130,15 @@ def _look(minutes: float) -> None:
         heard=True, silent=False, damaged_sound=0,
     )  # fmt: skip
     with place:
-        write(find(analysis, config), "clip.mp4", "clip", CLIP, Path(place.name), [], pdf=True)
+        write(
+            find(analysis, config),
+            "clip.mp4",
+            "clip",
+            CLIP.stat().st_size,
+            Path(place.name),
+            [],
+            pdf=True,
+        )
         say(time / 60)
 
 
