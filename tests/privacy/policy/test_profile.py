@@ -376,7 +376,7 @@ def test_where_root_is_unknown_only_a_signature_counts(
 def test_the_uplink_process_loads_no_cryptography_without_a_key() -> None:
     program = (
         "import sys; from agent.privacy.policy.rules import resolve;"
-        "from agent.base.config import parse;"
+        "from agent.base.settings_file import parse;"
         "resolve(parse({}, 'x'), live=False); print('cryptography' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
