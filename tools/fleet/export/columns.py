@@ -98,7 +98,7 @@ def _chance_scale(scale: float | None, row: Row) -> float | None:
     tenths, seconds = row[CHANCE], row["micro_analysable_seconds"]
     if not scale or tenths is None:
         return None if tenths is None else scale
-    if not seconds:
+    if not seconds or abs(tenths) >= TENTHS[-1][1]:  # the greatest that is said stands for more
         return None
     most = abs(tenths) + 0.5 + _rounding(TENTHS, tenths)
     least = abs(seconds) - _rounding(SECONDS_RANGES, seconds)
@@ -132,7 +132,8 @@ _SPREAD = Column(
 _CHANCE_SCALE = Column(
     "micro_expected_false_alarms_b", "number", "",
     "Scale b of the noise of the expected false alarms: that of the seconds times the rate, as far "
-    "as the two numbers tell it, never too small; empty: no such numbers, or no seconds.",
+    "as the two numbers tell it, never too small; empty: no such numbers, no seconds, or more "
+    "false alarms than a summary can say.",
     sql="-",
 )  # fmt: skip
 
