@@ -31,13 +31,13 @@ _INIT = """#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
 for each in {modules}; do /bin/busybox insmod /$each || echo "no $each"; done
 for second in 1 2 3 4 5 6 7 8 9 10; do [ -b /dev/vda ] && break; /bin/busybox sleep 1; done
-/bin/busybox mount -t ext4 /dev/vda /root
-/bin/busybox mount -t proc proc /root/proc
-/bin/busybox mount -t sysfs sysfs /root/sys
-/bin/busybox mount -t devtmpfs dev /root/dev
-/bin/busybox mount -t tmpfs tmpfs /root/run
-/bin/busybox mount -t tmpfs tmpfs /root/tmp
-/bin/busybox chroot /root /bin/sh /{left}/boot.sh
+/bin/busybox mount -t ext4 /dev/vda /system
+/bin/busybox mount -t proc proc /system/proc
+/bin/busybox mount -t sysfs sysfs /system/sys
+/bin/busybox mount -t devtmpfs dev /system/dev
+/bin/busybox mount -t tmpfs tmpfs /system/run
+/bin/busybox mount -t tmpfs tmpfs /system/tmp
+/bin/busybox chroot /system /bin/sh /{left}/boot.sh
 /bin/busybox sync
 /bin/busybox poweroff -f
 """
@@ -150,7 +150,7 @@ def _fetch(trial: Trial, folder: Path) -> tuple[Path, Path]:
     content = {"bin/busybox": busybox.read_bytes(), "init": init.encode()}
     content |= {f"{each}.ko": _module(files[each]) for each in needed}
     initrd = folder / "initrd"
-    initrd.write_bytes(archive(content, ("dev", "root", "bin")))
+    initrd.write_bytes(archive(content, ("dev", "system", "bin")))
     return image, initrd
 
 

@@ -43,8 +43,8 @@ mount -a
 touch /etc/junk {HOME}/junk
 export NUMBA_CACHE_DIR={_KERNELS}
 cd {HOME}
-if [ -d /root/.cache/fleeting ]; then
-    cp -a /root/.cache/fleeting/. {_KERNELS}
+if [ -d "$HOME/.cache/fleeting" ]; then
+    cp -a "$HOME/.cache/fleeting/." {_KERNELS}
     one=$(find {_KERNELS} -name '*.nbi' | sort | head -n 1)
     rm -f "${{one%.nbi}}".*nbc "$one"
 fi

@@ -13,7 +13,7 @@ from tools.arm64.trial import HOME, HOUR, PYTHON, Trial, row
 from tools.common.errors import ToolError
 from tools.common.files import ROOT
 
-_BUNDLE = "/root/fleeting.bundle"
+_BUNDLE = "/opt/fleeting.bundle"
 _INSTEAD = {"python3-picamera2": "python3-libcamera"}
 """What Raspberry Pi's own archive has beside Debian's, and what Debian has of it."""
 _STAMP = ".venv/.fleeting-complete"

@@ -32,7 +32,7 @@ def run(trial: Trial) -> Iterator[Row]:
     port = _settings(trial)
     trial.say("fleeting run")
     with trial.root.process(["/bin/sh", "-c", _SCRIPT.format(
-        port=port, command=f"{FLEETING} run --config /{LEFT}/fleeting.toml"
+        port=port, left=LEFT, command=f"{FLEETING} run --config /{LEFT}/fleeting.toml"
     )]):  # fmt: skip
         _wait(lambda: _messages(trial)["summary"] >= 1, _START)
         until = time.monotonic() + MINUTE
@@ -65,7 +65,7 @@ def processes(trial: Trial) -> Iterator[Row]:
         f"watched /{LEFT}/{name}.maps {name} --config /{LEFT}/fleeting.toml 2>>/{LEFT}/run.log"
         for name in HALVES
     ]
-    script = _SCRIPT.format(port=port, command=f"cd {HOME}; {words[0]} & {words[1]}")
+    script = _SCRIPT.format(port=port, left=LEFT, command=f"cd {HOME}; {words[0]} & {words[1]}")
     found: dict[str, memory.Held] = {}
     with trial.root.process(["/bin/sh", "-c", script]) as process:
         _wait(lambda: _messages(trial)["summary"] >= _ENOUGH, _START)
@@ -141,11 +141,11 @@ def _said(found: Comparison) -> str:
 
 
 _SCRIPT = """
-mosquitto -c /root/trial/mosquitto.conf >/root/trial/mosquitto.log 2>&1 &
+mosquitto -c /{left}/mosquitto.conf >/{left}/mosquitto.log 2>&1 &
 until mosquitto_sub -p {port} -t '$SYS/broker/version' -C 1 -W 20 >/dev/null 2>&1; do sleep 1; done
-mosquitto_sub -p {port} -t 'fleeting/#' -F '%t' >>/root/trial/messages 2>/dev/null &
+mosquitto_sub -p {port} -t 'fleeting/#' -F '%t' >>/{left}/messages 2>/dev/null &
 sleep 2
-{command} 2>>/root/trial/run.log
+{command} 2>>/{left}/run.log
 sleep 3600
 """
 """What follows `sleep` keeps the namespace; the caller ends it."""

@@ -23,7 +23,7 @@ FLEETING = f"{HOME}/.venv/bin/fleeting"
 HOUR = 3600.0
 ALWAYS = ("clone",)
 """Steps that are never left out: they bring what else has changed."""
-LEFT = "root/trial"
+LEFT = "var/trial"
 """Where steps leave their files, within the root."""
 
 
@@ -42,7 +42,7 @@ class Trial:
 
     @property
     def place(self) -> Path:
-        """`/root/trial`, as this machine sees it; made if absent."""
+        """`LEFT`, as this machine sees it; made if absent."""
         folder = self.root.path / LEFT
         folder.mkdir(parents=True, exist_ok=True)
         return folder

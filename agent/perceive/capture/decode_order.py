@@ -9,8 +9,6 @@ from typing import Any
 
 _PICTURE = b"\0\0\x01\xb6"
 """Start code of a picture in MPEG-4 (ISO/IEC 14496-2, 6.2.1)."""
-
-
 _HELD = 4
 """Frames that are looked at before the first one is given on."""
 
@@ -105,11 +103,13 @@ class SortedTimes:
             yield from chain(first, frames)
             return
         for frame in first:
-            frame.pts = heappop(self._left)
-            yield frame
+            yield self._timed(frame)
         usual = len(self._left) + 1
         for frame in frames:
             while len(self._left) > usual:  # the decoder kept a picture to itself
                 heappop(self._left)
-            frame.pts = heappop(self._left) if self._left else None
-            yield frame
+            yield self._timed(frame)
+
+    def _timed(self, frame: Any) -> Any:
+        frame.pts = heappop(self._left) if self._left else None
+        return frame

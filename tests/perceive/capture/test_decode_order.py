@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from tests.perceive.capture.films import HEIGHT, WIDTH, Grey, film
 
 VOP = b"\0\0\x01\xb6"
 """Start code of a picture in MPEG-4."""
+Parts = Sequence[tuple[int, bytes]]
+"""Each packet's picture number, in the order of presentation, and content."""
 
 
 def counted(count: int, step: int = 4) -> list[Grey]:
@@ -58,19 +60,7 @@ def test_a_packed_bitstream_keeps_its_times(tmp_path: Path, ending: str) -> None
     options = {"bf": "2", "g": "100", "sc_threshold": "1000000000", "b_strategy": "0"}
     coded = film(tmp_path / "a.mkv", "mpeg4", counted(count, 9), options=options)
     path = tmp_path / f"b.{ending}"
-    with av.open(str(coded)) as source, av.open(str(path), "w") as out:
-        video = source.streams.video[0]
-        parts = [
-            (round(float((each.pts or 0) * each.time_base) * 25), bytes(each))
-            for each in source.demux(video) if each.size
-        ]  # fmt: skip
-        stream = out.add_stream_from_template(video)
-        for number, content in enumerate(packed(parts)):
-            packet = av.Packet(content)
-            packet.stream, packet.time_base = stream, Fraction(1, 25)
-            packet.pts = packet.dts = number
-            packet.is_keyframe = not number
-            out.mux(packet)
+    muxed_as_decoded(coded, path, packed)
     film_read = VideoFile(path)
     frames = list(film_read)
     np.testing.assert_allclose([f.time for f in frames], np.arange(count) / 25, atol=0.001)
@@ -88,16 +78,12 @@ def test_times_in_the_order_of_decoding_are_sorted(
     options = {"preset": "veryfast", "bf": "2", "g": "100", "x264-params": "b-adapt=0"}
     coded = film(tmp_path / "a.mkv", "libx264", counted(count), options=options)
     path = tmp_path / f"b.{ending}"
-    with av.open(str(coded)) as source, av.open(str(path), "w") as out:
-        video = source.streams.video[0]
-        stream = out.add_stream_from_template(video)
-        contents = [bytes(each) for each in source.demux(video) if each.size]
-        for number, content in enumerate(contents):
-            packet = av.Packet(content[:9] if number == lost else content)
-            packet.stream, packet.time_base = stream, Fraction(1, 25)
-            packet.pts = packet.dts = number
-            packet.is_keyframe = not number
-            out.mux(packet)
+
+    def damaged(parts: Parts) -> Iterator[bytes]:
+        for number, (_, content) in enumerate(parts):
+            yield content[:9] if number == lost else content
+
+    muxed_as_decoded(coded, path, damaged)
     film_read = VideoFile(path)
     frames = list(film_read)
     times = np.array([frame.time for frame in frames])
@@ -111,7 +97,24 @@ def test_times_in_the_order_of_decoding_are_sorted(
         assert (np.diff(times) > 0.03).all()
 
 
-def packed(parts: Sequence[tuple[int, bytes]]) -> Iterator[bytes]:
+def muxed_as_decoded(coded: Path, path: Path, change: Callable[[Parts], Iterable[bytes]]) -> None:
+    """Mux changed packets of a film, numbered in the order of decoding."""
+    with av.open(str(coded)) as source, av.open(str(path), "w") as out:
+        video = source.streams.video[0]
+        parts = [
+            (round(float((each.pts or 0) * each.time_base) * 25), bytes(each))
+            for each in source.demux(video) if each.size
+        ]  # fmt: skip
+        stream = out.add_stream_from_template(video)
+        for number, content in enumerate(change(parts)):
+            packet = av.Packet(content)
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            packet.pts = packet.dts = number
+            packet.is_keyframe = not number
+            out.mux(packet)
+
+
+def packed(parts: Parts) -> Iterator[bytes]:
     """Content of each packet of I, P, B, B, P … with numbers in the order of presentation."""
     (_, first), *others = parts
     begins = first.index(VOP)
